@@ -1,0 +1,62 @@
+#include "hash.h"
+
+struct sip {
+    uint64_t v0, v1, v2, v3;
+};
+
+static inline uint64_t rotl(uint64_t x, unsigned bits)
+{
+    return x << bits | x >> (64 - bits);
+}
+
+/* n <= 8 octets, little-endian. */
+static inline uint64_t load(const char *p, size_t n)
+{
+    uint64_t x = 0;
+
+    for (size_t i = 0; i < n; i++)
+        x |= (uint64_t)(unsigned char)p[i] << (8 * i);
+    return x;
+}
+
+static inline void sip_round(struct sip *s)
+{
+    s->v0 += s->v1;
+    s->v1 = rotl(s->v1, 13) ^ s->v0;
+    s->v0 = rotl(s->v0, 32);
+    s->v2 += s->v3;
+    s->v3 = rotl(s->v3, 16) ^ s->v2;
+    s->v0 += s->v3;
+    s->v3 = rotl(s->v3, 21) ^ s->v0;
+    s->v2 += s->v1;
+    s->v1 = rotl(s->v1, 17) ^ s->v2;
+    s->v2 = rotl(s->v2, 32);
+}
+
+static inline void sip_word(struct sip *s, uint64_t m)
+{
+    s->v3 ^= m;
+    sip_round(s);
+    s->v0 ^= m;
+}
+
+uint64_t jat_hash(const struct jat_seed *seed, struct jat_str str)
+{
+    struct sip s = {
+        seed->k[0] ^ 0x736f6d6570736575U,
+        seed->k[1] ^ 0x646f72616e646f6dU,
+        seed->k[0] ^ 0x6c7967656e657261U,
+        seed->k[1] ^ 0x7465646279746573U,
+    };
+    size_t i = 0;
+
+    for (; str.n - i >= 8; i += 8)
+        sip_word(&s, load(str.p + i, 8));
+    sip_word(&s, (uint64_t)str.n << 56 |
+                     (i < str.n ? load(str.p + i, str.n - i) : 0));
+    s.v2 ^= 0xff;
+    sip_round(&s);
+    sip_round(&s);
+    sip_round(&s);
+    return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}

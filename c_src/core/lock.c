@@ -1,0 +1,52 @@
+#include "lock.h"
+
+#include <stdatomic.h>
+
+void jat_rwlock_init(struct jat_rwlock *l)
+{
+    for (unsigned i = 0; i < JAT_LOCK_WAYS; i++)
+        pthread_mutex_init(&l->way[i].mutex, NULL);
+}
+
+void jat_rwlock_fini(struct jat_rwlock *l)
+{
+    for (unsigned i = 0; i < JAT_LOCK_WAYS; i++)
+        pthread_mutex_destroy(&l->way[i].mutex);
+}
+
+unsigned jat_rwlock_read(struct jat_rwlock *l)
+{
+    unsigned way = jat_thread_number() % JAT_LOCK_WAYS;
+
+    pthread_mutex_lock(&l->way[way].mutex);
+    return way;
+}
+
+void jat_rwlock_read_done(struct jat_rwlock *l, unsigned way)
+{
+    pthread_mutex_unlock(&l->way[way].mutex);
+}
+
+/* Always in the same order: two writers cannot wait for each other. */
+void jat_rwlock_write(struct jat_rwlock *l)
+{
+    for (unsigned i = 0; i < JAT_LOCK_WAYS; i++)
+        pthread_mutex_lock(&l->way[i].mutex);
+}
+
+void jat_rwlock_write_done(struct jat_rwlock *l)
+{
+    for (unsigned i = JAT_LOCK_WAYS; i-- > 0;)
+        pthread_mutex_unlock(&l->way[i].mutex);
+}
+
+unsigned jat_thread_number(void)
+{
+    static atomic_uint next = 1;
+    static _Thread_local unsigned number_plus_one;
+
+    if (number_plus_one == 0)
+        number_plus_one =
+            atomic_fetch_add_explicit(&next, 1, memory_order_relaxed);
+    return number_plus_one - 1;
+}
