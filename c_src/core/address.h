@@ -1,0 +1,52 @@
+/* enc(X): the resource that stands for a JID X behind the proxy host, and the
+ * way back. Three forms, told apart by their looks:
+ *
+ *   jid     user@host/res           the prepared JID itself
+ *   sealed  base64url(SIV) '@'      JAT_SEAL_TAG + n octets, sealed
+ *   handle  base64url(tag) '.@'     only the 16 octets of the tag; the JID is
+ *                                   kept in a table (see jat.c), since it is
+ *                                   too long to travel
+ *
+ * base64url without padding (RFC 4648, 5). A text that ends in '@' and holds no
+ * '/' is no JID (its domainpart is empty), so none of the last two is ever
+ * taken for the first, by us or anybody. The tag of AES-SIV is a keyed
+ * pseudo-random function of the JID: a handle can be neither guessed nor
+ * forged, and the same JID has the same handle. */
+#ifndef JAT_ADDRESS_H
+#define JAT_ADDRESS_H
+
+#include "buf.h"
+#include "err.h"
+#include "seal.h"
+
+enum jat_role { JAT_ROLE_REQUESTER, JAT_ROLE_ENDPOINT, JAT_ROLE_COUNT };
+
+enum jat_form { JAT_FORM_JID, JAT_FORM_SEALED, JAT_FORM_HANDLE };
+
+/* The keys of one proxy host: the first seals, all open. Immutable. */
+struct jat_keyring;
+
+/* keys: n >= 1 strings of JAT_SEAL_KEY octets each. host: the proxy host, part
+ * of the associated data, as the role is. */
+enum jat_err jat_keyring_new(const struct jat_str *keys, size_t n,
+                             struct jat_str host, struct jat_keyring **out);
+void jat_keyring_free(struct jat_keyring *k);
+
+/* The longest JID (octets) that a sealed resource can carry. */
+size_t jat_address_max_sealed(void);
+
+/* Appends the sealed form of jid, or, where it is too long for that, the
+ * handle form; *form says which. jid is not empty, at most JAT_JID_MAX. */
+enum jat_err jat_address_seal(const struct jat_keyring *k, enum jat_role role,
+                              struct jat_str jid, struct jat_buf *out,
+                              enum jat_form *form);
+
+/* Which form a resource has, by its looks alone. */
+enum jat_form jat_address_form(struct jat_str resource);
+
+/* Appends the JID of a resource in the sealed form. JAT_EUNOPENABLE for
+ * anything else, non-canonical base64url included. */
+enum jat_err jat_address_open(const struct jat_keyring *k, enum jat_role role,
+                              struct jat_str resource, struct jat_buf *out);
+
+#endif

@@ -1,0 +1,329 @@
+#include "config.h"
+
+#include <stdlib.h>
+
+#include "mem.h"
+
+/* A word and the number that it stands for. */
+struct word {
+    const char *word;
+    int64_t value;
+};
+
+static const struct word encodings[] = {
+    {"jid", JAT_ENCODE_JID}, {"sealed", JAT_ENCODE_SEALED}, {NULL, 0}};
+static const struct word balances[] = {{"random", JAT_RANDOM},
+                                       {"round_robin", JAT_ROUND_ROBIN},
+                                       {"least_pending", JAT_LEAST_PENDING},
+                                       {"sticky", JAT_STICKY},
+                                       {NULL, 0}};
+static const struct word outbounds[] = {{"reply", JAT_OUTBOUND_REPLY},
+                                        {"any", JAT_OUTBOUND_ANY},
+                                        {"none", JAT_OUTBOUND_NONE},
+                                        {NULL, 0}};
+static const struct word discos[] = {
+    {"forward", JAT_DISCO_FORWARD}, {"self", JAT_DISCO_SELF}, {NULL, 0}};
+static const struct word stickies[] = {{"bare", JAT_STICKY_BARE},
+                                       {"full", JAT_STICKY_FULL},
+                                       {"domain", JAT_STICKY_DOMAIN},
+                                       {NULL, 0}};
+static const struct word shows[] = {
+    {"none", JAT_SHOW_NONE}, {"chat", JAT_SHOW_CHAT}, {"away", JAT_SHOW_AWAY},
+    {"xa", JAT_SHOW_XA},     {"dnd", JAT_SHOW_DND},   {NULL, 0}};
+
+enum type { INT, WORD, LIST };
+
+/* The options: where a value goes, its default and what it may be. */
+static const struct option {
+    const char *name;
+    enum type type;
+    size_t at;
+    int64_t preset, min, max;
+    const struct word *words;
+} options[] = {
+#define AT(field) offsetof(struct jat_config, field)
+    {"host", LIST, AT(host), 0, 0, 0, NULL},
+    {"targets", LIST, AT(targets), 0, 0, 0, NULL},
+    {"keys", LIST, AT(keys), 0, 0, 0, NULL},
+    {"resources", LIST, AT(resources), 0, 0, 0, NULL},
+    {"drain_show", LIST, AT(drain_show), 0, 0, 0, NULL},
+    {"local_domains", LIST, AT(local_domains), 0, 0, 0, NULL},
+    {"sticky_by", LIST, AT(sticky_by), 0, 0, 0, NULL},
+    {"sticky_by_attribute", LIST, AT(sticky_by_attribute), 0, 0, 0, NULL},
+    {"encoding", WORD, AT(encoding), JAT_ENCODE_JID, 0, 0, encodings},
+    {"balance", WORD, AT(balance), JAT_RANDOM, 0, 0, balances},
+    {"outbound", WORD, AT(outbound), JAT_OUTBOUND_REPLY, 0, 0, outbounds},
+    {"disco", WORD, AT(disco), JAT_DISCO_FORWARD, 0, 0, discos},
+    {"outbound_acl", INT, AT(outbound_acl), 0, 0, 1, NULL},
+    {"timeout", INT, AT(timeout), 60000, 1, INT32_MAX, NULL},
+    {"contact_timeout", INT, AT(contact_timeout), 600000, 1, INT32_MAX, NULL},
+    {"retries", INT, AT(retries), 1, 0, JAT_MAX_TRIED - 1, NULL},
+    {"max_contacts", INT, AT(max_contacts), 100000, 1, INT32_MAX, NULL},
+    {"max_pending", INT, AT(max_pending), 100000, 1, INT32_MAX, NULL},
+    {"max_pending_per_user", INT, AT(max_pending_per_user), 1000, 1, INT32_MAX,
+     NULL},
+    {"max_pending_per_domain", INT, AT(max_pending_per_domain), 10000, 1,
+     INT32_MAX, NULL},
+    {"max_outbound_per_endpoint", INT, AT(max_outbound_per_endpoint), 1000, 1,
+     INT32_MAX, NULL},
+    {"max_endpoints", INT, AT(max_endpoints), 10000, 1, INT32_MAX, NULL},
+    {"max_stanza_size", INT, AT(max_stanza_size), 262144, 1, INT32_MAX, NULL},
+#undef AT
+};
+
+#define N_OPTIONS (sizeof(options) / sizeof(options[0]))
+
+/* Longer lists only come from a mistake; they are searched per stanza. */
+#define MAX_LIST 100000U
+
+static void *field(struct jat_config *c, const struct option *o)
+{
+    return (char *)c + o->at;
+}
+
+static bool is_word(const char *word, struct jat_str s)
+{
+    return jat_str_eq(jat_str(word, strlen(word)), s);
+}
+
+static bool find_word(const struct word *w, struct jat_str s, int64_t *value)
+{
+    for (; w->word != NULL; w++) {
+        if (is_word(w->word, s)) {
+            *value = w->value;
+            return true;
+        }
+    }
+    return false;
+}
+
+static const struct option *find_option(struct jat_str name)
+{
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        if (is_word(options[i].name, name))
+            return &options[i];
+    }
+    return NULL;
+}
+
+struct jat_config *jat_config_new(void)
+{
+    struct jat_config *c = jat_calloc(1, sizeof(*c));
+
+    if (c == NULL)
+        return NULL;
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        if (options[i].type != LIST)
+            *(int64_t *)field(c, &options[i]) = options[i].preset;
+    }
+    return c;
+}
+
+static void list_free(struct jat_list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        jat_free((void *)(uintptr_t)l->v[i].p);
+    jat_free(l->v);
+}
+
+void jat_config_free(struct jat_config *c)
+{
+    if (c == NULL)
+        return;
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        if (options[i].type == LIST)
+            list_free(field(c, &options[i]));
+    }
+    jat_keyring_free(c->keyring);
+    jat_free(c);
+}
+
+static enum jat_err list_add(struct jat_list *l, struct jat_str s)
+{
+    struct jat_str *v;
+    char *copy;
+
+    if (l->n >= MAX_LIST)
+        return JAT_EBADARG;
+    /* powers of two: the list has no room left when its length is one */
+    if ((l->n & (l->n - 1)) == 0) {
+        size_t cap = l->n == 0 ? 1 : 2 * l->n;
+        v = jat_realloc(l->v, cap * sizeof(*v));
+        if (v == NULL)
+            return JAT_ENOMEM;
+        l->v = v;
+    }
+    copy = jat_malloc(s.n + 1);
+    if (copy == NULL)
+        return JAT_ENOMEM;
+    if (s.n > 0)
+        memcpy(copy, s.p, s.n);
+    l->v[l->n++] = jat_str(copy, s.n);
+    return JAT_OK;
+}
+
+enum jat_err jat_config_int(struct jat_config *c, struct jat_str name,
+                            int64_t value)
+{
+    const struct option *o = find_option(name);
+
+    if (o == NULL || o->type != INT || value < o->min || value > o->max)
+        return JAT_EBADARG;
+    *(int64_t *)field(c, o) = value;
+    return JAT_OK;
+}
+
+enum jat_err jat_config_str(struct jat_config *c, struct jat_str name,
+                            struct jat_str value)
+{
+    const struct option *o = find_option(name);
+
+    if (o == NULL)
+        return JAT_EBADARG;
+    switch (o->type) {
+    case LIST:
+        return list_add(field(c, o), value);
+    case WORD:
+        return find_word(o->words, value, field(c, o)) ? JAT_OK : JAT_EBADARG;
+    case INT:
+        break;
+    }
+    return JAT_EBADARG;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct jat_str *x = a, *y = b;
+    size_t n = x->n < y->n ? x->n : y->n;
+    int order = n == 0 ? 0 : memcmp(x->p, y->p, n);
+
+    return order != 0 ? order : (x->n > y->n) - (x->n < y->n);
+}
+
+static void list_sort(struct jat_list *l)
+{
+    if (l->n > 1)
+        qsort(l->v, l->n, sizeof(*l->v), compare);
+}
+
+bool jat_list_has(const struct jat_list *l, struct jat_str s)
+{
+    return l->n > 0 && bsearch(&s, l->v, l->n, sizeof(*l->v), compare) != NULL;
+}
+
+static enum jat_err finish_sticky(struct jat_config *c)
+{
+    int64_t value = JAT_STICKY_BARE;
+
+    if (c->sticky_by.n > 1 || c->sticky_by_attribute.n > 1)
+        return JAT_EBADARG;
+    if (c->sticky_by_attribute.n == 1)
+        value = JAT_STICKY_ATTRIBUTE;
+    else if (c->sticky_by.n == 1 &&
+             !find_word(stickies, c->sticky_by.v[0], &value))
+        return JAT_EBADARG;
+    if (value == JAT_STICKY_ATTRIBUTE && c->sticky_by.n == 0)
+        return JAT_EBADARG;
+    c->sticky = (enum jat_sticky)value;
+    return JAT_OK;
+}
+
+static enum jat_err finish_drain(struct jat_config *c)
+{
+    enum jat_show show;
+
+    c->drain = 0;
+    for (size_t i = 0; i < c->drain_show.n; i++) {
+        if (!jat_show_parse(c->drain_show.v[i], &show))
+            return JAT_EBADARG;
+        c->drain |= 1U << show;
+    }
+    return JAT_OK;
+}
+
+enum jat_err jat_config_finish(struct jat_config *c, struct jat_str host)
+{
+    enum jat_err err;
+
+    if (c->keyring != NULL || c->targets.n == 0 || c->keys.n == 0)
+        return JAT_EBADARG;
+    if ((err = finish_sticky(c)) != JAT_OK || (err = finish_drain(c)) != JAT_OK)
+        return err;
+    list_sort(&c->targets);
+    list_sort(&c->local_domains);
+    return jat_keyring_new(c->keys.v, c->keys.n, host, &c->keyring);
+}
+
+bool jat_config_same_keys(const struct jat_config *a,
+                          const struct jat_config *b)
+{
+    if (a->keys.n != b->keys.n)
+        return false;
+    for (size_t i = 0; i < a->keys.n; i++) {
+        if (!jat_str_eq(a->keys.v[i], b->keys.v[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Octets of the UTF-8 character at p. */
+static size_t character(struct jat_str s, size_t i)
+{
+    size_t n = 1;
+
+    while (i + n < s.n && ((unsigned char)s.p[i + n] & 0xc0) == 0x80)
+        n++;
+    return n;
+}
+
+/* Greedy with one point of return: a later * makes an earlier one final. */
+static bool glob(struct jat_str g, struct jat_str s)
+{
+    size_t i = 0, k = 0, star = SIZE_MAX, resume = 0;
+
+    while (k < s.n) {
+        if (i < g.n && g.p[i] == '*') {
+            star = i++;
+            resume = k;
+        } else if (i < g.n && g.p[i] == '?') {
+            i++;
+            k += character(s, k);
+        } else if (i < g.n && g.p[i] == s.p[k]) {
+            i++;
+            k++;
+        } else if (star != SIZE_MAX) {
+            resume += character(s, resume);
+            i = star + 1;
+            k = resume;
+        } else {
+            return false;
+        }
+    }
+    while (i < g.n && g.p[i] == '*')
+        i++;
+    return i == g.n;
+}
+
+bool jat_config_wants(const struct jat_config *c, struct jat_str resource)
+{
+    for (size_t i = 0; i < c->resources.n; i++) {
+        if (glob(c->resources.v[i], resource))
+            return true;
+    }
+    return c->resources.n == 0;
+}
+
+bool jat_show_parse(struct jat_str word, enum jat_show *out)
+{
+    int64_t value;
+
+    if (!find_word(shows, word, &value))
+        return false;
+    *out = (enum jat_show)value;
+    return true;
+}
+
+const char *jat_show_name(enum jat_show show)
+{
+    return shows[show].word;
+}

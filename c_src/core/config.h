@@ -1,0 +1,86 @@
+/* The options of one proxy host as the core knows them. A configuration is
+ * filled by name (the table in config.c has names, defaults and bounds), then
+ * given to jat_instance_new or jat_configure, which makes it immutable: whoever reads it
+ * needs no lock. */
+#ifndef JAT_CONFIG_H
+#define JAT_CONFIG_H
+
+#include <stdint.h>
+
+#include "address.h"
+#include "buf.h"
+#include "endpoints.h"
+#include "err.h"
+
+enum jat_encoding { JAT_ENCODE_JID, JAT_ENCODE_SEALED };
+enum jat_sticky {
+    JAT_STICKY_BARE,
+    JAT_STICKY_FULL,
+    JAT_STICKY_DOMAIN,
+    JAT_STICKY_ATTRIBUTE
+};
+enum jat_outbound { JAT_OUTBOUND_REPLY, JAT_OUTBOUND_ANY, JAT_OUTBOUND_NONE };
+enum jat_disco { JAT_DISCO_FORWARD, JAT_DISCO_SELF };
+
+/* Strings owned by the configuration; sorted once it is in use. */
+struct jat_list {
+    struct jat_str *v;
+    size_t n;
+};
+
+struct jat_config {
+    struct jat_list host;          /* one */
+    struct jat_list targets;       /* bare JIDs, prepared */
+    struct jat_list keys;          /* JAT_SEAL_KEY octets each */
+    struct jat_list resources;     /* globs; none: all */
+    struct jat_list drain_show;    /* words of RFC 6121, 4.7.2.1 */
+    struct jat_list local_domains; /* not counted by domain */
+    struct jat_list sticky_by;     /* one: a word, or a namespace with ... */
+    struct jat_list sticky_by_attribute;        /* ... an attribute */
+    int64_t encoding, balance, disco, outbound; /* the enums above */
+    int64_t outbound_acl;                       /* `any' asks for each JID */
+    int64_t timeout, contact_timeout;           /* ms */
+    int64_t retries;
+    int64_t max_contacts, max_pending, max_pending_per_user,
+        max_pending_per_domain, max_outbound_per_endpoint, max_endpoints;
+    int64_t max_stanza_size; /* octets */
+
+    /* made by jat_config_finish */
+    enum jat_sticky sticky;
+    unsigned drain; /* bit (1 << show) */
+    struct jat_keyring *keyring;
+    struct jat_config *older; /* retired, freed with the instance */
+};
+
+/* A configuration with every default. NULL: no memory. */
+struct jat_config *jat_config_new(void);
+/* NULL is allowed. */
+void jat_config_free(struct jat_config *c);
+
+/* Sets the option `name`; a list grows by one element. Strings are copied.
+ * Errors: JAT_EBADARG (no such option, the other type, a value outside its
+ * bounds), JAT_ENOMEM. */
+enum jat_err jat_config_int(struct jat_config *c, struct jat_str name,
+                            int64_t value);
+enum jat_err jat_config_str(struct jat_config *c, struct jat_str name,
+                            struct jat_str value);
+
+/* Checks that nothing is missing, sorts the lists, makes the keyring for
+ * `host`. Errors: JAT_EBADARG, JAT_ENOMEM, JAT_ECRYPTO. */
+enum jat_err jat_config_finish(struct jat_config *c, struct jat_str host);
+
+/* True if a sorted list holds s. */
+bool jat_list_has(const struct jat_list *l, struct jat_str s);
+/* True if the keys are the same ones in the same order. */
+bool jat_config_same_keys(const struct jat_config *a,
+                          const struct jat_config *b);
+/* True if option `resources` counts this resource: * matches any run of
+ * characters, ? one character. */
+bool jat_config_wants(const struct jat_config *c, struct jat_str resource);
+
+/* The show of a word (`none` for an available one without show); false: no
+ * such word. */
+bool jat_show_parse(struct jat_str word, enum jat_show *out);
+const char *jat_show_name(enum jat_show show);
+
+#endif

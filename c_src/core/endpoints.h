@@ -1,0 +1,116 @@
+/* The resource table of one proxy host: the online resources of its targets.
+ * Read by every request, written by presence. Everything that leaves is a copy
+ * (strings in the caller's buffer).
+ *
+ * An endpoint has a reference: the number of its slot and the generation of
+ * the slot. A reference to an endpoint that has gone is never taken for the
+ * slot's next one. Slots never move and are never freed before the table, so
+ * a reference costs one look. */
+#ifndef JAT_ENDPOINTS_H
+#define JAT_ENDPOINTS_H
+
+#include <stdint.h>
+
+#include "buf.h"
+#include "err.h"
+#include "hash.h"
+
+typedef uint64_t jat_eid; /* 0: none */
+
+#define JAT_MAX_TRIED 8U
+
+enum jat_show { JAT_SHOW_NONE, JAT_SHOW_CHAT, JAT_SHOW_AWAY, JAT_SHOW_XA,
+                JAT_SHOW_DND, JAT_SHOW_COUNT };
+
+enum jat_balance { JAT_RANDOM, JAT_ROUND_ROBIN, JAT_LEAST_PENDING, JAT_STICKY,
+                   JAT_BALANCE_COUNT };
+
+/* What presence and the session manager say of an endpoint. */
+struct jat_endpoint_state {
+    enum jat_show show;
+    int priority;     /* -128 .. 127; a negative one counts, too */
+    bool pending;     /* kept for resumption (XEP-0198): drained */
+};
+
+/* A copy of an endpoint; the spans are in the buffer given to the call. */
+struct jat_endpoint {
+    jat_eid eid;
+    struct jat_span jid;   /* full JID */
+    struct jat_span shown; /* enc(E) */
+    uint64_t hash;         /* of the JID, seeded */
+    struct jat_endpoint_state state;
+    bool draining;
+    uint32_t requests;     /* open records, requester -> endpoint */
+    uint32_t outbound;     /* open records, endpoint -> requester */
+    uint64_t answered, failed; /* records ever: by the endpoint, otherwise */
+};
+
+/* What to choose by. */
+struct jat_choice {
+    enum jat_balance balance;
+    uint64_t random;        /* fresh for each choice */
+    struct jat_str key;     /* for JAT_STICKY */
+    const jat_eid *tried;   /* not these */
+    size_t n_tried;
+};
+
+struct jat_endpoints;
+
+enum jat_err jat_endpoints_new(const struct jat_seed *seed,
+                               struct jat_endpoints **out);
+void jat_endpoints_free(struct jat_endpoints *t);
+
+/* Adds the endpoint or updates its state. drain_show: bit (1 << show) set for
+ * each show that drains. max: a new endpoint beyond it is refused (JAT_EFULL).
+ * *eid, *added (may be NULL) are set on success. Errors: JAT_EFULL,
+ * JAT_ENOMEM. */
+enum jat_err jat_endpoints_put(struct jat_endpoints *t, struct jat_str jid,
+                               struct jat_str shown,
+                               const struct jat_endpoint_state *state,
+                               unsigned drain_show, size_t max, jat_eid *eid,
+                               bool *added);
+/* Removes it; *eid is what its records are known by. JAT_ENOTFOUND. */
+enum jat_err jat_endpoints_remove(struct jat_endpoints *t, struct jat_str jid,
+                                  jat_eid *eid);
+
+/* By full JID, by enc(E), by reference: a copy. JAT_ENOTFOUND, JAT_ENOMEM. */
+enum jat_err jat_endpoints_find(struct jat_endpoints *t, struct jat_str jid,
+                                struct jat_buf *buf, struct jat_endpoint *out);
+enum jat_err jat_endpoints_find_shown(struct jat_endpoints *t,
+                                      struct jat_str shown,
+                                      struct jat_buf *buf,
+                                      struct jat_endpoint *out);
+enum jat_err jat_endpoints_get(struct jat_endpoints *t, jat_eid eid,
+                               struct jat_buf *buf, struct jat_endpoint *out);
+bool jat_endpoints_alive(struct jat_endpoints *t, jat_eid eid);
+
+/* Chooses one that is not in `tried`: among those not draining, or, if all are,
+ * among all (panic). JAT_ENOTFOUND: none is left. */
+enum jat_err jat_endpoints_choose(struct jat_endpoints *t,
+                                  const struct jat_choice *how,
+                                  struct jat_buf *buf,
+                                  struct jat_endpoint *out);
+
+/* Number of endpoints. */
+size_t jat_endpoints_count(struct jat_endpoints *t);
+/* The next endpoint at or after *cursor (start with 0), which is moved behind
+ * it; JAT_ENOTFOUND at the end. Endpoints that stay during the whole walk are
+ * seen exactly once. */
+enum jat_err jat_endpoints_next(struct jat_endpoints *t, uint32_t *cursor,
+                                struct jat_buf *buf, struct jat_endpoint *out);
+
+/* Changes what is counted for an endpoint; nothing where it has gone.
+ * answered and failed count ever upwards. outbound is taken only while below
+ * max: false where it is not (or the endpoint has gone). */
+void jat_endpoints_begin(struct jat_endpoints *t, jat_eid eid);
+void jat_endpoints_end(struct jat_endpoints *t, jat_eid eid, bool answered);
+bool jat_endpoints_begin_outbound(struct jat_endpoints *t, jat_eid eid,
+                                  uint32_t max);
+void jat_endpoints_end_outbound(struct jat_endpoints *t, jat_eid eid);
+
+/* After a change of configuration. */
+void jat_endpoints_set_drain_show(struct jat_endpoints *t, unsigned drain_show);
+enum jat_err jat_endpoints_set_shown(struct jat_endpoints *t, jat_eid eid,
+                                     struct jat_str shown);
+
+#endif

@@ -1,0 +1,447 @@
+/* The life of a record: a request begins and ends with its answer. (settle.c
+ * has the other ends.)
+ *
+ * What a record holds besides its place in the table is taken in one order
+ * (all records, the user's, the domain's, the endpoint's) and given back by
+ * jat_release.
+ *
+ * All strings of a call gather in its buffer, known by their places; a string
+ * is looked at only while the buffer does not grow. */
+#include "house.h"
+
+/* jat_request.tag: bit 0, the record counts for its requester's domain; the
+ * others, the hash of what `sticky` chooses by. */
+#define TAG_DOMAIN 1U
+
+struct jat_span jat_span_of(const struct jat_buf *buf, struct jat_str s)
+{
+    return s.n == 0 ? (struct jat_span){0, 0}
+                    : (struct jat_span){(size_t)(s.p - buf->p), s.n};
+}
+
+struct jat_parts jat_parts_of(const struct jat_buf *buf, struct jat_span jid)
+{
+    struct jat_parts parts = {{0, 0}, {0, 0}, {0, 0}};
+    struct jat_jid split;
+
+    if (jat_jid_split(jat_buf_str(buf, jid), &split)) {
+        parts.user = jat_span_of(buf, split.user);
+        parts.server = jat_span_of(buf, split.server);
+        parts.resource = jat_span_of(buf, split.resource);
+    }
+    return parts;
+}
+
+struct jat_parts jat_parts_host(struct jat_span host, struct jat_span resource)
+{
+    return (struct jat_parts){{0, 0}, host, resource};
+}
+
+/* Per-thread state, mixed with the instance's seed: no counter that all
+ * threads write. */
+static uint64_t fresh_random(struct jat *j)
+{
+    static _Thread_local uint64_t n;
+
+    n++;
+    return jat_mix64(
+        j->seed.k[0] ^
+        jat_mix64(j->seed.k[1] + n + ((uint64_t)jat_thread_number() << 40)));
+}
+
+/* Limits */
+
+static struct jat_str domain_of(struct jat_str user)
+{
+    struct jat_jid jid;
+
+    return jat_jid_split(user, &jid) ? jid.server : user;
+}
+
+static enum jat_err take_pending(struct jat *j, const struct jat_config *config)
+{
+    if (atomic_fetch_add(&j->pending, 1) >= config->max_pending) {
+        atomic_fetch_sub(&j->pending, 1);
+        return JAT_EFULL;
+    }
+    return JAT_OK;
+}
+
+static void give_pending(struct jat *j)
+{
+    atomic_fetch_sub(&j->pending, 1);
+}
+
+/* A request's share of the limits; marks r for give_share. */
+static enum jat_err take_share(struct jat_call *c, struct jat_request *r)
+{
+    struct jat *j = c->j;
+    bool counted = !jat_list_has(&c->config->local_domains, c->from.server);
+    enum jat_err err;
+
+    if ((err = take_pending(j, c->config)) != JAT_OK)
+        return err;
+    err = jat_quota_take(j->users, c->bare,
+                         (uint32_t)c->config->max_pending_per_user);
+    if (err != JAT_OK)
+        goto no_user;
+    if (counted) {
+        err = jat_quota_take(j->domains, c->from.server,
+                             (uint32_t)c->config->max_pending_per_domain);
+        if (err != JAT_OK)
+            goto no_domain;
+        r->tag |= TAG_DOMAIN;
+    }
+    return JAT_OK;
+
+no_domain:
+    jat_quota_give(j->users, c->bare);
+no_user:
+    give_pending(j);
+    return err;
+}
+
+static void give_share(struct jat *j, struct jat_str user, uint64_t tag)
+{
+    if (tag & TAG_DOMAIN)
+        jat_quota_give(j->domains, domain_of(user));
+    jat_quota_give(j->users, jat_jid_bare(user));
+    give_pending(j);
+}
+
+void jat_release(struct jat *j, const struct jat_request *r, bool answered)
+{
+    if (r->way == JAT_REQUEST) {
+        jat_endpoints_end(j->endpoints, r->eid, answered);
+        give_share(j, r->user, r->tag);
+    } else {
+        jat_endpoints_end_outbound(j->endpoints, r->eid);
+        give_pending(j);
+    }
+}
+
+/* The beginning */
+
+/* enc(U) into c->buf. *ask: only resourceprep can tell whether the JID itself
+ * can be the resource. */
+static enum jat_err show_user(struct jat_call *c, struct jat_span *shown,
+                              bool *ask)
+{
+    size_t start = c->buf->n;
+    enum jat_form form;
+    enum jat_err err;
+
+    *ask = false;
+    if (c->config->encoding == JAT_ENCODE_JID &&
+        c->user.n <= JAT_JID_PART_MAX &&
+        !(c->hints & JAT_HINT_RESOURCEPREP_REFUSED)) {
+        *ask = !jat_jid_is_plain(c->user) &&
+               !(c->hints & JAT_HINT_RESOURCEPREP_OK);
+        *shown = jat_buf_add(c->buf, c->user);
+        return c->buf->failed ? JAT_ENOMEM : JAT_OK;
+    }
+    err = jat_address_seal(c->config->keyring, JAT_ROLE_REQUESTER, c->user,
+                           c->buf, &form);
+    if (err != JAT_OK)
+        return err;
+    *shown = (struct jat_span){start, c->buf->n - start};
+    if (form != JAT_FORM_HANDLE)
+        return JAT_OK;
+    /* the handle can be opened as long as a contact or this record lives */
+    return jat_recent_put(
+        c->j->handles, jat_buf_str(c->buf, *shown), c->user,
+        c->now + (uint64_t)(c->config->timeout > c->config->contact_timeout
+                                ? c->config->timeout
+                                : c->config->contact_timeout),
+        (size_t)c->config->max_contacts);
+}
+
+/* What `sticky` chooses by. */
+static struct jat_str sticky_key(const struct jat_call *c)
+{
+    const struct jat_config *config = c->config;
+    const struct jat_stanza *s = c->stanza;
+    struct jat_str value = {NULL, 0};
+
+    switch (config->sticky) {
+    case JAT_STICKY_FULL:
+        return c->user;
+    case JAT_STICKY_DOMAIN:
+        return c->from.server;
+    case JAT_STICKY_ATTRIBUTE:
+        for (uint32_t i = 0; i < s->n_children; i++) {
+            if (jat_str_eq(s->children[i].ns, config->sticky_by.v[0])) {
+                value = jat_child_attr(s, &s->children[i],
+                                       config->sticky_by_attribute.v[0]);
+                break;
+            }
+        }
+        return value.n > 0 ? value : c->bare;
+    case JAT_STICKY_BARE:
+        break;
+    }
+    return c->bare;
+}
+
+/* Puts the record; its id is appended to buf. r->shown is in buf, too, so the
+ * room is made before. */
+static enum jat_err put(struct jat *j, struct jat_request *r,
+                        struct jat_span shown, uint64_t now,
+                        struct jat_buf *buf, struct jat_span *id, bool *new_id,
+                        uint64_t *ref)
+{
+    enum jat_err err;
+
+    if (jat_buf_room(buf, r->id.n + 64) == NULL)
+        return JAT_ENOMEM;
+    r->shown = jat_buf_str(buf, shown);
+    err = jat_inflight_put(j->inflight, r, now, buf, id, new_id, ref);
+    if (err == JAT_OK && *new_id)
+        jat_stats_add(&j->stats, JAT_STAT_replaced_ids);
+    return err;
+}
+
+enum jat_err jat_put_request(struct jat *j, struct jat_request *r,
+                             const struct jat_endpoint *e,
+                             struct jat_span shown, uint64_t now,
+                             struct jat_buf *buf, struct jat_put *out)
+{
+    struct jat_request back;
+    enum jat_err err;
+
+    r->eid = e->eid;
+    r->eid_hash = e->hash;
+    err = put(j, r, shown, now, buf, &out->id, &out->new_id, &out->record);
+    if (err != JAT_OK)
+        return err;
+    if (r->n_tried < JAT_MAX_TRIED)
+        r->tried[r->n_tried++] = e->eid;
+    jat_endpoints_begin(j->endpoints, e->eid);
+    /* One that went away before the record was there: whoever swept up after
+     * it may have missed the record. */
+    out->lost = !jat_endpoints_alive(j->endpoints, e->eid) &&
+                jat_inflight_take_ref(j->inflight, out->record, now, buf,
+                                      &back) == JAT_OK;
+    return JAT_OK;
+}
+
+enum jat_err jat_choose(struct jat *j, const struct jat_config *config,
+                        const struct jat_request *r, struct jat_buf *buf,
+                        struct jat_endpoint *e)
+{
+    uint64_t key = r->tag & ~(uint64_t)TAG_DOMAIN;
+    struct jat_choice how = {(enum jat_balance)config->balance, fresh_random(j),
+                             jat_str((const char *)&key, sizeof(key)), r->tried,
+                             r->n_tried};
+
+    return jat_endpoints_choose(j->endpoints, &how, buf, e);
+}
+
+/* The endpoint that the requester named, or one of the strategy's choice. */
+static enum jat_err endpoint_for(struct jat_call *c, jat_eid only,
+                                 const struct jat_request *r,
+                                 struct jat_endpoint *e)
+{
+    if (only == 0)
+        return jat_choose(c->j, c->config, r, c->buf, e);
+    return r->n_tried > 0 ? JAT_ENOTFOUND
+                          : jat_endpoints_get(c->j->endpoints, only, c->buf, e);
+}
+
+static enum jat_err forward_request(struct jat_call *c, struct jat_request *r,
+                                    jat_eid only, struct jat_span shown)
+{
+    struct jat_decision *d = c->out;
+    struct jat_span host = jat_buf_add(c->buf, c->j->host);
+    struct jat_endpoint e;
+    struct jat_put p;
+    enum jat_err err;
+
+    do {
+        if ((err = endpoint_for(c, only, r, &e)) != JAT_OK)
+            return err;
+        err = jat_put_request(c->j, r, &e, shown, c->now, c->buf, &p);
+        if (err != JAT_OK)
+            return err;
+    } while (p.lost);
+    d->verb = JAT_DO_REQUEST;
+    d->from = jat_parts_host(host, shown);
+    d->to = jat_parts_of(c->buf, e.jid);
+    d->id = p.id;
+    d->new_id = p.new_id;
+    d->record = p.record;
+    d->keep = r->kept;
+    jat_contact_touch(c->j, c->config, c->bare,
+                      jat_jid_bare(jat_buf_str(c->buf, e.jid)), true, c->now,
+                      r->deadline);
+    return JAT_OK;
+}
+
+enum jat_err jat_request_begin(struct jat_call *c, jat_eid only)
+{
+    const struct jat_config *config = c->config;
+    bool set = c->stanza->type == JAT_TYPE_SET, ask;
+    struct jat_request r = {.way = JAT_REQUEST,
+                            .user = c->user,
+                            .asked = c->to.resource,
+                            .id = c->stanza->id,
+                            .born = c->now,
+                            .deadline = c->now + (uint64_t)config->timeout,
+                            .set = set,
+                            .any_endpoint = only == 0,
+                            .retries = (uint8_t)config->retries};
+    struct jat_span shown;
+    enum jat_err err;
+
+    r.kept = !set && r.any_endpoint && r.retries > 0;
+    if (c->config->balance == JAT_STICKY)
+        r.tag = jat_hash(&(struct jat_seed){{0, 0}}, sticky_key(c)) &
+                ~(uint64_t)TAG_DOMAIN;
+    if (jat_endpoints_count(c->j->endpoints) == 0)
+        return jat_refuse(c, JAT_RECIPIENT_UNAVAILABLE);
+    if ((err = show_user(c, &shown, &ask)) != JAT_OK)
+        return err;
+    if (ask) {
+        c->out->verb = JAT_DO_ASK;
+        c->out->detail = JAT_ASK_RESOURCEPREP;
+        c->out->text = shown;
+        return JAT_OK;
+    }
+    err = take_share(c, &r);
+    if (err == JAT_EFULL)
+        return jat_refuse(c, JAT_RESOURCE_CONSTRAINT);
+    if (err != JAT_OK)
+        return err;
+    err = forward_request(c, &r, only, shown);
+    if (err != JAT_OK)
+        give_share(c->j, c->user, r.tag);
+    if (err == JAT_ENOTFOUND)
+        return jat_refuse(c, JAT_RECIPIENT_UNAVAILABLE);
+    if (err == JAT_OK)
+        jat_stats_add(&c->j->stats, JAT_STAT_requests);
+    return err;
+}
+
+enum jat_err jat_outbound_begin(struct jat_call *c,
+                                const struct jat_endpoint *e,
+                                struct jat_span user)
+{
+    struct jat *j = c->j;
+    struct jat_decision *d = c->out;
+    struct jat_span host = jat_buf_add(c->buf, j->host);
+    struct jat_request r = {.way = JAT_OUTBOUND,
+                            .eid = e->eid,
+                            .eid_hash = e->hash,
+                            .asked = c->to.resource,
+                            .id = c->stanza->id,
+                            .born = c->now,
+                            .deadline = c->now + (uint64_t)c->config->timeout,
+                            .set = c->stanza->type == JAT_TYPE_SET};
+    enum jat_err err;
+
+    if (take_pending(j, c->config) != JAT_OK)
+        return jat_refuse(c, JAT_RESOURCE_CONSTRAINT);
+    if (!jat_endpoints_begin_outbound(
+            j->endpoints, e->eid,
+            (uint32_t)c->config->max_outbound_per_endpoint)) {
+        give_pending(j);
+        return jat_refuse(c, JAT_RESOURCE_CONSTRAINT);
+    }
+    /* both strings are in the buffer: room first, as in put */
+    err = jat_buf_room(c->buf, r.id.n + 64) == NULL ? JAT_ENOMEM : JAT_OK;
+    if (err == JAT_OK) {
+        r.user = jat_buf_str(c->buf, user);
+        err = put(j, &r, e->shown, c->now, c->buf, &d->id, &d->new_id,
+                  &d->record);
+    }
+    if (err != JAT_OK) {
+        jat_endpoints_end_outbound(j->endpoints, e->eid);
+        give_pending(j);
+        return err;
+    }
+    d->verb = JAT_DO_OUTBOUND;
+    d->from = jat_parts_host(host, e->shown);
+    d->to = jat_parts_of(c->buf, user);
+    jat_contact_touch(j, c->config, jat_buf_str(c->buf, user), c->bare, false,
+                      c->now, 0);
+    jat_stats_add(&j->stats, JAT_STAT_outbound_requests);
+    return JAT_OK;
+}
+
+/* The end */
+
+static enum jat_err unsolicited(struct jat_call *c)
+{
+    c->out->verb = JAT_DO_DROP;
+    c->out->detail = JAT_REASON_UNSOLICITED;
+    jat_stats_add(&c->j->stats, JAT_STAT_unsolicited);
+    return JAT_OK;
+}
+
+/* Fills the decision from a record whose strings are in c->buf, as is the
+ * host. Nothing here can fail: the record is closed. */
+static void answer(struct jat_call *c, const struct jat_request *r,
+                   struct jat_span host, struct jat_span to, uint64_t ref)
+{
+    struct jat_decision *d = c->out;
+
+    d->verb = JAT_DO_ANSWER;
+    d->from = jat_parts_host(host, jat_span_of(c->buf, r->asked));
+    d->to = jat_parts_of(c->buf, to);
+    d->id = jat_span_of(c->buf, r->id);
+    d->new_id = !jat_str_eq(r->id, r->id_out);
+    d->keep = r->kept;
+    d->record = ref;
+}
+
+enum jat_err jat_request_end(struct jat_call *c, const struct jat_endpoint *e)
+{
+    struct jat *j = c->j;
+    struct jat_span host = jat_buf_add(c->buf, j->host);
+    struct jat_request r;
+    uint64_t ref;
+    enum jat_err err;
+
+    if (c->buf->failed)
+        return JAT_ENOMEM;
+    err = jat_inflight_take_answer(j->inflight, JAT_REQUEST, e->eid, e->hash,
+                                   (struct jat_str){NULL, 0}, c->to.resource,
+                                   c->stanza->id, c->buf, &r, &ref);
+    if (err == JAT_ENOTFOUND)
+        return unsolicited(c);
+    if (err != JAT_OK)
+        return err;
+    jat_release(j, &r, true);
+    answer(c, &r, host, jat_span_of(c->buf, r.user), ref);
+    jat_contact_touch(j, c->config, r.user, c->bare, false, c->now, 0);
+    jat_stats_add(&j->stats, JAT_STAT_answers);
+    return JAT_OK;
+}
+
+enum jat_err jat_outbound_end(struct jat_call *c, const struct jat_endpoint *e)
+{
+    struct jat *j = c->j;
+    struct jat_span host = jat_buf_add(c->buf, j->host);
+    struct jat_request r;
+    uint64_t ref;
+    enum jat_err err;
+
+    if (c->buf->failed)
+        return JAT_ENOMEM;
+    err = jat_inflight_take_answer(j->inflight, JAT_OUTBOUND, 0, 0, c->user,
+                                   c->to.resource, c->stanza->id, c->buf, &r,
+                                   &ref);
+    if (err == JAT_ENOTFOUND)
+        return unsolicited(c);
+    if (err != JAT_OK)
+        return err;
+    jat_release(j, &r, true);
+    if (r.eid != e->eid)
+        return unsolicited(c); /* another session of the same name */
+    answer(c, &r, host, e->jid, ref);
+    jat_contact_touch(j, c->config, c->bare,
+                      jat_jid_bare(jat_buf_str(c->buf, e->jid)), true, c->now,
+                      0);
+    jat_stats_add(&j->stats, JAT_STAT_outbound_answers);
+    return JAT_OK;
+}

@@ -1,0 +1,101 @@
+/* One proxy host from inside: shared by jat.c and exchange.c, nobody else. */
+#ifndef JAT_HOUSE_H
+#define JAT_HOUSE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "inflight.h"
+#include "jat.h"
+#include "jid.h"
+#include "quota.h"
+#include "recent.h"
+#include "stanza.h"
+#include "stats.h"
+
+struct jat {
+    struct jat_stats stats;
+    struct jat_str host; /* P; owned by the first configuration */
+    _Atomic(struct jat_config *) config;
+    pthread_mutex_t configuring; /* one jat_configure at a time */
+    struct jat_seed seed;
+    struct jat_endpoints *endpoints;
+    struct jat_inflight *inflight;
+    struct jat_recent *contacts; /* "bare U" 0 "target" -> nothing */
+    struct jat_recent *handles;  /* handle -> JID of a requester */
+    struct jat_quota *users, *domains;
+    _Atomic int64_t pending; /* records of both ways */
+};
+
+/* One call of jat_handle. The strings live as long as the call. */
+struct jat_call {
+    struct jat *j;
+    const struct jat_config *config;
+    const struct jat_stanza *stanza;
+    struct jat_jid from, to;
+    struct jat_str user; /* `from` as text */
+    struct jat_str bare; /* without its resource */
+    struct jat_str prepared;
+    unsigned hints;
+    uint64_t now;
+    struct jat_buf *buf; /* the caller's: the decision's, and our notes */
+    struct jat_decision *out;
+};
+
+/* The decision `reply` with this error; counts it. */
+enum jat_err jat_refuse(struct jat_call *c, enum jat_condition condition);
+
+/* exchange.c: forwards the request of call c to the endpoint `only`, or, where
+ * that is 0, to one of the strategy's choice. */
+enum jat_err jat_request_begin(struct jat_call *c, jat_eid only);
+/* Forwards the client-initiated request of endpoint e to `user`; the strings of
+ * both are in c->buf. */
+enum jat_err jat_outbound_begin(struct jat_call *c,
+                                const struct jat_endpoint *e,
+                                struct jat_span user);
+/* Forwards the answer in call c to the one who asked, if there is a record. e:
+ * the endpoint that answers, or that had asked; strings in c->buf. */
+enum jat_err jat_request_end(struct jat_call *c, const struct jat_endpoint *e);
+enum jat_err jat_outbound_end(struct jat_call *c, const struct jat_endpoint *e);
+
+/* For settle.c. Gives back what the record was counted for. */
+void jat_release(struct jat *j, const struct jat_request *r, bool answered);
+/* Chooses an endpoint for r that has not had it. */
+enum jat_err jat_choose(struct jat *j, const struct jat_config *config,
+                        const struct jat_request *r, struct jat_buf *buf,
+                        struct jat_endpoint *e);
+
+/* A record as it stands after jat_put_request. */
+struct jat_put {
+    struct jat_span id; /* on the far side, in the buffer */
+    bool new_id;
+    uint64_t record;
+    bool lost; /* the endpoint went away meanwhile, the record is closed again:
+                  choose another */
+};
+
+/* Makes the record of r for endpoint e (r->eid, r->eid_hash and r->shown are
+ * set here, tried grows by e). Strings of r may be in buf, as `shown` is, if
+ * there is room for its id and 64 octets more. */
+enum jat_err jat_put_request(struct jat *j, struct jat_request *r,
+                             const struct jat_endpoint *e,
+                             struct jat_span shown, uint64_t now,
+                             struct jat_buf *buf, struct jat_put *out);
+
+/* contact.c: U (any JID of it) and this target have just spoken; a contact
+ * lives at least until `until`. made: U did, which makes a contact; otherwise
+ * one that exists lives on. */
+void jat_contact_touch(struct jat *j, const struct jat_config *config,
+                       struct jat_str user, struct jat_str target, bool made,
+                       uint64_t now, uint64_t until);
+bool jat_contact_known(struct jat *j, struct jat_str user,
+                       struct jat_str target, uint64_t now);
+
+/* The parts of the JID whose text is `jid` in buf. */
+struct jat_parts jat_parts_of(const struct jat_buf *buf, struct jat_span jid);
+/* P/resource, both in the same buffer. */
+struct jat_parts jat_parts_host(struct jat_span host, struct jat_span resource);
+/* Where s, which points into buf, stands there. */
+struct jat_span jat_span_of(const struct jat_buf *buf, struct jat_str s);
+
+#endif

@@ -1,0 +1,109 @@
+/* Records: requests that were forwarded and not answered yet. Sharded; taking a
+ * record has exactly one winner. A record is found by
+ *   - its answer: (way, who answers, address shown to it, id shown to it),
+ *   - its reference (a number, never used again),
+ *   - its deadline (a heap in each shard),
+ *   - the endpoint it waits for or came from (a scan, shard by shard).
+ *
+ *          asker --- asked, id --->  P  --- shown, id_out --->  answerer
+ *   JAT_REQUEST:  U  writes to P or P/enc(E);  E sees P/enc(U)
+ *   JAT_OUTBOUND: E  writes to P/enc(U);       U sees P/enc(E)
+ *
+ * The id is kept on the way out unless (answerer, shown, id) is in flight, was
+ * closed without an answer within the last JAT_CLOSED_MS, or begins with
+ * "rr-" (ejabberd's router would swallow the answer); then it is one of ours. */
+#ifndef JAT_INFLIGHT_H
+#define JAT_INFLIGHT_H
+
+#include "buf.h"
+#include "endpoints.h"
+#include "err.h"
+#include "hash.h"
+
+#define JAT_CLOSED_MS 300000U
+
+enum jat_way { JAT_REQUEST, JAT_OUTBOUND };
+
+/* A request as it is put and as it comes back. Strings are borrowed on the way
+ * in; on the way out they are in the caller's buffer and jat_request is filled
+ * again by jat_request_strings. */
+struct jat_request {
+    enum jat_way way;
+    jat_eid eid;            /* the endpoint that answers or asks */
+    uint64_t eid_hash;      /* hash of its JID (jat_endpoint.hash) */
+    struct jat_str user;    /* U, full JID */
+    struct jat_str shown;
+    struct jat_str asked;   /* resource that the asker wrote to; "" is P */
+    struct jat_str id;      /* the asker's */
+    struct jat_str id_out;  /* out only; the same octets as id where kept */
+    uint64_t born, deadline; /* ms */
+    bool set;               /* type set, not get */
+    bool kept;              /* its packet is kept: it may be sent again */
+    bool any_endpoint;      /* any other endpoint may have it, too */
+    uint8_t retries;        /* how often it may still be sent again */
+    uint8_t n_tried;
+    jat_eid tried[JAT_MAX_TRIED]; /* endpoints that had it, eid not included */
+    uint64_t tag;           /* the caller's; comes back unchanged */
+};
+
+struct jat_inflight;
+
+/* instance: octets that make ids of this instance unlike those of any other
+ * (hex digits of a random number, say); at most 16. */
+enum jat_err jat_inflight_new(const struct jat_seed *seed,
+                              struct jat_str instance,
+                              struct jat_inflight **out);
+void jat_inflight_free(struct jat_inflight *t);
+
+/* Makes a record; chooses and copies id_out into *id_out (in buf), the
+ * reference into *ref (never 0). *replaced: id_out is not r->id. now in ms.
+ * JAT_ENOMEM: nothing was changed. */
+enum jat_err jat_inflight_put(struct jat_inflight *t,
+                              const struct jat_request *r, uint64_t now,
+                              struct jat_buf *buf, struct jat_span *id_out,
+                              bool *replaced, uint64_t *ref);
+
+/* The takes. Exactly one caller gets a record; it is out of the table then and
+ * *out holds it, strings in buf. JAT_ENOTFOUND: no such record (any more).
+ * JAT_ENOMEM: buf could not grow; the record is still there. */
+
+/* By its answer. For JAT_REQUEST the answerer is an endpoint: eid and eid_hash;
+ * for JAT_OUTBOUND the full JID `user`. */
+enum jat_err jat_inflight_take_answer(struct jat_inflight *t, enum jat_way way,
+                                      jat_eid eid, uint64_t eid_hash,
+                                      struct jat_str user,
+                                      struct jat_str shown,
+                                      struct jat_str id, struct jat_buf *buf,
+                                      struct jat_request *out, uint64_t *ref);
+
+/* The others close the record without an answer: (answerer, shown, id_out) is
+ * not used for a new request until now + JAT_CLOSED_MS. */
+enum jat_err jat_inflight_take_ref(struct jat_inflight *t, uint64_t ref,
+                                   uint64_t now, struct jat_buf *buf,
+                                   struct jat_request *out);
+/* One whose deadline is at or before `until` (UINT64_MAX: any record). *shard:
+ * where to look (start with 0, kept over calls); JAT_ENOTFOUND after the last
+ * shard. */
+enum jat_err jat_inflight_take_due(struct jat_inflight *t, uint64_t until,
+                                   uint64_t now, uint32_t *shard,
+                                   struct jat_buf *buf,
+                                   struct jat_request *out, uint64_t *ref);
+/* One of endpoint eid, at or after *cursor (start with 0), looking at no more
+ * than *budget places (which is lowered by those looked at; when it reaches 0,
+ * JAT_EFULL: call again with the same cursor). JAT_ENOTFOUND: no more. */
+enum jat_err jat_inflight_take_endpoint(struct jat_inflight *t, jat_eid eid,
+                                        uint64_t now, uint64_t *cursor,
+                                        size_t *budget, struct jat_buf *buf,
+                                        struct jat_request *out,
+                                        uint64_t *ref);
+
+/* A copy of the next record at or after *cursor without taking it; for lists
+ * shown to people. JAT_ENOTFOUND at the end. */
+enum jat_err jat_inflight_next(struct jat_inflight *t, uint64_t *cursor,
+                               struct jat_buf *buf, struct jat_request *out,
+                               uint64_t *ref);
+
+/* Records of both ways. Exact when nobody writes. */
+size_t jat_inflight_count(struct jat_inflight *t);
+
+#endif

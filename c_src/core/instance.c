@@ -1,0 +1,236 @@
+/* An instance: made, configured, its endpoints, what it shows to people. */
+#include "house.h"
+#include "mem.h"
+
+static uint64_t octets(const unsigned char *p)
+{
+    uint64_t x = 0;
+
+    for (unsigned i = 0; i < 8; i++)
+        x = x << 8 | p[i];
+    return x;
+}
+
+/* Ids of ours begin with this: no other instance has it. */
+static void instance_name(const unsigned char *seed, char out[16])
+{
+    static const char hex[] = "0123456789abcdef";
+
+    for (unsigned i = 0; i < 8; i++) {
+        out[2 * i] = hex[seed[i] >> 4];
+        out[2 * i + 1] = hex[seed[i] & 15];
+    }
+}
+
+enum jat_err jat_instance_new(struct jat_config *config,
+                              const unsigned char seed[24], struct jat **out)
+{
+    struct jat_str host;
+    struct jat *j;
+    char name[16];
+    enum jat_err err;
+
+    if (config->host.n != 1 || config->host.v[0].n == 0)
+        return JAT_EBADARG;
+    host = config->host.v[0];
+    j = jat_calloc_aligned(64, sizeof(*j));
+    if (j == NULL)
+        return JAT_ENOMEM;
+    j->host = host;
+    j->seed = (struct jat_seed){{octets(seed), octets(seed + 8)}};
+    instance_name(seed + 16, name);
+    if ((err = jat_endpoints_new(&j->seed, &j->endpoints)) != JAT_OK ||
+        (err = jat_inflight_new(&j->seed, jat_str(name, sizeof(name)),
+                                &j->inflight)) != JAT_OK ||
+        (err = jat_recent_new(&j->seed, &j->contacts)) != JAT_OK ||
+        (err = jat_recent_new(&j->seed, &j->handles)) != JAT_OK ||
+        (err = jat_quota_new(&j->seed, &j->users)) != JAT_OK ||
+        (err = jat_quota_new(&j->seed, &j->domains)) != JAT_OK ||
+        (err = jat_config_finish(config, host)) != JAT_OK)
+        goto failed;
+    pthread_mutex_init(&j->configuring, NULL);
+    atomic_store(&j->config, config);
+    *out = j;
+    return JAT_OK;
+
+failed:
+    jat_quota_free(j->domains);
+    jat_quota_free(j->users);
+    jat_recent_free(j->handles);
+    jat_recent_free(j->contacts);
+    jat_inflight_free(j->inflight);
+    jat_endpoints_free(j->endpoints);
+    jat_free_aligned(j);
+    return err;
+}
+
+void jat_instance_free(struct jat *j)
+{
+    struct jat_config *c, *older;
+
+    if (j == NULL)
+        return;
+    for (c = atomic_load(&j->config); c != NULL; c = older) {
+        older = c->older;
+        jat_config_free(c);
+    }
+    jat_quota_free(j->domains);
+    jat_quota_free(j->users);
+    jat_recent_free(j->handles);
+    jat_recent_free(j->contacts);
+    jat_inflight_free(j->inflight);
+    jat_endpoints_free(j->endpoints);
+    pthread_mutex_destroy(&j->configuring);
+    jat_free_aligned(j);
+}
+
+/* enc(E) under the keys of config, appended to buf. */
+static enum jat_err show_endpoint(const struct jat_config *config,
+                                  struct jat_str jid, struct jat_buf *buf,
+                                  struct jat_span *shown)
+{
+    size_t start = buf->n;
+    enum jat_form form;
+    enum jat_err err =
+        jat_address_seal(config->keyring, JAT_ROLE_ENDPOINT, jid, buf, &form);
+
+    *shown = (struct jat_span){start, buf->n - start};
+    return err;
+}
+
+/* Seals every endpoint's address anew. One that is not reached for want of
+ * memory keeps an address that the old keys open. */
+static enum jat_err show_again(struct jat *j, const struct jat_config *config)
+{
+    struct jat_buf buf = JAT_BUF_INIT, shown = JAT_BUF_INIT;
+    struct jat_endpoint e;
+    struct jat_span span;
+    uint32_t cursor = 0;
+    enum jat_err err;
+
+    while ((err = jat_endpoints_next(j->endpoints, &cursor, &buf, &e)) ==
+           JAT_OK) {
+        err = show_endpoint(config, jat_buf_str(&buf, e.jid), &shown, &span);
+        if (err != JAT_OK)
+            break;
+        err = jat_endpoints_set_shown(j->endpoints, e.eid,
+                                      jat_buf_str(&shown, span));
+        if (err != JAT_OK && err != JAT_ENOTFOUND)
+            break;
+        jat_buf_reset(&buf, SIZE_MAX);
+        jat_buf_reset(&shown, SIZE_MAX);
+    }
+    jat_buf_fini(&shown);
+    jat_buf_fini(&buf);
+    return err == JAT_ENOTFOUND ? JAT_OK : err;
+}
+
+enum jat_err jat_configure(struct jat *j, struct jat_config *config)
+{
+    struct jat_config *old;
+    enum jat_err err = jat_config_finish(config, j->host);
+
+    if (err != JAT_OK)
+        return err;
+    pthread_mutex_lock(&j->configuring);
+    old = atomic_load(&j->config);
+    if (!jat_config_same_keys(old, config))
+        err = show_again(j, config);
+    if (err == JAT_OK) {
+        config->older = old;
+        atomic_store(&j->config, config);
+        jat_endpoints_set_drain_show(j->endpoints, config->drain);
+    }
+    pthread_mutex_unlock(&j->configuring);
+    return err;
+}
+
+enum jat_err jat_put_endpoint(struct jat *j, struct jat_str jid,
+                              const struct jat_endpoint_state *state,
+                              bool *added)
+{
+    const struct jat_config *config = atomic_load(&j->config);
+    struct jat_buf buf = JAT_BUF_INIT;
+    struct jat_span shown;
+    struct jat_jid parts;
+    enum jat_err err;
+
+    if (!jat_jid_split(jid, &parts) || parts.resource.n == 0 ||
+        !jat_list_has(&config->targets, jat_jid_bare(jid)))
+        return JAT_EBADARG;
+    if (!jat_config_wants(config, parts.resource))
+        return JAT_ENOTFOUND;
+    err = show_endpoint(config, jid, &buf, &shown);
+    if (err == JAT_OK)
+        err = jat_endpoints_put(j->endpoints, jid, jat_buf_str(&buf, shown),
+                                state, config->drain,
+                                (size_t)config->max_endpoints, NULL, added);
+    jat_buf_fini(&buf);
+    return err;
+}
+
+enum jat_err jat_remove_endpoint(struct jat *j, struct jat_str jid,
+                                 jat_eid *eid)
+{
+    return jat_endpoints_remove(j->endpoints, jid, eid);
+}
+
+enum jat_err jat_next_endpoint(struct jat *j, uint32_t *cursor,
+                               struct jat_buf *buf, struct jat_endpoint *out)
+{
+    return jat_endpoints_next(j->endpoints, cursor, buf, out);
+}
+
+enum jat_err jat_next_pending(struct jat *j, uint64_t *cursor, uint64_t now,
+                              struct jat_buf *buf, struct jat_pending *out)
+{
+    struct jat_request r;
+    struct jat_endpoint e;
+    uint64_t ref;
+    enum jat_err err = jat_inflight_next(j->inflight, cursor, buf, &r, &ref);
+
+    if (err != JAT_OK)
+        return err;
+    *out = (struct jat_pending){
+        .outbound = r.way == JAT_OUTBOUND,
+        .set = r.set,
+        .user = jat_span_of(buf, r.user),
+        .id = jat_span_of(buf, r.id),
+        .age = now > r.born ? now - r.born : 0,
+        .left = r.deadline > now ? r.deadline - now : 0,
+        .tries = r.n_tried > 0 ? r.n_tried : 1,
+    };
+    if (jat_endpoints_get(j->endpoints, r.eid, buf, &e) == JAT_OK)
+        out->endpoint = e.jid;
+    return JAT_OK;
+}
+
+bool jat_counter(struct jat *j, unsigned i, const char **name, uint64_t *value)
+{
+    static const char *const tables[] = {"endpoints", "pending", "contacts",
+                                         "handles"};
+
+    if (i < JAT_STAT_COUNT) {
+        *name = jat_stats_name((enum jat_stat)i);
+        *value = jat_stats_get(&j->stats, (enum jat_stat)i);
+        return true;
+    }
+    switch (i - JAT_STAT_COUNT) {
+    case 0:
+        *value = jat_endpoints_count(j->endpoints);
+        break;
+    case 1:
+        *value = jat_inflight_count(j->inflight);
+        break;
+    case 2:
+        *value = jat_recent_count(j->contacts);
+        break;
+    case 3:
+        *value = jat_recent_count(j->handles);
+        break;
+    default:
+        return false;
+    }
+    *name = tables[i - JAT_STAT_COUNT];
+    return true;
+}

@@ -1,0 +1,90 @@
+/* One stanza's text to a flat view. The only user of libxml2.
+ *
+ * The text is a whole iq, message or presence element in jabber:client;
+ * usually only its head: the children without their own children. Anything
+ * that XMPP forbids (RFC 6120, 11.1: comments, processing instructions, DTDs,
+ * entities) is refused, never expanded, never fetched. A text is accepted only
+ * if libxml2 says that it is well-formed and namespace-well-formed.
+ *
+ * Parser contexts are per thread and reused; one whose dictionary has grown
+ * beyond JAT_STANZA_MAX_DICT names, or that has seen an error, is replaced. */
+#ifndef JAT_STANZA_H
+#define JAT_STANZA_H
+
+#include <stdint.h>
+
+#include "err.h"
+#include "str.h"
+
+#define JAT_MAX_DEPTH 64
+#define JAT_MAX_ATTRIBUTES 256
+#define JAT_MAX_CHILDREN 65536
+#define JAT_STANZA_MAX_DICT 1024
+
+enum jat_kind { JAT_IQ, JAT_MESSAGE, JAT_PRESENCE };
+
+/* The types of all three kinds (RFC 6120, 8.2.3; RFC 6121, 4.7.1 and 5.2.2).
+ * No type attribute: JAT_TYPE_NONE (a presence: available; a message:
+ * normal). */
+enum jat_type {
+    JAT_TYPE_NONE,
+    JAT_TYPE_GET,
+    JAT_TYPE_SET,
+    JAT_TYPE_RESULT,
+    JAT_TYPE_ERROR,
+    JAT_TYPE_CHAT,
+    JAT_TYPE_NORMAL,
+    JAT_TYPE_HEADLINE,
+    JAT_TYPE_GROUPCHAT,
+    JAT_TYPE_UNAVAILABLE,
+    JAT_TYPE_SUBSCRIBE,
+    JAT_TYPE_SUBSCRIBED,
+    JAT_TYPE_UNSUBSCRIBE,
+    JAT_TYPE_UNSUBSCRIBED,
+    JAT_TYPE_PROBE,
+    JAT_TYPE_UNKNOWN
+};
+
+/* A direct child of the stanza. Its attributes are attrs[first_attr ..
+ * first_attr + n_attrs) of the stanza; namespace declarations are not among
+ * them. */
+struct jat_child {
+    struct jat_str ns, name;
+    uint32_t first_attr, n_attrs;
+};
+
+struct jat_attr {
+    struct jat_str ns, name, value; /* ns is empty for a plain attribute */
+};
+
+struct jat_stanza {
+    enum jat_kind kind;
+    enum jat_type type;
+    struct jat_str id, from, to; /* empty where absent */
+    bool has_id;
+    const struct jat_child *children;
+    uint32_t n_children;
+    const struct jat_attr *attrs; /* of the direct children */
+    uint32_t n_attrs;
+};
+
+/* Once per process, before the first parse and before threads (calls
+ * xmlInitParser). Never undone: libxml2 belongs to the whole process. */
+void jat_stanza_init(void);
+
+/* Parses xml (borrowed) into *out. Everything in *out belongs to the calling
+ * thread and lives until its next jat_stanza_parse. max_size in octets.
+ * Errors: JAT_EXML, JAT_EDTD, JAT_ECOMMENT, JAT_EPI, JAT_ESIZE, JAT_EDEPTH,
+ * JAT_EATTRIBUTES, JAT_ECHILDREN, JAT_ENOSTANZA, JAT_ENOMEM. */
+enum jat_err jat_stanza_parse(struct jat_str xml, size_t max_size,
+                              struct jat_stanza *out);
+
+/* The value of a plain attribute of a child; {NULL, 0} where absent. */
+struct jat_str jat_child_attr(const struct jat_stanza *s,
+                              const struct jat_child *c, struct jat_str name);
+
+/* Frees what the calling thread holds for parsing (also done by itself when a
+ * thread ends). */
+void jat_stanza_thread_fini(void);
+
+#endif

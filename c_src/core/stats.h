@@ -1,0 +1,51 @@
+/* Counters that any thread adds to without meeting another: striped, summed
+ * when somebody looks. */
+#ifndef JAT_STATS_H
+#define JAT_STATS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "lock.h"
+
+/* What is counted. Names are what operators see. */
+#define JAT_STATS(X)                                                           \
+    X(requests)          /* requests forwarded to an endpoint */               \
+    X(answers)           /* answers of endpoints, forwarded */                 \
+    X(outbound_requests) /* client-initiated requests forwarded */             \
+    X(outbound_answers)  /* their answers, forwarded */                        \
+    X(retries)           /* requests sent to another endpoint */               \
+    X(timeouts)          /* requests over their deadline */                    \
+    X(bounces)           /* requests that came back undelivered */             \
+    X(gone)              /* requests whose endpoint went away */               \
+    X(aborted)           /* requests closed by the module itself */            \
+    X(forgotten)         /* client-initiated ones whose asker went away */     \
+    X(refused)           /* requests answered with an error at once */         \
+    X(unsolicited)       /* answers that nobody waits for, dropped */          \
+    X(dropped)           /* other stanzas dropped */                           \
+    X(malformed)         /* stanzas that the parser refused */                 \
+    X(replaced_ids)      /* requests forwarded under an id of ours */
+
+#define X(name) JAT_STAT_##name,
+enum jat_stat { JAT_STATS(X) JAT_STAT_COUNT };
+#undef X
+
+#define JAT_STATS_STRIPES 16
+
+struct jat_stats {
+    struct {
+        _Alignas(64) _Atomic uint64_t n[JAT_STAT_COUNT];
+    } stripe[JAT_STATS_STRIPES];
+};
+
+static inline void jat_stats_add(struct jat_stats *s, enum jat_stat what)
+{
+    unsigned i = jat_thread_number() % JAT_STATS_STRIPES;
+
+    atomic_fetch_add_explicit(&s->stripe[i].n[what], 1, memory_order_relaxed);
+}
+
+uint64_t jat_stats_get(struct jat_stats *s, enum jat_stat what);
+const char *jat_stats_name(enum jat_stat what);
+
+#endif

@@ -1,0 +1,302 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The one Erlang API of the core: "what" is decided there, in C, one instance
+%%% per proxy host; "when" is decided by the callers of this module. The
+%%% carriers (mod_client_proxy_nif, mod_client_proxy_port) bring a call there
+%%% and its answer back, nothing else.
+%%%
+%%% Every time is in milliseconds of one monotonic clock of the caller
+%%% (now/0 here), every size in octets. No function raises for what comes from
+%%% the world; `badarg' is the bug of a caller.
+-module(mod_client_proxy_core).
+
+-export([load/1, new/2, configure/2, derive_key/3, now/0,
+         handle/5, bounce/4, abort/4, expire/2, sweep/4, drain/2,
+         put_endpoint/3, remove_endpoint/2, endpoints/1, pending/2,
+         counters/1, open/3, hints/1]).
+
+-export_type([core/0, carrier/0, config/0, parts/0, decision/0, outcome/0,
+              condition/0, hint/0, local/0, endpoint/0, pending/0,
+              record_ref/0, state/0, add/0]).
+
+%% Carrier module and what it knows the instance by.
+-opaque core() :: {module(), term()}.
+-type carrier() :: nif | port.
+%% {luser, lserver, lresource}, prepared.
+-type parts() :: {binary(), binary(), binary()}.
+%% A request in flight; never used twice by one instance.
+-type record_ref() :: pos_integer().
+
+%% What new/2 and configure/2 take. Options that are absent have the defaults
+%% of c_src/core/config.c, which are SPEC's.
+-type config() ::
+        #{host => binary(),                %% P; only new/2 takes it
+          targets => [binary()],           %% bare JIDs, prepared
+          keys => [<<_:256>>],             %% the first seals, all open
+          encoding => jid | sealed,
+          balance => random | round_robin | least_pending | sticky,
+          sticky_by => bare | full | domain | {Ns :: binary(), Attr :: binary()},
+          disco => self | forward,
+          timeout => pos_integer(),        %% ms
+          retries => 0..7,
+          outbound => reply | any | none,
+          outbound_acl => boolean(),       %% `any' asks for the ACL (see ask)
+          contact_timeout => pos_integer(),
+          max_contacts => pos_integer(),
+          max_pending => pos_integer(),
+          max_pending_per_user => pos_integer(),
+          max_pending_per_domain => pos_integer(),
+          max_outbound_per_endpoint => pos_integer(),
+          max_stanza_size => pos_integer(),
+          max_endpoints => pos_integer(),
+          resources => [binary()],         %% globs (*, ?); [] is all
+          drain_show => [chat | away | xa | dnd],
+          local_domains => [binary()]      %% not under max_pending_per_domain
+         }.
+
+%% Stanza error conditions (RFC 6120, 8.3.3); the type follows from SPEC.
+-type condition() :: 'bad-request' | 'feature-not-implemented' | 'forbidden' |
+                     'internal-server-error' | 'item-not-found' |
+                     'not-allowed' | 'policy-violation' |
+                     'recipient-unavailable' | 'remote-server-timeout' |
+                     'resource-constraint'.
+
+%% What the caller knows that the core cannot: see ask in decision().
+-type hint() :: resourceprep_ok | resourceprep_refused
+              | access_denied              %% `access' refuses the requester
+              | outbound_allowed | outbound_denied
+              | jid_malformed | endpoint_read.
+
+-type local() :: target_presence | subscribe | disco_info | ping.
+
+%% What is to be done with the stanza.
+-type decision() ::
+        %% Forward; From and To replace its addresses, Id its id (`same': it
+        %% stays). Keep: keep the packet by Record, it may be sent again.
+        {request, From :: parts(), To :: parts(), Id :: binary() | same,
+         record_ref(), Keep :: boolean()}
+        %% Forward a client-initiated request (no bounce mark, no retry).
+      | {outbound, From :: parts(), To :: parts(), Id :: binary() | same,
+         record_ref()}
+        %% Forward the answer. Kept: forget the packet kept by Record.
+      | {answer, From :: parts(), To :: parts(), Id :: binary() | same,
+         record_ref(), Kept :: boolean()}
+        %% Answer with this error, from the address that it was sent to.
+      | {reply, condition()}
+        %% The host answers or takes it (mod_client_proxy_host).
+      | {local, local()}
+        %% Nothing; the word says why (a counter has it, too).
+      | {drop, atom()}
+        %% Call again with one of these hints:
+        %%   {resourceprep, Text}: does jid:resourceprep/1 leave Text as it is
+        %%      (resourceprep_ok) or not (resourceprep_refused)?
+        %%   {jid, Text}: which JID is it? Call again with its prepared form as
+        %%      Prepared, or with jid_malformed
+        %%   {outbound, User}: does outbound_access allow the target to speak
+        %%      to this JID?
+        %%   {endpoint, Jid}: the sender is not among the endpoints; read its
+        %%      session again (endpoint_read)
+      | {ask, {resourceprep | jid | outbound | endpoint, binary()}}
+        %% The head was refused (malformed_xml, depth, size ...).
+      | {error, atom()}.
+
+%% What becomes of a record that is closed without an answer.
+-type outcome() ::
+        %% Send the packet kept by Old once more, keep it by New now.
+        {retry, Old :: record_ref(), From :: parts(), To :: parts(),
+         Id :: binary(), New :: record_ref()}
+        %% An iq error with this condition to the asker: From is the address
+        %% that he had written to, Id is his.
+      | {fail, record_ref(), condition(), From :: parts(), To :: parts(),
+         Id :: binary(), Kept :: boolean()}
+        %% Nobody is left to be told (the asker was an endpoint that has gone).
+      | {forget, record_ref()}.
+
+-type state() :: #{show := none | chat | away | xa | dnd,
+                   priority := -128..127, pending := boolean()}.
+-type add() :: added | updated | ignored | full | {error, atom()}.
+-type endpoint() ::
+        #{jid := binary(), shown := binary(), show := atom(),
+          priority := integer(), pending := boolean(), draining := boolean(),
+          requests := non_neg_integer(), outbound := non_neg_integer(),
+          answered := non_neg_integer(), failed := non_neg_integer()}.
+-type pending() ::
+        #{way := request | outbound, user := binary(), endpoint := binary(),
+          id := binary(), type := get | set, age := non_neg_integer(),
+          left := non_neg_integer(), tries := pos_integer()}.
+
+-callback load() -> ok | {error, unicode:chardata()}.
+-callback new([{binary(), integer() | binary()}], Seed :: <<_:192>>) ->
+    {ok, term()} | {error, atom()}.
+-callback derive_key(Secret :: binary(), Host :: binary()) ->
+    {ok, <<_:256>>} | {error, atom()}.
+-callback call(term(), Name :: atom(), Args :: tuple()) -> term().
+
+%% @doc Makes sure that the carrier works. The text says what is missing and
+%% which command mends it.
+-spec load(carrier()) -> ok | {error, unicode:chardata()}.
+load(Carrier) ->
+    (carrier_module(Carrier)):load().
+
+%% @doc A new instance for one proxy host: no endpoints, no records. Seeds are
+%% drawn here, the core has no random device.
+-spec new(carrier(), config()) -> {ok, core()} | {error, atom()}.
+new(Carrier, Config) ->
+    Mod = carrier_module(Carrier),
+    case Mod:new(flatten(Config), crypto:strong_rand_bytes(24)) of
+        {ok, Ref} -> {ok, {Mod, Ref}};
+        {error, _} = Err -> Err
+    end.
+
+%% @doc Replaces the whole configuration; records and endpoints stay. Nothing
+%% has changed where it returns an error.
+-spec configure(core(), config()) -> ok | {error, atom()}.
+configure(Core, Config) ->
+    call(Core, configure, {flatten(Config)}).
+
+%% @doc PBKDF2 (600000 rounds) of option `secret' for the proxy host. Takes
+%% tenths of a second on a dirty scheduler.
+-spec derive_key(carrier(), Secret :: binary(), Host :: binary()) ->
+          {ok, <<_:256>>} | {error, atom()}.
+derive_key(Carrier, Secret, Host) ->
+    (carrier_module(Carrier)):derive_key(Secret, Host).
+
+%% @doc The clock of every call: ms since the VM started.
+-spec now() -> non_neg_integer().
+now() ->
+    erlang:convert_time_unit(
+      erlang:monotonic_time() - erlang:system_info(start_time),
+      native, millisecond).
+
+%% @doc Decides about one stanza, given its head: the iq, message or presence
+%% element in jabber:client with type, id, from, to and its children without
+%% their children; from and to prepared. Prepared: <<>>, or the answer to
+%% {ask, {jid, _}}.
+-spec handle(core(), Head :: binary(), Hints :: non_neg_integer(),
+             Prepared :: binary(), Now :: non_neg_integer()) ->
+          decision() | {error, atom()}.
+handle({Mod, Ref}, Head, Hints, Prepared, Now) ->
+    Mod:call(Ref, handle, {Head, Hints, Prepared, Now}).
+
+%% @doc The forwarded request of this record came back from ejabberd.
+%% Undelivered: provably, there was no session.
+-spec bounce(core(), record_ref(), Undelivered :: boolean(),
+             non_neg_integer()) -> [outcome()].
+bounce(Core, Record, Undelivered, Now) ->
+    call(Core, bounce, {Record, Undelivered, Now}).
+
+%% @doc Closes a record whose request could not be sent. [] if somebody else
+%% closed it before.
+-spec abort(core(), record_ref(), condition(), non_neg_integer()) ->
+          [outcome()].
+abort(Core, Record, Condition, Now) ->
+    call(Core, abort, {Record, Condition, Now}).
+
+%% @doc Closes records whose deadline has come, forgets contacts. `more': call
+%% again soon.
+-spec expire(core(), non_neg_integer()) -> {more | done, [outcome()]}.
+expire(Core, Now) ->
+    call(Core, expire, {Now}).
+
+%% @doc Closes or sends on the records of an endpoint that has gone: Eid from
+%% remove_endpoint/3, Cursor 0 at first, then what it returned.
+-spec sweep(core(), Eid :: pos_integer(), Cursor :: non_neg_integer(),
+            non_neg_integer()) -> {Cursor :: non_neg_integer() | done,
+                                   [outcome()]}.
+sweep(Core, Eid, Cursor, Now) ->
+    call(Core, sweep, {Eid, Cursor, Now}).
+
+%% @doc Closes every record (the module stops). `more': call again.
+-spec drain(core(), non_neg_integer()) -> {more | done, [outcome()]}.
+drain(Core, Now) ->
+    call(Core, drain, {Now}).
+
+%% @doc Adds or updates an endpoint. `ignored': option `resources' does not
+%% name it; `full': max_endpoints.
+-spec put_endpoint(core(), parts(), state()) -> add().
+put_endpoint(Core, {U, S, R},
+             #{show := Show, priority := Priority, pending := Pending}) ->
+    call(Core, put_endpoint,
+         {<<U/binary, $@, S/binary, $/, R/binary>>, Show, Priority, Pending}).
+
+%% @doc Removes an endpoint; sweep/4 its records then.
+-spec remove_endpoint(core(), parts()) ->
+          {ok, Eid :: pos_integer()} | unknown.
+remove_endpoint(Core, {U, S, R}) ->
+    call(Core, remove_endpoint, {<<U/binary, $@, S/binary, $/, R/binary>>}).
+
+-spec endpoints(core()) -> [endpoint()].
+endpoints(Core) ->
+    collect(Core, endpoints, {}, 0,
+            fun({Jid, Shown, Show, Priority, Pending, Draining, Requests,
+                 Outbound, Answered, Failed}) ->
+                    #{jid => Jid, shown => Shown, show => Show,
+                      priority => Priority, pending => Pending,
+                      draining => Draining, requests => Requests,
+                      outbound => Outbound, answered => Answered,
+                      failed => Failed}
+            end).
+
+-spec pending(core(), non_neg_integer()) -> [pending()].
+pending(Core, Now) ->
+    collect(Core, pending, {Now}, 0,
+            fun({Way, User, Endpoint, Id, Type, Age, Left, Tries}) ->
+                    #{way => Way, user => User, endpoint => Endpoint, id => Id,
+                      type => Type, age => Age, left => Left, tries => Tries}
+            end).
+
+%% @doc What has happened since the instance was made, and how much is in
+%% its tables now.
+-spec counters(core()) -> #{atom() => non_neg_integer()}.
+counters(Core) ->
+    maps:from_list(call(Core, counters, {})).
+
+%% @doc The JID that a resource at the proxy host stands for.
+-spec open(core(), Resource :: binary(), non_neg_integer()) ->
+          {ok, requester | endpoint, binary()} | {error, atom()}.
+open(Core, Resource, Now) ->
+    call(Core, open, {Resource, Now}).
+
+%% @doc The bits that handle/5 takes (enum jat_hint of c_src/core/jat.h).
+-spec hints([hint()]) -> non_neg_integer().
+hints(Hints) ->
+    lists:foldl(fun(Hint, Acc) -> Acc bor hint(Hint) end, 0, Hints).
+
+hint(resourceprep_ok) -> 1;
+hint(resourceprep_refused) -> 2;
+hint(access_denied) -> 4;
+hint(outbound_allowed) -> 8;
+hint(outbound_denied) -> 16;
+hint(jid_malformed) -> 32;
+hint(endpoint_read) -> 64.
+
+%%% Internal
+
+call({Mod, Ref}, Name, Args) ->
+    Mod:call(Ref, Name, Args).
+
+collect(Core, Name, Args, Cursor, Fun) ->
+    case call(Core, Name, erlang:append_element(Args, Cursor)) of
+        {done, Rows} -> lists:map(Fun, Rows);
+        {Next, Rows} ->
+            lists:map(Fun, Rows) ++ collect(Core, Name, Args, Next, Fun)
+    end.
+
+carrier_module(nif) -> mod_client_proxy_nif;
+carrier_module(port) -> mod_client_proxy_port.
+
+%% The configuration as the core reads it: names and values of two types. A
+%% list is its name once for each element, after an empty start.
+flatten(Config) ->
+    lists:flatmap(fun({Name, Value}) ->
+                          option(atom_to_binary(Name, utf8), Value)
+                  end, maps:to_list(Config)).
+
+option(Name, Values) when is_list(Values) -> [{Name, word(V)} || V <- Values];
+option(Name, {Ns, Attr}) -> [{Name, Ns}, {<<Name/binary, "_attribute">>, Attr}];
+option(Name, Value) -> [{Name, word(Value)}].
+
+word(true) -> 1;
+word(false) -> 0;
+word(Value) when is_atom(Value) -> atom_to_binary(Value, utf8);
+word(Value) -> Value.

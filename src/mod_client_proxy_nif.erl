@@ -1,0 +1,134 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The carrier in the VM: c_src/nif.c, called from the sender's process.
+%%%
+%%% The shared object has the checksum of its sources in its name, and
+%%% priv/mod_client_proxy_nif.name says which one is meant: a file of the same
+%%% name as a loaded one would not be loaded again, and overwriting a loaded
+%%% one kills the VM.
+-module(mod_client_proxy_nif).
+-behaviour(mod_client_proxy_core).
+
+-export([load/0, new/2, derive_key/2, call/3]).
+
+-on_load(on_load/0).
+-nifs([loaded/0, new_nif/2, configure_nif/2, derive_key_nif/2, handle_nif/5,
+       handle_dirty_nif/5, bounce_nif/4, abort_nif/4, expire_nif/2,
+       drain_nif/2, sweep_nif/4, put_endpoint_nif/5, remove_endpoint_nif/2,
+       endpoints_nif/2, pending_nif/3, counters_nif/1, open_nif/3]).
+
+%% Must be JAT_ABI of c_src/core/jat.h.
+-define(ABI, 1).
+
+%% Above this (octets) a head is parsed on a dirty scheduler.
+-define(DIRTY, 8192).
+
+%% @doc Makes sure that the NIF is there. May be called again after the shared
+%% object was mended.
+-spec load() -> ok | {error, unicode:chardata()}.
+load() ->
+    case loaded() of
+        true -> ok;
+        false -> load_nif()
+    end.
+
+-spec new([{binary(), integer() | binary()}], Seed :: <<_:192>>) ->
+          {ok, reference()} | {error, atom()}.
+new(Config, Seed) ->
+    new_nif(Config, Seed).
+
+-spec derive_key(binary(), binary()) -> {ok, <<_:256>>} | {error, atom()}.
+derive_key(Secret, Host) ->
+    derive_key_nif(Secret, Host).
+
+-spec call(reference(), atom(), tuple()) -> term().
+call(Ref, handle, {Head, Hints, Prepared, Now}) when byte_size(Head) > ?DIRTY ->
+    handle_dirty_nif(Ref, Head, Hints, Prepared, Now);
+call(Ref, handle, {Head, Hints, Prepared, Now}) ->
+    handle_nif(Ref, Head, Hints, Prepared, Now);
+call(Ref, bounce, {Record, Undelivered, Now}) ->
+    bounce_nif(Ref, Record, Undelivered, Now);
+call(Ref, abort, {Record, Condition, Now}) ->
+    abort_nif(Ref, Record, Condition, Now);
+call(Ref, expire, {Now}) ->
+    expire_nif(Ref, Now);
+call(Ref, drain, {Now}) ->
+    drain_nif(Ref, Now);
+call(Ref, sweep, {Eid, Cursor, Now}) ->
+    sweep_nif(Ref, Eid, Cursor, Now);
+call(Ref, put_endpoint, {Jid, Show, Priority, Pending}) ->
+    put_endpoint_nif(Ref, Jid, Show, Priority, Pending);
+call(Ref, remove_endpoint, {Jid}) ->
+    remove_endpoint_nif(Ref, Jid);
+call(Ref, endpoints, {Cursor}) ->
+    endpoints_nif(Ref, Cursor);
+call(Ref, pending, {Now, Cursor}) ->
+    pending_nif(Ref, Now, Cursor);
+call(Ref, counters, {}) ->
+    counters_nif(Ref);
+call(Ref, open, {Resource, Now}) ->
+    open_nif(Ref, Resource, Now);
+call(Ref, configure, {Config}) ->
+    configure_nif(Ref, Config).
+
+%%% Loading
+
+%% Never fails: a module that cannot be loaded would stop the boot of the whole
+%% server. Whoever needs the NIF asks load/0.
+on_load() ->
+    _ = load_nif(),
+    ok.
+
+load_nif() ->
+    Priv = priv_dir(),
+    case file:read_file(filename:join(Priv, "mod_client_proxy_nif.name")) of
+        {ok, Name} ->
+            So = filename:join(Priv, string:trim(binary_to_list(Name))),
+            case erlang:load_nif(So, ?ABI) of
+                ok -> ok;
+                {error, {_, Text}} -> {error, remedy(Priv, Text)}
+            end;
+        {error, Reason} ->
+            {error, remedy(Priv, ["the C core is not built (",
+                                  file:format_error(Reason), ")"])}
+    end.
+
+remedy(Priv, Text) ->
+    io_lib:format(
+      "~ts. Install the packages of a C compiler, make, libxml2 (libxml2-dev), "
+      "OpenSSL 3 (libssl-dev) and Erlang's headers (erlang-dev), run "
+      "'make -C c_src' in the module's sources, then "
+      "'ejabberdctl module_upgrade mod_client_proxy'. It was looked for in ~ts",
+      [Text, Priv]).
+
+priv_dir() ->
+    case code:priv_dir(mod_client_proxy) of
+        {error, bad_name} ->
+            Ebin = filename:dirname(code:which(?MODULE)),
+            filename:join(filename:dirname(Ebin), "priv");
+        Dir ->
+            Dir
+    end.
+
+%%% Replaced by c_src/nif.c
+
+loaded() -> false.
+new_nif(_, _) -> not_loaded().
+configure_nif(_, _) -> not_loaded().
+derive_key_nif(_, _) -> not_loaded().
+handle_nif(_, _, _, _, _) -> not_loaded().
+handle_dirty_nif(_, _, _, _, _) -> not_loaded().
+bounce_nif(_, _, _, _) -> not_loaded().
+abort_nif(_, _, _, _) -> not_loaded().
+expire_nif(_, _) -> not_loaded().
+drain_nif(_, _) -> not_loaded().
+sweep_nif(_, _, _, _) -> not_loaded().
+put_endpoint_nif(_, _, _, _, _) -> not_loaded().
+remove_endpoint_nif(_, _) -> not_loaded().
+endpoints_nif(_, _) -> not_loaded().
+pending_nif(_, _, _) -> not_loaded().
+counters_nif(_) -> not_loaded().
+open_nif(_, _, _) -> not_loaded().
+
+not_loaded() ->
+    erlang:nif_error(nif_not_loaded).
