@@ -1,0 +1,66 @@
+# make demo         see it work, in a throw-away ejabberd on this machine
+# make serve        the same, left up for clients of yours
+# make check        all tests, with a summary
+#
+# Each installs the Debian packages that it misses (as root). For the module
+# itself nothing of this is needed: ejabberd's installer runs c_src/Makefile.
+
+CC ?= cc
+CFLAGS = -std=c11 -O2 -g -D_DEFAULT_SOURCE -Wall -Wextra -Wpedantic -Wshadow \
+         -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+         -Wformat=2 -Wundef -Wcast-qual -Wwrite-strings -Wswitch-enum
+
+DEMO_PACKAGES = ejabberd erlang-dev gcc make pkg-config libc6-dev \
+                libxml2-dev libssl-dev libstrophe-dev
+PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
+           erlang-tools libcmocka-dev python3-slixmpp clang libclang-rt-14-dev \
+           valgrind
+
+TOOLS = _build/service _build/puppet _build/storm
+
+.PHONY: all tools demo serve check check-core check-erl check-server deps \
+        deps-demo clean
+
+all:
+	$(MAKE) -C c_src
+
+deps:
+	@test/bed/deps $(PACKAGES)
+
+deps-demo:
+	@test/bed/deps $(DEMO_PACKAGES)
+
+demo: deps-demo
+	@$(MAKE) -s tools
+	@test/demo/demo
+
+serve: deps-demo
+	@$(MAKE) -s tools
+	@test/demo/demo serve
+
+check: deps
+	@test/check core erl server
+
+check-core:
+	$(MAKE) -C test/core check check-asan check-valgrind
+
+check-erl:
+	@test/check_erl
+
+check-server: tools
+	@test/check_server
+
+tools: $(TOOLS)
+
+_build/%: test/demo/%.c
+	@mkdir -p _build
+	$(CC) $(CFLAGS) -o $@ $< -lstrophe
+
+_build/%: test/clients/%.c
+	@mkdir -p _build
+	$(CC) $(CFLAGS) -o $@ $< -lstrophe
+
+clean:
+	rm -rf _build
+	$(MAKE) -C c_src clean
+	$(MAKE) -C test/core clean
