@@ -1,0 +1,452 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The way of a stanza to a proxy host, in the sender's own process: its head
+%%% goes to the core, the decision is carried out here. No process is on this
+%%% way; what it needs is in the context of the proxy host, a persistent term
+%%% written by mod_client_proxy_host.
+%%%
+%%% A forwarded request carries a mark in its meta, {P, Record}. ejabberd's own
+%%% bounces keep the meta of what they bounce; a client's answer is another
+%%% stanza and has none. That is how the two are told apart.
+-module(mod_client_proxy_router).
+
+%% The route and the hook (ejabberd)
+-export([route/1, bounce_sm_packet/1]).
+%% The context and the records (mod_client_proxy_host)
+-export([publish/2, unpublish/1, context/1, settle/2, forget_packets/2]).
+
+-export_type([context/0]).
+
+-include("xmpp.hrl").
+-include("logger.hrl").
+-include("translate.hrl").
+
+-type context() ::
+        #{host := binary(),
+          server_host := binary(),
+          core := mod_client_proxy_core:core() | undefined,  %% degraded
+          stopping => boolean(),
+          access := all | term(),              %% ACL rules
+          outbound_access := all | term(),
+          packets := ets:tid(),                %% {Record, Weight, Born, Packet}
+          retry_memory := counters:counters_ref(), %% octets kept
+          max_retry_memory := non_neg_integer(),
+          complained => atomics:atomics_ref()}. %% when (s), made by publish/2
+
+%% Meta keys. The second holds the packet itself.
+-define(MARK, client_proxy).
+-define(UNDELIVERED, client_proxy_undelivered).
+
+%% The largest packet that is kept for a retry, in octets of names, values and
+%% text.
+-define(MAX_KEPT, 65536).
+
+%% Attributes of one element (RFC 6120 sets no bound): more cost libxml2 too
+%% much before it could refuse them. JAT_MAX_ATTRIBUTES of the core.
+-define(MAX_ATTRIBUTES, 256).
+
+%% How often the core may ask about one stanza: once for each kind of question.
+-define(MAX_QUESTIONS, 4).
+
+%%%===================================================================
+%%% The context
+%%%===================================================================
+
+-spec publish(binary(), context()) -> ok.
+publish(P, Context) ->
+    persistent_term:put({?MODULE, P},
+                        maps:merge(#{complained => atomics:new(1, [])},
+                                   Context)).
+
+-spec unpublish(binary()) -> ok.
+unpublish(P) ->
+    _ = persistent_term:erase({?MODULE, P}),
+    ok.
+
+-spec context(binary()) -> context() | undefined.
+context(P) ->
+    persistent_term:get({?MODULE, P}, undefined).
+
+%%%===================================================================
+%%% The route
+%%%===================================================================
+
+%% @doc The route of every proxy host. Never raises: whatever goes wrong, a
+%% request is answered.
+-spec route(stanza()) -> ok.
+route(Packet) ->
+    P = (xmpp:get_to(Packet))#jid.lserver,
+    try route(context(P), Packet)
+    catch Class:Reason:Stack ->
+            complain(context(P), Packet, Class, Reason, Stack),
+            refuse('internal-server-error', Packet)
+    end.
+
+route(#{core := Core, host := P} = Context, Packet) when Core /= undefined ->
+    case xmpp:get_meta(Packet, ?MARK, undefined) of
+        {P, Record} -> bounced(Context, Record, Packet);
+        undefined -> decide(Context, Packet);
+        _ -> decide(Context, unmark(Packet))
+    end;
+route(#{core := undefined}, Packet) ->
+    refuse('internal-server-error', Packet);
+route(undefined, Packet) ->
+    refuse('recipient-unavailable', Packet).
+
+%% A mark that is not for this proxy host, or not on a bounce, means nothing
+%% here (the stanza came by way of another proxy host).
+unmark(Packet) ->
+    xmpp:del_meta(xmpp:del_meta(Packet, ?MARK), ?UNDELIVERED).
+
+decide(#{stopping := true}, #iq{type = Type} = Packet)
+  when Type == get; Type == set ->
+    refuse('recipient-unavailable', Packet);
+decide(Context, #iq{type = Type, from = From} = Packet)
+  when Type == get; Type == set ->
+    case {loops(Context, From), too_many_attributes(Packet)} of
+        {true, _} -> refuse('not-allowed', Packet);
+        {_, true} -> refuse('policy-violation', Packet);
+        _ -> decide(Context, Packet, access(Context, From))
+    end;
+decide(Context, Packet) ->
+    decide(Context, Packet, []).
+
+decide(Context, Packet, Hints) ->
+    decide(Context, Packet, head(Packet), Hints, <<>>, ?MAX_QUESTIONS).
+
+decide(#{core := Core} = Context, Packet, Head, Hints, Prepared, Questions) ->
+    case mod_client_proxy_core:handle(
+           Core, Head, mod_client_proxy_core:hints(Hints), Prepared,
+           mod_client_proxy_core:now()) of
+        {ask, Question} when Questions > 0 ->
+            {Hint, Prepared1} = find_out(Question, Context, Packet, Prepared),
+            decide(Context, Packet, Head, Hint ++ Hints, Prepared1,
+                   Questions - 1);
+        Decision ->
+            perform(Decision, Context, Packet)
+    end.
+
+perform({request, From, To, Id, Record, Keep}, #{host := P} = Context, Packet) ->
+    guarded(
+      Context, Record,
+      fun() ->
+              _ = Keep andalso keep(Context, Record, Packet),
+              Packet1 = translate(Packet, From, To, Id),
+              ejabberd_router:route(
+                xmpp:put_meta(Packet1, ?MARK, {P, Record}))
+      end);
+perform({outbound, From, To, Id, Record}, Context, Packet) ->
+    guarded(Context, Record,
+            fun() -> ejabberd_router:route(translate(Packet, From, To, Id)) end);
+perform({answer, From, To, Id, Record, Kept}, Context, Packet) ->
+    _ = Kept andalso forget(Context, Record),
+    ejabberd_router:route(translate(Packet, From, To, Id));
+perform({reply, Condition}, _Context, Packet) ->
+    refuse(Condition, Packet);
+perform({local, target_presence}, #{host := P}, Packet) ->
+    mod_client_proxy_host:presence(P, Packet);
+perform({local, What}, #{host := P}, Packet) ->
+    mod_client_proxy_host:answer(P, What, Packet);
+perform({drop, Reason}, #{host := P}, Packet) ->
+    ?DEBUG("~ts dropped a stanza (~ts):~n~ts", [P, Reason, xmpp:pp(Packet)]);
+perform({error, Reason}, #{host := P}, Packet) ->
+    ?DEBUG("~ts refused a stanza (~ts):~n~ts", [P, Reason, xmpp:pp(Packet)]),
+    refuse(condition(Reason), Packet).
+
+%% A request whose record is made is answered even if it cannot be sent.
+guarded(Context, Record, Send) ->
+    try Send()
+    catch Class:Reason:Stack ->
+            complain(Context, Record, Class, Reason, Stack),
+            abort(Context, Record, 'internal-server-error')
+    end.
+
+%%% What the core cannot find out
+
+find_out({resourceprep, Text}, _Context, _Packet, Prepared) ->
+    case jid:resourceprep(Text) of
+        Text -> {[resourceprep_ok], Prepared};
+        _ -> {[resourceprep_refused], Prepared}
+    end;
+find_out({jid, Text}, _Context, _Packet, _Prepared) ->
+    try {[], jid:encode(jid:tolower(jid:decode(Text)))}
+    catch _:_ -> {[jid_malformed], <<>>}
+    end;
+find_out({outbound, User}, Context, _Packet, Prepared) ->
+    #{server_host := ServerHost, outbound_access := Access} = Context,
+    case acl:match_rule(ServerHost, Access, jid:decode(User)) of
+        allow -> {[outbound_allowed], Prepared};
+        deny -> {[outbound_denied], Prepared}
+    end;
+find_out({endpoint, _}, #{host := P}, Packet, Prepared) ->
+    ok = mod_client_proxy_host:refresh(P, xmpp:get_from(Packet)),
+    {[endpoint_read], Prepared}.
+
+access(#{access := all}, _From) ->
+    [];
+access(#{access := Access, server_host := ServerHost}, From) ->
+    case acl:match_rule(ServerHost, Access, From) of
+        allow -> [];
+        deny -> [access_denied]
+    end.
+
+%% A requester on another proxy host of ours is allowed, unless he is one from
+%% a proxy host there.
+loops(#{host := P}, #jid{lserver = P}) ->
+    false; %% the core's matter
+loops(_Context, #jid{lserver = Server, lresource = Resource}) ->
+    case context(Server) of
+        #{core := Core} when Core /= undefined ->
+            Jid = case mod_client_proxy_core:open(
+                         Core, Resource, mod_client_proxy_core:now()) of
+                      {ok, _Role, Opened} -> Opened;
+                      {error, _} -> Resource
+                  end,
+            context(server_of(Jid)) /= undefined;
+        _ ->
+            false
+    end.
+
+server_of(Jid) ->
+    [Bare | _] = binary:split(Jid, <<"/">>),
+    lists:last(binary:split(Bare, <<"@">>)).
+
+%%% Heads
+
+%% What the core has to see of a stanza, as text. Two children of a request are
+%% enough to see that it has not exactly one (RFC 6120, 8.2.3); those of other
+%% stanzas play no part.
+head(Packet) ->
+    Attrs = [{<<"from">>, address(xmpp:get_from(Packet))},
+             {<<"to">>, address(xmpp:get_to(Packet))}],
+    fxml:element_to_binary(head(Packet, [{<<"xmlns">>, ?NS_CLIENT} | Attrs])).
+
+head(#iq{type = Type, id = Id, sub_els = Els}, Attrs) ->
+    #xmlel{name = <<"iq">>,
+           attrs = [{<<"type">>, atom_to_binary(Type, latin1)},
+                    {<<"id">>, Id} | Attrs],
+           children = case Type of
+                          get -> [child(El) || El <- lists:sublist(Els, 2)];
+                          set -> [child(El) || El <- lists:sublist(Els, 2)];
+                          _ -> []
+                      end};
+head(#message{type = Type, id = Id}, Attrs) ->
+    #xmlel{name = <<"message">>,
+           attrs = [{<<"type">>, atom_to_binary(Type, latin1)},
+                    {<<"id">>, Id} | Attrs]};
+head(#presence{type = available, id = Id}, Attrs) ->
+    #xmlel{name = <<"presence">>, attrs = [{<<"id">>, Id} | Attrs]};
+head(#presence{type = Type, id = Id}, Attrs) ->
+    #xmlel{name = <<"presence">>,
+           attrs = [{<<"type">>, atom_to_binary(Type, latin1)},
+                    {<<"id">>, Id} | Attrs]}.
+
+child(#xmlel{} = El) -> El#xmlel{children = []};
+child(Decoded) -> child(xmpp:encode(Decoded)).
+
+%% The prepared parts, joined.
+address(#jid{luser = <<>>, lserver = S, lresource = <<>>}) -> S;
+address(#jid{luser = <<>>, lserver = S, lresource = R}) ->
+    <<S/binary, $/, R/binary>>;
+address(#jid{luser = U, lserver = S, lresource = <<>>}) ->
+    <<U/binary, $@, S/binary>>;
+address(#jid{luser = U, lserver = S, lresource = R}) ->
+    <<U/binary, $@, S/binary, $/, R/binary>>.
+
+too_many_attributes(#iq{sub_els = [#xmlel{attrs = Attrs} | _]}) ->
+    length(Attrs) > ?MAX_ATTRIBUTES;
+too_many_attributes(_) ->
+    false.
+
+%%% Addresses
+
+translate(Packet, From, To, same) ->
+    xmpp:set_from_to(Packet, jid(From), jid(To));
+translate(Packet, From, To, Id) ->
+    xmpp:set_id(translate(Packet, From, To, same), Id).
+
+%% The core's parts are prepared.
+jid({U, S, R}) ->
+    #jid{user = U, server = S, resource = R,
+         luser = U, lserver = S, lresource = R}.
+
+%%%===================================================================
+%%% Records closed without an answer
+%%%===================================================================
+
+%% @doc Carries out what the core says becomes of records.
+-spec settle(context(), [mod_client_proxy_core:outcome()]) -> ok.
+settle(Context, Outcomes) ->
+    settle(Context, Outcomes, undefined).
+
+%% Undelivered: the packet of the one request, where it came back with it.
+settle(Context, Outcomes, Undelivered) ->
+    lists:foreach(fun(Outcome) -> settle1(Outcome, Context, Undelivered) end,
+                  Outcomes).
+
+settle1({retry, Old, From, To, Id, New}, Context, Undelivered) ->
+    Kept = take_packet(Context, Old),
+    case {Kept, Undelivered} of
+        {undefined, undefined} -> abort(Context, New, 'recipient-unavailable');
+        {undefined, _} -> send_again(Context, New, From, To, Id, Undelivered);
+        {_, _} ->
+            keep(Context, New, Kept),
+            send_again(Context, New, From, To, Id, Kept)
+    end;
+settle1({fail, Record, Condition, From, To, Id, Kept}, Context, _) ->
+    _ = Kept andalso forget(Context, Record),
+    ejabberd_router:route(#iq{type = error, id = Id, from = jid(From),
+                              to = jid(To), sub_els = [stanza_error(Condition, <<>>)]});
+settle1({forget, _Record}, _Context, _) ->
+    ok.
+
+send_again(#{host := P} = Context, Record, From, To, Id, Packet) ->
+    guarded(
+      Context, Record,
+      fun() ->
+              ejabberd_router:route(
+                xmpp:put_meta(translate(Packet, From, To, Id),
+                              ?MARK, {P, Record}))
+      end).
+
+abort(#{core := Core} = Context, Record, Condition) ->
+    settle(Context,
+           mod_client_proxy_core:abort(Core, Record, Condition,
+                                       mod_client_proxy_core:now())).
+
+%% A forwarded request came back from ejabberd itself: there was no session, it
+%% ended before the request was read, the target blocks P, or s2s failed.
+bounced(#{core := Core, host := P} = Context, Record, Packet) ->
+    Undelivered = xmpp:get_meta(Packet, ?UNDELIVERED, undefined),
+    Outcomes = mod_client_proxy_core:bounce(Core, Record,
+                                            Undelivered /= undefined,
+                                            mod_client_proxy_core:now()),
+    mod_client_proxy_host:suspect(P, jid:tolower(xmpp:get_from(Packet))),
+    settle(Context, Outcomes, Undelivered).
+
+%% @doc Hook of ejabberd_sm, in the sender's process, when there is no session:
+%% the proof that a request was not delivered. It keeps the packet in the
+%% bounce, so that even a `set' can be sent to another endpoint.
+-spec bounce_sm_packet({bounce | term(), stanza()}) ->
+          {bounce | term(), stanza()}.
+bounce_sm_packet({bounce, #iq{meta = #{?MARK := _}} = Packet}) ->
+    {bounce, xmpp:put_meta(Packet, ?UNDELIVERED, unmark(Packet))};
+bounce_sm_packet(Acc) ->
+    Acc.
+
+%%%===================================================================
+%%% Packets kept for a retry
+%%%===================================================================
+
+%% One that is too large, or for which there is no room, is forwarded all the
+%% same; only it cannot be sent again.
+keep(#{packets := Packets, retry_memory := Memory, max_retry_memory := Max},
+     Record, #iq{sub_els = Els} = Packet) ->
+    Weight = ?MAX_KEPT - weigh(Els, ?MAX_KEPT),
+    case counters:get(Memory, 1) + Weight =< Max andalso Weight < ?MAX_KEPT of
+        true ->
+            counters:add(Memory, 1, Weight),
+            ets:insert(Packets, {Record, Weight, mod_client_proxy_core:now(),
+                                 Packet});
+        false ->
+            false
+    end.
+
+forget(Context, Record) ->
+    _ = take_packet(Context, Record),
+    ok.
+
+take_packet(#{packets := Packets, retry_memory := Memory}, Record) ->
+    case ets:take(Packets, Record) of
+        [{_, Weight, _, Packet}] ->
+            counters:sub(Memory, 1, Weight),
+            Packet;
+        [] ->
+            undefined
+    end.
+
+%% @doc Forgets packets kept before `Before' (ms). No record lives so long: they
+%% were kept while their record was being closed.
+-spec forget_packets(context(), integer()) -> ok.
+forget_packets(#{packets := Packets} = Context, Before) ->
+    Old = ets:select(Packets, [{{'$1', '_', '$2', '_'}, [{'<', '$2', Before}],
+                                ['$1']}]),
+    lists:foreach(fun(Record) -> forget(Context, Record) end, Old).
+
+%% What is left of a number of octets; looks at no more than that.
+weigh(_, Left) when Left =< 0 ->
+    0;
+weigh([], Left) ->
+    Left;
+weigh([El | Els], Left) ->
+    weigh(Els, weigh(El, Left));
+weigh(#xmlel{name = Name, attrs = Attrs, children = Children}, Left) ->
+    weigh(Children, weigh(Attrs, Left - 32 - byte_size(Name)));
+weigh({xmlcdata, Text}, Left) ->
+    Left - 32 - byte_size(Text);
+weigh({Name, Value}, Left) when is_binary(Name), is_binary(Value) ->
+    Left - 32 - byte_size(Name) - byte_size(Value);
+weigh(Decoded, Left) ->
+    weigh(xmpp:encode(Decoded), Left).
+
+%%%===================================================================
+%%% Errors
+%%%===================================================================
+
+%% Answers a request or a message with an error from the address that it was
+%% sent to. Nothing else is answered (RFC 6120, 8.3.1; presence gets none, RFC
+%% 6121, 4.3).
+refuse(_Condition, #presence{}) ->
+    ok;
+refuse(Condition, Packet) ->
+    Lang = xmpp:get_lang(Packet),
+    ejabberd_router:route_error(unmark(Packet),
+                                stanza_error(Condition, Lang)).
+
+condition(too_big) -> 'policy-violation';
+condition(too_deep) -> 'policy-violation';
+condition(too_many_attributes) -> 'policy-violation';
+condition(too_many_children) -> 'policy-violation';
+condition(no_memory) -> 'resource-constraint';
+condition(badarg) -> 'internal-server-error';
+condition(crypto) -> 'internal-server-error';
+condition(_) -> 'bad-request'.
+
+stanza_error('bad-request', Lang) ->
+    xmpp:err_bad_request(?T("A request has exactly one well-formed child"),
+                         Lang);
+stanza_error('feature-not-implemented', Lang) ->
+    xmpp:err_feature_not_implemented(?T("This service answers requests only"),
+                                     Lang);
+stanza_error('forbidden', Lang) ->
+    xmpp:err_forbidden(?T("Access denied by service policy"), Lang);
+stanza_error('internal-server-error', Lang) ->
+    xmpp:err_internal_server_error(?T("The service is out of order"), Lang);
+stanza_error('item-not-found', Lang) ->
+    xmpp:err_item_not_found(?T("No such address at this service"), Lang);
+stanza_error('not-allowed', Lang) ->
+    xmpp:err_not_allowed(?T("This address may not be reached from here"), Lang);
+stanza_error('policy-violation', Lang) ->
+    xmpp:err_policy_violation(?T("The request is too large or too complex"),
+                              Lang);
+stanza_error('recipient-unavailable', Lang) ->
+    xmpp:err_recipient_unavailable(?T("The service is not online"), Lang);
+stanza_error('remote-server-timeout', Lang) ->
+    xmpp:err_remote_server_timeout(?T("The service has not answered in time"),
+                                   Lang);
+stanza_error('resource-constraint', Lang) ->
+    xmpp:err_resource_constraint(?T("Too many requests are waiting"), Lang).
+
+%% At most once a second: whatever goes wrong here goes wrong often.
+complain(Context, What, Class, Reason, Stack) ->
+    Now = erlang:monotonic_time(second),
+    case Context of
+        #{complained := Ref, host := P} ->
+            case atomics:exchange(Ref, 1, Now) of
+                Now -> ok;
+                _ -> ?ERROR_MSG("~ts could not handle a stanza: ~p:~p~n~p~n~p",
+                                [P, Class, Reason, What, Stack])
+            end;
+        undefined ->
+            ok
+    end.
