@@ -202,7 +202,8 @@ enum jat_err jat_abort(struct jat *j, uint64_t record,
 enum jat_err jat_expire(struct jat *j, uint64_t now, size_t max,
                         struct jat_outcomes *out);
 /* Goes through the records of an endpoint that has gone (*cursor is 0 at
- * first), looking at up to max. JAT_EFULL: there is more. */
+ * first), looking at up to max (one that is settled counts for several).
+ * JAT_EFULL: there is more. */
 enum jat_err jat_sweep(struct jat *j, jat_eid eid, uint64_t *cursor,
                        uint64_t now, size_t max, struct jat_outcomes *out);
 /* Closes up to max records, whichever (the module stops). JAT_EFULL: there is
