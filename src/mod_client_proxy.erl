@@ -1,0 +1,392 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% What ejabberd starts, stops, reloads and asks for options: for each virtual
+%%% host, the proxy hosts that belong to it (mod_client_proxy_options) get a
+%%% gen_server each (mod_client_proxy_host), under ejabberd's own supervisor.
+%%%
+%%% start/2 never fails: gen_mod ends the whole server over a module that does.
+%%% What is missing (a carrier, a name) makes a proxy host that says so.
+-module(mod_client_proxy).
+
+-behaviour(gen_mod).
+
+-export([start/2, stop/1, reload/3, depends/2, mod_opt_type/1, mod_options/1,
+         mod_doc/0, pre_uninstall/0]).
+-export([proc/1, proxy_hosts/0, options/2]).
+%% global hooks
+-export([config_reloaded/0, virtual_hosts_changed/1, route_registered/1,
+         route_unregistered/1]).
+
+-include("logger.hrl").
+-include("translate.hrl").
+
+%% The proxy hosts that run for a virtual host: a list.
+-define(RUNNING(ServerHost), {?MODULE, running, ServerHost}).
+%% Deriving keys and answering all that is open are what can take long.
+-define(CALL_TIMEOUT, 60000). % ms
+
+%%% gen_mod
+
+start(ServerHost, Opts) ->
+    gen_mod:is_loaded_elsewhere(ServerHost, ?MODULE) orelse start_common(),
+    start_hosts(ServerHost, mod_client_proxy_options:hosts(ServerHost, Opts)).
+
+start_common() ->
+    mod_client_proxy_admin:register(),
+    lists:foreach(fun({Hook, Function, Seq}) ->
+                          ejabberd_hooks:add(Hook, ?MODULE, Function, Seq)
+                  end, hooks()).
+
+stop_common() ->
+    lists:foreach(fun({Hook, Function, Seq}) ->
+                          ejabberd_hooks:delete(Hook, ?MODULE, Function, Seq)
+                  end, hooks()),
+    mod_client_proxy_admin:unregister().
+
+stop(ServerHost) ->
+    %% uninstalling comes here once more after pre_uninstall/0, when calling a
+    %% helper would only load it again
+    case gen_mod:is_loaded(ServerHost, ?MODULE) of
+        true -> do_stop(ServerHost);
+        false -> ok
+    end.
+
+do_stop(ServerHost) ->
+    stop_hosts(ServerHost, []),
+    persistent_term:erase(?RUNNING(ServerHost)),
+    gen_mod:is_loaded_elsewhere(ServerHost, ?MODULE) orelse stop_common(),
+    ok.
+
+reload(ServerHost, NewOpts, _OldOpts) ->
+    Hosts = mod_client_proxy_options:hosts(ServerHost, NewOpts),
+    stop_hosts(ServerHost, Hosts),
+    start_hosts(ServerHost, Hosts).
+
+%% Not about dependencies: the one callback that sees all options together
+%% while they are validated (gen_mod:validate/2 expects this throw).
+depends(ServerHost, Opts) ->
+    case mod_client_proxy_options:check(ServerHost, Opts) of
+        ok -> [];
+        {error, Text} -> throw({gen_mod, {invalid_syntax, Text}})
+    end.
+
+mod_opt_type(Option) ->
+    mod_client_proxy_options:opt_type(Option).
+
+mod_options(_ServerHost) ->
+    mod_client_proxy_options:defaults().
+
+%% @doc The installer forgets this module only; the others would run on in
+%% their old version after an upgrade.
+pre_uninstall() ->
+    lists:foreach(fun(ServerHost) ->
+                          catch gen_mod:stop_module(ServerHost, ?MODULE)
+                  end, ejabberd_option:hosts()),
+    lists:foreach(fun(Module) ->
+                          code:purge(Module),
+                          code:delete(Module),
+                          forget(Module, 10)
+                  end, helpers()).
+
+%% Purging kills who is still inside, and that may be the session of somebody
+%% who has just sent something: they get a second to leave.
+forget(Module, 0) ->
+    code:purge(Module);
+forget(Module, Tries) ->
+    case code:soft_purge(Module) of
+        true ->
+            true;
+        false ->
+            timer:sleep(100),
+            forget(Module, Tries - 1)
+    end.
+
+helpers() ->
+    Prefix = atom_to_list(?MODULE) ++ "_",
+    [Module || {Module, _} <- code:all_loaded(),
+               lists:prefix(Prefix, atom_to_list(Module))].
+
+mod_doc() ->
+    Default = fun(Value) -> [?T("The default is '"), Value, "'."] end,
+    #{desc =>
+          [?T("This module makes a domain of its own (the proxy host) stand in "
+              "front of an ordinary account (the target). IQ requests to the "
+              "proxy host are spread over the online resources of the target, "
+              "with the addresses translated both ways: the requester only "
+              "sees the proxy host, and any client that can log in can be a "
+              "service, in as many instances as are wanted."), "",
+           ?T("Options that are not given for a proxy host are those given "
+              "directly under the module, or else the defaults.")],
+      opts =>
+          [{host,
+            #{value => ?T("Host"),
+              desc => ?T("The proxy host, when there is only one. Its options "
+                         "stand beside this one. The keyword '@HOST@' is "
+                         "replaced with the name of the virtual host. The "
+                         "default is 'proxy.@HOST@'.")}},
+           {hosts,
+            #{value => "{Host: Options}",
+              desc => ?T("The proxy hosts, each with its options. A proxy host "
+                         "without '@HOST@' in its name belongs to the virtual "
+                         "host with the longest matching suffix, else to the "
+                         "first one. Cannot be used together with 'host'.")}},
+           {target_address,
+            #{value => "user@server",
+              desc => ?T("The account behind the proxy host. '@HOST@' is "
+                         "replaced. The account may be on another server; then "
+                         "it must accept the subscription request of the "
+                         "proxy host.")}},
+           {targets,
+            #{value => "[user@server, ...]",
+              desc => ?T("The accounts behind the proxy host, if there are "
+                         "more than one.")}},
+           {balance,
+            #{value => "random | round_robin | least_pending | sticky",
+              desc => [?T("How a request gets its resource: by chance; each in "
+                          "turn; of two by chance the one with fewer requests "
+                          "in flight; or always the same one for the same "
+                          "'sticky_by'."), ""| Default("random")]}},
+           {sticky_by,
+            #{value => "bare | full | domain | {Namespace: Attribute}",
+              desc => [?T("What makes requests stay together with 'balance: "
+                          "sticky': the bare JID, the full JID or the domain "
+                          "of the requester, or an attribute of the first "
+                          "child element in a namespace."), ""
+                       | Default("bare")]}},
+           {encoding,
+            #{value => "jid | sealed",
+              desc => [?T("How a requester is shown to the target, in the "
+                          "resource of the proxy host: as the JID it is, or as "
+                          "a pseudonym that cannot be forged and only the "
+                          "proxy host can open."), "" | Default("jid")]}},
+           {disco,
+            #{value => "forward | self",
+              desc => [?T("Who answers service discovery and pings to the "
+                          "proxy host while a resource is online: a resource, "
+                          "or the proxy host itself."), ""
+                       | Default("forward")]}},
+           {timeout,
+            #{value => "timeout()",
+              desc => [?T("How long a request may wait for its answer before "
+                          "the requester is told. Without a unit: seconds."),
+                       "" | Default("60 seconds")]}},
+           {retries,
+            #{value => "0..7",
+              desc => [?T("How many more resources a request is sent to when "
+                          "the one before has gone."), "" | Default("1")]}},
+           {outbound,
+            #{value => "reply | any | none",
+              desc => [?T("To whom the target may send requests of its own "
+                          "through the proxy host: to those who spoke first, "
+                          "to all whom 'outbound_access' allows, or to "
+                          "nobody."), "" | Default("reply")]}},
+           {outbound_access,
+            #{value => ?T("AccessName"),
+              desc => [?T("The access rule of 'outbound: any'."), ""
+                       | Default("all")]}},
+           {access,
+            #{value => ?T("AccessName"),
+              desc => [?T("Who may send requests to the proxy host."), ""
+                       | Default("all")]}},
+           {contact_timeout,
+            #{value => "timeout()",
+              desc => [?T("How long after the last stanza somebody counts as "
+                          "one who spoke first."), ""
+                       | Default("10 minutes")]}},
+           {max_contacts,
+            #{value => ?T("Number"),
+              desc => [?T("How many of those are remembered."), ""
+                       | Default("100000")]}},
+           {max_pending,
+            #{value => ?T("Number"),
+              desc => [?T("How many requests may be in flight at once."), ""
+                       | Default("100000")]}},
+           {max_pending_per_user,
+            #{value => ?T("Number"),
+              desc => [?T("The same for one account that sends requests."), ""
+                       | Default("1000")]}},
+           {max_pending_per_domain,
+            #{value => ?T("Number"),
+              desc => [?T("The same for one remote server, or one virtual host "
+                          "with anonymous login."), "" | Default("10000")]}},
+           {max_outbound_per_endpoint,
+            #{value => ?T("Number"),
+              desc => [?T("How many requests one resource of the target may "
+                          "have in flight."), "" | Default("1000")]}},
+           {max_stanza_size,
+            #{value => ?T("Size"),
+              desc => [?T("The largest stanza, in octets, where its content "
+                          "has to be read."), "" | Default("262144")]}},
+           {max_retry_memory,
+            #{value => ?T("Size"),
+              desc => [?T("How many octets of requests are kept in case they "
+                          "must be sent again."), "" | Default("67108864")]}},
+           {max_endpoints,
+            #{value => ?T("Number"),
+              desc => [?T("How many resources are used at most."), ""
+                       | Default("10000")]}},
+           {resources,
+            #{value => "[Glob, ...]",
+              desc => ?T("Which resources of the target are used: names in "
+                         "which '*' stands for any text and '?' for any "
+                         "character. The default is all.")}},
+           {drain_show,
+            #{value => "[chat | away | xa | dnd, ...]",
+              desc => [?T("A resource with such a presence gets new requests "
+                          "only when there is no other."), ""
+                       | Default("[xa, dnd]")]}},
+           {secret,
+            #{value => ?T("Text"),
+              desc => ?T("What the key of sealed addresses is made from, at "
+                         "least 16 octets. By default a key is made once and "
+                         "kept in the Mnesia database.")}},
+           {old_secrets,
+            #{value => "[Text, ...]",
+              desc => ?T("Secrets whose addresses are still understood.")}},
+           {carrier,
+            #{value => "auto | nif",
+              desc => [?T("How the part that is written in C is run."), ""
+                       | Default("auto")]}}],
+      example =>
+          [{?T("An account as a service, and the conference focus of Jitsi "
+               "Meet, where all of one room must reach the same instance:"),
+            ["modules:",
+             "  mod_client_proxy:",
+             "    hosts:",
+             "      \"proxy.@HOST@\":",
+             "        target_address: \"svc@@HOST@\"",
+             "        balance: least_pending",
+             "        timeout: 30 s",
+             "      \"focus.meet.example.org\":",
+             "        target_address: \"focus@auth.meet.example.org\"",
+             "        balance: sticky",
+             "        sticky_by: {\"http://jitsi.org/protocol/focus\": room}"]},
+           {?T("One proxy host in the short form:"),
+            ["modules:",
+             "  mod_client_proxy:",
+             "    host: \"proxy.@HOST@\"",
+             "    target_address: \"svc@@HOST@\""]}]}.
+
+%%% Proxy hosts
+
+%% @doc The name of the gen_server of a proxy host.
+-spec proc(mod_client_proxy_options:proxy_host()) -> atom().
+proc(P) ->
+    gen_mod:get_module_proc(P, ?MODULE).
+
+%% @doc The proxy hosts of all virtual hosts: those that run, and those that
+%% should.
+-spec proxy_hosts() -> [mod_client_proxy_options:proxy_host()].
+proxy_hosts() ->
+    lists:usort(lists:flatmap(fun running/1, ejabberd_option:hosts())).
+
+%% @doc The options that a proxy host has now. `error': it has been taken out
+%% of the configuration, or the module does not run.
+-spec options(ServerHost :: binary(), mod_client_proxy_options:proxy_host()) ->
+          {ok, mod_client_proxy_options:host_options()} | error.
+options(ServerHost, P) ->
+    case gen_mod:is_loaded(ServerHost, ?MODULE) of
+        true ->
+            Opts = gen_mod:get_module_opts(ServerHost, ?MODULE),
+            case lists:keyfind(P, 1, mod_client_proxy_options:hosts(ServerHost,
+                                                                    Opts)) of
+                {_, HostOpts} -> {ok, HostOpts};
+                false -> error
+            end;
+        false ->
+            error
+    end.
+
+running(ServerHost) ->
+    persistent_term:get(?RUNNING(ServerHost), []).
+
+start_hosts(ServerHost, Hosts) ->
+    lists:foreach(fun({P, HostOpts}) -> start_host(ServerHost, P, HostOpts) end,
+                  Hosts),
+    set_running(ServerHost, [P || {P, _} <- Hosts]).
+
+start_host(ServerHost, P, HostOpts) ->
+    Started = try gen_mod:start_child(mod_client_proxy_host, ServerHost,
+                                      #{host => P}, proc(P))
+              catch Class:Reason -> {error, {Class, Reason}}
+              end,
+    case Started of
+        {ok, _} ->
+            ok;
+        {error, {already_started, Pid}} ->
+            reconfigure(Pid, ServerHost, P, HostOpts);
+        {error, already_present} ->
+            gen_mod:stop_child(proc(P)),
+            start_host(ServerHost, P, HostOpts);
+        {error, Error} ->
+            ?CRITICAL_MSG("Proxy host ~ts did not start and is out of service: "
+                          "~p. ejabberdctl reload_config tries again",
+                          [P, Error])
+    end.
+
+reconfigure(Pid, ServerHost, P, HostOpts) ->
+    try gen_server:call(Pid, {reconfigure, ServerHost, HostOpts}, ?CALL_TIMEOUT)
+    catch
+        exit:Reason ->
+            %% it has crashed; the supervisor starts it with the new options
+            ?ERROR_MSG("Proxy host ~ts did not take its new options: ~p",
+                       [P, Reason])
+    end.
+
+stop_hosts(ServerHost, Keep) ->
+    lists:foreach(fun(P) ->
+                          lists:keymember(P, 1, Keep) orelse
+                              gen_mod:stop_child(proc(P))
+                  end, running(ServerHost)).
+
+set_running(ServerHost, Ps) ->
+    case running(ServerHost) of
+        Ps -> ok; % writing again would cost a global garbage collection
+        _ -> persistent_term:put(?RUNNING(ServerHost), Ps)
+    end.
+
+%%% Hooks
+
+hooks() ->
+    [{config_reloaded, config_reloaded, 90}, % after gen_mod's own, 60
+     {host_up, virtual_hosts_changed, 90},
+     {host_down, virtual_hosts_changed, 90},
+     {route_registered, route_registered, 50},
+     {route_unregistered, route_unregistered, 50}].
+
+%% @doc gen_mod calls reload/3 only where the options have changed; a carrier
+%% that has been mended or a change of the virtual hosts does not show there.
+-spec config_reloaded() -> ok.
+config_reloaded() ->
+    Hosts = [{ServerHost,
+              mod_client_proxy_options:hosts(
+                ServerHost, gen_mod:get_module_opts(ServerHost, ?MODULE))}
+             || ServerHost <- ejabberd_option:hosts(),
+                gen_mod:is_loaded(ServerHost, ?MODULE)],
+    %% a proxy host may have come to belong to another virtual host
+    lists:foreach(fun({ServerHost, Keep}) -> stop_hosts(ServerHost, Keep) end,
+                  Hosts),
+    lists:foreach(fun({ServerHost, Keep}) -> start_hosts(ServerHost, Keep) end,
+                  Hosts).
+
+-spec virtual_hosts_changed(binary()) -> ok.
+virtual_hosts_changed(_ServerHost) ->
+    cast_all(virtual_hosts_changed).
+
+-spec route_registered(binary()) -> ok.
+route_registered(Domain) ->
+    check_route(Domain).
+
+-spec route_unregistered(binary()) -> ok.
+route_unregistered(Domain) ->
+    check_route(Domain).
+
+check_route(Domain) ->
+    case lists:member(Domain, proxy_hosts()) of
+        true -> gen_server:cast(proc(Domain), check_route);
+        false -> ok
+    end.
+
+cast_all(Message) ->
+    lists:foreach(fun(P) -> gen_server:cast(proc(P), Message) end,
+                  proxy_hosts()).

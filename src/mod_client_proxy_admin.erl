@@ -1,0 +1,177 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The commands, for ejabberdctl and mod_http_api. They only look.
+-module(mod_client_proxy_admin).
+
+-export([register/0, unregister/0]).
+%% commands
+-export([status/0, endpoints/1, pending/1]).
+
+-include("ejabberd_commands.hrl").
+
+%% @doc To be called once for all virtual hosts: newer releases take a second
+%% time for a conflict.
+-spec register() -> ok.
+register() ->
+    ejabberd_commands:register_commands(?MODULE, commands()).
+
+-spec unregister() -> ok.
+unregister() ->
+    %% older releases forget only what is just as it was written
+    ejabberd_commands:unregister_commands(
+      [Command#ejabberd_commands{definer = ?MODULE} || Command <- commands()]),
+    ok.
+
+commands() ->
+    [#ejabberd_commands{
+        name = client_proxy_status, tags = [client_proxy],
+        desc = "Show the proxy hosts and how they are",
+        longdesc = "State is 'up', or what is wrong and so what to mend. "
+            "Behind each target stands what is wrong with it, if anything. "
+            "Pending are requests in flight now; the counters count since the "
+            "proxy host was started.",
+        module = ?MODULE, function = status,
+        args = [],
+        result = {hosts,
+                  {list, {host, {tuple, [{host, string}, {vhost, string},
+                                         {state, string}, {carrier, string},
+                                         {targets, string},
+                                         {endpoints, integer},
+                                         {pending, integer},
+                                         {counters, string}]}}}},
+        result_desc = "Proxy host, virtual host, state, carrier, targets, "
+            "resources in use, requests in flight, counters",
+        result_example = [{<<"proxy.example.org">>, <<"example.org">>,
+                           <<"up">>, <<"nif">>,
+                           <<"svc@example.org (local)">>, 3, 12,
+                           <<"answered=9041 failed=3">>}]},
+     #ejabberd_commands{
+        name = client_proxy_endpoints, tags = [client_proxy],
+        desc = "Show the resources behind a proxy host",
+        longdesc = "Shown is the address that requesters see. A draining "
+            "resource gets new requests only when there is no other; one that "
+            "is pending waits for its connection to be resumed (XEP-0198).",
+        module = ?MODULE, function = endpoints,
+        args = [{host, binary}],
+        args_desc = ["Proxy host"],
+        args_example = [<<"proxy.example.org">>],
+        result = {endpoints,
+                  {list, {endpoint, {tuple, [{jid, string}, {shown, string},
+                                             {show, string},
+                                             {priority, integer},
+                                             {pending, string},
+                                             {draining, string},
+                                             {requests, integer},
+                                             {outbound, integer},
+                                             {answered, integer},
+                                             {failed, integer}]}}}},
+        result_desc = "Full JID, address shown, show, priority, pending, "
+            "draining, requests to it in flight, requests of its own in "
+            "flight, answered, failed",
+        result_example = [{<<"svc@example.org/a">>,
+                           <<"proxy.example.org/kgN4cFQ0@">>, <<"none">>, 0,
+                           <<"false">>, <<"false">>, 4, 0, 3013, 1}]},
+     #ejabberd_commands{
+        name = client_proxy_pending, tags = [client_proxy],
+        desc = "Show the requests in flight at a proxy host",
+        longdesc = "Age and left are milliseconds: since the request came, and "
+            "until it is answered with an error.",
+        module = ?MODULE, function = pending,
+        args = [{host, binary}],
+        args_desc = ["Proxy host"],
+        args_example = [<<"proxy.example.org">>],
+        result = {requests,
+                  {list, {request, {tuple, [{way, string}, {user, string},
+                                            {endpoint, string}, {id, string},
+                                            {type, string}, {age, integer},
+                                            {left, integer},
+                                            {tries, integer}]}}}},
+        result_desc = "To the target (request) or from it (outbound), the "
+            "other party, resource of the target, id, type, age, left, how "
+            "many resources it was sent to",
+        result_example = [{<<"request">>, <<"user@example.org/phone">>,
+                           <<"svc@example.org/a">>, <<"1234">>, <<"get">>, 120,
+                           59880, 1}]}].
+
+%%% Commands
+
+-spec status() -> [tuple()].
+status() ->
+    [status(P) || P <- mod_client_proxy:proxy_hosts()].
+
+status(P) ->
+    case mod_client_proxy_host:status(P) of
+        {ok, #{server_host := ServerHost, state := State, carrier := Carrier,
+               targets := Targets, counters := Counters}} ->
+            {Now, Past} = maps:fold(fun gauge/3, {#{}, #{}}, Counters),
+            {P, ServerHost, state(State), word(Carrier),
+             text(lists:join(", ", [target(T) || T <- Targets])),
+             maps:get(endpoints, Now, 0), maps:get(pending, Now, 0),
+             text(lists:join(" ", [[word(Name), $=, integer_to_binary(N)]
+                                   || {Name, N} <- maps:to_list(Past)]))};
+        error ->
+            {P, <<>>, <<"down: it does not answer (the log may say why)">>,
+             <<>>, <<>>, 0, 0, <<>>}
+    end.
+
+gauge(Name, N, {Now, Past}) when Name == endpoints; Name == pending ->
+    {Now#{Name => N}, Past};
+gauge(Name, N, {Now, Past}) ->
+    {Now, Past#{Name => N}}.
+
+state(up) -> <<"up">>;
+state({State, Text}) -> text([word(State), ": ", Text]).
+
+target(#{jid := Jid, kind := Kind, trouble := <<>>}) ->
+    [Jid, " (", word(Kind), ")"];
+target(#{jid := Jid, kind := Kind, trouble := Trouble}) ->
+    [Jid, " (", word(Kind), ", ", Trouble, ")"].
+
+-spec endpoints(binary()) -> [tuple()] | {error, atom(), pos_integer(), binary()}.
+endpoints(Host) ->
+    with_core(Host,
+              fun(Core) ->
+                      [endpoint(E) || E <- mod_client_proxy_core:endpoints(Core)]
+              end).
+
+endpoint(#{jid := Jid, shown := Shown, show := Show, priority := Priority,
+           pending := Pending, draining := Draining, requests := Requests,
+           outbound := Outbound, answered := Answered, failed := Failed}) ->
+    {Jid, Shown, word(Show), Priority, word(Pending), word(Draining), Requests,
+     Outbound, Answered, Failed}.
+
+-spec pending(binary()) -> [tuple()] | {error, atom(), pos_integer(), binary()}.
+pending(Host) ->
+    Now = mod_client_proxy_core:now(),
+    with_core(Host,
+              fun(Core) ->
+                      [request(R) || R <- mod_client_proxy_core:pending(Core,
+                                                                        Now)]
+              end).
+
+request(#{way := Way, user := User, endpoint := Endpoint, id := Id,
+          type := Type, age := Age, left := Left, tries := Tries}) ->
+    {word(Way), User, Endpoint, Id, word(Type), Age, Left, Tries}.
+
+with_core(Host, Fun) ->
+    P = jid:nameprep(Host),
+    case P /= error andalso mod_client_proxy_router:context(P) of
+        #{core := Core} when Core /= undefined ->
+            Fun(Core);
+        #{} ->
+            error_text(["Proxy host ", P, " is out of order: "
+                        "client_proxy_status says why"]);
+        _ ->
+            error_text(["No proxy host ", Host, " here. There are: ",
+                        lists:join(", ", mod_client_proxy:proxy_hosts())])
+    end.
+
+%% Both frontends print it: ejabberdctl as "Error: not_exists: ...".
+error_text(Text) ->
+    {error, not_exists, 1, text(Text)}.
+
+word(Atom) ->
+    atom_to_binary(Atom, utf8).
+
+text(Text) ->
+    unicode:characters_to_binary(Text).

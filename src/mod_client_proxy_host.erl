@@ -1,0 +1,911 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The gen_server of one proxy host. It owns what is not on the way of a
+%%% stanza: the route, the instance of the core, the endpoints, presence, time,
+%%% reload and stop. Stanzas pass in the senders' own processes
+%%% (mod_client_proxy_router) and find what they need in the context that is
+%%% published here.
+%%%
+%%% It never gives up: without a carrier, a key or its name it runs on and says
+%%% so. When it crashes, the next one goes on with the same core, found in the
+%%% context: no record is lost.
+-module(mod_client_proxy_host).
+
+-behaviour(gen_server).
+
+-export([presence/2, suspect/2, refresh/2, answer/3, status/1]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2,
+         terminate/2, code_change/3]).
+
+-export_type([status/0]).
+
+-include("logger.hrl").
+-include("translate.hrl").
+-include("xmpp.hrl").
+
+-type status() ::
+        #{host := mod_client_proxy_options:proxy_host(),
+          server_host := binary(),
+          state := up | {down | degraded, unicode:chardata()},
+          carrier := mod_client_proxy_core:carrier(),
+          targets := [#{jid := binary(), kind := local | remote,
+                        subscription := atom(), trouble := binary()}],
+          counters := #{atom() => non_neg_integer()}}.
+
+-record(state,
+        {host :: mod_client_proxy_options:proxy_host(),
+         server_host :: binary(),
+         opts :: mod_client_proxy_options:host_options(),
+         context :: undefined | mod_client_proxy_router:context(),
+         core :: undefined | mod_client_proxy_core:core(),
+         trouble = "it failed to start (the log says how)"
+                      :: none | unicode:chardata(), %% why core is undefined
+         %% keys, and the secrets that they are from
+         keys = {none, []} :: {term(), [mod_client_proxy_keys:key()]},
+         local_domains = [] :: [binary()],
+         longest = 0 :: non_neg_integer(), %% ms; no record lives longer
+         route = down :: down | up | taken,
+         conflict = false :: boolean(), %% somebody has our name, too
+         targets = #{} :: #{us() => mod_client_proxy_presence:target()},
+         sessions = mod_client_proxy_sessions:new()
+                      :: mod_client_proxy_sessions:table(),
+         watching = #{} :: #{usr() => reference()},
+         watched_by = #{} :: #{reference() => usr()},
+         %% what is to be read again: a resource, or all of a target
+         dirty = #{} :: #{us() => all | #{binary() => true}},
+         %% endpoints as they should be in the core, and which of them it did
+         %% not take (full, or not in option `resources')
+         wanted = #{} :: #{usr() => mod_client_proxy_core:state()},
+         refused = #{} :: #{usr() => true},
+         full = false :: boolean(), %% said so
+         missing = #{} :: #{us() => true}, %% local accounts, said so
+         complained = undefined :: undefined | integer()}). %% in this second
+
+-type us() :: mod_client_proxy_sessions:us().
+-type usr() :: mod_client_proxy_sessions:usr().
+
+-define(TICK, 200).                  % ms; deadlines
+-define(SECOND, 1000).               % ms; what presence waits for
+-define(RECONCILE, 30000).           % ms; SPEC, "Endpoints"
+-define(REMINDER, 3600000).          % ms
+-define(ACCOUNT_CHECK, 10000).       % ms
+-define(PRESENCE_TIMEOUT, 1000).     % ms; of one session
+-define(REFRESH_TIMEOUT, 2000).      % ms
+-define(LAST_RECORDS, 50).           % ms; see terminate/2
+-define(ROUTER, {apply, mod_client_proxy_router, route}).
+
+%%% For the data path
+
+%% @doc Takes a presence from a target to the proxy host. Runs in the sender's
+%% process, which for a local target is its session: only there can be told a
+%% directed unavailable (the session is available otherwise) from that of a
+%% session that ends.
+-spec presence(mod_client_proxy_options:proxy_host(), presence()) -> ok.
+presence(P, #presence{from = From, type = Type} = Packet) ->
+    {U, S, R} = USR = jid:tolower(From),
+    Proc = mod_client_proxy:proc(P),
+    case mod_client_proxy_sessions:is_local(S) of
+        true when Type == available, R /= <<>> ->
+            gen_server:cast(Proc, {session, USR, self(), {withdrawn, false}});
+        true when Type == unavailable, R /= <<>> ->
+            Note = case mod_client_proxy_sessions:is_present(USR, self()) of
+                       true -> {withdrawn, true};
+                       false -> hint
+                   end,
+            gen_server:cast(Proc, {session, USR, self(), Note});
+        true when Type == error ->
+            gen_server:cast(Proc, {session, USR, self(), hint});
+        _ ->
+            gen_server:cast(Proc, {presence, {U, S}, event(R, Packet)})
+    end.
+
+event(R, #presence{type = available, priority = Priority} = Packet) ->
+    {available, R, #{show => mod_client_proxy_sessions:show(Packet),
+                     priority => case Priority of
+                                     undefined -> 0;
+                                     _ -> Priority
+                                 end,
+                     pending => false}};
+event(R, #presence{type = unavailable}) ->
+    {unavailable, R};
+event(R, #presence{type = error} = Packet) ->
+    {error, R, case xmpp:get_error(Packet) of
+                   #stanza_error{} = Error -> xmpp:format_stanza_error(Error);
+                   undefined -> <<"error">>
+               end};
+event(_R, #presence{type = Type}) ->
+    Type.
+
+%% @doc A request to this endpoint came back: look whether it is still there.
+-spec suspect(mod_client_proxy_options:proxy_host(), usr()) -> ok.
+suspect(P, USR) ->
+    gen_server:cast(mod_client_proxy:proc(P), {suspect, USR}).
+
+%% @doc Waits until the endpoints have taken in what is known of this session:
+%% its first stanza may well be faster than the hook that said it is there.
+-spec refresh(mod_client_proxy_options:proxy_host(), jid()) -> ok.
+refresh(P, Jid) ->
+    Proc = mod_client_proxy:proc(P),
+    try gen_server:call(Proc, {refresh, jid:tolower(Jid)}, ?REFRESH_TIMEOUT)
+    catch exit:_ -> ok % busy or gone: then it is as it is known
+    end.
+
+%% @doc The proxy host's own answer to a stanza that it does not forward. Runs
+%% in the sender's process.
+-spec answer(mod_client_proxy_options:proxy_host(),
+             subscribe | disco_info | ping, stanza()) -> ok.
+answer(P, subscribe, #presence{from = From}) ->
+    route(P, From, #presence{type = unsubscribed});
+answer(_P, ping, #iq{type = get} = IQ) ->
+    ejabberd_router:route(xmpp:make_iq_result(IQ));
+answer(P, disco_info, #iq{type = get, lang = Lang} = IQ) ->
+    Answer = try xmpp:decode_els(IQ) of
+                 #iq{sub_els = [#disco_info{node = <<>>}]} ->
+                     xmpp:make_iq_result(IQ, disco_info(P, Lang));
+                 #iq{sub_els = [#disco_info{}]} ->
+                     Text = ?T("Node not found"),
+                     xmpp:make_error(IQ, xmpp:err_item_not_found(Text, Lang))
+             catch
+                 _:{xmpp_codec, Why} ->
+                     Text = xmpp:io_format_error(Why),
+                     xmpp:make_error(IQ, xmpp:err_bad_request(Text, Lang))
+             end,
+    ejabberd_router:route(Answer);
+answer(_P, _What, #iq{lang = Lang} = IQ) ->
+    Text = ?T("Value 'set' of 'type' attribute is not allowed"),
+    ejabberd_router:route_error(IQ, xmpp:err_not_allowed(Text, Lang)).
+
+%% XEP-0030, and XEP-0157 by the hook of mod_disco, as other services do.
+disco_info(P, Lang) ->
+    Forms = case mod_client_proxy_router:context(P) of
+                #{server_host := ServerHost} ->
+                    ejabberd_hooks:run_fold(disco_info, ServerHost, [],
+                                            [ServerHost, mod_client_proxy,
+                                             <<>>, Lang]);
+                undefined ->
+                    []
+            end,
+    Name = translate:translate(Lang, ?T("Client Proxy")),
+    #disco_info{identities = [#identity{category = <<"component">>,
+                                        type = <<"generic">>,
+                                        name = Name}],
+                features = [?NS_DISCO_INFO, ?NS_PING],
+                xdata = Forms}.
+
+%% @doc For client_proxy_status.
+-spec status(mod_client_proxy_options:proxy_host()) -> {ok, status()} | error.
+status(P) ->
+    try {ok, gen_server:call(mod_client_proxy:proc(P), status)}
+    catch exit:_ -> error
+    end.
+
+%%% gen_server: start
+
+%% Opts of the child are those of its first start; the current ones are with
+%% gen_mod.
+init([ServerHost, #{host := P}]) ->
+    process_flag(trap_exit, true),
+    case mod_client_proxy:options(ServerHost, P) of
+        {ok, HostOpts} ->
+            start_timers(),
+            {ok, safely(fun start/2, start,
+                        #state{host = P, server_host = ServerHost,
+                               opts = HostOpts})};
+        error ->
+            ignore
+    end.
+
+start(start, #state{host = P} = State) ->
+    warn_balancing(P),
+    State1 = publish(open_core(State#state{local_domains = local_domains(),
+                                           core = inherited_core(P)})),
+    State2 = reconcile(inherit_endpoints(set_targets(State1))),
+    %% the route is last: all that it needs is there
+    claim(State2).
+
+%% A context that is still there has outlived the process before this one.
+inherited_core(P) ->
+    case mod_client_proxy_router:context(P) of
+        #{core := Core} -> Core;
+        undefined -> undefined
+    end.
+
+start_timers() ->
+    erlang:send_after(?TICK, self(), tick),
+    erlang:send_after(?SECOND, self(), second),
+    erlang:send_after(?RECONCILE, self(), reconcile),
+    erlang:send_after(?REMINDER, self(), reminder),
+    erlang:send_after(?ACCOUNT_CHECK, self(), check_accounts),
+    ok.
+
+warn_balancing(P) ->
+    case is_map_key(P, ejabberd_option:domain_balancing()) of
+        true ->
+            ?ERROR_MSG("Option domain_balancing names proxy host ~ts, which "
+                       "then gets only some of its stanzas in the right way: "
+                       "take it out there", [P]);
+        false ->
+            ok
+    end.
+
+%%% gen_server: calls and messages
+
+handle_call(Request, From, State) ->
+    {noreply, safely(fun call/2, {Request, From}, State)}.
+
+handle_cast(Message, State) ->
+    {noreply, safely(fun cast/2, Message, State)}.
+
+handle_info(Message, State) ->
+    {noreply, safely(fun info/2, Message, State)}.
+
+%% Whatever one message does, the next ones find a process: a crash would cost
+%% more than it mends (the records' packets, the supervisor's patience).
+safely(Fun, Message, #state{host = P, complained = Last} = State) ->
+    try Fun(Message, State)
+    catch
+        Class:Reason:Stack ->
+            Now = erlang:monotonic_time(second),
+            Now == Last orelse
+                ?ERROR_MSG("Proxy host ~ts could not handle ~p:~n** ~ts",
+                           [P, Message, misc:format_exception(2, Class, Reason,
+                                                              Stack)]),
+            State#state{complained = Now}
+    end.
+
+call({{reconfigure, ServerHost, HostOpts}, From}, State) ->
+    gen_server:reply(From, ok), % whatever happens: nobody mends it by waiting
+    reconfigure(State#state{server_host = ServerHost, opts = HostOpts});
+call({{refresh, {U, S, R}}, From}, #state{targets = Targets} = State) ->
+    State1 = case is_map_key({U, S}, Targets)
+                 andalso mod_client_proxy_sessions:is_local(S) of
+                 true -> flush(mark({U, S}, R, State));
+                 false -> State
+             end,
+    gen_server:reply(From, ok),
+    State1;
+call({status, From}, State) ->
+    gen_server:reply(From, make_status(State)),
+    State;
+call({Request, From}, State) ->
+    ?WARNING_MSG("Unexpected call from ~p: ~p", [From, Request]),
+    State.
+
+cast({session, {U, S, R} = USR, Pid, Note}, State) ->
+    case is_map_key({U, S}, State#state.targets) of
+        true -> mark({U, S}, R, note(USR, Pid, Note, State));
+        false -> State
+    end;
+cast({presence, US, Event}, #state{targets = Targets} = State) ->
+    case Targets of
+        #{US := T} ->
+            act(US, mod_client_proxy_presence:event(Event, T, now_()), State);
+        _ ->
+            State
+    end;
+cast({suspect, {U, S, R}}, #state{targets = Targets} = State) ->
+    US = {U, S},
+    case {Targets, mod_client_proxy_sessions:is_local(S)} of
+        {#{US := _}, true} ->
+            mark(US, R, State);
+        {#{US := T}, false} ->
+            act(US, mod_client_proxy_presence:suspect(T, now_()), State);
+        _ ->
+            State
+    end;
+cast({missing, US, Missing}, State) ->
+    account_missing(US, Missing, State);
+cast(check_route, State) ->
+    check_route(State);
+cast(virtual_hosts_changed, State) ->
+    %% which domains are ours, and so which targets are local
+    reconfigure(State);
+cast(Message, State) ->
+    ?WARNING_MSG("Unexpected cast: ~p", [Message]),
+    State.
+
+info(tick, State) ->
+    erlang:send_after(?TICK, self(), tick),
+    expire(State);
+info(expire, State) ->
+    expire(State);
+info({sweep, Core, Eid, Cursor}, State) ->
+    sweep(Core, Eid, Cursor, State);
+info(flush, State) ->
+    flush(State);
+info({'DOWN', Ref, process, _Pid, _Reason}, #state{watched_by = By} = State) ->
+    case By of
+        #{Ref := {U, S, R}} -> mark({U, S}, R, State);
+        _ -> State
+    end;
+info({route, Packet}, State) ->
+    %% from another node (see EJABBERD, "Routing")
+    spawn(mod_client_proxy_router, route, [Packet]),
+    State;
+info(second, State) ->
+    erlang:send_after(?SECOND, self(), second),
+    second(State);
+info(reconcile, State) ->
+    erlang:send_after(?RECONCILE, self(), reconcile),
+    map_size(State#state.missing) > 0 andalso check_accounts(State),
+    check_route(forget_packets(reconcile(State)));
+info(check_accounts, State) ->
+    check_accounts(State),
+    State;
+info(reminder, State) ->
+    erlang:send_after(?REMINDER, self(), reminder),
+    log_trouble(State),
+    State;
+info({'EXIT', _Pid, _Reason}, State) ->
+    State;
+info(Info, State) ->
+    ?WARNING_MSG("Unexpected info: ~p", [Info]),
+    State.
+
+%% Stopped, not crashed: nothing new is answered, every record is, then the
+%% route goes. After a crash the next process takes over where this one was.
+terminate(Reason, #state{host = P} = State)
+  when Reason == normal; Reason == shutdown; element(1, Reason) == shutdown ->
+    mod_client_proxy_sessions:watch(P, []),
+    Context = context(State),
+    mod_client_proxy_router:publish(P, Context#{stopping := true}),
+    drain(State, Context),
+    State#state.route == up andalso ejabberd_router:unregister_route(P),
+    %% whoever had read the context before has made his record by now
+    timer:sleep(?LAST_RECORDS),
+    drain(State, Context),
+    mod_client_proxy_router:unpublish(P),
+    ok;
+terminate(_Reason, _State) ->
+    ok.
+
+code_change(_OldVsn, State, _Extra) ->
+    {ok, State}.
+
+%%% The core
+
+%% Makes the instance, or gives the one that is there the current options.
+open_core(#state{host = P, opts = #{carrier := Option}} = State) ->
+    Carrier = carrier(Option),
+    try
+        loaded(mod_client_proxy_core:load(Carrier)),
+        State1 = set_keys(Carrier, State),
+        Config = config(State1),
+        Longest = longest(State#state.opts, State#state.longest),
+        case State1#state.core of
+            undefined ->
+                {ok, Core} = made(mod_client_proxy_core:new(Carrier, Config)),
+                State1#state{core = Core, trouble = none,
+                             longest = Longest};
+            Core ->
+                configured(mod_client_proxy_core:configure(
+                             Core, maps:remove(host, Config))),
+                State1#state{trouble = none, longest = Longest}
+        end
+    catch
+        throw:{degraded, Text} ->
+            degraded(Text, State);
+        Class:Reason:Stack ->
+            ?ERROR_MSG("Proxy host ~ts: ~ts",
+                       [P, misc:format_exception(2, Class, Reason, Stack)]),
+            degraded("the core failed (the log says how)", State)
+    end.
+
+loaded(ok) -> ok;
+loaded({error, Text}) -> throw({degraded, Text}).
+
+made({ok, Core}) -> {ok, Core};
+made({error, Atom}) -> throw({degraded, ["the core refused to start: ",
+                                         atom_to_list(Atom)]}).
+
+configured(ok) -> ok;
+configured({error, Atom}) -> throw({degraded, ["the core refused the options: ",
+                                               atom_to_list(Atom)]}).
+
+%% A core that works goes on with the options that it has.
+degraded(Text, #state{core = undefined} = State) ->
+    State1 = State#state{trouble = Text},
+    log_trouble(State1),
+    State1;
+degraded(Text, #state{host = P} = State) ->
+    ?ERROR_MSG("Proxy host ~ts goes on with the options before: ~ts. "
+               "ejabberdctl reload_config tries again", [P, Text]),
+    State#state{trouble = none}.
+
+log_trouble(#state{core = undefined, host = P, trouble = Text}) ->
+    ?CRITICAL_MSG("Proxy host ~ts is out of order and answers every request "
+                  "with internal-server-error: ~ts. After mending it: "
+                  "ejabberdctl reload_config", [P, Text]);
+log_trouble(_State) ->
+    ok.
+
+carrier(auto) -> nif;
+carrier(Carrier) -> Carrier.
+
+%% Deriving is slow on purpose: only when a secret has changed.
+set_keys(Carrier, #state{host = P, opts = Opts, keys = {Source, _}} = State) ->
+    case maps:with([secret, old_secrets], Opts) of
+        Source -> State;
+        New -> State#state{keys = {New, make_keys(Carrier, P, New)}}
+    end.
+
+make_keys(Carrier, P, #{secret := Secret, old_secrets := Old}) ->
+    case mod_client_proxy_keys:derive(Carrier, [Secret || is_binary(Secret)]
+                                      ++ Old, P) of
+        {ok, Keys} when Secret == undefined ->
+            [mod_client_proxy_keys:stored(P) | Keys];
+        {ok, Keys} ->
+            Keys;
+        {error, Atom} ->
+            throw({degraded, ["no key can be derived from option secret: ",
+                              atom_to_list(Atom)]})
+    end.
+
+%% Of all configurations so far: the records of an older one are still there.
+longest(#{timeout := Timeout, retries := Retries}, Before) ->
+    max(Before, 2 * Timeout * (Retries + 1) + ?RECONCILE).
+
+config(#state{host = P, opts = Opts, keys = {_, Keys},
+              local_domains = Domains}) ->
+    Same = maps:with([targets, encoding, balance, sticky_by, disco, timeout,
+                      retries, outbound, contact_timeout, max_contacts,
+                      max_pending, max_pending_per_user, max_pending_per_domain,
+                      max_outbound_per_endpoint, max_stanza_size,
+                      max_endpoints, resources, drain_show], Opts),
+    Same#{host => P, keys => Keys, local_domains => Domains,
+          outbound_acl => maps:get(outbound_access, Opts) /= all}.
+
+%% Accounts here are made by somebody; those of anonymous hosts, like those of
+%% other servers, cost nothing.
+local_domains() ->
+    [Host || Host <- ejabberd_option:hosts(),
+             not ejabberd_auth_anonymous:allow_anonymous(Host)].
+
+%% Writing what is there already would cost a global garbage collection.
+publish(#state{host = P, context = Old} = State) ->
+    case context(State) of
+        Old ->
+            State;
+        Context ->
+            mod_client_proxy_router:publish(P, Context),
+            State#state{context = mod_client_proxy_router:context(P)}
+    end.
+
+-spec context(#state{}) -> mod_client_proxy_router:context().
+context(#state{host = P, server_host = ServerHost, core = Core, opts = Opts,
+               context = Old}) ->
+    #{access := Access, outbound_access := OutboundAccess,
+      max_retry_memory := MaxRetry} = Opts,
+    Kept = case Old of
+               undefined ->
+                   #{packets => ets:new(mod_client_proxy_packets,
+                                        [set, public, {write_concurrency, true},
+                                         {read_concurrency, true}]),
+                     retry_memory => counters:new(1, [])};
+               _ ->
+                   Old
+           end,
+    Kept#{host => P, server_host => ServerHost, core => Core, stopping => false,
+          access => Access, outbound_access => OutboundAccess,
+          max_retry_memory => MaxRetry}.
+
+%% `resources' or `max_endpoints' may have changed, or the core have come up:
+%% every endpoint is put again.
+reconfigure(State) ->
+    State1 = publish(open_core(State#state{local_domains = local_domains()})),
+    erlang:send_after(?ACCOUNT_CHECK, self(), check_accounts),
+    check_route(reconcile(put_all(set_targets(State1)))).
+
+%%% Time
+
+now_() ->
+    mod_client_proxy_core:now().
+
+expire(#state{core = undefined} = State) ->
+    State;
+expire(#state{core = Core} = State) ->
+    case mod_client_proxy_core:expire(Core, now_()) of
+        {more, Outcomes} ->
+            self() ! expire,
+            settle(Outcomes, State);
+        {done, Outcomes} ->
+            settle(Outcomes, State)
+    end.
+
+sweep(Core, Eid, Cursor, #state{core = Core} = State) ->
+    {Next, Outcomes} = mod_client_proxy_core:sweep(Core, Eid, Cursor, now_()),
+    Next == done orelse (self() ! {sweep, Core, Eid, Next}),
+    settle(Outcomes, State);
+sweep(_OldCore, _Eid, _Cursor, State) ->
+    State.
+
+%% A record lives through one deadline for each try at most.
+forget_packets(#state{context = undefined} = State) ->
+    State;
+forget_packets(#state{context = Context, longest = Longest} = State) ->
+    mod_client_proxy_router:forget_packets(Context, now_() - Longest),
+    State.
+
+settle([], State) ->
+    State;
+settle(Outcomes, #state{context = Context} = State) ->
+    mod_client_proxy_router:settle(Context, Outcomes),
+    State.
+
+drain(#state{core = undefined}, _Context) ->
+    ok;
+drain(#state{core = Core} = State, Context) ->
+    {More, Outcomes} = mod_client_proxy_core:drain(Core, now_()),
+    mod_client_proxy_router:settle(Context, Outcomes),
+    case More of
+        more -> drain(State, Context);
+        done -> ok
+    end.
+
+second(#state{targets = Targets} = State) ->
+    Now = now_(),
+    maps:fold(fun(US, T, Acc) ->
+                      act(US, mod_client_proxy_presence:tick(T, Now), Acc)
+              end, State, Targets).
+
+%%% The route
+
+claim(#state{host = P, server_host = ServerHost, route = Old} = State) ->
+    case strangers(P) of
+        [] ->
+            ejabberd_router:register_route(P, ServerHost, ?ROUTER),
+            Old == taken andalso
+                ?INFO_MSG("Proxy host ~ts has its name now and is up", [P]),
+            State#state{route = up};
+        Owners ->
+            Old == taken orelse log_taken(P, Owners),
+            State#state{route = taken}
+    end.
+
+log_taken(P, Owners) ->
+    ?ERROR_MSG("Proxy host ~ts stays down: its name is the route of something "
+               "else (~ts). Give one of them another name; this one comes up "
+               "by itself when the name is free", [P, owners(Owners)]).
+
+check_route(#state{route = up, host = P, conflict = Conflict} = State) ->
+    case strangers(P) of
+        [] ->
+            State#state{conflict = false};
+        Owners ->
+            Conflict orelse
+                ?ERROR_MSG("Proxy host ~ts: something else (~ts) has taken the "
+                           "same name and gets part of its stanzas. Give one "
+                           "of them another name", [P, owners(Owners)]),
+            State#state{conflict = true}
+    end;
+check_route(State) ->
+    claim(State).
+
+%% Routes of this name that are not a proxy host's: ours, one that another node
+%% of the cluster has for the same proxy host, and what a dead process has left
+%% are none.
+strangers(P) ->
+    Backend = ejabberd_router:get_backend(),
+    case Backend:find_routes(P) of
+        {ok, Routes} -> [Route || Route <- Routes, is_stranger(Route)];
+        {error, _} -> [] % the database does not answer, and has logged it
+    end.
+
+%% #route{domain, server_host, pid, local_hint} of ejabberd_router.hrl.
+is_stranger({route, _, _, _, ?ROUTER}) -> false;
+is_stranger({route, _, _, Pid, _}) when Pid == undefined; Pid == self() -> false;
+is_stranger({route, _, _, Pid, _}) when node(Pid) == node() ->
+    is_process_alive(Pid);
+is_stranger(_) -> true.
+
+owners(Owners) ->
+    lists:join(", ", [owner(Owner) || Owner <- Owners]).
+
+owner({route, _, ServerHost, Pid, _}) ->
+    Name = case node(Pid) == node() andalso process_info(Pid, registered_name) of
+               {registered_name, Registered} -> Registered;
+               _ -> Pid
+           end,
+    io_lib:format("~p of virtual host ~ts", [Name, ServerHost]).
+
+%%% Targets
+
+set_targets(#state{opts = #{targets := Jids}, host = P,
+                   targets = Old} = State) ->
+    New = maps:from_list([{split_bare(Jid), true} || Jid <- Jids]),
+    Gone = [US || US <- maps:keys(Old), not is_map_key(US, New)
+                      orelse kind_changed(US, Old)],
+    State1 = lists:foldl(fun drop_target/2, State, Gone),
+    Locals = [US || {_, S} = US <- maps:keys(New),
+                    mod_client_proxy_sessions:is_local(S)],
+    mod_client_proxy_sessions:watch(P, Locals),
+    Added = [US || US <- maps:keys(New),
+                   not is_map_key(US, State1#state.targets)],
+    lists:foldl(fun add_target/2, State1, Added).
+
+kind_changed({_, S} = US, Targets) ->
+    (mod_client_proxy_presence:kind(maps:get(US, Targets)) == local)
+        /= mod_client_proxy_sessions:is_local(S).
+
+kind(S) ->
+    case mod_client_proxy_sessions:is_local(S) of
+        true -> local;
+        false -> remote
+    end.
+
+add_target({_, S} = US, #state{targets = Targets} = State) ->
+    T = mod_client_proxy_presence:new(kind(S)),
+    act(US, mod_client_proxy_presence:start(T, now_()),
+        State#state{targets = Targets#{US => T}}).
+
+drop_target({U, S} = US, #state{targets = Targets, missing = Missing,
+                                dirty = Dirty} = State) ->
+    T = maps:get(US, Targets),
+    State1 = lists:foldl(
+               fun(R, Acc) -> refresh({U, S, R}, none, hint, Acc) end,
+               State, mod_client_proxy_sessions:resources(
+                        US, State#state.sessions)),
+    State2 = lists:foldl(
+               fun(R, Acc) -> remove_endpoint({U, S, R}, Acc) end,
+               State1, mod_client_proxy_presence:resources(T)),
+    State2#state{targets = maps:remove(US, Targets),
+                 missing = maps:remove(US, Missing),
+                 dirty = maps:remove(US, Dirty)}.
+
+%% Does what mod_client_proxy_presence says.
+act({U, S} = US, {Actions, T}, #state{targets = Targets, host = P} = State) ->
+    lists:foldl(
+      fun({send, Type}, Acc) ->
+              route(P, jid:make(U, S), #presence{type = Type}),
+              Acc;
+         ({put, R, EState}, Acc) ->
+              put_endpoint({U, S, R}, EState, Acc);
+         ({remove, R}, Acc) ->
+              remove_endpoint({U, S, R}, Acc);
+         ({log, What}, Acc) ->
+              log_presence(What, P, <<U/binary, $@, S/binary>>),
+              Acc
+      end, State#state{targets = Targets#{US := T}}, Actions).
+
+log_presence(silent, P, Target) ->
+    ?WARNING_MSG("Target ~ts has not answered the subscription request of "
+                 "proxy host ~ts, so none of its resources is known. Remedy: "
+                 "accept the contact ~ts in a client of that account, or put "
+                 "it into its roster on its server with subscription 'from'. "
+                 "It is asked again from time to time", [Target, P, P]);
+log_presence(refused, P, Target) ->
+    ?WARNING_MSG("Target ~ts has refused or withdrawn the subscription of "
+                 "proxy host ~ts, so its resources are not used. Remedy: "
+                 "accept the contact ~ts in a client of that account. It is "
+                 "asked again from time to time", [Target, P, P]);
+log_presence({unreachable, Text}, P, Target) ->
+    ?WARNING_MSG("Target ~ts of proxy host ~ts cannot be reached (~ts), so its "
+                 "resources are not used. Remedy: see that the account exists "
+                 "and that its server and this one have s2s with each other. "
+                 "It is asked again from time to time", [Target, P, Text]);
+log_presence(confirmed, P, Target) ->
+    ?INFO_MSG("Target ~ts has accepted the subscription of proxy host ~ts",
+              [Target, P]);
+log_presence(left, P, Target) ->
+    ?INFO_MSG("Target ~ts does not want the presence of proxy host ~ts any "
+              "more", [Target, P]).
+
+route(P, To, Packet) ->
+    ejabberd_router:route(xmpp:set_from_to(Packet, jid:make(P), To)).
+
+%% A local target can do without any subscription, but not without an account.
+check_accounts(#state{targets = Targets}) ->
+    Server = self(),
+    Locals = [US || {_, S} = US <- maps:keys(Targets),
+                    mod_client_proxy_sessions:is_local(S),
+                    not ejabberd_auth_anonymous:allow_anonymous(S)],
+    %% the backend may be slow (LDAP, a script)
+    spawn(fun() ->
+                  [gen_server:cast(Server,
+                                   {missing, US,
+                                    not ejabberd_auth:user_exists(U, S)})
+                   || {U, S} = US <- Locals]
+          end).
+
+account_missing({U, S} = US, true, #state{missing = Missing, host = P,
+                                          targets = Targets} = State)
+  when not is_map_key(US, Missing), is_map_key(US, Targets) ->
+    ?WARNING_MSG("Target ~ts@~ts of proxy host ~ts does not exist on this "
+                 "server. Remedy: ejabberdctl register ~ts ~ts PASSWORD, or "
+                 "another target_address", [U, S, P, U, S]),
+    State#state{missing = Missing#{US => true}};
+account_missing(US, false, #state{missing = Missing} = State) ->
+    State#state{missing = maps:remove(US, Missing)};
+account_missing(_, true, State) ->
+    State.
+
+%%% Local sessions
+
+note(USR, Pid, Note, #state{sessions = Sessions} = State) ->
+    State#state{sessions = mod_client_proxy_sessions:note(USR, Pid, Note,
+                                                          Sessions)}.
+
+%% Hints come in crowds: they are collected, and read for once the mailbox has
+%% been through.
+mark(US, R, #state{dirty = Dirty} = State) ->
+    map_size(Dirty) == 0 andalso (self() ! flush),
+    State#state{dirty = case Dirty of
+                            #{US := all} -> Dirty;
+                            #{US := Rs} -> Dirty#{US := Rs#{R => true}};
+                            _ -> Dirty#{US => #{R => true}}
+                        end}.
+
+flush(#state{dirty = Dirty} = State) ->
+    maps:fold(fun({U, S} = US, Rs, Acc) ->
+                      case maps:keys(Rs) of
+                          [R] when R /= <<>> ->
+                              refresh({U, S, R},
+                                      mod_client_proxy_sessions:read(U, S, R),
+                                      hint, Acc);
+                          _ ->
+                              refresh_all(US, hint, Acc)
+                      end
+              end, State#state{dirty = #{}}, Dirty).
+
+refresh_all({U, S} = US, Why, #state{sessions = Table} = State) ->
+    Read = mod_client_proxy_sessions:read(U, S),
+    Rs = lists:usort(maps:keys(Read)
+                     ++ mod_client_proxy_sessions:resources(US, Table)),
+    lists:foldl(fun(R, Acc) ->
+                        refresh({U, S, R}, maps:get(R, Read, none), Why, Acc)
+                end, State, Rs).
+
+refresh(USR, Session, Why, #state{sessions = Table} = State) ->
+    {Actions, Table1} = mod_client_proxy_sessions:refresh(USR, Session, Why,
+                                                          Table),
+    lists:foldl(fun do_session/2, State#state{sessions = Table1}, Actions).
+
+do_session({watch, USR, Pid}, State) ->
+    #state{watching = Watching, watched_by = By} = State1 = unwatch(USR, State),
+    Ref = erlang:monitor(process, Pid),
+    State1#state{watching = Watching#{USR => Ref}, watched_by = By#{Ref => USR}};
+do_session({unwatch, USR}, State) ->
+    unwatch(USR, State);
+do_session({put, USR, EState}, State) ->
+    put_endpoint(USR, EState, State);
+do_session({remove, USR}, State) ->
+    remove_endpoint(USR, State);
+do_session({ask, USR, Pid}, State) ->
+    mod_client_proxy_sessions:shows(self(), [{USR, Pid}], ?PRESENCE_TIMEOUT),
+    State.
+
+unwatch(USR, #state{watching = Watching, watched_by = By} = State) ->
+    case maps:take(USR, Watching) of
+        {Ref, Rest} ->
+            erlang:demonitor(Ref, [flush]),
+            State#state{watching = Rest, watched_by = maps:remove(Ref, By)};
+        error ->
+            State
+    end.
+
+reconcile(#state{targets = Targets} = State) ->
+    State1 = lists:foldl(fun({_, S} = US, Acc) ->
+                                 case mod_client_proxy_sessions:is_local(S) of
+                                     true -> refresh_all(US, reconcile, Acc);
+                                     false -> Acc
+                                 end
+                         end, State, maps:keys(Targets)),
+    %% room may have come for those who were refused
+    maps:fold(fun(USR, _, #state{wanted = Wanted} = Acc) ->
+                      put_in(USR, maps:get(USR, Wanted), Acc)
+              end, State1, State1#state.refused).
+
+%%% Endpoints
+
+put_endpoint(USR, EState, #state{wanted = Wanted} = State) ->
+    put_in(USR, EState, State#state{wanted = Wanted#{USR => EState}}).
+
+put_in(_USR, _EState, #state{core = undefined} = State) ->
+    State;
+put_in(USR, EState, #state{core = Core} = State) ->
+    case mod_client_proxy_core:put_endpoint(Core, USR, EState) of
+        Added when Added == added; Added == updated -> taken(USR, State);
+        ignored -> take_out(USR, refused(USR, State));
+        full -> log_full(refused(USR, State));
+        {error, Atom} -> log_refused(USR, Atom, refused(USR, State))
+    end.
+
+taken(USR, #state{refused = Refused} = State) when is_map_key(USR, Refused) ->
+    Rest = maps:remove(USR, Refused),
+    State#state{refused = Rest,
+                full = State#state.full andalso map_size(Rest) > 0};
+taken(_USR, State) ->
+    State.
+
+refused(USR, #state{refused = Refused} = State) ->
+    State#state{refused = Refused#{USR => true}}.
+
+log_full(#state{full = false, host = P, opts = #{max_endpoints := Max}} = State) ->
+    ?WARNING_MSG("Proxy host ~ts has ~B resources online, no more are used. "
+                 "Remedy: a larger max_endpoints", [P, Max]),
+    State#state{full = true};
+log_full(State) ->
+    State.
+
+log_refused({U, S, R}, Atom, #state{host = P} = State) ->
+    ?ERROR_MSG("Proxy host ~ts cannot use ~ts@~ts/~ts: ~p", [P, U, S, R, Atom]),
+    State.
+
+remove_endpoint(USR, #state{wanted = Wanted, refused = Refused} = State) ->
+    take_out(USR, State#state{wanted = maps:remove(USR, Wanted),
+                              refused = maps:remove(USR, Refused)}).
+
+take_out(_USR, #state{core = undefined} = State) ->
+    State;
+take_out(USR, #state{core = Core} = State) ->
+    case mod_client_proxy_core:remove_endpoint(Core, USR) of
+        {ok, Eid} -> sweep(Core, Eid, 0, State);
+        unknown -> State
+    end.
+
+put_all(#state{wanted = Wanted} = State) ->
+    maps:fold(fun put_in/3, State, Wanted).
+
+%% The endpoints that an inherited core has: of local targets the session
+%% manager will say, of remote targets presence goes on from there.
+inherit_endpoints(#state{core = undefined} = State) ->
+    State;
+inherit_endpoints(#state{core = Core} = State) ->
+    lists:foldl(fun inherit/2, State, mod_client_proxy_core:endpoints(Core)).
+
+inherit(#{jid := Jid} = Endpoint, #state{targets = Targets,
+                                         sessions = Table} = State) ->
+    {U, S, R} = USR = split_full(Jid),
+    US = {U, S},
+    EState = maps:with([show, priority, pending], Endpoint),
+    Wanted = (State#state.wanted)#{USR => EState},
+    case {Targets, mod_client_proxy_sessions:is_local(S)} of
+        {#{US := _}, true} ->
+            State#state{wanted = Wanted,
+                        sessions = mod_client_proxy_sessions:seed(USR, EState,
+                                                                  Table)};
+        {#{US := T}, false} ->
+            T1 = mod_client_proxy_presence:seed(R, EState, T),
+            State#state{wanted = Wanted, targets = Targets#{US := T1}};
+        _ ->
+            take_out(USR, State)
+    end.
+
+split_bare(Jid) ->
+    [U, S] = binary:split(Jid, <<"@">>),
+    {U, S}.
+
+split_full(Jid) ->
+    [Bare, R] = binary:split(Jid, <<"/">>),
+    {U, S} = split_bare(Bare),
+    {U, S, R}.
+
+%%% Status
+
+-spec make_status(#state{}) -> status().
+make_status(#state{host = P, server_host = ServerHost, core = Core,
+                   opts = #{carrier := Carrier}, targets = Targets,
+                   missing = Missing} = State) ->
+    #{host => P, server_host => ServerHost, state => health(State),
+      carrier => carrier(Carrier),
+      targets => [target_status(US, T, is_map_key(US, Missing))
+                  || {US, T} <- maps:to_list(Targets)],
+      counters => case Core of
+                      undefined -> #{};
+                      _ -> mod_client_proxy_core:counters(Core)
+                  end}.
+
+health(#state{route = taken}) -> {down, "its name is taken"};
+health(#state{route = down}) -> {down, "not started"};
+health(#state{core = undefined, trouble = Text}) -> {degraded, Text};
+health(#state{conflict = true}) -> {degraded, "its name is taken, too"};
+health(_State) -> up.
+
+target_status({U, S}, T, Missing) ->
+    #{jid => <<U/binary, $@, S/binary>>,
+      kind => mod_client_proxy_presence:kind(T),
+      subscription => mod_client_proxy_presence:subscription(T),
+      trouble => case Missing of
+                     true -> <<"no such account">>;
+                     false -> mod_client_proxy_presence:trouble(T)
+                 end}.

@@ -1,0 +1,308 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The sessions of local targets. The session manager is the truth; everything
+%%% else (hooks, presences, the end of a process) is a hint that a session is to
+%%% be read again. What the session manager does not know (show, whether the
+%%% session waits for resumption, whether it was withdrawn from the proxy host)
+%%% is noted by the pid of the session: a hint from an older session of the same
+%%% resource, which may well come late, changes nothing.
+%%%
+%%% Three parts: the hooks, which run in the session's own process; reading the
+%%% session manager; and the table of one proxy host, without side effects.
+-module(mod_client_proxy_sessions).
+
+%% hooks
+-export([watch/2, set_presence/4, unset_presence/4, register_connection/3,
+         remove_connection/3, session_pending/1, session_resumed/1]).
+%% reading
+-export([is_local/1, read/2, read/3, shows/3, is_present/2, show/1]).
+%% table
+-export([new/0, seed/3, note/4, refresh/4, resources/2]).
+
+-export_type([usr/0, us/0, session/0, table/0, note/0, action/0]).
+
+-include("xmpp.hrl").
+
+%% {luser, lserver, lresource}, the first two of them; prepared.
+-type usr() :: mod_client_proxy_core:parts().
+-type us() :: {binary(), binary()}.
+-type session() :: #{pid := pid(), priority := undefined | integer()}.
+%% What was learned about the session that has this pid.
+%%   resumed: it goes on with the session before it (XEP-0198)
+-type note() :: {show, none | chat | away | xa | dnd} | {pending, boolean()}
+              | {withdrawn, boolean()} | resumed | hint.
+-type entry() :: #{session := undefined | session(),
+                   notes := #{pid() | seed => #{atom() => term()}},
+                   %% as it was put last
+                   state := undefined | mod_client_proxy_core:state()}.
+-opaque table() :: #{usr() => entry()}.
+-type action() ::
+        {watch, usr(), pid()}       %% monitor it, no longer the one before
+      | {unwatch, usr()}
+      | {put, usr(), mod_client_proxy_core:state()}
+      | {remove, usr()}
+      | {ask, usr(), pid()}.        %% nobody has said its show yet
+
+%% Bare JIDs of local targets: a map of us() to proxy hosts.
+-define(WATCHED, {?MODULE, watched}).
+
+%%% Hooks
+
+%% @doc Sets the local targets of a proxy host; [] when it stops. The hooks are
+%% on the virtual hosts where there is a target, once each.
+-spec watch(mod_client_proxy_options:proxy_host(), [us()]) -> ok.
+watch(P, Targets) ->
+    Change = fun() ->
+                     Old = watched(),
+                     New = rewatch(P, Targets, Old),
+                     New == Old orelse persistent_term:put(?WATCHED, New),
+                     update_hooks(servers(Old), servers(New))
+             end,
+    global:trans({?MODULE, self()}, Change, [node()]).
+
+watched() ->
+    persistent_term:get(?WATCHED, #{}).
+
+rewatch(P, Targets, Old) ->
+    Without = maps:filtermap(fun(_, Ps) ->
+                                     case lists:delete(P, Ps) of
+                                         [] -> false;
+                                         Rest -> {true, Rest}
+                                     end
+                             end, Old),
+    lists:foldl(fun(US, Acc) ->
+                        maps:update_with(US,
+                                         fun(Ps) -> lists:usort([P | Ps]) end,
+                                         [P], Acc)
+                end, Without, Targets).
+
+servers(Watched) ->
+    lists:usort([S || {_, S} <- maps:keys(Watched)]).
+
+%% Adding a hook that is there already changes nothing.
+update_hooks(Old, New) ->
+    [ejabberd_hooks:add(Hook, S, Module, Function, Seq)
+     || S <- New, {Hook, Module, Function, Seq} <- hooks()],
+    [ejabberd_hooks:delete(Hook, S, Module, Function, Seq)
+     || S <- Old -- New, {Hook, Module, Function, Seq} <- hooks()],
+    ok.
+
+hooks() ->
+    [{set_presence_hook, ?MODULE, set_presence, 80},
+     {unset_presence_hook, ?MODULE, unset_presence, 80},
+     {sm_register_connection_hook, ?MODULE, register_connection, 80},
+     {sm_remove_connection_hook, ?MODULE, remove_connection, 80},
+     {c2s_session_pending, ?MODULE, session_pending, 80},
+     {c2s_session_resumed, ?MODULE, session_resumed, 80},
+     %% before ejabberd_sm makes the bounce, 100
+     {bounce_sm_packet, mod_client_proxy_router, bounce_sm_packet, 90}].
+
+-spec set_presence(binary(), binary(), binary(), presence()) -> ok.
+set_presence(User, Server, Resource, Presence) ->
+    tell(jid:make(User, Server, Resource), {show, show(Presence)}).
+
+-spec unset_presence(binary(), binary(), binary(), binary()) -> ok.
+unset_presence(User, Server, Resource, _Status) ->
+    tell(jid:make(User, Server, Resource), hint).
+
+-spec register_connection(ejabberd_sm:sid(), jid(), ejabberd_sm:info()) -> ok.
+register_connection({_, Pid}, #jid{} = Jid, _Info) when Pid == self() ->
+    %% A new session has no priority before its first presence; one that is
+    %% resumed starts with that of the session before. This process is that
+    %% session, so nothing can have come between.
+    case is_target(Jid) andalso is_present(jid:tolower(Jid), Pid) of
+        true -> tell(Jid, resumed);
+        false -> tell(Jid, hint)
+    end;
+register_connection(_SID, Jid, _Info) ->
+    tell(Jid, hint).
+
+-spec remove_connection(ejabberd_sm:sid(), jid(), ejabberd_sm:info()) -> ok.
+remove_connection(_SID, Jid, _Info) ->
+    tell(Jid, hint).
+
+%% State: of ejabberd_c2s, whose own hooks read its jid in this way.
+-spec session_pending(State) -> State when State :: ejabberd_c2s:state().
+session_pending(#{jid := Jid} = State) ->
+    tell(Jid, {pending, true}),
+    State;
+session_pending(State) ->
+    State.
+
+-spec session_resumed(State) -> State when State :: ejabberd_c2s:state().
+session_resumed(#{jid := Jid} = State) ->
+    tell(Jid, {pending, false}),
+    State;
+session_resumed(State) ->
+    State.
+
+is_target(#jid{luser = U, lserver = S}) ->
+    is_map_key({U, S}, watched()).
+
+%% Runs in every session's process of the virtual host: one look at a map,
+%% unless it is a target's.
+tell(#jid{luser = U, lserver = S, lresource = R}, Note) ->
+    case watched() of
+        #{{U, S} := Ps} ->
+            lists:foreach(fun(P) ->
+                                  gen_server:cast(mod_client_proxy:proc(P),
+                                                  {session, {U, S, R}, self(),
+                                                   Note})
+                          end, Ps);
+        _ ->
+            ok
+    end;
+tell(error, _) ->
+    ok.
+
+%%% Reading
+
+%% @doc True if the domain is served by this ejabberd.
+-spec is_local(binary()) -> boolean().
+is_local(Server) ->
+    lists:member(Server, ejabberd_option:hosts()).
+
+%% @doc All sessions of an account by resource: where there are two of one
+%% resource, the newer one, which is the one that stanzas are delivered to.
+-spec read(binary(), binary()) -> #{binary() => session()}.
+read(U, S) ->
+    maps:from_list([{R, session(Info)}
+                    || {R, Info} <- ejabberd_sm:get_user_info(U, S)]).
+
+-spec read(binary(), binary(), binary()) -> none | session().
+read(U, S, R) ->
+    case ejabberd_sm:get_user_info(U, S, R) of
+        offline -> none;
+        Info -> session(Info)
+    end.
+
+session(Info) ->
+    #{pid => proplists:get_value(pid, Info),
+      priority => proplists:get_value(priority, Info)}.
+
+%% @doc True if Pid is the session that stanzas to this JID are delivered to,
+%% and it is available.
+-spec is_present(usr(), pid()) -> boolean().
+is_present({U, S, R}, Pid) ->
+    case read(U, S, R) of
+        #{pid := Pid, priority := Priority} -> is_integer(Priority);
+        _ -> false
+    end.
+
+%% @doc Asks sessions for their presence, one after the other, in a process of
+%% its own; the answers come as casts, just as those of the hook do.
+-spec shows(Server :: pid(), [{usr(), pid()}], Timeout :: pos_integer()) ->
+          pid().
+shows(Server, Asked, Timeout) ->
+    spawn(fun() ->
+                  lists:foreach(fun({USR, Pid}) ->
+                                        shows1(Server, USR, Pid, Timeout)
+                                end, Asked)
+          end).
+
+shows1(Server, USR, Pid, Timeout) ->
+    try ejabberd_c2s:call(Pid, get_presence, Timeout) of
+        #presence{type = available} = Presence ->
+            gen_server:cast(Server, {session, USR, Pid,
+                                     {show, show(Presence)}});
+        _ ->
+            ok
+    catch
+        _:_ -> ok % gone or busy: asked again at the next reconciliation
+    end.
+
+%% @doc RFC 6121, 4.7.2.1.
+-spec show(presence()) -> none | chat | away | xa | dnd.
+show(#presence{show = undefined}) -> none;
+show(#presence{show = Show}) -> Show.
+
+%%% Table
+
+-spec new() -> table().
+new() ->
+    #{}.
+
+%% @doc Enters an endpoint that the core knows from before this process, to be
+%% refreshed at once.
+-spec seed(usr(), mod_client_proxy_core:state(), table()) -> table().
+seed(USR, #{show := Show, pending := Pending} = State, Table) ->
+    Entry = empty(),
+    Table#{USR => Entry#{state := State,
+                         notes := #{seed => #{show => Show,
+                                              pending => Pending}}}}.
+
+%% @doc Notes what was learned about the session with this pid.
+-spec note(usr(), pid(), note(), table()) -> table().
+note(_USR, _Pid, hint, Table) ->
+    Table;
+note(USR, Pid, Note, Table) ->
+    #{notes := Notes} = Entry = maps:get(USR, Table, empty()),
+    Known = maps:get(Pid, Notes, #{}),
+    Table#{USR => Entry#{notes := Notes#{Pid => learn(Note, Known)}}}.
+
+learn(resumed, Known) -> Known#{resumed => true};
+learn({Name, Value}, Known) -> Known#{Name => Value}.
+
+empty() ->
+    #{session => undefined, notes => #{}, state => undefined}.
+
+%% @doc Takes what the session manager says now. Asking again for a show that
+%% nobody has answered is left to reconciliation.
+-spec refresh(usr(), none | session(), hint | reconcile, table()) ->
+          {[action()], table()}.
+refresh(USR, none, _Why, Table) ->
+    case maps:take(USR, Table) of
+        {#{state := undefined, session := undefined}, Rest} -> {[], Rest};
+        {#{state := undefined}, Rest} -> {[{unwatch, USR}], Rest};
+        {_, Rest} -> {[{unwatch, USR}, {remove, USR}], Rest};
+        error -> {[], Table}
+    end;
+refresh(USR, #{pid := Pid, priority := Priority} = Session, Why, Table) ->
+    #{session := OldSession, state := OldState} = Entry =
+        maps:get(USR, Table, empty()),
+    OldPid = case OldSession of
+                 undefined -> seed;
+                 #{pid := P} -> P
+             end,
+    Note = current_note(Pid, OldPid, Entry),
+    Replaced = OldPid /= seed andalso OldPid /= Pid
+        andalso not is_map_key(resumed, Note),
+    Wanted = is_integer(Priority) andalso not maps:get(withdrawn, Note, false),
+    State = case Wanted of
+                true -> #{show => maps:get(show, Note, none),
+                          priority => Priority,
+                          pending => maps:get(pending, Note, false)};
+                false -> undefined
+            end,
+    Ask = Wanted andalso not is_map_key(show, Note)
+        andalso (Why == reconcile orelse not is_map_key(asked, Note)),
+    Actions =
+        [{watch, USR, Pid} || Pid /= OldPid]
+        %% what the session before has not answered it never will
+        ++ [{remove, USR} || OldState /= undefined, Replaced or not Wanted]
+        ++ [{put, USR, State} || Wanted, Replaced orelse State /= OldState]
+        ++ [{ask, USR, Pid} || Ask],
+    Note1 = case Ask of
+                true -> Note#{asked => true};
+                false -> Note
+            end,
+    {Actions, Table#{USR => #{session => Session, state => State,
+                              notes => #{Pid => Note1}}}}.
+
+current_note(Pid, OldPid, #{notes := Notes}) ->
+    Note = maps:get(Pid, Notes, #{}),
+    Inherits = OldPid == seed orelse
+        (OldPid /= Pid andalso is_map_key(resumed, Note)),
+    case Notes of
+        #{OldPid := Before} when Inherits ->
+            maps:merge(maps:with([show, withdrawn
+                                  | [pending || OldPid == seed]], Before),
+                       Note);
+        _ ->
+            Note
+    end.
+
+%% @doc The resources of an account that are in the table.
+-spec resources(us(), table()) -> [binary()].
+resources({U, S}, Table) ->
+    [R || {U1, S1, R} <- maps:keys(Table), U1 == U, S1 == S].
