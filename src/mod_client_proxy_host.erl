@@ -35,13 +35,18 @@
 -record(state,
         {host :: mod_client_proxy_options:proxy_host(),
          server_host :: binary(),
-         opts :: mod_client_proxy_options:host_options(),
+         opts :: mod_client_proxy_options:host_options(), %% no secrets in it
          context :: undefined | mod_client_proxy_router:context(),
          core :: undefined | mod_client_proxy_core:core(),
          trouble = "it failed to start (the log says how)"
                       :: none | unicode:chardata(), %% why core is undefined
-         %% keys, and the secrets that they are from
-         keys = {none, []} :: {term(), [mod_client_proxy_keys:key()]},
+         %% option secret and old_secrets; the keys made from them, and which
+         %% secrets these were. Funs, because what is printed of this record in
+         %% a log or a shell must not show them.
+         secrets = fun() -> #{} end :: fun(() -> #{atom() => term()}),
+         keys = fun() -> none end
+                  :: fun(() -> none | {#{atom() => term()},
+                                       [mod_client_proxy_keys:key()]}),
          local_domains = [] :: [binary()],
          longest = 0 :: non_neg_integer(), %% ms; no record lives longer
          route = down :: down | up | taken,
@@ -189,8 +194,9 @@ init([ServerHost, #{host := P}]) ->
         {ok, HostOpts} ->
             start_timers(),
             {ok, safely(fun start/2, start,
-                        #state{host = P, server_host = ServerHost,
-                               opts = HostOpts})};
+                        set_options(ServerHost, HostOpts,
+                                    #state{host = P, server_host = ServerHost,
+                                           opts = HostOpts}))};
         error ->
             ignore
     end.
@@ -202,6 +208,11 @@ start(start, #state{host = P} = State) ->
     State2 = reconcile(inherit_endpoints(set_targets(State1))),
     %% the route is last: all that it needs is there
     claim(State2).
+
+set_options(ServerHost, HostOpts, State) ->
+    Secrets = maps:with([secret, old_secrets], HostOpts),
+    State#state{server_host = ServerHost, secrets = fun() -> Secrets end,
+                opts = maps:without(maps:keys(Secrets), HostOpts)}.
 
 %% A context that is still there has outlived the process before this one.
 inherited_core(P) ->
@@ -248,14 +259,17 @@ safely(Fun, Message, #state{host = P, complained = Last} = State) ->
             Now = erlang:monotonic_time(second),
             Now == Last orelse
                 ?ERROR_MSG("Proxy host ~ts could not handle ~p:~n** ~ts",
-                           [P, Message, misc:format_exception(2, Class, Reason,
-                                                              Stack)]),
+                           [P, without_secrets(Message),
+                            misc:format_exception(2, Class, Reason, Stack)]),
             State#state{complained = Now}
     end.
 
+without_secrets({{reconfigure, _, _}, _}) -> reconfigure;
+without_secrets(Message) -> Message.
+
 call({{reconfigure, ServerHost, HostOpts}, From}, State) ->
     gen_server:reply(From, ok), % whatever happens: nobody mends it by waiting
-    reconfigure(State#state{server_host = ServerHost, opts = HostOpts});
+    reconfigure(set_options(ServerHost, HostOpts, State));
 call({{refresh, {U, S, R}}, From}, #state{targets = Targets} = State) ->
     State1 = case is_map_key({U, S}, Targets)
                  andalso mod_client_proxy_sessions:is_local(S) of
@@ -423,10 +437,14 @@ carrier(auto) -> nif;
 carrier(Carrier) -> Carrier.
 
 %% Deriving is slow on purpose: only when a secret has changed.
-set_keys(Carrier, #state{host = P, opts = Opts, keys = {Source, _}} = State) ->
-    case maps:with([secret, old_secrets], Opts) of
-        Source -> State;
-        New -> State#state{keys = {New, make_keys(Carrier, P, New)}}
+set_keys(Carrier, #state{host = P, secrets = Secrets, keys = Keys} = State) ->
+    New = Secrets(),
+    case Keys() of
+        {New, _} ->
+            State;
+        _ ->
+            Made = {New, make_keys(Carrier, P, New)},
+            State#state{keys = fun() -> Made end}
     end.
 
 make_keys(Carrier, P, #{secret := Secret, old_secrets := Old}) ->
@@ -445,8 +463,9 @@ make_keys(Carrier, P, #{secret := Secret, old_secrets := Old}) ->
 longest(#{timeout := Timeout, retries := Retries}, Before) ->
     max(Before, 2 * Timeout * (Retries + 1) + ?RECONCILE).
 
-config(#state{host = P, opts = Opts, keys = {_, Keys},
+config(#state{host = P, opts = Opts, keys = Made,
               local_domains = Domains}) ->
+    {_, Keys} = Made(),
     Same = maps:with([targets, encoding, balance, sticky_by, disco, timeout,
                       retries, outbound, contact_timeout, max_contacts,
                       max_pending, max_pending_per_user, max_pending_per_domain,
@@ -494,7 +513,7 @@ context(#state{host = P, server_host = ServerHost, core = Core, opts = Opts,
 reconfigure(State) ->
     State1 = publish(open_core(State#state{local_domains = local_domains()})),
     erlang:send_after(?ACCOUNT_CHECK, self(), check_accounts),
-    check_route(reconcile(put_all(set_targets(State1)))).
+    ask_targets(check_route(reconcile(put_all(set_targets(State1))))).
 
 %%% Time
 
@@ -542,6 +561,8 @@ drain(#state{core = Core} = State, Context) ->
         done -> ok
     end.
 
+second(#state{route = Route} = State) when Route /= up ->
+    State;
 second(#state{targets = Targets} = State) ->
     Now = now_(),
     maps:fold(fun(US, T, Acc) ->
@@ -556,7 +577,7 @@ claim(#state{host = P, server_host = ServerHost, route = Old} = State) ->
             ejabberd_router:register_route(P, ServerHost, ?ROUTER),
             Old == taken andalso
                 ?INFO_MSG("Proxy host ~ts has its name now and is up", [P]),
-            State#state{route = up};
+            ask_targets(State#state{route = up});
         Owners ->
             Old == taken orelse log_taken(P, Owners),
             State#state{route = taken}
@@ -635,8 +656,22 @@ kind(S) ->
 
 add_target({_, S} = US, #state{targets = Targets} = State) ->
     T = mod_client_proxy_presence:new(kind(S)),
-    act(US, mod_client_proxy_presence:start(T, now_()),
-        State#state{targets = Targets#{US => T}}).
+    State#state{targets = Targets#{US => T}}.
+
+%% Only who has the name may speak in it, and gets the answers.
+ask_targets(#state{route = up, targets = Targets} = State) ->
+    Now = now_(),
+    maps:fold(fun(US, T, Acc) ->
+                      case mod_client_proxy_presence:subscription(T) of
+                          unknown ->
+                              act(US, mod_client_proxy_presence:start(T, Now),
+                                  Acc);
+                          _ ->
+                              Acc
+                      end
+              end, State, Targets);
+ask_targets(State) ->
+    State.
 
 drop_target({U, S} = US, #state{targets = Targets, missing = Missing,
                                 dirty = Dirty} = State) ->

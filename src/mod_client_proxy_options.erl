@@ -38,8 +38,8 @@
           max_endpoints := pos_integer(),
           resources := [binary()],          %% globs, prepared; []: all
           drain_show := [chat | away | xa | dnd],
-          secret := undefined | binary(),
-          old_secrets := [binary()],
+          secret => undefined | binary(),
+          old_secrets => [binary()],
           carrier := nif | port | auto}.
 %% What acl:match_rule/3 takes.
 -type acl() :: atom() | [tuple()].
