@@ -268,8 +268,10 @@ without_secrets({{reconfigure, _, _}, _}) -> reconfigure;
 without_secrets(Message) -> Message.
 
 call({{reconfigure, ServerHost, HostOpts}, From}, State) ->
-    gen_server:reply(From, ok), % whatever happens: nobody mends it by waiting
-    reconfigure(set_options(ServerHost, HostOpts, State));
+    %% who reloads waits for us, and for no other reason than order
+    try reconfigure(set_options(ServerHost, HostOpts, State))
+    after gen_server:reply(From, ok)
+    end;
 call({{refresh, {U, S, R}}, From}, #state{targets = Targets} = State) ->
     State1 = case is_map_key({U, S}, Targets)
                  andalso mod_client_proxy_sessions:is_local(S) of

@@ -1,0 +1,154 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The table of a local target's sessions: whatever order hooks and readings
+%%% come in, a live endpoint is not lost and a dead one is not kept.
+-module(mod_client_proxy_sessions_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-define(A, {<<"svc">>, <<"example.org">>, <<"a">>}).
+
+%%% Coming and going
+
+a_session_without_priority_is_no_endpoint_test() ->
+    {Actions, _} = refresh(session(p(1), undefined), new()),
+    ?assertEqual([{watch, ?A, p(1)}], Actions).
+
+a_session_becomes_an_endpoint_with_its_first_presence_test() ->
+    {_, T} = refresh(session(p(1), undefined), new()),
+    {Actions, _} = refresh(session(p(1), 5), note(p(1), {show, away}, T)),
+    ?assertEqual([{put, ?A, state(away, 5, false)}], Actions).
+
+a_negative_priority_counts_test() ->
+    {Actions, _} = refresh(session(p(1), -1), note(p(1), {show, none}, new())),
+    ?assertEqual([{watch, ?A, p(1)}, {put, ?A, state(none, -1, false)}], Actions).
+
+nothing_new_is_not_put_again_test() ->
+    ?assertEqual([], actions(refresh(session(p(1), 0), online(p(1))))).
+
+a_session_that_has_ended_is_removed_test() ->
+    {Actions, T} = refresh(none, online(p(1))),
+    ?assertEqual([{unwatch, ?A}, {remove, ?A}], Actions),
+    ?assertEqual(new(), T).
+
+a_session_that_is_unavailable_is_removed_but_watched_test() ->
+    ?assertEqual([{remove, ?A}],
+                 actions(refresh(session(p(1), undefined), online(p(1))))).
+
+what_never_was_need_not_be_removed_test() ->
+    ?assertEqual({[], new()}, refresh(none, new())),
+    ?assertEqual({[], new()}, refresh(none, note(p(1), {show, xa}, new()))).
+
+%%% Replaced and resumed
+
+a_session_that_replaces_another_is_another_endpoint_test() ->
+    T = online(p(1)),
+    {Actions, T1} = refresh(session(p(2), undefined), T),
+    ?assertEqual([{watch, ?A, p(2)}, {remove, ?A}], Actions),
+    ?assertEqual([{put, ?A, state(none, 0, false)}],
+                 actions(refresh(session(p(2), 0), note(p(2), {show, none},
+                                                        T1)))).
+
+a_replacement_read_after_its_first_presence_is_removed_and_put_test() ->
+    ?assertEqual([{watch, ?A, p(2)}, {remove, ?A},
+                  {put, ?A, state(xa, 0, false)}],
+                 actions(refresh(session(p(2), 0),
+                                 note(p(2), {show, xa}, online(p(1)))))).
+
+late_hints_of_the_session_before_change_nothing_test() ->
+    {_, T} = refresh(session(p(2), 0), note(p(2), {show, none}, online(p(1)))),
+    T1 = note(p(1), {withdrawn, true}, note(p(1), {show, dnd}, T)),
+    ?assertEqual([], actions(refresh(session(p(2), 0), T1))).
+
+a_resumed_session_goes_on_as_the_same_endpoint_test() ->
+    {_, T} = refresh(session(p(1), 0), note(p(1), {show, away}, new())),
+    ?assertEqual([{watch, ?A, p(2)}],
+                 actions(refresh(session(p(2), 0), note(p(2), resumed, T)))).
+
+a_session_that_waits_for_resumption_is_pending_until_then_test() ->
+    {Pending, T} = refresh(session(p(1), 0),
+                           note(p(1), {pending, true}, online(p(1)))),
+    ?assertEqual([{put, ?A, state(none, 0, true)}], Pending),
+    ?assertEqual([{watch, ?A, p(2)}, {put, ?A, state(none, 0, false)}],
+                 actions(refresh(session(p(2), 0), note(p(2), resumed, T)))).
+
+%%% Withdrawn
+
+a_withdrawn_session_is_removed_and_stays_so_test() ->
+    {Actions, T} = refresh(session(p(1), 0),
+                           note(p(1), {withdrawn, true}, online(p(1)))),
+    ?assertEqual([{remove, ?A}], Actions),
+    ?assertEqual([], actions(refresh(session(p(1), 7),
+                                     note(p(1), {show, chat}, T)))),
+    {_, T1} = refresh(session(p(1), undefined), T),
+    ?assertEqual([], actions(refresh(session(p(1), 0), T1))).
+
+a_withdrawn_session_comes_back_when_it_says_so_test() ->
+    {_, T} = refresh(session(p(1), 0),
+                     note(p(1), {withdrawn, true}, online(p(1)))),
+    ?assertEqual([{put, ?A, state(none, 0, false)}],
+                 actions(refresh(session(p(1), 0),
+                                 note(p(1), {withdrawn, false}, T)))).
+
+a_new_session_is_not_withdrawn_test() ->
+    {_, T} = refresh(session(p(1), 0),
+                     note(p(1), {withdrawn, true}, online(p(1)))),
+    ?assertEqual([{watch, ?A, p(2)}, {put, ?A, state(none, 0, false)}],
+                 actions(refresh(session(p(2), 0),
+                                 note(p(2), {show, none}, T)))).
+
+a_resumed_session_is_still_withdrawn_test() ->
+    {_, T} = refresh(session(p(1), 0),
+                     note(p(1), {withdrawn, true}, online(p(1)))),
+    ?assertEqual([{watch, ?A, p(2)}],
+                 actions(refresh(session(p(2), 0), note(p(2), resumed, T)))).
+
+%%% Show that nobody has told
+
+a_session_from_before_is_asked_for_its_show_once_test() ->
+    {Actions, T} = refresh(session(p(1), 0), new()),
+    ?assertEqual([{watch, ?A, p(1)}, {put, ?A, state(none, 0, false)},
+                  {ask, ?A, p(1)}], Actions),
+    ?assertEqual([], actions(refresh(session(p(1), 0), T))),
+    ?assertEqual([{ask, ?A, p(1)}],
+                 actions(mod_client_proxy_sessions:refresh(
+                           ?A, session(p(1), 0), reconcile, T))),
+    ?assertEqual([{put, ?A, state(dnd, 0, false)}],
+                 actions(refresh(session(p(1), 0),
+                                 note(p(1), {show, dnd}, T)))).
+
+an_endpoint_from_before_a_crash_keeps_its_state_test() ->
+    State = state(xa, 3, true),
+    T = mod_client_proxy_sessions:seed(?A, State, new()),
+    ?assertEqual([{watch, ?A, p(1)}],
+                 actions(refresh(session(p(1), 3), T))),
+    ?assertEqual([{unwatch, ?A}, {remove, ?A}], actions(refresh(none, T))).
+
+the_resources_of_one_account_are_told_from_others_test() ->
+    T = note(p(1), {show, xa}, new()),
+    ?assertEqual([<<"a">>], mod_client_proxy_sessions:resources(
+                              {<<"svc">>, <<"example.org">>}, T)),
+    ?assertEqual([], mod_client_proxy_sessions:resources(
+                       {<<"svc">>, <<"example.net">>}, T)).
+
+%%% Help
+
+new() -> mod_client_proxy_sessions:new().
+
+note(Pid, Note, T) -> mod_client_proxy_sessions:note(?A, Pid, Note, T).
+
+refresh(Session, T) -> mod_client_proxy_sessions:refresh(?A, Session, hint, T).
+
+actions({Actions, _T}) -> Actions.
+
+online(Pid) ->
+    {_, T} = refresh(session(Pid, 0), note(Pid, {show, none}, new())),
+    T.
+
+session(Pid, Priority) -> #{pid => Pid, priority => Priority}.
+
+state(Show, Priority, Pending) ->
+    #{show => Show, priority => Priority, pending => Pending}.
+
+%% Pids that are told apart; nobody is sent anything.
+p(N) -> list_to_pid("<0." ++ integer_to_list(9000 + N) ++ ".0>").
