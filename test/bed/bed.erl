@@ -1,0 +1,139 @@
+%%% The bed script for Erlang tests, and calls into the server that it boots.
+-module(bed).
+-export([new/1, start/1, stop/1, remove/1, install/1, sources/1, ctl/2,
+         configure/2, reload/1, command/3, rpc/4, dir/1, port/2, log/1,
+         await/1, await/2]).
+-export([project/0, run/2]).
+
+-type bed() :: #{dir := file:filename(), node := node(),
+                 c2s := string(), component := string()}.
+-export_type([bed/0]).
+
+%% @doc Makes a bed with these additions to ejabberd.yml; does not boot it.
+-spec new(iodata()) -> bed().
+new(Yaml) ->
+    Dir = string:trim(must(["new"])),
+    {ok, Text} = file:read_file(Dir ++ "/ports"),
+    Ports = [list_to_tuple(string:split(Line, "="))
+             || Line <- string:lexemes(binary_to_list(Text), "\n")],
+    Port = fun(Name) -> proplists:get_value(Name, Ports) end,
+    Bed = #{dir => Dir, c2s => Port("C2S_PORT"),
+            component => Port("COMPONENT_PORT"),
+            node => list_to_atom("bed-" ++ Port("DIST_PORT") ++ "@127.0.0.1")},
+    configure(Bed, Yaml),
+    Bed.
+
+%% @doc Boots it, bound to the life of this runner.
+-spec start(bed()) -> ok.
+start(#{dir := Dir, node := Node}) ->
+    must(["start", Dir, os:getpid()]),
+    {ok, Cookie} = file:read_file(Dir ++ "/.erlang.cookie"),
+    true = erlang:set_cookie(Node, binary_to_atom(Cookie)),
+    true = net_kernel:connect_node(Node),
+    ok.
+
+-spec stop(bed()) -> ok.
+stop(#{dir := Dir}) ->
+    must(["stop", Dir]),
+    ok.
+
+-spec remove(bed()) -> ok.
+remove(#{dir := Dir}) ->
+    must(["remove", Dir]),
+    ok.
+
+-spec sources(bed()) -> ok.
+sources(#{dir := Dir}) ->
+    must(["sources", Dir]),
+    ok.
+
+-spec install(bed()) -> string().
+install(#{dir := Dir}) ->
+    must(["install", Dir]).
+
+%% @doc An ejabberdctl command line: exit status and what it printed.
+-spec ctl(bed(), [string()]) -> {non_neg_integer(), string()}.
+ctl(#{dir := Dir}, Arguments) ->
+    run(script(), ["ctl", Dir | Arguments]).
+
+-spec configure(bed(), iodata()) -> ok.
+configure(#{dir := Dir}, Yaml) ->
+    ok = file:write_file(Dir ++ "/site.yml", Yaml).
+
+%% @doc As `ejabberdctl reload_config', at a fraction of its time.
+-spec reload(bed()) -> ok | {error, term()}.
+reload(Bed) ->
+    rpc(Bed, ejabberd_config, reload, []).
+
+%% @doc The result of an ejabberd command, before it is formatted for anybody.
+-spec command(bed(), atom(), [term()]) -> term().
+command(Bed, Name, Arguments) ->
+    rpc(Bed, ejabberd_commands, execute_command2,
+        [Name, Arguments, #{caller_module => ejabberd_ctl}]).
+
+-spec rpc(bed(), module(), atom(), [term()]) -> term().
+rpc(#{node := Node}, Module, Function, Arguments) ->
+    case rpc:call(Node, Module, Function, Arguments, 60000) of
+        {badrpc, Reason} -> error({badrpc, {Module, Function, Reason}});
+        Result -> Result
+    end.
+
+-spec dir(bed()) -> file:filename().
+dir(#{dir := Dir}) ->
+    Dir.
+
+-spec port(bed(), c2s | component) -> string().
+port(Bed, Which) ->
+    maps:get(Which, Bed).
+
+-spec log(bed()) -> binary().
+log(#{dir := Dir}) ->
+    {ok, Text} = file:read_file(Dir ++ "/ejabberd.log"),
+    Text.
+
+%% @doc Asks until the answer is true; for what nobody tells us of.
+-spec await(fun(() -> term())) -> true.
+await(Ask) ->
+    await(Ask, 5000).
+
+-spec await(fun(() -> term()), integer()) -> true.
+await(Ask, Patience) ->
+    case Ask() of
+        true ->
+            true;
+        Other when Patience =< 0 ->
+            error({awaited_in_vain, Other});
+        _ ->
+            timer:sleep(10),
+            await(Ask, Patience - 10)
+    end.
+
+%%% Programs
+
+-spec project() -> file:filename().
+project() ->
+    os:getenv("PROJECT").
+
+script() ->
+    project() ++ "/test/bed/bed".
+
+must(Arguments) ->
+    case run(script(), Arguments) of
+        {0, Output} -> Output;
+        {Status, Output} -> error({bed, Arguments, Status, Output})
+    end.
+
+-spec run(file:filename(), [string()]) -> {non_neg_integer(), string()}.
+run(Program, Arguments) ->
+    Port = open_port({spawn_executable, Program},
+                     [{args, Arguments}, exit_status, stderr_to_stdout,
+                      binary, use_stdio]),
+    collect(Port, []).
+
+collect(Port, Output) ->
+    receive
+        {Port, {data, Data}} ->
+            collect(Port, [Output, Data]);
+        {Port, {exit_status, Status}} ->
+            {Status, binary_to_list(iolist_to_binary(Output))}
+    end.

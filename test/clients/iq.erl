@@ -1,0 +1,125 @@
+%%% Requests and answers between puppets. A test's request carries its own id in
+%%% the payload, too: so it is known again at the endpoint whatever became of
+%%% the id on the way.
+-module(iq).
+-include("xmpp.hrl").
+-export([ask/3, ask/4, ask/5, send/5, id/0, served/2, served/3, is_served/2,
+         answer/2, answer/3, fail/4, outcome/2, outcome/3, result/3, refused/4,
+         fence/2, quiet/2, all/1]).
+
+-define(NS_TEST, "urn:example:test").
+
+%%% The requester
+
+%% @doc A request; returns the id to know it by.
+ask(User, Type, To) ->
+    ask(User, Type, To, "").
+
+%% @doc The same, with something inside its payload.
+ask(User, Type, To, Content) ->
+    ask(User, Type, To, id(), Content).
+
+ask(User, Type, To, Id, Content) ->
+    send(User, Type, To, Id,
+         ["<q xmlns='" ?NS_TEST "' n='", escape(Id), "'>", Content, "</q>"]),
+    Id.
+
+%% @doc A request or an answer with any payload at all.
+send(Puppet, Type, To, Id, Payload) ->
+    puppet:send(Puppet, ["<iq type='", atom_to_list(Type), "' id='", escape(Id),
+                         "' to='", escape(To), "'>", Payload, "</iq>"]).
+
+%% @doc One that nobody has used before.
+id() ->
+    <<"t", (integer_to_binary(erlang:unique_integer([positive])))/binary>>.
+
+%% @doc What has become of a request: its result or error.
+outcome(User, Id) ->
+    outcome(User, Id, 5000).
+
+outcome(User, Id, Patience) ->
+    puppet:recv(User, fun(El) ->
+                              is_iq(El, [<<"result">>, <<"error">>]) andalso
+                                  puppet:attr(<<"id">>, El) == Id
+                      end, Patience).
+
+%% @doc It became a result, from this address, with this request's payload.
+result(User, Id, From) ->
+    El = outcome(User, Id),
+    {<<"result">>, From} = {puppet:attr(<<"type">>, El),
+                            puppet:attr(<<"from">>, El)},
+    El.
+
+%% @doc It became this error, from this address.
+refused(User, Id, From, Error) ->
+    El = outcome(User, Id),
+    {<<"error">>, From, Error} = {puppet:attr(<<"type">>, El),
+                                  puppet:attr(<<"from">>, El),
+                                  puppet:condition(El)},
+    El.
+
+%%% The one who serves
+
+%% @doc The request with this id in its payload, as it arrived.
+served(Endpoint, Id) ->
+    served(Endpoint, Id, 5000).
+
+served(Endpoint, Id, Patience) ->
+    puppet:recv(Endpoint, fun(El) -> is_served(El, Id) end, Patience).
+
+is_served(El, Id) ->
+    is_iq(El, [<<"get">>, <<"set">>]) andalso
+        case puppet:child(<<"q">>, El) of
+            undefined -> false;
+            Q -> puppet:attr(<<"n">>, Q) == Id
+        end.
+
+answer(Endpoint, Request) ->
+    answer(Endpoint, Request, "").
+
+answer(Endpoint, Request, Payload) ->
+    send(Endpoint, result, puppet:attr(<<"from">>, Request),
+         puppet:attr(<<"id">>, Request), Payload).
+
+fail(Endpoint, Request, Type, Condition) ->
+    send(Endpoint, error, puppet:attr(<<"from">>, Request),
+         puppet:attr(<<"id">>, Request),
+         ["<error type='", atom_to_list(Type), "'><", Condition,
+          " xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"]).
+
+%%% What did not happen
+
+%% @doc When this returns, what From has sent before has had its effect, as far
+%% as it went through the process that reads from From's connection: whatever it
+%% made of it for To is there.
+fence(From, To) ->
+    Id = id(),
+    puppet:send(From, ["<message type='headline' id='", Id, "' to='",
+                       escape(puppet:jid(To)), "'/>"]),
+    _ = puppet:recv(To, fun(#xmlel{name = <<"message">>} = El) ->
+                                puppet:attr(<<"id">>, El) == Id;
+                           (_) ->
+                                false
+                        end),
+    ok.
+
+%% @doc Nothing that From has sent was of any consequence to To.
+quiet(From, To) ->
+    fence(From, To),
+    case all(To) of
+        [] -> ok;
+        Stanzas -> error({not_quiet, [fxml:element_to_binary(S) || S <- Stanzas]})
+    end.
+
+%% @doc Unread stanzas but presences, which come and go by themselves.
+all(Puppet) ->
+    [El || #xmlel{name = Name} = El <- puppet:unread(Puppet),
+           Name =/= <<"presence">>].
+
+is_iq(#xmlel{name = <<"iq">>} = El, Types) ->
+    lists:member(puppet:attr(<<"type">>, El), Types);
+is_iq(_, _) ->
+    false.
+
+escape(Text) ->
+    fxml:crypt(unicode:characters_to_binary(Text)).

@@ -1,0 +1,2074 @@
+%%% The module in a real ejabberd, with clients made of libraries that were not
+%%% written here: every row of what it promises to do with IQs, as a case.
+%%%
+%%% One server (the bed of init_per_suite) has a proxy host for each set of
+%%% options; P in the cases is the plain one. Groups about configuration and
+%%% installing have servers of their own.
+-module(mod_client_proxy_SUITE).
+-include_lib("common_test/include/ct.hrl").
+-include("xmpp.hrl").
+
+-export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
+         init_per_group/2, end_per_group/2, init_per_testcase/2,
+         end_per_testcase/2]).
+-compile([export_all, nowarn_export_all]).
+
+-define(P, <<"proxy.example.org">>).
+-define(U, "romeo@example.org/garden").
+-define(UNAVAILABLE, {wait, 'recipient-unavailable'}).
+-define(NOT_FOUND, {cancel, 'item-not-found'}).
+-define(FORBIDDEN, {auth, forbidden}).
+-define(NOT_ALLOWED, {cancel, 'not-allowed'}).
+-define(CONSTRAINT, {wait, 'resource-constraint'}).
+-define(TIMEOUT, {wait, 'remote-server-timeout'}).
+
+suite() ->
+    [{timetrap, {seconds, 60}}].
+
+all() ->
+    [{group, Name} || {Name, _, _} <- groups(),
+                      not lists:member(Name, [exchange])].
+
+groups() ->
+    [{strophe_serves, [], [{group, exchange}]},
+     {slixmpp_serves, [], [{group, exchange}]},
+     {exchange, [],
+      [an_iq_get_to_p_reaches_an_endpoint_and_its_answer_comes_from_p,
+       an_iq_set_to_p_reaches_an_endpoint_and_its_answer_comes_from_p,
+       what_a_stanza_carries_travels_unchanged,
+       a_large_payload_travels_unchanged,
+       an_error_of_the_endpoint_reaches_the_requester_unchanged,
+       an_empty_id_is_legal,
+       a_request_of_the_endpoint_reaches_the_requester_and_is_answered,
+       an_iq_to_the_address_of_an_endpoint_reaches_that_endpoint]},
+     {requests, [],
+      [without_an_endpoint_a_request_gets_recipient_unavailable,
+       a_request_to_an_endpoint_that_left_gets_recipient_unavailable,
+       a_request_to_another_resource_of_p_gets_item_not_found,
+       a_request_to_a_node_at_p_gets_item_not_found,
+       a_request_without_exactly_one_child_gets_bad_request,
+       without_an_endpoint_p_answers_ping_and_disco_itself,
+       with_an_endpoint_ping_and_disco_are_forwarded,
+       with_disco_self_p_answers_disco_itself,
+       an_answer_to_nothing_is_dropped_and_never_answered,
+       a_message_to_p_gets_feature_not_implemented,
+       a_message_error_to_p_is_dropped,
+       a_subscription_to_p_is_declined,
+       other_presence_to_p_is_dropped]},
+     {targets, [],
+      [a_target_that_subscribes_is_accepted_and_sees_presence,
+       a_target_that_probes_sees_presence,
+       a_target_that_unsubscribes_is_unsubscribed,
+       a_target_that_declines_the_subscription_serves_all_the_same,
+       a_ping_or_disco_of_the_target_is_answered_by_p_itself,
+       another_iq_of_the_target_to_p_gets_bad_request,
+       a_message_of_the_target_to_p_gets_not_allowed,
+       an_answer_of_the_target_to_p_is_dropped,
+       an_endpoint_may_not_write_to_another_endpoint,
+       a_request_to_what_cannot_be_opened_gets_item_not_found]},
+     {outbound, [],
+      [outbound_reply_allows_only_who_spoke_first,
+       outbound_any_allows_everybody_that_the_access_rule_does,
+       outbound_none_allows_nobody,
+       a_contact_is_forgotten_after_its_time,
+       a_request_of_the_endpoint_has_a_deadline,
+       an_error_of_the_requester_reaches_the_endpoint,
+       a_request_of_the_endpoint_to_nobody_bounces_to_it]},
+     {unsolicited, [],
+      [a_result_sent_twice_is_delivered_once,
+       a_result_of_another_endpoint_is_not_delivered,
+       a_result_under_another_id_is_not_delivered,
+       a_result_to_a_jid_that_never_asked_is_not_delivered,
+       a_result_to_a_forged_sealed_address_is_not_delivered,
+       a_result_of_a_stranger_is_not_delivered]},
+     {encodings, [],
+      [encoding_jid_shows_the_prepared_jid,
+       encoding_sealed_hides_the_requester,
+       a_requester_has_one_pseudonym_and_no_one_elses,
+       a_jid_that_does_not_fit_into_a_resource_is_sealed,
+       a_right_to_left_resource_is_sealed_and_reaches_its_owner,
+       a_requester_with_a_resource_of_1010_octets_is_served,
+       an_endpoint_is_always_shown_sealed]},
+     {ids, [],
+      [an_id_of_ejabberds_own_kind_is_replaced_and_restored,
+       two_requests_in_flight_under_one_id_are_both_answered,
+       an_id_closed_by_deadline_is_not_used_again_at_once]},
+     {endpoints, [],
+      [an_account_without_any_roster_entry_serves,
+       a_resource_with_negative_priority_serves,
+       only_resources_that_match_serve,
+       a_resource_that_shows_dnd_is_drained,
+       where_all_are_drained_all_are_used,
+       a_killed_session_is_no_endpoint_any_more,
+       a_session_replaced_by_its_own_resource_stays_an_endpoint,
+       a_session_withdrawn_by_directed_unavailable_comes_back_when_it_says_so,
+       a_session_waiting_for_resumption_is_drained_until_it_is_resumed,
+       a_request_in_flight_survives_a_resumption]},
+     {failure, [],
+      [a_request_without_answer_gets_remote_server_timeout_and_a_late_one_none,
+       a_get_in_flight_moves_to_another_endpoint,
+       a_set_in_flight_gets_recipient_unavailable,
+       a_get_without_another_endpoint_gets_recipient_unavailable,
+       a_get_is_retried_only_as_often_as_allowed,
+       a_request_in_flight_to_a_killed_session_is_answered_at_once,
+       an_error_of_a_healthy_endpoint_is_never_retried,
+       an_error_that_is_made_by_p_shows_nothing_of_the_endpoint,
+       stopping_the_module_answers_every_request,
+       a_reload_with_other_options_loses_no_request]},
+     {balance, [],
+      [random_reaches_every_endpoint,
+       round_robin_takes_each_in_turn,
+       least_pending_spares_the_busy_one,
+       sticky_keeps_a_requester_on_one_endpoint,
+       sticky_moves_only_the_share_of_an_endpoint_that_left,
+       two_targets_serve_one_proxy_host,
+       two_proxy_hosts_have_their_own_targets]},
+     {limits, [],
+      [max_pending_per_user_refuses_one_more,
+       max_pending_per_domain_refuses_one_more,
+       max_pending_refuses_one_more,
+       max_outbound_per_endpoint_refuses_one_more,
+       max_endpoints_refuses_the_newest,
+       access_refuses_who_is_not_allowed]},
+     {loops, [],
+      [a_request_from_p_to_itself_is_refused,
+       a_request_by_way_of_another_proxy_host_is_allowed_once]},
+     {jitsi, [],
+      [jicofo_reads_the_requester_from_the_resource,
+       all_requests_of_a_room_reach_one_jicofo,
+       rooms_spread_over_the_jicofos,
+       a_jicofo_that_leaves_gives_up_only_its_own_rooms]},
+     {remote, [],
+      [a_remote_target_is_asked_and_serves_when_it_has_confirmed,
+       an_unavailable_of_a_remote_target_removes_it_and_is_probed,
+       a_presence_error_of_a_remote_target_removes_it,
+       a_remote_target_that_declines_does_not_serve,
+       an_error_of_a_remote_target_is_passed_on,
+       a_remote_requester_is_served]},
+     {commands, [],
+      [status_shows_every_proxy_host,
+       endpoints_shows_every_resource,
+       pending_shows_what_is_in_flight,
+       commands_refuse_a_host_that_is_none]},
+     {storm, [],
+      [a_hundred_thousand_requests_while_endpoints_come_and_go]},
+     {configuration, [],
+      [the_short_form_works,
+       wrong_options_are_refused_and_the_module_goes_on,
+       what_was_sealed_with_an_old_secret_is_opened,
+       an_account_that_does_not_exist_is_reported,
+       a_name_that_is_taken_stays_down_and_is_reported,
+       two_servers_run_side_by_side]},
+     {installation, [],
+      [module_check_is_content,
+       it_is_installed_and_serves,
+       a_reboot_finds_it_in_the_configuration,
+       an_upgrade_with_a_changed_core_serves,
+       without_a_core_the_server_boots_and_says_what_is_wrong,
+       it_is_uninstalled_and_installed_again]}].
+
+%%% Proxy hosts of the common server, by what their options are about
+
+proxy_hosts() ->
+    [{"proxy.example.org", []},
+     {"sealed.example.org", [{encoding, "sealed"}]},
+     {"turns.example.org", [{balance, "round_robin"}]},
+     {"least.example.org", [{balance, "least_pending"}]},
+     {"sticky.example.org", [{balance, "sticky"}, {sticky_by, "bare"}]},
+     {"once.example.org", [{retries, "0"}]},
+     {"quick.example.org", [{timeout, "1 s"}, {outbound, "any"}]},
+     {"any.example.org", [{outbound, "any"}, {outbound_access, "not_tybalt"}]},
+     {"none.example.org", [{outbound, "none"}]},
+     {"brief.example.org", [{contact_timeout, "1 s"}]},
+     {"friends.example.org", [{access, "not_tybalt"}]},
+     {"choosy.example.org", [{resources, "[\"worker-*\"]"}]},
+     {"self.example.org", [{disco, "self"}]},
+     {"user.example.org", [{max_pending_per_user, "2"}]},
+     {"domain.example.org", [{max_pending_per_domain, "2"}]},
+     {"total.example.org", [{max_pending, "2"}]},
+     {"narrow.example.org", [{max_outbound_per_endpoint, "2"}, {outbound, "any"}]},
+     {"single.example.org", [{max_endpoints, "1"}]},
+     {"two.example.org", [{targets, "[svc@example.org, mill@example.org]"}]},
+     {"mill.example.org", [{target_address, "mill@example.org"}]},
+     {"focus.meet.example.org",
+      [{target_address, "focus@auth.meet.example.org"},
+       {balance, "sticky"},
+       {sticky_by, "{\"http://jitsi.org/protocol/focus\": room}"}]}].
+
+remote_proxy_host() ->
+    {"away.example.org", [{target_address, "svc@remote.test"}]}.
+
+site(Hosts) ->
+    ["hosts: [example.org, meet.example.org, auth.meet.example.org]\n"
+     "acl:\n"
+     "  tybalt: {user: tybalt@example.org}\n"
+     "access_rules:\n"
+     "  not_tybalt: [{deny: tybalt}, {allow: all}]\n"
+     "modules:\n"
+     "  mod_client_proxy:\n"
+     "    target_address: svc@example.org\n"
+     "    hosts:\n",
+     [["      \"", Host, "\":", options(Options)] || {Host, Options} <- Hosts]].
+
+options([]) ->
+    " {}\n";
+options(Options) ->
+    ["\n" | [["        ", atom_to_list(Name), ": ", Value, "\n"]
+             || {Name, Value} <- Options]].
+
+short_site(Options) ->
+    ["modules:\n  mod_client_proxy:\n",
+     [["    ", Line, "\n"] || Line <- Options]].
+
+accounts() ->
+    [{<<"example.org">>, [<<"svc">>, <<"mill">>, <<"romeo">>, <<"juliet">>,
+                          <<"tybalt">>, <<"stranger">>]},
+     {<<"meet.example.org">>, [<<"guest1">>, <<"guest2">>, <<"guest3">>]},
+     {<<"auth.meet.example.org">>, [<<"focus">>]}].
+
+%%% Setting up
+
+init_per_suite(Config) ->
+    puppet:start_registry(),
+    Bed = bed:new("hosts: [meet.example.org, auth.meet.example.org]\n"),
+    ok = bed:start(Bed),
+    register_accounts(Bed, accounts()),
+    _ = bed:install(Bed),
+    bed:configure(Bed, site(proxy_hosts())),
+    ok = bed:reload(Bed),
+    [{bed, Bed}, {serves, strophe}, {asks, strophe} | Config].
+
+end_per_suite(Config) ->
+    bed:remove(bed(Config)).
+
+register_accounts(Bed, Accounts) ->
+    [ok = bed:rpc(Bed, ejabberd_auth, try_register, [User, Host, <<"secret">>])
+     || {Host, Users} <- Accounts, User <- Users],
+    ok.
+
+init_per_group(strophe_serves, Config) ->
+    [{serves, strophe}, {asks, slixmpp} | Config];
+init_per_group(slixmpp_serves, Config) ->
+    [{serves, slixmpp}, {asks, strophe} | Config];
+init_per_group(remote, Config) ->
+    %% The other domain is there before the proxy host that asks it.
+    Bed = bed(Config),
+    Remote = puppet:start_kept(component, Bed, "remote.test", "component"),
+    bed:configure(Bed, site(proxy_hosts() ++ [remote_proxy_host()])),
+    ok = bed:reload(Bed),
+    [{remote, Remote} | Config];
+init_per_group(configuration, Config) ->
+    own_server(short_site(["target_address: svc@example.org"]), Config);
+init_per_group(installation, Config) ->
+    own_server(none, Config);
+init_per_group(_, Config) ->
+    Config.
+
+end_per_group(remote, Config) ->
+    puppet:stop(?config(remote, Config)),
+    bed:configure(bed(Config), site(proxy_hosts())),
+    ok = bed:reload(bed(Config));
+end_per_group(Name, Config) when Name == configuration; Name == installation ->
+    bed:remove(bed(Config));
+end_per_group(_, _Config) ->
+    ok.
+
+%% A server with the module and these options, or without the module.
+own_server(Site, Config) ->
+    Bed = bed:new("{}"),
+    ok = bed:start(Bed),
+    register_accounts(Bed, [hd(accounts())]),
+    case Site of
+        none ->
+            ok;
+        _ ->
+            _ = bed:install(Bed),
+            bed:configure(Bed, Site),
+            ok = bed:reload(Bed)
+    end,
+    [{bed, Bed} | Config].
+
+init_per_testcase(Case, Config) ->
+    bed:rpc(bed(Config), error_logger, info_msg, ["~s~n", [Case]]),
+    Config.
+
+%% No test leaves a session behind, or a trace in the module's tables.
+end_per_testcase(_Case, Config) ->
+    puppet:stop_all(),
+    clean(bed(Config)).
+
+clean(Bed) ->
+    bed:await(
+      fun() ->
+              Left = bed:rpc(Bed, ejabberd_sm, connected_users, []),
+              %% those that wait 300 s for a resumption
+              [bed:rpc(Bed, ejabberd_sm, kick_user, [U, S])
+               || Jid <- Left, {U, S, _} <- [jid:tolower(jid:decode(Jid))]],
+              Left == []
+      end),
+    bed:await(
+      fun() ->
+              case [H || {P, _, _, _, _, Endpoints, Pending, _} = H <- status(Bed),
+                         P /= <<"away.example.org">>,
+                         {Endpoints, Pending} /= {0, 0}] of
+                  [] -> true;
+                  Left -> Left
+              end
+      end).
+
+%%% Words that the cases are made of
+
+bed(Config) ->
+    ?config(bed, Config).
+
+%% A resource of svc@example.org, online and known to its proxy hosts.
+service(Config, Resource) ->
+    service(Config, "svc@example.org", Resource).
+
+service(Config, Account, Resource) ->
+    service(Config, Account, Resource, ["presence"]).
+
+service(Config, Account, Resource, Flags) ->
+    E = puppet:start(?config(serves, Config), bed(Config),
+                     Account ++ "/" ++ Resource, Flags),
+    Ps = [P || {P, _, <<"up">>, _, Targets, _, _, _} <- status(bed(Config)),
+               string:find(Targets, Account) /= nomatch,
+               P /= <<"choosy.example.org">>, P /= <<"single.example.org">>],
+    [bed:await(fun() -> is_endpoint(Config, P, E) end) || P <- Ps],
+    E.
+
+requester(Config) ->
+    requester(Config, ?U).
+
+requester(Config, Jid) ->
+    puppet:start(?config(asks, Config), bed(Config), Jid, []).
+
+status(Bed) ->
+    case bed:command(Bed, client_proxy_status, []) of
+        Hosts when is_list(Hosts) -> Hosts;
+        {error, unknown_command} -> [] %% not installed
+    end.
+
+status(Config, P) ->
+    lists:keyfind(P, 1, status(bed(Config))).
+
+counter(Config, P, Name) ->
+    Counters = element(8, status(Config, P)),
+    case re:run(Counters, [Name, "=([0-9]+)"],
+                [{capture, all_but_first, list}]) of
+        {match, [N]} -> list_to_integer(N)
+    end.
+
+endpoints(Config, P) ->
+    bed:command(bed(Config), client_proxy_endpoints, [P]).
+
+endpoint_jids(Config, P) ->
+    lists:sort([element(1, E) || E <- endpoints(Config, P)]).
+
+is_endpoint(Config, P, E) ->
+    lists:member(puppet:jid(E), endpoint_jids(Config, P)).
+
+await_endpoints(Config, P, Es) ->
+    Jids = lists:sort([puppet:jid(E) || E <- Es]),
+    bed:await(fun() ->
+                      Jids == endpoint_jids(Config, P) orelse
+                          {Jids, endpoint_jids(Config, P)}
+              end).
+
+%% Waits until an endpoint is (not) draining, or (not) waiting for resumption.
+await_draining(Config, P, E, Draining) ->
+    bed:await(fun() ->
+                      {_, _, _, _, Pending, Drained, _, _, _, _} =
+                          lists:keyfind(puppet:jid(E), 1, endpoints(Config, P)),
+                      Draining == lists:member(<<"true">>, [Pending, Drained])
+              end).
+
+pending(Config, P) ->
+    bed:command(bed(Config), client_proxy_pending, [P]).
+
+in_flight(Config, P) ->
+    length(pending(Config, P)).
+
+%% Who of these got the request with this id.
+who_served(Es, Id) ->
+    Ask = fun(E) -> [Req || Req <- puppet:unread(E), iq:is_served(Req, Id)] end,
+    bed:await(fun() -> lists:any(fun(E) -> Ask(E) /= [] end, Es) end),
+    [Who] = [E || E <- Es, Ask(E) /= []],
+    {Who, iq:served(Who, Id)}.
+
+%% One request to P, answered by whoever it reaches: its resource.
+round_trip(U, P, Es) ->
+    Id = iq:ask(U, get, P),
+    {E, Req} = who_served(Es, Id),
+    iq:answer(E, Req),
+    _ = iq:result(U, Id, P),
+    E.
+
+%% Whether a request to P is answered by this one endpoint.
+serves(U, P, E) ->
+    E == round_trip(U, P, [E]).
+
+%% P/enc(E), as a requester learns it: the endpoint writes to him.
+address(U, P, E) ->
+    Id = iq:ask(U, get, P),
+    {E, Req} = who_served([E], Id),
+    iq:answer(E, Req),
+    _ = iq:result(U, Id, P),
+    Back = iq:ask(E, get, puppet:attr(<<"from">>, Req)),
+    Asked = iq:served(U, Back),
+    iq:answer(U, Asked),
+    _ = iq:outcome(E, Back),
+    puppet:attr(<<"from">>, Asked).
+
+resource(Jid) ->
+    [_, Resource] = binary:split(Jid, <<"/">>),
+    Resource.
+
+in(P, Resource) ->
+    <<P/binary, $/, Resource/binary>>.
+
+is_sealed(Address) ->
+    re:run(Address, "^[^/]+/[A-Za-z0-9_-]+@$", [{capture, none}]) == match.
+
+server_pid(Config, Puppet) ->
+    {U, S, R} = jid:tolower(jid:decode(puppet:jid(Puppet))),
+    bed:rpc(bed(Config), ejabberd_sm, get_session_pid, [U, S, R]).
+
+%%%===================================================================
+%%% The main exchange, with each library on each side
+%%%===================================================================
+
+an_iq_get_to_p_reaches_an_endpoint_and_its_answer_comes_from_p(Config) ->
+    main_exchange(get, Config).
+
+an_iq_set_to_p_reaches_an_endpoint_and_its_answer_comes_from_p(Config) ->
+    main_exchange(set, Config).
+
+main_exchange(Type, Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Id = iq:ask(U, Type, ?P),
+    Req = iq:served(E, Id),
+    TypeText = atom_to_binary(Type),
+    TypeText = puppet:attr(<<"type">>, Req),
+    Id = puppet:attr(<<"id">>, Req),
+    <<"svc@example.org/a">> = puppet:attr(<<"to">>, Req),
+    <<"proxy.example.org/romeo@example.org/garden">> =
+        puppet:attr(<<"from">>, Req),
+    iq:answer(E, Req, "<q xmlns='urn:example:test'>yes</q>"),
+    Result = iq:result(U, Id, ?P),
+    <<"romeo@example.org/garden">> = puppet:attr(<<"to">>, Result),
+    <<"yes">> = puppet:text(puppet:child(<<"q">>, Result)),
+    iq:quiet(E, U).
+
+what_a_stanza_carries_travels_unchanged(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Id = <<(iq:id())/binary, " <&>\"' ä\x{1F600}"/utf8>>,
+    Payload = <<"<q xmlns='urn:example:test' n='", (fxml:crypt(Id))/binary,
+                "' xml:lang='de' other=' &quot;&lt;&#xA;'>"
+                "one<two xmlns='urn:example:two' to='svc@example.org'>"
+                "<q xmlns='urn:example:test'/> &amp;\x{20AC} </two>"
+                "<jid>romeo@example.org/garden</jid></q>"/utf8>>,
+    puppet:send(U, [<<"<iq type='get' xml:lang='fr' id='">>, fxml:crypt(Id),
+                    "' to='", ?P, "'>", Payload, "</iq>"]),
+    Req = iq:served(E, Id),
+    Id = puppet:attr(<<"id">>, Req),
+    <<"fr">> = lang(Req),
+    Sent = plain(fxml_stream:parse_element(Payload)),
+    Sent = plain(puppet:child(<<"q">>, Req)),
+    iq:answer(E, Req, Payload),
+    Result = iq:result(U, Id, ?P),
+    Sent = plain(puppet:child(<<"q">>, Result)).
+
+a_large_payload_travels_unchanged(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Text = binary:copy(<<"0123456789abcdef">>, 12500),
+    Id = iq:ask(U, set, ?P, Text),
+    Req = iq:served(E, Id),
+    Text = puppet:text(puppet:child(<<"q">>, Req)),
+    iq:answer(E, Req, ["<q xmlns='urn:example:test'>", Text, "</q>"]),
+    Text = puppet:text(puppet:child(<<"q">>, iq:result(U, Id, ?P))).
+
+an_error_of_the_endpoint_reaches_the_requester_unchanged(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Id = iq:ask(U, get, ?P),
+    Req = iq:served(E, Id),
+    Error = <<"<error type='modify'><not-acceptable "
+              "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
+              "<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>No.</text>"
+              "<because xmlns='urn:example:test'>it rains</because></error>">>,
+    iq:send(E, error, puppet:attr(<<"from">>, Req), Id, Error),
+    Got = iq:refused(U, Id, ?P, {modify, 'not-acceptable'}),
+    Sent = plain(fxml_stream:parse_element(Error)),
+    Sent = plain(puppet:child(<<"error">>, Got)),
+    iq:quiet(E, U).
+
+an_empty_id_is_legal(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    iq:send(U, get, ?P, "", "<q xmlns='urn:example:test' n='empty'/>"),
+    Req = iq:served(E, <<"empty">>),
+    iq:answer(E, Req),
+    _ = iq:result(U, <<>>, ?P).
+
+a_request_of_the_endpoint_reaches_the_requester_and_is_answered(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Id = iq:ask(U, get, ?P),
+    Req = iq:served(E, Id),
+    iq:answer(E, Req),
+    _ = iq:result(U, Id, ?P),
+    EncU = puppet:attr(<<"from">>, Req),
+    Back = iq:ask(E, set, EncU),
+    Asked = iq:served(U, Back),
+    EncE = puppet:attr(<<"from">>, Asked),
+    true = is_sealed(EncE),
+    Back = puppet:attr(<<"id">>, Asked),
+    <<"romeo@example.org/garden">> = puppet:attr(<<"to">>, Asked),
+    iq:answer(U, Asked, "<q xmlns='urn:example:test'>yes</q>"),
+    Result = iq:result(E, Back, EncU),
+    <<"yes">> = puppet:text(puppet:child(<<"q">>, Result)),
+    iq:quiet(U, E).
+
+an_iq_to_the_address_of_an_endpoint_reaches_that_endpoint(Config) ->
+    U = requester(Config),
+    A = service(Config, "a"),
+    EncA = address(U, ?P, A),
+    B = service(Config, "b"),
+    [begin
+         Id = iq:ask(U, get, EncA),
+         Req = iq:served(A, Id),
+         <<"svc@example.org/a">> = puppet:attr(<<"to">>, Req),
+         iq:answer(A, Req),
+         %% from exactly the address that was written to
+         iq:result(U, Id, EncA)
+     end || _ <- lists:seq(1, 10)],
+    iq:quiet(U, B).
+
+%% An element whose attributes are in order, and free of libstrophe's habit of
+%% taking xml:lang for lang.
+plain(#xmlel{name = Name, attrs = Attrs, children = Children}) ->
+    {Name,
+     lists:sort([{case Key of <<"xml:lang">> -> <<"lang">>; _ -> Key end, Value}
+                 || {Key, Value} <- Attrs]),
+     [plain(C) || C <- Children]};
+plain(Text) ->
+    Text.
+
+lang(El) ->
+    case puppet:attr(<<"xml:lang">>, El) of
+        undefined -> puppet:attr(<<"lang">>, El);
+        Lang -> Lang
+    end.
+
+%%%===================================================================
+%%% To the proxy, from a requester
+%%%===================================================================
+
+without_an_endpoint_a_request_gets_recipient_unavailable(Config) ->
+    U = requester(Config),
+    [iq:refused(U, iq:ask(U, Type, ?P), ?P, ?UNAVAILABLE)
+     || Type <- [get, set]].
+
+a_request_to_an_endpoint_that_left_gets_recipient_unavailable(Config) ->
+    U = requester(Config),
+    A = service(Config, "a"),
+    B = service(Config, "b"),
+    Id = iq:ask(U, get, ?P),
+    {E, Req} = who_served([A, B], Id),
+    iq:answer(E, Req),
+    Back = iq:ask(E, get, puppet:attr(<<"from">>, Req)),
+    EncE = puppet:attr(<<"from">>, iq:served(U, Back)),
+    puppet:stop(E),
+    await_endpoints(Config, ?P, [A, B] -- [E]),
+    [iq:refused(U, iq:ask(U, Type, EncE), EncE, ?UNAVAILABLE)
+     || Type <- [get, set]].
+
+a_request_to_another_resource_of_p_gets_item_not_found(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    [iq:refused(U, iq:ask(U, Type, To), To, ?NOT_FOUND)
+     || Type <- [get, set],
+        To <- [in(?P, <<"x">>), in(?P, <<"not sealed@">>),
+               in(?P, <<"AAAAAAAAAAAAAAAAAAAAAAAAAAAA@">>)]],
+    iq:quiet(U, E).
+
+a_request_to_a_node_at_p_gets_item_not_found(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    [iq:refused(U, iq:ask(U, Type, To), To, ?NOT_FOUND)
+     || Type <- [get, set],
+        To <- [<<"foo@proxy.example.org">>, <<"foo@proxy.example.org/x">>]],
+    iq:quiet(U, E).
+
+a_request_without_exactly_one_child_gets_bad_request(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    [begin
+         Id = iq:id(),
+         iq:send(U, Type, ?P, Id, Children),
+         iq:refused(U, Id, ?P, {modify, 'bad-request'})
+     end || Type <- [get, set],
+            Children <- ["", "<one xmlns='urn:1'/><two xmlns='urn:2'/>"]],
+    iq:quiet(U, E).
+
+without_an_endpoint_p_answers_ping_and_disco_itself(Config) ->
+    U = requester(Config),
+    Ping = iq:id(),
+    iq:send(U, get, ?P, Ping, ping()),
+    _ = iq:result(U, Ping, ?P),
+    is_generic_component(disco(U, ?P)).
+
+with_an_endpoint_ping_and_disco_are_forwarded(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    [begin
+         Id = iq:id(),
+         iq:send(U, get, ?P, Id, Payload),
+         Req = puppet:recv(E, fun(El) -> puppet:attr(<<"id">>, El) == Id end),
+         iq:answer(E, Req, "<mine xmlns='urn:example:test'/>"),
+         #xmlel{} = puppet:child(<<"mine">>, iq:result(U, Id, ?P))
+     end || Payload <- [ping(), disco_info()]].
+
+with_disco_self_p_answers_disco_itself(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    is_generic_component(disco(U, <<"self.example.org">>)),
+    iq:quiet(U, E).
+
+an_answer_to_nothing_is_dropped_and_never_answered(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    EncE = address(U, ?P, E),
+    Before = counter(Config, ?P, "unsolicited"),
+    Tos = [?P, EncE, in(?P, <<"x">>), <<"foo@proxy.example.org">>],
+    [iq:send(U, Type, To, iq:id(), "") || Type <- [result, error], To <- Tos],
+    iq:quiet(U, E),
+    iq:quiet(U, U),
+    true = counter(Config, ?P, "unsolicited") > Before.
+
+a_message_to_p_gets_feature_not_implemented(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    EncE = address(U, ?P, E),
+    [begin
+         Id = iq:id(),
+         puppet:send(U, ["<message id='", Id, "' type='", Type, "' to='", To,
+                         "'><body>hello</body></message>"]),
+         El = puppet:recv(U, fun(El) -> puppet:attr(<<"id">>, El) == Id end),
+         {<<"message">>, <<"error">>, To} =
+             {El#xmlel.name, puppet:attr(<<"type">>, El),
+              puppet:attr(<<"from">>, El)},
+         {cancel, 'feature-not-implemented'} = puppet:condition(El)
+     end || Type <- ["chat", "normal", "headline"], To <- [?P, EncE]],
+    iq:quiet(U, E).
+
+a_message_error_to_p_is_dropped(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    EncE = address(U, ?P, E),
+    [puppet:send(U, ["<message type='error' to='", To, "'/>"])
+     || To <- [?P, EncE]],
+    iq:quiet(U, E),
+    iq:quiet(U, U).
+
+a_subscription_to_p_is_declined(Config) ->
+    U = requester(Config, "stranger@example.org/x"),
+    puppet:send(U, "<presence/>"),
+    puppet:send(U, ["<presence type='subscribe' to='", ?P, "'/>"]),
+    _ = presence(U, <<"unsubscribed">>, ?P),
+    iq:quiet(U, U).
+
+other_presence_to_p_is_dropped(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config, "stranger@example.org/x"),
+    _ = puppet:drain(E),
+    [puppet:send(U, ["<presence", Type, " to='", To, "'/>"])
+     || Type <- ["", " type='unavailable'", " type='error'"],
+        To <- [?P, in(?P, <<"x">>)]],
+    iq:fence(U, U),
+    iq:fence(U, E),
+    [] = puppet:unread(U),
+    [] = puppet:unread(E).
+
+ping() ->
+    "<ping xmlns='urn:xmpp:ping'/>".
+
+disco_info() ->
+    "<query xmlns='http://jabber.org/protocol/disco#info'/>".
+
+disco(U, P) ->
+    Id = iq:id(),
+    iq:send(U, get, P, Id, disco_info()),
+    puppet:child(<<"query">>, iq:result(U, Id, P)).
+
+is_generic_component(Query) ->
+    Identity = puppet:child(<<"identity">>, Query),
+    {<<"component">>, <<"generic">>} = {puppet:attr(<<"category">>, Identity),
+                                        puppet:attr(<<"type">>, Identity)},
+    ok.
+
+presence(Puppet, Type, From) ->
+    puppet:recv(Puppet, fun(#xmlel{name = <<"presence">>} = El) ->
+                                puppet:attr(<<"type">>, El) == Type andalso
+                                    puppet:attr(<<"from">>, El) == From;
+                           (_) ->
+                                false
+                        end).
+
+%%%===================================================================
+%%% From a target
+%%%===================================================================
+
+a_target_that_subscribes_is_accepted_and_sees_presence(Config) ->
+    E = service(Config, "a"),
+    _ = puppet:drain(E),
+    puppet:send(E, ["<presence type='subscribe' to='", ?P, "'/>"]),
+    _ = presence(E, <<"subscribed">>, ?P),
+    _ = presence(E, undefined, ?P).
+
+a_target_that_probes_sees_presence(Config) ->
+    E = service(Config, "a"),
+    _ = puppet:drain(E),
+    puppet:send(E, ["<presence type='probe' to='", ?P, "'/>"]),
+    _ = presence(E, undefined, ?P).
+
+a_target_that_unsubscribes_is_unsubscribed(Config) ->
+    E = service(Config, "a"),
+    puppet:send(E, ["<presence type='subscribe' to='", ?P, "'/>"]),
+    _ = presence(E, <<"subscribed">>, ?P),
+    puppet:send(E, ["<presence type='unsubscribe' to='", ?P, "'/>"]),
+    _ = presence(E, <<"unsubscribed">>, ?P),
+    U = requester(Config),
+    true = serves(U, ?P, E).
+
+a_target_that_declines_the_subscription_serves_all_the_same(Config) ->
+    E = service(Config, "a"),
+    puppet:send(E, ["<presence type='unsubscribed' to='", ?P, "'/>"]),
+    iq:fence(E, E),
+    U = requester(Config),
+    true = serves(U, ?P, E).
+
+a_ping_or_disco_of_the_target_is_answered_by_p_itself(Config) ->
+    E = service(Config, "a"),
+    Ping = iq:id(),
+    iq:send(E, get, ?P, Ping, ping()),
+    _ = iq:result(E, Ping, ?P),
+    is_generic_component(disco(E, ?P)).
+
+another_iq_of_the_target_to_p_gets_bad_request(Config) ->
+    E = service(Config, "a"),
+    [iq:refused(E, iq:ask(E, Type, ?P), ?P, {modify, 'bad-request'})
+     || Type <- [get, set]].
+
+a_message_of_the_target_to_p_gets_not_allowed(Config) ->
+    E = service(Config, "a"),
+    Id = iq:id(),
+    puppet:send(E, ["<message id='", Id, "' to='", ?P, "'><body/></message>"]),
+    El = puppet:recv(E, fun(El) -> puppet:attr(<<"id">>, El) == Id end),
+    {<<"error">>, ?P, ?NOT_ALLOWED} =
+        {puppet:attr(<<"type">>, El), puppet:attr(<<"from">>, El),
+         puppet:condition(El)}.
+
+an_answer_of_the_target_to_p_is_dropped(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Id = iq:ask(U, get, ?P),
+    Req = iq:served(E, Id),
+    iq:send(E, result, ?P, Id, ""),
+    iq:quiet(E, U),
+    iq:quiet(E, E),
+    iq:answer(E, Req),
+    _ = iq:result(U, Id, ?P).
+
+an_endpoint_may_not_write_to_another_endpoint(Config) ->
+    A = service(Config, "a"),
+    U = requester(Config),
+    EncA = address(U, ?P, A),
+    B = service(Config, "b"),
+    [begin
+         iq:refused(B, iq:ask(B, Type, To), To, ?NOT_ALLOWED),
+         Id = iq:id(),
+         puppet:send(B, ["<message id='", Id, "' to='", To, "'><body/></message>"]),
+         El = puppet:recv(B, fun(El) -> puppet:attr(<<"id">>, El) == Id end),
+         ?NOT_ALLOWED = puppet:condition(El)
+     end || Type <- [get, set], To <- [EncA, in(?P, puppet:jid(A))]],
+    iq:quiet(B, A).
+
+a_request_to_what_cannot_be_opened_gets_item_not_found(Config) ->
+    E = service(Config, "a"),
+    [iq:refused(E, iq:ask(E, get, To), To, ?NOT_FOUND)
+     || To <- [in(?P, <<"not a jid@@">>),
+               in(<<"sealed.example.org">>, <<"AAAAAAAAAAAAAAAAAAAAAAAAAAAA@">>),
+               <<"foo@proxy.example.org/romeo@example.org">>]],
+    [iq:send(E, Type, in(?P, <<"not a jid@@">>), iq:id(), "")
+     || Type <- [result, error]],
+    iq:quiet(E, E).
+
+%%% Requests of the endpoint's own
+
+outbound_reply_allows_only_who_spoke_first(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Stranger = requester(Config, "stranger@example.org/x"),
+    To = in(?P, <<"stranger@example.org/x">>),
+    _ = iq:refused(E, iq:ask(E, get, To), To, ?FORBIDDEN),
+    iq:quiet(E, Stranger),
+    %% Who has spoken may be asked, at any of his resources.
+    E = round_trip(U, ?P, [E]),
+    Other = requester(Config, "romeo@example.org/orchard"),
+    [begin
+         Id = iq:ask(E, get, in(?P, puppet:jid(Who))),
+         iq:answer(Who, iq:served(Who, Id)),
+         iq:result(E, Id, in(?P, puppet:jid(Who)))
+     end || Who <- [U, Other]].
+
+outbound_any_allows_everybody_that_the_access_rule_does(Config) ->
+    E = service(Config, "a"),
+    Stranger = requester(Config, "stranger@example.org/x"),
+    Tybalt = requester(Config, "tybalt@example.org/x"),
+    To = <<"any.example.org/stranger@example.org/x">>,
+    Id = iq:ask(E, get, To),
+    iq:answer(Stranger, iq:served(Stranger, Id)),
+    _ = iq:result(E, Id, To),
+    NotTo = <<"any.example.org/tybalt@example.org/x">>,
+    _ = iq:refused(E, iq:ask(E, get, NotTo), NotTo, ?FORBIDDEN),
+    iq:quiet(E, Tybalt).
+
+outbound_none_allows_nobody(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    E = round_trip(U, <<"none.example.org">>, [E]),
+    To = in(<<"none.example.org">>, puppet:jid(U)),
+    _ = iq:refused(E, iq:ask(E, get, To), To, ?FORBIDDEN),
+    iq:quiet(E, U).
+
+a_contact_is_forgotten_after_its_time(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    P = <<"brief.example.org">>,
+    E = round_trip(U, P, [E]),
+    To = in(P, puppet:jid(U)),
+    Id = iq:ask(E, get, To),
+    iq:answer(U, iq:served(U, Id)),
+    _ = iq:result(E, Id, To),
+    %% Each stanza renews it, so asking again and again would not show it.
+    timer:sleep(1500),
+    _ = iq:refused(E, iq:ask(E, get, To), To, ?FORBIDDEN),
+    iq:quiet(E, U).
+
+a_request_of_the_endpoint_has_a_deadline(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    To = in(<<"quick.example.org">>, puppet:jid(U)),
+    Id = iq:ask(E, get, To),
+    Req = iq:served(U, Id),
+    _ = iq:refused(E, Id, To, ?TIMEOUT),
+    iq:answer(U, Req),
+    iq:quiet(U, E).
+
+an_error_of_the_requester_reaches_the_endpoint(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    To = in(<<"any.example.org">>, puppet:jid(U)),
+    Id = iq:ask(E, set, To),
+    iq:fail(U, iq:served(U, Id), cancel, "conflict"),
+    _ = iq:refused(E, Id, To, {cancel, conflict}).
+
+a_request_of_the_endpoint_to_nobody_bounces_to_it(Config) ->
+    E = service(Config, "a"),
+    To = <<"any.example.org/romeo@example.org/nowhere">>,
+    El = iq:outcome(E, iq:ask(E, get, To)),
+    {<<"error">>, To} = {puppet:attr(<<"type">>, El),
+                         puppet:attr(<<"from">>, El)}.
+
+%%%===================================================================
+%%% Answers that nobody waits for: forwarded 0 times
+%%%===================================================================
+
+a_result_sent_twice_is_delivered_once(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Before = counter(Config, ?P, "unsolicited"),
+    Id = iq:ask(U, get, ?P),
+    Req = iq:served(E, Id),
+    [iq:answer(E, Req) || _ <- lists:seq(1, 3)],
+    _ = iq:result(U, Id, ?P),
+    iq:quiet(E, U),
+    2 = counter(Config, ?P, "unsolicited") - Before.
+
+a_result_of_another_endpoint_is_not_delivered(Config) ->
+    A = service(Config, "a"),
+    B = service(Config, "b"),
+    U = requester(Config),
+    Id = iq:ask(U, get, ?P),
+    {Asked, Req} = who_served([A, B], Id),
+    [NotAsked] = [A, B] -- [Asked],
+    iq:answer(NotAsked, Req),
+    iq:fail(NotAsked, Req, cancel, "service-unavailable"),
+    iq:quiet(NotAsked, U),
+    iq:answer(Asked, Req),
+    _ = iq:result(U, Id, ?P),
+    iq:quiet(Asked, U).
+
+a_result_under_another_id_is_not_delivered(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Id = iq:ask(U, get, ?P),
+    Req = iq:served(E, Id),
+    [iq:send(E, Type, puppet:attr(<<"from">>, Req), iq:id(), "")
+     || Type <- [result, error]],
+    iq:quiet(E, U),
+    iq:answer(E, Req),
+    _ = iq:result(U, Id, ?P).
+
+a_result_to_a_jid_that_never_asked_is_not_delivered(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Stranger = requester(Config, "stranger@example.org/x"),
+    Id = iq:ask(U, get, ?P),
+    Req = iq:served(E, Id),
+    [iq:send(E, Type, in(?P, <<"stranger@example.org/x">>), Id, "")
+     || Type <- [result, error]],
+    iq:quiet(E, Stranger),
+    iq:answer(E, Req),
+    _ = iq:result(U, Id, ?P).
+
+a_result_to_a_forged_sealed_address_is_not_delivered(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    P = <<"sealed.example.org">>,
+    Id = iq:ask(U, get, P),
+    Req = iq:served(E, Id),
+    <<"sealed.example.org/", First, Rest/binary>> = From =
+        puppet:attr(<<"from">>, Req),
+    Changed = case First of $A -> $B; _ -> $A end,
+    EncE = address_of(endpoints(Config, P), E),
+    %% One bit elsewhere; the sealed address of an endpoint, which is sealed with
+    %% the same key, in the place of a requester's; U's JID in plain.
+    [iq:send(E, Type, To, Id, "")
+     || Type <- [result, error],
+        To <- [in(P, <<Changed, Rest/binary>>), EncE, in(P, puppet:jid(U))]],
+    iq:quiet(E, U),
+    iq:answer(E, Req),
+    <<"sealed.example.org/", _/binary>> = From,
+    _ = iq:result(U, Id, P).
+
+a_result_of_a_stranger_is_not_delivered(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Stranger = requester(Config, "stranger@example.org/x"),
+    Id = iq:ask(U, get, ?P),
+    Req = iq:served(E, Id),
+    iq:answer(Stranger, Req),
+    iq:quiet(Stranger, U),
+    iq:answer(E, Req),
+    _ = iq:result(U, Id, ?P).
+
+address_of(Endpoints, E) ->
+    element(2, lists:keyfind(puppet:jid(E), 1, Endpoints)).
+
+%%%===================================================================
+%%% Encodings
+%%%===================================================================
+
+encoding_jid_shows_the_prepared_jid(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config, "ROMEO@Example.ORG/Garden"),
+    Id = iq:ask(U, get, <<"PROXY.example.org">>),
+    Req = iq:served(E, Id),
+    <<"proxy.example.org/romeo@example.org/Garden">> =
+        puppet:attr(<<"from">>, Req),
+    iq:answer(E, Req),
+    _ = iq:outcome(U, Id).
+
+encoding_sealed_hides_the_requester(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    P = <<"sealed.example.org">>,
+    Id = iq:ask(U, get, P),
+    Req = iq:served(E, Id),
+    From = puppet:attr(<<"from">>, Req),
+    true = is_sealed(From),
+    nomatch = binary:match(fxml:element_to_binary(Req), <<"romeo">>),
+    iq:answer(E, Req),
+    _ = iq:result(U, Id, P),
+    %% Having the address is as good as having been spoken to.
+    Back = iq:ask(E, get, From),
+    iq:answer(U, iq:served(U, Back)),
+    _ = iq:result(E, Back, From).
+
+a_requester_has_one_pseudonym_and_no_one_elses(Config) ->
+    E = service(Config, "a"),
+    P = <<"sealed.example.org">>,
+    Us = [requester(Config), requester(Config, "romeo@example.org/orchard"),
+          requester(Config, "juliet@example.org/balcony")],
+    Names = [begin
+                 Id = iq:ask(U, get, P),
+                 Req = iq:served(E, Id),
+                 iq:answer(E, Req),
+                 iq:result(U, Id, P),
+                 puppet:attr(<<"from">>, Req)
+             end || U <- Us ++ Us],
+    {Once, Again} = lists:split(3, Names),
+    Once = Again,
+    3 = length(lists:usort(Once)).
+
+a_jid_that_does_not_fit_into_a_resource_is_sealed(Config) ->
+    long_resource(700, Config),
+    long_resource(1000, Config).
+
+a_requester_with_a_resource_of_1010_octets_is_served(Config) ->
+    long_resource(1010, Config),
+    long_resource(1023, Config).
+
+long_resource(Length, Config) ->
+    E = service(Config, "a"),
+    U = requester(Config, "romeo@example.org/" ++ lists:duplicate(Length, $r)),
+    Id = iq:ask(U, get, ?P),
+    Req = iq:served(E, Id),
+    From = puppet:attr(<<"from">>, Req),
+    case Length + byte_size(<<"romeo@example.org/">>) =< 1023 of
+        true -> From = in(?P, puppet:jid(U));
+        false -> nomatch = binary:match(From, <<"romeo">>)
+    end,
+    iq:answer(E, Req),
+    _ = iq:result(U, Id, ?P),
+    Back = iq:ask(E, get, From),
+    iq:answer(U, iq:served(U, Back)),
+    _ = iq:result(E, Back, From),
+    puppet:stop(U),
+    puppet:stop(E).
+
+a_right_to_left_resource_is_sealed_and_reaches_its_owner(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config, binary_to_list(
+                            <<"romeo@example.org/\x{5D0}\x{5D1}"/utf8>>)),
+    Id = iq:ask(U, get, ?P),
+    Req = iq:served(E, Id),
+    true = is_sealed(puppet:attr(<<"from">>, Req)),
+    iq:answer(E, Req),
+    _ = iq:result(U, Id, ?P).
+
+an_endpoint_is_always_shown_sealed(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    EncE = address(U, ?P, E),
+    true = is_sealed(EncE),
+    EncE = address_of(endpoints(Config, ?P), E).
+
+%%%===================================================================
+%%% Ids
+%%%===================================================================
+
+an_id_of_ejabberds_own_kind_is_replaced_and_restored(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Own = bed:rpc(bed(Config), ejabberd_iq, module_info, [module]),
+    ejabberd_iq = Own,
+    [begin
+         iq:ask(U, get, ?P, Id, ""),
+         Req = iq:served(E, Id),
+         false = lists:prefix("rr-", binary_to_list(puppet:attr(<<"id">>, Req))),
+         iq:answer(E, Req),
+         iq:result(U, Id, ?P)
+     end || Id <- [<<"rr-1-2-3">>, <<"rr-">>,
+                   <<"rr-16920345829034-4711-Fxg0ZbHvX2nKqPKYkBpoK4">>]].
+
+two_requests_in_flight_under_one_id_are_both_answered(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Id = iq:id(),
+    [iq:send(U, get, ?P, Id, ["<q xmlns='urn:example:test' n='", N, "'/>"])
+     || N <- ["first", "second"]],
+    First = iq:served(E, <<"first">>),
+    Second = iq:served(E, <<"second">>),
+    Id = puppet:attr(<<"id">>, First),
+    true = Id /= puppet:attr(<<"id">>, Second),
+    [iq:answer(E, Req, ["<q xmlns='urn:example:test'>", N, "</q>"])
+     || {Req, N} <- [{Second, "2"}, {First, "1"}]],
+    [<<"2">>, <<"1">>] =
+        [puppet:text(puppet:child(<<"q">>, iq:result(U, Id, ?P)))
+         || _ <- [second, first]],
+    iq:quiet(E, U).
+
+an_id_closed_by_deadline_is_not_used_again_at_once(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    P = <<"quick.example.org">>,
+    Id = iq:id(),
+    iq:send(U, get, P, Id, "<q xmlns='urn:example:test' n='first'/>"),
+    First = iq:served(E, <<"first">>),
+    _ = iq:refused(U, Id, P, ?TIMEOUT),
+    iq:send(U, get, P, Id, "<q xmlns='urn:example:test' n='second'/>"),
+    Second = iq:served(E, <<"second">>),
+    true = puppet:attr(<<"id">>, First) /= puppet:attr(<<"id">>, Second),
+    %% The first one's answer is not taken for the second one's.
+    iq:answer(E, First),
+    iq:quiet(E, U),
+    iq:answer(E, Second),
+    _ = iq:result(U, Id, P).
+
+%%%===================================================================
+%%% Endpoints
+%%%===================================================================
+
+an_account_without_any_roster_entry_serves(Config) ->
+    E = service(Config, "mill@example.org", "a"),
+    [] = bed:rpc(bed(Config), mod_admin_extra, get_roster,
+                 [<<"mill">>, <<"example.org">>]),
+    U = requester(Config),
+    true = serves(U, <<"mill.example.org">>, E).
+
+a_resource_with_negative_priority_serves(Config) ->
+    E = service(Config, "svc@example.org", "a", ["priority=-5"]),
+    U = requester(Config),
+    true = serves(U, ?P, E).
+
+only_resources_that_match_serve(Config) ->
+    Other = service(Config, "other"),
+    P = <<"choosy.example.org">>,
+    U = requester(Config),
+    [] = endpoints(Config, P),
+    _ = iq:refused(U, iq:ask(U, get, P), P, ?UNAVAILABLE),
+    Worker = service(Config, "worker-1"),
+    await_endpoints(Config, P, [Worker]),
+    [Worker = round_trip(U, P, [Worker, Other]) || _ <- lists:seq(1, 10)].
+
+a_resource_that_shows_dnd_is_drained(Config) ->
+    A = service(Config, "a"),
+    B = service(Config, "b"),
+    U = requester(Config),
+    [begin
+         puppet:send(A, ["<presence><show>", Show, "</show></presence>"]),
+         await_draining(Config, ?P, A, true),
+         [B = round_trip(U, ?P, [A, B]) || _ <- lists:seq(1, 10)],
+         puppet:send(A, "<presence/>"),
+         await_draining(Config, ?P, A, false)
+     end || Show <- ["dnd", "xa"]],
+    puppet:stop(B),
+    await_endpoints(Config, ?P, [A]),
+    true = serves(U, ?P, A).
+
+where_all_are_drained_all_are_used(Config) ->
+    Es = [service(Config, R) || R <- ["a", "b"]],
+    U = requester(Config),
+    [begin
+         puppet:send(E, "<presence><show>dnd</show></presence>"),
+         await_draining(Config, ?P, E, true)
+     end || E <- Es],
+    Served = [round_trip(U, ?P, Es) || _ <- lists:seq(1, 40)],
+    2 = length(lists:usort(Served)).
+
+a_killed_session_is_no_endpoint_any_more(Config) ->
+    A = service(Config, "a"),
+    B = service(Config, "b"),
+    U = requester(Config),
+    true = exit(server_pid(Config, A), kill),
+    await_endpoints(Config, ?P, [B]),
+    [B = round_trip(U, ?P, [B]) || _ <- lists:seq(1, 10)].
+
+a_session_replaced_by_its_own_resource_stays_an_endpoint(Config) ->
+    Old = service(Config, "a"),
+    U = requester(Config),
+    Waiting = iq:ask(U, set, ?P),
+    _ = iq:served(Old, Waiting),
+    New = service(Config, "a"),
+    puppet:await_line(Old, "closed"),
+    %% Whoever was asked by that name before is not there any more.
+    _ = iq:refused(U, Waiting, ?P, ?UNAVAILABLE),
+    [begin
+         await_endpoints(Config, ?P, [New]),
+         true = serves(U, ?P, New)
+     end || _ <- lists:seq(1, 20)],
+    iq:quiet(New, U).
+
+a_session_withdrawn_by_directed_unavailable_comes_back_when_it_says_so(Config) ->
+    A = service(Config, "a"),
+    B = service(Config, "b"),
+    U = requester(Config),
+    puppet:send(A, ["<presence type='unavailable' to='", ?P, "'/>"]),
+    await_endpoints(Config, ?P, [B]),
+    %% What it says to all the others does not bring it back.
+    puppet:send(A, "<presence><status>here</status></presence>"),
+    iq:fence(A, A),
+    [B = round_trip(U, ?P, [A, B]) || _ <- lists:seq(1, 10)],
+    await_endpoints(Config, ?P, [B]),
+    puppet:send(A, ["<presence to='", ?P, "'/>"]),
+    await_endpoints(Config, ?P, [A, B]).
+
+a_session_waiting_for_resumption_is_drained_until_it_is_resumed(Config) ->
+    A = resumable(Config, "a"),
+    B = service(Config, "b"),
+    U = requester(Config),
+    puppet:order(A, "drop"),
+    await_draining(Config, ?P, A, true),
+    [B = round_trip(U, ?P, [A, B]) || _ <- lists:seq(1, 10)],
+    puppet:order(A, "resume"),
+    puppet:await_line(A, "resumed"),
+    await_draining(Config, ?P, A, false),
+    puppet:stop(B),
+    await_endpoints(Config, ?P, [A]),
+    true = serves(U, ?P, A).
+
+a_request_in_flight_survives_a_resumption(Config) ->
+    A = resumable(Config, "a"),
+    U = requester(Config),
+    Id = iq:ask(U, set, ?P),
+    Req = iq:served(A, Id),
+    puppet:order(A, "drop"),
+    await_draining(Config, ?P, A, true),
+    puppet:order(A, "resume"),
+    puppet:await_line(A, "resumed"),
+    iq:answer(A, Req),
+    _ = iq:result(U, Id, ?P),
+    iq:quiet(A, U).
+
+resumable(Config, Resource) ->
+    E = puppet:start(slixmpp, bed(Config), "svc@example.org/" ++ Resource,
+                     ["presence", "sm"]),
+    bed:await(fun() -> is_endpoint(Config, ?P, E) end),
+    E.
+
+%%%===================================================================
+%%% Failure
+%%%===================================================================
+
+a_request_without_answer_gets_remote_server_timeout_and_a_late_one_none(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    P = <<"quick.example.org">>,
+    Started = erlang:monotonic_time(millisecond),
+    Ids = [iq:ask(U, Type, P) || Type <- [get, set]],
+    Reqs = [iq:served(E, Id) || Id <- Ids],
+    [iq:refused(U, Id, P, ?TIMEOUT) || Id <- Ids],
+    Took = erlang:monotonic_time(millisecond) - Started,
+    true = Took >= 1000 andalso Took < 3500,
+    [iq:answer(E, Req) || Req <- Reqs],
+    iq:quiet(E, U).
+
+a_get_in_flight_moves_to_another_endpoint(Config) ->
+    [begin
+         A = service(Config, "a"),
+         B = service(Config, "b"),
+         U = requester(Config),
+         Id = iq:ask(U, get, ?P),
+         {First, _} = who_served([A, B], Id),
+         [Second] = [A, B] -- [First],
+         Leave(First),
+         Req = iq:served(Second, Id),
+         <<"proxy.example.org/romeo@example.org/garden">> =
+             puppet:attr(<<"from">>, Req),
+         iq:answer(Second, Req),
+         _ = iq:result(U, Id, ?P),
+         iq:quiet(Second, U),
+         puppet:stop_all(),
+         clean(bed(Config))
+     end || Leave <- ways_to_leave(Config)].
+
+a_set_in_flight_gets_recipient_unavailable(Config) ->
+    [begin
+         A = service(Config, "a"),
+         B = service(Config, "b"),
+         U = requester(Config),
+         Id = iq:ask(U, set, ?P),
+         {First, _} = who_served([A, B], Id),
+         [Second] = [A, B] -- [First],
+         Leave(First),
+         _ = iq:refused(U, Id, ?P, ?UNAVAILABLE),
+         iq:quiet(U, Second),
+         puppet:stop_all(),
+         clean(bed(Config))
+     end || Leave <- ways_to_leave(Config)].
+
+ways_to_leave(Config) ->
+    [fun puppet:stop/1,
+     fun(E) -> puppet:order(E, "die") end,
+     fun(E) -> puppet:send(E, "<presence type='unavailable'/>") end,
+     fun(E) -> exit(server_pid(Config, E), kill) end].
+
+a_get_without_another_endpoint_gets_recipient_unavailable(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Id = iq:ask(U, get, ?P),
+    _ = iq:served(E, Id),
+    puppet:order(E, "die"),
+    _ = iq:refused(U, Id, ?P, ?UNAVAILABLE),
+    iq:quiet(U, U).
+
+a_get_is_retried_only_as_often_as_allowed(Config) ->
+    U = requester(Config),
+    %% retries: 0
+    [C, D] = [service(Config, R) || R <- ["c", "d"]],
+    P = <<"once.example.org">>,
+    None = iq:ask(U, get, P),
+    {First, _} = who_served([C, D], None),
+    puppet:order(First, "die"),
+    _ = iq:refused(U, None, P, ?UNAVAILABLE),
+    puppet:stop_all(),
+    clean(bed(Config)),
+    %% the default, 1: the third endpoint is not asked
+    V = requester(Config),
+    Es = [service(Config, R) || R <- ["a", "b", "c"]],
+    Id = iq:ask(V, get, ?P),
+    {E1, _} = who_served(Es, Id),
+    puppet:order(E1, "die"),
+    {E2, _} = who_served(Es -- [E1], Id),
+    puppet:order(E2, "die"),
+    _ = iq:refused(V, Id, ?P, ?UNAVAILABLE),
+    [E3] = Es -- [E1, E2],
+    iq:quiet(V, E3).
+
+a_request_in_flight_to_a_killed_session_is_answered_at_once(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Id = iq:ask(U, set, ?P),
+    _ = iq:served(E, Id),
+    Started = erlang:monotonic_time(millisecond),
+    exit(server_pid(Config, E), kill),
+    _ = iq:refused(U, Id, ?P, ?UNAVAILABLE),
+    true = erlang:monotonic_time(millisecond) - Started < 2000.
+
+an_error_of_a_healthy_endpoint_is_never_retried(Config) ->
+    A = service(Config, "a"),
+    B = service(Config, "b"),
+    U = requester(Config),
+    %% Conditions that look just like ejabberd's own bounces
+    [begin
+         Id = iq:ask(U, get, ?P),
+         {Asked, Req} = who_served([A, B], Id),
+         [NotAsked] = [A, B] -- [Asked],
+         iq:fail(Asked, Req, Type, atom_to_list(Condition)),
+         iq:refused(U, Id, ?P, {Type, Condition}),
+         iq:quiet(U, NotAsked)
+     end || {Type, Condition} <- [{cancel, 'service-unavailable'},
+                                  {wait, 'recipient-unavailable'},
+                                  {cancel, 'remote-server-not-found'}]],
+    await_endpoints(Config, ?P, [A, B]).
+
+an_error_that_is_made_by_p_shows_nothing_of_the_endpoint(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Id = iq:ask(U, set, ?P),
+    _ = iq:served(E, Id),
+    puppet:order(E, "die"),
+    El = iq:refused(U, Id, ?P, ?UNAVAILABLE),
+    nomatch = binary:match(fxml:element_to_binary(El), <<"svc@">>).
+
+stopping_the_module_answers_every_request(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Ids = [iq:ask(U, Type, ?P) || Type <- [get, set], _ <- lists:seq(1, 20)],
+    [iq:served(E, Id) || Id <- Ids],
+    Bed = bed(Config),
+    Options = bed:rpc(Bed, gen_mod, get_module_opts,
+                      [<<"example.org">>, mod_client_proxy]),
+    try
+        _ = bed:rpc(Bed, gen_mod, stop_module,
+                    [<<"example.org">>, mod_client_proxy]),
+        [iq:refused(U, Id, ?P, ?UNAVAILABLE) || Id <- Ids],
+        iq:quiet(U, U)
+    after
+        bed:rpc(Bed, gen_mod, start_module,
+                [<<"example.org">>, mod_client_proxy, Options])
+    end,
+    await_endpoints(Config, ?P, [E]),
+    true = serves(U, ?P, E).
+
+a_reload_with_other_options_loses_no_request(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Ids = [iq:ask(U, get, ?P) || _ <- lists:seq(1, 20)],
+    Reqs = [iq:served(E, Id) || Id <- Ids],
+    Bed = bed(Config),
+    try
+        bed:configure(Bed, site(lists:keyreplace(
+                                  "proxy.example.org", 1, proxy_hosts(),
+                                  {"proxy.example.org",
+                                   [{balance, "sticky"}, {timeout, "20 s"}]}))),
+        ok = bed:reload(Bed),
+        [iq:answer(E, Req) || Req <- Reqs],
+        [iq:result(U, Id, ?P) || Id <- Ids],
+        iq:quiet(E, U)
+    after
+        bed:configure(Bed, site(proxy_hosts())),
+        ok = bed:reload(Bed)
+    end,
+    true = serves(U, ?P, E).
+
+%%%===================================================================
+%%% Balance
+%%%===================================================================
+
+random_reaches_every_endpoint(Config) ->
+    Es = [service(Config, R) || R <- ["a", "b", "c"]],
+    U = requester(Config),
+    Served = [round_trip(U, ?P, Es) || _ <- lists:seq(1, 90)],
+    %% 30 each is expected; less than 10 of 90 has a chance of 1 in 10^6
+    [true = length([E || E <- Served, E == Each]) >= 10 || Each <- Es].
+
+round_robin_takes_each_in_turn(Config) ->
+    Es = [service(Config, R) || R <- ["a", "b", "c"]],
+    U = requester(Config),
+    P = <<"turns.example.org">>,
+    Served = [round_trip(U, P, Es) || _ <- lists:seq(1, 9)],
+    3 = length(lists:usort(lists:sublist(Served, 3))),
+    {One, [_, _, _ | _] = Rest} = lists:split(3, Served),
+    Rest = One ++ One.
+
+least_pending_spares_the_busy_one(Config) ->
+    A = service(Config, "a"),
+    B = service(Config, "b"),
+    U = requester(Config),
+    P = <<"least.example.org">>,
+    %% Ten to one of them, unanswered: by its own address
+    AddressOfA = address_of(endpoints(Config, P), A),
+    Held = [iq:ask(U, get, AddressOfA) || _ <- lists:seq(1, 10)],
+    [iq:served(A, Id) || Id <- Held],
+    %% Of two endpoints both are looked at, and the one with fewer is taken.
+    More = [iq:ask(U, get, P) || _ <- lists:seq(1, 8)],
+    [{B, _} = who_served([A, B], Id) || Id <- More].
+
+sticky_keeps_a_requester_on_one_endpoint(Config) ->
+    Es = [service(Config, R) || R <- ["a", "b", "c"]],
+    P = <<"sticky.example.org">>,
+    [begin
+         Us = [requester(Config, User ++ "@example.org/" ++ R)
+               || R <- ["one", "two"]],
+         [_] = lists:usort([round_trip(U, P, Es)
+                            || U <- Us, _ <- lists:seq(1, 5)])
+     end || User <- ["romeo", "juliet", "tybalt"]].
+
+sticky_moves_only_the_share_of_an_endpoint_that_left(Config) ->
+    Es = [service(Config, R) || R <- ["a", "b", "c"]],
+    P = <<"sticky.example.org">>,
+    Us = [requester(Config, User ++ "@example.org/x")
+          || User <- ["romeo", "juliet", "tybalt", "stranger"]],
+    Before = [{U, round_trip(U, P, Es)} || U <- Us],
+    {_, Gone} = hd(Before),
+    puppet:stop(Gone),
+    Left = Es -- [Gone],
+    await_endpoints(Config, P, Left),
+    [case E of
+         Gone -> true = lists:member(round_trip(U, P, Left), Left);
+         E -> E = round_trip(U, P, Left)
+     end || {U, E} <- Before].
+
+two_targets_serve_one_proxy_host(Config) ->
+    A = service(Config, "svc@example.org", "a"),
+    B = service(Config, "mill@example.org", "b"),
+    U = requester(Config),
+    P = <<"two.example.org">>,
+    await_endpoints(Config, P, [A, B]),
+    Served = [round_trip(U, P, [A, B]) || _ <- lists:seq(1, 40)],
+    2 = length(lists:usort(Served)).
+
+two_proxy_hosts_have_their_own_targets(Config) ->
+    A = service(Config, "svc@example.org", "a"),
+    B = service(Config, "mill@example.org", "b"),
+    U = requester(Config),
+    [begin
+         A = round_trip(U, ?P, [A, B]),
+         B = round_trip(U, <<"mill.example.org">>, [A, B])
+     end || _ <- lists:seq(1, 10)].
+
+%%%===================================================================
+%%% Limits
+%%%===================================================================
+
+max_pending_per_user_refuses_one_more(Config) ->
+    E = service(Config, "a"),
+    P = <<"user.example.org">>,
+    %% Counted by bare JID
+    U = requester(Config),
+    Other = requester(Config, "romeo@example.org/orchard"),
+    [R1, R2] = [iq:served(E, iq:ask(Who, get, P)) || Who <- [U, Other]],
+    _ = iq:refused(U, iq:ask(U, get, P), P, ?CONSTRAINT),
+    %% Others are not hindered.
+    Juliet = requester(Config, "juliet@example.org/balcony"),
+    true = serves(Juliet, P, E),
+    [iq:answer(E, R) || R <- [R1, R2]],
+    iq:fence(E, U),
+    true = serves(U, P, E).
+
+%% Limits of remote domains (here one by the component protocol).
+max_pending_per_domain_refuses_one_more(Config) ->
+    E = service(Config, "a"),
+    P = <<"domain.example.org">>,
+    Remote = puppet:start(component, bed(Config), "crowd.test", "component", []),
+    Ask = fun(Number) ->
+                  Id = iq:id(),
+                  puppet:send(Remote,
+                              ["<iq type='get' id='", Id, "' to='", P,
+                               "' from='user", integer_to_list(Number),
+                               "@crowd.test/x'><q xmlns='urn:example:test' n='",
+                               Id, "'/></iq>"]),
+                  Id
+          end,
+    [R1, _] = [iq:served(E, Ask(N)) || N <- [1, 2]],
+    _ = iq:refused(Remote, Ask(3), P, ?CONSTRAINT),
+    U = requester(Config),
+    true = serves(U, P, E),
+    iq:answer(E, R1),
+    _ = puppet:recv(Remote, fun(El) -> puppet:attr(<<"type">>, El) == <<"result">> end),
+    _ = iq:served(E, Ask(4)).
+
+max_pending_refuses_one_more(Config) ->
+    E = service(Config, "a"),
+    P = <<"total.example.org">>,
+    U = requester(Config),
+    Juliet = requester(Config, "juliet@example.org/balcony"),
+    [R1, _] = [iq:served(E, iq:ask(Who, get, P)) || Who <- [U, Juliet]],
+    [iq:refused(Who, iq:ask(Who, get, P), P, ?CONSTRAINT) || Who <- [U, Juliet]],
+    iq:answer(E, R1),
+    iq:fence(E, U),
+    _ = puppet:drain(U),
+    true = serves(U, P, E).
+
+max_outbound_per_endpoint_refuses_one_more(Config) ->
+    A = service(Config, "a"),
+    B = service(Config, "b"),
+    U = requester(Config),
+    To = in(<<"narrow.example.org">>, puppet:jid(U)),
+    [R1, _] = [iq:served(U, iq:ask(A, get, To)) || _ <- [1, 2]],
+    _ = iq:refused(A, iq:ask(A, get, To), To, ?CONSTRAINT),
+    %% Each endpoint has its own.
+    _ = iq:served(U, iq:ask(B, get, To)),
+    iq:answer(U, R1),
+    _ = iq:result(A, puppet:attr(<<"id">>, R1), To),
+    _ = iq:served(U, iq:ask(A, get, To)).
+
+max_endpoints_refuses_the_newest(Config) ->
+    P = <<"single.example.org">>,
+    A = service(Config, "a"),
+    await_endpoints(Config, P, [A]),
+    B = service(Config, "b"),
+    U = requester(Config),
+    await_endpoints(Config, P, [A]),
+    [A = round_trip(U, P, [A, B]) || _ <- lists:seq(1, 10)],
+    puppet:stop(A),
+    %% The one that waited gets the place.
+    await_endpoints(Config, P, [B]).
+
+access_refuses_who_is_not_allowed(Config) ->
+    E = service(Config, "a"),
+    P = <<"friends.example.org">>,
+    Tybalt = requester(Config, "tybalt@example.org/x"),
+    [iq:refused(Tybalt, iq:ask(Tybalt, Type, P), P, ?FORBIDDEN)
+     || Type <- [get, set]],
+    iq:quiet(Tybalt, E),
+    U = requester(Config),
+    true = serves(U, P, E).
+
+%%%===================================================================
+%%% Loops
+%%%===================================================================
+
+a_request_from_p_to_itself_is_refused(Config) ->
+    E = service(Config, "a"),
+    To = <<"any.example.org/any.example.org">>,
+    El = iq:outcome(E, iq:ask(E, get, To)),
+    {<<"error">>, ?NOT_ALLOWED} = {puppet:attr(<<"type">>, El),
+                                   puppet:condition(El)},
+    iq:quiet(E, E).
+
+a_request_by_way_of_another_proxy_host_is_allowed_once(Config) ->
+    A = service(Config, "svc@example.org", "a"),
+    B = service(Config, "mill@example.org", "b"),
+    %% a -> any -> mill.example.org -> b, and all the way back
+    To = <<"any.example.org/mill.example.org">>,
+    Id = iq:ask(A, get, To),
+    Req = iq:served(B, Id),
+    <<"mill.example.org/any.example.org/", _/binary>> = Back =
+        puppet:attr(<<"from">>, Req),
+    iq:answer(B, Req),
+    _ = iq:result(A, Id, To),
+    true = byte_size(Back) > 0,
+    %% A second proxy host on the way
+    Twice = <<"any.example.org/mill.example.org/two.example.org">>,
+    El = iq:outcome(A, iq:ask(A, get, Twice)),
+    <<"error">> = puppet:attr(<<"type">>, El),
+    iq:quiet(A, B).
+
+%%%===================================================================
+%%% Jitsi Meet
+%%%===================================================================
+
+-define(FOCUS, <<"focus.meet.example.org">>).
+
+jicofo(Config, Instance) ->
+    service(Config, "focus@auth.meet.example.org", Instance).
+
+guest(Config, N) ->
+    requester(Config, "guest" ++ integer_to_list(N) ++ "@meet.example.org/web").
+
+%% What a guest's client asks first, and the Jicofo that answers it.
+conference(U, Jicofos, Room) ->
+    Id = iq:id(),
+    iq:send(U, set, ?FOCUS, Id,
+            ["<conference xmlns='http://jitsi.org/protocol/focus' room='", Room,
+             "@conference.meet.example.org' machine-uid='", Id, "'/>"]),
+    Mine = fun(El) -> puppet:attr(<<"id">>, El) == Id end,
+    bed:await(fun() -> lists:any(fun(J) -> lists:any(Mine, puppet:unread(J)) end,
+                                 Jicofos) end),
+    [Jicofo] = [J || J <- Jicofos, lists:any(Mine, puppet:unread(J))],
+    Req = puppet:recv(Jicofo, Mine),
+    iq:answer(Jicofo, Req, ["<conference xmlns='http://jitsi.org/protocol/focus'"
+                            " ready='true' room='", Room, "'/>"]),
+    Result = iq:result(U, Id, ?FOCUS),
+    <<"true">> = puppet:attr(<<"ready">>, puppet:child(<<"conference">>, Result)),
+    {Jicofo, Req}.
+
+jicofo_reads_the_requester_from_the_resource(Config) ->
+    J = jicofo(Config, "focus1"),
+    {J, Req} = conference(guest(Config, 1), [J], "alpha"),
+    From = puppet:attr(<<"from">>, Req),
+    %% as Jicofo does: what is behind the first slash is a JID
+    <<"guest1@meet.example.org/web">> = resource(From),
+    <<"focus.meet.example.org/guest1@meet.example.org/web">> = From.
+
+all_requests_of_a_room_reach_one_jicofo(Config) ->
+    Js = [jicofo(Config, "focus" ++ [N]) || N <- "123"],
+    Guests = [guest(Config, N) || N <- [1, 2, 3]],
+    [[_] = lists:usort([J || G <- Guests, _ <- [1, 2],
+                             {J, _} <- [conference(G, Js, [$r, Room])]])
+     || Room <- "abcdef"].
+
+rooms_spread_over_the_jicofos(Config) ->
+    Js = [jicofo(Config, "focus" ++ [N]) || N <- "123"],
+    G = guest(Config, 1),
+    Used = [element(1, conference(G, Js, ["room", integer_to_list(N)]))
+            || N <- lists:seq(1, 40)],
+    3 = length(lists:usort(Used)).
+
+a_jicofo_that_leaves_gives_up_only_its_own_rooms(Config) ->
+    Js = [jicofo(Config, "focus" ++ [N]) || N <- "123"],
+    G = guest(Config, 1),
+    Rooms = [["room", integer_to_list(N)] || N <- lists:seq(1, 20)],
+    Before = [{Room, element(1, conference(G, Js, Room))} || Room <- Rooms],
+    {_, Gone} = hd(Before),
+    puppet:stop(Gone),
+    Left = Js -- [Gone],
+    await_endpoints(Config, ?FOCUS, Left),
+    [case {J, element(1, conference(G, Left, Room))} of
+         {Gone, New} -> true = lists:member(New, Left);
+         {Same, Same} -> ok
+     end || {Room, J} <- Before].
+
+%%%===================================================================
+%%% A target on another server (here: behind the component protocol)
+%%%===================================================================
+
+-define(AWAY, <<"away.example.org">>).
+-define(FAR, "svc@remote.test").
+
+a_remote_target_is_asked_and_serves_when_it_has_confirmed(Config) ->
+    Remote = ?config(remote, Config),
+    _ = presence_for(Remote, <<"subscribe">>, ?FAR),
+    _ = presence_for(Remote, <<"probe">>, ?FAR),
+    U = requester(Config),
+    _ = iq:refused(U, iq:ask(U, get, ?AWAY), ?AWAY, ?UNAVAILABLE),
+    confirm(Remote),
+    available(Config, Remote, "a"),
+    far_round_trip(U, Remote, "a").
+
+an_unavailable_of_a_remote_target_removes_it_and_is_probed(Config) ->
+    Remote = ?config(remote, Config),
+    U = requester(Config),
+    confirm(Remote),
+    available(Config, Remote, "a"),
+    available(Config, Remote, "b"),
+    _ = puppet:drain(Remote),
+    puppet:send(Remote, ["<presence type='unavailable' from='", ?FAR, "/a' to='",
+                         ?AWAY, "'/>"]),
+    far_endpoints(Config, ["b"]),
+    %% so that an unavailable that has overtaken an available heals itself
+    _ = presence_for(Remote, <<"probe">>, ?FAR),
+    [far_round_trip(U, Remote, "b") || _ <- lists:seq(1, 5)].
+
+a_presence_error_of_a_remote_target_removes_it(Config) ->
+    Remote = ?config(remote, Config),
+    confirm(Remote),
+    available(Config, Remote, "a"),
+    available(Config, Remote, "b"),
+    puppet:send(Remote, ["<presence type='error' from='", ?FAR, "/a' to='",
+                         ?AWAY, "'>", remote_error(), "</presence>"]),
+    far_endpoints(Config, ["b"]),
+    puppet:send(Remote, ["<presence type='error' from='", ?FAR, "' to='",
+                         ?AWAY, "'>", remote_error(), "</presence>"]),
+    far_endpoints(Config, []).
+
+a_remote_target_that_declines_does_not_serve(Config) ->
+    Remote = ?config(remote, Config),
+    U = requester(Config),
+    confirm(Remote),
+    available(Config, Remote, "a"),
+    puppet:send(Remote, ["<presence type='unsubscribed' from='", ?FAR, "' to='",
+                         ?AWAY, "'/>"]),
+    far_endpoints(Config, []),
+    _ = iq:refused(U, iq:ask(U, get, ?AWAY), ?AWAY, ?UNAVAILABLE),
+    bed:await(fun() -> binary:match(element(5, status(Config, ?AWAY)),
+                                    <<"refused">>) /= nomatch end).
+
+an_error_of_a_remote_target_is_passed_on(Config) ->
+    Remote = ?config(remote, Config),
+    U = requester(Config),
+    confirm(Remote),
+    available(Config, Remote, "a"),
+    Id = iq:ask(U, get, ?AWAY),
+    Req = iq:served(Remote, Id),
+    puppet:send(Remote, ["<iq type='error' id='", puppet:attr(<<"id">>, Req),
+                         "' from='", ?FAR, "/a' to='", puppet:attr(<<"from">>, Req),
+                         "'>", remote_error(), "</iq>"]),
+    _ = iq:refused(U, Id, ?AWAY, {wait, 'resource-constraint'}).
+
+a_remote_requester_is_served(Config) ->
+    E = service(Config, "a"),
+    Remote = ?config(remote, Config),
+    Id = iq:id(),
+    puppet:send(Remote, ["<iq type='get' id='", Id, "' to='", ?P,
+                         "' from='user@remote.test/x'>"
+                         "<q xmlns='urn:example:test' n='", Id, "'/></iq>"]),
+    Req = iq:served(E, Id),
+    <<"proxy.example.org/user@remote.test/x">> = puppet:attr(<<"from">>, Req),
+    iq:answer(E, Req),
+    Result = iq:result(Remote, Id, ?P),
+    <<"user@remote.test/x">> = puppet:attr(<<"to">>, Result).
+
+confirm(Remote) ->
+    puppet:send(Remote, ["<presence type='subscribed' from='", ?FAR, "' to='",
+                         ?AWAY, "'/>"]).
+
+available(Config, Remote, Resource) ->
+    puppet:send(Remote, ["<presence from='", ?FAR, "/", Resource, "' to='",
+                         ?AWAY, "'/>"]),
+    Jid = list_to_binary([?FAR, "/", Resource]),
+    bed:await(fun() -> lists:member(Jid, endpoint_jids(Config, ?AWAY)) end).
+
+far_endpoints(Config, Resources) ->
+    Jids = [list_to_binary([?FAR, "/", R]) || R <- Resources],
+    bed:await(fun() -> Jids == endpoint_jids(Config, ?AWAY) end).
+
+far_round_trip(U, Remote, Resource) ->
+    Id = iq:ask(U, get, ?AWAY),
+    Req = iq:served(Remote, Id),
+    Far = list_to_binary([?FAR, "/", Resource]),
+    Far = puppet:attr(<<"to">>, Req),
+    puppet:send(Remote, ["<iq type='result' id='", puppet:attr(<<"id">>, Req),
+                         "' from='", Far, "' to='", puppet:attr(<<"from">>, Req),
+                         "'/>"]),
+    iq:result(U, Id, ?AWAY).
+
+presence_for(Remote, Type, To) ->
+    puppet:recv(Remote, fun(#xmlel{name = <<"presence">>} = El) ->
+                                puppet:attr(<<"type">>, El) == Type andalso
+                                    puppet:attr(<<"to">>, El) == list_to_binary(To);
+                           (_) ->
+                                false
+                        end).
+
+remote_error() ->
+    "<error type='wait'><resource-constraint "
+        "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>".
+
+%%%===================================================================
+%%% Commands, as an operator types them
+%%%===================================================================
+
+status_shows_every_proxy_host(Config) ->
+    _ = service(Config, "a"),
+    {0, Text} = bed:ctl(bed(Config), ["client_proxy_status"]),
+    [{match, _} = re:run(Text, ["(?m)^", Host, "\t.*\tup\tnif\t"])
+     || {Host, _} <- proxy_hosts()],
+    {match, _} = re:run(Text, "(?m)^proxy.example.org\texample.org\tup\tnif\t"
+                        "svc@example.org [^\t]*\t1\t0\t").
+
+endpoints_shows_every_resource(Config) ->
+    A = service(Config, "a"),
+    _ = service(Config, "svc@example.org", "b", ["priority=-3"]),
+    {0, Text} = bed:ctl(bed(Config), ["client_proxy_endpoints",
+                                      "proxy.example.org"]),
+    Address = address_of(endpoints(Config, ?P), A),
+    {match, _} = re:run(Text, ["(?m)^svc@example.org/a\t", Address, "\t"]),
+    {match, _} = re:run(Text, "(?m)^svc@example.org/b\t.*\t-3\t").
+
+pending_shows_what_is_in_flight(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Id = iq:ask(U, get, ?P),
+    Req = iq:served(E, Id),
+    {0, Text} = bed:ctl(bed(Config), ["client_proxy_pending",
+                                      "proxy.example.org"]),
+    {match, _} = re:run(Text, [?U, ".*", "svc@example.org/a", ".*", Id]),
+    iq:answer(E, Req),
+    _ = iq:result(U, Id, ?P),
+    0 = in_flight(Config, ?P).
+
+commands_refuse_a_host_that_is_none(Config) ->
+    [begin
+         {1, Text} = bed:ctl(bed(Config), [Command, "nowhere.example.org"]),
+         {match, _} = re:run(Text, "nowhere.example.org")
+     end || Command <- ["client_proxy_endpoints", "client_proxy_pending"]].
+
+%%%===================================================================
+%%% The storm
+%%%===================================================================
+
+a_hundred_thousand_requests_while_endpoints_come_and_go(Config) ->
+    ct:timetrap({seconds, 320}),
+    {Status, Json} =
+        bed:run(filename:join(bed:project(), "_build/storm"),
+                ["port=" ++ bed:port(bed(Config), c2s),
+                 "proxy=mill.example.org", "target=mill@example.org",
+                 "requester=romeo@example.org", "requesters=8", "endpoints=8",
+                 "requests=100000", "window=16", "churn=50", "limit=280"]),
+    ct:pal("~s", [Json]),
+    {Report} = bed:rpc(bed(Config), jiffy, decode, [Json]),
+    [100000, 0, 0, 0] =
+        [proplists:get_value(Key, Report)
+         || Key <- [<<"requests">>, <<"doubles">>, <<"unanswered">>, <<"wrong">>]],
+    {Errors} = proplists:get_value(<<"errors">>, Report),
+    [] = proplists:delete(<<"recipient-unavailable">>, Errors),
+    %% Endpoints did come and go, and nearly all was answered all the same.
+    true = proplists:get_value(<<"goings">>, Report) > 50,
+    true = proplists:get_value(<<"results">>, Report) > 90000,
+    {Spread} = proplists:get_value(<<"spread">>, Report),
+    [true = N > 0 || {_, N} <- Spread],
+    0 = Status.
+
+%%%===================================================================
+%%% Configuration
+%%%===================================================================
+
+the_short_form_works(Config) ->
+    Bed = bed(Config),
+    bed:configure(Bed, short_site(["host: \"desk.@HOST@\"",
+                                   "target_address: \"svc@@HOST@\""])),
+    ok = bed:reload(Bed),
+    E = service(Config, "a"),
+    U = requester(Config),
+    true = serves(U, <<"desk.example.org">>, E).
+
+wrong_options_are_refused_and_the_module_goes_on(Config) ->
+    Bed = bed(Config),
+    Right = ["host: proxy.example.org", "target_address: svc@example.org"],
+    bed:configure(Bed, short_site(Right)),
+    ok = bed:reload(Bed),
+    E = service(Config, "a"),
+    U = requester(Config),
+    [begin
+         bed:configure(Bed, short_site(Lines)),
+         {1, Text} = bed:ctl(Bed, ["reload_config"]),
+         [{_, {match, _}} = {{Word, Text}, re:run(Text, Word, [caseless])}
+          || Word <- Words],
+         true = serves(U, ?P, E)
+     end || {Lines, Words} <- wrong_options(Right)],
+    bed:configure(Bed, short_site(Right)),
+    ok = bed:reload(Bed),
+    true = serves(U, ?P, E).
+
+%% Lines, and what the refusal has to mention.
+wrong_options(Right) ->
+    [{Right ++ ["balance: banana"], ["balance", "round_robin"]},
+     {Right ++ ["encoding: rot13"], ["encoding", "sealed"]},
+     {Right ++ ["sticky_by: {a: b, c: d}"], ["sticky_by", "bare"]},
+     {Right ++ ["outbound: maybe"], ["outbound", "reply"]},
+     {Right ++ ["timeout: soon"], ["timeout"]},
+     {Right ++ ["timeout: 0"], ["timeout"]},
+     {Right ++ ["max_pending: -1"], ["max_pending"]},
+     {Right ++ ["retries: many"], ["retries"]},
+     {Right ++ ["access: nosuchrule"], ["access"]},
+     {Right ++ ["secret: short"], ["secret", "16"]},
+     {Right ++ ["balence: random"], ["balence"]},
+     {["host: proxy.example.org", "target_address: \"not a jid@@\""],
+      ["target_address"]},
+     {["host: proxy.example.org", "target_address: svc@example.org/a"],
+      ["target_address"]},
+     {["host: proxy.example.org", "target_address: example.org"],
+      ["target_address"]},
+     {["host: proxy.example.org", "target_address: svc@proxy.example.org"],
+      ["target"]},
+     {["host: example.org", "target_address: svc@example.org"], ["host"]},
+     {["host: proxy.example.org"], ["target"]}].
+
+what_was_sealed_with_an_old_secret_is_opened(Config) ->
+    Bed = bed(Config),
+    Site = fun(Lines) ->
+                   short_site(["host: proxy.example.org",
+                               "target_address: svc@example.org",
+                               "encoding: sealed" | Lines])
+           end,
+    One = "a secret of one kind",
+    Other = "a secret of another",
+    bed:configure(Bed, Site(["secret: " ++ One])),
+    ok = bed:reload(Bed),
+    E = service(Config, "a"),
+    U = requester(Config),
+    Pseudonym = fun() ->
+                        Id = iq:ask(U, get, ?P),
+                        Req = iq:served(E, Id, 15000),
+                        iq:answer(E, Req),
+                        _ = iq:result(U, Id, ?P),
+                        puppet:attr(<<"from">>, Req)
+                end,
+    First = Pseudonym(),
+    bed:configure(Bed, Site(["secret: " ++ Other, "old_secrets: [" ++ One ++ "]"])),
+    ok = bed:reload(Bed),
+    bed:await(fun() -> Pseudonym() /= First end),
+    %% Having the old address is still enough to write to U.
+    Id = iq:ask(E, get, First),
+    iq:answer(U, iq:served(U, Id)),
+    _ = iq:result(E, Id, First),
+    %% Without the old secret it is not.
+    bed:configure(Bed, Site(["secret: " ++ Other])),
+    ok = bed:reload(Bed),
+    bed:await(fun() ->
+                      El = iq:outcome(E, iq:ask(E, get, First), 500),
+                      puppet:attr(<<"type">>, El) == <<"error">> andalso
+                          puppet:condition(El) == ?NOT_FOUND
+              end).
+
+an_account_that_does_not_exist_is_reported(Config) ->
+    Bed = bed(Config),
+    bed:configure(Bed, short_site(["host: proxy.example.org",
+                                   "target_address: nobody@example.org"])),
+    ok = bed:reload(Bed),
+    bed:await(fun() -> re:run(bed:log(Bed), "\\[warning\\].*nobody@example.org",
+                              [{capture, none}]) == match end, 15000),
+    Targets = element(5, status(Config, ?P)),
+    {match, _} = re:run(Targets, "nobody@example.org \\(local, .+\\)").
+
+a_name_that_is_taken_stays_down_and_is_reported(Config) ->
+    Bed = bed(Config),
+    bed:configure(
+      Bed, ["  #\n", short_site(["hosts:",
+                                 "  conference.example.org: {target_address: svc@example.org}",
+                                 "  proxy.example.org: {target_address: svc@example.org}"]),
+            "  mod_muc: {host: conference.example.org}\n"]),
+    %% At boot, where it might have been first
+    bed:stop(Bed),
+    ok = bed:start(Bed),
+    E = service(Config, "a"),
+    U = requester(Config),
+    true = serves(U, ?P, E),
+    bed:await(fun() -> element(3, status(Config, <<"conference.example.org">>))
+                           /= <<"up">> end),
+    {match, _} = re:run(bed:log(Bed), "\\[error\\].*conference.example.org"),
+    %% The one who has the name has all of it.
+    [begin
+         Id = iq:id(),
+         iq:send(U, get, <<"conference.example.org">>, Id, disco_info()),
+         Query = puppet:child(<<"query">>,
+                              iq:result(U, Id, <<"conference.example.org">>)),
+         <<"conference">> = puppet:attr(<<"category">>,
+                                        puppet:child(<<"identity">>, Query))
+     end || _ <- lists:seq(1, 10)].
+
+two_servers_run_side_by_side(Config) ->
+    Bed = bed(Config),
+    bed:configure(Bed, short_site(["host: proxy.example.org",
+                                   "target_address: svc@example.org"])),
+    ok = bed:reload(Bed),
+    Second = bed:new("{}"),
+    try
+        ok = bed:start(Second),
+        register_accounts(Second, [hd(accounts())]),
+        _ = bed:install(Second),
+        bed:configure(Second, short_site(["host: proxy.example.org",
+                                          "target_address: svc@example.org"])),
+        ok = bed:reload(Second),
+        Configs = [Config, [{bed, Second} | Config]],
+        Pairs = [{service(C, "a"), requester(C)} || C <- Configs],
+        [true = serves(U, ?P, E) || _ <- lists:seq(1, 5), {E, U} <- Pairs],
+        puppet:stop_all()
+    after
+        bed:remove(Second)
+    end.
+
+%%%===================================================================
+%%% Installation: one server's life, in this order
+%%%===================================================================
+
+module_check_is_content(Config) ->
+    ok = bed:sources(bed(Config)),
+    {0, _} = bed:ctl(bed(Config), ["module_check", "mod_client_proxy"]).
+
+it_is_installed_and_serves(Config) ->
+    Bed = bed(Config),
+    _ = bed:install(Bed),
+    {0, Installed} = bed:ctl(Bed, ["modules_installed"]),
+    {match, _} = re:run(Installed, "mod_client_proxy"),
+    %% Nothing is configured by having been installed.
+    [] = [M || {M, _} <- bed:rpc(Bed, gen_mod, loaded_modules_with_opts,
+                                 [<<"example.org">>]),
+               M == mod_client_proxy],
+    bed:configure(Bed, short_site(["target_address: svc@example.org"])),
+    {0, _} = bed:ctl(Bed, ["reload_config"]),
+    served_here(Config).
+
+a_reboot_finds_it_in_the_configuration(Config) ->
+    bed:stop(bed(Config)),
+    ok = bed:start(bed(Config)),
+    served_here(Config).
+
+an_upgrade_with_a_changed_core_serves(Config) ->
+    Bed = bed(Config),
+    Before = core_in_use(Bed),
+    change_core(Bed),
+    {0, _} = bed:ctl(Bed, ["module_upgrade", "mod_client_proxy"]),
+    served_here(Config),
+    true = core_in_use(Bed) /= Before.
+
+without_a_core_the_server_boots_and_says_what_is_wrong(Config) ->
+    Bed = bed(Config),
+    Priv = bed:dir(Bed) ++ "/modules/mod_client_proxy/priv/",
+    [Core] = filelib:wildcard(Priv ++ "*.so"),
+    ok = file:rename(Core, Core ++ ".away"),
+    bed:stop(Bed),
+    ok = bed:start(Bed),
+    U = requester(Config),
+    _ = iq:refused(U, iq:ask(U, get, ?P), ?P, {cancel, 'internal-server-error'}),
+    {0, Status} = bed:ctl(Bed, ["client_proxy_status"]),
+    match = re:run(Status, "make", [{capture, none}]),
+    match = re:run(bed:log(Bed), "\\[critical\\].*make", [{capture, none}]),
+    puppet:stop_all(),
+    ok = file:rename(Core ++ ".away", Core),
+    {0, _} = bed:ctl(Bed, ["reload_config"]),
+    served_here(Config).
+
+it_is_uninstalled_and_installed_again(Config) ->
+    Bed = bed(Config),
+    Before = core_in_use(Bed),
+    bed:configure(Bed, "{}"),
+    {0, _} = bed:ctl(Bed, ["module_uninstall", "mod_client_proxy"]),
+    {0, Installed} = bed:ctl(Bed, ["modules_installed"]),
+    nomatch = re:run(Installed, "mod_client_proxy"),
+    [] = bed:rpc(Bed, ejabberd_router, get_all_routes, []) -- [<<"example.org">>],
+    %% Nothing of it is left in the VM.
+    [] = [M || {M, _} <- bed:rpc(Bed, code, all_loaded, []),
+               lists:prefix("mod_client_proxy", atom_to_list(M))],
+    change_core(Bed),
+    bed:configure(Bed, short_site(["target_address: svc@example.org"])),
+    {0, _} = bed:ctl(Bed, ["module_install", "mod_client_proxy"]),
+    served_here(Config),
+    true = core_in_use(Bed) /= Before.
+
+served_here(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    true = serves(U, ?P, E),
+    puppet:stop_all(),
+    clean(bed(Config)).
+
+%% Another core to all who look: its file is named after its sources.
+change_core(Bed) ->
+    File = bed:dir(Bed) ++ "/modules/sources/mod_client_proxy/c_src/core/jat.c",
+    ok = file:write_file(File, "/* changed */\n", [append]).
+
+core_in_use(Bed) ->
+    {ok, Name} = file:read_file(bed:dir(Bed) ++ "/modules/mod_client_proxy/priv/"
+                                "mod_client_proxy_nif.name"),
+    Name.
