@@ -1,0 +1,131 @@
+#include "quota.h"
+
+#include <pthread.h>
+
+#include "mem.h"
+#include "table.h"
+
+struct entry {
+    uint32_t link; /* the pool's */
+    uint32_t count;
+    uint64_t hash;
+    char *key; /* owned */
+    size_t key_n;
+};
+
+struct shard {
+    _Alignas(JAT_SHARD_ALIGN) pthread_mutex_t mutex;
+    struct jat_pool pool;
+    struct jat_index index;
+};
+
+struct jat_quota {
+    struct shard shards[JAT_SHARDS];
+    struct jat_seed seed;
+};
+
+enum jat_err jat_quota_new(const struct jat_seed *seed, struct jat_quota **out)
+{
+    struct jat_quota *q = jat_calloc_aligned(JAT_SHARD_ALIGN, sizeof(*q));
+    if (q == NULL)
+        return JAT_ENOMEM;
+    q->seed = *seed;
+    for (unsigned i = 0; i < JAT_SHARDS; i++) {
+        pthread_mutex_init(&q->shards[i].mutex, NULL);
+        q->shards[i].pool.size = sizeof(struct entry);
+    }
+    *out = q;
+    return JAT_OK;
+}
+
+void jat_quota_free(struct jat_quota *q)
+{
+    if (q == NULL)
+        return;
+    for (unsigned i = 0; i < JAT_SHARDS; i++) {
+        struct shard *s = &q->shards[i];
+        for (uint32_t at = 0; at < s->pool.used; at++)
+            jat_free(((struct entry *)jat_pool_at(&s->pool, at))->key);
+        jat_pool_fini(&s->pool);
+        jat_index_fini(&s->index);
+        pthread_mutex_destroy(&s->mutex);
+    }
+    jat_free_aligned(q);
+}
+
+static struct entry *find(const struct shard *s, uint64_t hash,
+                          struct jat_str key, uint32_t *at)
+{
+    for (uint32_t step = 0; jat_index_next(&s->index, hash, &step, at);) {
+        struct entry *e = jat_pool_at(&s->pool, *at);
+        if (jat_str_eq(jat_str(e->key, e->key_n), key))
+            return e;
+    }
+    return NULL;
+}
+
+/* Makes an entry that counts one. */
+static enum jat_err add(struct shard *s, uint64_t hash, struct jat_str key)
+{
+    if (!jat_pool_reserve(&s->pool) || !jat_index_reserve(&s->index))
+        return JAT_ENOMEM;
+    char *copy = jat_malloc(key.n + 1); /* the empty key has a block, too */
+    if (copy == NULL)
+        return JAT_ENOMEM;
+    if (key.n > 0)
+        memcpy(copy, key.p, key.n);
+    uint32_t at = jat_pool_take(&s->pool);
+    *(struct entry *)jat_pool_at(&s->pool, at) =
+        (struct entry){0, 1, hash, copy, key.n};
+    jat_index_add(&s->index, hash, at);
+    return JAT_OK;
+}
+
+enum jat_err jat_quota_take(struct jat_quota *q, struct jat_str key,
+                            uint32_t max)
+{
+    uint64_t hash = jat_hash(&q->seed, key);
+    struct shard *s = &q->shards[jat_shard_of(hash)];
+    enum jat_err err = JAT_OK;
+    pthread_mutex_lock(&s->mutex);
+    uint32_t at;
+    struct entry *e = find(s, hash, key, &at);
+    if ((e == NULL ? 0 : e->count) >= max)
+        err = JAT_EFULL;
+    else if (e == NULL)
+        err = add(s, hash, key);
+    else
+        e->count++;
+    pthread_mutex_unlock(&s->mutex);
+    return err;
+}
+
+void jat_quota_give(struct jat_quota *q, struct jat_str key)
+{
+    uint64_t hash = jat_hash(&q->seed, key);
+    struct shard *s = &q->shards[jat_shard_of(hash)];
+    char *dead = NULL;
+    pthread_mutex_lock(&s->mutex);
+    uint32_t at;
+    struct entry *e = find(s, hash, key, &at);
+    if (e != NULL && --e->count == 0) {
+        dead = e->key;
+        e->key = NULL;
+        jat_index_remove(&s->index, hash, at);
+        jat_pool_give(&s->pool, at);
+    }
+    pthread_mutex_unlock(&s->mutex);
+    jat_free(dead);
+}
+
+uint32_t jat_quota_count(struct jat_quota *q, struct jat_str key)
+{
+    uint64_t hash = jat_hash(&q->seed, key);
+    struct shard *s = &q->shards[jat_shard_of(hash)];
+    pthread_mutex_lock(&s->mutex);
+    uint32_t at;
+    const struct entry *e = find(s, hash, key, &at);
+    uint32_t count = e == NULL ? 0 : e->count;
+    pthread_mutex_unlock(&s->mutex);
+    return count;
+}

@@ -1,0 +1,107 @@
+/* What the tests of the tables share: random numbers from a fixed seed, and an
+ * allocator that fails when told to and counts the blocks that are alive. */
+#ifndef TABLES_H
+#define TABLES_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "hash.h"
+#include "mem.h"
+
+static const struct jat_seed SEED = {{0x0123456789abcdefU, 42}};
+
+static uint64_t random_state;
+
+static inline uint64_t random_bits(void)
+{
+    random_state += 0x9e3779b97f4a7c15U;
+    return jat_mix64(random_state);
+}
+
+static inline unsigned random_below(unsigned n)
+{
+    return (unsigned)(random_bits() >> 32) % n;
+}
+
+/* A text of printf, good until the 16th next call. */
+__attribute__((format(printf, 1, 2))) static inline struct jat_str
+text(const char *format, ...)
+{
+    static _Thread_local char texts[16][64];
+    static _Thread_local unsigned next;
+    char *p = texts[next++ % 16];
+    va_list ap;
+    va_start(ap, format);
+    int n = vsnprintf(p, sizeof texts[0], format, ap);
+    va_end(ap);
+    return jat_str(p, (size_t)n);
+}
+
+static long blocks_alive;
+static unsigned allocations_left = UINT32_MAX;
+
+static inline void *counting_realloc(void *p, size_t n)
+{
+    if (allocations_left == 0)
+        return NULL;
+    if (allocations_left != UINT32_MAX)
+        allocations_left--;
+    void *q = realloc(p, n);
+    if (p == NULL && q != NULL)
+        blocks_alive++;
+    return q;
+}
+
+static inline void counting_free(void *p)
+{
+    blocks_alive--;
+    free(p);
+}
+
+static inline int count_blocks(void **state)
+{
+    (void)state;
+    random_state = 1;
+    blocks_alive = 0;
+    allocations_left = UINT32_MAX;
+    jat_mem_set(counting_realloc, counting_free);
+    return 0;
+}
+
+static inline int no_block_left(void **state)
+{
+    (void)state;
+    jat_mem_set(NULL, NULL);
+    assert_int_equal(blocks_alive, 0);
+    return 0;
+}
+
+/* Evaluates `op` with no allocation allowed, then one, two ... until it is
+ * JAT_OK. After each failure `same` must hold. At least one must fail. */
+#define FAIL_EACH_ALLOCATION(op, same)                                         \
+    do {                                                                       \
+        for (unsigned allowed_ = 0;; allowed_++) {                             \
+            allocations_left = allowed_;                                       \
+            enum jat_err err_ = (op);                                          \
+            allocations_left = UINT32_MAX;                                     \
+            if (err_ == JAT_OK) {                                              \
+                assert_true(allowed_ > 0);                                     \
+                break;                                                         \
+            }                                                                  \
+            assert_int_equal(err_, JAT_ENOMEM);                                \
+            assert_true(same);                                                 \
+        }                                                                      \
+    } while (0)
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, count_blocks, no_block_left)
+
+#define assert_str(a, b) assert_true(jat_str_eq((a), (b)))
+
+#endif

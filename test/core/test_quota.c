@@ -1,0 +1,155 @@
+#include "tables.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "quota.h"
+
+static struct jat_quota *quota(void)
+{
+    struct jat_quota *q;
+    assert_int_equal(jat_quota_new(&SEED, &q), JAT_OK);
+    return q;
+}
+
+static void beyond_its_max_a_key_is_refused(void **state)
+{
+    (void)state;
+    struct jat_quota *q = quota();
+    for (uint32_t i = 0; i < 5; i++)
+        assert_int_equal(jat_quota_take(q, JAT_STR("a@b"), 5), JAT_OK);
+    assert_int_equal(jat_quota_take(q, JAT_STR("a@b"), 5), JAT_EFULL);
+    assert_int_equal(jat_quota_count(q, JAT_STR("a@b")), 5);
+    assert_int_equal(jat_quota_take(q, JAT_STR("a@c"), 5), JAT_OK);
+    jat_quota_give(q, JAT_STR("a@b"));
+    assert_int_equal(jat_quota_take(q, JAT_STR("a@b"), 5), JAT_OK);
+    jat_quota_free(q);
+}
+
+static void a_max_of_nothing_refuses_everybody(void **state)
+{
+    (void)state;
+    struct jat_quota *q = quota();
+    assert_int_equal(jat_quota_take(q, JAT_STR("a"), 0), JAT_EFULL);
+    assert_int_equal(jat_quota_count(q, JAT_STR("a")), 0);
+    jat_quota_free(q);
+}
+
+static void the_empty_key_is_a_key(void **state)
+{
+    (void)state;
+    struct jat_quota *q = quota();
+    struct jat_str none = {NULL, 0};
+    assert_int_equal(jat_quota_take(q, none, 1), JAT_OK);
+    assert_int_equal(jat_quota_take(q, none, 1), JAT_EFULL);
+    jat_quota_give(q, none);
+    assert_int_equal(jat_quota_count(q, none), 0);
+    jat_quota_free(q);
+}
+
+static void a_key_without_records_takes_no_memory(void **state)
+{
+    (void)state;
+    struct jat_quota *q = quota();
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 1000; i++)
+            assert_int_equal(jat_quota_take(q, text("k%d", i), 9), JAT_OK);
+        for (int i = 0; i < 1000; i++)
+            jat_quota_give(q, text("k%d", i));
+        /* the table, and a pool and an index in each of 64 shards */
+        assert_in_range(blocks_alive, 1, 1 + 2 * 64);
+    }
+    jat_quota_free(q);
+}
+
+static void random_operations_agree_with_an_array(void **state)
+{
+    (void)state;
+    enum { KEYS = 500, MAX = 6 };
+    struct jat_quota *q = quota();
+    uint32_t truth[KEYS] = {0};
+    for (int op = 0; op < 100000; op++) {
+        unsigned k = random_below(KEYS);
+        struct jat_str key = text("user%u@example.org", k);
+        if (random_below(2) == 0) {
+            enum jat_err want = truth[k] < MAX ? JAT_OK : JAT_EFULL;
+            assert_int_equal(jat_quota_take(q, key, MAX), want);
+            truth[k] += want == JAT_OK;
+        } else if (truth[k] > 0) {
+            jat_quota_give(q, key);
+            truth[k]--;
+        }
+        assert_int_equal(jat_quota_count(q, key), truth[k]);
+    }
+    for (unsigned k = 0; k < KEYS; k++)
+        assert_int_equal(jat_quota_count(q, text("user%u@example.org", k)),
+                         truth[k]);
+    jat_quota_free(q);
+}
+
+static void without_memory_nothing_changes(void **state)
+{
+    (void)state;
+    struct jat_quota *q = NULL;
+    FAIL_EACH_ALLOCATION(jat_quota_new(&SEED, &q), q == NULL);
+    for (int i = 0; i < 3000; i++) {
+        struct jat_str key = text("%d", i);
+        FAIL_EACH_ALLOCATION(jat_quota_take(q, key, 1),
+                             jat_quota_count(q, key) == 0);
+        assert_int_equal(jat_quota_count(q, key), 1);
+    }
+    jat_quota_free(q);
+}
+
+enum { THREADS = 4, TURNS = 20000, LIMIT = 3 };
+
+struct race {
+    struct jat_quota *q;
+    atomic_int held[8];
+    atomic_int overdrawn;
+};
+
+static void *take_and_give(void *arg)
+{
+    struct race *r = arg;
+    for (unsigned i = 0; i < TURNS; i++) {
+        unsigned k = i % 8;
+        if (jat_quota_take(r->q, text("%u", k), LIMIT) != JAT_OK)
+            continue;
+        if (atomic_fetch_add(&r->held[k], 1) >= LIMIT)
+            atomic_store(&r->overdrawn, 1);
+        atomic_fetch_sub(&r->held[k], 1);
+        jat_quota_give(r->q, text("%u", k));
+    }
+    return NULL;
+}
+
+static void threads_never_hold_more_than_the_max(void **state)
+{
+    (void)state;
+    jat_mem_set(NULL, NULL);
+    struct race r = {.q = quota()};
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, take_and_give, &r);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(atomic_load(&r.overdrawn), 0);
+    for (unsigned k = 0; k < 8; k++)
+        assert_int_equal(jat_quota_count(r.q, text("%u", k)), 0);
+    jat_quota_free(r.q);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(beyond_its_max_a_key_is_refused),
+        TEST(a_max_of_nothing_refuses_everybody),
+        TEST(the_empty_key_is_a_key),
+        TEST(a_key_without_records_takes_no_memory),
+        TEST(random_operations_agree_with_an_array),
+        TEST(without_memory_nothing_changes),
+        TEST(threads_never_hold_more_than_the_max),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
