@@ -1,0 +1,115 @@
+#include "balance.h"
+
+#include <stdatomic.h>
+
+#define DRAWS 4 /* before the scan; each finds one unless many were tried */
+
+/* A choice in progress: how, among what, and one more that is passed over. */
+struct draw {
+    const struct jat_choice *how;
+    const struct jat_candidate *c;
+    size_t n;
+    size_t besides; /* n: none */
+    uint64_t random;
+};
+
+static bool open(const struct draw *d, size_t i)
+{
+    if (i == d->besides)
+        return false;
+    for (size_t k = 0; k < d->how->n_tried; k++)
+        if (d->how->tried[k] == d->c[i].eid)
+            return false;
+    return true;
+}
+
+/* A number below n, n < 2^32, from fresh bits. The bias of the multiplication
+ * (Lemire) is at most n / 2^32. */
+static size_t below(struct draw *d, size_t n)
+{
+    d->random += 0x9e3779b97f4a7c15U; /* splitmix64's step */
+    return (size_t)((jat_mix64(d->random) >> 32) * n >> 32);
+}
+
+/* The first open candidate from place i on, round the end; n: none. */
+static size_t from(const struct draw *d, size_t i)
+{
+    for (size_t k = 0; k < d->n; k++, i++) {
+        i = i == d->n ? 0 : i;
+        if (open(d, i))
+            return i;
+    }
+    return d->n;
+}
+
+/* Candidate number k (from 0) among the open ones. */
+static size_t nth_open(const struct draw *d, size_t k)
+{
+    size_t i = 0;
+    while (!open(d, i) || k-- > 0)
+        i++;
+    return i;
+}
+
+/* Uniform among the open ones: drawing until one is open, and counting them
+ * where that takes too long, gives each the same chance. */
+static size_t any(struct draw *d)
+{
+    if (d->n == 0)
+        return d->n;
+    for (int draws = 0; draws < DRAWS; draws++) {
+        size_t i = below(d, d->n);
+        if (open(d, i))
+            return i;
+    }
+    size_t n_open = 0;
+    for (size_t i = 0; i < d->n; i++)
+        n_open += open(d, i);
+    return n_open == 0 ? d->n : nth_open(d, below(d, n_open));
+}
+
+static uint32_t load(const struct jat_candidate *c)
+{
+    return atomic_load_explicit(c->load, memory_order_relaxed);
+}
+
+static size_t least_of_two(struct draw *d)
+{
+    size_t a = any(d);
+    d->besides = a;
+    size_t b = any(d);
+    return b == d->n || load(&d->c[a]) <= load(&d->c[b]) ? a : b;
+}
+
+static size_t sticky(const struct draw *d)
+{
+    static const struct jat_seed everywhere = {{0, 0}};
+    uint64_t key = jat_hash(&everywhere, d->how->key), best = 0;
+    size_t chosen = d->n;
+    for (size_t i = 0; i < d->n; i++) {
+        uint64_t weight = jat_mix64(key ^ d->c[i].rank);
+        if ((weight >= best || chosen == d->n) && open(d, i)) {
+            best = weight;
+            chosen = i;
+        }
+    }
+    return chosen;
+}
+
+size_t jat_balance_pick(const struct jat_choice *how,
+                        const struct jat_candidate *c, size_t n, uint64_t round)
+{
+    struct draw d = {how, c, n, n, how->random};
+    switch (how->balance) {
+    case JAT_ROUND_ROBIN:
+        return n == 0 ? n : from(&d, (size_t)(round % n));
+    case JAT_LEAST_PENDING:
+        return least_of_two(&d);
+    case JAT_STICKY:
+        return sticky(&d);
+    case JAT_RANDOM:
+    case JAT_BALANCE_COUNT:
+        break;
+    }
+    return any(&d);
+}
