@@ -1,0 +1,530 @@
+#include "endpoints.h"
+
+#include <stdatomic.h>
+
+#include "balance.h"
+#include "lock.h"
+#include "mem.h"
+#include "table.h"
+
+#define CHUNK 64U
+#define NONE UINT32_MAX
+
+/* The first line of 64 octets is what every request writes to, the rest is
+ * what it reads. jid is NULL in a free slot. */
+struct slot {
+    _Alignas(64) _Atomic uint32_t requests;
+    _Atomic uint32_t outbound;
+    _Atomic uint64_t answered, failed;
+    uint64_t rank;
+    uint32_t next_free;
+    uint32_t all_at, ready_at; /* places in the arrays of candidates, or NONE */
+    _Alignas(64) char *jid;
+    char *shown;
+    uint32_t jid_n, shown_n;
+    uint32_t generation; /* never 0, so that no reference is */
+    bool draining;
+    struct jat_endpoint_state state;
+    uint64_t hash;
+};
+
+struct chunk {
+    struct slot slots[CHUNK];
+};
+
+/* Candidates without gaps, so that choosing one of n at random costs O(1). */
+struct candidates {
+    struct jat_candidate *c;
+    uint32_t n;
+};
+
+/* `ready` are those that do not drain; both arrays have room for `cap`, so a
+ * change of state needs no memory. */
+struct jat_endpoints {
+    struct jat_rwlock lock;
+    struct jat_seed seed;
+    struct chunk **chunks;
+    uint32_t n_chunks;
+    uint32_t used; /* all slots ever taken have numbers below this */
+    uint32_t free; /* the first free slot, or NONE */
+    struct jat_index by_jid, by_shown;
+    struct candidates all, ready;
+    uint32_t cap;
+    _Atomic uint64_t round;
+};
+
+enum jat_err jat_endpoints_new(const struct jat_seed *seed,
+                               struct jat_endpoints **out)
+{
+    struct jat_endpoints *t = jat_calloc_aligned(64, sizeof(*t));
+    if (t == NULL)
+        return JAT_ENOMEM;
+    jat_rwlock_init(&t->lock);
+    t->seed = *seed;
+    t->free = NONE;
+    atomic_init(&t->round, 0);
+    *out = t;
+    return JAT_OK;
+}
+
+static struct slot *slot_at(const struct jat_endpoints *t, uint32_t number)
+{
+    return &t->chunks[number / CHUNK]->slots[number % CHUNK];
+}
+
+void jat_endpoints_free(struct jat_endpoints *t)
+{
+    if (t == NULL)
+        return;
+    for (uint32_t i = 0; i < t->used; i++) {
+        jat_free(slot_at(t, i)->jid);
+        jat_free(slot_at(t, i)->shown);
+    }
+    for (uint32_t i = 0; i < t->n_chunks; i++)
+        jat_free_aligned(t->chunks[i]);
+    jat_free(t->chunks);
+    jat_index_fini(&t->by_jid);
+    jat_index_fini(&t->by_shown);
+    jat_free(t->all.c);
+    jat_free(t->ready.c);
+    jat_rwlock_fini(&t->lock);
+    jat_free_aligned(t);
+}
+
+static jat_eid eid_of(uint32_t number, uint32_t generation)
+{
+    return (jat_eid)generation << 32 | number;
+}
+
+/* The slot of a reference; NULL where the endpoint has gone. */
+static struct slot *slot_of(const struct jat_endpoints *t, jat_eid eid)
+{
+    uint32_t number = (uint32_t)eid;
+    if (number >= t->used)
+        return NULL;
+    struct slot *s = slot_at(t, number);
+    return s->jid != NULL && s->generation == eid >> 32 ? s : NULL;
+}
+
+static struct jat_str jid_of(const struct slot *s)
+{
+    return jat_str(s->jid, s->jid_n);
+}
+
+static struct jat_str shown_of(const struct slot *s)
+{
+    return jat_str(s->shown, s->shown_n);
+}
+
+static struct slot *find_jid(const struct jat_endpoints *t, uint64_t hash,
+                             struct jat_str jid, uint32_t *number)
+{
+    for (uint32_t step = 0; jat_index_next(&t->by_jid, hash, &step, number);) {
+        struct slot *s = slot_at(t, *number);
+        if (jat_str_eq(jid_of(s), jid))
+            return s;
+    }
+    return NULL;
+}
+
+static struct slot *find_shown(const struct jat_endpoints *t, uint64_t hash,
+                               struct jat_str shown, uint32_t *number)
+{
+    for (uint32_t step = 0;
+         jat_index_next(&t->by_shown, hash, &step, number);) {
+        struct slot *s = slot_at(t, *number);
+        if (jat_str_eq(shown_of(s), shown))
+            return s;
+    }
+    return NULL;
+}
+
+static void candidate_add(struct candidates *to, uint32_t number,
+                          const struct slot *s, uint32_t *at)
+{
+    *at = to->n++;
+    to->c[*at] = (struct jat_candidate){eid_of(number, s->generation), s->rank,
+                                        &s->requests};
+}
+
+/* The last candidate takes the place of the one that leaves. Returns the
+ * number of the slot whose candidate moved to *at. */
+static uint32_t candidate_remove(struct candidates *from, uint32_t *at)
+{
+    uint32_t place = *at;
+    from->c[place] = from->c[--from->n];
+    *at = NONE;
+    return (uint32_t)from->c[place].eid;
+}
+
+static void ready_add(struct jat_endpoints *t, uint32_t number, struct slot *s)
+{
+    if (s->ready_at == NONE)
+        candidate_add(&t->ready, number, s, &s->ready_at);
+}
+
+static void ready_remove(struct jat_endpoints *t, struct slot *s)
+{
+    uint32_t place = s->ready_at;
+    if (place == NONE)
+        return;
+    uint32_t moved = candidate_remove(&t->ready, &s->ready_at);
+    if (place < t->ready.n)
+        slot_at(t, moved)->ready_at = place;
+}
+
+static void all_remove(struct jat_endpoints *t, struct slot *s)
+{
+    uint32_t place = s->all_at;
+    uint32_t moved = candidate_remove(&t->all, &s->all_at);
+    if (place < t->all.n)
+        slot_at(t, moved)->all_at = place;
+}
+
+static void set_draining(struct jat_endpoints *t, uint32_t number,
+                         struct slot *s, unsigned drain_show)
+{
+    s->draining = s->state.pending || (drain_show >> s->state.show & 1) != 0;
+    if (s->draining)
+        ready_remove(t, s);
+    else
+        ready_add(t, number, s);
+}
+
+static bool reserve_chunk(struct jat_endpoints *t)
+{
+    if (t->free != NONE || t->used < t->n_chunks * CHUNK)
+        return true;
+    struct chunk **chunks =
+        jat_realloc(t->chunks, (t->n_chunks + 1) * sizeof(*chunks));
+    if (chunks == NULL)
+        return false;
+    t->chunks = chunks;
+    chunks[t->n_chunks] = jat_calloc_aligned(64, sizeof(**chunks));
+    if (chunks[t->n_chunks] == NULL)
+        return false;
+    t->n_chunks++;
+    return true;
+}
+
+static bool reserve_candidates(struct jat_endpoints *t)
+{
+    if (t->all.n < t->cap)
+        return true;
+    uint32_t cap = t->cap == 0 ? 16 : 2 * t->cap;
+    struct jat_candidate *all = jat_realloc(t->all.c, cap * sizeof(*all));
+    if (all == NULL)
+        return false;
+    t->all.c = all;
+    struct jat_candidate *ready = jat_realloc(t->ready.c, cap * sizeof(*ready));
+    if (ready == NULL)
+        return false;
+    t->ready.c = ready;
+    t->cap = cap;
+    return true;
+}
+
+static char *copy_of(struct jat_str s)
+{
+    char *p = jat_malloc(s.n + 1); /* an empty one has a block, too */
+    if (p != NULL && s.n > 0)
+        memcpy(p, s.p, s.n);
+    return p;
+}
+
+static uint32_t slot_take(struct jat_endpoints *t)
+{
+    uint32_t number = t->free;
+    if (number == NONE)
+        number = t->used++;
+    else
+        t->free = slot_at(t, number)->next_free;
+    struct slot *s = slot_at(t, number);
+    s->generation += s->generation == UINT32_MAX ? 2 : 1;
+    atomic_store_explicit(&s->requests, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->outbound, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->answered, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->failed, 0, memory_order_relaxed);
+    return number;
+}
+
+/* Reserves all that a new endpoint needs before anything is changed. */
+static enum jat_err add(struct jat_endpoints *t, struct jat_str jid,
+                        struct jat_str shown, uint64_t hash, uint32_t *number)
+{
+    static const struct jat_seed everywhere = {{0, 0}};
+    char *own_jid = copy_of(jid), *own_shown = copy_of(shown);
+    if (own_jid == NULL || own_shown == NULL || !reserve_chunk(t) ||
+        !reserve_candidates(t) || !jat_index_reserve(&t->by_jid) ||
+        !jat_index_reserve(&t->by_shown)) {
+        jat_free(own_jid);
+        jat_free(own_shown);
+        return JAT_ENOMEM;
+    }
+    *number = slot_take(t);
+    struct slot *s = slot_at(t, *number);
+    s->jid = own_jid;
+    s->jid_n = (uint32_t)jid.n;
+    s->shown = own_shown;
+    s->shown_n = (uint32_t)shown.n;
+    s->hash = hash;
+    s->rank = jat_hash(&everywhere, jid);
+    s->ready_at = NONE;
+    candidate_add(&t->all, *number, s, &s->all_at);
+    jat_index_add(&t->by_jid, hash, *number);
+    jat_index_add(&t->by_shown, jat_hash(&t->seed, shown), *number);
+    return JAT_OK;
+}
+
+enum jat_err jat_endpoints_put(struct jat_endpoints *t, struct jat_str jid,
+                               struct jat_str shown,
+                               const struct jat_endpoint_state *state,
+                               unsigned drain_show, size_t max, jat_eid *eid,
+                               bool *added)
+{
+    if (jid.n > UINT32_MAX || shown.n > UINT32_MAX)
+        return JAT_EBADARG;
+    uint64_t hash = jat_hash(&t->seed, jid);
+    enum jat_err err = JAT_OK;
+    jat_rwlock_write(&t->lock);
+    uint32_t number;
+    bool is_new = find_jid(t, hash, jid, &number) == NULL;
+    if (is_new)
+        err = t->all.n >= max ? JAT_EFULL : add(t, jid, shown, hash, &number);
+    if (err == JAT_OK) {
+        struct slot *s = slot_at(t, number);
+        s->state = *state;
+        set_draining(t, number, s, drain_show);
+        if (eid != NULL)
+            *eid = eid_of(number, s->generation);
+        if (added != NULL)
+            *added = is_new;
+    }
+    jat_rwlock_write_done(&t->lock);
+    return err;
+}
+
+enum jat_err jat_endpoints_remove(struct jat_endpoints *t, struct jat_str jid,
+                                  jat_eid *eid)
+{
+    uint64_t hash = jat_hash(&t->seed, jid);
+    char *dead_jid = NULL, *dead_shown = NULL;
+    jat_rwlock_write(&t->lock);
+    uint32_t number;
+    struct slot *s = find_jid(t, hash, jid, &number);
+    if (s != NULL) {
+        *eid = eid_of(number, s->generation);
+        jat_index_remove(&t->by_jid, hash, number);
+        jat_index_remove(&t->by_shown, jat_hash(&t->seed, shown_of(s)), number);
+        ready_remove(t, s);
+        all_remove(t, s);
+        dead_jid = s->jid;
+        dead_shown = s->shown;
+        s->jid = s->shown = NULL;
+        s->next_free = t->free;
+        t->free = number;
+    }
+    jat_rwlock_write_done(&t->lock);
+    jat_free(dead_jid);
+    jat_free(dead_shown);
+    return s == NULL ? JAT_ENOTFOUND : JAT_OK;
+}
+
+static enum jat_err copy_out(const struct slot *s, jat_eid eid,
+                             struct jat_buf *buf, struct jat_endpoint *out)
+{
+    if (jat_buf_room(buf, (size_t)s->jid_n + s->shown_n) == NULL)
+        return JAT_ENOMEM;
+    *out = (struct jat_endpoint){
+        .eid = eid,
+        .jid = jat_buf_add(buf, jid_of(s)),
+        .shown = jat_buf_add(buf, shown_of(s)),
+        .hash = s->hash,
+        .state = s->state,
+        .draining = s->draining,
+        .requests = atomic_load_explicit(&s->requests, memory_order_relaxed),
+        .outbound = atomic_load_explicit(&s->outbound, memory_order_relaxed),
+        .answered = atomic_load_explicit(&s->answered, memory_order_relaxed),
+        .failed = atomic_load_explicit(&s->failed, memory_order_relaxed),
+    };
+    return JAT_OK;
+}
+
+enum jat_err jat_endpoints_find(struct jat_endpoints *t, struct jat_str jid,
+                                struct jat_buf *buf, struct jat_endpoint *out)
+{
+    uint64_t hash = jat_hash(&t->seed, jid);
+    enum jat_err err = JAT_ENOTFOUND;
+    unsigned way = jat_rwlock_read(&t->lock);
+    uint32_t number;
+    const struct slot *s = find_jid(t, hash, jid, &number);
+    if (s != NULL)
+        err = copy_out(s, eid_of(number, s->generation), buf, out);
+    jat_rwlock_read_done(&t->lock, way);
+    return err;
+}
+
+enum jat_err jat_endpoints_find_shown(struct jat_endpoints *t,
+                                      struct jat_str shown, struct jat_buf *buf,
+                                      struct jat_endpoint *out)
+{
+    uint64_t hash = jat_hash(&t->seed, shown);
+    enum jat_err err = JAT_ENOTFOUND;
+    unsigned way = jat_rwlock_read(&t->lock);
+    uint32_t number;
+    const struct slot *s = find_shown(t, hash, shown, &number);
+    if (s != NULL)
+        err = copy_out(s, eid_of(number, s->generation), buf, out);
+    jat_rwlock_read_done(&t->lock, way);
+    return err;
+}
+
+enum jat_err jat_endpoints_get(struct jat_endpoints *t, jat_eid eid,
+                               struct jat_buf *buf, struct jat_endpoint *out)
+{
+    unsigned way = jat_rwlock_read(&t->lock);
+    const struct slot *s = slot_of(t, eid);
+    enum jat_err err = s == NULL ? JAT_ENOTFOUND : copy_out(s, eid, buf, out);
+    jat_rwlock_read_done(&t->lock, way);
+    return err;
+}
+
+bool jat_endpoints_alive(struct jat_endpoints *t, jat_eid eid)
+{
+    unsigned way = jat_rwlock_read(&t->lock);
+    bool alive = slot_of(t, eid) != NULL;
+    jat_rwlock_read_done(&t->lock, way);
+    return alive;
+}
+
+static const struct jat_candidate *pick(const struct candidates *among,
+                                        const struct jat_choice *how,
+                                        uint64_t round)
+{
+    size_t i = jat_balance_pick(how, among->c, among->n, round);
+    return i == among->n ? NULL : &among->c[i];
+}
+
+enum jat_err jat_endpoints_choose(struct jat_endpoints *t,
+                                  const struct jat_choice *how,
+                                  struct jat_buf *buf, struct jat_endpoint *out)
+{
+    uint64_t round = 0;
+    if (how->balance == JAT_ROUND_ROBIN)
+        round = atomic_fetch_add_explicit(&t->round, 1, memory_order_relaxed);
+    enum jat_err err = JAT_ENOTFOUND;
+    unsigned way = jat_rwlock_read(&t->lock);
+    const struct jat_candidate *c = pick(&t->ready, how, round);
+    if (c == NULL)
+        c = pick(&t->all, how, round);
+    if (c != NULL)
+        err = copy_out(slot_at(t, (uint32_t)c->eid), c->eid, buf, out);
+    jat_rwlock_read_done(&t->lock, way);
+    return err;
+}
+
+size_t jat_endpoints_count(struct jat_endpoints *t)
+{
+    unsigned way = jat_rwlock_read(&t->lock);
+    size_t n = t->all.n;
+    jat_rwlock_read_done(&t->lock, way);
+    return n;
+}
+
+enum jat_err jat_endpoints_next(struct jat_endpoints *t, uint32_t *cursor,
+                                struct jat_buf *buf, struct jat_endpoint *out)
+{
+    enum jat_err err = JAT_ENOTFOUND;
+    unsigned way = jat_rwlock_read(&t->lock);
+    uint32_t i = *cursor;
+    while (i < t->used && slot_at(t, i)->jid == NULL)
+        i++;
+    if (i < t->used) {
+        const struct slot *s = slot_at(t, i);
+        err = copy_out(s, eid_of(i, s->generation), buf, out);
+    }
+    jat_rwlock_read_done(&t->lock, way);
+    if (err == JAT_OK)
+        *cursor = i + 1;
+    return err;
+}
+
+void jat_endpoints_begin(struct jat_endpoints *t, jat_eid eid)
+{
+    unsigned way = jat_rwlock_read(&t->lock);
+    struct slot *s = slot_of(t, eid);
+    if (s != NULL)
+        atomic_fetch_add_explicit(&s->requests, 1, memory_order_relaxed);
+    jat_rwlock_read_done(&t->lock, way);
+}
+
+void jat_endpoints_end(struct jat_endpoints *t, jat_eid eid, bool answered)
+{
+    unsigned way = jat_rwlock_read(&t->lock);
+    struct slot *s = slot_of(t, eid);
+    if (s != NULL) {
+        atomic_fetch_sub_explicit(&s->requests, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(answered ? &s->answered : &s->failed, 1,
+                                  memory_order_relaxed);
+    }
+    jat_rwlock_read_done(&t->lock, way);
+}
+
+bool jat_endpoints_begin_outbound(struct jat_endpoints *t, jat_eid eid,
+                                  uint32_t max)
+{
+    bool taken = false;
+    unsigned way = jat_rwlock_read(&t->lock);
+    struct slot *s = slot_of(t, eid);
+    if (s != NULL) {
+        uint32_t n = atomic_load_explicit(&s->outbound, memory_order_relaxed);
+        while (n < max && !taken)
+            taken = atomic_compare_exchange_weak_explicit(
+                &s->outbound, &n, n + 1, memory_order_relaxed,
+                memory_order_relaxed);
+    }
+    jat_rwlock_read_done(&t->lock, way);
+    return taken;
+}
+
+void jat_endpoints_end_outbound(struct jat_endpoints *t, jat_eid eid)
+{
+    unsigned way = jat_rwlock_read(&t->lock);
+    struct slot *s = slot_of(t, eid);
+    if (s != NULL)
+        atomic_fetch_sub_explicit(&s->outbound, 1, memory_order_relaxed);
+    jat_rwlock_read_done(&t->lock, way);
+}
+
+void jat_endpoints_set_drain_show(struct jat_endpoints *t, unsigned drain_show)
+{
+    jat_rwlock_write(&t->lock);
+    for (uint32_t i = 0; i < t->used; i++)
+        if (slot_at(t, i)->jid != NULL)
+            set_draining(t, i, slot_at(t, i), drain_show);
+    jat_rwlock_write_done(&t->lock);
+}
+
+enum jat_err jat_endpoints_set_shown(struct jat_endpoints *t, jat_eid eid,
+                                     struct jat_str shown)
+{
+    if (shown.n > UINT32_MAX)
+        return JAT_EBADARG;
+    char *dead = copy_of(shown);
+    if (dead == NULL)
+        return JAT_ENOMEM;
+    jat_rwlock_write(&t->lock);
+    struct slot *s = slot_of(t, eid);
+    if (s != NULL) {
+        uint32_t number = (uint32_t)eid;
+        jat_index_remove(&t->by_shown, jat_hash(&t->seed, shown_of(s)), number);
+        char *fresh = dead;
+        dead = s->shown;
+        s->shown = fresh;
+        s->shown_n = (uint32_t)shown.n;
+        jat_index_add(&t->by_shown, jat_hash(&t->seed, shown), number);
+    }
+    jat_rwlock_write_done(&t->lock);
+    jat_free(dead);
+    return s == NULL ? JAT_ENOTFOUND : JAT_OK;
+}
