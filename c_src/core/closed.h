@@ -1,0 +1,38 @@
+/* What was closed without an answer within the last JAT_CLOSED_MS, as 64-bit
+ * fingerprints: a late answer must not be taken for that of a new request. Part
+ * of inflight, one in each shard, guarded by the shard's mutex.
+ *
+ * Bounded: when JAT_CLOSED_MAX are held, or memory is short, the set is
+ * `saturated` until whatever it could not note is over. Whoever asks then
+ * takes every key as closed, so the promise holds in bounded memory, and adding
+ * never fails. */
+#ifndef JAT_CLOSED_H
+#define JAT_CLOSED_H
+
+#include "table.h"
+
+#define JAT_CLOSED_MAX 4096U
+
+struct jat_closed_entry {
+    uint64_t fingerprint;
+    uint64_t until;
+};
+
+/* Zeroed memory is an empty set. A ring in the order of closing, and an index
+ * of its places. */
+struct jat_closed {
+    struct jat_closed_entry *ring;
+    uint32_t first, n, cap;
+    struct jat_index index;
+    uint64_t saturated_until;
+};
+
+void jat_closed_add(struct jat_closed *c, uint64_t fingerprint, uint64_t now);
+/* The fingerprint is held at `now`. */
+bool jat_closed_has(const struct jat_closed *c, uint64_t fingerprint,
+                    uint64_t now);
+/* Others may have been closed that are not held. */
+bool jat_closed_saturated(const struct jat_closed *c, uint64_t now);
+void jat_closed_fini(struct jat_closed *c);
+
+#endif
