@@ -107,14 +107,14 @@ helpers() ->
                lists:prefix(Prefix, atom_to_list(Module))].
 
 mod_doc() ->
-    Default = fun(Value) -> [?T("The default is '"), Value, "'."] end,
     #{desc =>
           [?T("This module makes a domain of its own (the proxy host) stand in "
               "front of an ordinary account (the target). IQ requests to the "
               "proxy host are spread over the online resources of the target, "
               "with the addresses translated both ways: the requester only "
               "sees the proxy host, and any client that can log in can be a "
-              "service, in as many instances as are wanted."), "",
+              "service, in as many instances as are wanted."),
+           "",
            ?T("Options that are not given for a proxy host are those given "
               "directly under the module, or else the defaults.")],
       opts =>
@@ -142,89 +142,86 @@ mod_doc() ->
                          "more than one.")}},
            {balance,
             #{value => "random | round_robin | least_pending | sticky",
-              desc => [?T("How a request gets its resource: by chance; each in "
-                          "turn; of two by chance the one with fewer requests "
-                          "in flight; or always the same one for the same "
-                          "'sticky_by'."), ""| Default("random")]}},
+              desc => ?T("How a request gets its resource: by chance; each in "
+                         "turn; of two by chance the one with fewer requests "
+                         "in flight; or always the same one for the same "
+                         "'sticky_by'. The default is 'random'.")}},
            {sticky_by,
             #{value => "bare | full | domain | {Namespace: Attribute}",
-              desc => [?T("What makes requests stay together with 'balance: "
-                          "sticky': the bare JID, the full JID or the domain "
-                          "of the requester, or an attribute of the first "
-                          "child element in a namespace."), ""
-                       | Default("bare")]}},
+              desc => ?T("What makes requests stay together with 'balance: "
+                         "sticky': the bare JID, the full JID or the domain of "
+                         "the requester, or an attribute of the first child "
+                         "element in a namespace. The default is 'bare'.")}},
            {encoding,
             #{value => "jid | sealed",
-              desc => [?T("How a requester is shown to the target, in the "
-                          "resource of the proxy host: as the JID it is, or as "
-                          "a pseudonym that cannot be forged and only the "
-                          "proxy host can open."), "" | Default("jid")]}},
+              desc => ?T("How a requester is shown to the target, in the "
+                         "resource of the proxy host: as the JID it is, or as "
+                         "a pseudonym that cannot be forged and only the proxy "
+                         "host can open. The default is 'jid'.")}},
            {disco,
             #{value => "forward | self",
-              desc => [?T("Who answers service discovery and pings to the "
-                          "proxy host while a resource is online: a resource, "
-                          "or the proxy host itself."), ""
-                       | Default("forward")]}},
+              desc => ?T("Who answers service discovery and pings to the proxy "
+                         "host while a resource is online: a resource, or the "
+                         "proxy host itself. The default is 'forward'.")}},
            {timeout,
             #{value => "timeout()",
-              desc => [?T("How long a request may wait for its answer before "
-                          "the requester is told. Without a unit: seconds."),
-                       "" | Default("60 seconds")]}},
+              desc => ?T("How long a request may wait for its answer before "
+                         "the requester is told. Without a unit: seconds. The "
+                         "default is '60 seconds'.")}},
            {retries,
             #{value => "0..7",
-              desc => [?T("How many more resources a request is sent to when "
-                          "the one before has gone."), "" | Default("1")]}},
+              desc => ?T("How many more resources a request is sent to when "
+                         "the one before has gone. The default is '1'.")}},
            {outbound,
             #{value => "reply | any | none",
-              desc => [?T("To whom the target may send requests of its own "
-                          "through the proxy host: to those who spoke first, "
-                          "to all whom 'outbound_access' allows, or to "
-                          "nobody."), "" | Default("reply")]}},
+              desc => ?T("To whom the target may send requests of its own "
+                         "through the proxy host: to those who spoke first, to "
+                         "all whom 'outbound_access' allows, or to nobody. The "
+                         "default is 'reply'.")}},
            {outbound_access,
             #{value => ?T("AccessName"),
-              desc => [?T("The access rule of 'outbound: any'."), ""
-                       | Default("all")]}},
+              desc => ?T("The access rule of 'outbound: any'. The default is "
+                         "'all'.")}},
            {access,
             #{value => ?T("AccessName"),
-              desc => [?T("Who may send requests to the proxy host."), ""
-                       | Default("all")]}},
+              desc => ?T("Who may send requests to the proxy host. The default "
+                         "is 'all'.")}},
            {contact_timeout,
             #{value => "timeout()",
-              desc => [?T("How long after the last stanza somebody counts as "
-                          "one who spoke first."), ""
-                       | Default("10 minutes")]}},
+              desc => ?T("How long after the last stanza somebody counts as "
+                         "one who spoke first. The default is '10 minutes'.")}},
            {max_contacts,
             #{value => ?T("Number"),
-              desc => [?T("How many of those are remembered."), ""
-                       | Default("100000")]}},
+              desc => ?T("How many of those are remembered. The default is "
+                         "'100000'.")}},
            {max_pending,
             #{value => ?T("Number"),
-              desc => [?T("How many requests may be in flight at once."), ""
-                       | Default("100000")]}},
+              desc => ?T("How many requests may be in flight at once. The "
+                         "default is '100000'.")}},
            {max_pending_per_user,
             #{value => ?T("Number"),
-              desc => [?T("The same for one account that sends requests."), ""
-                       | Default("1000")]}},
+              desc => ?T("The same for one account that sends requests. The "
+                         "default is '1000'.")}},
            {max_pending_per_domain,
             #{value => ?T("Number"),
-              desc => [?T("The same for one remote server, or one virtual host "
-                          "with anonymous login."), "" | Default("10000")]}},
+              desc => ?T("The same for one remote server, or one virtual host "
+                         "with anonymous login. The default is '10000'.")}},
            {max_outbound_per_endpoint,
             #{value => ?T("Number"),
-              desc => [?T("How many requests one resource of the target may "
-                          "have in flight."), "" | Default("1000")]}},
+              desc => ?T("How many requests one resource of the target may "
+                         "have in flight. The default is '1000'.")}},
            {max_stanza_size,
             #{value => ?T("Size"),
-              desc => [?T("The largest stanza, in octets, where its content "
-                          "has to be read."), "" | Default("262144")]}},
+              desc => ?T("The largest stanza, in octets, where its content has "
+                         "to be read. The default is '262144'.")}},
            {max_retry_memory,
             #{value => ?T("Size"),
-              desc => [?T("How many octets of requests are kept in case they "
-                          "must be sent again."), "" | Default("67108864")]}},
+              desc => ?T("How many octets of requests are kept in case they "
+                         "must be sent again. The default is '67108864'.")}},
            {max_endpoints,
             #{value => ?T("Number"),
-              desc => [?T("How many resources are used at most."), ""
-                       | Default("10000")]}},
+              desc => ?T("How many resources are used at most. The default is "
+                         "'10000'.")}},
            {resources,
             #{value => "[Glob, ...]",
               desc => ?T("Which resources of the target are used: names in "
@@ -232,9 +229,9 @@ mod_doc() ->
                          "character. The default is all.")}},
            {drain_show,
             #{value => "[chat | away | xa | dnd, ...]",
-              desc => [?T("A resource with such a presence gets new requests "
-                          "only when there is no other."), ""
-                       | Default("[xa, dnd]")]}},
+              desc => ?T("A resource with such a presence gets new requests "
+                         "only when there is no other. The default is '[xa, "
+                         "dnd]'.")}},
            {secret,
             #{value => ?T("Text"),
               desc => ?T("What the key of sealed addresses is made from, at "
@@ -245,8 +242,8 @@ mod_doc() ->
               desc => ?T("Secrets whose addresses are still understood.")}},
            {carrier,
             #{value => "auto | nif",
-              desc => [?T("How the part that is written in C is run."), ""
-                       | Default("auto")]}}],
+              desc => ?T("How the part that is written in C is run. The "
+                         "default is 'auto'.")}}],
       example =>
           [{?T("An account as a service, and the conference focus of Jitsi "
                "Meet, where all of one room must reach the same instance:"),

@@ -9,6 +9,9 @@
 
 -include("ejabberd_commands.hrl").
 
+%% An error of a command, as both frontends understand it.
+-type failure() :: {error, atom(), Code :: pos_integer(), Text :: binary()}.
+
 %% @doc To be called once for all virtual hosts: newer releases take a second
 %% time for a conflict.
 -spec register() -> ok.
@@ -40,7 +43,7 @@ commands() ->
                                          {pending, integer},
                                          {counters, string}]}}}},
         result_desc = "Proxy host, virtual host, state, carrier, targets, "
-            "resources in use, requests in flight, counters",
+            "resources in use, requests in flight, counters that are not zero",
         result_example = [{<<"proxy.example.org">>, <<"example.org">>,
                            <<"up">>, <<"nif">>,
                            <<"svc@example.org (local)">>, 3, 12,
@@ -108,7 +111,8 @@ status(P) ->
              text(lists:join(", ", [target(T) || T <- Targets])),
              maps:get(endpoints, Now, 0), maps:get(pending, Now, 0),
              text(lists:join(" ", [[word(Name), $=, integer_to_binary(N)]
-                                   || {Name, N} <- maps:to_list(Past)]))};
+                                   || {Name, N} <- maps:to_list(Past),
+                                      N > 0]))};
         error ->
             {P, <<>>, <<"down: it does not answer (the log may say why)">>,
              <<>>, <<>>, 0, 0, <<>>}
@@ -127,11 +131,12 @@ target(#{jid := Jid, kind := Kind, trouble := <<>>}) ->
 target(#{jid := Jid, kind := Kind, trouble := Trouble}) ->
     [Jid, " (", word(Kind), ", ", Trouble, ")"].
 
--spec endpoints(binary()) -> [tuple()] | {error, atom(), pos_integer(), binary()}.
+-spec endpoints(binary()) -> [tuple()] | failure().
 endpoints(Host) ->
     with_core(Host,
               fun(Core) ->
-                      [endpoint(E) || E <- mod_client_proxy_core:endpoints(Core)]
+                      lists:map(fun endpoint/1,
+                                mod_client_proxy_core:endpoints(Core))
               end).
 
 endpoint(#{jid := Jid, shown := Shown, show := Show, priority := Priority,
@@ -140,13 +145,13 @@ endpoint(#{jid := Jid, shown := Shown, show := Show, priority := Priority,
     {Jid, Shown, word(Show), Priority, word(Pending), word(Draining), Requests,
      Outbound, Answered, Failed}.
 
--spec pending(binary()) -> [tuple()] | {error, atom(), pos_integer(), binary()}.
+-spec pending(binary()) -> [tuple()] | failure().
 pending(Host) ->
     Now = mod_client_proxy_core:now(),
     with_core(Host,
               fun(Core) ->
-                      [request(R) || R <- mod_client_proxy_core:pending(Core,
-                                                                        Now)]
+                      lists:map(fun request/1,
+                                mod_client_proxy_core:pending(Core, Now))
               end).
 
 request(#{way := Way, user := User, endpoint := Endpoint, id := Id,

@@ -28,8 +28,7 @@
           server_host := binary(),
           state := up | {down | degraded, unicode:chardata()},
           carrier := mod_client_proxy_core:carrier(),
-          targets := [#{jid := binary(), kind := local | remote,
-                        subscription := atom(), trouble := binary()}],
+          targets := [mod_client_proxy_endpoints:status()],
           counters := #{atom() => non_neg_integer()}}.
 
 -record(state,
@@ -51,30 +50,14 @@
          longest = 0 :: non_neg_integer(), %% ms; no record lives longer
          route = down :: down | up | taken,
          conflict = false :: boolean(), %% somebody has our name, too
-         targets = #{} :: #{us() => mod_client_proxy_presence:target()},
-         sessions = mod_client_proxy_sessions:new()
-                      :: mod_client_proxy_sessions:table(),
-         watching = #{} :: #{usr() => reference()},
-         watched_by = #{} :: #{reference() => usr()},
-         %% what is to be read again: a resource, or all of a target
-         dirty = #{} :: #{us() => all | #{binary() => true}},
-         %% endpoints as they should be in the core, and which of them it did
-         %% not take (full, or not in option `resources')
-         wanted = #{} :: #{usr() => mod_client_proxy_core:state()},
-         refused = #{} :: #{usr() => true},
-         full = false :: boolean(), %% said so
-         missing = #{} :: #{us() => true}, %% local accounts, said so
+         endpoints :: mod_client_proxy_endpoints:endpoints(),
          complained = undefined :: undefined | integer()}). %% in this second
-
--type us() :: mod_client_proxy_sessions:us().
--type usr() :: mod_client_proxy_sessions:usr().
 
 -define(TICK, 200).                  % ms; deadlines
 -define(SECOND, 1000).               % ms; what presence waits for
 -define(RECONCILE, 30000).           % ms; SPEC, "Endpoints"
 -define(REMINDER, 3600000).          % ms
 -define(ACCOUNT_CHECK, 10000).       % ms
--define(PRESENCE_TIMEOUT, 1000).     % ms; of one session
 -define(REFRESH_TIMEOUT, 2000).      % ms
 -define(LAST_RECORDS, 50).           % ms; see terminate/2
 -define(ROUTER, {apply, mod_client_proxy_router, route}).
@@ -122,7 +105,8 @@ event(_R, #presence{type = Type}) ->
     Type.
 
 %% @doc A request to this endpoint came back: look whether it is still there.
--spec suspect(mod_client_proxy_options:proxy_host(), usr()) -> ok.
+-spec suspect(mod_client_proxy_options:proxy_host(),
+              mod_client_proxy_sessions:usr()) -> ok.
 suspect(P, USR) ->
     gen_server:cast(mod_client_proxy:proc(P), {suspect, USR}).
 
@@ -139,8 +123,9 @@ refresh(P, Jid) ->
 %% in the sender's process.
 -spec answer(mod_client_proxy_options:proxy_host(),
              subscribe | disco_info | ping, stanza()) -> ok.
-answer(P, subscribe, #presence{from = From}) ->
-    route(P, From, #presence{type = unsubscribed});
+answer(_P, subscribe, #presence{from = From, to = To}) ->
+    ejabberd_router:route(#presence{type = unsubscribed, to = From,
+                                    from = jid:remove_resource(To)});
 answer(_P, ping, #iq{type = get} = IQ) ->
     ejabberd_router:route(xmpp:make_iq_result(IQ));
 answer(P, disco_info, #iq{type = get, lang = Lang} = IQ) ->
@@ -194,9 +179,12 @@ init([ServerHost, #{host := P}]) ->
         {ok, HostOpts} ->
             start_timers(),
             {ok, safely(fun start/2, start,
-                        set_options(ServerHost, HostOpts,
-                                    #state{host = P, server_host = ServerHost,
-                                           opts = HostOpts}))};
+                        set_options(
+                          ServerHost, HostOpts,
+                          #state{host = P, server_host = ServerHost,
+                                 opts = HostOpts,
+                                 endpoints =
+                                     mod_client_proxy_endpoints:new(P)}))};
         error ->
             ignore
     end.
@@ -205,9 +193,9 @@ start(start, #state{host = P} = State) ->
     warn_balancing(P),
     State1 = publish(open_core(State#state{local_domains = local_domains(),
                                            core = inherited_core(P)})),
-    State2 = reconcile(inherit_endpoints(set_targets(State1))),
+    State2 = set_targets(State1),
     %% the route is last: all that it needs is there
-    claim(State2).
+    claim(endpoints(fun mod_client_proxy_endpoints:inherit/1, State2)).
 
 set_options(ServerHost, HostOpts, State) ->
     Secrets = maps:with([secret, old_secrets], HostOpts),
@@ -272,14 +260,11 @@ call({{reconfigure, ServerHost, HostOpts}, From}, State) ->
     try reconfigure(set_options(ServerHost, HostOpts, State))
     after gen_server:reply(From, ok)
     end;
-call({{refresh, {U, S, R}}, From}, #state{targets = Targets} = State) ->
-    State1 = case is_map_key({U, S}, Targets)
-                 andalso mod_client_proxy_sessions:is_local(S) of
-                 true -> flush(mark({U, S}, R, State));
-                 false -> State
-             end,
-    gen_server:reply(From, ok),
-    State1;
+call({{refresh, USR}, From}, State) ->
+    try endpoints(fun(E) -> mod_client_proxy_endpoints:refresh(USR, E) end,
+                  State)
+    after gen_server:reply(From, ok)
+    end;
 call({status, From}, State) ->
     gen_server:reply(From, make_status(State)),
     State;
@@ -287,30 +272,20 @@ call({Request, From}, State) ->
     ?WARNING_MSG("Unexpected call from ~p: ~p", [From, Request]),
     State.
 
-cast({session, {U, S, R} = USR, Pid, Note}, State) ->
-    case is_map_key({U, S}, State#state.targets) of
-        true -> mark({U, S}, R, note(USR, Pid, Note, State));
-        false -> State
-    end;
-cast({presence, US, Event}, #state{targets = Targets} = State) ->
-    case Targets of
-        #{US := T} ->
-            act(US, mod_client_proxy_presence:event(Event, T, now_()), State);
-        _ ->
-            State
-    end;
-cast({suspect, {U, S, R}}, #state{targets = Targets} = State) ->
-    US = {U, S},
-    case {Targets, mod_client_proxy_sessions:is_local(S)} of
-        {#{US := _}, true} ->
-            mark(US, R, State);
-        {#{US := T}, false} ->
-            act(US, mod_client_proxy_presence:suspect(T, now_()), State);
-        _ ->
-            State
-    end;
+cast({session, USR, Pid, Note}, State) ->
+    endpoints(fun(E) ->
+                      mod_client_proxy_endpoints:session(USR, Pid, Note, E)
+              end, State);
+cast({presence, US, Event}, State) ->
+    endpoints(fun(E) -> mod_client_proxy_endpoints:presence(US, Event, E) end,
+              State);
+cast({suspect, USR}, State) ->
+    endpoints(fun(E) -> mod_client_proxy_endpoints:suspect(USR, E) end, State);
 cast({missing, US, Missing}, State) ->
-    account_missing(US, Missing, State);
+    endpoints(fun(E) ->
+                      mod_client_proxy_endpoints:account_missing(US, Missing,
+                                                                 E)
+              end, State);
 cast(check_route, State) ->
     check_route(State);
 cast(virtual_hosts_changed, State) ->
@@ -328,26 +303,25 @@ info(expire, State) ->
 info({sweep, Core, Eid, Cursor}, State) ->
     sweep(Core, Eid, Cursor, State);
 info(flush, State) ->
-    flush(State);
-info({'DOWN', Ref, process, _Pid, _Reason}, #state{watched_by = By} = State) ->
-    case By of
-        #{Ref := {U, S, R}} -> mark({U, S}, R, State);
-        _ -> State
-    end;
+    endpoints(fun mod_client_proxy_endpoints:flush/1, State);
+info({'DOWN', Ref, process, _Pid, _Reason}, State) ->
+    endpoints(fun(E) -> mod_client_proxy_endpoints:down(Ref, E) end, State);
 info({route, Packet}, State) ->
     %% from another node (see EJABBERD, "Routing")
     spawn(mod_client_proxy_router, route, [Packet]),
     State;
 info(second, State) ->
     erlang:send_after(?SECOND, self(), second),
-    second(State);
+    %% who has not the name does not speak
+    case State#state.route of
+        up -> endpoints(fun mod_client_proxy_endpoints:second/1, State);
+        _ -> State
+    end;
 info(reconcile, State) ->
     erlang:send_after(?RECONCILE, self(), reconcile),
-    map_size(State#state.missing) > 0 andalso check_accounts(State),
     check_route(forget_packets(reconcile(State)));
 info(check_accounts, State) ->
-    check_accounts(State),
-    State;
+    endpoints(fun mod_client_proxy_endpoints:check_accounts/1, State);
 info(reminder, State) ->
     erlang:send_after(?REMINDER, self(), reminder),
     log_trouble(State),
@@ -358,11 +332,21 @@ info(Info, State) ->
     ?WARNING_MSG("Unexpected info: ~p", [Info]),
     State.
 
+%% Changes what mod_client_proxy_endpoints knows.
+endpoints(Fun, #state{endpoints = Endpoints} = State) ->
+    State#state{endpoints = Fun(Endpoints)}.
+
+reconcile(State) ->
+    endpoints(fun mod_client_proxy_endpoints:reconcile/1, State).
+
+set_targets(#state{core = Core, opts = Opts} = State) ->
+    endpoints(fun(E) -> mod_client_proxy_endpoints:configure(Core, Opts, E) end,
+              State).
+
 %% Stopped, not crashed: nothing new is answered, every record is, then the
 %% route goes. After a crash the next process takes over where this one was.
 terminate(Reason, #state{host = P} = State)
   when Reason == normal; Reason == shutdown; element(1, Reason) == shutdown ->
-    mod_client_proxy_sessions:watch(P, []),
     Context = context(State),
     mod_client_proxy_router:publish(P, Context#{stopping := true}),
     drain(State, Context),
@@ -370,6 +354,7 @@ terminate(Reason, #state{host = P} = State)
     %% whoever had read the context before has made his record by now
     timer:sleep(?LAST_RECORDS),
     drain(State, Context),
+    mod_client_proxy_sessions:watch(P, []),
     mod_client_proxy_router:unpublish(P),
     ok;
 terminate(_Reason, _State) ->
@@ -515,7 +500,11 @@ context(#state{host = P, server_host = ServerHost, core = Core, opts = Opts,
 reconfigure(State) ->
     State1 = publish(open_core(State#state{local_domains = local_domains()})),
     erlang:send_after(?ACCOUNT_CHECK, self(), check_accounts),
-    ask_targets(check_route(reconcile(put_all(set_targets(State1))))).
+    State2 = check_route(reconcile(set_targets(State1))),
+    case State2#state.route of
+        up -> endpoints(fun mod_client_proxy_endpoints:ask/1, State2);
+        _ -> State2
+    end.
 
 %%% Time
 
@@ -563,14 +552,6 @@ drain(#state{core = Core} = State, Context) ->
         done -> ok
     end.
 
-second(#state{route = Route} = State) when Route /= up ->
-    State;
-second(#state{targets = Targets} = State) ->
-    Now = now_(),
-    maps:fold(fun(US, T, Acc) ->
-                      act(US, mod_client_proxy_presence:tick(T, Now), Acc)
-              end, State, Targets).
-
 %%% The route
 
 claim(#state{host = P, server_host = ServerHost, route = Old} = State) ->
@@ -579,7 +560,9 @@ claim(#state{host = P, server_host = ServerHost, route = Old} = State) ->
             ejabberd_router:register_route(P, ServerHost, ?ROUTER),
             Old == taken andalso
                 ?INFO_MSG("Proxy host ~ts has its name now and is up", [P]),
-            ask_targets(State#state{route = up});
+            %% only who has the name may speak in it, and gets the answers
+            endpoints(fun mod_client_proxy_endpoints:ask/1,
+                      State#state{route = up});
         Owners ->
             Old == taken orelse log_taken(P, Owners),
             State#state{route = taken}
@@ -616,7 +599,8 @@ strangers(P) ->
 
 %% #route{domain, server_host, pid, local_hint} of ejabberd_router.hrl.
 is_stranger({route, _, _, _, ?ROUTER}) -> false;
-is_stranger({route, _, _, Pid, _}) when Pid == undefined; Pid == self() -> false;
+is_stranger({route, _, _, undefined, _}) -> false;
+is_stranger({route, _, _, Pid, _}) when Pid == self() -> false;
 is_stranger({route, _, _, Pid, _}) when node(Pid) == node() ->
     is_process_alive(Pid);
 is_stranger(_) -> true.
@@ -625,308 +609,22 @@ owners(Owners) ->
     lists:join(", ", [owner(Owner) || Owner <- Owners]).
 
 owner({route, _, ServerHost, Pid, _}) ->
-    Name = case node(Pid) == node() andalso process_info(Pid, registered_name) of
+    Name = case node(Pid) == node()
+               andalso process_info(Pid, registered_name) of
                {registered_name, Registered} -> Registered;
                _ -> Pid
            end,
     io_lib:format("~p of virtual host ~ts", [Name, ServerHost]).
 
-%%% Targets
-
-set_targets(#state{opts = #{targets := Jids}, host = P,
-                   targets = Old} = State) ->
-    New = maps:from_list([{split_bare(Jid), true} || Jid <- Jids]),
-    Gone = [US || US <- maps:keys(Old), not is_map_key(US, New)
-                      orelse kind_changed(US, Old)],
-    State1 = lists:foldl(fun drop_target/2, State, Gone),
-    Locals = [US || {_, S} = US <- maps:keys(New),
-                    mod_client_proxy_sessions:is_local(S)],
-    mod_client_proxy_sessions:watch(P, Locals),
-    Added = [US || US <- maps:keys(New),
-                   not is_map_key(US, State1#state.targets)],
-    lists:foldl(fun add_target/2, State1, Added).
-
-kind_changed({_, S} = US, Targets) ->
-    (mod_client_proxy_presence:kind(maps:get(US, Targets)) == local)
-        /= mod_client_proxy_sessions:is_local(S).
-
-kind(S) ->
-    case mod_client_proxy_sessions:is_local(S) of
-        true -> local;
-        false -> remote
-    end.
-
-add_target({_, S} = US, #state{targets = Targets} = State) ->
-    T = mod_client_proxy_presence:new(kind(S)),
-    State#state{targets = Targets#{US => T}}.
-
-%% Only who has the name may speak in it, and gets the answers.
-ask_targets(#state{route = up, targets = Targets} = State) ->
-    Now = now_(),
-    maps:fold(fun(US, T, Acc) ->
-                      case mod_client_proxy_presence:subscription(T) of
-                          unknown ->
-                              act(US, mod_client_proxy_presence:start(T, Now),
-                                  Acc);
-                          _ ->
-                              Acc
-                      end
-              end, State, Targets);
-ask_targets(State) ->
-    State.
-
-drop_target({U, S} = US, #state{targets = Targets, missing = Missing,
-                                dirty = Dirty} = State) ->
-    T = maps:get(US, Targets),
-    State1 = lists:foldl(
-               fun(R, Acc) -> refresh({U, S, R}, none, hint, Acc) end,
-               State, mod_client_proxy_sessions:resources(
-                        US, State#state.sessions)),
-    State2 = lists:foldl(
-               fun(R, Acc) -> remove_endpoint({U, S, R}, Acc) end,
-               State1, mod_client_proxy_presence:resources(T)),
-    State2#state{targets = maps:remove(US, Targets),
-                 missing = maps:remove(US, Missing),
-                 dirty = maps:remove(US, Dirty)}.
-
-%% Does what mod_client_proxy_presence says.
-act({U, S} = US, {Actions, T}, #state{targets = Targets, host = P} = State) ->
-    lists:foldl(
-      fun({send, Type}, Acc) ->
-              route(P, jid:make(U, S), #presence{type = Type}),
-              Acc;
-         ({put, R, EState}, Acc) ->
-              put_endpoint({U, S, R}, EState, Acc);
-         ({remove, R}, Acc) ->
-              remove_endpoint({U, S, R}, Acc);
-         ({log, What}, Acc) ->
-              log_presence(What, P, <<U/binary, $@, S/binary>>),
-              Acc
-      end, State#state{targets = Targets#{US := T}}, Actions).
-
-log_presence(silent, P, Target) ->
-    ?WARNING_MSG("Target ~ts has not answered the subscription request of "
-                 "proxy host ~ts, so none of its resources is known. Remedy: "
-                 "accept the contact ~ts in a client of that account, or put "
-                 "it into its roster on its server with subscription 'from'. "
-                 "It is asked again from time to time", [Target, P, P]);
-log_presence(refused, P, Target) ->
-    ?WARNING_MSG("Target ~ts has refused or withdrawn the subscription of "
-                 "proxy host ~ts, so its resources are not used. Remedy: "
-                 "accept the contact ~ts in a client of that account. It is "
-                 "asked again from time to time", [Target, P, P]);
-log_presence({unreachable, Text}, P, Target) ->
-    ?WARNING_MSG("Target ~ts of proxy host ~ts cannot be reached (~ts), so its "
-                 "resources are not used. Remedy: see that the account exists "
-                 "and that its server and this one have s2s with each other. "
-                 "It is asked again from time to time", [Target, P, Text]);
-log_presence(confirmed, P, Target) ->
-    ?INFO_MSG("Target ~ts has accepted the subscription of proxy host ~ts",
-              [Target, P]);
-log_presence(left, P, Target) ->
-    ?INFO_MSG("Target ~ts does not want the presence of proxy host ~ts any "
-              "more", [Target, P]).
-
-route(P, To, Packet) ->
-    ejabberd_router:route(xmpp:set_from_to(Packet, jid:make(P), To)).
-
-%% A local target can do without any subscription, but not without an account.
-check_accounts(#state{targets = Targets}) ->
-    Server = self(),
-    Locals = [US || {_, S} = US <- maps:keys(Targets),
-                    mod_client_proxy_sessions:is_local(S),
-                    not ejabberd_auth_anonymous:allow_anonymous(S)],
-    %% the backend may be slow (LDAP, a script)
-    spawn(fun() ->
-                  [gen_server:cast(Server,
-                                   {missing, US,
-                                    not ejabberd_auth:user_exists(U, S)})
-                   || {U, S} = US <- Locals]
-          end).
-
-account_missing({U, S} = US, true, #state{missing = Missing, host = P,
-                                          targets = Targets} = State)
-  when not is_map_key(US, Missing), is_map_key(US, Targets) ->
-    ?WARNING_MSG("Target ~ts@~ts of proxy host ~ts does not exist on this "
-                 "server. Remedy: ejabberdctl register ~ts ~ts PASSWORD, or "
-                 "another target_address", [U, S, P, U, S]),
-    State#state{missing = Missing#{US => true}};
-account_missing(US, false, #state{missing = Missing} = State) ->
-    State#state{missing = maps:remove(US, Missing)};
-account_missing(_, true, State) ->
-    State.
-
-%%% Local sessions
-
-note(USR, Pid, Note, #state{sessions = Sessions} = State) ->
-    State#state{sessions = mod_client_proxy_sessions:note(USR, Pid, Note,
-                                                          Sessions)}.
-
-%% Hints come in crowds: they are collected, and read for once the mailbox has
-%% been through.
-mark(US, R, #state{dirty = Dirty} = State) ->
-    map_size(Dirty) == 0 andalso (self() ! flush),
-    State#state{dirty = case Dirty of
-                            #{US := all} -> Dirty;
-                            #{US := Rs} -> Dirty#{US := Rs#{R => true}};
-                            _ -> Dirty#{US => #{R => true}}
-                        end}.
-
-flush(#state{dirty = Dirty} = State) ->
-    maps:fold(fun({U, S} = US, Rs, Acc) ->
-                      case maps:keys(Rs) of
-                          [R] when R /= <<>> ->
-                              refresh({U, S, R},
-                                      mod_client_proxy_sessions:read(U, S, R),
-                                      hint, Acc);
-                          _ ->
-                              refresh_all(US, hint, Acc)
-                      end
-              end, State#state{dirty = #{}}, Dirty).
-
-refresh_all({U, S} = US, Why, #state{sessions = Table} = State) ->
-    Read = mod_client_proxy_sessions:read(U, S),
-    Rs = lists:usort(maps:keys(Read)
-                     ++ mod_client_proxy_sessions:resources(US, Table)),
-    lists:foldl(fun(R, Acc) ->
-                        refresh({U, S, R}, maps:get(R, Read, none), Why, Acc)
-                end, State, Rs).
-
-refresh(USR, Session, Why, #state{sessions = Table} = State) ->
-    {Actions, Table1} = mod_client_proxy_sessions:refresh(USR, Session, Why,
-                                                          Table),
-    lists:foldl(fun do_session/2, State#state{sessions = Table1}, Actions).
-
-do_session({watch, USR, Pid}, State) ->
-    #state{watching = Watching, watched_by = By} = State1 = unwatch(USR, State),
-    Ref = erlang:monitor(process, Pid),
-    State1#state{watching = Watching#{USR => Ref}, watched_by = By#{Ref => USR}};
-do_session({unwatch, USR}, State) ->
-    unwatch(USR, State);
-do_session({put, USR, EState}, State) ->
-    put_endpoint(USR, EState, State);
-do_session({remove, USR}, State) ->
-    remove_endpoint(USR, State);
-do_session({ask, USR, Pid}, State) ->
-    mod_client_proxy_sessions:shows(self(), [{USR, Pid}], ?PRESENCE_TIMEOUT),
-    State.
-
-unwatch(USR, #state{watching = Watching, watched_by = By} = State) ->
-    case maps:take(USR, Watching) of
-        {Ref, Rest} ->
-            erlang:demonitor(Ref, [flush]),
-            State#state{watching = Rest, watched_by = maps:remove(Ref, By)};
-        error ->
-            State
-    end.
-
-reconcile(#state{targets = Targets} = State) ->
-    State1 = lists:foldl(fun({_, S} = US, Acc) ->
-                                 case mod_client_proxy_sessions:is_local(S) of
-                                     true -> refresh_all(US, reconcile, Acc);
-                                     false -> Acc
-                                 end
-                         end, State, maps:keys(Targets)),
-    %% room may have come for those who were refused
-    maps:fold(fun(USR, _, #state{wanted = Wanted} = Acc) ->
-                      put_in(USR, maps:get(USR, Wanted), Acc)
-              end, State1, State1#state.refused).
-
-%%% Endpoints
-
-put_endpoint(USR, EState, #state{wanted = Wanted} = State) ->
-    put_in(USR, EState, State#state{wanted = Wanted#{USR => EState}}).
-
-put_in(_USR, _EState, #state{core = undefined} = State) ->
-    State;
-put_in(USR, EState, #state{core = Core} = State) ->
-    case mod_client_proxy_core:put_endpoint(Core, USR, EState) of
-        Added when Added == added; Added == updated -> taken(USR, State);
-        ignored -> take_out(USR, refused(USR, State));
-        full -> log_full(refused(USR, State));
-        {error, Atom} -> log_refused(USR, Atom, refused(USR, State))
-    end.
-
-taken(USR, #state{refused = Refused} = State) when is_map_key(USR, Refused) ->
-    Rest = maps:remove(USR, Refused),
-    State#state{refused = Rest,
-                full = State#state.full andalso map_size(Rest) > 0};
-taken(_USR, State) ->
-    State.
-
-refused(USR, #state{refused = Refused} = State) ->
-    State#state{refused = Refused#{USR => true}}.
-
-log_full(#state{full = false, host = P, opts = #{max_endpoints := Max}} = State) ->
-    ?WARNING_MSG("Proxy host ~ts has ~B resources online, no more are used. "
-                 "Remedy: a larger max_endpoints", [P, Max]),
-    State#state{full = true};
-log_full(State) ->
-    State.
-
-log_refused({U, S, R}, Atom, #state{host = P} = State) ->
-    ?ERROR_MSG("Proxy host ~ts cannot use ~ts@~ts/~ts: ~p", [P, U, S, R, Atom]),
-    State.
-
-remove_endpoint(USR, #state{wanted = Wanted, refused = Refused} = State) ->
-    take_out(USR, State#state{wanted = maps:remove(USR, Wanted),
-                              refused = maps:remove(USR, Refused)}).
-
-take_out(_USR, #state{core = undefined} = State) ->
-    State;
-take_out(USR, #state{core = Core} = State) ->
-    case mod_client_proxy_core:remove_endpoint(Core, USR) of
-        {ok, Eid} -> sweep(Core, Eid, 0, State);
-        unknown -> State
-    end.
-
-put_all(#state{wanted = Wanted} = State) ->
-    maps:fold(fun put_in/3, State, Wanted).
-
-%% The endpoints that an inherited core has: of local targets the session
-%% manager will say, of remote targets presence goes on from there.
-inherit_endpoints(#state{core = undefined} = State) ->
-    State;
-inherit_endpoints(#state{core = Core} = State) ->
-    lists:foldl(fun inherit/2, State, mod_client_proxy_core:endpoints(Core)).
-
-inherit(#{jid := Jid} = Endpoint, #state{targets = Targets,
-                                         sessions = Table} = State) ->
-    {U, S, R} = USR = split_full(Jid),
-    US = {U, S},
-    EState = maps:with([show, priority, pending], Endpoint),
-    Wanted = (State#state.wanted)#{USR => EState},
-    case {Targets, mod_client_proxy_sessions:is_local(S)} of
-        {#{US := _}, true} ->
-            State#state{wanted = Wanted,
-                        sessions = mod_client_proxy_sessions:seed(USR, EState,
-                                                                  Table)};
-        {#{US := T}, false} ->
-            T1 = mod_client_proxy_presence:seed(R, EState, T),
-            State#state{wanted = Wanted, targets = Targets#{US := T1}};
-        _ ->
-            take_out(USR, State)
-    end.
-
-split_bare(Jid) ->
-    [U, S] = binary:split(Jid, <<"@">>),
-    {U, S}.
-
-split_full(Jid) ->
-    [Bare, R] = binary:split(Jid, <<"/">>),
-    {U, S} = split_bare(Bare),
-    {U, S, R}.
-
 %%% Status
 
 -spec make_status(#state{}) -> status().
 make_status(#state{host = P, server_host = ServerHost, core = Core,
-                   opts = #{carrier := Carrier}, targets = Targets,
-                   missing = Missing} = State) ->
+                   opts = #{carrier := Carrier},
+                   endpoints = Endpoints} = State) ->
     #{host => P, server_host => ServerHost, state => health(State),
       carrier => carrier(Carrier),
-      targets => [target_status(US, T, is_map_key(US, Missing))
-                  || {US, T} <- maps:to_list(Targets)],
+      targets => mod_client_proxy_endpoints:status(Endpoints),
       counters => case Core of
                       undefined -> #{};
                       _ -> mod_client_proxy_core:counters(Core)
@@ -937,12 +635,3 @@ health(#state{route = down}) -> {down, "not started"};
 health(#state{core = undefined, trouble = Text}) -> {degraded, Text};
 health(#state{conflict = true}) -> {degraded, "its name is taken, too"};
 health(_State) -> up.
-
-target_status({U, S}, T, Missing) ->
-    #{jid => <<U/binary, $@, S/binary>>,
-      kind => mod_client_proxy_presence:kind(T),
-      subscription => mod_client_proxy_presence:subscription(T),
-      trouble => case Missing of
-                     true -> <<"no such account">>;
-                     false -> mod_client_proxy_presence:trouble(T)
-                 end}.

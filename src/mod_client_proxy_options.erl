@@ -19,7 +19,8 @@
 -type host_options() ::
         #{targets := [binary(), ...],      %% bare JIDs, prepared
           balance := random | round_robin | least_pending | sticky,
-          sticky_by := bare | full | domain | {Ns :: binary(), Attr :: binary()},
+          sticky_by := bare | full | domain
+                     | {Ns :: binary(), Attr :: binary()},
           encoding := jid | sealed,
           disco := self | forward,
           timeout := pos_integer(),         %% ms
@@ -327,7 +328,8 @@ configured_names(ServerHost) ->
                     {_, #{host := Name}} when Name /= undefined -> [Name];
                     _ -> [default_name()]
                 end,
-        [jid:nameprep(expand(Name, ServerHost)) || Name <- Names]
+        {ok, Texts} = econf:validate(econf:list(econf:binary()), Names),
+        [jid:nameprep(expand(Text, ServerHost)) || Text <- Texts]
     catch
         _:_ -> [] % no such module there, or options that will be refused
     end.
@@ -364,7 +366,7 @@ hosts(ServerHost, Opts, Others) ->
 %% longest suffix of its own, else to the first.
 owner(P, VirtualHosts) ->
     Suffixes = [V || V <- VirtualHosts, is_below(P, V)],
-    case lists:reverse(lists:keysort(1, [{byte_size(V), V} || V <- Suffixes])) of
+    case lists:reverse(lists:sort([{byte_size(V), V} || V <- Suffixes])) of
         [{_, V} | _] -> V;
         [] -> hd([V || V <- virtual_hosts() ++ VirtualHosts,
                        lists:member(V, VirtualHosts)])

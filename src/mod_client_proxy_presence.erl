@@ -85,6 +85,8 @@ event(unsubscribe, T, _Now) ->
     {[{send, unsubscribed}, {log, left}], T};
 event(_, #{kind := local} = T, _Now) ->
     {[], T};
+event({available, <<>>, _State}, T, _Now) ->
+    {[], T}; % an account is no resource
 event({available, R, State}, #{resources := Resources} = T, Now) ->
     {Actions, T1} = seen(T#{resources := Resources#{R => true}}, Now),
     {[{put, R, State} | Actions], T1};

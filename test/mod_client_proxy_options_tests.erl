@@ -9,7 +9,8 @@
 -define(VHOSTS, [<<"example.org">>, <<"meet.example.org">>, <<"example.net">>]).
 
 options_test_() ->
-    {setup, fun setup/0, fun teardown/1, [accepted(), refused(), merged(), owned()]}.
+    {setup, fun setup/0, fun teardown/1,
+     [accepted(), refused(), merged(), owned()]}.
 
 setup() ->
     {ok, _} = application:ensure_all_started(xmpp),
@@ -49,7 +50,8 @@ accepted() ->
                              {<<"b.example.org">>,
                               [{target_address, <<"z@d.org">>}]}]}]))},
      {"a target in capital letters is prepared",
-      ?_assertEqual([<<"impl@host">>], value(targets, [target(<<"Impl@Host">>)]))},
+      ?_assertEqual([<<"impl@host">>],
+                    value(targets, [target(<<"Impl@Host">>)]))},
      {"a target on a server that nobody knows may be remote",
       ?_assertEqual([<<"svc@far.away">>],
                     value(targets, [target(<<"svc@far.away">>)]))},
@@ -75,7 +77,8 @@ accepted() ->
                                           room}]})]))},
      {"resources: one glob or several, prepared",
       [?_assertEqual([<<"jicofo*">>],
-                     value(resources, [with_target({resources, <<"jicofo*">>})])),
+                     value(resources,
+                           [with_target({resources, <<"jicofo*">>})])),
        ?_assertEqual([<<"a">>, <<"b?">>],
                      value(resources,
                            [with_target({resources, [<<"a">>, <<"b?">>]})]))]},
@@ -116,7 +119,8 @@ refused() ->
               ["target_address and targets"]},
              {"target_address and targets of one proxy host",
               [{hosts, [{<<"b.example.org">>,
-                         [target(<<"x@b.org">>), {targets, [<<"y@b.org">>]}]}]}],
+                         [target(<<"x@b.org">>),
+                          {targets, [<<"y@b.org">>]}]}]}],
               ["hosts->'b.example.org'", "target_address and targets"]},
              {"a target that is no JID", [target(<<"not a jid@@">>)],
               ["target_address", "'not a jid@@'", "user@server"]},
@@ -130,7 +134,8 @@ refused() ->
              {"a bad target in a list",
               [{targets, [<<"x@b.org">>, <<"b.org">>]}],
               ["targets->2", "no user part"]},
-             {"an empty list of targets", [{targets, []}], ["targets", "Empty"]},
+             {"an empty list of targets", [{targets, []}],
+              ["targets", "Empty"]},
              {"a target twice", [{targets, [<<"x@b.org">>, <<"X@b.org">>]}],
               ["targets", "Duplicated"]},
              {"a target on its own proxy host",
@@ -169,8 +174,10 @@ refused() ->
                          [target(<<"x@b.org">>), {timeuot, 3}]}]}],
               ["'a.example.org'", "Unknown option: timeuot", "timeout"]},
              {"an unknown balance", [with_target({balance, best})],
-              ["balance", "best", "least_pending, random, round_robin, sticky"]},
-             {"a balance that is yet to come", [with_target({balance, peak_ewma})],
+              ["balance", "best",
+               "least_pending, random, round_robin, sticky"]},
+             {"a balance that is yet to come",
+              [with_target({balance, peak_ewma})],
               ["balance", "peak_ewma"]},
              {"an unknown sticky_by", [with_target({sticky_by, room})],
               ["sticky_by", "bare, full, domain"]},
@@ -211,7 +218,8 @@ refused() ->
               ["carrier", "pigeon"]}]]
         ++ [{"a secret that is refused is not shown",
              fun() ->
-                     {error, Text} = validate([with_target({secret, <<"hush">>})]),
+                     {error, Text} =
+                         validate([with_target({secret, <<"hush">>})]),
                      ?assertEqual(nomatch, string:find(Text, "hush"))
              end},
             {"a target on a proxy host of another virtual host",

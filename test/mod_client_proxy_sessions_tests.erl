@@ -21,7 +21,8 @@ a_session_becomes_an_endpoint_with_its_first_presence_test() ->
 
 a_negative_priority_counts_test() ->
     {Actions, _} = refresh(session(p(1), -1), note(p(1), {show, none}, new())),
-    ?assertEqual([{watch, ?A, p(1)}, {put, ?A, state(none, -1, false)}], Actions).
+    ?assertEqual([{watch, ?A, p(1)}, {put, ?A, state(none, -1, false)}],
+                 Actions).
 
 nothing_new_is_not_put_again_test() ->
     ?assertEqual([], actions(refresh(session(p(1), 0), online(p(1))))).
