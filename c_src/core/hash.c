@@ -9,8 +9,18 @@ static inline uint64_t rotl(uint64_t x, unsigned bits)
     return x << bits | x >> (64 - bits);
 }
 
-/* n <= 8 octets, little-endian. */
-static inline uint64_t load(const char *p, size_t n)
+/* Little-endian; compilers make it one load. */
+static inline uint64_t load8(const char *s)
+{
+    const unsigned char *p = (const unsigned char *)s;
+
+    return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 |
+           (uint64_t)p[3] << 24 | (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 |
+           (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
+}
+
+/* The last n < 8 octets. */
+static inline uint64_t load_rest(const char *p, size_t n)
 {
     uint64_t x = 0;
 
@@ -51,9 +61,9 @@ uint64_t jat_hash(const struct jat_seed *seed, struct jat_str str)
     size_t i = 0;
 
     for (; str.n - i >= 8; i += 8)
-        sip_word(&s, load(str.p + i, 8));
+        sip_word(&s, load8(str.p + i));
     sip_word(&s, (uint64_t)str.n << 56 |
-                     (i < str.n ? load(str.p + i, str.n - i) : 0));
+                     (i < str.n ? load_rest(str.p + i, str.n - i) : 0));
     s.v2 ^= 0xff;
     sip_round(&s);
     sip_round(&s);

@@ -1,0 +1,196 @@
+#include "address.h"
+
+#include <stdint.h>
+
+#include "jid.h"
+#include "mem.h"
+
+#define RESOURCE_MAX JAT_JID_PART_MAX
+/* The longest octet string whose base64url and a '@' fit into a resource. */
+#define RAW_MAX ((RESOURCE_MAX - 1) * 3 / 4)
+
+/* sealers[i][role], i in the order of the keys. */
+struct jat_keyring {
+    size_t n;
+    struct jat_seal *sealers[][JAT_ROLE_COUNT];
+};
+
+/* ---- base64url without padding (RFC 4648, 5) ---- */
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                               "abcdefghijklmnopqrstuvwxyz"
+                               "0123456789-_";
+
+static size_t encoded_len(size_t n)
+{
+    return n / 3 * 4 + (n % 3 == 0 ? 0 : n % 3 + 1);
+}
+
+/* Encodes the n octets at p in place, from the last group to the first: group
+ * i is written at 4i, behind all that is still to be read. */
+static void encode_in_place(char *p, size_t n)
+{
+    for (size_t i = (n + 2) / 3; i-- > 0;) {
+        size_t len = n - 3 * i < 3 ? n - 3 * i : 3;
+        uint32_t v = 0;
+
+        for (size_t j = 0; j < 3; j++)
+            v = v << 8 | (j < len ? (unsigned char)p[3 * i + j] : 0U);
+        for (size_t j = 0; j <= len; j++)
+            p[4 * i + j] = alphabet[v >> (18 - 6 * j) & 63];
+    }
+}
+
+/* The value of a character, 64 if it is none of the alphabet. */
+static uint32_t sextet(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return (uint32_t)(c - 'A');
+    if (c >= 'a' && c <= 'z')
+        return (uint32_t)(c - 'a') + 26;
+    if (c >= '0' && c <= '9')
+        return (uint32_t)(c - '0') + 52;
+    return c == '-' ? 62 : c == '_' ? 63 : 64;
+}
+
+/* False: not the one text that stands for its octets. out has room for
+ * text.n * 3 / 4. */
+static bool decode(struct jat_str text, char *out, size_t *n)
+{
+    uint32_t v = 0;
+    unsigned bits = 0;
+    size_t len = 0;
+
+    for (size_t i = 0; i < text.n; i++) {
+        uint32_t s = sextet(text.p[i]);
+
+        if (s == 64)
+            return false;
+        v = v << 6 | s;
+        bits += 6;
+        if (bits >= 8) {
+            bits -= 8;
+            out[len++] = (char)(v >> bits & 0xff);
+        }
+    }
+    /* Six bits left: a character that adds no octet. */
+    if (bits == 6 || (v & ((1U << bits) - 1)) != 0)
+        return false;
+    *n = len;
+    return true;
+}
+
+/* ---- keys ---- */
+
+static enum jat_err new_sealer(struct jat_str key, enum jat_role role,
+                               struct jat_str host, struct jat_seal **out)
+{
+    static const char mark[JAT_ROLE_COUNT] = {
+        [JAT_ROLE_REQUESTER] = 'r',
+        [JAT_ROLE_ENDPOINT] = 'e',
+    };
+    struct jat_buf ad = JAT_BUF_INIT;
+    enum jat_err err = JAT_ENOMEM;
+
+    jat_buf_addc(&ad, mark[role]);
+    jat_buf_add(&ad, host);
+    if (!ad.failed)
+        err = jat_seal_new(key, jat_str(ad.p, ad.n), out);
+    jat_buf_fini(&ad);
+    return err;
+}
+
+enum jat_err jat_keyring_new(const struct jat_str *keys, size_t n,
+                             struct jat_str host, struct jat_keyring **out)
+{
+    struct jat_keyring *k;
+
+    if (n == 0 || n > SIZE_MAX / sizeof k->sealers[0] - 1)
+        return JAT_EBADARG;
+    k = jat_calloc(1, sizeof *k + n * sizeof k->sealers[0]);
+    if (k == NULL)
+        return JAT_ENOMEM;
+    for (; k->n < n; k->n++) {
+        for (int role = 0; role < JAT_ROLE_COUNT; role++) {
+            enum jat_err err = new_sealer(keys[k->n], (enum jat_role)role, host,
+                                          &k->sealers[k->n][role]);
+
+            if (err != JAT_OK) {
+                k->n++; /* its other sealer may be there */
+                jat_keyring_free(k);
+                return err;
+            }
+        }
+    }
+    *out = k;
+    return JAT_OK;
+}
+
+void jat_keyring_free(struct jat_keyring *k)
+{
+    if (k == NULL)
+        return;
+    for (size_t i = 0; i < k->n; i++)
+        for (int role = 0; role < JAT_ROLE_COUNT; role++)
+            jat_seal_free(k->sealers[i][role]);
+    jat_free(k);
+}
+
+/* ---- resources ---- */
+
+size_t jat_address_max_sealed(void)
+{
+    return RAW_MAX - JAT_SEAL_TAG;
+}
+
+enum jat_err jat_address_seal(const struct jat_keyring *k, enum jat_role role,
+                              struct jat_str jid, struct jat_buf *out,
+                              enum jat_form *form)
+{
+    bool fits = jid.n <= jat_address_max_sealed();
+    size_t begin = out->n, n = JAT_SEAL_TAG + (fits ? jid.n : 0);
+    enum jat_err err;
+
+    if (jid.n == 0 || jid.n > JAT_JID_MAX)
+        return JAT_EBADARG;
+    /* Room for all that follows, so that nothing fails half-way. */
+    if (jat_buf_room(out, encoded_len(JAT_SEAL_TAG + jid.n) + 2) == NULL)
+        return JAT_ENOMEM;
+    err = jat_seal_seal(k->sealers[0][role], jid, out);
+    if (err != JAT_OK)
+        return err;
+    encode_in_place(out->p + begin, n);
+    out->n = begin + encoded_len(n);
+    if (!fits)
+        jat_buf_addc(out, '.');
+    jat_buf_addc(out, '@');
+    *form = fits ? JAT_FORM_SEALED : JAT_FORM_HANDLE;
+    return JAT_OK;
+}
+
+enum jat_form jat_address_form(struct jat_str resource)
+{
+    size_t n = resource.n;
+
+    if (n == 0 || resource.p[n - 1] != '@' ||
+        memchr(resource.p, '/', n) != NULL)
+        return JAT_FORM_JID;
+    return n > 1 && resource.p[n - 2] == '.' ? JAT_FORM_HANDLE
+                                             : JAT_FORM_SEALED;
+}
+
+enum jat_err jat_address_open(const struct jat_keyring *k, enum jat_role role,
+                              struct jat_str resource, struct jat_buf *out)
+{
+    enum jat_err err = JAT_EUNOPENABLE;
+    char raw[RAW_MAX];
+    size_t n;
+
+    if (resource.n > RESOURCE_MAX ||
+        jat_address_form(resource) != JAT_FORM_SEALED ||
+        !decode(jat_str(resource.p, resource.n - 1), raw, &n))
+        return JAT_EUNOPENABLE;
+    for (size_t i = 0; i < k->n && err == JAT_EUNOPENABLE; i++)
+        err = jat_seal_open(k->sealers[i][role], jat_str(raw, n), out);
+    return err;
+}

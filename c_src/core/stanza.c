@@ -1,0 +1,453 @@
+#include "stanza.h"
+
+#include <limits.h>
+#include <pthread.h>
+
+#include <libxml/parser.h>
+
+#include "buf.h"
+
+/* Memory that a thread keeps between two stanzas, in each of its buffers. */
+#define KEEP 65536U
+
+/* What a thread holds. Names and namespaces of the last stanza live in the
+ * dictionary of ctxt; values are copied, for libxml2 moves its input. */
+struct parser {
+    xmlParserCtxtPtr ctxt;
+    struct jat_buf values, children, attrs;
+    struct jat_stanza stanza;
+    bool is_stanza;
+    enum jat_err refused; /* the first refusal of a callback */
+    uint32_t depth;
+    uint32_t n_children[JAT_MAX_DEPTH + 1]; /* of the open element of a depth */
+};
+
+static _Thread_local struct parser parser;
+
+/* Only for its destructor. Until it is made it is no valid key. */
+static pthread_key_t thread_key = (pthread_key_t)-1;
+
+/* ---- types ---- */
+
+#define MAX_TYPES 7
+
+static const struct kind {
+    struct jat_str name;
+    struct {
+        struct jat_str word;
+        enum jat_type type;
+    } types[MAX_TYPES];
+} kinds[] = {
+#define WORD(lit)                                                              \
+    {                                                                          \
+        "" lit, sizeof(lit) - 1                                                \
+    }
+    [JAT_IQ] = {WORD("iq"),
+                {{WORD("get"), JAT_TYPE_GET},
+                 {WORD("set"), JAT_TYPE_SET},
+                 {WORD("result"), JAT_TYPE_RESULT},
+                 {WORD("error"), JAT_TYPE_ERROR}}},
+    [JAT_MESSAGE] = {WORD("message"),
+                     {{WORD("chat"), JAT_TYPE_CHAT},
+                      {WORD("groupchat"), JAT_TYPE_GROUPCHAT},
+                      {WORD("normal"), JAT_TYPE_NORMAL},
+                      {WORD("headline"), JAT_TYPE_HEADLINE},
+                      {WORD("error"), JAT_TYPE_ERROR}}},
+    [JAT_PRESENCE] = {WORD("presence"),
+                      {{WORD("unavailable"), JAT_TYPE_UNAVAILABLE},
+                       {WORD("subscribe"), JAT_TYPE_SUBSCRIBE},
+                       {WORD("subscribed"), JAT_TYPE_SUBSCRIBED},
+                       {WORD("unsubscribe"), JAT_TYPE_UNSUBSCRIBE},
+                       {WORD("unsubscribed"), JAT_TYPE_UNSUBSCRIBED},
+                       {WORD("probe"), JAT_TYPE_PROBE},
+                       {WORD("error"), JAT_TYPE_ERROR}}},
+#undef WORD
+};
+
+#define N_KINDS (sizeof kinds / sizeof *kinds)
+
+static enum jat_type type_of(enum jat_kind kind, struct jat_str word)
+{
+    const struct kind *k = &kinds[kind];
+
+    for (size_t i = 0; i < MAX_TYPES && k->types[i].word.n != 0; i++)
+        if (jat_str_eq(k->types[i].word, word))
+            return k->types[i].type;
+    return JAT_TYPE_UNKNOWN;
+}
+
+/* ---- text ---- */
+
+/* The length of the well-formed UTF-8 sequence (RFC 3629, 4) at p, 0 if there
+ * is none. libxml2 2.9 lets some overlong forms pass. */
+static size_t utf8_sequence(const unsigned char *p, size_t n)
+{
+    unsigned char low = 0x80, high = 0xbf;
+    size_t len;
+
+    if (p[0] < 0x80)
+        return p[0] != 0;
+    if (p[0] < 0xc2 || p[0] > 0xf4)
+        return 0;
+    len = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+    if (n < len)
+        return 0;
+    if (p[0] == 0xe0)
+        low = 0xa0;
+    else if (p[0] == 0xed)
+        high = 0x9f;
+    else if (p[0] == 0xf0)
+        low = 0x90;
+    else if (p[0] == 0xf4)
+        high = 0x8f;
+    if (p[1] < low || p[1] > high)
+        return 0;
+    for (size_t i = 2; i < len; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    return len;
+}
+
+/* True if eight octets hold neither NUL nor anything beyond ASCII. */
+static bool is_ascii8(const unsigned char *p)
+{
+    const uint64_t ones = 0x0101010101010101U, tops = 0x8080808080808080U;
+    uint64_t w;
+
+    memcpy(&w, p, sizeof w);
+    return (((w - ones) | w) & tops) == 0;
+}
+
+static bool is_utf8(struct jat_str s)
+{
+    const unsigned char *p = (const unsigned char *)s.p;
+    size_t i = 0, len;
+
+    while (i < s.n) {
+        if (s.n - i >= 8 && is_ascii8(p + i))
+            len = 8;
+        else
+            len = utf8_sequence(p + i, s.n - i);
+        if (len == 0)
+            return false;
+        i += len;
+    }
+    return true;
+}
+
+/* What can be said without a parse. A text that begins with '<' in UTF-8 is
+ * never taken for any other encoding. */
+static enum jat_err check_text(struct jat_str xml, size_t max_size)
+{
+    if (xml.n > max_size || xml.n > INT_MAX)
+        return JAT_ESIZE;
+    if (xml.n < 2 || xml.p[0] != '<' || !is_utf8(xml))
+        return JAT_EXML;
+    /* The XML declaration reaches no callback. */
+    if (xml.p[1] == '?')
+        return JAT_EPI;
+    return JAT_OK;
+}
+
+/* ---- callbacks of libxml2 ---- */
+
+static void refuse(struct parser *p, enum jat_err err)
+{
+    if (p->refused == JAT_OK)
+        p->refused = err;
+    xmlStopParser(p->ctxt);
+}
+
+static struct jat_str of_xml(const xmlChar *s)
+{
+    return s == NULL ? jat_str(NULL, 0)
+                     : jat_str((const char *)s, strlen((const char *)s));
+}
+
+/* Attributes as SAX2 hands them over: local name, prefix, namespace, and the
+ * value's begin and end. */
+#define ATTR_WIDTH 5
+
+/* The value's octets get a place of their own. All values fit into a block as
+ * long as the text, since none is longer than its source: nothing but
+ * character references and the five predefined entities is ever expanded. So
+ * the block never moves. */
+static struct jat_str keep_value(struct parser *p, const xmlChar **a)
+{
+    char *to = p->values.p + p->values.n;
+    size_t n = (size_t)(a[4] - a[3]);
+
+    if (n > p->values.cap - p->values.n) {
+        refuse(p, JAT_EXML);
+        return jat_str(NULL, 0);
+    }
+    memcpy(to, a[3], n);
+    p->values.n += n;
+    return jat_str(to, n);
+}
+
+static void take_head(struct parser *p, const xmlChar *name, const xmlChar *ns,
+                      int n_attrs, const xmlChar **a)
+{
+    struct jat_stanza *s = &p->stanza;
+    struct jat_str word = of_xml(name), type = {NULL, 0};
+    size_t kind = 0;
+    bool has_type = false;
+
+    while (kind < N_KINDS && !jat_str_eq(kinds[kind].name, word))
+        kind++;
+    if (kind == N_KINDS || !jat_str_eq(of_xml(ns), JAT_STR("jabber:client")))
+        return;
+    p->is_stanza = true;
+    s->kind = (enum jat_kind)kind;
+    for (; n_attrs > 0; n_attrs--, a += ATTR_WIDTH) {
+        word = of_xml(a[0]);
+        if (a[2] != NULL)
+            continue;
+        if (jat_str_eq(word, JAT_STR("id"))) {
+            s->has_id = true;
+            s->id = keep_value(p, a);
+        } else if (jat_str_eq(word, JAT_STR("from"))) {
+            s->from = keep_value(p, a);
+        } else if (jat_str_eq(word, JAT_STR("to"))) {
+            s->to = keep_value(p, a);
+        } else if (jat_str_eq(word, JAT_STR("type"))) {
+            has_type = true;
+            type = keep_value(p, a);
+        }
+    }
+    if (has_type)
+        s->type = type_of(s->kind, type);
+}
+
+static void take_child(struct parser *p, const xmlChar *name, const xmlChar *ns,
+                       int n_attrs, const xmlChar **a)
+{
+    struct jat_stanza *s = &p->stanza;
+    struct jat_child child = {of_xml(ns), of_xml(name), s->n_attrs,
+                              (uint32_t)n_attrs};
+
+    for (; n_attrs > 0; n_attrs--, a += ATTR_WIDTH) {
+        struct jat_attr attr = {of_xml(a[2]), of_xml(a[0]), keep_value(p, a)};
+
+        jat_buf_add(&p->attrs, jat_str((const char *)&attr, sizeof attr));
+        s->n_attrs++;
+    }
+    jat_buf_add(&p->children, jat_str((const char *)&child, sizeof child));
+    s->n_children++;
+    if (p->attrs.failed || p->children.failed)
+        refuse(p, JAT_ENOMEM);
+}
+
+static void on_start(void *data, const xmlChar *name, const xmlChar *prefix,
+                     const xmlChar *ns, int n_ns, const xmlChar **nss,
+                     int n_attrs, int n_defaulted, const xmlChar **attrs)
+{
+    struct parser *p = data;
+
+    (void)prefix, (void)nss, (void)n_defaulted;
+    if (p->refused != JAT_OK)
+        return;
+    if (p->depth == JAT_MAX_DEPTH)
+        refuse(p, JAT_EDEPTH);
+    else if (n_attrs + n_ns > JAT_MAX_ATTRIBUTES)
+        refuse(p, JAT_EATTRIBUTES);
+    else if (p->n_children[p->depth] == JAT_MAX_CHILDREN)
+        refuse(p, JAT_ECHILDREN);
+    if (p->refused != JAT_OK)
+        return;
+    p->n_children[p->depth++]++;
+    p->n_children[p->depth] = 0;
+    if (p->depth == 1)
+        take_head(p, name, ns, n_attrs, attrs);
+    else if (p->depth == 2)
+        take_child(p, name, ns, n_attrs, attrs);
+}
+
+static void on_end(void *data, const xmlChar *name, const xmlChar *prefix,
+                   const xmlChar *ns)
+{
+    struct parser *p = data;
+
+    (void)name, (void)prefix, (void)ns;
+    if (p->refused == JAT_OK)
+        p->depth--;
+}
+
+static void on_doctype(void *data, const xmlChar *name, const xmlChar *public,
+                       const xmlChar *system)
+{
+    (void)name, (void)public, (void)system;
+    refuse(data, JAT_EDTD);
+}
+
+static void on_entity(void *data, const xmlChar *name, int type,
+                      const xmlChar *public, const xmlChar *system,
+                      xmlChar *content)
+{
+    (void)name, (void)type, (void)public, (void)system, (void)content;
+    refuse(data, JAT_EDTD);
+}
+
+static void on_reference(void *data, const xmlChar *name)
+{
+    (void)name;
+    refuse(data, JAT_EDTD);
+}
+
+static void on_comment(void *data, const xmlChar *text)
+{
+    (void)text;
+    refuse(data, JAT_ECOMMENT);
+}
+
+static void on_instruction(void *data, const xmlChar *target,
+                           const xmlChar *text)
+{
+    (void)target, (void)text;
+    refuse(data, JAT_EPI);
+}
+
+/* Without a handler of its own libxml2 would write to stderr. */
+#if LIBXML_VERSION >= 21200
+static void on_error(void *data, const xmlError *error)
+#else
+static void on_error(void *data, xmlErrorPtr error)
+#endif
+{
+    (void)data, (void)error;
+}
+
+static const xmlSAXHandler callbacks = {
+    .initialized = XML_SAX2_MAGIC,
+    .startElementNs = on_start,
+    .endElementNs = on_end,
+    .internalSubset = on_doctype,
+    .entityDecl = on_entity,
+    .reference = on_reference,
+    .comment = on_comment,
+    .processingInstruction = on_instruction,
+    .serror = on_error,
+};
+
+/* ---- the parser of a thread ---- */
+
+static void drop_ctxt(struct parser *p)
+{
+    xmlFreeParserCtxt(p->ctxt);
+    p->ctxt = NULL;
+}
+
+static bool new_ctxt(struct parser *p)
+{
+    xmlSAXHandler sax = callbacks; /* copied, but not const in the prototype */
+
+    p->ctxt = xmlCreatePushParserCtxt(&sax, p, NULL, 0, NULL);
+    if (p->ctxt == NULL)
+        return false;
+    if (pthread_setspecific(thread_key, p) != 0 ||
+        xmlCtxtUseOptions(p->ctxt, XML_PARSE_NONET) != 0) {
+        drop_ctxt(p);
+        return false;
+    }
+    return true;
+}
+
+static bool ready_ctxt(struct parser *p)
+{
+    if (p->ctxt != NULL && xmlDictSize(p->ctxt->dict) > JAT_STANZA_MAX_DICT)
+        drop_ctxt(p);
+    if (p->ctxt == NULL)
+        return new_ctxt(p);
+    return xmlCtxtResetPush(p->ctxt, NULL, 0, NULL, NULL) == 0;
+}
+
+/* A parser as new, for a text of n octets. */
+static bool make_ready(struct parser *p, size_t n)
+{
+    p->stanza = (struct jat_stanza){0};
+    p->is_stanza = false;
+    p->refused = JAT_OK;
+    p->depth = 0;
+    p->n_children[0] = 0;
+    jat_buf_reset(&p->values, KEEP);
+    jat_buf_reset(&p->children, KEEP);
+    jat_buf_reset(&p->attrs, KEEP);
+    return ready_ctxt(p) && jat_buf_room(&p->values, n) != NULL;
+}
+
+static enum jat_err verdict(const struct parser *p, int rc)
+{
+    if (p->refused != JAT_OK)
+        return p->refused;
+    if (p->ctxt->errNo == XML_ERR_NO_MEMORY)
+        return JAT_ENOMEM;
+    if (rc != 0 || !p->ctxt->wellFormed || !p->ctxt->nsWellFormed)
+        return JAT_EXML;
+    return p->is_stanza ? JAT_OK : JAT_ENOSTANZA;
+}
+
+enum jat_err jat_stanza_parse(struct jat_str xml, size_t max_size,
+                              struct jat_stanza *out)
+{
+    struct parser *p = &parser;
+    enum jat_err err = check_text(xml, max_size);
+    int rc;
+
+    if (err != JAT_OK)
+        return err;
+    if (!make_ready(p, xml.n)) {
+        drop_ctxt(p);
+        return JAT_ENOMEM;
+    }
+    rc = xmlParseChunk(p->ctxt, xml.p, (int)xml.n, 1);
+    err = verdict(p, rc);
+    if (err != JAT_OK) {
+        drop_ctxt(p);
+        return err;
+    }
+    *out = p->stanza;
+    out->children = (const void *)p->children.p;
+    out->attrs = (const void *)p->attrs.p;
+    return JAT_OK;
+}
+
+struct jat_str jat_child_attr(const struct jat_stanza *s,
+                              const struct jat_child *c, struct jat_str name)
+{
+    const struct jat_attr *a = s->attrs;
+
+    for (uint32_t i = c->first_attr; i < c->first_attr + c->n_attrs; i++)
+        if (a[i].ns.n == 0 && jat_str_eq(a[i].name, name))
+            return a[i].value;
+    return jat_str(NULL, 0);
+}
+
+static void thread_fini(void *data)
+{
+    struct parser *p = data;
+
+    drop_ctxt(p);
+    jat_buf_fini(&p->values);
+    jat_buf_fini(&p->children);
+    jat_buf_fini(&p->attrs);
+}
+
+void jat_stanza_thread_fini(void)
+{
+    thread_fini(&parser);
+}
+
+static void init_once(void)
+{
+    xmlInitParser();
+    /* A failure leaves no valid key: then each parse says JAT_ENOMEM. */
+    pthread_key_create(&thread_key, thread_fini);
+}
+
+void jat_stanza_init(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, init_once);
+}
