@@ -16,13 +16,14 @@
 %% time for a conflict.
 -spec register() -> ok.
 register() ->
-    ejabberd_commands:register_commands(?MODULE, commands()).
+    ejabberd_commands:register_commands(mod_client_proxy, commands()).
 
 -spec unregister() -> ok.
 unregister() ->
     %% older releases forget only what is just as it was written
     ejabberd_commands:unregister_commands(
-      [Command#ejabberd_commands{definer = ?MODULE} || Command <- commands()]),
+      [Command#ejabberd_commands{definer = mod_client_proxy}
+       || Command <- commands()]),
     ok.
 
 commands() ->

@@ -401,10 +401,12 @@ take_out(_USR, #endpoints{core = undefined} = E) ->
     E;
 take_out(USR, #endpoints{core = Core} = E) ->
     case mod_client_proxy_core:remove_endpoint(Core, USR) of
-        {ok, Eid} -> self() ! {sweep, Core, Eid, 0};
-        unknown -> ok
-    end,
-    E.
+        {ok, Eid} ->
+            self() ! {sweep, Core, Eid, 0},
+            E;
+        unknown ->
+            E
+    end.
 
 split_bare(Jid) ->
     [U, S] = binary:split(Jid, <<"@">>),

@@ -81,11 +81,14 @@ servers(Watched) ->
 
 %% Adding a hook that is there already changes nothing.
 update_hooks(Old, New) ->
-    [ejabberd_hooks:add(Hook, S, Module, Function, Seq)
-     || S <- New, {Hook, Module, Function, Seq} <- hooks()],
-    [ejabberd_hooks:delete(Hook, S, Module, Function, Seq)
-     || S <- Old -- New, {Hook, Module, Function, Seq} <- hooks()],
-    ok.
+    each_hook(fun ejabberd_hooks:add/5, New),
+    each_hook(fun ejabberd_hooks:delete/5, Old -- New).
+
+each_hook(Fun, Servers) ->
+    lists:foreach(fun(S) ->
+                          [Fun(Hook, S, Module, Function, Seq)
+                           || {Hook, Module, Function, Seq} <- hooks()]
+                  end, Servers).
 
 hooks() ->
     [{set_presence_hook, ?MODULE, set_presence, 80},
