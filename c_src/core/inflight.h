@@ -25,8 +25,7 @@
 enum jat_way { JAT_REQUEST, JAT_OUTBOUND };
 
 /* A request as it is put and as it comes back. Strings are borrowed on the way
- * in; on the way out they are in the caller's buffer and jat_request is filled
- * again by jat_request_strings. */
+ * in; on the way out they point into the caller's buffer, until it changes. */
 struct jat_request {
     enum jat_way way;
     jat_eid eid;            /* the endpoint that answers or asks */
@@ -57,6 +56,7 @@ void jat_inflight_free(struct jat_inflight *t);
 
 /* Makes a record; chooses and copies id_out into *id_out (in buf), the
  * reference into *ref (never 0). *replaced: id_out is not r->id. now in ms.
+ * The strings of r may be in buf only if that has room for r->id.n + 64 octets.
  * JAT_ENOMEM: nothing was changed. */
 enum jat_err jat_inflight_put(struct jat_inflight *t,
                               const struct jat_request *r, uint64_t now,

@@ -359,8 +359,14 @@ static void a_full_set_of_closed_ids_is_saturated(void **state)
         jat_closed_add(&d, jat_mix64(i), i * 100);
     assert_false(jat_closed_saturated(&d, 0));
     assert_in_range(d.cap, 3000, JAT_CLOSED_MAX);
+    /* but not a moment too early */
+    struct jat_closed e = {.ring = NULL};
+    jat_closed_add(&e, 1, 0);
+    jat_closed_add(&e, 2, JAT_CLOSED_MS - 1);
+    assert_true(jat_closed_has(&e, 1, JAT_CLOSED_MS - 1));
     jat_closed_fini(&c);
     jat_closed_fini(&d);
+    jat_closed_fini(&e);
 }
 
 static void where_memory_is_short_closed_ids_saturate(void **state)
