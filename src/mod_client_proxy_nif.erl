@@ -7,7 +7,6 @@
 %%% name as a loaded one would not be loaded again, and overwriting a loaded
 %%% one kills the VM.
 -module(mod_client_proxy_nif).
--behaviour(mod_client_proxy_core).
 
 -export([load/0, new/2, derive_key/2, call/3]).
 
@@ -86,6 +85,7 @@ load_nif() ->
             So = filename:join(Priv, string:trim(binary_to_list(Name))),
             case erlang:load_nif(So, ?ABI) of
                 ok -> ok;
+                {error, {reload, _}} -> ok; % somebody else was faster
                 {error, {_, Text}} -> {error, remedy(Priv, Text)}
             end;
         {error, Reason} ->

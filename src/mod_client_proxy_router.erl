@@ -421,7 +421,10 @@ stanza_error('feature-not-implemented', Lang) ->
 stanza_error('forbidden', Lang) ->
     xmpp:err_forbidden(?T("Access denied by service policy"), Lang);
 stanza_error('internal-server-error', Lang) ->
-    xmpp:err_internal_server_error(?T("The service is out of order"), Lang);
+    %% the library says `wait'; RFC 6120, 8.3.3.6 leaves it open
+    Error = xmpp:err_internal_server_error(?T("The service is out of order"),
+                                           Lang),
+    Error#stanza_error{type = cancel};
 stanza_error('item-not-found', Lang) ->
     xmpp:err_item_not_found(?T("No such address at this service"), Lang);
 stanza_error('not-allowed', Lang) ->
