@@ -76,6 +76,9 @@ enum jat_err jat_inflight_new(const struct jat_seed *seed,
     for (unsigned i = 0; i < JAT_SHARDS; i++) {
         pthread_mutex_init(&t->shards[i].mutex, NULL);
         t->shards[i].pool.size = sizeof(struct place);
+        t->shards[i].serial =
+            jat_mix64(seed->k[0] ^ jat_mix64(seed->k[1] + i)) >>
+            (JAT_POOL_BITS + JAT_SHARD_BITS);
     }
     *out = t;
     return JAT_OK;
@@ -104,7 +107,9 @@ void jat_inflight_free(struct jat_inflight *t)
 }
 
 /* A reference: shard, place, and the shard's serial number of the record: 38
- * bits, which last for more than a century at 5000 requests a second. */
+ * bits, which last for more than a century at 5000 requests a second. The first
+ * one is random: a bounce may come minutes later, when the module has been
+ * stopped and started again. */
 static uint64_t ref_of(uint64_t serial, uint32_t at, unsigned shard)
 {
     return serial << (JAT_POOL_BITS + JAT_SHARD_BITS) |
