@@ -198,7 +198,7 @@ enum jat_err jat_next_pending(struct jat *j, uint64_t *cursor, uint64_t now,
         .id = jat_span_of(buf, r.id),
         .age = now > r.born ? now - r.born : 0,
         .left = r.deadline > now ? r.deadline - now : 0,
-        .tries = r.n_tried > 0 ? r.n_tried : 1,
+        .tries = r.n_tried + 1U,
     };
     if (jat_endpoints_get(j->endpoints, r.eid, buf, &e) == JAT_OK)
         out->endpoint = e.jid;

@@ -32,13 +32,19 @@ static struct closing closing_of(struct jat *j, uint64_t now,
                             jat_buf_add(&out->text, j->host)};
 }
 
+/* Octets for the strings of a record and, after it is taken, for its endpoint's
+ * JID and address; ids beyond ID_USUAL may need more. */
+#define ID_USUAL 1024U
+#define TEXT_OF_ONE                                                            \
+    (2 * (JAT_JID_MAX + JAT_JID_PART_MAX) + JAT_JID_PART_MAX + 2 * ID_USUAL)
+
 /* Room for one more outcome. */
 static enum jat_err reserve(struct jat_outcomes *out)
 {
     size_t cap = out->cap == 0 ? 16 : 2 * out->cap;
     struct jat_outcome *v;
 
-    if (out->text.failed)
+    if (jat_buf_room(&out->text, TEXT_OF_ONE) == NULL)
         return JAT_ENOMEM;
     if (out->n < out->cap)
         return JAT_OK;
@@ -128,6 +134,8 @@ static bool send_again(struct closing *c, struct taken *t)
     look(t, text);
     next = t->r;
     next.retries--;
+    if (next.n_tried < JAT_MAX_TRIED)
+        next.tried[next.n_tried++] = next.eid; /* this one has had it */
     do {
         if (jat_choose(c->j, c->config, &next, &notes, &e) != JAT_OK)
             goto out;
@@ -147,6 +155,10 @@ static bool send_again(struct closing *c, struct taken *t)
         .from = jat_parts_host(c->host, t->shown),
         .to = jat_parts_of(text, e.jid),
         .id = jat_buf_add(text, jat_buf_str(&notes, p.id))};
+    /* it may be another target's endpoint: U has spoken to that one now */
+    jat_contact_touch(c->j, c->config, jat_buf_str(text, t->user),
+                      jat_jid_bare(jat_buf_str(text, e.jid)), true, c->now,
+                      next.deadline);
     jat_stats_add(&c->j->stats, JAT_STAT_retries);
     sent = true;
 out:
