@@ -156,6 +156,14 @@ static enum jat_err show_user(struct jat_call *c, struct jat_span *shown,
         (size_t)c->config->max_contacts);
 }
 
+/* A handle lives on with the contact whose requester it stands for. */
+static void keep_handle(struct jat_call *c, struct jat_str resource)
+{
+    if (jat_address_form(resource) == JAT_FORM_HANDLE)
+        (void)jat_recent_touch(c->j->handles, resource, c->now,
+                               c->now + (uint64_t)c->config->contact_timeout);
+}
+
 /* What `sticky` chooses by. */
 static struct jat_str sticky_key(const struct jat_call *c)
 {
@@ -364,6 +372,7 @@ enum jat_err jat_outbound_begin(struct jat_call *c,
     d->to = jat_parts_of(c->buf, user);
     jat_contact_touch(j, c->config, jat_buf_str(c->buf, user), c->bare, false,
                       c->now, 0);
+    keep_handle(c, c->to.resource);
     jat_stats_add(&j->stats, JAT_STAT_outbound_requests);
     return JAT_OK;
 }
@@ -414,6 +423,7 @@ enum jat_err jat_request_end(struct jat_call *c, const struct jat_endpoint *e)
     jat_release(j, &r, true);
     answer(c, &r, host, jat_span_of(c->buf, r.user), ref);
     jat_contact_touch(j, c->config, r.user, c->bare, false, c->now, 0);
+    keep_handle(c, c->to.resource);
     jat_stats_add(&j->stats, JAT_STAT_answers);
     return JAT_OK;
 }
@@ -436,12 +446,16 @@ enum jat_err jat_outbound_end(struct jat_call *c, const struct jat_endpoint *e)
     if (err != JAT_OK)
         return err;
     jat_release(j, &r, true);
-    if (r.eid != e->eid)
-        return unsolicited(c); /* another session of the same name */
+    if (r.eid != e->eid) { /* another session of the same name */
+        jat_stats_add(&j->stats, JAT_STAT_gone);
+        jat_stats_add(&j->stats, JAT_STAT_forgotten);
+        return unsolicited(c);
+    }
     answer(c, &r, host, e->jid, ref);
     jat_contact_touch(j, c->config, c->bare,
                       jat_jid_bare(jat_buf_str(c->buf, e->jid)), true, c->now,
                       0);
+    keep_handle(c, r.asked);
     jat_stats_add(&j->stats, JAT_STAT_outbound_answers);
     return JAT_OK;
 }
