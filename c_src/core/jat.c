@@ -70,6 +70,11 @@ static enum jat_err not_implemented(struct jat_call *c)
     return jat_refuse(c, JAT_FEATURE_NOT_IMPLEMENTED);
 }
 
+static enum jat_err not_allowed(struct jat_call *c)
+{
+    return jat_refuse(c, JAT_NOT_ALLOWED);
+}
+
 static enum jat_err local(struct jat_call *c, enum jat_local what)
 {
     c->out->verb = JAT_DO_LOCAL;
@@ -296,6 +301,19 @@ static enum jat_err request_own(struct jat_call *c)
     return jat_refuse(c, JAT_BAD_REQUEST);
 }
 
+/* Targets do not talk among themselves through P; to requesters, not yet. */
+static enum jat_err message_to_one(struct jat_call *c)
+{
+    struct jat_endpoint e;
+    enum jat_err err = endpoint_at(c, c->to.resource, &e);
+
+    if (err == JAT_EUNOPENABLE)
+        return not_implemented(c);
+    return err == JAT_OK || err == JAT_ENOTFOUND
+               ? jat_refuse(c, JAT_NOT_ALLOWED)
+               : err;
+}
+
 static enum jat_err answer_request(struct jat_call *c)
 {
     struct jat_endpoint e;
@@ -336,7 +354,7 @@ static decide_fn *const from_requester[WHAT_COUNT][WHERE_COUNT] = {
 static decide_fn *const from_target[WHAT_COUNT][WHERE_COUNT] = {
     [IQ_REQUEST] = {request_own, request_outbound, item_not_found},
     [IQ_ANSWER] = {drop_answer, answer_request, drop_answer},
-    [MESSAGE] = {not_implemented, not_implemented, not_implemented},
+    [MESSAGE] = {not_allowed, message_to_one, not_implemented},
     [MESSAGE_ERROR] = {drop, drop, drop},
     [PRESENCE_SUBSCRIBE] = {local_presence, drop, drop},
     [PRESENCE] = {local_presence, drop, drop},
