@@ -1,0 +1,392 @@
+/* One proxy host for the tests of jat.c and what it calls: stanzas go in as
+ * text, decisions and outcomes come out as one line of text each.
+ *
+ *   request proxy.example.org/u@h/r > svc@example.org/a #1 keep
+ *   outbound FROM > TO #ID        answer FROM > TO #ID [kept]
+ *   error CONDITION    local WHAT    drop WHY    ask WHAT TEXT    failed WHY
+ *   fail CONDITION FROM > TO #ID [kept]   retry FROM > TO #ID   forget
+ *
+ * An id that is one of ours reads #ours. */
+#ifndef JAT_FIXTURE_H
+#define JAT_FIXTURE_H
+
+#include "tables.h"
+
+#include "jat.h"
+#include "stanza.h"
+
+#define P "proxy.example.org"
+#define T "svc@example.org"
+#define A T "/a"
+#define B T "/b"
+#define C T "/c"
+#define U "u@example.net/r"
+#define LONG (1 << 15)
+
+/* Where the tests' stanzas go and what comes of them. */
+static struct jat *j;
+static uint64_t now;
+static struct jat_decision decision; /* of the last call of handle */
+static struct jat_buf decided;       /* its strings */
+static struct jat_outcomes outcomes; /* of the last call that closes */
+static char last_id[1024];           /* of the last decision or outcome */
+static uint64_t records[64];         /* of the last outcomes */
+static uint64_t nexts[64];
+/* Given to each call of handle. */
+static unsigned hints;
+static const char *prepared = "";
+
+static inline struct jat_str str(const char *s)
+{
+    return jat_str(s, strlen(s));
+}
+
+/* A copy of a text of printf that is good until the end of the test. */
+static char *lines[1 << 16];
+static size_t n_lines;
+
+__attribute__((format(printf, 1, 2))) static inline const char *
+line(const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    char *p = NULL;
+    if (vasprintf(&p, format, ap) < 0)
+        abort();
+    va_end(ap);
+    assert_true(n_lines < sizeof lines / sizeof lines[0]);
+    return lines[n_lines++] = p;
+}
+
+static inline const char *times(char c, size_t n)
+{
+    char *p = malloc(n + 1);
+    assert_non_null(p);
+    memset(p, c, n);
+    p[n] = '\0';
+    assert_true(n_lines < sizeof lines / sizeof lines[0]);
+    return lines[n_lines++] = p;
+}
+
+/* Configurations */
+
+/* "name=value ...": numbers are numbers, a key is one letter (32 times). */
+static inline enum jat_err configure_with(struct jat_config *c, char *options)
+{
+    enum jat_err err = JAT_OK;
+    for (char *o, *rest = options;
+         err == JAT_OK && (o = strtok_r(rest, " ", &rest)) != NULL;) {
+        char *value = strchr(o, '=');
+        *value++ = '\0';
+        if (strcmp(o, "keys") == 0)
+            err = jat_config_str(c, str(o), str(times(*value, 32)));
+        else if (*value >= '0' && *value <= '9')
+            err = jat_config_int(c, str(o), atoll(value));
+        else
+            err = jat_config_str(c, str(o), str(value));
+    }
+    return err;
+}
+
+static inline struct jat_config *config_of(const char *options)
+{
+    char *text = strdup(options);
+    struct jat_config *c = jat_config_new();
+    assert_non_null(text);
+    if (c != NULL && (jat_config_str(c, JAT_STR("host"), JAT_STR(P)) ||
+                      jat_config_str(c, JAT_STR("targets"), JAT_STR(T)) ||
+                      configure_with(c, text) ||
+                      (strstr(options, "keys=") == NULL &&
+                       configure_with(c, (char[]){"keys=k"})))) {
+        jat_config_free(c);
+        c = NULL;
+    }
+    free(text);
+    return c;
+}
+
+static inline enum jat_err start(const char *options)
+{
+    static const unsigned char seed[24] = "a seed of 24 octets ...";
+    struct jat_config *c = config_of(options);
+    enum jat_err err = c == NULL ? JAT_ENOMEM : jat_instance_new(c, seed, &j);
+    if (err != JAT_OK)
+        jat_config_free(c);
+    return err;
+}
+
+/* A proxy host with these options. */
+static inline void proxy(const char *options)
+{
+    jat_instance_free(j);
+    j = NULL;
+    assert_int_equal(start(options), JAT_OK);
+}
+
+static inline void reload(const char *options)
+{
+    struct jat_config *c = config_of(options);
+    assert_non_null(c);
+    assert_int_equal(jat_configure(j, c), JAT_OK);
+}
+
+/* Endpoints */
+
+static inline enum jat_err put_as(const char *jid, enum jat_show show,
+                                  bool pending)
+{
+    struct jat_endpoint_state state = {show, 0, pending};
+    bool added;
+    return jat_put_endpoint(j, str(jid), &state, &added);
+}
+
+static inline void come(const char *jid)
+{
+    assert_int_equal(put_as(jid, JAT_SHOW_NONE, false), JAT_OK);
+}
+
+/* In words */
+
+static inline const char *place(const struct jat_buf *buf, struct jat_parts p)
+{
+#define PART(s) (int)p.s.n, p.s.n == 0 ? "" : buf->p + p.s.at
+    return line("%.*s%s%.*s%s%.*s", PART(user), p.user.n ? "@" : "",
+                PART(server), p.resource.n ? "/" : "", PART(resource));
+#undef PART
+}
+
+static inline const char *id_word(const struct jat_buf *buf, struct jat_span id)
+{
+    struct jat_str s = jat_buf_str(buf, id);
+    (void)snprintf(last_id, sizeof last_id, "%.*s", (int)s.n,
+                   s.n == 0 ? "" : s.p);
+    return strncmp(last_id, "jat-", 4) == 0 ? "ours" : last_id;
+}
+
+static inline const char *words(enum jat_err err)
+{
+    static const char *const verbs[] = {"request", "outbound", "answer"};
+    const struct jat_decision *d = &decision;
+    if (err != JAT_OK)
+        return line("failed %s", jat_err_name(err));
+    switch (d->verb) {
+    case JAT_DO_REPLY:
+        return line("error %s", jat_condition_name(d->condition));
+    case JAT_DO_LOCAL:
+        return line("local %s", jat_local_name(d->detail));
+    case JAT_DO_DROP:
+        return line("drop %s", jat_reason_name(d->detail));
+    case JAT_DO_ASK:
+        return line("ask %s %.*s", jat_ask_name(d->detail), (int)d->text.n,
+                    decided.p + d->text.at);
+    case JAT_DO_REQUEST:
+    case JAT_DO_OUTBOUND:
+    case JAT_DO_ANSWER:
+        break;
+    }
+    /* the id is the stanza's own unless new_id says otherwise */
+    assert_true(d->record != 0);
+    return line("%s %s > %s #%s%s", verbs[d->verb], place(&decided, d->from),
+                place(&decided, d->to), id_word(&decided, d->id),
+                !d->keep                    ? ""
+                : d->verb == JAT_DO_REQUEST ? " keep"
+                                            : " kept");
+}
+
+static inline const char *outcome_words(const struct jat_outcome *o)
+{
+    const struct jat_buf *b = &outcomes.text;
+    switch (o->fate) {
+    case JAT_FATE_FORGET:
+        return "forget";
+    case JAT_FATE_RETRY:
+        assert_true(o->next != 0 && o->next != o->record);
+        return line("retry %s > %s #%s", place(b, o->from), place(b, o->to),
+                    id_word(b, o->id));
+    case JAT_FATE_FAIL:
+        break;
+    }
+    return line("fail %s %s > %s #%s%s", jat_condition_name(o->condition),
+                place(b, o->from), place(b, o->to), id_word(b, o->id),
+                o->kept ? " kept" : "");
+}
+
+/* All outcomes of the last call in words, with "; " between them. */
+static inline const char *came(enum jat_err err)
+{
+    const char *all =
+        err == JAT_OK ? "" : line("failed %s ", jat_err_name(err));
+    for (size_t i = 0; i < outcomes.n; i++) {
+        all = line("%s%s%s", all, i > 0 ? "; " : "",
+                   outcome_words(&outcomes.v[i]));
+        if (i < 64) {
+            records[i] = outcomes.v[i].record;
+            nexts[i] = outcomes.v[i].next;
+        }
+    }
+    return all;
+}
+
+/* Stanzas */
+
+static inline enum jat_err handle(const char *xml)
+{
+    jat_buf_reset(&decided, SIZE_MAX);
+    return jat_handle(j, str(xml), str(prepared), hints, now, &decided,
+                      &decision);
+}
+
+static inline const char *said(const char *xml)
+{
+    return words(handle(xml));
+}
+
+static inline const char *stanza(const char *name, const char *type,
+                                 const char *id, const char *from,
+                                 const char *to, const char *children)
+{
+    return line("<%s xmlns='jabber:client'%s%s%s id='%s' from='%s' "
+                "to='%s'>%s</%s>",
+                name, *type ? " type='" : "", type, *type ? "'" : "", id, from,
+                to, children, name);
+}
+
+#define PAYLOAD "<query xmlns='urn:example'/>"
+#define DISCO "<query xmlns='http://jabber.org/protocol/disco#info'/>"
+#define PING "<ping xmlns='urn:xmpp:ping'/>"
+
+static inline const char *iq(const char *type, const char *id, const char *from,
+                             const char *to)
+{
+    return stanza("iq", type, id, from, to,
+                  *type == 'g' || *type == 's' ? PAYLOAD : "");
+}
+
+static inline const char *get(const char *id, const char *from, const char *to)
+{
+    return said(iq("get", id, from, to));
+}
+
+static inline const char *set(const char *id, const char *from, const char *to)
+{
+    return said(iq("set", id, from, to));
+}
+
+static inline const char *result(const char *id, const char *from,
+                                 const char *to)
+{
+    return said(iq("result", id, from, to));
+}
+
+/* The addresses of the last decision. */
+static inline const char *from_of(void)
+{
+    return place(&decided, decision.from);
+}
+
+static inline const char *to_of(void)
+{
+    return place(&decided, decision.to);
+}
+
+/* The address that U sees endpoint jid under: P/enc(E). */
+static inline const char *shown(const char *jid)
+{
+    struct jat_buf b = JAT_BUF_INIT;
+    struct jat_endpoint e;
+    uint32_t cursor = 0;
+    const char *found = NULL;
+    while (found == NULL && jat_next_endpoint(j, &cursor, &b, &e) == JAT_OK)
+        if (jat_str_eq(jat_buf_str(&b, e.jid), str(jid)))
+            found = line("%s/%.*s", P, (int)e.shown.n, b.p + e.shown.at);
+    jat_buf_fini(&b);
+    assert_non_null(found);
+    return found;
+}
+
+/* Closing */
+
+static inline struct jat_outcomes *fresh(void)
+{
+    jat_outcomes_fini(&outcomes);
+    return &outcomes;
+}
+
+static inline const char *bounce(uint64_t record, bool undelivered)
+{
+    return came(jat_bounce(j, record, undelivered, now, fresh()));
+}
+
+static inline const char *expire(void)
+{
+    return came(jat_expire(j, now, 256, fresh()));
+}
+
+static inline const char *drain(void)
+{
+    return came(jat_drain(j, now, 256, fresh()));
+}
+
+static inline const char *go(const char *jid)
+{
+    jat_eid eid;
+    uint64_t cursor = 0;
+    enum jat_err err;
+    assert_int_equal(jat_remove_endpoint(j, str(jid), &eid), JAT_OK);
+    fresh();
+    while ((err = jat_sweep(j, eid, &cursor, now, 64, &outcomes)) == JAT_EFULL)
+        ;
+    return came(err);
+}
+
+/* A counter by its name. */
+static inline uint64_t count(const char *name)
+{
+    const char *n;
+    uint64_t value;
+    for (unsigned i = 0; jat_counter(j, i, &n, &value); i++)
+        if (strcmp(n, name) == 0)
+            return value;
+    fail_msg("no counter %s", name);
+    return 0;
+}
+
+/* Requests went somewhere: each was answered, closed, or is pending. */
+static inline void books(uint64_t *in, uint64_t *out)
+{
+    *in = count("requests") + count("outbound_requests") + count("retries");
+    *out = count("answers") + count("outbound_answers") + count("timeouts") +
+           count("bounces") + count("gone") + count("aborted") +
+           count("pending");
+}
+
+static inline int begin(void **state)
+{
+    now = 1000;
+    hints = 0;
+    prepared = "";
+    j = NULL;
+    jat_stanza_init();
+    return count_blocks(state);
+}
+
+static inline int end(void **state)
+{
+    uint64_t in = 0, out = 0;
+    if (j != NULL)
+        books(&in, &out);
+    jat_instance_free(j);
+    j = NULL;
+    jat_outcomes_fini(&outcomes);
+    jat_buf_fini(&decided);
+    jat_stanza_thread_fini();
+    while (n_lines > 0)
+        free(lines[--n_lines]);
+    assert_int_equal(in, out);
+    return no_block_left(state);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)
+#define assert_words(a, b) assert_string_equal((a), (b))
+
+#endif

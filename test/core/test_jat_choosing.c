@@ -1,0 +1,182 @@
+/* Which endpoint a request goes to. */
+#include "jat_fixture.h"
+
+#define PU P "/" U
+
+static const char *chosen(const char *user, const char *children)
+{
+    static unsigned n;
+    said(stanza("iq", "get", line("%u", n++), user, P, children));
+    assert_int_equal(decision.verb, JAT_DO_REQUEST);
+    return to_of();
+}
+
+#define ROOM(r) "<conference xmlns='urn:room' room='" r "'/>"
+#define OTHER "<query xmlns='urn:other' room='5'/>"
+
+static void ten_endpoints(void)
+{
+    for (unsigned i = 0; i < 10; i++)
+        come(line("%s/%u", T, i));
+}
+
+/* How many of 40 requesters u@d/r do not meet this one of the same number. */
+static unsigned parted(char user, char domain, char resource)
+{
+    unsigned n = 0;
+    for (int i = 0; i < 40; i++) {
+        const char *a = chosen(line("u%d@d%d.net/r", i, i), OTHER);
+        const char *b = line("%c%d@%c%d.net/%c", user, i, domain, i, resource);
+        n += strcmp(a, chosen(b, OTHER)) != 0;
+    }
+    return n;
+}
+
+static void sticky_goes_by_the_key_that_was_asked_for(void **state)
+{
+    static const struct {
+        const char *by;
+        bool resource, user; /* another one: another endpoint */
+    } keys[] = {
+        {"bare", false, true}, {"full", true, true}, {"domain", false, false}};
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        proxy(line("balance=sticky sticky_by=%s", keys[i].by));
+        ten_endpoints();
+        assert_int_equal(parted('u', 'd', 'r'), 0);
+        assert_true(keys[i].resource == (parted('u', 'd', 's') > 10));
+        assert_true(keys[i].user == (parted('v', 'd', 'r') > 10));
+        assert_true(parted('u', 'e', 'r') > 10);
+        drain();
+    }
+}
+
+static void sticky_by_an_attribute_brings_a_room_together(void **state)
+{
+    (void)state;
+    proxy("balance=sticky sticky_by=urn:room sticky_by_attribute=room");
+    ten_endpoints();
+    const char *first = chosen(U, ROOM("1"));
+    unsigned apart = 0;
+    for (int i = 0; i < 30; i++) {
+        const char *user = line("u%d@example.net/r", i);
+        assert_words(chosen(user, ROOM("1")), first);
+        apart += strcmp(chosen(user, OTHER), first) != 0; /* bare */
+        const char *bare = chosen(user, OTHER);
+        assert_words(chosen(line("u%d@example.net/s", i), OTHER), bare);
+        assert_words(chosen(user, "<x xmlns='urn:room'/>"), bare);
+    }
+    assert_true(apart > 10);
+    drain();
+}
+
+static void a_sticky_choice_moves_only_where_it_must(void **state)
+{
+    (void)state;
+    proxy("balance=sticky sticky_by=full retries=1");
+    ten_endpoints();
+    const char *users[40], *before[40];
+    for (int i = 0; i < 40; i++) {
+        users[i] = line("u%d@example.net/r", i);
+        before[i] = chosen(users[i], PAYLOAD);
+    }
+    drain();
+    go(T "/3");
+    for (int i = 0; i < 40; i++)
+        if (strcmp(before[i], T "/3") != 0)
+            assert_words(chosen(users[i], PAYLOAD), before[i]);
+    drain();
+}
+
+/* A retry goes where the key would lead without the endpoint that failed. */
+static void the_retry_of_a_sticky_request_follows_the_same_key(void **state)
+{
+    (void)state;
+    proxy("balance=sticky sticky_by=urn:room sticky_by_attribute=room");
+    ten_endpoints();
+    const char *first = chosen(U, ROOM("x"));
+    uint64_t record = decision.record;
+    bounce(record, false);
+    const char *second = place(&outcomes.text, outcomes.v[0].to);
+    assert_string_not_equal(first, second);
+    for (int i = 0; i < 10; i++) {
+        chosen(line("v%d@example.net/r", i), ROOM("x"));
+        bounce(decision.record, false);
+        assert_words(place(&outcomes.text, outcomes.v[0].to), second);
+    }
+    drain();
+    go(first);
+    assert_words(chosen(U, ROOM("x")), second);
+    drain();
+}
+
+static void
+a_draining_endpoint_gets_nothing_new_while_others_are_there(void **s)
+{
+    (void)s;
+    proxy("drain_show=xa drain_show=dnd balance=round_robin");
+    put_as(A, JAT_SHOW_DND, false);
+    put_as(B, JAT_SHOW_NONE, true); /* kept for resumption */
+    put_as(C, JAT_SHOW_AWAY, false);
+    for (int i = 0; i < 9; i++)
+        assert_words(chosen(U, PAYLOAD), C);
+    put_as(C, JAT_SHOW_XA, false); /* panic: all are used again */
+    bool used[3] = {false};
+    for (int i = 0; i < 9; i++)
+        used[chosen(U, PAYLOAD)[sizeof T] - 'a'] = true;
+    assert_true(used[0] && used[1] && used[2]);
+    put_as(B, JAT_SHOW_NONE, false); /* resumed */
+    for (int i = 0; i < 9; i++)
+        assert_words(chosen(U, PAYLOAD), B);
+    get("named", U, shown(A)); /* who names it gets it */
+    assert_words(to_of(), A);
+    reload("drain_show=chat");
+    put_as(C, JAT_SHOW_CHAT, false);
+    used[0] = used[1] = used[2] = false;
+    for (int i = 0; i < 40; i++)
+        used[chosen(U, PAYLOAD)[sizeof T] - 'a'] = true;
+    assert_true(used[0] && used[1] && !used[2]);
+    drain();
+}
+
+static void a_retry_takes_a_draining_endpoint_rather_than_none(void **state)
+{
+    (void)state;
+    proxy("drain_show=dnd");
+    put_as(A, JAT_SHOW_DND, false);
+    come(B);
+    get("1", U, P);
+    assert_words(to_of(), B);
+    assert_words(bounce(decision.record, false), "retry " PU " > " A " #1");
+    drain();
+}
+
+static void every_strategy_uses_all_endpoints(void **state)
+{
+    static const char *const how[] = {"random", "round_robin", "least_pending"};
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned n[10] = {0};
+        proxy(line("balance=%s", how[i]));
+        ten_endpoints();
+        for (int k = 0; k < 300; k++)
+            n[atoi(chosen(U, PAYLOAD) + sizeof T)]++;
+        for (unsigned k = 0; k < 10; k++)
+            assert_in_range(n[k], i == 1 ? 30 : 8, i == 1 ? 30 : 60);
+        drain();
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(sticky_goes_by_the_key_that_was_asked_for),
+        CASE(sticky_by_an_attribute_brings_a_room_together),
+        CASE(a_sticky_choice_moves_only_where_it_must),
+        CASE(the_retry_of_a_sticky_request_follows_the_same_key),
+        CASE(a_draining_endpoint_gets_nothing_new_while_others_are_there),
+        CASE(a_retry_takes_a_draining_endpoint_rather_than_none),
+        CASE(every_strategy_uses_all_endpoints),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,347 @@
+/* The ends of a record other than its answer, and retries. */
+#include "jat_fixture.h"
+
+#define PU P "/" U
+
+static const char *failed(const char *condition, const char *kept)
+{
+    return line("fail %s %s > %s #1%s", condition, P, U, kept);
+}
+
+/* Deadlines */
+
+static void a_request_over_its_deadline_times_out_once(void **state)
+{
+    (void)state;
+    proxy("timeout=1000");
+    come(A);
+    get("1", U, P);
+    uint64_t record = decision.record;
+    now += 999;
+    assert_words(expire(), "");
+    now += 1;
+    assert_words(expire(), failed("remote-server-timeout", " kept"));
+    assert_int_equal(records[0], record);
+    assert_words(expire(), "");
+    assert_words(drain(), "");
+    assert_words(bounce(record, true), "failed not_found ");
+    assert_words(result("1", A, PU), "drop unsolicited");
+    assert_int_equal(count("timeouts"), 1);
+}
+
+static void a_failure_comes_from_the_address_that_was_written_to(void **state)
+{
+    (void)state;
+    proxy("timeout=1000");
+    come(A);
+    set("rr-1", U, shown(A));
+    now += 1000;
+    assert_words(expire(),
+                 line("fail remote-server-timeout %s > %s #rr-1", shown(A), U));
+}
+
+static void expire_closes_at_most_so_many_and_says_that_there_is_more(void **s)
+{
+    (void)s;
+    proxy("timeout=1000");
+    come(A);
+    for (int i = 0; i < 25; i++)
+        get(line("%d", i), U, P);
+    now += 1000;
+    size_t closed = 0;
+    enum jat_err err;
+    do {
+        err = jat_expire(j, now, 10, fresh());
+        assert_true(outcomes.n <= 10);
+        closed += outcomes.n;
+    } while (err == JAT_EFULL);
+    assert_int_equal(err, JAT_OK);
+    assert_int_equal(closed, 25);
+}
+
+static void drain_closes_all(void **state)
+{
+    (void)state;
+    proxy("outbound=any");
+    come(A);
+    get("1", U, P);
+    set("2", U, shown(A));
+    get("3", A, PU);
+    assert_int_equal(count("pending"), 3);
+    size_t closed = 0;
+    while (jat_drain(j, now, 2, fresh()) == JAT_EFULL) {
+        assert_int_equal(outcomes.n, 2);
+        closed += outcomes.n;
+        for (size_t i = 0; i < outcomes.n; i++)
+            assert_int_equal(outcomes.v[i].condition,
+                             JAT_RECIPIENT_UNAVAILABLE);
+    }
+    assert_int_equal(closed + outcomes.n, 3);
+    assert_int_equal(count("pending"), 0);
+    assert_int_equal(count("aborted"), 3);
+}
+
+static void an_aborted_request_fails_as_it_was_told(void **state)
+{
+    (void)state;
+    proxy("");
+    come(A);
+    come(B);
+    get("1", U, P);
+    uint64_t record = decision.record;
+    assert_words(
+        came(jat_abort(j, record, JAT_INTERNAL_SERVER_ERROR, now, fresh())),
+        failed("internal-server-error", " kept"));
+    assert_int_equal(
+        jat_abort(j, record, JAT_INTERNAL_SERVER_ERROR, now, fresh()),
+        JAT_ENOTFOUND);
+}
+
+/* Retries */
+
+/* The request just made went to one of A and B: the other one. */
+static const char *other(void)
+{
+    return strcmp(to_of(), A) == 0 ? B : A;
+}
+
+static void a_get_that_bounced_goes_to_another_endpoint_once(void **state)
+{
+    (void)state;
+    proxy("timeout=1000");
+    come(A);
+    come(B);
+    for (unsigned i = 0; i < 32; i++) { /* whichever was chosen first */
+        const char *id = line("%u", i);
+        get(id, U, P);
+        const char *first = to_of(), *second = other();
+        uint64_t record = decision.record;
+        assert_words(bounce(record, false),
+                     line("retry %s > %s #%s", PU, second, id));
+        assert_int_equal(records[0], record);
+        assert_words(result(id, first, PU), "drop unsolicited");
+        uint64_t next = nexts[0];
+        if (i % 2 == 0) {
+            assert_words(result(id, second, PU),
+                         line("answer %s > %s #%s kept", P, U, id));
+            assert_int_equal(decision.record, next);
+        } else {
+            assert_words(
+                bounce(next, false),
+                line("fail recipient-unavailable %s > %s #%s kept", P, U, id));
+        }
+        now += 300001;
+        expire();
+    }
+    assert_int_equal(count("pending"), 0);
+    assert_int_equal(count("retries"), 32);
+}
+
+static void a_bounced_get_fails_where_there_is_no_other_endpoint(void **state)
+{
+    (void)state;
+    proxy("retries=7");
+    come(A);
+    get("1", U, P);
+    assert_words(bounce(decision.record, true),
+                 failed("recipient-unavailable", " kept"));
+    assert_int_equal(count("bounces"), 1);
+}
+
+static void a_get_whose_endpoint_went_goes_to_another_one(void **state)
+{
+    (void)state;
+    proxy("");
+    come(A);
+    get("1", U, P);
+    come(B);
+    assert_words(go(A), "retry " PU " > " B " #1");
+    assert_words(go(B), failed("recipient-unavailable", " kept"));
+    assert_int_equal(count("gone"), 2);
+}
+
+static void a_set_is_sent_again_only_if_it_was_not_delivered(void **state)
+{
+    (void)state;
+    proxy("");
+    come(A);
+    come(B);
+    set("1", U, P);
+    assert_false(decision.keep);
+    const char *second = other();
+    assert_words(bounce(decision.record, true),
+                 line("retry %s > %s #1", PU, second));
+    assert_words(bounce(nexts[0], true), failed("recipient-unavailable", ""));
+    now += 300001;
+    set("1", U, P);
+    assert_words(bounce(decision.record, false),
+                 failed("recipient-unavailable", ""));
+    now += 300001;
+    set("1", U, P);
+    second = other();
+    assert_words(go(to_of()), failed("recipient-unavailable", ""));
+}
+
+static void a_named_endpoint_is_never_replaced_by_another(void **state)
+{
+    (void)state;
+    proxy("");
+    come(A);
+    come(B);
+    const char *to = shown(A);
+    get("1", U, to);
+    assert_false(decision.keep);
+    assert_words(bounce(decision.record, true),
+                 line("fail recipient-unavailable %s > %s #1", to, U));
+    get("2", U, to);
+    assert_words(go(A), line("fail recipient-unavailable %s > %s #2", to, U));
+}
+
+static void nothing_is_sent_again_with_retries_0(void **state)
+{
+    (void)state;
+    proxy("retries=0");
+    come(A);
+    come(B);
+    assert_null(strstr(get("1", U, P), "keep"));
+    assert_words(bounce(decision.record, true),
+                 failed("recipient-unavailable", ""));
+}
+
+static void no_endpoint_is_tried_twice(void **state)
+{
+    (void)state;
+    for (unsigned retries = 1; retries <= 7; retries++) {
+        bool tried[12] = {false};
+        proxy(line("retries=%u", retries));
+        for (unsigned i = 0; i < 12; i++)
+            come(line("%s/%u", T, i));
+        get("1", U, P);
+        struct jat_buf *buf = &decided;
+        struct jat_parts to = decision.to;
+        uint64_t record = decision.record;
+        for (unsigned n = 0;; n++) {
+            int i = atoi(strchr(place(buf, to), '/') + 1);
+            assert_false(tried[i]);
+            tried[i] = true;
+            struct jat_pending p;
+            struct jat_buf b = JAT_BUF_INIT;
+            uint64_t cursor = 0;
+            assert_int_equal(jat_next_pending(j, &cursor, now, &b, &p), JAT_OK);
+            assert_int_equal(p.tries, n + 1);
+            jat_buf_fini(&b);
+            const char *what = bounce(record, false);
+            if (n == retries) {
+                assert_words(what, failed("recipient-unavailable", " kept"));
+                break;
+            }
+            assert_int_equal(outcomes.v[0].fate, JAT_FATE_RETRY);
+            buf = &outcomes.text;
+            to = outcomes.v[0].to;
+            record = outcomes.v[0].next;
+        }
+        assert_int_equal(count("retries"), retries);
+    }
+}
+
+static void a_retry_keeps_the_deadline(void **state)
+{
+    (void)state;
+    proxy("timeout=1000");
+    come(A);
+    come(B);
+    get("1", U, P);
+    now += 600;
+    bounce(decision.record, false);
+    now += 399;
+    assert_words(expire(), "");
+    now += 1;
+    assert_words(expire(), failed("remote-server-timeout", " kept"));
+}
+
+static void an_id_stays_with_the_request_over_its_retries(void **state)
+{
+    (void)state;
+    proxy("");
+    come(A);
+    come(B);
+    get("rr-1", U, P);
+    const char *second = other();
+    assert_words(bounce(decision.record, false),
+                 line("retry %s > %s #ours", PU, second));
+    assert_words(result(last_id, second, PU),
+                 "answer " P " > " U " #rr-1 kept");
+}
+
+static void whoever_gets_a_retried_request_may_speak_to_its_requester(void **s)
+{
+    (void)s;
+    proxy("targets=two@example.org");
+    come(A);
+    get("1", U, P);
+    come("two@example.org/x");
+    assert_words(go(A), "retry " PU " > two@example.org/x #1");
+    get("2", "two@example.org/x", PU);
+    assert_int_equal(decision.verb, JAT_DO_OUTBOUND);
+    drain();
+}
+
+static void a_sealed_requester_keeps_its_name_over_a_retry(void **state)
+{
+    (void)state;
+    proxy("encoding=sealed");
+    come(A);
+    come(B);
+    get("1", U, P);
+    const char *as = from_of(), *second = other();
+    assert_words(bounce(decision.record, false),
+                 line("retry %s > %s #1", as, second));
+    assert_words(result("1", second, as), "answer " P " > " U " #1 kept");
+}
+
+static void a_sweep_goes_in_steps_and_takes_each_record_once(void **state)
+{
+    (void)state;
+    proxy("retries=0 max_pending_per_user=5000");
+    come(A);
+    come(B);
+    for (int i = 0; i < 100; i++) {
+        get(line("a%d", i), U, shown(A));
+        get(line("b%d", i), U, shown(B));
+    }
+    jat_eid eid;
+    uint64_t cursor = 0;
+    assert_int_equal(jat_remove_endpoint(j, str(A), &eid), JAT_OK);
+    fresh();
+    unsigned steps = 1;
+    while (jat_sweep(j, eid, &cursor, now, 40, &outcomes) == JAT_EFULL)
+        steps++;
+    assert_true(steps > 10);
+    assert_int_equal(outcomes.n, 100);
+    assert_int_equal(count("pending"), 100);
+    drain();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(a_request_over_its_deadline_times_out_once),
+        CASE(a_failure_comes_from_the_address_that_was_written_to),
+        CASE(expire_closes_at_most_so_many_and_says_that_there_is_more),
+        CASE(drain_closes_all),
+        CASE(an_aborted_request_fails_as_it_was_told),
+        CASE(a_get_that_bounced_goes_to_another_endpoint_once),
+        CASE(a_bounced_get_fails_where_there_is_no_other_endpoint),
+        CASE(a_get_whose_endpoint_went_goes_to_another_one),
+        CASE(a_set_is_sent_again_only_if_it_was_not_delivered),
+        CASE(a_named_endpoint_is_never_replaced_by_another),
+        CASE(nothing_is_sent_again_with_retries_0),
+        CASE(no_endpoint_is_tried_twice),
+        CASE(a_retry_keeps_the_deadline),
+        CASE(an_id_stays_with_the_request_over_its_retries),
+        CASE(whoever_gets_a_retried_request_may_speak_to_its_requester),
+        CASE(a_sealed_requester_keeps_its_name_over_a_retry),
+        CASE(a_sweep_goes_in_steps_and_takes_each_record_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

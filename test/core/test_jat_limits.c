@@ -1,0 +1,376 @@
+/* Limits: what is beyond them is refused, and all that was counted is given
+ * back, however a record ends. */
+#include "jat_fixture.h"
+
+#define PU P "/" U
+#define FULL "error resource-constraint"
+
+static unsigned serial;
+
+/* How many requests of this user are taken before one is refused. */
+static unsigned room(const char *user, const char *to)
+{
+    for (unsigned n = 0; n < 100; n++) {
+        const char *says = get(line("%u", serial++), user, to);
+        if (strncmp(says, "request", 7) != 0 &&
+            strncmp(says, "outbound", 8) != 0) {
+            assert_words(says, FULL);
+            return n;
+        }
+    }
+    return 100;
+}
+
+static void max_pending_bounds_all_records_of_both_ways(void **state)
+{
+    (void)state;
+    proxy("max_pending=5 outbound=any");
+    come(A);
+    assert_int_equal(room(U, P), 5);
+    assert_int_equal(room("v@example.com", P), 0);
+    assert_int_equal(room(A, PU), 0);
+    drain();
+    assert_int_equal(room(A, PU), 5);
+    assert_int_equal(room(U, P), 0);
+    drain();
+    assert_int_equal(room(U, shown(A)), 5);
+    drain();
+}
+
+static void max_pending_per_user_counts_the_bare_jid(void **state)
+{
+    (void)state;
+    proxy("max_pending_per_user=3");
+    come(A);
+    assert_int_equal(room("u@example.net/r", P), 3);
+    assert_int_equal(room("u@example.net/s", P), 0);
+    assert_int_equal(room("u@example.net", P), 0);
+    assert_int_equal(room("v@example.net/r", P), 3);
+    drain();
+}
+
+static void max_pending_per_domain_counts_remote_domains_only(void **state)
+{
+    (void)state;
+    proxy("max_pending_per_domain=3 local_domains=home.example "
+          "local_domains=away.example");
+    come(A);
+    assert_int_equal(room("u@example.net/r", P), 3);
+    assert_int_equal(room("v@example.net/r", P), 0);
+    assert_int_equal(room("example.net", P), 0);
+    assert_int_equal(room("u@other.example/r", P), 3);
+    assert_int_equal(room("u@home.example/r", P), 100);
+    assert_int_equal(room("u@away.example/r", P), 100);
+    drain();
+}
+
+static void max_outbound_per_endpoint_counts_each_endpoint(void **state)
+{
+    (void)state;
+    proxy("max_outbound_per_endpoint=2 outbound=any");
+    come(A);
+    come(B);
+    assert_int_equal(room(A, PU), 2);
+    assert_int_equal(room(A, P "/v@example.net"), 0);
+    assert_int_equal(room(B, PU), 2);
+    assert_int_equal(room(U, P), 100);
+    drain();
+    assert_int_equal(room(A, PU), 2);
+    result(last_id, U, shown(A));
+    drain();
+}
+
+static void max_endpoints_refuses_the_newest(void **state)
+{
+    (void)state;
+    proxy("max_endpoints=2");
+    come(A);
+    come(B);
+    assert_int_equal(put_as(C, JAT_SHOW_NONE, false), JAT_EFULL);
+    come(A); /* an update */
+    go(B);
+    come(C);
+    assert_int_equal(count("endpoints"), 2);
+}
+
+static void max_stanza_size_bounds_what_is_parsed(void **state)
+{
+    (void)state;
+    const char *xml = iq("get", "1", U, P);
+    proxy(line("max_stanza_size=%zu", strlen(xml)));
+    come(A);
+    assert_words(said(xml), "request " PU " > " A " #1 keep");
+    assert_words(get("22", U, P), "failed too_big");
+    drain();
+}
+
+/* One way for a request to end, whatever it was counted for. */
+typedef void ending(uint64_t record);
+
+static void by_answer(uint64_t record)
+{
+    (void)record;
+    const char *id = line("%s", last_id);
+    result(id, A, PU);
+    assert_int_equal(decision.verb, JAT_DO_ANSWER);
+}
+
+static void by_deadline(uint64_t record)
+{
+    (void)record;
+    now += 60000;
+    assert_non_null(strstr(expire(), "fail"));
+}
+
+static void by_bounce(uint64_t record)
+{
+    assert_non_null(strstr(bounce(record, true), "fail"));
+}
+
+static void by_abort(uint64_t record)
+{
+    assert_non_null(strstr(
+        came(jat_abort(j, record, JAT_FORBIDDEN, now, fresh())), "fail"));
+}
+
+static void by_going(uint64_t record)
+{
+    (void)record;
+    assert_non_null(strstr(go(A), "fail"));
+    come(A);
+}
+
+static void by_drain(uint64_t record)
+{
+    (void)record;
+    assert_non_null(strstr(drain(), "fail"));
+}
+
+static void by_retry_and_answer(uint64_t record)
+{
+    come(B);
+    assert_non_null(strstr(bounce(record, true), "retry"));
+    result(last_id, B, PU);
+    assert_int_equal(decision.verb, JAT_DO_ANSWER);
+    go(B);
+}
+
+static void by_retry_and_drain(uint64_t record)
+{
+    come(B);
+    assert_non_null(strstr(bounce(record, true), "retry"));
+    drain();
+    go(B);
+}
+
+static void quotas_are_given_back_however_a_request_ends(void **state)
+{
+    static ending *const endings[] = {
+        by_answer, by_deadline, by_bounce,           by_abort,
+        by_going,  by_drain,    by_retry_and_answer, by_retry_and_drain};
+    static const char *const limits[] = {
+        "max_pending=1", "max_pending_per_user=1", "max_pending_per_domain=1"};
+    (void)state;
+    for (size_t l = 0; l < sizeof limits / sizeof limits[0]; l++) {
+        proxy(limits[l]);
+        come(A);
+        for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+            for (unsigned n = 0; n < 2; n++) {
+                get(line("%u", serial++), U, P);
+                assert_int_equal(decision.verb, JAT_DO_REQUEST);
+                uint64_t record = decision.record;
+                const char *id = line("%s", last_id);
+                assert_words(get("full", U, P), FULL);
+                (void)snprintf(last_id, sizeof last_id, "%s", id);
+                endings[i](record);
+            }
+        }
+        assert_int_equal(count("pending"), 0);
+        /* exactly one fits again */
+        assert_int_equal(room(U, P), 1);
+        drain();
+        /* and nothing is counted for an endpoint */
+        struct jat_endpoint e;
+        uint32_t cursor = 0;
+        assert_int_equal(jat_next_endpoint(j, &cursor, &decided, &e), JAT_OK);
+        assert_int_equal(e.requests, 0);
+    }
+}
+
+static void outbound_shares_are_given_back_however_a_request_ends(void **state)
+{
+    static ending *const endings[] = {by_deadline, by_abort, by_drain};
+    static const char *const limits[] = {"max_pending=1",
+                                         "max_outbound_per_endpoint=1"};
+    (void)state;
+    for (size_t l = 0; l < sizeof limits / sizeof limits[0]; l++) {
+        proxy(line("outbound=any %s", limits[l]));
+        come(A);
+        for (size_t i = 0; i <= sizeof endings / sizeof endings[0]; i++) {
+            get(line("%u", serial++), A, PU);
+            assert_int_equal(decision.verb, JAT_DO_OUTBOUND);
+            uint64_t record = decision.record;
+            const char *id = line("%s", last_id);
+            assert_words(get("full", A, PU), FULL);
+            if (i < sizeof endings / sizeof endings[0])
+                endings[i](record);
+            else
+                result(id, U, shown(A));
+        }
+        assert_int_equal(room(A, PU), 1);
+        assert_words(go(A), "forget");
+        come(A);
+        assert_int_equal(room(A, PU), 1);
+        drain();
+    }
+}
+
+static void a_refused_request_costs_nothing(void **state)
+{
+    (void)state;
+    proxy("max_pending_per_user=1 max_pending=3 max_pending_per_domain=2");
+    come(A);
+    assert_int_equal(room(U, P), 1);
+    for (int i = 0; i < 10; i++)
+        get("x", U, P);
+    assert_int_equal(room("v@example.net", P), 1);
+    for (int i = 0; i < 10; i++)
+        get("x", "w@example.net", P);
+    assert_int_equal(room("w@example.com", P), 1);
+    drain();
+    assert_int_equal(room(U, P), 1);
+    drain();
+}
+
+static void a_lower_limit_after_a_reload_holds_at_once(void **state)
+{
+    (void)state;
+    proxy("");
+    come(A);
+    for (int i = 0; i < 5; i++)
+        get(line("%d", i), U, P);
+    reload("max_pending_per_user=3");
+    assert_int_equal(room(U, P), 0);
+    for (int i = 0; i < 3; i++)
+        result(line("%d", i), A, PU);
+    assert_int_equal(room(U, P), 1);
+    drain();
+}
+
+static void a_domain_that_becomes_local_gets_its_share_back(void **state)
+{
+    (void)state;
+    proxy("max_pending_per_domain=2");
+    come(A);
+    assert_int_equal(room(U, P), 2);
+    reload("max_pending_per_domain=2 local_domains=example.net");
+    get("y", U, P);
+    assert_int_equal(decision.verb, JAT_DO_REQUEST);
+    reload("max_pending_per_domain=2");
+    assert_int_equal(room(U, P), 0);
+    drain();
+    assert_int_equal(room(U, P), 2);
+    drain();
+}
+
+static void the_counters_add_up_after_any_mixture(void **state)
+{
+    (void)state;
+    proxy("outbound=any retries=2 timeout=500 max_pending_per_user=20 "
+          "balance=least_pending");
+    for (int i = 0; i < 20000; i++) {
+        const char *e = line("%s/%u", T, random_below(5));
+        const char *u = line("u%u@example.net/r", random_below(5));
+        const char *id = line("%u", random_below(20));
+        struct jat_buf b = JAT_BUF_INIT;
+        struct jat_pending p;
+        uint64_t cursor = 0, refs[1] = {0};
+        jat_eid eid;
+        switch (random_below(12)) {
+        case 0:
+            come(e);
+            break;
+        case 1:
+            if (random_below(4) == 0 &&
+                jat_remove_endpoint(j, str(e), &eid) == JAT_OK) {
+                cursor = 0;
+                assert_int_equal(
+                    jat_sweep(j, eid, &cursor, now, SIZE_MAX, fresh()), JAT_OK);
+            }
+            break;
+        case 2:
+        case 3:
+        case 4:
+            if (strncmp(random_below(2) ? get(id, u, P) : set(id, u, P), "req",
+                        3) == 0)
+                refs[0] = decision.record;
+            if (refs[0] != 0 && random_below(3) == 0)
+                bounce(refs[0], random_below(2) == 0);
+            break;
+        case 5:
+            get(id, e, line("%s/%s", P, u));
+            break;
+        case 6:
+        case 7:
+        case 8: /* the answer to some record */
+            if (jat_next_pending(j, &cursor, now, &b, &p) == JAT_OK) {
+                const char *who =
+                    line("%.*s", (int)p.endpoint.n, b.p + p.endpoint.at);
+                const char *user = line("%.*s", (int)p.user.n, b.p + p.user.at);
+                const char *of = line("%.*s", (int)p.id.n, b.p + p.id.at);
+                if (p.outbound)
+                    result(of, user, shown(who));
+                else
+                    result(of, who, line("%s/%s", P, user));
+            }
+            break;
+        case 9:
+            now += random_below(100);
+            jat_expire(j, now, 5, fresh());
+            break;
+        case 10:
+            result(id, e, line("%s/%s", P, u));
+            break;
+        default:
+            (void)jat_abort(j, decision.record, JAT_FORBIDDEN, now, fresh());
+        }
+        jat_buf_fini(&b);
+        uint64_t in, out;
+        books(&in, &out);
+        assert_int_equal(in, out);
+        if (i % 100 == 0)
+            while (n_lines > 0)
+                free(lines[--n_lines]);
+    }
+    assert_true(count("answers") > 100 && count("outbound_answers") > 50 &&
+                count("retries") > 100 && count("gone") > 100 &&
+                count("timeouts") > 10 && count("forgotten") > 10);
+    while (jat_drain(j, now, 256, fresh()) == JAT_EFULL)
+        ;
+    struct jat_endpoint e;
+    uint32_t cursor = 0;
+    while (jat_next_endpoint(j, &cursor, &decided, &e) == JAT_OK)
+        assert_int_equal(e.requests + e.outbound, 0);
+    come(A);
+    assert_int_equal(room("u1@example.net/r", P), 20);
+    drain();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(max_pending_bounds_all_records_of_both_ways),
+        CASE(max_pending_per_user_counts_the_bare_jid),
+        CASE(max_pending_per_domain_counts_remote_domains_only),
+        CASE(max_outbound_per_endpoint_counts_each_endpoint),
+        CASE(max_endpoints_refuses_the_newest),
+        CASE(max_stanza_size_bounds_what_is_parsed),
+        CASE(quotas_are_given_back_however_a_request_ends),
+        CASE(outbound_shares_are_given_back_however_a_request_ends),
+        CASE(a_refused_request_costs_nothing),
+        CASE(a_lower_limit_after_a_reload_holds_at_once),
+        CASE(a_domain_that_becomes_local_gets_its_share_back),
+        CASE(the_counters_add_up_after_any_mixture),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
