@@ -1,0 +1,449 @@
+/* Options by name: what is taken, what is refused, what they mean. */
+#include "jat_fixture.h"
+
+static struct jat_config *config;
+
+static enum jat_err number(const char *name, int64_t value)
+{
+    return jat_config_int(config, str(name), value);
+}
+
+static enum jat_err word(const char *name, const char *value)
+{
+    return jat_config_str(config, str(name), str(value));
+}
+
+static enum jat_err finish(void)
+{
+    return jat_config_finish(config, JAT_STR(P));
+}
+
+/* A configuration with nothing missing. */
+static void enough(void)
+{
+    jat_config_free(config);
+    config = jat_config_new();
+    assert_non_null(config);
+    assert_int_equal(word("host", P), JAT_OK);
+    assert_int_equal(word("targets", T), JAT_OK);
+    assert_int_equal(word("keys", times('k', 32)), JAT_OK);
+}
+
+static int begin_config(void **state)
+{
+    int failed = begin(state);
+    enough();
+    return failed;
+}
+
+static int end_config(void **state)
+{
+    jat_config_free(config);
+    config = NULL;
+    return end(state);
+}
+
+static void a_new_configuration_has_the_defaults(void **state)
+{
+    (void)state;
+    assert_int_equal(finish(), JAT_OK);
+    assert_int_equal(config->encoding, JAT_ENCODE_JID);
+    assert_int_equal(config->balance, JAT_RANDOM);
+    assert_int_equal(config->sticky, JAT_STICKY_BARE);
+    assert_int_equal(config->outbound, JAT_OUTBOUND_REPLY);
+    assert_int_equal(config->outbound_acl, 0);
+    assert_int_equal(config->disco, JAT_DISCO_FORWARD);
+    assert_int_equal(config->timeout, 60000);
+    assert_int_equal(config->contact_timeout, 600000);
+    assert_int_equal(config->retries, 1);
+    assert_int_equal(config->max_contacts, 100000);
+    assert_int_equal(config->max_pending, 100000);
+    assert_int_equal(config->max_pending_per_user, 1000);
+    assert_int_equal(config->max_pending_per_domain, 10000);
+    assert_int_equal(config->max_outbound_per_endpoint, 1000);
+    assert_int_equal(config->max_endpoints, 10000);
+    assert_int_equal(config->max_stanza_size, 262144);
+    assert_int_equal(config->drain, 0);
+}
+
+static void every_number_has_its_bounds(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t min, max;
+    } bounds[] = {{"timeout", 1, INT32_MAX},
+                  {"contact_timeout", 1, INT32_MAX},
+                  {"retries", 0, 7},
+                  {"outbound_acl", 0, 1},
+                  {"max_contacts", 1, INT32_MAX},
+                  {"max_pending", 1, INT32_MAX},
+                  {"max_pending_per_user", 1, INT32_MAX},
+                  {"max_pending_per_domain", 1, INT32_MAX},
+                  {"max_outbound_per_endpoint", 1, INT32_MAX},
+                  {"max_endpoints", 1, INT32_MAX},
+                  {"max_stanza_size", 1, INT32_MAX}};
+    (void)state;
+    for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
+        const char *name = bounds[i].name;
+        assert_int_equal(number(name, bounds[i].min), JAT_OK);
+        assert_int_equal(number(name, bounds[i].max), JAT_OK);
+        assert_int_equal(number(name, bounds[i].min - 1), JAT_EBADARG);
+        assert_int_equal(number(name, bounds[i].max + 1), JAT_EBADARG);
+        assert_int_equal(number(name, INT64_MIN), JAT_EBADARG);
+        assert_int_equal(number(name, INT64_MAX), JAT_EBADARG);
+        assert_int_equal(word(name, "1"), JAT_EBADARG);
+    }
+}
+
+static void every_word_is_one_of_those_allowed(void **state)
+{
+    static const char *const good[][2] = {
+        {"encoding", "jid"},
+        {"encoding", "sealed"},
+        {"balance", "random"},
+        {"balance", "round_robin"},
+        {"balance", "least_pending"},
+        {"balance", "sticky"},
+        {"outbound", "reply"},
+        {"outbound", "any"},
+        {"outbound", "none"},
+        {"disco", "forward"},
+        {"disco", "self"},
+    };
+    static const char *const bad[][2] = {
+        {"encoding", ""},
+        {"encoding", "JID"},
+        {"encoding", "jid "},
+        {"balance", "sticky_"},
+        {"outbound", "all"},
+        {"disco", "on"},
+        {"", "x"},
+        {"host_", "x"},
+        {"keyring", "x"},
+        {"older", "x"},
+        {"drain", "x"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_int_equal(word(good[i][0], good[i][1]), JAT_OK);
+        assert_int_equal(number(good[i][0], 1), JAT_EBADARG);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(word(bad[i][0], bad[i][1]), JAT_EBADARG);
+    assert_int_equal(number("no_such_option", 1), JAT_EBADARG);
+    assert_int_equal(number("targets", 1), JAT_EBADARG);
+}
+
+static void nothing_that_is_needed_may_be_missing(void **state)
+{
+    static const char *const needed[] = {"host", "targets", "keys"};
+    (void)state;
+    for (unsigned skip = 0; skip < 3; skip++) {
+        struct jat_config *c = jat_config_new();
+        unsigned char seed[24] = {0};
+        struct jat *made = NULL;
+        for (unsigned i = 0; i < 3; i++)
+            if (i != skip)
+                assert_int_equal(
+                    jat_config_str(c, str(needed[i]), str(times('x', 32))),
+                    JAT_OK);
+        assert_int_equal(jat_instance_new(c, seed, &made), JAT_EBADARG);
+        assert_null(made);
+        jat_config_free(c);
+    }
+}
+
+static void a_key_has_32_octets(void **state)
+{
+    static const size_t lengths[] = {0, 1, 31, 33, 64};
+    (void)state;
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        enough();
+        word("keys", times('k', lengths[i]));
+        assert_int_equal(finish(), JAT_EBADARG);
+    }
+}
+
+static void there_is_one_host(void **state)
+{
+    unsigned char seed[24] = {0};
+    struct jat *made = NULL;
+    (void)state;
+    word("host", "other.example.org");
+    assert_int_equal(jat_instance_new(config, seed, &made), JAT_EBADARG);
+}
+
+static void sticky_by_is_one_word_or_a_namespace_with_an_attribute(void **s)
+{
+    (void)s;
+    word("sticky_by", "domain");
+    assert_int_equal(finish(), JAT_OK);
+    assert_int_equal(config->sticky, JAT_STICKY_DOMAIN);
+    enough();
+    word("sticky_by", "urn:x");
+    assert_int_equal(finish(), JAT_EBADARG);
+    enough();
+    word("sticky_by", "urn:x");
+    word("sticky_by_attribute", "room");
+    assert_int_equal(finish(), JAT_OK);
+    assert_int_equal(config->sticky, JAT_STICKY_ATTRIBUTE);
+    enough();
+    word("sticky_by_attribute", "room");
+    assert_int_equal(finish(), JAT_EBADARG);
+    enough();
+    word("sticky_by", "bare");
+    word("sticky_by", "full");
+    assert_int_equal(finish(), JAT_EBADARG);
+}
+
+static void drain_show_takes_the_shows_only(void **state)
+{
+    (void)state;
+    word("drain_show", "xa");
+    word("drain_show", "dnd");
+    assert_int_equal(finish(), JAT_OK);
+    assert_int_equal(config->drain, 1U << JAT_SHOW_XA | 1U << JAT_SHOW_DND);
+    enough();
+    word("drain_show", "gone");
+    assert_int_equal(finish(), JAT_EBADARG);
+}
+
+static void a_configuration_is_finished_once(void **state)
+{
+    (void)state;
+    assert_int_equal(finish(), JAT_OK);
+    assert_int_equal(finish(), JAT_EBADARG);
+}
+
+static void lists_are_found_whatever_order_they_came_in(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 300; i++)
+        word("local_domains", line("d%d.example", (i * 7919) % 300));
+    word("local_domains", "");
+    assert_int_equal(finish(), JAT_OK);
+    for (int i = 0; i < 300; i++)
+        assert_true(
+            jat_list_has(&config->local_domains, str(line("d%d.example", i))));
+    assert_true(jat_list_has(&config->local_domains, JAT_STR("")));
+    assert_false(jat_list_has(&config->local_domains, JAT_STR("d1.exampl")));
+    assert_false(jat_list_has(&config->local_domains, JAT_STR("d1.examplf")));
+    assert_false(jat_list_has(&config->resources, JAT_STR("a")));
+}
+
+static void a_list_has_a_length_that_nobody_needs(void **state)
+{
+    (void)state;
+    jat_mem_set(NULL, NULL); /* the count of blocks is not for so many */
+    struct jat_config *c = jat_config_new();
+    for (int i = 0; i < 100000; i++)
+        assert_int_equal(jat_config_str(c, JAT_STR("targets"), JAT_STR("x")),
+                         JAT_OK);
+    assert_int_equal(jat_config_str(c, JAT_STR("targets"), JAT_STR("x")),
+                     JAT_EBADARG);
+    jat_config_free(c);
+    jat_mem_set(counting_realloc, counting_free);
+}
+
+static void resources_are_globs(void **state)
+{
+    static const struct {
+        const char *glob, *resource;
+        bool wanted;
+    } globs[] = {
+        {"a", "a", true},
+        {"a", "ab", false},
+        {"a", "", false},
+        {"", "", true},
+        {"", "a", false},
+        {"*", "", true},
+        {"*", "anything at all", true},
+        {"focus*", "focus", true},
+        {"focus*", "focus1234", true},
+        {"focus*", "afocus", false},
+        {"*cus", "focus", true},
+        {"*cus", "focuss", false},
+        {"f*s", "focus", true},
+        {"f*c*s", "focus", true},
+        {"*a*b", "xaxxbxb", true},
+        {"*a*b", "xbxxa", false},
+        {"a*a", "a", false},
+        {"**", "x", true},
+        {"?", "x", true},
+        {"?", "", false},
+        {"?", "xy", false},
+        {"?", "\xc3\xa9", true}, /* one character */
+        {"??", "\xc3\xa9", false},
+        {"*?", "\xc3\xa9", true},
+        {"?*", "\xf0\x9f\x98\x80z", true},
+        {"*z", "\xf0\x9f\x98\x80z", true},
+        {"a?c", "a*c", true},
+        {"[a]", "a", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof globs / sizeof globs[0]; i++) {
+        enough();
+        word("resources", globs[i].glob);
+        if (jat_config_wants(config, str(globs[i].resource)) != globs[i].wanted)
+            fail_msg("%s and %s", globs[i].glob, globs[i].resource);
+        word("resources", "other");
+        assert_true(jat_config_wants(config, JAT_STR("other")));
+    }
+    enough();
+    assert_true(jat_config_wants(config, JAT_STR("anything")));
+}
+
+static void a_glob_of_many_stars_takes_no_time(void **state)
+{
+    (void)state;
+    word("resources", line("%sb", times('*', 1000)));
+    word("resources", "a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b");
+    assert_false(jat_config_wants(config, str(times('a', 1023))));
+}
+
+/* The instance that gets it */
+
+static void only_full_jids_of_targets_are_endpoints(void **state)
+{
+    (void)state;
+    proxy("resources=a* targets=two@example.org");
+    assert_int_equal(put_as(T, JAT_SHOW_NONE, false), JAT_EBADARG);
+    assert_int_equal(put_as(T "/", JAT_SHOW_NONE, false), JAT_EBADARG);
+    assert_int_equal(put_as("x@example.org/a", JAT_SHOW_NONE, false),
+                     JAT_EBADARG);
+    assert_int_equal(put_as("SVC@example.org/a", JAT_SHOW_NONE, false),
+                     JAT_EBADARG);
+    assert_int_equal(put_as(B, JAT_SHOW_NONE, false), JAT_ENOTFOUND);
+    come(A);
+    come("two@example.org/abc");
+    assert_int_equal(count("endpoints"), 2);
+    jat_eid eid;
+    assert_int_equal(jat_remove_endpoint(j, str(B), &eid), JAT_ENOTFOUND);
+}
+
+static void a_wrong_configuration_leaves_the_old_one(void **state)
+{
+    (void)state;
+    proxy("outbound=none");
+    come(A);
+    word("sticky_by", "nonsense");
+    assert_int_equal(jat_configure(j, config), JAT_EBADARG);
+    assert_words(get("1", A, P "/" U), "error forbidden");
+    assert_words(get("1", U, shown(A)), "request " P "/" U " > " A " #1");
+    drain();
+}
+
+static void what_is_configured_holds_for_the_next_stanza(void **state)
+{
+    (void)state;
+    proxy("");
+    come(A);
+    reload("disco=self outbound=any encoding=sealed");
+    assert_words(said(stanza("iq", "get", "1", U, P, DISCO)),
+                 "local disco_info");
+    get("1", U, P);
+    assert_null(strstr(from_of(), U));
+    assert_words(get("2", A, P "/v@example.net"),
+                 line("outbound %s > v@example.net #2", shown(A)));
+    reload("disco=forward");
+    assert_words(said(stanza("iq", "get", "1", U, P, DISCO)),
+                 "request " P "/" U " > " A " #1 keep");
+    drain();
+}
+
+static void resources_at_p_are_opened_for_people(void **state)
+{
+    static const char *const users[] = {U, "u@example.net", NULL};
+    struct jat_buf b = JAT_BUF_INIT;
+    enum jat_role role;
+    (void)state;
+    const char *long_one = line("%s/%s", T, times('e', 1000));
+    const char *long_user = line("u@h/%s", times('u', 1020));
+    proxy("encoding=sealed");
+    come(A);
+    come(long_one);
+    for (unsigned i = 0; i < 3; i++) {
+        const char *user = users[i] == NULL ? long_user : users[i];
+        get("1", user, P);
+        const char *as = strchr(from_of(), '/') + 1;
+        jat_buf_reset(&b, SIZE_MAX);
+        jat_buf_add(&b, JAT_STR("before"));
+        assert_int_equal(jat_open(j, str(as), now, &role, &b), JAT_OK);
+        assert_int_equal(role, JAT_ROLE_REQUESTER);
+        assert_true(jat_str_eq(jat_str(b.p, b.n), str(line("before%s", user))));
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        const char *e = i == 0 ? A : long_one;
+        jat_buf_reset(&b, SIZE_MAX);
+        assert_int_equal(
+            jat_open(j, str(strchr(shown(e), '/') + 1), now, &role, &b),
+            JAT_OK);
+        assert_int_equal(role, JAT_ROLE_ENDPOINT);
+        assert_true(jat_str_eq(jat_str(b.p, b.n), str(e)));
+    }
+    assert_int_equal(jat_open(j, str(U), now, &role, &b), JAT_EUNOPENABLE);
+    assert_int_equal(jat_open(j, str("AAAA@"), now, &role, &b),
+                     JAT_EUNOPENABLE);
+    assert_int_equal(jat_open(j, str("AAAA.@"), now, &role, &b),
+                     JAT_EUNOPENABLE);
+    assert_int_equal(jat_open(j, str(""), now, &role, &b), JAT_EUNOPENABLE);
+    jat_buf_fini(&b);
+    drain();
+}
+
+static void records_are_listed_for_people(void **state)
+{
+    struct jat_buf b = JAT_BUF_INIT;
+    struct jat_pending p;
+    uint64_t cursor = 0;
+    unsigned seen = 0;
+    (void)state;
+    proxy("outbound=any timeout=1000");
+    come(A);
+    set("rr-1", U, P);
+    now += 400;
+    get("2", A, P "/v@example.net");
+    now += 100;
+    while (jat_next_pending(j, &cursor, now, &b, &p) == JAT_OK) {
+        seen++;
+        assert_str(jat_buf_str(&b, p.endpoint), str(A));
+        assert_str(jat_buf_str(&b, p.user),
+                   str(p.outbound ? "v@example.net" : U));
+        assert_str(jat_buf_str(&b, p.id), str(p.outbound ? "2" : "rr-1"));
+        assert_int_equal(p.set, !p.outbound);
+        assert_int_equal(p.age, p.outbound ? 100 : 500);
+        assert_int_equal(p.left, p.outbound ? 900 : 500);
+        assert_int_equal(p.tries, 1);
+    }
+    assert_int_equal(seen, 2);
+    jat_buf_fini(&b);
+    drain();
+}
+
+#undef CASE
+#define CASE(f) cmocka_unit_test_setup_teardown(f, begin_config, end_config)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(a_new_configuration_has_the_defaults),
+        CASE(every_number_has_its_bounds),
+        CASE(every_word_is_one_of_those_allowed),
+        CASE(nothing_that_is_needed_may_be_missing),
+        CASE(a_key_has_32_octets),
+        CASE(there_is_one_host),
+        CASE(sticky_by_is_one_word_or_a_namespace_with_an_attribute),
+        CASE(drain_show_takes_the_shows_only),
+        CASE(a_configuration_is_finished_once),
+        CASE(lists_are_found_whatever_order_they_came_in),
+        CASE(a_list_has_a_length_that_nobody_needs),
+        CASE(resources_are_globs),
+        CASE(a_glob_of_many_stars_takes_no_time),
+        CASE(only_full_jids_of_targets_are_endpoints),
+        CASE(a_wrong_configuration_leaves_the_old_one),
+        CASE(what_is_configured_holds_for_the_next_stanza),
+        CASE(resources_at_p_are_opened_for_people),
+        CASE(records_are_listed_for_people),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
