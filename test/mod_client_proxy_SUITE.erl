@@ -199,7 +199,7 @@ remote_proxy_host() ->
     {"away.example.org", [{target_address, "svc@remote.test"}]}.
 
 site(Hosts) ->
-    ["hosts: [example.org, meet.example.org, auth.meet.example.org]\n"
+    ["hosts: [meet.example.org, auth.meet.example.org]\n"
      "acl:\n"
      "  tybalt: {user: tybalt@example.org}\n"
      "access_rules:\n"
@@ -288,14 +288,27 @@ own_server(Site, Config) ->
     end,
     [{bed, Bed} | Config].
 
-init_per_testcase(Case, Config) ->
-    bed:rpc(bed(Config), error_logger, info_msg, ["~s~n", [Case]]),
-    Config.
+init_per_testcase(_Case, Config) ->
+    [{log, byte_size(bed:log(bed(Config)))} | Config].
 
 %% No test leaves a session behind, or a trace in the module's tables.
 end_per_testcase(_Case, Config) ->
+    case ?config(tc_status, Config) of
+        {failed, Reason} -> explain(Reason, Config);
+        _ -> ok
+    end,
     puppet:stop_all(),
     clean(bed(Config)).
+
+%% What went wrong, and what the server had to say meanwhile.
+explain(Reason, Config) ->
+    Log = bed:log(bed(Config)),
+    From = min(?config(log, Config), byte_size(Log)),
+    Since = binary:part(Log, From, byte_size(Log) - From),
+    Lines = binary:split(Since, <<"\n">>, [global, trim]),
+    Tail = lists:nthtail(max(0, length(Lines) - 40), Lines),
+    io:format(user, "~p~n-- the server:~n~ts~n",
+              [Reason, lists:join("\n", Tail)]).
 
 clean(Bed) ->
     bed:await(
@@ -303,7 +316,7 @@ clean(Bed) ->
               Left = bed:rpc(Bed, ejabberd_sm, connected_users, []),
               %% those that wait 300 s for a resumption
               [bed:rpc(Bed, ejabberd_sm, kick_user, [U, S])
-               || Jid <- Left, {U, S, _} <- [jid:tolower(jid:decode(Jid))]],
+               || Jid <- Left, {U, S, _} <- [parts(Jid)]],
               Left == []
       end),
     bed:await(
@@ -356,7 +369,8 @@ counter(Config, P, Name) ->
     Counters = element(8, status(Config, P)),
     case re:run(Counters, [Name, "=([0-9]+)"],
                 [{capture, all_but_first, list}]) of
-        {match, [N]} -> list_to_integer(N)
+        {match, [N]} -> list_to_integer(N);
+        nomatch -> 0
     end.
 
 endpoints(Config, P) ->
@@ -424,6 +438,11 @@ resource(Jid) ->
     [_, Resource] = binary:split(Jid, <<"/">>),
     Resource.
 
+parts(Jid) ->
+    [Bare, Resource] = binary:split(Jid, <<"/">>),
+    [User, Server] = binary:split(Bare, <<"@">>),
+    {User, Server, Resource}.
+
 in(P, Resource) ->
     <<P/binary, $/, Resource/binary>>.
 
@@ -431,7 +450,7 @@ is_sealed(Address) ->
     re:run(Address, "^[^/]+/[A-Za-z0-9_-]+@$", [{capture, none}]) == match.
 
 server_pid(Config, Puppet) ->
-    {U, S, R} = jid:tolower(jid:decode(puppet:jid(Puppet))),
+    {U, S, R} = parts(puppet:jid(Puppet)),
     bed:rpc(bed(Config), ejabberd_sm, get_session_pid, [U, S, R]).
 
 %%%===================================================================
@@ -1045,8 +1064,7 @@ long_resource(Length, Config) ->
 
 a_right_to_left_resource_is_sealed_and_reaches_its_owner(Config) ->
     E = service(Config, "a"),
-    U = requester(Config, binary_to_list(
-                            <<"romeo@example.org/\x{5D0}\x{5D1}"/utf8>>)),
+    U = requester(Config, <<"romeo@example.org/\x{5D0}\x{5D1}"/utf8>>),
     Id = iq:ask(U, get, ?P),
     Req = iq:served(E, Id),
     true = is_sealed(puppet:attr(<<"from">>, Req)),
