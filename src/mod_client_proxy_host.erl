@@ -49,7 +49,6 @@
          local_domains = [] :: [binary()],
          longest = 0 :: non_neg_integer(), %% ms; no record lives longer
          route = down :: down | up | taken,
-         conflict = false :: boolean(), %% somebody has our name, too
          endpoints :: mod_client_proxy_endpoints:endpoints(),
          complained = undefined :: undefined | integer()}). %% in this second
 
@@ -573,16 +572,17 @@ log_taken(P, Owners) ->
                "else (~ts). Give one of them another name; this one comes up "
                "by itself when the name is free", [P, owners(Owners)]).
 
-check_route(#state{route = up, host = P, conflict = Conflict} = State) ->
+%% A late comer gets every other stanza of ours (the router picks by the clock):
+%% half a service is worse than none, so P goes down until the name is free.
+check_route(#state{route = up, host = P, context = Context} = State) ->
     case strangers(P) of
         [] ->
-            State#state{conflict = false};
+            State;
         Owners ->
-            Conflict orelse
-                ?ERROR_MSG("Proxy host ~ts: something else (~ts) has taken the "
-                           "same name and gets part of its stanzas. Give one "
-                           "of them another name", [P, owners(Owners)]),
-            State#state{conflict = true}
+            log_taken(P, Owners),
+            ejabberd_router:unregister_route(P),
+            drain(State, Context),
+            State#state{route = taken}
     end;
 check_route(State) ->
     claim(State).
@@ -633,5 +633,4 @@ make_status(#state{host = P, server_host = ServerHost, core = Core,
 health(#state{route = taken}) -> {down, "its name is taken"};
 health(#state{route = down}) -> {down, "not started"};
 health(#state{core = undefined, trouble = Text}) -> {degraded, Text};
-health(#state{conflict = true}) -> {degraded, "its name is taken, too"};
 health(_State) -> up.

@@ -307,9 +307,9 @@ static enum jat_err message_to_one(struct jat_call *c)
     struct jat_endpoint e;
     enum jat_err err = endpoint_at(c, c->to.resource, &e);
 
-    if (err == JAT_EUNOPENABLE)
+    if (err == JAT_EUNOPENABLE && !is_target(c, c->to.resource))
         return not_implemented(c);
-    return err == JAT_OK || err == JAT_ENOTFOUND
+    return err == JAT_OK || err == JAT_ENOTFOUND || err == JAT_EUNOPENABLE
                ? jat_refuse(c, JAT_NOT_ALLOWED)
                : err;
 }

@@ -219,7 +219,7 @@ static void what_is_not_of_our_form_is_unopenable(void **state)
         assert_int_equal(opens(k, JAT_ROLE_REQUESTER, whole(&t)), n == b.n - 1);
     }
     static const char *const tails[] = {"A@", "AA@",  "=@", "==@", ".@",
-                                        "@",  "AAA@", " @", "\n@", "/@"};
+                                        "@@", "AAA@", " @", "\n@", "/@"};
     for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
         jat_buf_reset(&t, SIZE_MAX);
         jat_buf_add(&t, jat_str(b.p, b.n - 1));

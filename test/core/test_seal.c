@@ -188,12 +188,11 @@ static void what_breaks_the_contract_is_refused(void **state)
     (void)state;
     struct jat_seal *s = NULL;
     struct jat_buf out = JAT_BUF_INIT;
-    for (size_t n = 0; n < 70; n++)
+    char key[64] = {0};
+    for (size_t n = 0; n <= sizeof key; n++)
         if (n != JAT_SEAL_KEY)
-            assert_int_equal(
-                jat_seal_new(jat_str(KEY, n < 32 ? n : 32 + n % 2 + 1),
-                             JAT_STR("x"), &s),
-                JAT_EBADARG);
+            assert_int_equal(jat_seal_new(jat_str(key, n), JAT_STR("x"), &s),
+                             JAT_EBADARG);
     assert_null(s);
     assert_int_equal(
         jat_seal_vector(jat_str(KEY, 31), NULL, 0, JAT_STR("x"), &out),
