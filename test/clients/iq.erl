@@ -111,10 +111,11 @@ quiet(From, To) ->
         Stanzas -> error({not_quiet, [fxml:element_to_binary(S) || S <- Stanzas]})
     end.
 
-%% @doc Unread stanzas but presences, which come and go by themselves.
+%% @doc Unread stanzas but presences and roster pushes, which come by themselves.
 all(Puppet) ->
     [El || #xmlel{name = Name} = El <- puppet:unread(Puppet),
-           Name =/= <<"presence">>].
+           Name =/= <<"presence">>,
+           puppet:child(<<"query">>, <<"jabber:iq:roster">>, El) == undefined].
 
 is_iq(#xmlel{name = <<"iq">>} = El, Types) ->
     lists:member(puppet:attr(<<"type">>, El), Types);

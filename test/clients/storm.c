@@ -252,18 +252,25 @@ static long count_online(bool requester)
     return count;
 }
 
-/* One endpoint, each in its turn, changes sides. */
+/* One endpoint changes sides: the next one that is not about to already. */
 static void churn(void)
 {
     static long turn;
-    struct client *client =
-        &clients[option.requesters + turn % option.endpoints];
 
-    if (client->state == OFFLINE)
-        come(client);
-    else if (client->state == ONLINE && count_online(false) > option.keep)
-        leave(client, turn / option.endpoints / 2 % 2 == 0);
-    turn++;
+    for (long tries = 0; tries < option.endpoints; tries++, turn++) {
+        struct client *client =
+            &clients[option.requesters + turn % option.endpoints];
+        bool politely = turn / option.endpoints / 2 % 2 == 0;
+
+        if (client->state == OFFLINE)
+            come(client);
+        else if (client->state == ONLINE && count_online(false) > option.keep)
+            leave(client, politely);
+        else
+            continue;
+        turn++;
+        return;
+    }
 }
 
 static void send_requests(void)
