@@ -345,8 +345,10 @@ static bool new_ctxt(struct parser *p)
     p->ctxt = xmlCreatePushParserCtxt(&sax, p, NULL, 0, NULL);
     if (p->ctxt == NULL)
         return false;
+    /* NOENT: without it libxml2 hands over '&' as "&#38;". There is no other
+     * entity to be replaced, for none can be declared. */
     if (pthread_setspecific(thread_key, p) != 0 ||
-        xmlCtxtUseOptions(p->ctxt, XML_PARSE_NONET) != 0) {
+        xmlCtxtUseOptions(p->ctxt, XML_PARSE_NONET | XML_PARSE_NOENT) != 0) {
         drop_ctxt(p);
         return false;
     }
