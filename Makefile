@@ -13,6 +13,7 @@ CFLAGS = -std=c11 -O2 -g -D_DEFAULT_SOURCE -Wall -Wextra -Wpedantic -Wshadow \
 DEMO_PACKAGES = ejabberd erlang-dev gcc make pkg-config libc6-dev \
                 libxml2-dev libssl-dev libstrophe-dev
 PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
+           erlang-proper-dev \
            erlang-tools libcmocka-dev python3-slixmpp clang libclang-rt-14-dev \
            valgrind
 
@@ -42,7 +43,7 @@ check: deps
 	@test/check core erl server
 
 check-core:
-	$(MAKE) -C test/core check check-asan check-valgrind
+	$(MAKE) -C test/core check check-asan check-valgrind check-tsan
 
 check-erl:
 	@test/check_erl

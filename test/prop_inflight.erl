@@ -1,0 +1,396 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The records of the core against a naive model: requests of both ways,
+%%% answers right and wrong, endpoints that come and go, bounces, aborts,
+%%% deadlines, in any order. However it went, each request has had exactly one
+%%% outcome in the end.
+%%%
+%%% Which endpoint is chosen is the core's affair, so the model, lists of maps,
+%%% is kept beside the core while the commands run; proper_statem makes and
+%%% shrinks the commands.
+-module(prop_inflight).
+-behaviour(proper_statem).
+
+-export([prop_every_request_has_exactly_one_outcome/0]).
+-export([initial_state/0, command/1, precondition/2, postcondition/3,
+         next_state/3]).
+-export([come/1, go/1, request/4, outbound/3, answer/1, wrong_answer/2,
+         replay/1, bounce/2, abort/1, wait/1]).
+
+-include_lib("proper/include/proper.hrl").
+
+-define(P, <<"proxy.example.org">>).
+-define(TIMEOUT, 1000).
+-define(CLOSED, 300000).
+
+prop_every_request_has_exactly_one_outcome() ->
+    ?FORALL({Encoding, Retries, Cmds},
+            {oneof([jid, sealed]), range(0, 3),
+             more_commands(4, commands(?MODULE))},
+            begin
+                start(Encoding, Retries),
+                {History, _State, Result} = run_commands(?MODULE, Cmds),
+                Ended = Result =/= ok orelse (catch all_ended()),
+                ?WHENFAIL(io:format("~p~n~p~n~p~n",
+                                    [Result, Ended, lists:last([none | History])]),
+                          aggregate(command_names(Cmds),
+                                    Result =:= ok andalso Ended =:= true))
+            end).
+
+%%% Commands
+
+initial_state() -> none.
+precondition(_, _) -> true.
+next_state(State, _, _) -> State.
+postcondition(_, _, Result) -> Result =:= ok.
+
+command(_) ->
+    frequency(
+      [{4, {call, ?MODULE, come, [endpoint()]}},
+       {2, {call, ?MODULE, go, [endpoint()]}},
+       {12, {call, ?MODULE, request, [user(), oneof([get, set]),
+                                      oneof([any, endpoint()]), id()]}},
+       {4, {call, ?MODULE, outbound, [endpoint(), user(), id()]}},
+       {8, {call, ?MODULE, answer, [nat()]}},
+       {4, {call, ?MODULE, wrong_answer,
+            [nat(), oneof([endpoint, requester, id, bare])]}},
+       {2, {call, ?MODULE, replay, [nat()]}},
+       {4, {call, ?MODULE, bounce, [nat(), boolean()]}},
+       {1, {call, ?MODULE, abort, [nat()]}},
+       {3, {call, ?MODULE, wait, [oneof([range(1, 400), ?CLOSED])]}}]).
+
+endpoint() -> ?LET(N, range($1, $4), {<<"svc">>, <<"example.org">>, <<N>>}).
+user() -> ?LET(N, range($1, $3), {<<"u">>, <<"example.net">>, <<N>>}).
+id() -> oneof([<<"1">>, <<"2">>, <<"rr-1">>, <<>>]).
+
+%%% The model
+
+start(Encoding, Retries) ->
+    {ok, Core} = mod_client_proxy_core:new(
+                   nif, #{host => ?P, targets => [<<"svc@example.org">>],
+                          keys => [binary:copy(<<"k">>, 32)],
+                          encoding => Encoding, timeout => ?TIMEOUT,
+                          retries => Retries, outbound => any}),
+    put(model, #{core => Core, now => 0, serial => 0, retries => Retries,
+                 online => [],      %% endpoints
+                 open => [],        %% records
+                 dead => [],        %% records that were
+                 closed => [],      %% {Key, When}, without an answer
+                 outcomes => []}).  %% {Serial, How}
+
+get_model(Key) ->
+    maps:get(Key, get(model)).
+
+set_model(Key, Value) ->
+    put(model, (get(model))#{Key := Value}).
+
+%% What an answer is known by: who answers, the address shown to him, the id.
+key(#{answerer := Who, shown := Shown, out := Id}) -> {Who, Shown, Id}.
+
+opened(Record) ->
+    %% its id is not one that another answer may come under
+    false = lists:member(key(Record), [key(R) || R <- get_model(open)]),
+    false = closed(key(Record)),
+    set_model(open, get_model(open) ++ [Record]).
+
+closed(Key) ->
+    Now = get_model(now),
+    lists:any(fun({K, When}) -> K =:= Key andalso Now < When + ?CLOSED end,
+              get_model(closed)).
+
+taken(Record) ->
+    set_model(open, lists:delete(Record, get_model(open))),
+    set_model(dead, [Record | get_model(dead)]).
+
+unanswered(Record) ->
+    taken(Record),
+    set_model(closed, [{key(Record), get_model(now)} | get_model(closed)]).
+
+outcome(#{serial := N}, How) ->
+    set_model(outcomes, [{N, How} | get_model(outcomes)]).
+
+serial() ->
+    N = get_model(serial) + 1,
+    set_model(serial, N),
+    N.
+
+%% The record that a number stands for.
+pick(N, Records) ->
+    lists:nth(1 + N rem length(Records), Records).
+
+must_replace(_, <<"rr-", _/binary>>, _) -> true;
+must_replace(Answerer, Id, Shown) ->
+    Key = {Answerer, Shown, Id},
+    closed(Key) orelse lists:member(Key, [key(R) || R <- get_model(open)]).
+
+out(same, Id) -> Id;
+out(New, _) -> New.
+
+%%% Each command, done to both
+
+come(E) ->
+    Online = get_model(online),
+    Expected = case lists:member(E, Online) of
+                   true -> updated;
+                   false -> added
+               end,
+    Expected = mod_client_proxy_core:put_endpoint(
+                 get_model(core), E,
+                 #{show => none, priority => 0, pending => false}),
+    set_model(online, lists:usort([E | Online])),
+    ok.
+
+go(E) ->
+    case {mod_client_proxy_core:remove_endpoint(get_model(core), E),
+          lists:member(E, get_model(online))} of
+        {unknown, false} ->
+            ok;
+        {{ok, Eid}, true} ->
+            set_model(online, lists:delete(E, get_model(online))),
+            Its = [R || #{endpoint := Of} = R <- get_model(open), Of =:= E],
+            Outcomes = sweep(Eid, 0),
+            true = length(Its) =:= length(Outcomes),
+            [settled(R, gone, false, Outcomes) || R <- Its],
+            ok
+    end.
+
+sweep(Eid, Cursor) ->
+    case mod_client_proxy_core:sweep(get_model(core), Eid, Cursor,
+                                     get_model(now)) of
+        {done, Outcomes} -> Outcomes;
+        {Next, Outcomes} -> Outcomes ++ sweep(Eid, Next)
+    end.
+
+request(User, Type, Where, Id) ->
+    Online = get_model(online),
+    Asked = case Where of
+                any -> {<<>>, ?P, <<>>};
+                E -> shown(E)
+            end,
+    case handle(Type, Id, User, Asked) of
+        {reply, 'recipient-unavailable'} ->
+            true = Online =:= [] orelse not lists:member(Where, [any | Online]),
+            ok;
+        {reply, 'item-not-found'} ->
+            true = Asked =:= unknown,
+            ok;
+        {request, Shown, To, New, Ref, Keep} ->
+            true = lists:member(To, Online),
+            true = Where =:= any orelse Where =:= To,
+            true = (New =/= same) =:= must_replace(To, Id, Shown),
+            true = Keep =:= (Type =:= get andalso Where =:= any
+                             andalso get_model(retries) > 0),
+            opened(#{serial => serial(), way => request, ref => Ref,
+                     asker => User, asked => Asked, id => Id, shown => Shown,
+                     answerer => To, endpoint => To, out => out(New, Id),
+                     type => Type, any => Where =:= any, keep => Keep,
+                     retries => get_model(retries), tried => [To],
+                     deadline => get_model(now) + ?TIMEOUT}),
+            ok
+    end.
+
+outbound(E, User, Id) ->
+    %% the address that E was shown, or would be
+    {U, S, R} = User,
+    Asked = {<<>>, ?P, <<U/binary, $@, S/binary, $/, R/binary>>},
+    case handle(set, Id, E, Asked) of
+        {ask, {endpoint, _}} ->
+            false = lists:member(E, get_model(online)),
+            ok;
+        {outbound, Shown, User, New, Ref} ->
+            true = lists:member(E, get_model(online)),
+            true = (New =/= same) =:= must_replace(User, Id, Shown),
+            opened(#{serial => serial(), way => outbound, ref => Ref,
+                     asker => E, asked => Asked, id => Id, shown => Shown,
+                     answerer => User, endpoint => E, out => out(New, Id),
+                     type => set, any => false, keep => false, retries => 0,
+                     tried => [], deadline => get_model(now) + ?TIMEOUT}),
+            ok
+    end.
+
+answer(N) ->
+    case get_model(open) of
+        [] -> ok;
+        Open -> answered(pick(N, Open))
+    end.
+
+answered(#{ref := Ref, answerer := Who, shown := Shown, asker := Asker,
+           asked := Asked, id := Id, out := Out, keep := Kept} = Record) ->
+    New = case Id of Out -> same; _ -> Id end,
+    {answer, Asked, Asker, New, Ref, Kept} = handle(result, Out, Who, Shown),
+    taken(Record),
+    outcome(Record, answer),
+    ok.
+
+%% An answer that is wrong in one thing, unless that makes it right for another
+%% record.
+wrong_answer(N, What) ->
+    case get_model(open) of
+        [] ->
+            ok;
+        Open ->
+            R = wrong(What, pick(N, Open)),
+            case lists:member(key(R), [key(O) || O <- Open]) of
+                true -> ok;
+                false -> dropped(R)
+            end
+    end.
+
+wrong(endpoint, #{way := request} = R) ->
+    R#{answerer := {<<"svc">>, <<"example.org">>, <<"4">>}};
+wrong(bare, #{answerer := {U, S, _}} = R) ->
+    R#{answerer := {U, S, <<>>}};
+wrong(id, #{out := Out} = R) ->
+    R#{out := <<Out/binary, "0">>};
+wrong(_, R) ->
+    R#{shown := {<<>>, ?P, <<"x@example.net/1">>}}.
+
+replay(N) ->
+    case get_model(dead) of
+        [] ->
+            ok;
+        Dead ->
+            R = pick(N, Dead),
+            case lists:member(key(R), [key(O) || O <- get_model(open)]) of
+                true -> ok; %% its id is in use again
+                false -> dropped(R)
+            end
+    end.
+
+dropped(#{answerer := Who, shown := Shown, out := Out}) ->
+    {drop, unsolicited} = handle(result, Out, Who, Shown),
+    ok.
+
+bounce(N, Undelivered) ->
+    Records = [R || #{way := request} = R
+                        <- get_model(open) ++ get_model(dead)],
+    case Records of
+        [] ->
+            ok;
+        _ ->
+            #{ref := Ref} = R = pick(N, Records),
+            Outcomes = mod_client_proxy_core:bounce(
+                         get_model(core), Ref, Undelivered, get_model(now)),
+            closing(R, bounce, Undelivered, Outcomes)
+    end.
+
+abort(N) ->
+    case get_model(open) ++ get_model(dead) of
+        [] ->
+            ok;
+        Records ->
+            #{ref := Ref} = R = pick(N, Records),
+            Outcomes = mod_client_proxy_core:abort(
+                         get_model(core), Ref, forbidden, get_model(now)),
+            closing(R, abort, false, Outcomes)
+    end.
+
+closing(R, How, Undelivered, Outcomes) ->
+    case lists:member(R, get_model(open)) of
+        true ->
+            1 = length(Outcomes),
+            settled(R, How, Undelivered, Outcomes);
+        false ->
+            [] = Outcomes,
+            ok
+    end.
+
+wait(Ms) ->
+    set_model(now, get_model(now) + Ms),
+    Now = get_model(now),
+    Due = [R || #{deadline := At} = R <- get_model(open), At =< Now],
+    Outcomes = expire(),
+    true = length(Due) =:= length(Outcomes),
+    [settled(R, deadline, false, Outcomes) || R <- Due],
+    ok.
+
+expire() ->
+    case mod_client_proxy_core:expire(get_model(core), get_model(now)) of
+        {done, Outcomes} -> Outcomes;
+        {more, Outcomes} -> Outcomes ++ expire()
+    end.
+
+%% What becomes of an open record that is closed without an answer.
+settled(#{ref := Ref, way := Way, type := Type, any := Any,
+          retries := Retries, tried := Tried, asked := Asked, asker := Asker,
+          id := Id, keep := Kept, endpoint := E, shown := Shown} = R,
+        How, Undelivered, Outcomes) ->
+    [Outcome] = [O || O <- Outcomes, element(2, O) =:= Ref],
+    Untried = get_model(online) -- Tried,
+    Again = (How =:= bounce orelse How =:= gone)
+        andalso (Type =:= get orelse (How =:= bounce andalso Undelivered))
+        andalso Any andalso Retries > 0 andalso Untried =/= [],
+    unanswered(R),
+    case Outcome of
+        {retry, Ref, Shown, To, Out, New} ->
+            true = Again,
+            true = lists:member(To, Untried),
+            true = (Out =/= Id) =:= must_replace(To, Id, Shown),
+            opened(R#{ref := New, answerer := To, endpoint := To, out := Out,
+                      retries := Retries - 1, tried := [To | Tried]}),
+            ok;
+        {fail, Ref, Condition, Asked, Asker, Id, Kept} ->
+            false = Again,
+            Condition = condition(How),
+            true = Way =:= request orelse lists:member(E, get_model(online)),
+            outcome(R, Condition),
+            ok;
+        {forget, Ref} ->
+            true = Way =:= outbound andalso How =:= gone,
+            outcome(R, forget),
+            ok
+    end.
+
+condition(deadline) -> 'remote-server-timeout';
+condition(abort) -> forbidden;
+condition(_) -> 'recipient-unavailable'.
+
+%% The module stops: whatever is left is closed, and each had one outcome.
+all_ended() ->
+    Core = get_model(core),
+    Left = get_model(open),
+    Pending = length(Left),
+    #{pending := Pending} = mod_client_proxy_core:counters(Core),
+    Pending = length(mod_client_proxy_core:pending(Core, get_model(now))),
+    Outcomes = drain(),
+    true = length(Outcomes) =:= Pending,
+    [settled(R, drain, false, Outcomes) || R <- Left],
+    #{pending := 0} = mod_client_proxy_core:counters(Core),
+    [0 = Requests + Outbound
+     || #{requests := Requests, outbound := Outbound}
+            <- mod_client_proxy_core:endpoints(Core)],
+    lists:sort([N || {N, _} <- get_model(outcomes)])
+        =:= lists:seq(1, get_model(serial)).
+
+drain() ->
+    case mod_client_proxy_core:drain(get_model(core), get_model(now)) of
+        {done, Outcomes} -> Outcomes;
+        {more, Outcomes} -> Outcomes ++ drain()
+    end.
+
+%%% Stanzas
+
+%% P/enc(E), also of one that is not online
+shown(E) ->
+    case [Shown || #{jid := Jid, shown := Shown}
+                       <- mod_client_proxy_core:endpoints(get_model(core)),
+                   Jid =:= text(E)] of
+        [Shown] -> {<<>>, ?P, Shown};
+        [] -> unknown
+    end.
+
+handle(Type, Id, From, unknown) ->
+    handle(Type, Id, From, {<<>>, ?P, <<"nobody">>});
+handle(Type, Id, From, To) ->
+    mod_client_proxy_core:handle(
+      get_model(core),
+      iolist_to_binary(
+        ["<iq xmlns='jabber:client' type='", atom_to_list(Type), "' id='", Id,
+         "' from='", text(From), "' to='", text(To), "'>",
+         ["<query xmlns='urn:example'/>" || Type =/= result], "</iq>"]),
+      0, <<>>, get_model(now)).
+
+text({<<>>, S, <<>>}) -> S;
+text({<<>>, S, R}) -> <<S/binary, $/, R/binary>>;
+text({U, S, <<>>}) -> <<U/binary, $@, S/binary>>;
+text({U, S, R}) -> <<U/binary, $@, S/binary, $/, R/binary>>.
