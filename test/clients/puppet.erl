@@ -200,7 +200,8 @@ init(Program, Arguments) ->
 loop(#{port := Port} = State) ->
     receive
         {_From, order, Line} ->
-            port_command(Port, [Line, $\n]),
+            %% It may have ended in this moment.
+            catch port_command(Port, [Line, $\n]),
             loop(State);
         {From, await_line, Prefix} ->
             loop(lines(State#{line => {From, list_to_binary(Prefix)}}));
