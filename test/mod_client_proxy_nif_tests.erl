@@ -1,0 +1,521 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The carrier in the VM: wrong terms, large and hostile heads, loading that
+%%% fails and is mended, code upgrades, many processes at once. Whatever loads
+%%% or unloads runs in a VM of its own.
+-module(mod_client_proxy_nif_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+%% Run in the other VM
+-export([exchanges/1, upgrades/0, unloaded/0, many_instances/1,
+         load_together/0]).
+
+-define(NIF, mod_client_proxy_nif).
+-define(CORE, mod_client_proxy_core).
+-define(P, <<"proxy.example.org">>).
+-define(A, {<<"svc">>, <<"example.org">>, <<"a">>}).
+
+%%% Terms
+
+wrong_terms_are_badarg_test_() ->
+    {ok, Ref} = ?NIF:new(options(), binary:copy(<<1>>, 24)),
+    Large = binary:copy(<<"x">>, 10000),
+    Wrong = [{nothing, handle, {<<>>, 0, <<>>, 0}},
+             {make_ref(), handle, {<<>>, 0, <<>>, 0}},
+             {Ref, handle, {"text", 0, <<>>, 0}},
+             {Ref, handle, {<<1:3>>, 0, <<>>, 0}},
+             {Ref, handle, {<<>>, -1, <<>>, 0}},
+             {Ref, handle, {<<>>, 1 bsl 32, <<>>, 0}},
+             {Ref, handle, {<<>>, 0, none, 0}},
+             {Ref, handle, {<<>>, 0, <<>>, -1}},
+             {Ref, handle, {<<>>, 0, <<>>, 1.0}},
+             {Ref, handle, {<<>>, 0, <<>>, 1 bsl 64}},
+             {Ref, handle, {Large, 0, <<>>, now}},
+             {self(), handle, {Large, 0, <<>>, 0}},
+             {Ref, bounce, {-1, true, 0}},
+             {Ref, bounce, {1, true, x}},
+             {Ref, abort, {1, 'no-such-condition', 0}},
+             {Ref, abort, {1, <<"forbidden">>, 0}},
+             {Ref, abort, {one, forbidden, 0}},
+             {Ref, expire, {x}},
+             {x, drain, {0}},
+             {Ref, sweep, {x, 0, 0}},
+             {Ref, sweep, {1, -1, 0}},
+             {Ref, put_endpoint, {"jid", none, 0, false}},
+             {Ref, put_endpoint, {<<"a@b/c">>, strange, 0, false}},
+             {Ref, put_endpoint, {<<"a@b/c">>, none, high, false}},
+             {Ref, remove_endpoint, {jid}},
+             {Ref, endpoints, {-1}},
+             {Ref, pending, {0, x}},
+             {x, counters, {}},
+             {Ref, open, {x, 0}},
+             {x, configure, {[]}}],
+    [?_assertError(badarg, ?NIF:new(options(), <<"short">>)),
+     ?_assertError(badarg, ?NIF:new(options(), 24)),
+     ?_assertError(badarg, ?NIF:derive_key(secret, ?P)) |
+     [{lists:flatten(io_lib:format("~p ~P", [Name, Args, 8])),
+       ?_assertError(badarg, ?NIF:call(To, Name, Args))}
+      || {To, Name, Args} <- Wrong]].
+
+wrong_configurations_are_an_error_test_() ->
+    Seed = binary:copy(<<1>>, 24),
+    [{lists:flatten(io_lib:format("~p", [Config])),
+      ?_assertEqual({error, badarg}, ?NIF:new(Config, Seed))}
+     || Config <- [[], not_a_list, [x], [{<<"timeout">>}], [{timeout, 1}],
+                   [{<<"timeout">>, soon} | options()],
+                   [{<<"timeout">>, 0} | options()],
+                   [{<<"timeout">>, 1 bsl 70} | options()],
+                   [{<<"nothing">>, 1} | options()],
+                   options() ++ tail,
+                   lists:keydelete(<<"host">>, 1, options()),
+                   lists:keydelete(<<"keys">>, 1, options()),
+                   lists:keyreplace(<<"keys">>, 1, options(),
+                                    {<<"keys">>, <<"short">>})]].
+
+an_error_of_configure_leaves_all_as_it_was_test() ->
+    Core = core(#{outbound => none}),
+    ?assertEqual({error, badarg}, ?CORE:configure(Core, #{timeout => 0})),
+    ?assertEqual({error, badarg}, ?CORE:configure(Core, #{})),
+    ?assertEqual({reply, forbidden},
+                 handle(Core, iq(get, <<"1">>, ?A, at(<<"x@y/z">>)))).
+
+a_key_is_derived_from_secret_and_host_test_() ->
+    {timeout, 60,
+     fun() ->
+             Secret = <<"a secret of some length">>,
+             {ok, <<Key:32/binary>>} = ?CORE:derive_key(nif, Secret, ?P),
+             ?assertEqual({ok, crypto:pbkdf2_hmac(
+                                 sha256, Secret,
+                                 <<"mod_client_proxy", ?P/binary>>, 600000,
+                                 32)},
+                          {ok, Key})
+     end}.
+
+%%% Heads
+
+a_large_head_works_as_a_small_one_does_test() ->
+    Core = core(#{}),
+    Pad = binary:copy(<<"x">>, 100000),
+    Head = iq(get, <<"1">>, user(1), at(<<>>),
+              <<"<query xmlns='urn:x' a='", Pad/binary, "'/>">>),
+    {request, As, ?A, same, Ref, true} = handle(Core, Head),
+    ?assertEqual({answer, at(<<>>), user(1), same, Ref, true},
+                 handle(Core, iq(result, <<"1">>, ?A, As))),
+    ?assertEqual({error, too_big},
+                 handle(Core, binary:copy(Head, 3))).
+
+hostile_heads_are_an_error_and_leave_the_tables_alone_test() ->
+    Core = core(#{}),
+    Good = iq(get, <<"1">>, user(1), at(<<>>)),
+    Before = maps:remove(malformed, ?CORE:counters(Core)),
+    Hostile =
+        [<<>>, <<0>>, <<"<">>, <<255, 254>>, binary:copy(<<0>>, 9000),
+         <<"<!DOCTYPE x [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;'>]>", Good/binary>>,
+         <<"<?xml version='1.0'?><!DOCTYPE x SYSTEM 'file:///etc/passwd'><x/>">>,
+         <<"<?php x?>", Good/binary>>,
+         <<"<!-- x -->", Good/binary>>,
+         <<Good/binary, Good/binary>>,
+         <<Good/binary, 0>>,
+         iq(get, <<"1">>, user(1), at(<<>>), <<"&undefined;">>),
+         iq(get, <<"1">>, user(1), at(<<>>), <<"<a:b/>">>),
+         iq(get, <<"1">>, user(1), at(<<>>), <<"<a x='1' x='2'/>">>),
+         iq(get, <<"1">>, user(1), at(<<>>), <<"<a>", 16#ff, "</a>">>),
+         iq(get, <<"1">>, user(1), at(<<>>), binary:copy(<<"<a>">>, 3000)),
+         iq(get, <<"1">>, user(1), at(<<>>),
+            iolist_to_binary(["<a", [[" a", integer_to_list(I), "='1'"]
+                                     || I <- lists:seq(1, 300)], "/>"])),
+         iq(get, <<"1">>, user(1), at(<<>>),
+            iolist_to_binary([lists:duplicate(100, "<a>"),
+                              lists:duplicate(100, "</a>")])),
+         <<"<stream:stream xmlns:stream='x'/>">>],
+    [?assertMatch({Head, {error, Reason}} when is_atom(Reason),
+                  {Head, handle(Core, Head)}) || Head <- Hostile],
+    %% any prefix, any octet changed: an error or a decision, never a crash
+    [handle(Core, binary:part(Good, 0, N))
+     || N <- lists:seq(0, byte_size(Good) - 1)],
+    ?assertEqual(Before, maps:remove(malformed, ?CORE:counters(Core))),
+    ?assertMatch({request, _, _, same, _, true}, handle(Core, Good)).
+
+any_octet_may_be_wrong_test() ->
+    Good = iq(get, <<"1">>, user(1), at(<<>>)),
+    Core = core(#{}),
+    [begin
+         {Begin, <<_, End/binary>>} = split_binary(Good, N),
+         Result = handle(Core, <<Begin/binary, C, End/binary>>),
+         ?assert(is_tuple(Result))
+     end || N <- lists:seq(0, byte_size(Good) - 1),
+            C <- [0, $<, $&, $', $/, 128, 255]].
+
+%%% Many at once
+
+%% For each request, its answer, a bounce, an abort and the deadline compete:
+%% one of them wins.
+concurrent_calls_give_one_outcome_each_test_() ->
+    {timeout, 120, fun concurrent_calls/0}.
+
+concurrent_calls() ->
+    Core = core(#{retries => 0, max_pending_per_user => 100000}),
+    Self = self(),
+    Per = 300,
+    Requesters = lists:seq(1, 8),
+    [spawn_link(fun() -> Self ! {won, U, race(Core, U, Per)} end)
+     || U <- Requesters],
+    Sweeper = spawn_link(fun() -> come_and_go(Core, Self) end),
+    Won = lists:append([receive {won, U, Ns} -> Ns end || U <- Requesters]),
+    Sweeper ! stop,
+    Swept = receive {swept, Refs} -> Refs end,
+    %% of each request: its number once, from those who raced or swept
+    ?assertEqual(lists:sort([{U, N} || U <- Requesters,
+                                       N <- lists:seq(1, Per)]),
+                 lists:sort(Won ++ Swept)),
+    ?assertMatch(#{pending := 0}, ?CORE:counters(Core)).
+
+%% Numbers of those requests whose outcome was seen here.
+race(Core, U, Per) ->
+    Self = self(),
+    lists:append(
+      [case handle(Core, iq(get, integer_to_binary(N), user(U), at(<<>>))) of
+           {reply, 'recipient-unavailable'} ->
+               [{U, N}];
+           {request, As, E, same, Ref, false} ->
+               Answer = iq(result, integer_to_binary(N), E, As),
+               Contenders =
+                   [fun() -> element(1, handle(Core, Answer)) =:= answer end,
+                    fun() -> element(1, handle(Core, Answer)) =:= answer end,
+                    fun() -> ?CORE:bounce(Core, Ref, true, 0) =/= [] end,
+                    fun() -> ?CORE:abort(Core, Ref, forbidden, 0) =/= [] end],
+               [spawn_link(fun() -> Self ! {Ref, C()} end) || C <- Contenders],
+               [{U, N} || true <- [receive {Ref, Won} -> Won end
+                                   || _ <- Contenders]]
+       end || N <- lists:seq(1, Per)]).
+
+come_and_go(Core, To) ->
+    come_and_go(Core, To, []).
+
+come_and_go(Core, To, Swept) ->
+    {ok, Eid} = ?CORE:remove_endpoint(Core, ?A),
+    Outcomes = sweep(Core, Eid, 0),
+    added = ?CORE:put_endpoint(Core, ?A, state()),
+    Numbers = [number(O) || O <- Outcomes],
+    receive
+        stop -> To ! {swept, Numbers ++ Swept}
+    after 1 -> come_and_go(Core, To, Numbers ++ Swept)
+    end.
+
+sweep(Core, Eid, Cursor) ->
+    case ?CORE:sweep(Core, Eid, Cursor, 0) of
+        {done, Outcomes} -> Outcomes;
+        {Next, Outcomes} -> Outcomes ++ sweep(Core, Eid, Next)
+    end.
+
+number({fail, _, _, _, {<<"u", U/binary>>, _, _}, Id, _}) ->
+    {binary_to_integer(U), binary_to_integer(Id)}.
+
+%%% Loading, in another VM
+
+without_the_file_it_says_what_to_do_and_works_when_it_is_back_test_() ->
+    [{What, {timeout, 60, fun() -> mended(Break) end}}
+     || {What, Break} <-
+            [{"nothing built", fun(Priv) -> delete(Priv, "*") end},
+             {"no shared object", fun(Priv) -> delete(Priv, "*.so") end},
+             {"a truncated one", fun truncate/1},
+             {"an empty one", fun empty/1},
+             {"a name that leads nowhere", fun misname/1}]].
+
+mended(Break) ->
+    {Dir, Priv} = copy(),
+    Break(Priv),
+    with_peer(
+      Dir,
+      fun(Call) ->
+              assert_remedy(Call(?NIF, load, [])),
+              assert_remedy(Call(?CORE, load, [nif])),
+              ?assertMatch({'EXIT', {nif_not_loaded, _}},
+                           Call(erlang, apply, [fun(M) -> catch M:new([], <<>>) end,
+                                                [?NIF]])),
+              delete(Priv, "*"),
+              copy_files(priv(), Priv),
+              ?assertEqual(ok, Call(?NIF, load, [])),
+              ?assertEqual(ok, Call(?NIF, load, [])),
+              ?assertEqual(10, Call(?MODULE, exchanges, [10]))
+      end).
+
+assert_remedy({error, Text}) ->
+    Flat = unicode:characters_to_list(Text),
+    [?assertNotEqual({Flat, nomatch}, {Flat, string:find(Flat, Word)})
+     || Word <- ["make", "libxml2-dev", "libssl-dev", "erlang-dev",
+                 "module_upgrade"]].
+
+a_shared_object_of_another_abi_is_refused_test_() ->
+    {timeout, 60,
+     fun() ->
+             {Dir, _} = copy(),
+             Beam = filename:join([Dir, "ebin", "mod_client_proxy_nif.beam"]),
+             {ok, Right} = file:read_file(Beam),
+             ok = file:write_file(Beam, other_abi()),
+             with_peer(
+               Dir,
+               fun(Call) ->
+                       assert_remedy(Call(?NIF, load, [])),
+                       ok = file:write_file(Beam, Right),
+                       {module, _} = Call(code, load_file, [?NIF]),
+                       ?assertEqual(ok, Call(?NIF, load, [])),
+                       ?assertEqual(10, Call(?MODULE, exchanges, [10]))
+               end)
+     end}.
+
+%% The module as it would be for another ABI.
+other_abi() ->
+    {ok, {_, [{abstract_code, {_, Forms}}]}} =
+        beam_lib:chunks(code:which(?NIF), [abstract_code]),
+    {ok, _, Binary} = compile:forms(
+                        [abi(F) || F <- Forms, element(1, F) =/= error]),
+    Binary.
+
+abi({call, L, {remote, _, {atom, _, erlang}, {atom, _, load_nif}} = F,
+     [So, {integer, L2, _}]}) ->
+    {call, L, F, [So, {integer, L2, 99}]};
+abi(Form) when is_tuple(Form) ->
+    list_to_tuple([abi(F) || F <- tuple_to_list(Form)]);
+abi(Forms) when is_list(Forms) ->
+    [abi(F) || F <- Forms];
+abi(Other) ->
+    Other.
+
+several_may_load_at_once_test_() ->
+    {timeout, 60,
+     fun() ->
+             {Dir, Priv} = copy(),
+             delete(Priv, "*"),
+             with_peer(Dir,
+                       fun(Call) ->
+                               {error, _} = Call(?NIF, load, []),
+                               copy_files(priv(), Priv),
+                               ?assertEqual([ok],
+                                            Call(?MODULE, load_together, []))
+                       end)
+     end}.
+
+load_together() ->
+    Self = self(),
+    Pids = [spawn_link(fun() ->
+                               receive go -> Self ! {loaded, ?NIF:load()} end
+                       end) || _ <- lists:seq(1, 50)],
+    [Pid ! go || Pid <- Pids],
+    lists:usort([receive {loaded, Result} -> Result end || _ <- Pids]).
+
+instances_survive_code_upgrades_test_() ->
+    {timeout, 60,
+     fun() ->
+             {Dir, _} = copy(),
+             with_peer(Dir, fun(Call) ->
+                                    ?assertEqual(ok, Call(?MODULE, upgrades, []))
+                            end)
+     end}.
+
+%% The module is loaded anew and purged again and again while processes are in
+%% calls.
+upgrades() ->
+    Core = core(#{}),
+    Self = self(),
+    Busy = [spawn_link(fun() -> busy(Core, U, 1, Self) end)
+            || U <- lists:seq(1, 4)],
+    [begin
+         {module, ?NIF} = code:load_file(?NIF),
+         timer:sleep(2),
+         _ = code:purge(?NIF),
+         ok = ?NIF:load()
+     end || _ <- lists:seq(1, 50)],
+    [Pid ! stop || Pid <- Busy],
+    Done = [receive {done, N} -> N end || _ <- Busy],
+    true = lists:min(Done) > 1,
+    Sum = lists:sum(Done),
+    #{requests := Sum, answers := Sum, pending := 0} = ?CORE:counters(Core),
+    ok.
+
+%% Calls the carrier's functions from this module: its code is never purged
+%% under the process.
+busy(Core, U, N, To) ->
+    exchange(Core, U, N),
+    receive
+        stop -> To ! {done, N}
+    after 0 -> busy(Core, U, N + 1, To)
+    end.
+
+%% Deleted and purged, the library is gone, and the VM forgets the type of its
+%% resources.
+an_instance_whose_module_was_unloaded_is_refused_test_() ->
+    {timeout, 60,
+     fun() ->
+             {Dir, _} = copy(),
+             with_peer(Dir, fun(Call) ->
+                                    ?assertEqual(ok, Call(?MODULE, unloaded, []))
+                            end)
+     end}.
+
+unloaded() ->
+    Core = core(#{}),
+    %% one that is collected while no code is there
+    {Pid, Mon} = spawn_monitor(fun() -> _ = core(#{}), receive stop -> ok end end),
+    timer:sleep(100),
+    true = code:delete(?NIF),
+    _ = code:purge(?NIF),
+    false = code:is_loaded(?NIF),
+    Pid ! stop,
+    receive {'DOWN', Mon, _, _, _} -> ok end,
+    timer:sleep(100),
+    {module, ?NIF} = code:load_file(?NIF),
+    ok = ?NIF:load(),
+    {'EXIT', {badarg, _}} = (catch ?CORE:counters(Core)),
+    10 = exchanges(10),
+    ok.
+
+instances_are_freed_when_they_are_collected_test_() ->
+    {timeout, 120,
+     fun() ->
+             {Dir, _} = copy(),
+             with_peer(
+               Dir,
+               fun(Call) ->
+                       case Call(?MODULE, many_instances, [200]) of
+                           unknown ->
+                               ?debugMsg("memory is not known on this system");
+                           Before ->
+                               After = Call(?MODULE, many_instances, [1000]),
+                               %% one of them has some 100 KB
+                               ?assert(After - Before < 20000)
+                       end
+               end)
+     end}.
+
+%% Makes, uses and forgets instances; the memory (KB) of the VM afterwards.
+many_instances(N) ->
+    [begin
+         {_, Mon} = spawn_monitor(
+                      fun() ->
+                              Core = core(#{}),
+                              [handle(Core, iq(get, integer_to_binary(I),
+                                               user(1), at(<<>>)))
+                               || I <- lists:seq(1, 20)]
+                      end),
+         receive {'DOWN', Mon, _, _, normal} -> ok end
+     end || _ <- lists:seq(1, N)],
+    timer:sleep(500),
+    case file:read_file("/proc/self/status") of
+        {ok, Status} ->
+            {match, [KB]} = re:run(Status, "VmRSS:\\s*([0-9]+)",
+                                   [{capture, all_but_first, list}]),
+            list_to_integer(KB);
+        {error, _} ->
+            unknown
+    end.
+
+%% N exchanges in a fresh instance: how many came to their end.
+exchanges(N) ->
+    Core = core(#{}),
+    [exchange(Core, 1, I) || I <- lists:seq(1, N)],
+    #{answers := Answers} = ?CORE:counters(Core),
+    Answers.
+
+exchange(Core, U, N) ->
+    Id = integer_to_binary(N),
+    {request, As, ?A, same, Ref, true} =
+        handle(Core, iq(get, Id, user(U), at(<<>>))),
+    {answer, _, _, same, Ref, true} = handle(Core, iq(result, Id, ?A, As)),
+    ok.
+
+%%% A VM of its own, with a copy of the module
+
+%% {Directory named mod_client_proxy with ebin and priv, its priv}
+copy() ->
+    Name = "nif-" ++ integer_to_list(erlang:unique_integer([positive])),
+    Dir = filename:join([filename:dirname(beam(?MODULE)), Name,
+                         "mod_client_proxy"]),
+    Ebin = filename:join(Dir, "ebin"),
+    Priv = filename:join(Dir, "priv"),
+    ok = filelib:ensure_dir(filename:join(Ebin, "x")),
+    ok = filelib:ensure_dir(filename:join(Priv, "x")),
+    [{ok, _} = file:copy(beam(M), filename:join(Ebin, filename:basename(beam(M))))
+     || M <- [?NIF, ?CORE]],
+    copy_files(priv(), Priv),
+    {Dir, Priv}.
+
+beam(Module) ->
+    filename:absname(code:which(Module)).
+
+priv() ->
+    filename:join(filename:dirname(filename:dirname(beam(?NIF))), "priv").
+
+copy_files(From, To) ->
+    [{ok, _} = file:copy(File, filename:join(To, filename:basename(File)))
+     || File <- filelib:wildcard(filename:join(From, "*"))].
+
+with_peer(Dir, Fun) ->
+    {ok, Peer, _Node} =
+        peer:start(#{connection => standard_io,
+                     args => ["-pa", filename:join(Dir, "ebin"),
+                              "-pa", filename:dirname(beam(?MODULE))]}),
+    try Fun(fun(M, F, A) -> peer:call(Peer, M, F, A, 50000) end)
+    after
+        catch peer:stop(Peer),
+        file:del_dir_r(filename:dirname(Dir))
+    end.
+
+delete(Priv, Glob) ->
+    [ok = file:delete(File) || File <- filelib:wildcard(filename:join(Priv, Glob))].
+
+%% Within its header: nothing is mapped yet.
+truncate(Priv) ->
+    rewrite(Priv, fun(So) -> binary:part(So, 0, 40) end).
+
+empty(Priv) ->
+    rewrite(Priv, fun(_) -> <<>> end).
+
+rewrite(Priv, Fun) ->
+    [File] = filelib:wildcard(filename:join(Priv, "*.so")),
+    {ok, So} = file:read_file(File),
+    ok = file:write_file(File, Fun(So)).
+
+misname(Priv) ->
+    ok = file:write_file(filename:join(Priv, "mod_client_proxy_nif.name"),
+                         "mod_client_proxy_nif-0\n").
+
+%%% Instances and stanzas
+
+options() ->
+    [{<<"host">>, ?P}, {<<"targets">>, <<"svc@example.org">>},
+     {<<"keys">>, binary:copy(<<"k">>, 32)}].
+
+core(Options) ->
+    {ok, Core} = ?CORE:new(nif, maps:merge(
+                                  #{host => ?P,
+                                    targets => [<<"svc@example.org">>],
+                                    keys => [binary:copy(<<"k">>, 32)]},
+                                  Options)),
+    added = ?CORE:put_endpoint(Core, ?A, state()),
+    Core.
+
+state() ->
+    #{show => none, priority => 0, pending => false}.
+
+handle(Core, Head) ->
+    ?CORE:handle(Core, Head, 0, <<>>, 0).
+
+at(Resource) -> {<<>>, ?P, Resource}.
+
+user(N) -> {<<"u", (integer_to_binary(N))/binary>>, <<"example.net">>, <<"r">>}.
+
+iq(result, Id, From, To) ->
+    iq(result, Id, From, To, <<>>);
+iq(Type, Id, From, To) ->
+    iq(Type, Id, From, To, <<"<query xmlns='urn:example'/>">>).
+
+iq(Type, Id, From, To, Children) ->
+    iolist_to_binary(
+      ["<iq xmlns='jabber:client' type='", atom_to_list(Type), "' id='", Id,
+       "' from='", text(From), "' to='", text(To), "'>", Children, "</iq>"]).
+
+text({<<>>, S, <<>>}) -> S;
+text({<<>>, S, R}) -> <<S/binary, $/, R/binary>>;
+text({U, S, R}) -> <<U/binary, $@, S/binary, $/, R/binary>>.
