@@ -159,9 +159,14 @@ int main(int argc, char **argv)
     conn = xmpp_conn_new(ctx);
     xmpp_conn_set_jid(conn, argv[1]);
     xmpp_conn_set_pass(conn, argv[2]);
-    /* A server named by hand is one for trying things out, without TLS. */
-    if (argc == 5)
-        xmpp_conn_set_flags(conn, XMPP_CONN_FLAG_DISABLE_TLS);
+    /* Without stream management (XEP-0198) a session ends with its connection,
+     * and what was asked of it is answered at once or asked of another
+     * instance. With it the server keeps the session and the requests for
+     * minutes, for a client that may have died. A server named by hand is one
+     * for trying things out, without TLS. */
+    xmpp_conn_set_flags(conn, argc == 5 ? XMPP_CONN_FLAG_DISABLE_SM |
+                                              XMPP_CONN_FLAG_DISABLE_TLS
+                                        : XMPP_CONN_FLAG_DISABLE_SM);
     if (xmpp_connect_client(conn, argc == 5 ? argv[3] : NULL,
                             argc == 5 ? (unsigned short)atoi(argv[4]) : 0,
                             on_event, &over) != XMPP_EOK) {
