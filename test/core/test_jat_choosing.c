@@ -57,16 +57,17 @@ static void sticky_by_an_attribute_brings_a_room_together(void **state)
     proxy("balance=sticky sticky_by=urn:room sticky_by_attribute=room");
     ten_endpoints();
     const char *first = chosen(U, ROOM("1"));
-    unsigned apart = 0;
+    unsigned apart = 0, spread = 0;
     for (int i = 0; i < 30; i++) {
         const char *user = line("u%d@example.net/r", i);
         assert_words(chosen(user, ROOM("1")), first);
         apart += strcmp(chosen(user, OTHER), first) != 0; /* bare */
         const char *bare = chosen(user, OTHER);
+        spread += strcmp(bare, chosen("u@example.net", OTHER)) != 0;
         assert_words(chosen(line("u%d@example.net/s", i), OTHER), bare);
         assert_words(chosen(user, "<x xmlns='urn:room'/>"), bare);
     }
-    assert_true(apart > 10);
+    assert_true(apart > 10 && spread > 10);
     drain();
 }
 

@@ -238,6 +238,7 @@ static void a_refused_request_costs_nothing(void **state)
         get("x", "w@example.net", P);
     assert_int_equal(room("w@example.com", P), 1);
     drain();
+    assert_int_equal(room("w@example.net", P), 1);
     assert_int_equal(room(U, P), 1);
     drain();
 }
@@ -342,9 +343,9 @@ static void the_counters_add_up_after_any_mixture(void **state)
             while (n_lines > 0)
                 free(lines[--n_lines]);
     }
-    assert_true(count("answers") > 100 && count("outbound_answers") > 50 &&
-                count("retries") > 100 && count("gone") > 100 &&
-                count("timeouts") > 10 && count("forgotten") > 10);
+    assert_true(count("answers") > 20 && count("outbound_answers") > 20 &&
+                count("retries") > 20 && count("gone") > 20 &&
+                count("timeouts") > 20 && count("forgotten") > 20);
     while (jat_drain(j, now, 256, fresh()) == JAT_EFULL)
         ;
     struct jat_endpoint e;

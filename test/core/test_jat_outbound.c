@@ -395,6 +395,11 @@ static void a_handle_lives_as_long_as_the_contact(void **state)
         assert_words(result("2", user, shown(A)),
                      line("answer %s > %s #2", as, A));
     }
+    for (unsigned i = 0; i < 5; i++) { /* the target's alone, too */
+        now += 990;
+        get("3", A, as);
+        assert_words(to_of(), user);
+    }
     now += 1000;
     assert_words(get("3", A, as), "error item-not-found");
     expire();
