@@ -24,6 +24,9 @@
 -define(CLOSED, 300000).
 
 prop_every_request_has_exactly_one_outcome() ->
+    numtests(300, every_request_has_exactly_one_outcome()).
+
+every_request_has_exactly_one_outcome() ->
     ?FORALL({Encoding, Retries, Cmds},
             {oneof([jid, sealed]), range(0, 3),
              more_commands(4, commands(?MODULE))},
@@ -51,16 +54,19 @@ command(_) ->
        {12, {call, ?MODULE, request, [user(), oneof([get, set]),
                                       oneof([any, endpoint()]), id()]}},
        {4, {call, ?MODULE, outbound, [endpoint(), user(), id()]}},
-       {8, {call, ?MODULE, answer, [nat()]}},
+       {8, {call, ?MODULE, answer, [which()]}},
        {4, {call, ?MODULE, wrong_answer,
-            [nat(), oneof([endpoint, requester, id, bare])]}},
-       {2, {call, ?MODULE, replay, [nat()]}},
-       {4, {call, ?MODULE, bounce, [nat(), boolean()]}},
-       {1, {call, ?MODULE, abort, [nat()]}},
-       {3, {call, ?MODULE, wait, [oneof([range(1, 400), ?CLOSED])]}}]).
+            [which(), oneof([endpoint, requester, id, bare])]}},
+       {2, {call, ?MODULE, replay, [which()]}},
+       {6, {call, ?MODULE, bounce, [which(), boolean()]}},
+       {1, {call, ?MODULE, abort, [which()]}},
+       {3, {call, ?MODULE, wait, [frequency([{12, range(1, 400)}, {1, ?CLOSED}])]}}]).
 
-endpoint() -> ?LET(N, range($1, $4), {<<"svc">>, <<"example.org">>, <<N>>}).
-user() -> ?LET(N, range($1, $3), {<<"u">>, <<"example.net">>, <<N>>}).
+%% Mostly one of the newest records.
+which() -> frequency([{3, range(0, 2)}, {2, nat()}]).
+
+endpoint() -> ?LET(N, range($1, $3), {<<"svc">>, <<"example.org">>, <<N>>}).
+user() -> ?LET(N, range($1, $2), {<<"u">>, <<"example.net">>, <<N>>}).
 id() -> oneof([<<"1">>, <<"2">>, <<"rr-1">>, <<>>]).
 
 %%% The model
@@ -71,7 +77,8 @@ start(Encoding, Retries) ->
                           keys => [binary:copy(<<"k">>, 32)],
                           encoding => Encoding, timeout => ?TIMEOUT,
                           retries => Retries, outbound => any}),
-    put(model, #{core => Core, now => 0, serial => 0, retries => Retries,
+    put(model, #{core => Core, now => 0, serial => 0, order => 0,
+                 retries => Retries,
                  online => [],      %% endpoints
                  open => [],        %% records
                  dead => [],        %% records that were
@@ -91,7 +98,9 @@ opened(Record) ->
     %% its id is not one that another answer may come under
     false = lists:member(key(Record), [key(R) || R <- get_model(open)]),
     false = closed(key(Record)),
-    set_model(open, get_model(open) ++ [Record]).
+    Order = get_model(order) + 1,
+    set_model(order, Order),
+    set_model(open, [Record#{order => Order} | get_model(open)]).
 
 closed(Key) ->
     Now = get_model(now),
@@ -114,9 +123,11 @@ serial() ->
     set_model(serial, N),
     N.
 
-%% The record that a number stands for.
+%% The record that a number stands for, of all that were; the newest first.
 pick(N, Records) ->
-    lists:nth(1 + N rem length(Records), Records).
+    Newest = lists:sort(fun(#{order := A}, #{order := B}) -> A >= B end,
+                        Records),
+    lists:nth(1 + N rem length(Newest), Newest).
 
 must_replace(_, <<"rr-", _/binary>>, _) -> true;
 must_replace(Answerer, Id, Shown) ->
@@ -237,7 +248,7 @@ wrong_answer(N, What) ->
     end.
 
 wrong(endpoint, #{way := request} = R) ->
-    R#{answerer := {<<"svc">>, <<"example.org">>, <<"4">>}};
+    R#{answerer := {<<"svc">>, <<"example.org">>, <<"3">>}};
 wrong(bare, #{answerer := {U, S, _}} = R) ->
     R#{answerer := {U, S, <<>>}};
 wrong(id, #{out := Out} = R) ->
