@@ -54,7 +54,8 @@ groups() ->
        a_message_to_p_gets_feature_not_implemented,
        a_message_error_to_p_is_dropped,
        a_subscription_to_p_is_declined,
-       other_presence_to_p_is_dropped]},
+       other_presence_to_p_is_dropped,
+       p_is_among_the_services_of_its_virtual_host]},
      {targets, [],
       [a_target_that_subscribes_is_accepted_and_sees_presence,
        a_target_that_probes_sees_presence,
@@ -110,6 +111,10 @@ groups() ->
        a_set_in_flight_gets_recipient_unavailable,
        a_get_without_another_endpoint_gets_recipient_unavailable,
        a_get_is_retried_only_as_often_as_allowed,
+       a_get_too_large_to_be_kept_gets_recipient_unavailable,
+       a_set_that_was_not_delivered_moves_to_another_endpoint,
+       a_target_that_blocks_p_is_not_waited_for,
+       after_one_of_four_left_all_requests_are_answered_and_spread_evenly,
        a_request_in_flight_to_a_killed_session_is_answered_at_once,
        an_error_of_a_healthy_endpoint_is_never_retried,
        an_error_that_is_made_by_p_shows_nothing_of_the_endpoint,
@@ -144,7 +149,8 @@ groups() ->
        a_presence_error_of_a_remote_target_removes_it,
        a_remote_target_that_declines_does_not_serve,
        an_error_of_a_remote_target_is_passed_on,
-       a_remote_requester_is_served]},
+       requesters_of_all_kinds_of_remote_jid_are_served,
+       a_remote_target_that_says_nothing_is_reported]},
      {commands, [],
       [status_shows_every_proxy_host,
        endpoints_shows_every_resource,
@@ -155,8 +161,11 @@ groups() ->
      {configuration, [],
       [the_short_form_works,
        wrong_options_are_refused_and_the_module_goes_on,
+       a_target_is_compared_prepared,
        what_was_sealed_with_an_old_secret_is_opened,
+       without_a_secret_pseudonyms_outlive_a_restart,
        an_account_that_does_not_exist_is_reported,
+       a_target_on_an_unknown_domain_is_reported,
        a_name_that_is_taken_stays_down_and_is_reported,
        two_servers_run_side_by_side]},
      {installation, [],
@@ -195,8 +204,9 @@ proxy_hosts() ->
        {balance, "sticky"},
        {sticky_by, "{\"http://jitsi.org/protocol/focus\": room}"}]}].
 
-remote_proxy_host() ->
-    {"away.example.org", [{target_address, "svc@remote.test"}]}.
+remote_proxy_hosts() ->
+    [{"away.example.org", [{target_address, "svc@remote.test"}]},
+     {"mute.example.org", [{target_address, "mute@remote.test"}]}].
 
 hosts() ->
     "hosts: [meet.example.org, auth.meet.example.org]\n".
@@ -257,7 +267,7 @@ init_per_group(remote, Config) ->
     %% The other domain is there before the proxy host that asks it.
     Bed = bed(Config),
     Remote = puppet:start_kept(component, Bed, "remote.test", "component"),
-    bed:configure(Bed, site(proxy_hosts() ++ [remote_proxy_host()])),
+    bed:configure(Bed, site(proxy_hosts() ++ remote_proxy_hosts())),
     ok = bed:reload(Bed),
     [{remote, Remote} | Config];
 init_per_group(configuration, Config) ->
@@ -289,7 +299,7 @@ own_server(Site, Config) ->
             bed:configure(Bed, Site),
             ok = bed:reload(Bed)
     end,
-    [{bed, Bed} | Config].
+    [{bed, Bed}, {errors, true} | Config].
 
 init_per_testcase(_Case, Config) ->
     [{log, byte_size(bed:log(bed(Config)))} | Config].
@@ -301,7 +311,23 @@ end_per_testcase(_Case, Config) ->
         _ -> ok
     end,
     puppet:stop_all(),
-    clean(bed(Config)).
+    clean(bed(Config)),
+    nothing_crashed(Config).
+
+%% Errors in the log belong to the cases that are about errors. (A supervisor
+%% reports a session that a test has killed.)
+nothing_crashed(Config) ->
+    case re:run(log_since(Config),
+                "(?m)^.*\\[(error|critical)\\](?!.*@supervisor:do_restart).*$",
+                [{capture, first, binary}]) of
+        {match, [Line]} ->
+            case ?config(errors, Config) of
+                true -> ok;
+                undefined -> {fail, {in_the_log, Line}}
+            end;
+        nomatch ->
+            ok
+    end.
 
 %% What went wrong, and what the server had to say meanwhile.
 explain(Reason, Config) ->
@@ -415,9 +441,12 @@ who_served(Es, Id) ->
     [Who] = [E || E <- Es, Ask(E) /= []],
     {Who, iq:served(Who, Id)}.
 
-%% One request to P, answered by whoever it reaches: its resource.
+%% One request to P, answered by whoever it reaches.
 round_trip(U, P, Es) ->
-    Id = iq:ask(U, get, P),
+    round_trip(U, get, P, Es).
+
+round_trip(U, Type, P, Es) ->
+    Id = iq:ask(U, Type, P),
     {E, Req} = who_served(Es, Id),
     iq:answer(E, Req),
     _ = iq:result(U, Id, P),
@@ -425,7 +454,10 @@ round_trip(U, P, Es) ->
 
 %% Whether a request to P is answered by this one endpoint.
 serves(U, P, E) ->
-    E == round_trip(U, P, [E]).
+    serves(U, get, P, E).
+
+serves(U, Type, P, E) ->
+    E == round_trip(U, Type, P, [E]).
 
 %% P/enc(E), as a requester learns it: the endpoint writes to him.
 address(U, P, E) ->
@@ -717,6 +749,17 @@ other_presence_to_p_is_dropped(Config) ->
     iq:fence(U, E),
     [] = puppet:unread(U),
     [] = puppet:unread(E).
+
+p_is_among_the_services_of_its_virtual_host(Config) ->
+    U = requester(Config),
+    Id = iq:id(),
+    iq:send(U, get, <<"example.org">>, Id,
+            "<query xmlns='http://jabber.org/protocol/disco#items'/>"),
+    Query = puppet:child(<<"query">>, iq:result(U, Id, <<"example.org">>)),
+    Items = [puppet:attr(<<"jid">>, Item) || Item <- Query#xmlel.children],
+    true = lists:member(?P, Items),
+    %% It stays there, for it answers without an endpoint, too.
+    is_generic_component(disco(U, ?P)).
 
 ping() ->
     "<ping xmlns='urn:xmpp:ping'/>".
@@ -1364,6 +1407,68 @@ a_get_is_retried_only_as_often_as_allowed(Config) ->
     [E3] = Es -- [E1, E2],
     iq:quiet(V, E3).
 
+a_get_too_large_to_be_kept_gets_recipient_unavailable(Config) ->
+    Es = [service(Config, R) || R <- ["a", "b"]],
+    U = requester(Config),
+    Id = iq:ask(U, get, ?P, binary:copy(<<"0123456789abcdef">>, 5000)),
+    {First, _} = who_served(Es, Id),
+    puppet:order(First, "die"),
+    _ = iq:refused(U, Id, ?P, ?UNAVAILABLE),
+    [Second] = Es -- [First],
+    iq:quiet(U, Second).
+
+%% An endpoint of which the proxy host has not heard that it is gone (here: that
+%% never was) is what it takes for ejabberd to say that there is no session.
+a_set_that_was_not_delivered_moves_to_another_endpoint(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    #{core := Core} = bed:rpc(bed(Config), mod_client_proxy_router, context, [?P]),
+    Ghost = parts(<<"svc@example.org/ghost">>),
+    added = bed:rpc(bed(Config), mod_client_proxy_core, put_endpoint,
+                    [Core, Ghost,
+                     #{show => none, priority => 0, pending => false}]),
+    try
+        [true = serves(U, Type, ?P, E)
+         || Type <- [get, set], _ <- lists:seq(1, 20)],
+        {_, _, _, _, _, _, _, _, _, Failed} =
+            lists:keyfind(<<"svc@example.org/ghost">>, 1, endpoints(Config, ?P)),
+        true = Failed > 0
+    after
+        bed:rpc(bed(Config), mod_client_proxy_core, remove_endpoint, [Core, Ghost])
+    end,
+    iq:quiet(E, U).
+
+a_target_that_blocks_p_is_not_waited_for(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Block = fun(Word) ->
+                    Id = iq:id(),
+                    puppet:send(E, ["<iq type='set' id='", Id, "'><", Word,
+                                    " xmlns='urn:xmpp:blocking'><item jid='", ?P,
+                                    "'/></", Word, "></iq>"]),
+                    El = iq:outcome(E, Id),
+                    <<"result">> = puppet:attr(<<"type">>, El)
+            end,
+    Block("block"),
+    try
+        [iq:refused(U, iq:ask(U, Type, ?P), ?P, ?UNAVAILABLE)
+         || Type <- [get, set]]
+    after
+        Block("unblock")
+    end,
+    await_endpoints(Config, ?P, [E]),
+    true = serves(U, ?P, E).
+
+after_one_of_four_left_all_requests_are_answered_and_spread_evenly(Config) ->
+    Es = [service(Config, R) || R <- ["a", "b", "c", "d"]],
+    U = requester(Config),
+    P = <<"turns.example.org">>,
+    puppet:order(hd(Es), "die"),
+    Left = tl(Es),
+    await_endpoints(Config, P, Left),
+    Served = [round_trip(U, P, Left) || _ <- lists:seq(1, 399)],
+    [133 = length([E || E <- Served, E == Each]) || Each <- Left].
+
 a_request_in_flight_to_a_killed_session_is_answered_at_once(Config) ->
     E = service(Config, "a"),
     U = requester(Config),
@@ -1766,18 +1871,29 @@ an_error_of_a_remote_target_is_passed_on(Config) ->
                          "'>", remote_error(), "</iq>"]),
     _ = iq:refused(U, Id, ?AWAY, {wait, 'resource-constraint'}).
 
-a_remote_requester_is_served(Config) ->
+requesters_of_all_kinds_of_remote_jid_are_served(Config) ->
     E = service(Config, "a"),
     Remote = ?config(remote, Config),
-    Id = iq:id(),
-    puppet:send(Remote, ["<iq type='get' id='", Id, "' to='", ?P,
-                         "' from='user@remote.test/x'>"
-                         "<q xmlns='urn:example:test' n='", Id, "'/></iq>"]),
-    Req = iq:served(E, Id),
-    <<"proxy.example.org/user@remote.test/x">> = puppet:attr(<<"from">>, Req),
-    iq:answer(E, Req),
-    Result = iq:result(Remote, Id, ?P),
-    <<"user@remote.test/x">> = puppet:attr(<<"to">>, Result).
+    [begin
+         Id = iq:id(),
+         puppet:send(Remote, ["<iq type='get' id='", Id, "' to='", ?P,
+                              "' from='", User,
+                              "'><q xmlns='urn:example:test' n='", Id, "'/></iq>"]),
+         Req = iq:served(E, Id),
+         Shown = in(?P, User),
+         Shown = puppet:attr(<<"from">>, Req),
+         iq:answer(E, Req),
+         User = puppet:attr(<<"to">>, iq:result(Remote, Id, ?P))
+     end || User <- [<<"user@remote.test/x">>, <<"user@remote.test">>,
+                     <<"remote.test">>, <<"remote.test/x/y@z">>]].
+
+a_remote_target_that_says_nothing_is_reported(Config) ->
+    bed:await(fun() -> re:run(bed:log(bed(Config)),
+                              "\\[warning\\].*mute@remote.test has not answered"
+                              ".*Remedy: ", [{capture, none}]) == match
+              end, 15000),
+    {match, _} = re:run(element(5, status(Config, <<"mute.example.org">>)),
+                        "mute@remote.test \\(remote, .*not confirmed").
 
 confirm(Remote) ->
     puppet:send(Remote, ["<presence type='subscribed' from='", ?FAR, "' to='",
@@ -1934,6 +2050,35 @@ wrong_options(Right) ->
      {["host: example.org", "target_address: svc@example.org"], ["host"]},
      {["host: proxy.example.org"], ["target"]}].
 
+a_target_is_compared_prepared(Config) ->
+    Bed = bed(Config),
+    bed:configure(Bed, short_site(["host: Proxy.Example.ORG",
+                                   "target_address: SVC@Example.ORG"])),
+    ok = bed:reload(Bed),
+    E = service(Config, "a"),
+    U = requester(Config),
+    true = serves(U, ?P, E).
+
+without_a_secret_pseudonyms_outlive_a_restart(Config) ->
+    Bed = bed(Config),
+    bed:configure(Bed, short_site(["host: proxy.example.org", "encoding: sealed",
+                                   "target_address: svc@example.org"])),
+    ok = bed:reload(Bed),
+    Pseudonym = fun() ->
+                        E = service(Config, "a"),
+                        U = requester(Config),
+                        Id = iq:ask(U, get, ?P),
+                        Req = iq:served(E, Id),
+                        iq:answer(E, Req),
+                        _ = iq:result(U, Id, ?P),
+                        puppet:stop_all(),
+                        puppet:attr(<<"from">>, Req)
+                end,
+    Before = Pseudonym(),
+    bed:stop(Bed),
+    ok = bed:start(Bed),
+    Before = Pseudonym().
+
 what_was_sealed_with_an_old_secret_is_opened(Config) ->
     Bed = bed(Config),
     Site = fun(Lines) ->
@@ -1976,10 +2121,22 @@ an_account_that_does_not_exist_is_reported(Config) ->
     bed:configure(Bed, short_site(["host: proxy.example.org",
                                    "target_address: nobody@example.org"])),
     ok = bed:reload(Bed),
-    bed:await(fun() -> re:run(bed:log(Bed), "\\[warning\\].*nobody@example.org",
+    bed:await(fun() -> re:run(log_since(Config),
+                              "\\[warning\\].*nobody@example.org.*Remedy: ",
                               [{capture, none}]) == match end, 15000),
     Targets = element(5, status(Config, ?P)),
     {match, _} = re:run(Targets, "nobody@example.org \\(local, .+\\)").
+
+a_target_on_an_unknown_domain_is_reported(Config) ->
+    Bed = bed(Config),
+    bed:configure(Bed, short_site(["host: proxy.example.org",
+                                   "target_address: svc@nowhere.invalid"])),
+    ok = bed:reload(Bed),
+    bed:await(fun() -> re:run(log_since(Config),
+                              "\\[warning\\].*svc@nowhere.invalid.*Remedy: ",
+                              [{capture, none}]) == match end, 15000),
+    {match, _} = re:run(element(5, status(Config, ?P)),
+                        "svc@nowhere.invalid \\(remote, .+\\)").
 
 a_name_that_is_taken_stays_down_and_is_reported(Config) ->
     Bed = bed(Config),
