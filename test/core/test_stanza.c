@@ -383,22 +383,27 @@ static void what_is_not_utf_8_is_refused(void **state)
         "\x7f",         "\xc2\x80",         "\xdf\xbf",
         "\xe0\xa0\x80", "\xed\x9f\xbf",     "\xee\x80\x80",
         "\xef\xbf\xbd", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbd"};
-    static const char *const places[] = {
-        "<iq " NS " id='%s'/>", "<iq " NS ">%s</iq>",
-        "<iq " NS "><a b='%s'>text text</a></iq>",
-        "<iq " NS "><![CDATA[%s]]></iq>", "<iq " NS "/>%s"};
+    static const char *const places[][2] = {
+        {"<iq " NS " id='", "'/>"},
+        {"<iq " NS ">", "</iq>"},
+        {"<iq " NS "><a b='", "'>text text</a></iq>"},
+        {"<iq " NS "><![CDATA[", "]]></iq>"},
+        {"<iq " NS "/>", ""}, /* where no text may be */
+    };
     struct jat_stanza s;
     char xml[200];
-    for (size_t p = 0; p < 5; p++)
+    for (size_t p = 0; p < 5; p++) {
         for (size_t i = 0; i < sizeof octets / sizeof *octets; i++) {
-            snprintf(xml, sizeof xml, places[p], octets[i]);
+            snprintf(xml, sizeof xml, "%s%s%s", places[p][0], octets[i],
+                     places[p][1]);
             refused(xml, JAT_EXML);
         }
-    for (size_t p = 0; p < 4; p++)
-        for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
-            snprintf(xml, sizeof xml, places[p], right[i]);
+        for (size_t i = 0; p < 4 && i < sizeof right / sizeof *right; i++) {
+            snprintf(xml, sizeof xml, "%s%s%s", places[p][0], right[i],
+                     places[p][1]);
             accepted(xml, &s);
         }
+    }
     refused("<iq " NS "><a\xc1\xa1/></iq>", JAT_EXML);
     refused("\xef\xbb\xbf<iq " NS "/>", JAT_EXML);
 }
@@ -689,12 +694,20 @@ static void without_memory_nothing_changes(void **state)
     assert_int_equal(s.n_attrs, 3);
 }
 
+/* Out of memory before there is a context, libxml2 says so on stderr. */
+__attribute__((format(printf, 2, 3))) static void
+say_nothing(void *data, const char *f, ...)
+{
+    (void)data, (void)f;
+}
+
 /* Never a stanza with a part missing. */
 static void without_memory_for_libxml2_nothing_changes(void **state)
 {
     (void)state;
     static const char *const texts[] = {FULL, "<iq " NS " x='y'><a/></iq>"};
     unsigned failures = 0;
+    xmlSetGenericErrorFunc(NULL, say_nothing);
     for (size_t warm = 0; warm < 2; warm++) {
         for (unsigned allowed = 0;; allowed++) {
             struct jat_stanza s = {.n_attrs = 99};
@@ -723,6 +736,7 @@ static void without_memory_for_libxml2_nothing_changes(void **state)
         }
     }
     assert_in_range(failures, 10, 1000);
+    xmlSetGenericErrorFunc(NULL, NULL);
     count_xml_memory(false);
 }
 
@@ -838,7 +852,8 @@ static void check_element(xmlNodePtr element)
 
 static unsigned check_file(const char *path)
 {
-    xmlDocPtr doc = xmlReadFile(path, NULL, XML_PARSE_NONET);
+    xmlDocPtr doc =
+        xmlReadFile(path, NULL, XML_PARSE_NONET | XML_PARSE_NOWARNING);
     unsigned n = 0;
     assert_non_null(doc);
     xmlNodePtr root = xmlDocGetRootElement(doc);
@@ -873,19 +888,14 @@ static void every_stanza_of_the_xeps_is_seen_as_libxml2_sees_it(void **state)
     assert_true(n > 0);
 }
 
-/* Each test begins and ends without a context in this thread. */
-static int begin(void **state)
-{
-    return count_blocks(state);
-}
-
+/* Each test ends, so the next one begins, without a context in this thread. */
 static int end(void **state)
 {
     jat_stanza_thread_fini();
     return no_block_left(state);
 }
 
-#define PARSER_TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
+#define PARSER_TEST(f) cmocka_unit_test_setup_teardown(f, count_blocks, end)
 
 int main(void)
 {
