@@ -66,8 +66,8 @@ static void the_library_knows_rfc_5297_a_2(void **state)
 {
     (void)state;
     static const char *const ad[] = {
-        "00112233 44556677 8899aabb ccddeeff deaddada deaddada"
-        "ffeeddcc bbaa9988 77665544 33221100",
+        ("00112233 44556677 8899aabb ccddeeff deaddada deaddada"
+         "ffeeddcc bbaa9988 77665544 33221100"),
         "10203040 50607080 90a0", "09f91102 9d74e35b d84156c5 635688c0"};
     check_vector("7f7e7d7c 7b7a7978 77767574 73727170"
                  "40414243 44454647 48494a4b 4c4d4e4f",
