@@ -3,8 +3,8 @@
 %%% The carrier in the VM: c_src/nif.c, called from the sender's process.
 %%%
 %%% The shared object has the checksum of its sources in its name, and
-%%% priv/mod_client_proxy_nif.name says which one is meant: a file of the same
-%%% name as a loaded one would not be loaded again, and overwriting a loaded
+%%% priv/mod_client_proxy_nif.name says which one is meant, and how many octets
+%%% it has: a file of the same name as a loaded one would not be loaded again, and overwriting a loaded
 %%% one kills the VM.
 -module(mod_client_proxy_nif).
 
@@ -81,17 +81,26 @@ on_load() ->
 load_nif() ->
     Priv = priv_dir(),
     case file:read_file(filename:join(Priv, "mod_client_proxy_nif.name")) of
-        {ok, Name} ->
-            So = filename:join(Priv, string:trim(binary_to_list(Name))),
-            case erlang:load_nif(So, ?ABI) of
-                ok -> ok;
-                {error, {reload, _}} -> ok; % somebody else was faster
-                {error, {_, Text}} -> {error, remedy(Priv, Text)}
-            end;
+        {ok, Line} ->
+            load_nif(Priv, string:lexemes(binary_to_list(Line), " \n"));
         {error, Reason} ->
-            {error, remedy(Priv, ["the C core is not built (",
+            {error, remedy(Priv, ["The C core is not built (",
                                   file:format_error(Reason), ")"])}
     end.
+
+%% dlopen of a file that was cut short kills the VM: its size is looked at.
+load_nif(Priv, [Name, Size]) ->
+    So = filename:join(Priv, Name),
+    case integer_to_list(filelib:file_size(So ++ ".so")) == Size
+        andalso erlang:load_nif(So, ?ABI) of
+        ok -> ok;
+        {error, {reload, _}} -> ok; % somebody else was faster
+        {error, {_, Text}} -> {error, remedy(Priv, Text)};
+        false -> {error, remedy(Priv, ["The C core (", Name,
+                                       ".so) is missing or not whole"])}
+    end;
+load_nif(Priv, _) ->
+    {error, remedy(Priv, "mod_client_proxy_nif.name is damaged")}.
 
 remedy(Priv, Text) ->
     io_lib:format(
