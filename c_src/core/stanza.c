@@ -308,14 +308,17 @@ static void on_instruction(void *data, const xmlChar *target,
     refuse(data, JAT_EPI);
 }
 
-/* Without a handler of its own libxml2 would write to stderr. */
+/* The place of the one error that is not the text's. It is looked for here,
+ * since another error may follow; and with a handler of our own, no global one
+ * of somebody else is called. */
 #if LIBXML_VERSION >= 21200
 static void on_error(void *data, const xmlError *error)
 #else
 static void on_error(void *data, xmlErrorPtr error)
 #endif
 {
-    (void)data, (void)error;
+    if (error->code == XML_ERR_NO_MEMORY)
+        refuse(data, JAT_ENOMEM);
 }
 
 static const xmlSAXHandler callbacks = {
@@ -382,8 +385,6 @@ static enum jat_err verdict(const struct parser *p, int rc)
 {
     if (p->refused != JAT_OK)
         return p->refused;
-    if (p->ctxt->errNo == XML_ERR_NO_MEMORY)
-        return JAT_ENOMEM;
     if (rc != 0 || !p->ctxt->wellFormed || !p->ctxt->nsWellFormed)
         return JAT_EXML;
     return p->is_stanza ? JAT_OK : JAT_ENOSTANZA;
