@@ -136,14 +136,17 @@ target(#{jid := Jid, kind := Kind, trouble := Trouble}) ->
 endpoints(Host) ->
     with_core(Host,
               fun(Core) ->
-                      lists:map(fun endpoint/1,
-                                mod_client_proxy_core:endpoints(Core))
+                      P = jid:nameprep(Host),
+                      [endpoint(P, E)
+                       || E <- mod_client_proxy_core:endpoints(Core)]
               end).
 
-endpoint(#{jid := Jid, shown := Shown, show := Show, priority := Priority,
-           pending := Pending, draining := Draining, requests := Requests,
-           outbound := Outbound, answered := Answered, failed := Failed}) ->
-    {Jid, Shown, word(Show), Priority, word(Pending), word(Draining), Requests,
+endpoint(P, #{jid := Jid, shown := Shown, show := Show,
+              priority := Priority, pending := Pending,
+              draining := Draining, requests := Requests,
+              outbound := Outbound, answered := Answered,
+              failed := Failed}) ->
+    {Jid, <<P/binary, $/, Shown/binary>>, word(Show), Priority, word(Pending), word(Draining), Requests,
      Outbound, Answered, Failed}.
 
 -spec pending(binary()) -> [tuple()] | failure().

@@ -393,8 +393,27 @@ log_refused({U, S, R}, Atom, #endpoints{host = P} = E) ->
     E.
 
 remove(USR, #endpoints{wanted = Wanted, refused = Refused} = E) ->
-    take_out(USR, E#endpoints{wanted = maps:remove(USR, Wanted),
-                              refused = maps:remove(USR, Refused)}).
+    refill(take_out(USR, E#endpoints{wanted = maps:remove(USR, Wanted),
+                                     refused = maps:remove(USR, Refused)})).
+
+%% Where there were too many, the first one that the core takes has the place
+%% that may have become free.
+refill(#endpoints{full = false} = E) ->
+    E;
+refill(#endpoints{refused = Refused} = E) ->
+    refill(maps:next(maps:iterator(Refused)), E).
+
+refill(none, E) ->
+    E;
+refill({USR, true, Rest}, #endpoints{wanted = Wanted} = E) ->
+    E1 = case Wanted of
+             #{USR := State} -> put_in(USR, State, E);
+             _ -> E
+         end,
+    case E1#endpoints.refused of
+        #{USR := true} -> refill(maps:next(Rest), E1);
+        _ -> E1
+    end.
 
 %% The records of the endpoint are closed in steps.
 take_out(_USR, #endpoints{core = undefined} = E) ->
