@@ -7,7 +7,7 @@
 %%%
 %%% A forwarded request carries a mark in its meta, {P, Record}. ejabberd's own
 %%% bounces keep the meta of what they bounce; a client's answer is another
-%%% stanza and has none. That is how the two are told apart.
+%%% stanza and has none. That is how errors of the two are told apart.
 -module(mod_client_proxy_router).
 
 %% The route and the hook (ejabberd)
@@ -83,9 +83,9 @@ route(Packet) ->
     end.
 
 route(#{core := Core, host := P} = Context, Packet) when Core /= undefined ->
-    case xmpp:get_meta(Packet, ?MARK, undefined) of
-        {P, Record} -> bounced(Context, Record, Packet);
-        undefined -> decide(Context, Packet);
+    case {xmpp:get_meta(Packet, ?MARK, undefined), xmpp:get_type(Packet)} of
+        {undefined, _} -> decide(Context, Packet);
+        {{P, Record}, error} -> bounced(Context, Record, Packet);
         _ -> decide(Context, unmark(Packet))
     end;
 route(#{core := undefined}, Packet) ->

@@ -114,6 +114,7 @@ groups() ->
        a_get_too_large_to_be_kept_gets_recipient_unavailable,
        a_set_that_was_not_delivered_moves_to_another_endpoint,
        a_target_that_blocks_p_is_not_waited_for,
+       a_result_that_was_made_of_the_request_is_an_answer,
        after_one_of_four_left_all_requests_are_answered_and_spread_evenly,
        a_request_in_flight_to_a_killed_session_is_answered_at_once,
        an_error_of_a_healthy_endpoint_is_never_retried,
@@ -1435,6 +1436,24 @@ a_set_that_was_not_delivered_moves_to_another_endpoint(Config) ->
         bed:rpc(bed(Config), mod_client_proxy_core, remove_endpoint, [Core, Ghost])
     end,
     iq:quiet(E, U).
+
+%% A module of this server that answers for the target makes the result of the
+%% request, meta and all: the mark alone is no bounce.
+a_result_that_was_made_of_the_request_is_an_answer(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Id = iq:ask(U, get, ?P),
+    Req = iq:served(E, Id),
+    Result = #xmlel{name = <<"iq">>,
+                    attrs = [{<<"type">>, <<"result">>},
+                             {<<"id">>, puppet:attr(<<"id">>, Req)},
+                             {<<"from">>, puppet:jid(E)},
+                             {<<"to">>, puppet:attr(<<"from">>, Req)}]},
+    Bed = bed(Config),
+    IQ = bed:rpc(Bed, xmpp, decode, [Result, <<"jabber:client">>, [ignore_els]]),
+    Marked = bed:rpc(Bed, xmpp, put_meta, [IQ, client_proxy, {?P, 1}]),
+    _ = bed:rpc(Bed, mod_client_proxy_router, route, [Marked]),
+    _ = iq:result(U, Id, ?P).
 
 a_target_that_blocks_p_is_not_waited_for(Config) ->
     E = service(Config, "a"),
