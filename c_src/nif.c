@@ -16,10 +16,11 @@
 #define SWEEP 4096U
 
 #define ATOMS(X)                                                               \
-    X(added) X(answer) X(ask) X(badarg) X(done) X(drop) X(endpoint) X(error)   \
-    X(fail) X(false) X(forget) X(full) X(get) X(ignored) X(local) X(more)      \
-    X(ok) X(outbound) X(reply) X(request) X(requester) X(retry) X(same)        \
-    X(set) X(true) X(unknown) X(updated)
+    X(added)                                                                   \
+    X(answer) X(ask) X(badarg) X(done) X(drop) X(endpoint) X(error) X(fail)    \
+        X(false) X(forget) X(full) X(get) X(ignored) X(local) X(more) X(ok)    \
+            X(outbound) X(reply) X(request) X(requester) X(retry) X(same)      \
+                X(set) X(true) X(unknown) X(updated)
 
 #define X(name) static ERL_NIF_TERM atom_##name;
 ATOMS(X)
@@ -95,10 +96,9 @@ static ERL_NIF_TERM make_decision(ErlNifEnv *env, const struct jat_buf *buf,
     case JAT_DO_DROP:
         return enif_make_tuple2(env, atom_drop, reason_atoms[d->detail]);
     case JAT_DO_ASK:
-        return enif_make_tuple2(
-            env, atom_ask,
-            enif_make_tuple2(env, ask_atoms[d->detail],
-                             make_span(env, buf, d->text)));
+        return enif_make_tuple2(env, atom_ask,
+                                enif_make_tuple2(env, ask_atoms[d->detail],
+                                                 make_span(env, buf, d->text)));
     case JAT_DO_REQUEST:
     case JAT_DO_OUTBOUND:
     case JAT_DO_ANSWER:
@@ -472,8 +472,7 @@ static ERL_NIF_TERM endpoints_nif(ErlNifEnv *env, int argc,
     if (!get_instance(env, argv[0], &j) ||
         !enif_get_uint(env, argv[1], &cursor))
         return enif_make_badarg(env);
-    for (unsigned i = 0;
-         jat_next_endpoint(j, &cursor, &buf, &e) == JAT_OK;) {
+    for (unsigned i = 0; jat_next_endpoint(j, &cursor, &buf, &e) == JAT_OK;) {
         rows = enif_make_list_cell(env, make_endpoint(env, &buf, &e), rows);
         if (++i == ROWS) {
             next = enif_make_uint(env, cursor);
@@ -532,16 +531,15 @@ static ERL_NIF_TERM counters_nif(ErlNifEnv *env, int argc,
     if (!get_instance(env, argv[0], &j))
         return enif_make_badarg(env);
     for (unsigned i = 0; jat_counter(j, i, &name, &value); i++)
-        list = enif_make_list_cell(
-            env,
-            enif_make_tuple2(env, enif_make_atom(env, name),
-                             enif_make_uint64(env, value)),
-            list);
+        list =
+            enif_make_list_cell(env,
+                                enif_make_tuple2(env, enif_make_atom(env, name),
+                                                 enif_make_uint64(env, value)),
+                                list);
     return list;
 }
 
-static ERL_NIF_TERM open_nif(ErlNifEnv *env, int argc,
-                             const ERL_NIF_TERM *argv)
+static ERL_NIF_TERM open_nif(ErlNifEnv *env, int argc, const ERL_NIF_TERM *argv)
 {
     struct jat_buf buf = JAT_BUF_INIT;
     struct jat_str resource;
@@ -557,10 +555,10 @@ static ERL_NIF_TERM open_nif(ErlNifEnv *env, int argc,
         return enif_make_badarg(env);
     err = jat_open(j, resource, now, &role, &buf);
     if (err == JAT_OK)
-        term = enif_make_tuple3(
-            env, atom_ok,
-            role == JAT_ROLE_REQUESTER ? atom_requester : atom_endpoint,
-            make_binary(env, jat_str(buf.p, buf.n)));
+        term = enif_make_tuple3(env, atom_ok,
+                                role == JAT_ROLE_REQUESTER ? atom_requester
+                                                           : atom_endpoint,
+                                make_binary(env, jat_str(buf.p, buf.n)));
     else
         term = make_error(env, err);
     jat_buf_fini(&buf);
@@ -606,9 +604,9 @@ static int load(ErlNifEnv *env, void **priv, ERL_NIF_TERM info)
     (void)priv;
     if (!enif_get_int(env, info, &abi) || abi != JAT_ABI)
         return 1;
-    instance_type = enif_open_resource_type(env, NULL, "mod_client_proxy",
-                                            instance_destroy,
-                                            (ErlNifResourceFlags)flags, NULL);
+    instance_type =
+        enif_open_resource_type(env, NULL, "mod_client_proxy", instance_destroy,
+                                (ErlNifResourceFlags)flags, NULL);
     if (instance_type == NULL)
         return 2;
     jat_stanza_init();

@@ -1,7 +1,7 @@
 /* The options of one proxy host as the core knows them. A configuration is
  * filled by name (the table in config.c has names, defaults and bounds), then
- * given to jat_instance_new or jat_configure, which makes it immutable: whoever reads it
- * needs no lock. */
+ * given to jat_instance_new or jat_configure, which makes it immutable: whoever
+ * reads it needs no lock. */
 #ifndef JAT_CONFIG_H
 #define JAT_CONFIG_H
 

@@ -19,17 +19,28 @@ typedef uint64_t jat_eid; /* 0: none */
 
 #define JAT_MAX_TRIED 8U
 
-enum jat_show { JAT_SHOW_NONE, JAT_SHOW_CHAT, JAT_SHOW_AWAY, JAT_SHOW_XA,
-                JAT_SHOW_DND, JAT_SHOW_COUNT };
+enum jat_show {
+    JAT_SHOW_NONE,
+    JAT_SHOW_CHAT,
+    JAT_SHOW_AWAY,
+    JAT_SHOW_XA,
+    JAT_SHOW_DND,
+    JAT_SHOW_COUNT
+};
 
-enum jat_balance { JAT_RANDOM, JAT_ROUND_ROBIN, JAT_LEAST_PENDING, JAT_STICKY,
-                   JAT_BALANCE_COUNT };
+enum jat_balance {
+    JAT_RANDOM,
+    JAT_ROUND_ROBIN,
+    JAT_LEAST_PENDING,
+    JAT_STICKY,
+    JAT_BALANCE_COUNT
+};
 
 /* What presence and the session manager say of an endpoint. */
 struct jat_endpoint_state {
     enum jat_show show;
-    int priority;     /* -128 .. 127; a negative one counts, too */
-    bool pending;     /* kept for resumption (XEP-0198): drained */
+    int priority; /* -128 .. 127; a negative one counts, too */
+    bool pending; /* kept for resumption (XEP-0198): drained */
 };
 
 /* A copy of an endpoint; the spans are in the buffer given to the call. */
@@ -40,17 +51,17 @@ struct jat_endpoint {
     uint64_t hash;         /* of the JID, seeded */
     struct jat_endpoint_state state;
     bool draining;
-    uint32_t requests;     /* open records, requester -> endpoint */
-    uint32_t outbound;     /* open records, endpoint -> requester */
+    uint32_t requests;         /* open records, requester -> endpoint */
+    uint32_t outbound;         /* open records, endpoint -> requester */
     uint64_t answered, failed; /* records ever: by the endpoint, otherwise */
 };
 
 /* What to choose by. */
 struct jat_choice {
     enum jat_balance balance;
-    uint64_t random;        /* fresh for each choice */
-    struct jat_str key;     /* for JAT_STICKY */
-    const jat_eid *tried;   /* not these */
+    uint64_t random;      /* fresh for each choice */
+    struct jat_str key;   /* for JAT_STICKY */
+    const jat_eid *tried; /* not these */
     size_t n_tried;
 };
 
@@ -77,8 +88,7 @@ enum jat_err jat_endpoints_remove(struct jat_endpoints *t, struct jat_str jid,
 enum jat_err jat_endpoints_find(struct jat_endpoints *t, struct jat_str jid,
                                 struct jat_buf *buf, struct jat_endpoint *out);
 enum jat_err jat_endpoints_find_shown(struct jat_endpoints *t,
-                                      struct jat_str shown,
-                                      struct jat_buf *buf,
+                                      struct jat_str shown, struct jat_buf *buf,
                                       struct jat_endpoint *out);
 enum jat_err jat_endpoints_get(struct jat_endpoints *t, jat_eid eid,
                                struct jat_buf *buf, struct jat_endpoint *out);

@@ -11,7 +11,8 @@
  *
  * The id is kept on the way out unless (answerer, shown, id) is in flight, was
  * closed without an answer within the last JAT_CLOSED_MS, or begins with
- * "rr-" (ejabberd's router would swallow the answer); then it is one of ours. */
+ * "rr-" (ejabberd's router would swallow the answer); then it is one of ours.
+ */
 #ifndef JAT_INFLIGHT_H
 #define JAT_INFLIGHT_H
 
@@ -28,21 +29,21 @@ enum jat_way { JAT_REQUEST, JAT_OUTBOUND };
  * in; on the way out they point into the caller's buffer, until it changes. */
 struct jat_request {
     enum jat_way way;
-    jat_eid eid;            /* the endpoint that answers or asks */
-    uint64_t eid_hash;      /* hash of its JID (jat_endpoint.hash) */
-    struct jat_str user;    /* U, full JID */
+    jat_eid eid;         /* the endpoint that answers or asks */
+    uint64_t eid_hash;   /* hash of its JID (jat_endpoint.hash) */
+    struct jat_str user; /* U, full JID */
     struct jat_str shown;
-    struct jat_str asked;   /* resource that the asker wrote to; "" is P */
-    struct jat_str id;      /* the asker's */
-    struct jat_str id_out;  /* out only; the same octets as id where kept */
+    struct jat_str asked;    /* resource that the asker wrote to; "" is P */
+    struct jat_str id;       /* the asker's */
+    struct jat_str id_out;   /* out only; the same octets as id where kept */
     uint64_t born, deadline; /* ms */
-    bool set;               /* type set, not get */
-    bool kept;              /* its packet is kept: it may be sent again */
-    bool any_endpoint;      /* any other endpoint may have it, too */
-    uint8_t retries;        /* how often it may still be sent again */
+    bool set;                /* type set, not get */
+    bool kept;               /* its packet is kept: it may be sent again */
+    bool any_endpoint;       /* any other endpoint may have it, too */
+    uint8_t retries;         /* how often it may still be sent again */
     uint8_t n_tried;
     jat_eid tried[JAT_MAX_TRIED]; /* endpoints that had it, eid not included */
-    uint64_t tag;           /* the caller's; comes back unchanged */
+    uint64_t tag;                 /* the caller's; comes back unchanged */
 };
 
 struct jat_inflight;
@@ -71,8 +72,7 @@ enum jat_err jat_inflight_put(struct jat_inflight *t,
  * for JAT_OUTBOUND the full JID `user`. */
 enum jat_err jat_inflight_take_answer(struct jat_inflight *t, enum jat_way way,
                                       jat_eid eid, uint64_t eid_hash,
-                                      struct jat_str user,
-                                      struct jat_str shown,
+                                      struct jat_str user, struct jat_str shown,
                                       struct jat_str id, struct jat_buf *buf,
                                       struct jat_request *out, uint64_t *ref);
 
@@ -86,16 +86,15 @@ enum jat_err jat_inflight_take_ref(struct jat_inflight *t, uint64_t ref,
  * shard. */
 enum jat_err jat_inflight_take_due(struct jat_inflight *t, uint64_t until,
                                    uint64_t now, uint32_t *shard,
-                                   struct jat_buf *buf,
-                                   struct jat_request *out, uint64_t *ref);
+                                   struct jat_buf *buf, struct jat_request *out,
+                                   uint64_t *ref);
 /* One of endpoint eid, at or after *cursor (start with 0), looking at no more
  * than *budget places (which is lowered by those looked at; when it reaches 0,
  * JAT_EFULL: call again with the same cursor). JAT_ENOTFOUND: no more. */
 enum jat_err jat_inflight_take_endpoint(struct jat_inflight *t, jat_eid eid,
                                         uint64_t now, uint64_t *cursor,
                                         size_t *budget, struct jat_buf *buf,
-                                        struct jat_request *out,
-                                        uint64_t *ref);
+                                        struct jat_request *out, uint64_t *ref);
 
 /* A copy of the next record at or after *cursor without taking it; for lists
  * shown to people. JAT_ENOTFOUND at the end. */

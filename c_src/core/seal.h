@@ -7,7 +7,8 @@
 #include "buf.h"
 #include "err.h"
 
-#define JAT_SEAL_KEY 32U /* octets of a key: two AES-128 keys (RFC 5297, 2.2)  \
+#define JAT_SEAL_KEY                                                           \
+    32U                  /* octets of a key: two AES-128 keys (RFC 5297, 2.2)  \
                           */
 #define JAT_SEAL_TAG 16U /* octets that sealing adds: the synthetic IV */
 #define JAT_SEAL_ROUNDS 600000U
