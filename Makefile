@@ -1,6 +1,8 @@
 # make demo         see it work, in a throw-away ejabberd on this machine
 # make serve        the same, left up for clients of yours
 # make check        all tests, with a summary
+# make bench        what it costs: one table, also in test/bench/RESULTS.md
+#                   (make bench PARTS=core: only that part, only printed)
 #
 # Each installs the Debian packages that it misses (as root). For the module
 # itself nothing of this is needed: ejabberd's installer runs c_src/Makefile.
@@ -19,8 +21,8 @@ PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
 
 TOOLS = _build/service _build/puppet _build/storm
 
-.PHONY: all tools demo serve check check-core check-erl check-server deps \
-        deps-demo clean
+.PHONY: all tools demo serve check check-core check-erl check-server bench \
+        deps deps-demo clean
 
 all:
 	$(MAKE) -C c_src
@@ -50,6 +52,10 @@ check-erl:
 
 check-server: tools
 	@test/check_server
+
+bench: deps
+	@$(MAKE) -s -C test/bench
+	@test/bench/run $(PARTS)
 
 tools: $(TOOLS)
 

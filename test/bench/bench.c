@@ -1,0 +1,149 @@
+#include "bench.h"
+
+#include <stdarg.h>
+#include <string.h>
+#include <time.h>
+
+#include "stanza.h"
+
+void die(const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    (void)vfprintf(stderr, format, ap);
+    va_end(ap);
+    (void)fputc('\n', stderr);
+    exit(EXIT_FAILURE);
+}
+
+uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
+}
+
+void row(const char *what, const char *goal, const char *format, ...)
+{
+    va_list ap;
+
+    printf("%s\t%s\t", what, goal);
+    va_start(ap, format);
+    (void)vprintf(format, ap);
+    va_end(ap);
+    (void)putchar('\n');
+    (void)fflush(stdout);
+}
+
+static void set(struct jat_config *c, const char *name, const char *value)
+{
+    struct jat_str n = jat_str(name, strlen(name));
+    enum jat_err err =
+        *value >= '0' && *value <= '9'
+            ? jat_config_int(c, n, strtoll(value, NULL, 10))
+            : jat_config_str(c, n, jat_str(value, strlen(value)));
+
+    if (err != JAT_OK)
+        die("option %s=%s: %s", name, value, jat_err_name(err));
+}
+
+static struct jat_config *config_of(const char *options)
+{
+    struct jat_config *c = jat_config_new();
+    char *text = strdup(options), *rest = text, *name;
+
+    if (c == NULL || text == NULL)
+        die("no memory");
+    set(c, "host", "proxy.example.org");
+    set(c, "targets", "svc@example.org");
+    set(c, "keys", "a key of no less than 32 octets."); /* JAT_SEAL_KEY */
+    set(c, "max_pending", "2000000");
+    set(c, "max_pending_per_user", "2000000");
+    set(c, "max_pending_per_domain", "2000000");
+    while ((name = strtok_r(rest, " ", &rest)) != NULL) {
+        char *value = strchr(name, '=');
+
+        if (value == NULL)
+            die("option %s has no value", name);
+        *value = '\0';
+        set(c, name, value + 1);
+    }
+    free(text);
+    return c;
+}
+
+struct jat *host_new(const char *options, unsigned endpoints)
+{
+    static const unsigned char seed[24] = "a seed of 24 octets ...";
+    struct jat_endpoint_state state = {JAT_SHOW_NONE, 0, false};
+    struct jat *j;
+    enum jat_err err;
+    bool added;
+
+    jat_stanza_init();
+    if ((err = jat_instance_new(config_of(options), seed, &j)) != JAT_OK)
+        die("no instance: %s", jat_err_name(err));
+    for (unsigned i = 0; i < endpoints; i++) {
+        char jid[64];
+        int n = snprintf(jid, sizeof jid, "svc@example.org/%u", i);
+
+        err = jat_put_endpoint(j, jat_str(jid, (size_t)n), &state, &added);
+        if (err != JAT_OK)
+            die("no endpoint: %s", jat_err_name(err));
+    }
+    return j;
+}
+
+/* The order of the attributes is that of mod_client_proxy_router:head/1. */
+#define ATTRS(type)                                                            \
+    "<iq type='" type "' id='ID__________' xmlns='jabber:client' from='"
+
+__attribute__((format(printf, 2, 3))) static void
+write_head(struct head *h, const char *format, ...)
+{
+    va_list ap;
+    int n;
+
+    va_start(ap, format);
+    n = vsnprintf(h->text, sizeof h->text, format, ap);
+    va_end(ap);
+    if (n < 0 || (size_t)n >= sizeof h->text)
+        die("a head of %d octets", n);
+    h->n = (size_t)n;
+    h->id = strstr(h->text, "ID__________");
+}
+
+void head_request(struct head *h, unsigned user)
+{
+    write_head(h,
+               ATTRS("get") "romeo%u@example.net/garden' to="
+                            "'proxy.example.org'><query xmlns="
+                            "'http://jabber.org/protocol/disco#items'/></iq>",
+               user);
+}
+
+#define PART(buf, s) (int)(s).n, (s).n == 0 ? "" : (buf)->p + (s).at
+
+void head_answer(struct head *h, const struct jat_decision *d,
+                 const struct jat_buf *buf)
+{
+    write_head(h, ATTRS("result") "%.*s@%.*s/%.*s' to='%.*s/%.*s'/>",
+               PART(buf, d->to.user), PART(buf, d->to.server),
+               PART(buf, d->to.resource), PART(buf, d->from.server),
+               PART(buf, d->from.resource));
+}
+
+void handle(struct jat *j, const struct head *h, uint64_t now,
+            enum jat_verb verb, struct jat_buf *buf, struct jat_decision *d)
+{
+    enum jat_err err;
+
+    jat_buf_reset(buf, SIZE_MAX);
+    err = jat_handle(j, head_str(h), jat_str(NULL, 0), 0, now, buf, d);
+    if (err != JAT_OK)
+        die("%s: %s", h->text, jat_err_name(err));
+    if (d->verb != verb)
+        die("%s: decision %d instead of %d", h->text, (int)d->verb, (int)verb);
+}

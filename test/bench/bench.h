@@ -1,0 +1,62 @@
+/* What the benchmarks of the core share: a proxy host, heads of stanzas as the
+ * Erlang side writes them, a clock, rows of the table (see run). */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "jat.h"
+
+/* Says why on stderr and ends the program. */
+_Noreturn __attribute__((format(printf, 1, 2))) void die(const char *format,
+                                                         ...);
+
+/* ns of the monotonic clock. */
+uint64_t now_ns(void);
+
+/* Prints a row: what, goal, and what was measured by printf. */
+__attribute__((format(printf, 3, 4))) void
+row(const char *what, const char *goal, const char *format, ...);
+
+/* A proxy host proxy.example.org of the target svc@example.org with so many
+ * endpoints, resources "0", "1" and so on. options: "name=value ...", values
+ * numbers or words. Limits that no load here is meant to reach are wide. */
+struct jat *host_new(const char *options, unsigned endpoints);
+
+#define ID_LEN 12
+
+/* The head of a stanza (mod_client_proxy_router:head/1), its id to be set. */
+struct head {
+    char text[512];
+    size_t n;
+    char *id; /* in text */
+};
+
+static inline struct jat_str head_str(const struct head *h)
+{
+    return jat_str(h->text, h->n);
+}
+
+/* The id: number n in hex. */
+static inline void head_set_id(struct head *h, uint64_t n)
+{
+    static const char hex[] = "0123456789abcdef";
+
+    for (unsigned i = ID_LEN; i-- > 0; n >>= 4)
+        h->id[i] = hex[n & 15];
+}
+
+/* From requester number `user` to the proxy host. */
+void head_request(struct head *h, unsigned user);
+/* The endpoint's answer to the request of decision d. */
+void head_answer(struct head *h, const struct jat_decision *d,
+                 const struct jat_buf *buf);
+
+/* A call of jat_handle that must come to this decision; its strings replace
+ * what is in buf. */
+void handle(struct jat *j, const struct head *h, uint64_t now,
+            enum jat_verb verb, struct jat_buf *buf, struct jat_decision *d);
+
+#endif

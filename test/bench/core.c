@@ -1,0 +1,109 @@
+/* core CASE [ROUNDS]   one request and its reply, again and again
+ *
+ *   jid, sealed            through the core, in this encoding
+ *   bare-jid, bare-sealed  the same two heads through libxml2 alone: an empty
+ *                          SAX handler, a reused push context
+ *
+ * Prints ns a round. Only `measured` is what counts: callgrind is told so. */
+#include <string.h>
+
+#include <libxml/parser.h>
+
+#include "bench.h"
+#include "stanza.h"
+
+#define USERS 8U
+#define ENDPOINTS 4U
+#define WARM_UP 1000U
+
+static struct head requests[USERS], answers[USERS][ENDPOINTS];
+static struct jat *host;
+static struct jat_buf buf = JAT_BUF_INIT;
+
+/* Endpoints have one digit for a resource. */
+static unsigned endpoint_of(const struct jat_decision *d)
+{
+    return (unsigned)(buf.p[d->to.resource.at] - '0');
+}
+
+static void exchange(uint64_t n)
+{
+    unsigned user = (unsigned)n % USERS;
+    struct head *answer;
+    struct jat_decision d;
+
+    head_set_id(&requests[user], n);
+    handle(host, &requests[user], n / 100, JAT_DO_REQUEST, &buf, &d);
+    answer = &answers[user][endpoint_of(&d)];
+    if (answer->n == 0)
+        head_answer(answer, &d, &buf);
+    head_set_id(answer, n);
+    handle(host, answer, n / 100, JAT_DO_ANSWER, &buf, &d);
+}
+
+static xmlParserCtxtPtr bare_new(void)
+{
+    xmlSAXHandler nothing = {.initialized = XML_SAX2_MAGIC};
+    xmlParserCtxtPtr ctxt =
+        xmlCreatePushParserCtxt(&nothing, NULL, NULL, 0, NULL);
+
+    if (ctxt == NULL)
+        die("no parser");
+    xmlCtxtUseOptions(ctxt, XML_PARSE_NONET | XML_PARSE_NOENT);
+    return ctxt;
+}
+
+static void bare_parse(xmlParserCtxtPtr ctxt, struct head *h, uint64_t n)
+{
+    head_set_id(h, n);
+    if (xmlCtxtResetPush(ctxt, NULL, 0, NULL, NULL) != 0 ||
+        xmlParseChunk(ctxt, h->text, (int)h->n, 1) != 0)
+        die("%s: not parsed", h->text);
+}
+
+static xmlParserCtxtPtr ctxt;
+
+static void bare(uint64_t n)
+{
+    unsigned user = (unsigned)n % USERS;
+
+    bare_parse(ctxt, &requests[user], n);
+    bare_parse(ctxt, &answers[user][n / USERS % ENDPOINTS], n);
+}
+
+typedef void round_fn(uint64_t);
+
+void measured(round_fn *round, uint64_t begin, uint64_t end);
+
+/* Not static, so that it keeps its name. */
+__attribute__((noinline)) void measured(round_fn *round, uint64_t begin,
+                                        uint64_t end)
+{
+    for (; begin < end; begin++)
+        round(begin);
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t rounds = argc > 2 ? strtoull(argv[2], NULL, 10) : 200000, began;
+    bool is_bare = argc > 1 && strncmp(argv[1], "bare-", 5) == 0;
+    bool sealed = argc > 1 && strstr(argv[1], "sealed") != NULL;
+    round_fn *round = is_bare ? bare : exchange;
+
+    host = host_new(sealed ? "encoding=sealed" : "encoding=jid", ENDPOINTS);
+    ctxt = bare_new();
+    for (unsigned u = 0; u < USERS; u++)
+        head_request(&requests[u], u);
+    for (uint64_t n = 0; n < WARM_UP; n++)
+        exchange(n);
+    for (uint64_t n = 0; n < WARM_UP; n++)
+        round(WARM_UP + n);
+    began = now_ns();
+    measured(round, 2 * WARM_UP, 2 * WARM_UP + rounds);
+    printf("%.0f\n", (double)(now_ns() - began) / (double)rounds);
+    xmlFreeParserCtxt(ctxt);
+    jat_buf_fini(&buf);
+    jat_instance_free(host);
+    jat_stanza_thread_fini();
+    return 0;
+}
