@@ -37,13 +37,12 @@ struct jat_parts jat_parts_host(struct jat_span host, struct jat_span resource)
     return (struct jat_parts){{0, 0}, host, resource};
 }
 
-/* Per-thread state, mixed with the instance's seed: no counter that all
- * threads write. */
+/* From the seed and what only this thread counts: no counter that all threads
+ * write, and the same calls of one thread give the same numbers. */
 static uint64_t fresh_random(struct jat *j)
 {
-    static _Thread_local uint64_t n;
+    uint64_t n = jat_stats_ticket(&j->stats);
 
-    n++;
     return jat_mix64(
         j->seed.k[0] ^
         jat_mix64(j->seed.k[1] + n + ((uint64_t)jat_thread_number() << 40)));

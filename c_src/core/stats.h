@@ -35,6 +35,7 @@ enum jat_stat { JAT_STATS(X) JAT_STAT_COUNT };
 struct jat_stats {
     struct {
         _Alignas(64) _Atomic uint64_t n[JAT_STAT_COUNT];
+        _Atomic uint64_t tickets;
     } stripe[JAT_STATS_STRIPES];
 };
 
@@ -43,6 +44,18 @@ static inline void jat_stats_add(struct jat_stats *s, enum jat_stat what)
     unsigned i = jat_thread_number() % JAT_STATS_STRIPES;
 
     atomic_fetch_add_explicit(&s->stripe[i].n[what], 1, memory_order_relaxed);
+}
+
+/* The next number of the calling thread. Without an instruction that locks the
+ * line, so where threads share a stripe one may now and then come twice. */
+static inline uint64_t jat_stats_ticket(struct jat_stats *s)
+{
+    unsigned i = jat_thread_number() % JAT_STATS_STRIPES;
+    uint64_t n =
+        atomic_load_explicit(&s->stripe[i].tickets, memory_order_relaxed) + 1;
+
+    atomic_store_explicit(&s->stripe[i].tickets, n, memory_order_relaxed);
+    return n;
 }
 
 uint64_t jat_stats_get(struct jat_stats *s, enum jat_stat what);

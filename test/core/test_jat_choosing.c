@@ -168,6 +168,24 @@ static void every_strategy_uses_all_endpoints(void **state)
     }
 }
 
+/* The core keeps nothing between calls but its tables. */
+static void the_same_calls_of_the_same_instance_choose_the_same(void **state)
+{
+    const char *first[40];
+    (void)state;
+    for (unsigned run = 0; run < 2; run++) {
+        proxy("balance=random");
+        ten_endpoints();
+        for (unsigned i = 0; i < 40; i++) {
+            const char *to = chosen(U, PAYLOAD);
+            if (run == 0)
+                first[i] = to;
+            assert_words(to, first[i]);
+        }
+        drain();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +196,7 @@ int main(void)
         CASE(a_draining_endpoint_gets_nothing_new_while_others_are_there),
         CASE(a_retry_takes_a_draining_endpoint_rather_than_none),
         CASE(every_strategy_uses_all_endpoints),
+        CASE(the_same_calls_of_the_same_instance_choose_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
