@@ -449,13 +449,23 @@ enum jat_err jat_endpoints_next(struct jat_endpoints *t, uint32_t *cursor,
     return err;
 }
 
-void jat_endpoints_begin(struct jat_endpoints *t, jat_eid eid)
+static void add_requests(struct jat_endpoints *t, jat_eid eid, uint32_t n)
 {
     unsigned way = jat_rwlock_read(&t->lock);
     struct slot *s = slot_of(t, eid);
     if (s != NULL)
-        atomic_fetch_add_explicit(&s->requests, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&s->requests, n, memory_order_relaxed);
     jat_rwlock_read_done(&t->lock, way);
+}
+
+void jat_endpoints_begin(struct jat_endpoints *t, jat_eid eid)
+{
+    add_requests(t, eid, 1);
+}
+
+void jat_endpoints_undo(struct jat_endpoints *t, jat_eid eid)
+{
+    add_requests(t, eid, (uint32_t)-1);
 }
 
 void jat_endpoints_end(struct jat_endpoints *t, jat_eid eid, bool answered)

@@ -109,10 +109,12 @@ size_t jat_endpoints_count(struct jat_endpoints *t);
 enum jat_err jat_endpoints_next(struct jat_endpoints *t, uint32_t *cursor,
                                 struct jat_buf *buf, struct jat_endpoint *out);
 
-/* Changes what is counted for an endpoint; nothing where it has gone.
- * answered and failed count ever upwards. outbound is taken only while below
- * max: false where it is not (or the endpoint has gone). */
+/* Changes what is counted for an endpoint; nothing where it has gone. A request
+ * is counted before its record is made, since that may end at once; undo: there
+ * was none. answered and failed count ever upwards. outbound is taken only
+ * while below max: false where it is not (or the endpoint has gone). */
 void jat_endpoints_begin(struct jat_endpoints *t, jat_eid eid);
+void jat_endpoints_undo(struct jat_endpoints *t, jat_eid eid);
 void jat_endpoints_end(struct jat_endpoints *t, jat_eid eid, bool answered);
 bool jat_endpoints_begin_outbound(struct jat_endpoints *t, jat_eid eid,
                                   uint32_t max);

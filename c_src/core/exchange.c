@@ -218,12 +218,14 @@ enum jat_err jat_put_request(struct jat *j, struct jat_request *r,
 
     r->eid = e->eid;
     r->eid_hash = e->hash;
+    jat_endpoints_begin(j->endpoints, e->eid);
     err = put(j, r, shown, now, buf, &out->id, &out->new_id, &out->record);
-    if (err != JAT_OK)
+    if (err != JAT_OK) {
+        jat_endpoints_undo(j->endpoints, e->eid);
         return err;
+    }
     if (r->n_tried < JAT_MAX_TRIED)
         r->tried[r->n_tried++] = e->eid;
-    jat_endpoints_begin(j->endpoints, e->eid);
     /* One that went away before the record was there: whoever swept up after
      * it may have missed the record. */
     out->lost = !jat_endpoints_alive(j->endpoints, e->eid) &&

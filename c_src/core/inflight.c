@@ -273,12 +273,13 @@ static enum jat_err put_as(struct jat_inflight *t, const struct jat_request *q,
         err = JAT_EFULL;
     else if (!reserve(s))
         err = JAT_ENOMEM;
-    else
+    else {
         *ref = add(s, r, q->eid, q->deadline);
-    pthread_mutex_unlock(&s->mutex);
-    if (err == JAT_OK)
+        /* before anybody can take it, or there are less than none */
         atomic_fetch_add_explicit(&t->count, 1, memory_order_relaxed);
-    else
+    }
+    pthread_mutex_unlock(&s->mutex);
+    if (err != JAT_OK)
         jat_free(r);
     return err;
 }

@@ -149,8 +149,9 @@ static void records_of_an_endpoint_are_counted(void **state)
     (void)state;
     struct jat_endpoints *t = endpoints();
     jat_eid eid = put(t, 1, &ONLINE);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 6; i++)
         jat_endpoints_begin(t, eid);
+    jat_endpoints_undo(t, eid);
     jat_endpoints_end(t, eid, true);
     jat_endpoints_end(t, eid, true);
     jat_endpoints_end(t, eid, false);
