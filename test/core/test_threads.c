@@ -1,0 +1,147 @@
+/* Eight threads do everything at once with one proxy host; made for the thread
+ * sanitizer. The same seeds give the same attempts, though not the same order.
+ *
+ * TURNS in the environment: how much each thread does. */
+#include "turns.h"
+
+/* How often; TURNS in the environment says otherwise. */
+static unsigned how_many(unsigned usual)
+{
+    const char *s = getenv("TURNS");
+    return s == NULL ? usual : (unsigned)atoi(s);
+}
+
+static void run_workers(void *(*f)(void *))
+{
+    for (unsigned i = 0; i < WORKERS; i++)
+        assert_int_equal(
+            pthread_create(&workers[i].thread, NULL, f, &workers[i]), 0);
+    for (unsigned i = 0; i < WORKERS; i++)
+        assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
+    for (unsigned i = 0; i < WORKERS; i++)
+        if (workers[i].wrong != NULL)
+            fail_msg("%s", workers[i].wrong);
+}
+
+static void whatever_happens_at_once_a_request_ends_once(void **state)
+{
+    (void)state;
+    begin_workers(how_many(10000));
+    run_workers(work);
+    check();
+    assert_true(count("answers") > 0 && count("outbound_answers") > 0 &&
+                count("retries") > 0 && count("timeouts") > 0);
+}
+
+/* All eight want to end the same requests at the same time. */
+
+enum { EACH = 32 };
+
+static pthread_barrier_t barrier;
+static struct letter asked[EACH];
+
+static void ask_all(struct worker *w)
+{
+    char name[NAME];
+    for (unsigned i = 0; i < TARGETS * RESOURCES; i++)
+        put_one(w);
+    for (unsigned i = 0; i < EACH;) {
+        user_name(w, name);
+        i += begin_request(w, name, P, &asked[i]);
+    }
+}
+
+static void end_one(struct worker *w, const struct letter *l)
+{
+    struct jat_endpoint_state state = {JAT_SHOW_NONE, 0, false};
+    uint64_t time = time_now(), cursor = 0;
+    struct jat_outcomes *o = &w->outcomes;
+    jat_eid eid;
+    bool added;
+    switch (w->number) {
+    case 0:
+    case 1:
+        answer_letter(w, l);
+        break;
+    case 2:
+    case 3:
+        jat_bounce(j, l->record, true, time, o);
+        break;
+    case 4:
+        jat_abort(j, l->record, JAT_FORBIDDEN, time, o);
+        break;
+    case 5:
+        jat_expire(j, time + 60000, 1, o);
+        break;
+    case 6:
+        jat_drain(j, time, 1, o);
+        break;
+    default:
+        if (jat_remove_endpoint(j, str(l->to), &eid) == JAT_OK)
+            jat_sweep(j, eid, &cursor, time, SIZE_MAX, o);
+        if (jat_put_endpoint(j, str(l->to), &state, &added) != JAT_OK)
+            w->wrong = "no endpoint";
+    }
+}
+
+static void *compete(void *arg)
+{
+    struct worker *w = arg;
+    for (unsigned t = 0; t < w->turns; t++) {
+        if (w->number == 0)
+            ask_all(w);
+        pthread_barrier_wait(&barrier);
+        for (unsigned i = 0; i < EACH; i++) {
+            end_one(w, &asked[(i + w->number % 2 * EACH / 2) % EACH]);
+            see_outcomes(w);
+        }
+        pthread_barrier_wait(&barrier);
+    }
+    return NULL;
+}
+
+static void of_eight_who_end_a_request_one_does(void **state)
+{
+    (void)state;
+    begin_workers(how_many(10000) / 50);
+    pthread_barrier_init(&barrier, NULL, WORKERS);
+    run_workers(compete);
+    pthread_barrier_destroy(&barrier);
+    check();
+}
+
+/* Endpoints come and go so fast that many a request is put when its endpoint
+ * has just been swept. */
+static void *come_and_go(void *arg)
+{
+    struct worker *w = arg;
+    for (unsigned t = 0; t < w->turns && w->wrong == NULL; t++) {
+        if (w->number % 4 != 0)
+            ask(w);
+        else if (one_in(w, 2))
+            put_one(w);
+        else
+            remove_one(w);
+        see_outcomes(w);
+    }
+    return NULL;
+}
+
+static void no_request_is_left_with_an_endpoint_that_goes(void **state)
+{
+    (void)state;
+    begin_workers(how_many(10000) / 2);
+    run_workers(come_and_go);
+    check();
+    assert_true(count("gone") > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(whatever_happens_at_once_a_request_ends_once),
+        CASE(of_eight_who_end_a_request_one_does),
+        CASE(no_request_is_left_with_an_endpoint_that_goes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
