@@ -11,12 +11,12 @@
 -module(mod_client_proxy_core).
 
 -export([load/1, new/2, configure/2, derive_key/3, now/0,
-         handle/5, bounce/4, abort/4, expire/2, sweep/4, drain/2,
+         handle/6, bounce/4, abort/4, expire/2, sweep/4, drain/2,
          put_endpoint/3, remove_endpoint/2, endpoints/1, pending/2,
          counters/1, open/3, hints/1]).
 
--export_type([core/0, carrier/0, config/0, parts/0, decision/0, outcome/0,
-              condition/0, hint/0, local/0, endpoint/0, pending/0,
+-export_type([core/0, carrier/0, config/0, parts/0, asker/0, decision/0,
+              outcome/0, condition/0, hint/0, local/0, endpoint/0, pending/0,
               record_ref/0, state/0, add/0]).
 
 %% Carrier module and what it knows the instance by.
@@ -24,6 +24,9 @@
 -type carrier() :: nif | port.
 %% {luser, lserver, lresource}, prepared.
 -type parts() :: {binary(), binary(), binary()}.
+%% Whom a request is answered to if the core is lost: the address that he had
+%% written to, his own, and his id; `none' for what is no request.
+-type asker() :: {To :: parts(), From :: parts(), Id :: binary()} | none.
 %% A request in flight; never used twice by one instance.
 -type record_ref() :: pos_integer().
 
@@ -130,6 +133,8 @@
     {ok, term()} | {error, atom()}.
 -callback derive_key(Secret :: binary(), Host :: binary()) ->
     {ok, <<_:256>>} | {error, atom()}.
+-callback handle(term(), Args :: tuple(), asker()) ->
+    decision() | {error, atom()}.
 -callback call(term(), Name :: atom(), Args :: tuple()) -> term().
 
 %% @doc Makes sure that the carrier works. The text says what is missing and
@@ -172,11 +177,11 @@ now() ->
 %% element in jabber:client with type, id, from, to and its children without
 %% their children; from and to prepared. Prepared: <<>>, or the answer to
 %% {ask, {jid, _}}.
--spec handle(core(), Head :: binary(), Hints :: non_neg_integer(),
+-spec handle(core(), Head :: binary(), asker(), Hints :: non_neg_integer(),
              Prepared :: binary(), Now :: non_neg_integer()) ->
           decision() | {error, atom()}.
-handle({Mod, Ref}, Head, Hints, Prepared, Now) ->
-    Mod:call(Ref, handle, {Head, Hints, Prepared, Now}).
+handle({Mod, Ref}, Head, Asker, Hints, Prepared, Now) ->
+    Mod:handle(Ref, {Head, Hints, Prepared, Now}, Asker).
 
 %% @doc The forwarded request of this record came back from ejabberd.
 %% Undelivered: provably, there was no session.
@@ -257,7 +262,7 @@ counters(Core) ->
 open(Core, Resource, Now) ->
     call(Core, open, {Resource, Now}).
 
-%% @doc The bits that handle/5 takes (enum jat_hint of c_src/core/jat.h).
+%% @doc The bits that handle/6 takes (enum jat_hint of c_src/core/jat.h).
 -spec hints([hint()]) -> non_neg_integer().
 hints(Hints) ->
     lists:foldl(fun(Hint, Acc) -> Acc bor hint(Hint) end, 0, Hints).

@@ -4,20 +4,17 @@
 %%%
 %%% The shared object has the checksum of its sources in its name, and
 %%% priv/mod_client_proxy_nif.name says which one is meant, and how many octets
-%%% it has: a file of the same name as a loaded one would not be loaded again, and overwriting a loaded
-%%% one kills the VM.
+%%% it has: a file of the same name as a loaded one would not be loaded again,
+%%% and overwriting a loaded one kills the VM.
 -module(mod_client_proxy_nif).
 
--export([load/0, new/2, derive_key/2, call/3]).
+-export([load/0, new/2, derive_key/2, handle/3, call/3]).
 
 -on_load(on_load/0).
--nifs([loaded/0, new_nif/2, configure_nif/2, derive_key_nif/2, handle_nif/5,
-       handle_dirty_nif/5, bounce_nif/4, abort_nif/4, expire_nif/2,
-       drain_nif/2, sweep_nif/4, put_endpoint_nif/5, remove_endpoint_nif/2,
-       endpoints_nif/2, pending_nif/3, counters_nif/1, open_nif/3]).
+-nifs([loaded/0, new_nif/2, derive_key_nif/2, call_nif/3, call_dirty_nif/3]).
 
 %% Must be JAT_ABI of c_src/core/jat.h.
--define(ABI, 1).
+-define(ABI, 2).
 
 %% Above this (octets) a head is parsed on a dirty scheduler.
 -define(DIRTY, 8192).
@@ -34,41 +31,24 @@ load() ->
 -spec new([{binary(), integer() | binary()}], Seed :: <<_:192>>) ->
           {ok, reference()} | {error, atom()}.
 new(Config, Seed) ->
-    new_nif(Config, Seed).
+    new_nif(Seed, Config).
 
 -spec derive_key(binary(), binary()) -> {ok, <<_:256>>} | {error, atom()}.
 derive_key(Secret, Host) ->
     derive_key_nif(Secret, Host).
 
+-spec handle(reference(), tuple(), mod_client_proxy_core:asker()) ->
+          mod_client_proxy_core:decision() | {error, atom()}.
+handle(Ref, Args, _Asker) when byte_size(element(1, Args)) > ?DIRTY ->
+    call_dirty_nif(Ref, handle, Args);
+handle(Ref, Args, _Asker) ->
+    call_nif(Ref, handle, Args).
+
 -spec call(reference(), atom(), tuple()) -> term().
-call(Ref, handle, {Head, Hints, Prepared, Now}) when byte_size(Head) > ?DIRTY ->
-    handle_dirty_nif(Ref, Head, Hints, Prepared, Now);
-call(Ref, handle, {Head, Hints, Prepared, Now}) ->
-    handle_nif(Ref, Head, Hints, Prepared, Now);
-call(Ref, bounce, {Record, Undelivered, Now}) ->
-    bounce_nif(Ref, Record, Undelivered, Now);
-call(Ref, abort, {Record, Condition, Now}) ->
-    abort_nif(Ref, Record, Condition, Now);
-call(Ref, expire, {Now}) ->
-    expire_nif(Ref, Now);
-call(Ref, drain, {Now}) ->
-    drain_nif(Ref, Now);
-call(Ref, sweep, {Eid, Cursor, Now}) ->
-    sweep_nif(Ref, Eid, Cursor, Now);
-call(Ref, put_endpoint, {Jid, Show, Priority, Pending}) ->
-    put_endpoint_nif(Ref, Jid, Show, Priority, Pending);
-call(Ref, remove_endpoint, {Jid}) ->
-    remove_endpoint_nif(Ref, Jid);
-call(Ref, endpoints, {Cursor}) ->
-    endpoints_nif(Ref, Cursor);
-call(Ref, pending, {Now, Cursor}) ->
-    pending_nif(Ref, Now, Cursor);
-call(Ref, counters, {}) ->
-    counters_nif(Ref);
-call(Ref, open, {Resource, Now}) ->
-    open_nif(Ref, Resource, Now);
-call(Ref, configure, {Config}) ->
-    configure_nif(Ref, Config).
+call(Ref, configure, Args) ->
+    call_dirty_nif(Ref, configure, Args);
+call(Ref, Name, Args) ->
+    call_nif(Ref, Name, Args).
 
 %%% Loading
 
@@ -123,21 +103,9 @@ priv_dir() ->
 
 loaded() -> false.
 new_nif(_, _) -> not_loaded().
-configure_nif(_, _) -> not_loaded().
 derive_key_nif(_, _) -> not_loaded().
-handle_nif(_, _, _, _, _) -> not_loaded().
-handle_dirty_nif(_, _, _, _, _) -> not_loaded().
-bounce_nif(_, _, _, _) -> not_loaded().
-abort_nif(_, _, _, _) -> not_loaded().
-expire_nif(_, _) -> not_loaded().
-drain_nif(_, _) -> not_loaded().
-sweep_nif(_, _, _, _) -> not_loaded().
-put_endpoint_nif(_, _, _, _, _) -> not_loaded().
-remove_endpoint_nif(_, _) -> not_loaded().
-endpoints_nif(_, _) -> not_loaded().
-pending_nif(_, _, _) -> not_loaded().
-counters_nif(_) -> not_loaded().
-open_nif(_, _, _) -> not_loaded().
+call_nif(_, _, _) -> not_loaded().
+call_dirty_nif(_, _, _) -> not_loaded().
 
 not_loaded() ->
     erlang:nif_error(nif_not_loaded).

@@ -116,8 +116,8 @@ decide(Context, Packet, Hints) ->
 
 decide(#{core := Core} = Context, Packet, Head, Hints, Prepared, Questions) ->
     case mod_client_proxy_core:handle(
-           Core, Head, mod_client_proxy_core:hints(Hints), Prepared,
-           mod_client_proxy_core:now()) of
+           Core, Head, asker(Packet), mod_client_proxy_core:hints(Hints),
+           Prepared, mod_client_proxy_core:now()) of
         {ask, Question} when Questions > 0 ->
             {Hint, Prepared1} = find_out(Question, Context, Packet, Prepared),
             decide(Context, Packet, Head, Hint ++ Hints, Prepared1,
@@ -259,6 +259,16 @@ too_many_attributes(_) ->
     false.
 
 %%% Addresses
+
+%% Whom the answer of a request goes to, whatever becomes of the core.
+asker(#iq{type = Type, id = Id, from = From, to = To})
+  when Type == get; Type == set ->
+    {parts(To), parts(From), Id};
+asker(_) ->
+    none.
+
+parts(#jid{luser = U, lserver = S, lresource = R}) ->
+    {U, S, R}.
 
 translate(Packet, From, To, same) ->
     xmpp:set_from_to(Packet, jid(From), jid(To));

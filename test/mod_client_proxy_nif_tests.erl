@@ -50,13 +50,25 @@ wrong_terms_are_badarg_test_() ->
              {Ref, pending, {0, x}},
              {x, counters, {}},
              {Ref, open, {x, 0}},
+             {Ref, put_endpoint, {<<"a@b/c">>, none, 0, maybe}},
+             {Ref, put_endpoint, {<<"a@b/c">>, none, 1 bsl 31, false}},
+             {Ref, counters, {1}},
+             {Ref, counters, []},
+             {Ref, expire, {0, 0}},
+             {Ref, handle, {<<>>, 0, <<>>}},
+             {Ref, nothing, {}},
+             {Ref, added, {}},
+             {Ref, "counters", {}},
              {x, configure, {[]}}],
-    [?_assertError(badarg, ?NIF:new(options(), <<"short">>)),
-     ?_assertError(badarg, ?NIF:new(options(), 24)),
+    [?_assertEqual({error, badarg}, ?NIF:new(options(), <<"short">>)),
+     ?_assertEqual({error, badarg}, ?NIF:new(options(), 24)),
      ?_assertError(badarg, ?NIF:derive_key(secret, ?P)) |
      [{lists:flatten(io_lib:format("~p ~P", [Name, Args, 8])),
-       ?_assertError(badarg, ?NIF:call(To, Name, Args))}
+       ?_assertError(badarg, call(To, Name, Args))}
       || {To, Name, Args} <- Wrong]].
+
+call(Ref, handle, Args) -> ?NIF:handle(Ref, Args, none);
+call(Ref, Name, Args) -> ?NIF:call(Ref, Name, Args).
 
 wrong_configurations_are_an_error_test_() ->
     Seed = binary:copy(<<1>>, 24),
@@ -500,7 +512,7 @@ state() ->
     #{show => none, priority => 0, pending => false}.
 
 handle(Core, Head) ->
-    ?CORE:handle(Core, Head, 0, <<>>, 0).
+    ?CORE:handle(Core, Head, none, 0, <<>>, 0).
 
 at(Resource) -> {<<>>, ?P, Resource}.
 

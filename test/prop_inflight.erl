@@ -424,7 +424,7 @@ handle(Type, Id, From, To) ->
         ["<iq xmlns='jabber:client' type='", atom_to_list(Type), "' id='", Id,
          "' from='", text(From), "' to='", text(To), "'>",
          ["<query xmlns='urn:example'/>" || Type =/= result], "</iq>"]),
-      0, <<>>, get_model(now)).
+      none, 0, <<>>, get_model(now)).
 
 text({<<>>, S, <<>>}) -> S;
 text({<<>>, S, R}) -> <<S/binary, $/, R/binary>>;

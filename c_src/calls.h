@@ -1,0 +1,305 @@
+/* The calls: arguments to C, one call of the core, its result to terms. nif.c
+ * and port.c each include this file, once. Nothing is decided here or there. */
+#ifndef CALLS_H
+#define CALLS_H
+
+#include "terms.h"
+
+/* Records closed, or rows shown, in one call: far below a millisecond. */
+#define BATCH 256U
+#define ROWS 64U
+#define SWEEP 4096U
+
+/* What belongs to no instance */
+
+/* Seed, Config. The carrier says what the instance is called by. */
+static enum jat_err call_new(struct args *in, struct jat **out)
+{
+    struct jat_config *config;
+    struct jat_str seed;
+    enum jat_err err;
+
+    if (!get_str(in, &seed) || seed.n != 24)
+        return JAT_EBADARG;
+    if ((err = get_config(in, &config)) != JAT_OK)
+        return err;
+    err = jat_instance_new(config, (const unsigned char *)seed.p, out);
+    if (err != JAT_OK)
+        jat_config_free(config);
+    return err;
+}
+
+/* Secret, Host. */
+static bool call_derive_key(struct args *in, struct answer *out)
+{
+    unsigned char key[JAT_SEAL_KEY];
+    struct jat_str secret, host;
+    enum jat_err err;
+
+    if (!get_str(in, &secret) || !get_str(in, &host) || !get_end(in))
+        return false;
+    err = jat_seal_derive(secret, JAT_STR("mod_client_proxy"), host, key);
+    if (err != JAT_OK) {
+        put_error(out, err);
+        return true;
+    }
+    put_tuple(out, 2);
+    put_atom(out, W_ok);
+    put_str(out, jat_str((const char *)key, sizeof(key)));
+    return true;
+}
+
+/* The calls of an instance. False: the arguments are not what the call takes;
+ * nothing was done, and nothing written. */
+
+static bool call_handle(struct jat *j, struct args *in, struct answer *out)
+{
+    struct jat_buf buf = JAT_BUF_INIT;
+    struct jat_str xml, prepared;
+    struct jat_decision d;
+    unsigned hints;
+    uint64_t now;
+    enum jat_err err;
+
+    if (!get_str(in, &xml) || !get_uint(in, &hints) ||
+        !get_str(in, &prepared) || !get_u64(in, &now) || !get_end(in))
+        return false;
+    err = jat_handle(j, xml, prepared, hints, now, &buf, &d);
+    if (err == JAT_OK)
+        put_decision(out, &buf, &d);
+    else
+        put_error(out, err);
+    jat_buf_fini(&buf);
+    return true;
+}
+
+static bool call_bounce(struct jat *j, struct args *in, struct answer *out)
+{
+    struct jat_outcomes outcomes = JAT_OUTCOMES_INIT;
+    uint64_t record, now;
+    bool undelivered;
+
+    if (!get_u64(in, &record) || !get_bool(in, &undelivered) ||
+        !get_u64(in, &now) || !get_end(in))
+        return false;
+    (void)jat_bounce(j, record, undelivered, now, &outcomes);
+    put_outcomes(out, &outcomes);
+    return true;
+}
+
+static bool call_abort(struct jat *j, struct args *in, struct answer *out)
+{
+    struct jat_outcomes outcomes = JAT_OUTCOMES_INIT;
+    uint64_t record, now;
+    unsigned condition;
+
+    if (!get_u64(in, &record) ||
+        !get_atom(in, W_CONDITION, JAT_CONDITION_COUNT, &condition) ||
+        !get_u64(in, &now) || !get_end(in))
+        return false;
+    (void)jat_abort(j, record, (enum jat_condition)condition, now, &outcomes);
+    put_outcomes(out, &outcomes);
+    return true;
+}
+
+typedef enum jat_err close_fn(struct jat *, uint64_t now, size_t max,
+                              struct jat_outcomes *);
+
+static bool close_some(struct jat *j, struct args *in, struct answer *out,
+                       close_fn *fn)
+{
+    struct jat_outcomes outcomes = JAT_OUTCOMES_INIT;
+    uint64_t now;
+    enum jat_err err;
+
+    if (!get_u64(in, &now) || !get_end(in))
+        return false;
+    err = fn(j, now, BATCH, &outcomes);
+    put_tuple(out, 2);
+    put_atom(out, err == JAT_OK ? W_done : W_more);
+    put_outcomes(out, &outcomes);
+    return true;
+}
+
+static bool call_expire(struct jat *j, struct args *in, struct answer *out)
+{
+    return close_some(j, in, out, jat_expire);
+}
+
+static bool call_drain(struct jat *j, struct args *in, struct answer *out)
+{
+    return close_some(j, in, out, jat_drain);
+}
+
+static bool call_sweep(struct jat *j, struct args *in, struct answer *out)
+{
+    struct jat_outcomes outcomes = JAT_OUTCOMES_INIT;
+    uint64_t eid, cursor, now;
+    enum jat_err err;
+
+    if (!get_u64(in, &eid) || !get_u64(in, &cursor) || !get_u64(in, &now) ||
+        !get_end(in))
+        return false;
+    err = jat_sweep(j, eid, &cursor, now, SWEEP, &outcomes);
+    put_tuple(out, 2);
+    if (err == JAT_OK)
+        put_atom(out, W_done);
+    else
+        put_u64(out, cursor);
+    put_outcomes(out, &outcomes);
+    return true;
+}
+
+static bool call_put_endpoint(struct jat *j, struct args *in,
+                              struct answer *out)
+{
+    struct jat_endpoint_state state;
+    struct jat_str jid;
+    unsigned show;
+    bool added;
+    enum jat_err err;
+
+    if (!get_str(in, &jid) || !get_atom(in, W_SHOW, JAT_SHOW_COUNT, &show) ||
+        !get_int(in, &state.priority) || !get_bool(in, &state.pending) ||
+        !get_end(in))
+        return false;
+    state.show = (enum jat_show)show;
+    err = jat_put_endpoint(j, jid, &state, &added);
+    if (err == JAT_OK)
+        put_atom(out, added ? W_added : W_updated);
+    else if (err == JAT_ENOTFOUND)
+        put_atom(out, W_ignored);
+    else if (err == JAT_EFULL)
+        put_atom(out, W_full);
+    else
+        put_error(out, err);
+    return true;
+}
+
+static bool call_remove_endpoint(struct jat *j, struct args *in,
+                                 struct answer *out)
+{
+    struct jat_str jid;
+    jat_eid eid;
+
+    if (!get_str(in, &jid) || !get_end(in))
+        return false;
+    if (jat_remove_endpoint(j, jid, &eid) != JAT_OK) {
+        put_atom(out, W_unknown);
+        return true;
+    }
+    put_tuple(out, 2);
+    put_atom(out, W_ok);
+    put_u64(out, eid);
+    return true;
+}
+
+static bool call_endpoints(struct jat *j, struct args *in, struct answer *out)
+{
+    struct jat_buf buf = JAT_BUF_INIT;
+    struct jat_endpoint rows[ROWS];
+    uint32_t cursor;
+    unsigned n = 0;
+
+    if (!get_uint(in, &cursor) || !get_end(in))
+        return false;
+    while (n < ROWS && jat_next_endpoint(j, &cursor, &buf, &rows[n]) == JAT_OK)
+        n++;
+    put_page(out, n == ROWS, cursor, n);
+    for (unsigned i = 0; i < n; i++)
+        put_endpoint(out, &buf, &rows[i]);
+    jat_buf_fini(&buf);
+    return true;
+}
+
+static bool call_pending(struct jat *j, struct args *in, struct answer *out)
+{
+    struct jat_buf buf = JAT_BUF_INIT;
+    struct jat_pending rows[ROWS];
+    uint64_t cursor, now;
+    unsigned n = 0;
+
+    if (!get_u64(in, &now) || !get_u64(in, &cursor) || !get_end(in))
+        return false;
+    while (n < ROWS &&
+           jat_next_pending(j, &cursor, now, &buf, &rows[n]) == JAT_OK)
+        n++;
+    put_page(out, n == ROWS, cursor, n);
+    for (unsigned i = 0; i < n; i++)
+        put_pending(out, &buf, &rows[i]);
+    jat_buf_fini(&buf);
+    return true;
+}
+
+static bool call_counters(struct jat *j, struct args *in, struct answer *out)
+{
+    const char *name;
+    uint64_t value;
+    unsigned n = 0;
+
+    if (!get_end(in))
+        return false;
+    while (jat_counter(j, n, &name, &value))
+        n++;
+    put_list(out, n);
+    for (unsigned i = 0; jat_counter(j, i, &name, &value); i++) {
+        put_tuple(out, 2);
+        put_name(out, name);
+        put_u64(out, value);
+    }
+    return true;
+}
+
+static bool call_open(struct jat *j, struct args *in, struct answer *out)
+{
+    struct jat_buf buf = JAT_BUF_INIT;
+    struct jat_str resource;
+    enum jat_role role;
+    uint64_t now;
+    enum jat_err err;
+
+    if (!get_str(in, &resource) || !get_u64(in, &now) || !get_end(in))
+        return false;
+    err = jat_open(j, resource, now, &role, &buf);
+    if (err == JAT_OK) {
+        put_tuple(out, 3);
+        put_atom(out, W_ok);
+        put_atom(out, role == JAT_ROLE_REQUESTER ? W_requester : W_endpoint);
+        put_str(out, jat_str(buf.p, buf.n));
+    } else {
+        put_error(out, err);
+    }
+    jat_buf_fini(&buf);
+    return true;
+}
+
+static bool call_configure(struct jat *j, struct args *in, struct answer *out)
+{
+    struct jat_config *config;
+    enum jat_err err = get_config(in, &config);
+
+    if (err == JAT_OK) {
+        err = jat_configure(j, config);
+        if (err != JAT_OK)
+            jat_config_free(config);
+    }
+    if (err == JAT_OK)
+        put_atom(out, W_ok);
+    else
+        put_error(out, err);
+    return true;
+}
+
+struct call {
+    bool (*run)(struct jat *j, struct args *in, struct answer *out);
+    int cost;
+};
+
+/* By the number of the atom that is the call's name. */
+static const struct call calls[CALL_COUNT] = {
+#define X(name, cost) {call_##name, cost},
+    CALLS(X)
+#undef X
+};
+
+#endif

@@ -1,0 +1,344 @@
+/* The terms that cross between Erlang and C; mod_client_proxy_core.erl
+ * documents them. Written once, for both carriers: each brings what is declared
+ * first, which reads or writes one term at a time, and gets the core's structs.
+ */
+#ifndef TERMS_H
+#define TERMS_H
+
+#include <limits.h>
+
+#include "core/jat.h"
+
+/* What a carrier brings */
+
+/* The arguments of a call, read in their order. Each get: false where the next
+ * one is something else (it is the next one still). Strings are borrowed for
+ * the call. */
+struct args;
+static bool get_str(struct args *in, struct jat_str *s);
+static bool get_u64(struct args *in, uint64_t *n);
+static bool get_i64(struct args *in, int64_t *n);
+/* One of n atoms; *at counts from the first of them. */
+static bool get_atom(struct args *in, unsigned first, unsigned n, unsigned *at);
+/* Into a tuple of n elements, which are the next ones then. */
+static bool get_tuple(struct args *in, unsigned n);
+/* Into a list, which must be the last argument; then get_more before each
+ * element until it is false. */
+static bool get_list(struct args *in);
+static bool get_more(struct args *in);
+/* There is nothing more (and the list was a proper one). */
+static bool get_end(struct args *in);
+
+/* The result, written in prefix order: put_tuple and put_list are followed by
+ * their n elements. */
+struct answer;
+static void put_str(struct answer *out, struct jat_str s);
+static void put_u64(struct answer *out, uint64_t n);
+static void put_i64(struct answer *out, int64_t n);
+static void put_atom(struct answer *out, unsigned atom);
+/* An atom that is not in the table below. */
+static void put_name(struct answer *out, const char *name);
+static void put_tuple(struct answer *out, unsigned n);
+static void put_list(struct answer *out, size_t n);
+
+/* The calls, the most frequent one first, and how many hundredths of a
+ * millisecond they take at least. */
+#define CALLS(X)                                                               \
+    X(handle, 1)                                                               \
+    X(bounce, 1)                                                               \
+    X(abort, 1)                                                                \
+    X(open, 1)                                                                 \
+    X(expire, 1)                                                               \
+    X(drain, 1)                                                                \
+    X(sweep, 5)                                                                \
+    X(put_endpoint, 1)                                                         \
+    X(remove_endpoint, 1)                                                      \
+    X(endpoints, 1)                                                            \
+    X(pending, 1)                                                              \
+    X(counters, 1)                                                             \
+    X(configure, 5)
+
+/* clang-format off */
+#define WORDS(X)                                                               \
+    X(added) X(answer) X(ask) X(done) X(drop) X(endpoint) X(error) X(fail)     \
+    X(false) X(forget) X(full) X(get) X(ignored) X(local) X(more) X(ok)        \
+    X(outbound) X(reply) X(request) X(requester) X(retry) X(same) X(set)       \
+    X(true) X(unknown) X(updated)
+/* clang-format on */
+
+/* Every atom: the calls, the words, then those of the core's enumerations. */
+enum {
+#define X(name, cost) CALL_##name,
+    CALLS(X)
+#undef X
+        CALL_COUNT,
+    FIRST_WORD = CALL_COUNT - 1,
+#define X(name) W_##name,
+    WORDS(X)
+#undef X
+        W_CONDITION,
+    W_LOCAL = W_CONDITION + JAT_CONDITION_COUNT,
+    W_ASK = W_LOCAL + JAT_LOCAL_COUNT,
+    W_REASON = W_ASK + JAT_ASK_COUNT,
+    W_ERR = W_REASON + JAT_REASON_COUNT,
+    W_SHOW = W_ERR + JAT_ERR_COUNT,
+    ATOM_COUNT = W_SHOW + JAT_SHOW_COUNT
+};
+
+static const char *atom_name(unsigned atom)
+{
+    static const char *const names[] = {
+#define X(name, cost) #name,
+        CALLS(X)
+#undef X
+#define X(name) #name,
+            WORDS(X)
+#undef X
+    };
+
+    if (atom >= W_SHOW)
+        return jat_show_name((enum jat_show)(atom - W_SHOW));
+    if (atom >= W_ERR)
+        return jat_err_name((enum jat_err)(atom - W_ERR));
+    if (atom >= W_REASON)
+        return jat_reason_name(atom - W_REASON);
+    if (atom >= W_ASK)
+        return jat_ask_name(atom - W_ASK);
+    if (atom >= W_LOCAL)
+        return jat_local_name(atom - W_LOCAL);
+    if (atom >= W_CONDITION)
+        return jat_condition_name((enum jat_condition)(atom - W_CONDITION));
+    return names[atom];
+}
+
+/* C to terms */
+
+static void put_span(struct answer *out, const struct jat_buf *buf,
+                     struct jat_span s)
+{
+    put_str(out, jat_buf_str(buf, s));
+}
+
+static void put_parts(struct answer *out, const struct jat_buf *buf,
+                      const struct jat_parts *p)
+{
+    put_tuple(out, 3);
+    put_span(out, buf, p->user);
+    put_span(out, buf, p->server);
+    put_span(out, buf, p->resource);
+}
+
+static void put_bool(struct answer *out, bool b)
+{
+    put_atom(out, b ? W_true : W_false);
+}
+
+static void put_error(struct answer *out, enum jat_err err)
+{
+    put_tuple(out, 2);
+    put_atom(out, W_error);
+    put_atom(out, W_ERR + err);
+}
+
+/* {Verb, Detail}, both atoms. */
+static void put_pair(struct answer *out, unsigned verb, unsigned detail)
+{
+    put_tuple(out, 2);
+    put_atom(out, verb);
+    put_atom(out, detail);
+}
+
+/* The decision to forward. */
+static void put_forward(struct answer *out, const struct jat_buf *buf,
+                        const struct jat_decision *d)
+{
+    bool outbound = d->verb == JAT_DO_OUTBOUND;
+
+    put_tuple(out, outbound ? 5 : 6);
+    put_atom(out, outbound                    ? W_outbound
+                  : d->verb == JAT_DO_REQUEST ? W_request
+                                              : W_answer);
+    put_parts(out, buf, &d->from);
+    put_parts(out, buf, &d->to);
+    if (d->new_id)
+        put_span(out, buf, d->id);
+    else
+        put_atom(out, W_same);
+    put_u64(out, d->record);
+    if (!outbound)
+        put_bool(out, d->keep);
+}
+
+static void put_decision(struct answer *out, const struct jat_buf *buf,
+                         const struct jat_decision *d)
+{
+    switch (d->verb) {
+    case JAT_DO_REQUEST:
+    case JAT_DO_OUTBOUND:
+    case JAT_DO_ANSWER:
+        put_forward(out, buf, d);
+        break;
+    case JAT_DO_REPLY:
+        put_pair(out, W_reply, W_CONDITION + d->condition);
+        break;
+    case JAT_DO_LOCAL:
+        put_pair(out, W_local, W_LOCAL + d->detail);
+        break;
+    case JAT_DO_DROP:
+        put_pair(out, W_drop, W_REASON + d->detail);
+        break;
+    case JAT_DO_ASK:
+        put_tuple(out, 2);
+        put_atom(out, W_ask);
+        put_tuple(out, 2);
+        put_atom(out, W_ASK + d->detail);
+        put_span(out, buf, d->text);
+        break;
+    }
+}
+
+static void put_outcome(struct answer *out, const struct jat_buf *buf,
+                        const struct jat_outcome *o)
+{
+    switch (o->fate) {
+    case JAT_FATE_FORGET:
+        put_tuple(out, 2);
+        put_atom(out, W_forget);
+        put_u64(out, o->record);
+        return;
+    case JAT_FATE_RETRY:
+        put_tuple(out, 6);
+        put_atom(out, W_retry);
+        put_u64(out, o->record);
+        break;
+    case JAT_FATE_FAIL:
+        put_tuple(out, 7);
+        put_atom(out, W_fail);
+        put_u64(out, o->record);
+        put_atom(out, W_CONDITION + o->condition);
+        break;
+    }
+    put_parts(out, buf, &o->from);
+    put_parts(out, buf, &o->to);
+    put_span(out, buf, o->id);
+    if (o->fate == JAT_FATE_RETRY)
+        put_u64(out, o->next);
+    else
+        put_bool(out, o->kept);
+}
+
+/* Frees them. */
+static void put_outcomes(struct answer *out, struct jat_outcomes *o)
+{
+    put_list(out, o->n);
+    for (size_t i = 0; i < o->n; i++)
+        put_outcome(out, &o->text, &o->v[i]);
+    jat_outcomes_fini(o);
+}
+
+static void put_endpoint(struct answer *out, const struct jat_buf *buf,
+                         const struct jat_endpoint *e)
+{
+    put_tuple(out, 10);
+    put_span(out, buf, e->jid);
+    put_span(out, buf, e->shown);
+    put_atom(out, W_SHOW + e->state.show);
+    put_i64(out, e->state.priority);
+    put_bool(out, e->state.pending);
+    put_bool(out, e->draining);
+    put_u64(out, e->requests);
+    put_u64(out, e->outbound);
+    put_u64(out, e->answered);
+    put_u64(out, e->failed);
+}
+
+static void put_pending(struct answer *out, const struct jat_buf *buf,
+                        const struct jat_pending *p)
+{
+    put_tuple(out, 8);
+    put_atom(out, p->outbound ? W_outbound : W_request);
+    put_span(out, buf, p->user);
+    put_span(out, buf, p->endpoint);
+    put_span(out, buf, p->id);
+    put_atom(out, p->set ? W_set : W_get);
+    put_u64(out, p->age);
+    put_u64(out, p->left);
+    put_u64(out, p->tries);
+}
+
+/* {Next, Rows} begins: the cursor of the next call, or `done'. */
+static void put_page(struct answer *out, bool more, uint64_t cursor, unsigned n)
+{
+    put_tuple(out, 2);
+    if (more)
+        put_u64(out, cursor);
+    else
+        put_atom(out, W_done);
+    put_list(out, n);
+}
+
+/* Terms to C */
+
+static bool get_uint(struct args *in, unsigned *n)
+{
+    uint64_t x;
+
+    if (!get_u64(in, &x) || x > UINT_MAX)
+        return false;
+    *n = (unsigned)x;
+    return true;
+}
+
+static bool get_int(struct args *in, int *n)
+{
+    int64_t x;
+
+    if (!get_i64(in, &x) || x < INT_MIN || x > INT_MAX)
+        return false;
+    *n = (int)x;
+    return true;
+}
+
+static bool get_bool(struct args *in, bool *b)
+{
+    unsigned at;
+
+    *b = get_atom(in, W_true, 1, &at);
+    return *b || get_atom(in, W_false, 1, &at);
+}
+
+/* One {Name, Value} of a configuration. */
+static enum jat_err get_option(struct args *in, struct jat_config *config)
+{
+    struct jat_str name, value;
+    int64_t number;
+
+    if (!get_tuple(in, 2) || !get_str(in, &name))
+        return JAT_EBADARG;
+    if (get_i64(in, &number))
+        return jat_config_int(config, name, number);
+    if (get_str(in, &value))
+        return jat_config_str(config, name, value);
+    return JAT_EBADARG;
+}
+
+/* A list of options, the last argument. */
+static enum jat_err get_config(struct args *in, struct jat_config **out)
+{
+    struct jat_config *config = jat_config_new();
+    enum jat_err err = config == NULL ? JAT_ENOMEM : JAT_OK;
+
+    if (err == JAT_OK && !get_list(in))
+        err = JAT_EBADARG;
+    while (err == JAT_OK && get_more(in))
+        err = get_option(in, config);
+    if (err == JAT_OK && !get_end(in))
+        err = JAT_EBADARG;
+    if (err == JAT_OK)
+        *out = config;
+    else
+        jat_config_free(config);
+    return err;
+}
+
+#endif
