@@ -14,7 +14,7 @@ bool jat_jid_split(struct jat_str text, struct jat_jid *out)
     if (at != NULL) {
         jid.user = jat_str(rest.p, (size_t)(at - rest.p));
         jid.server = jat_str(at + 1, rest.n - jid.user.n - 1);
-        if (jid.user.n == 0)
+        if (jid.user.n == 0 || memchr(at + 1, '@', jid.server.n) != NULL)
             return false;
     }
     if (jid.server.n == 0 || jid.server.n > JAT_JID_PART_MAX ||

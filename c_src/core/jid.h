@@ -16,8 +16,8 @@ struct jat_jid {
 
 /* Splits text (borrowed; so are the parts): the first '/' begins the
  * resourcepart, the first '@' before it ends the localpart (RFC 7622, 3.2).
- * False: no domainpart, an empty part beside a separator, a part longer than
- * 1023 octets. */
+ * False: no domainpart, one with a '@', an empty part beside a separator, a
+ * part longer than 1023 octets. */
 bool jat_jid_split(struct jat_str text, struct jat_jid *out);
 
 /* The text up to the resourcepart, without '/': "user@server". */

@@ -38,6 +38,15 @@ static void a_jid_without_a_part_beside_a_separator_is_none(void **state)
     assert_str(j.user, JAT_STR("kept"));
 }
 
+static void a_second_at_makes_no_jid(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"a@b@", "a@b@c", "a@@", "a@b@/r"};
+    struct jat_jid j;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_false(jat_jid_split(jat_str(wrong[i], strlen(wrong[i])), &j));
+}
+
 static void every_legal_jid_is_accepted_and_none_beyond(void **state)
 {
     (void)state;
@@ -105,6 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_jid_is_split_at_the_first_slash_and_the_at_before_it),
         TEST(a_jid_without_a_part_beside_a_separator_is_none),
+        TEST(a_second_at_makes_no_jid),
         TEST(every_legal_jid_is_accepted_and_none_beyond),
         TEST(the_bare_jid_ends_before_the_resource),
         TEST(plain_is_printable_ascii_without_space),
