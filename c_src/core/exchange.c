@@ -141,18 +141,23 @@ static enum jat_err show_user(struct jat_call *c, struct jat_span *shown,
     }
     err = jat_address_seal(c->config->keyring, JAT_ROLE_REQUESTER, c->user,
                            c->buf, &form);
-    if (err != JAT_OK)
-        return err;
     *shown = (struct jat_span){start, c->buf->n - start};
-    if (form != JAT_FORM_HANDLE)
+    return err;
+}
+
+/* If enc(U) is a handle, it can be opened as long as a contact or the record
+ * lives. */
+static enum jat_err put_handle(struct jat_call *c, struct jat_span shown)
+{
+    struct jat_str handle = jat_buf_str(c->buf, shown);
+    int64_t timeout = c->config->timeout, contact = c->config->contact_timeout;
+
+    if (jat_address_form(handle) != JAT_FORM_HANDLE)
         return JAT_OK;
-    /* the handle can be opened as long as a contact or this record lives */
-    return jat_recent_put(
-        c->j->handles, jat_buf_str(c->buf, *shown), c->user,
-        c->now + (uint64_t)(c->config->timeout > c->config->contact_timeout
-                                ? c->config->timeout
-                                : c->config->contact_timeout),
-        (size_t)c->config->max_contacts);
+    return jat_recent_put(c->j->handles, handle, c->user,
+                          c->now +
+                              (uint64_t)(timeout > contact ? timeout : contact),
+                          (size_t)c->config->max_contacts);
 }
 
 /* A handle lives on with the contact whose requester it stands for. */
@@ -321,7 +326,9 @@ enum jat_err jat_request_begin(struct jat_call *c, jat_eid only)
         return jat_refuse(c, JAT_RESOURCE_CONSTRAINT);
     if (err != JAT_OK)
         return err;
-    err = forward_request(c, &r, only, shown);
+    err = put_handle(c, shown);
+    if (err == JAT_OK)
+        err = forward_request(c, &r, only, shown);
     if (err != JAT_OK)
         give_share(c->j, c->user, r.tag);
     if (err == JAT_ENOTFOUND)

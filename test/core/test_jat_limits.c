@@ -243,6 +243,20 @@ static void a_refused_request_costs_nothing(void **state)
     drain();
 }
 
+static void a_refused_request_leaves_no_handle(void **state)
+{
+    (void)state;
+    proxy("max_pending_per_user=1");
+    come(A);
+    for (int i = 0; i < 10; i++) {
+        const char *part = times('x', 1000);
+        get("1", line("u@%s.net/%d%s", part, i, part), P);
+        assert_int_equal(decision.verb, i == 0 ? JAT_DO_REQUEST : JAT_DO_REPLY);
+        assert_int_equal(count("handles"), 1);
+    }
+    drain();
+}
+
 static void a_lower_limit_after_a_reload_holds_at_once(void **state)
 {
     (void)state;
@@ -369,6 +383,7 @@ int main(void)
         CASE(quotas_are_given_back_however_a_request_ends),
         CASE(outbound_shares_are_given_back_however_a_request_ends),
         CASE(a_refused_request_costs_nothing),
+        CASE(a_refused_request_leaves_no_handle),
         CASE(a_lower_limit_after_a_reload_holds_at_once),
         CASE(a_domain_that_becomes_local_gets_its_share_back),
         CASE(the_counters_add_up_after_any_mixture),
