@@ -9,10 +9,6 @@
  * is looked at only while the buffer does not grow. */
 #include "house.h"
 
-/* jat_request.tag: bit 0, the record counts for its requester's domain; the
- * others, the hash of what `sticky` chooses by. */
-#define TAG_DOMAIN 1U
-
 struct jat_span jat_span_of(const struct jat_buf *buf, struct jat_str s)
 {
     return s.n == 0 ? (struct jat_span){0, 0}
@@ -50,13 +46,6 @@ static uint64_t fresh_random(struct jat *j)
 
 /* Limits */
 
-static struct jat_str domain_of(struct jat_str user)
-{
-    struct jat_jid jid;
-
-    return jat_jid_split(user, &jid) ? jid.server : user;
-}
-
 static enum jat_err take_pending(struct jat *j, const struct jat_config *config)
 {
     if (atomic_fetch_add(&j->pending, 1) >= config->max_pending) {
@@ -71,40 +60,38 @@ static void give_pending(struct jat *j)
     atomic_fetch_sub(&j->pending, 1);
 }
 
-/* A request's share of the limits; marks r for give_share. */
+/* A request's share of the limits, noted in r. */
 static enum jat_err take_share(struct jat_call *c, struct jat_request *r)
 {
     struct jat *j = c->j;
-    bool counted = !jat_list_has(&c->config->local_domains, c->from.server);
     enum jat_err err;
 
+    r->user_key = jat_quota_key(j->users, c->bare);
+    if (!jat_list_has(&c->config->local_domains, c->from.server))
+        r->domain_key = jat_quota_key(j->domains, c->from.server);
     if ((err = take_pending(j, c->config)) != JAT_OK)
         return err;
-    err = jat_quota_take(j->users, c->bare,
+    err = jat_quota_take(j->users, r->user_key,
                          (uint32_t)c->config->max_pending_per_user);
     if (err != JAT_OK)
         goto no_user;
-    if (counted) {
-        err = jat_quota_take(j->domains, c->from.server,
-                             (uint32_t)c->config->max_pending_per_domain);
-        if (err != JAT_OK)
-            goto no_domain;
-        r->tag |= TAG_DOMAIN;
-    }
+    err = jat_quota_take(j->domains, r->domain_key,
+                         (uint32_t)c->config->max_pending_per_domain);
+    if (err != JAT_OK)
+        goto no_domain;
     return JAT_OK;
 
 no_domain:
-    jat_quota_give(j->users, c->bare);
+    jat_quota_give(j->users, r->user_key);
 no_user:
     give_pending(j);
     return err;
 }
 
-static void give_share(struct jat *j, struct jat_str user, uint64_t tag)
+static void give_share(struct jat *j, const struct jat_request *r)
 {
-    if (tag & TAG_DOMAIN)
-        jat_quota_give(j->domains, domain_of(user));
-    jat_quota_give(j->users, jat_jid_bare(user));
+    jat_quota_give(j->domains, r->domain_key);
+    jat_quota_give(j->users, r->user_key);
     give_pending(j);
 }
 
@@ -112,7 +99,7 @@ void jat_release(struct jat *j, const struct jat_request *r, bool answered)
 {
     if (r->way == JAT_REQUEST) {
         jat_endpoints_end(j->endpoints, r->eid, answered);
-        give_share(j, r->user, r->tag);
+        give_share(j, r);
     } else {
         jat_endpoints_end_outbound(j->endpoints, r->eid);
         give_pending(j);
@@ -243,10 +230,10 @@ enum jat_err jat_choose(struct jat *j, const struct jat_config *config,
                         const struct jat_request *r, struct jat_buf *buf,
                         struct jat_endpoint *e)
 {
-    uint64_t key = r->tag & ~(uint64_t)TAG_DOMAIN;
-    struct jat_choice how = {(enum jat_balance)config->balance, fresh_random(j),
-                             jat_str((const char *)&key, sizeof(key)), r->tried,
-                             r->n_tried};
+    struct jat_choice how = {
+        (enum jat_balance)config->balance, fresh_random(j),
+        jat_str((const char *)&r->sticky_key, sizeof(r->sticky_key)), r->tried,
+        r->n_tried};
 
     return jat_endpoints_choose(j->endpoints, &how, buf, e);
 }
@@ -309,8 +296,7 @@ enum jat_err jat_request_begin(struct jat_call *c, jat_eid only)
 
     r.kept = !set && r.any_endpoint && r.retries > 0;
     if (c->config->balance == JAT_STICKY)
-        r.tag = jat_hash(&(struct jat_seed){{0, 0}}, sticky_key(c)) &
-                ~(uint64_t)TAG_DOMAIN;
+        r.sticky_key = jat_hash(&(struct jat_seed){{0, 0}}, sticky_key(c));
     if (jat_endpoints_count(c->j->endpoints) == 0)
         return jat_refuse(c, JAT_RECIPIENT_UNAVAILABLE);
     if ((err = show_user(c, &shown, &ask)) != JAT_OK)
@@ -330,7 +316,7 @@ enum jat_err jat_request_begin(struct jat_call *c, jat_eid only)
     if (err == JAT_OK)
         err = forward_request(c, &r, only, shown);
     if (err != JAT_OK)
-        give_share(c->j, c->user, r.tag);
+        give_share(c->j, &r);
     if (err == JAT_ENOTFOUND)
         return jat_refuse(c, JAT_RECIPIENT_UNAVAILABLE);
     if (err == JAT_OK)

@@ -19,7 +19,7 @@ struct record {
     uint64_t hash; /* of the key; also its fingerprint when closed */
     uint64_t eid_hash;
     uint64_t born;
-    uint64_t tag;
+    uint64_t user_key, domain_key, sticky_key;
     uint32_t user_n, shown_n, asked_n, id_n;
     uint8_t ours_n; /* octets of an id of ours; 0: the asker's is kept */
     uint8_t n_tried;
@@ -161,7 +161,9 @@ static struct record *record_new(const struct jat_request *q,
         .hash = hash,
         .eid_hash = q->eid_hash,
         .born = q->born,
-        .tag = q->tag,
+        .user_key = q->user_key,
+        .domain_key = q->domain_key,
+        .sticky_key = q->sticky_key,
         .user_n = (uint32_t)q->user.n,
         .shown_n = (uint32_t)q->shown.n,
         .asked_n = (uint32_t)q->asked.n,
@@ -355,7 +357,9 @@ static enum jat_err copy_out(const struct shard *s, uint32_t at,
         .any_endpoint = r->any_endpoint,
         .retries = r->retries,
         .n_tried = r->n_tried,
-        .tag = r->tag,
+        .user_key = r->user_key,
+        .domain_key = r->domain_key,
+        .sticky_key = r->sticky_key,
     };
     memcpy(out->tried, r->tried, r->n_tried * sizeof(*r->tried));
     strings(r, p, out);

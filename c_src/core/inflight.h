@@ -43,7 +43,9 @@ struct jat_request {
     uint8_t retries;         /* how often it may still be sent again */
     uint8_t n_tried;
     jat_eid tried[JAT_MAX_TRIED]; /* endpoints that had it, eid not included */
-    uint64_t tag;                 /* the caller's; comes back unchanged */
+    /* the caller's; come back unchanged */
+    uint64_t user_key, domain_key; /* what it counts for (jat_quota_key) */
+    uint64_t sticky_key;           /* hash of what `sticky` chooses by */
 };
 
 struct jat_inflight;

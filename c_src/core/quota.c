@@ -8,9 +8,7 @@
 struct entry {
     uint32_t link; /* the pool's */
     uint32_t count;
-    uint64_t hash;
-    char *key; /* owned */
-    size_t key_n;
+    uint64_t key;
 };
 
 struct shard {
@@ -44,8 +42,6 @@ void jat_quota_free(struct jat_quota *q)
         return;
     for (unsigned i = 0; i < JAT_SHARDS; i++) {
         struct shard *s = &q->shards[i];
-        for (uint32_t at = 0; at < s->pool.used; at++)
-            jat_free(((struct entry *)jat_pool_at(&s->pool, at))->key);
         jat_pool_fini(&s->pool);
         jat_index_fini(&s->index);
         pthread_mutex_destroy(&s->mutex);
@@ -53,78 +49,78 @@ void jat_quota_free(struct jat_quota *q)
     jat_free_aligned(q);
 }
 
-static struct entry *find(const struct shard *s, uint64_t hash,
-                          struct jat_str key, uint32_t *at)
+uint64_t jat_quota_key(const struct jat_quota *q, struct jat_str name)
 {
-    for (uint32_t step = 0; jat_index_next(&s->index, hash, &step, at);) {
+    uint64_t hash = jat_hash(&q->seed, name);
+    return hash == JAT_NOBODY ? 1 : hash;
+}
+
+static struct shard *shard_of(struct jat_quota *q, uint64_t key)
+{
+    return &q->shards[jat_shard_of(key)];
+}
+
+static struct entry *find(const struct shard *s, uint64_t key, uint32_t *at)
+{
+    for (uint32_t step = 0; jat_index_next(&s->index, key, &step, at);) {
         struct entry *e = jat_pool_at(&s->pool, *at);
-        if (jat_str_eq(jat_str(e->key, e->key_n), key))
+        if (e->key == key)
             return e;
     }
     return NULL;
 }
 
 /* Makes an entry that counts one. */
-static enum jat_err add(struct shard *s, uint64_t hash, struct jat_str key)
+static enum jat_err add(struct shard *s, uint64_t key)
 {
     if (!jat_pool_reserve(&s->pool) || !jat_index_reserve(&s->index))
         return JAT_ENOMEM;
-    char *copy = jat_malloc(key.n + 1); /* the empty key has a block, too */
-    if (copy == NULL)
-        return JAT_ENOMEM;
-    if (key.n > 0)
-        memcpy(copy, key.p, key.n);
     uint32_t at = jat_pool_take(&s->pool);
-    *(struct entry *)jat_pool_at(&s->pool, at) =
-        (struct entry){0, 1, hash, copy, key.n};
-    jat_index_add(&s->index, hash, at);
+    *(struct entry *)jat_pool_at(&s->pool, at) = (struct entry){0, 1, key};
+    jat_index_add(&s->index, key, at);
     return JAT_OK;
 }
 
-enum jat_err jat_quota_take(struct jat_quota *q, struct jat_str key,
-                            uint32_t max)
+enum jat_err jat_quota_take(struct jat_quota *q, uint64_t key, uint32_t max)
 {
-    uint64_t hash = jat_hash(&q->seed, key);
-    struct shard *s = &q->shards[jat_shard_of(hash)];
+    struct shard *s = shard_of(q, key);
     enum jat_err err = JAT_OK;
+    if (key == JAT_NOBODY)
+        return JAT_OK;
     pthread_mutex_lock(&s->mutex);
     uint32_t at;
-    struct entry *e = find(s, hash, key, &at);
+    struct entry *e = find(s, key, &at);
     if ((e == NULL ? 0 : e->count) >= max)
         err = JAT_EFULL;
     else if (e == NULL)
-        err = add(s, hash, key);
+        err = add(s, key);
     else
         e->count++;
     pthread_mutex_unlock(&s->mutex);
     return err;
 }
 
-void jat_quota_give(struct jat_quota *q, struct jat_str key)
+void jat_quota_give(struct jat_quota *q, uint64_t key)
 {
-    uint64_t hash = jat_hash(&q->seed, key);
-    struct shard *s = &q->shards[jat_shard_of(hash)];
-    char *dead = NULL;
+    struct shard *s = shard_of(q, key);
+    if (key == JAT_NOBODY)
+        return;
     pthread_mutex_lock(&s->mutex);
     uint32_t at;
-    struct entry *e = find(s, hash, key, &at);
+    struct entry *e = find(s, key, &at);
     if (e != NULL && --e->count == 0) {
-        dead = e->key;
-        e->key = NULL;
-        jat_index_remove(&s->index, hash, at);
+        jat_index_remove(&s->index, key, at);
         jat_pool_give(&s->pool, at);
     }
     pthread_mutex_unlock(&s->mutex);
-    jat_free(dead);
 }
 
-uint32_t jat_quota_count(struct jat_quota *q, struct jat_str key)
+uint32_t jat_quota_count(struct jat_quota *q, uint64_t key)
 {
-    uint64_t hash = jat_hash(&q->seed, key);
-    struct shard *s = &q->shards[jat_shard_of(hash)];
+    struct shard *s = shard_of(q, key);
     pthread_mutex_lock(&s->mutex);
     uint32_t at;
-    const struct entry *e = find(s, hash, key, &at);
+    const struct entry *e = find(s, key, &at);
     uint32_t count = e == NULL ? 0 : e->count;
     pthread_mutex_unlock(&s->mutex);
     return count;

@@ -1,5 +1,10 @@
-/* How many records somebody has: counts by key (a bare JID, a domain), sharded;
- * a key without records takes no memory. */
+/* How many records somebody has: counts by key, sharded; a key without records
+ * takes no memory.
+ *
+ * A key is the seeded hash of a name (a bare JID, a domain) and nothing more:
+ * it is kept with the record, so that giving back needs no name. Two names with
+ * the same 64 bits would share a count; nobody can look for them without the
+ * seed, and all they would share is a limit. */
 #ifndef JAT_QUOTA_H
 #define JAT_QUOTA_H
 
@@ -11,13 +16,16 @@ struct jat_quota;
 enum jat_err jat_quota_new(const struct jat_seed *seed, struct jat_quota **out);
 void jat_quota_free(struct jat_quota *q);
 
+#define JAT_NOBODY 0U /* the key of no name: never counted */
+
+uint64_t jat_quota_key(const struct jat_quota *q, struct jat_str name);
+
 /* Adds one to the key's count if it is below max. JAT_EFULL, JAT_ENOMEM: as
  * before. */
-enum jat_err jat_quota_take(struct jat_quota *q, struct jat_str key,
-                            uint32_t max);
+enum jat_err jat_quota_take(struct jat_quota *q, uint64_t key, uint32_t max);
 /* Gives one back. The caller has taken it before. */
-void jat_quota_give(struct jat_quota *q, struct jat_str key);
+void jat_quota_give(struct jat_quota *q, uint64_t key);
 /* The key's count. */
-uint32_t jat_quota_count(struct jat_quota *q, struct jat_str key);
+uint32_t jat_quota_count(struct jat_quota *q, uint64_t key);
 
 #endif

@@ -105,7 +105,9 @@ static void assert_same(const struct jat_request *a,
     assert_int_equal(a->n_tried, b->n_tried);
     for (unsigned i = 0; i < a->n_tried; i++)
         assert_int_equal(a->tried[i], b->tried[i]);
-    assert_int_equal(a->tag, b->tag);
+    assert_int_equal(a->user_key, b->user_key);
+    assert_int_equal(a->domain_key, b->domain_key);
+    assert_int_equal(a->sticky_key, b->sticky_key);
 }
 
 static void everything_comes_back_as_it_was_put(void **state)
@@ -132,7 +134,9 @@ static void everything_comes_back_as_it_was_put(void **state)
             .retries = (uint8_t)i,
             .n_tried = (uint8_t)(i % (JAT_MAX_TRIED + 1)),
             .tried = {1, 2, 3, 4, 5, 6, 7, UINT64_MAX},
-            .tag = ~(uint64_t)i,
+            .user_key = ~(uint64_t)i,
+            .domain_key = 2 * i,
+            .sticky_key = UINT64_MAX / (i + 1),
         };
         struct sent s = put(t, &q, 0);
         q.id_out = id_of(&s);
@@ -573,7 +577,7 @@ static void truth_remove(struct truth *m, bool answered, uint64_t now)
     settle(m);
 }
 
-static void random_put(struct jat_inflight *t, uint64_t now, uint64_t tag)
+static void random_put(struct jat_inflight *t, uint64_t now, uint64_t key)
 {
     struct truth *m = &truth[n_truth];
     unsigned e = random_below(4), u = random_below(4);
@@ -593,7 +597,7 @@ static void random_put(struct jat_inflight *t, uint64_t now, uint64_t tag)
         .set = random_below(2) == 0,
         .n_tried = (uint8_t)random_below(3),
         .tried = {7, 8},
-        .tag = tag,
+        .user_key = key,
     };
     bool must = memcmp(m->id, "rr-", 3) == 0 || in_flight(&m->q, m->q.id) ||
                 is_closed(&m->q, m->q.id, now);
@@ -761,7 +765,7 @@ static void without_memory_nothing_changes(void **state)
     (void)state;
     struct jat_inflight *t = NULL;
     struct jat_buf buf = JAT_BUF_INIT;
-    struct jat_request out = {.tag = 0};
+    struct jat_request out = {.user_key = 0};
     FAIL_EACH_ALLOCATION(jat_inflight_new(&SEED, JAT_STR("i"), &t), t == NULL);
     for (unsigned i = 0; i < 3000; i++) {
         struct jat_request q =
@@ -771,7 +775,7 @@ static void without_memory_nothing_changes(void **state)
         uint64_t ref = 0, cursor = 0;
         uint32_t shard = 0;
         size_t budget = SIZE_MAX;
-        q.tag = i + 1;
+        q.user_key = i + 1;
         FAIL_EACH_ALLOCATION(
             (jat_buf_fini(&buf),
              jat_inflight_put(t, &q, 0, &buf, &id, &replaced, &ref)),
@@ -796,7 +800,7 @@ static void without_memory_nothing_changes(void **state)
                                      &out, &ref)),
                     jat_inflight_count(t) ==
                         (size_t)(way < 2 ? 7 - way : 8 - way));
-                assert_true(way != 0 || out.tag == i + 1);
+                assert_true(way != 0 || out.user_key == i + 1);
             }
             /* seven were put, six are gone */
             jat_buf_fini(&buf);
@@ -823,7 +827,7 @@ struct race {
 
 static void win(struct race *r, int thread, const struct jat_request *q)
 {
-    atomic_fetch_add(&r->won[q->tag], 1);
+    atomic_fetch_add(&r->won[q->user_key], 1);
     atomic_fetch_add(&r->winners[thread], 1);
 }
 
@@ -886,7 +890,7 @@ static void taking_a_record_has_exactly_one_winner(void **state)
     r.t = inflight();
     for (unsigned i = 0; i < RECORDS; i++) {
         struct jat_request q = request(JAT_STR("u"), i % 2 + 1, text("%u", i));
-        q.tag = i;
+        q.user_key = i;
         r.refs[i] = put(r.t, &q, 0).ref;
     }
     run(take_all, &r);
@@ -910,7 +914,7 @@ static void *put_the_same(void *arg)
         struct jat_span id;
         bool replaced;
         uint64_t ref, got;
-        q.tag = (uint64_t)thread << 32 | i;
+        q.user_key = (uint64_t)thread << 32 | i;
         jat_buf_reset(&buf, SIZE_MAX);
         if (jat_inflight_put(r->t, &q, 0, &buf, &id, &replaced, &ref) != JAT_OK)
             atomic_fetch_add(&r->same_wrong, 1);
@@ -923,7 +927,7 @@ static void *put_the_same(void *arg)
         if (jat_inflight_take_answer(r->t, q.way, q.eid, q.eid_hash, q.user,
                                      q.shown, sent, &buf, &out,
                                      &got) != JAT_OK ||
-            got != ref || out.tag != q.tag)
+            got != ref || out.user_key != q.user_key)
             atomic_fetch_add(&r->same_wrong, 1);
     }
     jat_buf_fini(&buf);
