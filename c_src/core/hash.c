@@ -19,13 +19,15 @@ static inline uint64_t load8(const char *s)
            (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
 }
 
-/* The last n < 8 octets. */
-static inline uint64_t load_rest(const char *p, size_t n)
+/* The last rest < 8 octets of s, in one load where there are 8 to read. */
+static inline uint64_t load_rest(struct jat_str s, size_t rest)
 {
     uint64_t x = 0;
 
-    for (size_t i = 0; i < n; i++)
-        x |= (uint64_t)(unsigned char)p[i] << (8 * i);
+    if (rest > 0 && s.n >= 8)
+        return load8(s.p + s.n - 8) >> (8 * (8 - rest));
+    for (size_t i = 0; i < rest; i++)
+        x |= (uint64_t)(unsigned char)s.p[s.n - rest + i] << (8 * i);
     return x;
 }
 
@@ -50,7 +52,9 @@ static inline void sip_word(struct sip *s, uint64_t m)
     s->v0 ^= m;
 }
 
-uint64_t jat_hash(const struct jat_seed *seed, struct jat_str str)
+/* Of the strings one after the other, each with its length. */
+static uint64_t hash(const struct jat_seed *seed, const struct jat_str *str,
+                     size_t n)
 {
     struct sip s = {
         seed->k[0] ^ 0x736f6d6570736575U,
@@ -58,15 +62,28 @@ uint64_t jat_hash(const struct jat_seed *seed, struct jat_str str)
         seed->k[0] ^ 0x6c7967656e657261U,
         seed->k[1] ^ 0x7465646279746573U,
     };
-    size_t i = 0;
 
-    for (; str.n - i >= 8; i += 8)
-        sip_word(&s, load8(str.p + i));
-    sip_word(&s, (uint64_t)str.n << 56 |
-                     (i < str.n ? load_rest(str.p + i, str.n - i) : 0));
+    for (; n > 0; n--, str++) {
+        size_t i = 0;
+
+        for (; str->n - i >= 8; i += 8)
+            sip_word(&s, load8(str->p + i));
+        sip_word(&s, (uint64_t)str->n << 56 | load_rest(*str, str->n - i));
+    }
     s.v2 ^= 0xff;
     sip_round(&s);
     sip_round(&s);
     sip_round(&s);
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}
+
+uint64_t jat_hash(const struct jat_seed *seed, struct jat_str s)
+{
+    return hash(seed, &s, 1);
+}
+
+uint64_t jat_hash_pair(const struct jat_seed *seed, struct jat_str a,
+                       struct jat_str b)
+{
+    return hash(seed, (struct jat_str[]){a, b}, 2);
 }

@@ -14,6 +14,9 @@ struct jat_seed {
 
 /* The 64-bit hash of s under the seed. */
 uint64_t jat_hash(const struct jat_seed *seed, struct jat_str s);
+/* Of two strings; where the one ends and the other begins counts. */
+uint64_t jat_hash_pair(const struct jat_seed *seed, struct jat_str a,
+                       struct jat_str b);
 
 /* A bijective mixer of 64 bits (splitmix64's finalizer): for numbers, and to
  * combine hashes: jat_mix64(a ^ jat_mix64(b)). */

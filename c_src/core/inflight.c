@@ -209,8 +209,8 @@ static struct key key_of(const struct jat_inflight *t, enum jat_way way,
 {
     uint64_t answerer =
         way == JAT_REQUEST ? eid_hash : ~jat_hash(&t->seed, user);
-    uint64_t h = jat_hash(&t->seed, shown) ^ jat_mix64(answerer);
-    h = jat_mix64(jat_hash(&t->seed, id) ^ jat_mix64(h));
+    uint64_t h =
+        jat_mix64(jat_hash_pair(&t->seed, shown, id) ^ jat_mix64(answerer));
     return (struct key){way, eid_hash, user, shown, id, h};
 }
 
