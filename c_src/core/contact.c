@@ -34,11 +34,9 @@ void jat_contact_touch(struct jat *j, const struct jat_config *config,
         until = now + (uint64_t)config->contact_timeout;
     key = key_of(&k, user, target);
     /* Without memory there is no contact: the target may not speak first. */
-    if (made)
+    if (!jat_recent_touch(j->contacts, key, now, until) && made)
         (void)jat_recent_put(j->contacts, key, none, until,
                              (size_t)config->max_contacts);
-    else
-        (void)jat_recent_touch(j->contacts, key, now, until);
 }
 
 bool jat_contact_known(struct jat *j, struct jat_str user,
