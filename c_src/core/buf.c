@@ -36,15 +36,13 @@ static bool grow(struct jat_buf *b, size_t need)
     return true;
 }
 
-char *jat_buf_room(struct jat_buf *b, size_t n)
+char *jat_buf_grow(struct jat_buf *b, size_t n)
 {
     if (b->failed)
         return NULL;
-    if (n > b->cap - b->n || b->p == NULL) {
-        if (n > SIZE_MAX - b->n || !grow(b, b->n + n)) {
-            b->failed = true;
-            return NULL;
-        }
+    if (n > SIZE_MAX - b->n || !grow(b, b->n + n)) {
+        b->failed = true;
+        return NULL;
     }
     return b->p + b->n;
 }

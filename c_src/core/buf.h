@@ -26,9 +26,16 @@ struct jat_span {
 void jat_buf_fini(struct jat_buf *b);
 /* Forgets the content and the failure, keeps up to `keep` octets of memory. */
 void jat_buf_reset(struct jat_buf *b, size_t keep);
+/* For jat_buf_room. */
+char *jat_buf_grow(struct jat_buf *b, size_t n);
 /* Room for n more octets at the end (returned, not yet counted in b->n), or
  * NULL with b->failed set. */
-char *jat_buf_room(struct jat_buf *b, size_t n);
+static inline char *jat_buf_room(struct jat_buf *b, size_t n)
+{
+    return n <= b->cap - b->n && b->p != NULL && !b->failed
+               ? b->p + b->n
+               : jat_buf_grow(b, n);
+}
 /* Appends and returns where it stands (an empty span after a failure). */
 struct jat_span jat_buf_add(struct jat_buf *b, struct jat_str s);
 /* Appends one octet. */

@@ -108,14 +108,29 @@ static size_t utf8_sequence(const unsigned char *p, size_t n)
     return len;
 }
 
-/* True if eight octets hold neither NUL nor anything beyond ASCII. */
-static bool is_ascii8(const unsigned char *p)
+#define STRIDE 32U
+
+/* True if STRIDE octets hold neither NUL nor anything beyond ASCII. */
+static bool is_plain_stride(const unsigned char *p)
 {
     const uint64_t ones = 0x0101010101010101U, tops = 0x8080808080808080U;
-    uint64_t w;
+    uint64_t w[STRIDE / 8], any = 0;
 
-    memcpy(&w, p, sizeof w);
-    return (((w - ones) | w) & tops) == 0;
+    memcpy(w, p, sizeof w);
+    for (size_t i = 0; i < STRIDE / 8; i++)
+        any |= (w[i] - ones) | w[i];
+    return (any & tops) == 0;
+}
+
+/* The same of a whole text; false: look closer. */
+static bool is_plain(const unsigned char *p, size_t n)
+{
+    if (n < STRIDE)
+        return false;
+    for (size_t i = 0; i < n - STRIDE; i += STRIDE)
+        if (!is_plain_stride(p + i))
+            return false;
+    return is_plain_stride(p + n - STRIDE); /* partly for the second time */
 }
 
 static bool is_utf8(struct jat_str s)
@@ -123,9 +138,11 @@ static bool is_utf8(struct jat_str s)
     const unsigned char *p = (const unsigned char *)s.p;
     size_t i = 0, len;
 
+    if (is_plain(p, s.n))
+        return true;
     while (i < s.n) {
-        if (s.n - i >= 8 && is_ascii8(p + i))
-            len = 8;
+        if (s.n - i >= STRIDE && is_plain_stride(p + i))
+            len = STRIDE;
         else
             len = utf8_sequence(p + i, s.n - i);
         if (len == 0)
