@@ -50,6 +50,7 @@ struct jat_endpoints {
     struct jat_index by_jid, by_shown;
     struct candidates all, ready;
     uint32_t cap;
+    _Atomic uint32_t count; /* all.n */
     _Atomic uint64_t round;
 };
 
@@ -62,6 +63,7 @@ enum jat_err jat_endpoints_new(const struct jat_seed *seed,
     jat_rwlock_init(&t->lock);
     t->seed = *seed;
     t->free = NONE;
+    atomic_init(&t->count, 0);
     atomic_init(&t->round, 0);
     *out = t;
     return JAT_OK;
@@ -173,12 +175,19 @@ static void ready_remove(struct jat_endpoints *t, struct slot *s)
         slot_at(t, moved)->ready_at = place;
 }
 
+static void all_add(struct jat_endpoints *t, uint32_t number, struct slot *s)
+{
+    candidate_add(&t->all, number, s, &s->all_at);
+    atomic_store_explicit(&t->count, t->all.n, memory_order_relaxed);
+}
+
 static void all_remove(struct jat_endpoints *t, struct slot *s)
 {
     uint32_t place = s->all_at;
     uint32_t moved = candidate_remove(&t->all, &s->all_at);
     if (place < t->all.n)
         slot_at(t, moved)->all_at = place;
+    atomic_store_explicit(&t->count, t->all.n, memory_order_relaxed);
 }
 
 static void set_draining(struct jat_endpoints *t, uint32_t number,
@@ -270,7 +279,7 @@ static enum jat_err add(struct jat_endpoints *t, struct jat_str jid,
     s->hash = hash;
     s->rank = jat_hash(&everywhere, jid);
     s->ready_at = NONE;
-    candidate_add(&t->all, *number, s, &s->all_at);
+    all_add(t, *number, s);
     jat_index_add(&t->by_jid, hash, *number);
     jat_index_add(&t->by_shown, jat_hash(&t->seed, shown), *number);
     return JAT_OK;
@@ -333,12 +342,10 @@ enum jat_err jat_endpoints_remove(struct jat_endpoints *t, struct jat_str jid,
 static enum jat_err copy_out(const struct slot *s, jat_eid eid,
                              struct jat_buf *buf, struct jat_endpoint *out)
 {
-    if (jat_buf_room(buf, (size_t)s->jid_n + s->shown_n) == NULL)
+    if (buf != NULL && jat_buf_room(buf, (size_t)s->jid_n + s->shown_n) == NULL)
         return JAT_ENOMEM;
     *out = (struct jat_endpoint){
         .eid = eid,
-        .jid = jat_buf_add(buf, jid_of(s)),
-        .shown = jat_buf_add(buf, shown_of(s)),
         .hash = s->hash,
         .state = s->state,
         .draining = s->draining,
@@ -347,6 +354,10 @@ static enum jat_err copy_out(const struct slot *s, jat_eid eid,
         .answered = atomic_load_explicit(&s->answered, memory_order_relaxed),
         .failed = atomic_load_explicit(&s->failed, memory_order_relaxed),
     };
+    if (buf != NULL) {
+        out->jid = jat_buf_add(buf, jid_of(s));
+        out->shown = jat_buf_add(buf, shown_of(s));
+    }
     return JAT_OK;
 }
 
@@ -425,10 +436,7 @@ enum jat_err jat_endpoints_choose(struct jat_endpoints *t,
 
 size_t jat_endpoints_count(struct jat_endpoints *t)
 {
-    unsigned way = jat_rwlock_read(&t->lock);
-    size_t n = t->all.n;
-    jat_rwlock_read_done(&t->lock, way);
-    return n;
+    return atomic_load_explicit(&t->count, memory_order_relaxed);
 }
 
 enum jat_err jat_endpoints_next(struct jat_endpoints *t, uint32_t *cursor,

@@ -84,7 +84,8 @@ enum jat_err jat_endpoints_put(struct jat_endpoints *t, struct jat_str jid,
 enum jat_err jat_endpoints_remove(struct jat_endpoints *t, struct jat_str jid,
                                   jat_eid *eid);
 
-/* By full JID, by enc(E), by reference: a copy. JAT_ENOTFOUND, JAT_ENOMEM. */
+/* By full JID, by enc(E), by reference: a copy, without the strings where buf
+ * is NULL. JAT_ENOTFOUND, JAT_ENOMEM. */
 enum jat_err jat_endpoints_find(struct jat_endpoints *t, struct jat_str jid,
                                 struct jat_buf *buf, struct jat_endpoint *out);
 enum jat_err jat_endpoints_find_shown(struct jat_endpoints *t,
@@ -101,7 +102,7 @@ enum jat_err jat_endpoints_choose(struct jat_endpoints *t,
                                   struct jat_buf *buf,
                                   struct jat_endpoint *out);
 
-/* Number of endpoints. */
+/* Number of endpoints; takes no lock. */
 size_t jat_endpoints_count(struct jat_endpoints *t);
 /* The next endpoint at or after *cursor (start with 0), which is moved behind
  * it; JAT_ENOTFOUND at the end. Endpoints that stay during the whole walk are

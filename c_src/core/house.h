@@ -54,7 +54,8 @@ enum jat_err jat_outbound_begin(struct jat_call *c,
                                 const struct jat_endpoint *e,
                                 struct jat_span user);
 /* Forwards the answer in call c to the one who asked, if there is a record. e:
- * the endpoint that answers, or that had asked; strings in c->buf. */
+ * the endpoint that answers, without its strings, or that had asked, its
+ * strings in c->buf. */
 enum jat_err jat_request_end(struct jat_call *c, const struct jat_endpoint *e);
 enum jat_err jat_outbound_end(struct jat_call *c, const struct jat_endpoint *e);
 

@@ -317,7 +317,7 @@ static enum jat_err message_to_one(struct jat_call *c)
 static enum jat_err answer_request(struct jat_call *c)
 {
     struct jat_endpoint e;
-    enum jat_err err = jat_endpoints_find(c->j->endpoints, c->user, c->buf, &e);
+    enum jat_err err = jat_endpoints_find(c->j->endpoints, c->user, NULL, &e);
 
     if (err == JAT_ENOTFOUND)
         return drop_answer(c);

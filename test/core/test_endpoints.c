@@ -144,6 +144,20 @@ a_reference_is_never_taken_for_the_next_one_of_its_slot(void **state)
     jat_endpoints_free(t);
 }
 
+static void a_copy_may_do_without_the_strings(void **state)
+{
+    (void)state;
+    struct jat_endpoints *t = endpoints();
+    jat_eid eid = put(t, 1, &AWAY);
+    struct jat_endpoint whole = get(t, eid), e = {.eid = 0};
+    assert_int_equal(jat_endpoints_find(t, jid(1), NULL, &e), JAT_OK);
+    assert_int_equal(e.eid, eid);
+    assert_int_equal(e.hash, whole.hash);
+    assert_true(e.draining);
+    assert_int_equal(e.jid.n + e.shown.n, 0);
+    jat_endpoints_free(t);
+}
+
 static void records_of_an_endpoint_are_counted(void **state)
 {
     (void)state;
@@ -620,6 +634,7 @@ int main(void)
         TEST(an_endpoint_is_found_by_each_of_its_names),
         TEST(beyond_max_endpoints_the_newest_is_refused),
         TEST(a_reference_is_never_taken_for_the_next_one_of_its_slot),
+        TEST(a_copy_may_do_without_the_strings),
         TEST(records_of_an_endpoint_are_counted),
         TEST(where_everything_is_draining_all_are_used_again),
         TEST(drain_show_says_which_shows_drain),
