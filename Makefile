@@ -8,9 +8,8 @@
 # itself nothing of this is needed: ejabberd's installer runs c_src/Makefile.
 
 CC ?= cc
-CFLAGS = -std=c11 -O2 -g -D_DEFAULT_SOURCE -Wall -Wextra -Wpedantic -Wshadow \
-         -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
-         -Wformat=2 -Wundef -Wcast-qual -Wwrite-strings -Wswitch-enum
+include c_src/warnings.mk
+CFLAGS = -std=c11 -O2 -g -D_DEFAULT_SOURCE $(WARNINGS)
 
 DEMO_PACKAGES = ejabberd erlang-dev gcc make pkg-config libc6-dev \
                 libxml2-dev libssl-dev libstrophe-dev
