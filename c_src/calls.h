@@ -208,6 +208,7 @@ static bool call_endpoints(struct jat *j, struct args *in, struct answer *out)
     put_page(out, n == ROWS, cursor, n);
     for (unsigned i = 0; i < n; i++)
         put_endpoint(out, &buf, &rows[i]);
+    put_end(out);
     jat_buf_fini(&buf);
     return true;
 }
@@ -227,6 +228,7 @@ static bool call_pending(struct jat *j, struct args *in, struct answer *out)
     put_page(out, n == ROWS, cursor, n);
     for (unsigned i = 0; i < n; i++)
         put_pending(out, &buf, &rows[i]);
+    put_end(out);
     jat_buf_fini(&buf);
     return true;
 }
@@ -247,6 +249,7 @@ static bool call_counters(struct jat *j, struct args *in, struct answer *out)
         put_name(out, name);
         put_u64(out, value);
     }
+    put_end(out);
     return true;
 }
 

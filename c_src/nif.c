@@ -129,8 +129,7 @@ static bool get_end(struct args *in)
 
 struct compound {
     bool list;
-    unsigned n;            /* elements that are there */
-    size_t left;           /* that are to come */
+    unsigned n, arity;     /* of a tuple: elements that are there, and in all */
     ERL_NIF_TERM v[ARITY]; /* of a tuple; v[0]: of a list, the last one first */
 };
 
@@ -138,14 +137,14 @@ struct answer {
     ErlNifEnv *env;
     int rows; /* elements of lists so far */
     struct compound *top;
-    struct compound open[DEPTH];
+    struct compound open[DEPTH]; /* the first one is for the result itself */
 };
 
-static void open_compound(struct compound *c, bool list, size_t left)
+static void open_tuple(struct compound *c, unsigned arity)
 {
-    c->list = list;
+    c->list = false;
     c->n = 0;
-    c->left = left;
+    c->arity = arity;
 }
 
 static void answer_init(struct answer *out, ErlNifEnv *env)
@@ -153,28 +152,24 @@ static void answer_init(struct answer *out, ErlNifEnv *env)
     out->env = env;
     out->rows = 0;
     out->top = out->open;
-    open_compound(out->top, false, 1);
+    open_tuple(out->top, 0);
 }
 
-/* The last element of the top one is there: it is one of the compound below.
- * Not inlined, so that put is short. */
-__attribute__((noinline)) static void close_compound(struct answer *out)
+/* The tuple on top is whole: it is an element of what is below. Not inlined, so
+ * that put is short. */
+__attribute__((noinline)) static void close_tuple(struct answer *out)
 {
     struct compound *c = out->top;
     ERL_NIF_TERM term;
 
-    while (c->left == 0 && c != out->open) {
-        if (c->list)
-            (void)enif_make_reverse_list(out->env, c->v[0], &term);
-        else
-            term = enif_make_tuple_from_array(out->env, c->v, c->n);
+    do {
+        term = enif_make_tuple_from_array(out->env, c->v, c->n);
         c--;
         if (c->list)
             c->v[0] = enif_make_list_cell(out->env, term, c->v[0]);
         else
             c->v[c->n++] = term;
-        c->left--;
-    }
+    } while (!c->list && c->n == c->arity);
     out->top = c;
 }
 
@@ -182,10 +177,9 @@ static void put(struct answer *out, ERL_NIF_TERM term)
 {
     struct compound *c = out->top;
 
-    /* no list of ours has elements that are not tuples */
     c->v[c->n++] = term;
-    if (--c->left == 0)
-        close_compound(out);
+    if (c->n == c->arity)
+        close_tuple(out);
 }
 
 static void put_str(struct answer *out, struct jat_str s)
@@ -220,20 +214,24 @@ static void put_name(struct answer *out, const char *name)
 
 static void put_tuple(struct answer *out, unsigned n)
 {
-    open_compound(++out->top, false, n);
+    open_tuple(++out->top, n);
 }
 
 static void put_list(struct answer *out, size_t n)
 {
-    ERL_NIF_TERM empty = enif_make_list(out->env, 0);
-
-    if (n == 0) {
-        put(out, empty);
-        return;
-    }
-    open_compound(++out->top, true, n);
-    out->top->v[0] = empty;
+    out->top++;
+    out->top->list = true;
+    out->top->v[0] = enif_make_list(out->env, 0);
     out->rows += (int)n;
+}
+
+static void put_end(struct answer *out)
+{
+    ERL_NIF_TERM list;
+
+    (void)enif_make_reverse_list(out->env, out->top->v[0], &list);
+    out->top--;
+    put(out, list);
 }
 
 /* What Erlang calls */

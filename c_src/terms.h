@@ -29,8 +29,8 @@ static bool get_more(struct args *in);
 /* There is nothing more (and the list was a proper one). */
 static bool get_end(struct args *in);
 
-/* The result, written in prefix order: put_tuple and put_list are followed by
- * their n elements. */
+/* The result, written in prefix order: put_tuple is followed by its n elements,
+ * put_list by n tuples and put_end. */
 struct answer;
 static void put_str(struct answer *out, struct jat_str s);
 static void put_u64(struct answer *out, uint64_t n);
@@ -40,6 +40,7 @@ static void put_atom(struct answer *out, unsigned atom);
 static void put_name(struct answer *out, const char *name);
 static void put_tuple(struct answer *out, unsigned n);
 static void put_list(struct answer *out, size_t n);
+static void put_end(struct answer *out);
 
 /* The calls, the most frequent one first, and how many hundredths of a
  * millisecond they take at least. */
@@ -63,7 +64,9 @@ static void put_list(struct answer *out, size_t n);
     X(added) X(answer) X(ask) X(done) X(drop) X(endpoint) X(error) X(fail)     \
     X(false) X(forget) X(full) X(get) X(ignored) X(local) X(more) X(ok)        \
     X(outbound) X(reply) X(request) X(requester) X(retry) X(same) X(set)       \
-    X(true) X(unknown) X(updated)
+    X(true) X(unknown) X(updated)                                              \
+    /* the port program's own */                                               \
+    X(badarg) X(derive_key) X(free) X(new) X(ping)
 /* clang-format on */
 
 /* Every atom: the calls, the words, then those of the core's enumerations. */
@@ -233,6 +236,7 @@ static void put_outcomes(struct answer *out, struct jat_outcomes *o)
     put_list(out, o->n);
     for (size_t i = 0; i < o->n; i++)
         put_outcome(out, &o->text, &o->v[i]);
+    put_end(out);
     jat_outcomes_fini(o);
 }
 
@@ -266,7 +270,7 @@ static void put_pending(struct answer *out, const struct jat_buf *buf,
     put_u64(out, p->tries);
 }
 
-/* {Next, Rows} begins: the cursor of the next call, or `done'. */
+/* {Next, Rows} as far as its list: the cursor of the next call, or `done'. */
 static void put_page(struct answer *out, bool more, uint64_t cursor, unsigned n)
 {
     put_tuple(out, 2);
