@@ -10,16 +10,27 @@
 /* Memory that a thread keeps between two stanzas, in each of its buffers. */
 #define KEEP 65536U
 
-/* What a thread holds. Names and namespaces of the last stanza live in the
- * dictionary of ctxt; values are copied, for libxml2 moves its input. */
+/* Octets that a context is fed with before it is replaced, and names in its
+ * dictionary: names are chosen by strangers, and what else libxml2 may gather
+ * has an end, too. */
+#define MAX_FED 65536U
+#define MAX_NAMES 1024
+
+/* What a thread holds. Stanzas are fed to ctxt one after the other, as children
+ * of a root that is never closed, like those of an XMPP stream: no new document
+ * for each, and no place where a document type could stand. Names and
+ * namespaces of the last stanza live in the dictionary of ctxt; values are
+ * copied, for libxml2 moves its input. */
 struct parser {
     xmlParserCtxtPtr ctxt;
+    size_t fed;
     struct jat_buf values, children, attrs;
     struct jat_stanza stanza;
     bool is_stanza;
     enum jat_err refused; /* the first refusal of a callback */
     uint32_t depth;
-    uint32_t n_children[JAT_MAX_DEPTH + 1]; /* of the open element of a depth */
+    uint32_t n_children[JAT_MAX_DEPTH + 1]; /* of the open element of a depth;
+                                               [0]: of the root */
 };
 
 static _Thread_local struct parser parser;
@@ -152,18 +163,32 @@ static bool is_utf8(struct jat_str s)
     return true;
 }
 
-/* What can be said without a parse. A text that begins with '<' in UTF-8 is
- * never taken for any other encoding. */
+static bool begins_with(struct jat_str s, struct jat_str head)
+{
+    return s.n >= head.n && memcmp(s.p, head.p, head.n) == 0;
+}
+
+/* What can be said without a parse. The XML declaration and a document type are
+ * errors like any other inside of the root. */
 static enum jat_err check_text(struct jat_str xml, size_t max_size)
 {
     if (xml.n > max_size || xml.n > INT_MAX)
         return JAT_ESIZE;
-    if (xml.n < 2 || xml.p[0] != '<' || !is_utf8(xml))
+    if (!begins_with(xml, JAT_STR("<")) || !is_utf8(xml))
         return JAT_EXML;
-    /* The XML declaration reaches no callback. */
-    if (xml.p[1] == '?')
+    if (begins_with(xml, JAT_STR("<?")))
         return JAT_EPI;
+    if (begins_with(xml, JAT_STR("<!DOCTYPE")))
+        return JAT_EDTD;
     return JAT_OK;
+}
+
+/* Without the white space that may follow an element. */
+static struct jat_str trimmed(struct jat_str xml)
+{
+    while (xml.n > 0 && strchr(" \t\r\n", xml.p[xml.n - 1]) != NULL)
+        xml.n--;
+    return xml;
 }
 
 /* ---- callbacks of libxml2 ---- */
@@ -265,7 +290,9 @@ static void on_start(void *data, const xmlChar *name, const xmlChar *prefix,
     (void)prefix, (void)nss, (void)n_defaulted;
     if (p->refused != JAT_OK)
         return;
-    if (p->depth == JAT_MAX_DEPTH)
+    if (p->depth == 0 && p->n_children[0] > 0)
+        refuse(p, JAT_EXML);
+    else if (p->depth == JAT_MAX_DEPTH)
         refuse(p, JAT_EDEPTH);
     else if (n_attrs + n_ns > JAT_MAX_ATTRIBUTES)
         refuse(p, JAT_EATTRIBUTES);
@@ -287,29 +314,21 @@ static void on_end(void *data, const xmlChar *name, const xmlChar *prefix,
     struct parser *p = data;
 
     (void)name, (void)prefix, (void)ns;
-    if (p->refused == JAT_OK)
+    if (p->refused != JAT_OK)
+        return;
+    if (p->depth == 0)
+        refuse(p, JAT_EXML); /* the root's */
+    else
         p->depth--;
 }
 
-static void on_doctype(void *data, const xmlChar *name, const xmlChar *public,
-                       const xmlChar *system)
+static void on_text(void *data, const xmlChar *text, int n)
 {
-    (void)name, (void)public, (void)system;
-    refuse(data, JAT_EDTD);
-}
+    struct parser *p = data;
 
-static void on_entity(void *data, const xmlChar *name, int type,
-                      const xmlChar *public, const xmlChar *system,
-                      xmlChar *content)
-{
-    (void)name, (void)type, (void)public, (void)system, (void)content;
-    refuse(data, JAT_EDTD);
-}
-
-static void on_reference(void *data, const xmlChar *name)
-{
-    (void)name;
-    refuse(data, JAT_EDTD);
+    (void)text, (void)n;
+    if (p->depth == 0)
+        refuse(p, JAT_EXML);
 }
 
 static void on_comment(void *data, const xmlChar *text)
@@ -342,9 +361,8 @@ static const xmlSAXHandler callbacks = {
     .initialized = XML_SAX2_MAGIC,
     .startElementNs = on_start,
     .endElementNs = on_end,
-    .internalSubset = on_doctype,
-    .entityDecl = on_entity,
-    .reference = on_reference,
+    .characters = on_text,
+    .cdataBlock = on_text,
     .comment = on_comment,
     .processingInstruction = on_instruction,
     .serror = on_error,
@@ -358,51 +376,63 @@ static void drop_ctxt(struct parser *p)
     p->ctxt = NULL;
 }
 
-static bool new_ctxt(struct parser *p)
-{
-    xmlSAXHandler sax = callbacks; /* copied, but not const in the prototype */
-
-    p->ctxt = xmlCreatePushParserCtxt(&sax, p, NULL, 0, NULL);
-    if (p->ctxt == NULL)
-        return false;
-    /* NOENT: without it libxml2 hands over '&' as "&#38;". There is no other
-     * entity to be replaced, for none can be declared. */
-    if (pthread_setspecific(thread_key, p) != 0 ||
-        xmlCtxtUseOptions(p->ctxt, XML_PARSE_NONET | XML_PARSE_NOENT) != 0) {
-        drop_ctxt(p);
-        return false;
-    }
-    return true;
-}
-
-static bool ready_ctxt(struct parser *p)
-{
-    if (p->ctxt != NULL && xmlDictSize(p->ctxt->dict) > JAT_STANZA_MAX_DICT)
-        drop_ctxt(p);
-    if (p->ctxt == NULL)
-        return new_ctxt(p);
-    return xmlCtxtResetPush(p->ctxt, NULL, 0, NULL, NULL) == 0;
-}
-
-/* A parser as new, for a text of n octets. */
-static bool make_ready(struct parser *p, size_t n)
+static void begin(struct parser *p)
 {
     p->stanza = (struct jat_stanza){0};
     p->is_stanza = false;
     p->refused = JAT_OK;
     p->depth = 0;
     p->n_children[0] = 0;
+}
+
+/* True if ctxt has found nothing wrong and nothing is left of the text: the
+ * beginning of something would go on with the next stanza. */
+static bool feed(struct parser *p, struct jat_str xml)
+{
+    p->fed += xml.n;
+    return xmlParseChunk(p->ctxt, xml.p, (int)xml.n, 0) == 0 &&
+           p->ctxt->wellFormed && p->ctxt->nsWellFormed &&
+           p->ctxt->input->cur == p->ctxt->input->end;
+}
+
+static bool new_ctxt(struct parser *p)
+{
+    xmlSAXHandler sax = callbacks; /* copied, but not const in the prototype */
+
+    begin(p); /* the callbacks see the root like anything else */
+    p->fed = 0;
+    p->ctxt = xmlCreatePushParserCtxt(&sax, p, NULL, 0, NULL);
+    /* NOENT: without it libxml2 hands over '&' as "&#38;". There is no other
+     * entity to be replaced, for none can be declared. */
+    return p->ctxt != NULL && pthread_setspecific(thread_key, p) == 0 &&
+           xmlCtxtUseOptions(p->ctxt, XML_PARSE_NONET | XML_PARSE_NOENT) == 0 &&
+           feed(p, JAT_STR("<stream>"));
+}
+
+static bool is_worn(const struct parser *p)
+{
+    return p->fed > MAX_FED || xmlDictSize(p->ctxt->dict) > MAX_NAMES;
+}
+
+/* A parser as new, for a text of n octets. */
+static bool make_ready(struct parser *p, size_t n)
+{
     jat_buf_reset(&p->values, KEEP);
     jat_buf_reset(&p->children, KEEP);
     jat_buf_reset(&p->attrs, KEEP);
-    return ready_ctxt(p) && jat_buf_room(&p->values, n) != NULL;
+    if (p->ctxt != NULL && is_worn(p))
+        drop_ctxt(p);
+    if (p->ctxt == NULL && !new_ctxt(p))
+        return false;
+    begin(p);
+    return jat_buf_room(&p->values, n) != NULL;
 }
 
-static enum jat_err verdict(const struct parser *p, int rc)
+static enum jat_err verdict(const struct parser *p, bool right)
 {
     if (p->refused != JAT_OK)
         return p->refused;
-    if (rc != 0 || !p->ctxt->wellFormed || !p->ctxt->nsWellFormed)
+    if (!right || p->depth > 0)
         return JAT_EXML;
     return p->is_stanza ? JAT_OK : JAT_ENOSTANZA;
 }
@@ -412,7 +442,6 @@ enum jat_err jat_stanza_parse(struct jat_str xml, size_t max_size,
 {
     struct parser *p = &parser;
     enum jat_err err = check_text(xml, max_size);
-    int rc;
 
     if (err != JAT_OK)
         return err;
@@ -420,8 +449,7 @@ enum jat_err jat_stanza_parse(struct jat_str xml, size_t max_size,
         drop_ctxt(p);
         return JAT_ENOMEM;
     }
-    rc = xmlParseChunk(p->ctxt, xml.p, (int)xml.n, 1);
-    err = verdict(p, rc);
+    err = verdict(p, feed(p, trimmed(xml)));
     if (err != JAT_OK) {
         drop_ctxt(p);
         return err;

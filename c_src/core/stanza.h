@@ -6,8 +6,8 @@
  * entities) is refused, never expanded, never fetched. A text is accepted only
  * if libxml2 says that it is well-formed and namespace-well-formed.
  *
- * Parser contexts are per thread and reused; one whose dictionary has grown
- * beyond JAT_STANZA_MAX_DICT names, or that has seen an error, is replaced. */
+ * Each thread has a parser context that stanzas are fed to one after the other;
+ * one that has seen an error, or has been in use for long, is replaced. */
 #ifndef JAT_STANZA_H
 #define JAT_STANZA_H
 
@@ -19,7 +19,6 @@
 #define JAT_MAX_DEPTH 64
 #define JAT_MAX_ATTRIBUTES 256
 #define JAT_MAX_CHILDREN 65536
-#define JAT_STANZA_MAX_DICT 1024
 
 enum jat_kind { JAT_IQ, JAT_MESSAGE, JAT_PRESENCE };
 

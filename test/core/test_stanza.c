@@ -659,6 +659,82 @@ static void an_element_with_more_than_65536_children_is_refused(void **state)
     }
 }
 
+/* ---- one after the other ---- */
+
+/* Texts that a parser could carry something over from, or be left in the middle
+ * of something by. */
+static const char *const odd[] = {
+    "<iq " NS " id='plain' type='get'><q xmlns='a:b' c='d'/></iq>",
+    "<c:iq xmlns:c='jabber:client' id='prefix' xml:lang='de'><c:q/></c:iq>",
+    "<iq " NS " id='space' xml:space='preserve'> <a> </a> </iq>\r\n",
+    "<iq " NS " xmlns:p='x:y' p:id='other'><p:q/></iq>",
+    "<iq id='no namespace'/>",
+    "<p:iq id='no prefix'/>",
+    "<c:iq id='old prefix'/>",
+    "<iq " NS " id='relative'><q xmlns='relative'/></iq>",
+    "<iq " NS " id='open'><q>",
+    "<iq " NS " id='two'/><iq " NS "/>",
+    "<iq " NS " id='text'/>text",
+    "<iq " NS " id='entity'/>&amp;",
+    "<iq " NS " id='character'/>&#32;",
+    "<iq " NS " id='cdata'/><![CDATA[x]]>",
+    "<iq " NS " id='empty cdata'/><![CDATA[]]>",
+    "<iq " NS " id='half a cdata'/><![CDATA[>",
+    "<iq " NS " id='half a comment'/><!-- >",
+    "<iq " NS " id='half an instruction'/><?p >",
+    "<iq " NS " id='half a tag'/><",
+    "<iq " NS " id='half an end'/></",
+    "<iq " NS " id='half a reference'/>&am",
+    "<iq " NS " id='half an attribute'/><a b='/>",
+    "<iq " NS " id='half a type'/><!DOCTYPE>",
+    "<iq " NS " id='the end'/></stream>",
+    "<iq " NS " id='the end of all'/></stream><stream>",
+    "</stream><iq " NS "/>",
+    "</stream>",
+    "<stream>",
+    "<stream/>",
+    "<![CDATA[x]]><iq " NS "/>",
+    "-->",
+    "]]></iq>",
+    "?>",
+};
+
+#define N_ODD (sizeof odd / sizeof *odd)
+
+static void is_seen_alike(const char *xml, enum jat_err expected,
+                          const struct jat_stanza *alone)
+{
+    struct jat_stanza s;
+    assert_int_equal(parse(str(xml), &s), expected);
+    if (expected != JAT_OK)
+        return;
+    assert_int_equal(s.type, alone->type);
+    assert_int_equal(s.has_id, alone->has_id);
+    assert_int_equal(s.id.n, alone->id.n);
+    assert_int_equal(s.n_children, alone->n_children);
+    assert_int_equal(s.n_attrs, alone->n_attrs);
+}
+
+static void what_was_parsed_before_makes_no_difference(void **state)
+{
+    (void)state;
+    struct jat_stanza alone;
+    unsigned n_accepted = 0;
+    for (size_t b = 0; b < N_ODD; b++) {
+        jat_stanza_thread_fini();
+        enum jat_err expected = parse(str(odd[b]), &alone);
+        n_accepted += expected == JAT_OK;
+        for (size_t a = 0; a < N_ODD; a++) {
+            struct jat_stanza s;
+            jat_stanza_thread_fini();
+            (void)parse(str(odd[a]), &s);
+            is_seen_alike(odd[b], expected, &alone);
+            is_seen_alike(odd[b], expected, &alone);
+        }
+    }
+    assert_int_equal(n_accepted, 5);
+}
+
 /* ---- memory ---- */
 
 static void ever_new_names_do_not_fill_the_memory(void **state)
@@ -689,6 +765,7 @@ static void one_large_stanza_is_forgotten_with_the_next(void **state)
     (void)state;
     struct jat_stanza s;
     struct jat_buf b = JAT_BUF_INIT;
+    count_xml_memory(true);
     jat_buf_add(&b, JAT_STR("<iq " NS ">"));
     while (b.n < MAX_SIZE - 100)
         jat_buf_add(&b, JAT_STR("<a b='cccccccccccccccccccccccccccccc'/>"));
@@ -696,10 +773,13 @@ static void one_large_stanza_is_forgotten_with_the_next(void **state)
     assert_int_equal(parse(jat_str(b.p, b.n), &s), JAT_OK);
     jat_buf_fini(&b);
     assert_int_equal(blocks_alive, 3);
+    assert_in_range(xml_memory, MAX_SIZE, SIZE_MAX);
     accepted("<iq " NS "/>", &s);
     assert_int_equal(blocks_alive, 1);
+    assert_in_range(xml_memory, 0, 50000);
     jat_stanza_thread_fini();
     assert_int_equal(blocks_alive, 0);
+    count_xml_memory(false);
 }
 
 static const char FULL[] =
@@ -860,6 +940,7 @@ int main(void)
         PARSER_TEST(a_stanza_deeper_than_64_is_refused),
         PARSER_TEST(an_element_with_more_than_256_attributes_is_refused),
         PARSER_TEST(an_element_with_more_than_65536_children_is_refused),
+        PARSER_TEST(what_was_parsed_before_makes_no_difference),
         PARSER_TEST(ever_new_names_do_not_fill_the_memory),
         PARSER_TEST(one_large_stanza_is_forgotten_with_the_next),
         PARSER_TEST(without_memory_nothing_changes),
