@@ -73,6 +73,7 @@ groups() ->
        outbound_none_allows_nobody,
        a_contact_is_forgotten_after_its_time,
        a_request_of_the_endpoint_has_a_deadline,
+       an_endpoint_that_withdraws_is_told_of_its_open_requests,
        an_error_of_the_requester_reaches_the_endpoint,
        a_request_of_the_endpoint_to_nobody_bounces_to_it]},
      {unsolicited, [],
@@ -951,6 +952,18 @@ a_request_of_the_endpoint_has_a_deadline(Config) ->
     Id = iq:ask(E, get, To),
     Req = iq:served(U, Id),
     _ = iq:refused(E, Id, To, ?TIMEOUT),
+    iq:answer(U, Req),
+    iq:quiet(U, E).
+
+an_endpoint_that_withdraws_is_told_of_its_open_requests(Config) ->
+    P = <<"any.example.org">>,
+    E = service(Config, "a"),
+    U = requester(Config),
+    To = in(P, puppet:jid(U)),
+    Id = iq:ask(E, get, To),
+    Req = iq:served(U, Id),
+    puppet:send(E, ["<presence type='unavailable' to='", P, "'/>"]),
+    _ = iq:refused(E, Id, To, ?UNAVAILABLE),
     iq:answer(U, Req),
     iq:quiet(U, E).
 

@@ -348,9 +348,9 @@ settle_all(Records, How, Outcomes) ->
     ok.
 
 %% What becomes of an open record that is closed without an answer.
-settled(#{ref := Ref, way := Way, type := Type, any := Any,
+settled(#{ref := Ref, type := Type, any := Any,
           retries := Retries, tried := Tried, asked := Asked, asker := Asker,
-          id := Id, keep := Kept, endpoint := E, shown := Shown} = R,
+          id := Id, keep := Kept, shown := Shown} = R,
         How, Undelivered, Outcomes) ->
     [Outcome] = [O || O <- Outcomes, element(2, O) =:= Ref],
     Untried = get_model(online) -- Tried,
@@ -369,12 +369,7 @@ settled(#{ref := Ref, way := Way, type := Type, any := Any,
         {fail, Ref, Condition, Asked, Asker, Id, Kept} ->
             false = Again,
             Condition = condition(How),
-            true = Way =:= request orelse lists:member(E, get_model(online)),
             outcome(R, Condition),
-            ok;
-        {forget, Ref} ->
-            true = Way =:= outbound andalso How =:= gone,
-            outcome(R, forget),
             ok
     end.
 

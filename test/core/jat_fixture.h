@@ -327,16 +327,21 @@ static inline const char *drain(void)
     return came(jat_drain(j, now, 256, fresh()));
 }
 
-static inline const char *go(const char *jid)
+static inline const char *sweep(jat_eid eid)
 {
-    jat_eid eid;
     uint64_t cursor = 0;
     enum jat_err err;
-    assert_int_equal(jat_remove_endpoint(j, str(jid), &eid), JAT_OK);
     fresh();
     while ((err = jat_sweep(j, eid, &cursor, now, 64, &outcomes)) == JAT_EFULL)
         ;
     return came(err);
+}
+
+static inline const char *go(const char *jid)
+{
+    jat_eid eid;
+    assert_int_equal(jat_remove_endpoint(j, str(jid), &eid), JAT_OK);
+    return sweep(eid);
 }
 
 /* A counter by its name. */

@@ -191,16 +191,41 @@ an_outbound_request_over_its_deadline_fails_towards_its_asker(void **state)
     assert_words(result("1", U, shown(A)), "drop unsolicited");
 }
 
-static void an_outbound_request_of_an_endpoint_that_went_is_forgotten(void **s)
+/* It may have withdrawn and be online all the same. */
+static void an_endpoint_that_went_is_told_of_its_outbound_requests(void **s)
 {
     (void)s;
     proxy("outbound=any");
     come(A);
     get("1", A, PU);
     const char *a = shown(A);
-    assert_words(go(A), "forget");
+    assert_words(go(A), "fail recipient-unavailable " PU " > " A " #1");
     assert_words(result("1", U, a), "drop unsolicited");
+    assert_int_equal(count("forgotten"), 0);
+}
+
+static void an_endpoint_that_only_a_handle_named_is_forgotten(void **s)
+{
+    (void)s;
+    const char *e = line(T "/%0900d", 0);
+    proxy("outbound=any");
+    come(e);
+    get("1", e, PU);
+    assert_words(go(e), "forget");
     assert_int_equal(count("forgotten"), 1);
+    assert_int_equal(count("pending"), 0);
+}
+
+static void a_new_session_is_not_told_of_requests_of_the_one_before(void **s)
+{
+    (void)s;
+    proxy("outbound=any");
+    come(A);
+    get("1", A, PU);
+    jat_eid eid;
+    assert_int_equal(jat_remove_endpoint(j, str(A), &eid), JAT_OK);
+    come(A);
+    assert_words(sweep(eid), "forget");
 }
 
 static void an_answer_does_not_reach_a_new_session_of_the_same_name(void **s)
@@ -454,7 +479,9 @@ int main(void)
         CASE(only_the_one_who_was_asked_answers_the_endpoint),
         CASE(outbound_ids_are_replaced_and_restored),
         CASE(an_outbound_request_over_its_deadline_fails_towards_its_asker),
-        CASE(an_outbound_request_of_an_endpoint_that_went_is_forgotten),
+        CASE(an_endpoint_that_went_is_told_of_its_outbound_requests),
+        CASE(an_endpoint_that_only_a_handle_named_is_forgotten),
+        CASE(a_new_session_is_not_told_of_requests_of_the_one_before),
         CASE(an_answer_does_not_reach_a_new_session_of_the_same_name),
         CASE(an_aborted_outbound_request_fails_towards_its_asker),
         CASE(none_allows_nobody),
