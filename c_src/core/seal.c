@@ -2,61 +2,77 @@
 
 #include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
 #include "mem.h"
 
-/* One context for each direction, with key and associated data already fed:
- * templates, copied for each use and never run themselves. */
-struct jat_seal {
-    EVP_CIPHER_CTX *sealing, *opening;
+/* A context with key and associated data already fed, for one direction: copied
+ * for use, never run itself. */
+struct template
+{
+    EVP_CIPHER_CTX *ctx;
+    uint64_t number; /* no other template ever has it */
 };
 
-/* What a thread fills with a copy of a template. */
-static _Thread_local EVP_CIPHER_CTX *scratch;
+struct jat_seal {
+    struct template sealing, opening;
+    bool reusable; /* see is_reusable */
+};
 
-/* Only for its destructor, which frees the thread's scratch. Until it is made
- * it is no valid key. */
+/* The copies that a thread has. It uses them again: to copy takes about as long
+ * as to seal, and threads that copy at the same time wait for each other, for
+ * the sake of libcrypto's reference counts. The copy of template number n has
+ * place n % COPIES, until another one needs it. */
+#define COPIES 16
+
+struct copy {
+    EVP_CIPHER_CTX *ctx;
+    uint64_t number; /* of the template; 0: as of none */
+};
+
+static _Thread_local struct copy copies[COPIES];
+
+/* Only for its destructor, which frees a thread's copies. Until it is made it
+ * is no valid key. */
 static pthread_key_t thread_key = (pthread_key_t)-1;
 
-static void free_scratch(void *ctx)
+static void free_copies(void *data)
 {
-    EVP_CIPHER_CTX_free(ctx);
+    struct copy *c = data;
+
+    for (size_t i = 0; i < COPIES; i++) {
+        EVP_CIPHER_CTX_free(c[i].ctx);
+        c[i] = (struct copy){NULL, 0};
+    }
 }
 
 static void make_key(void)
 {
-    pthread_key_create(&thread_key, free_scratch);
+    pthread_key_create(&thread_key, free_copies);
 }
 
-static EVP_CIPHER_CTX *get_scratch(void)
+static struct copy *get_copy(const struct template *t)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    EVP_CIPHER_CTX *ctx = scratch;
+    struct copy *c = &copies[t->number % COPIES];
 
-    if (ctx != NULL)
-        return ctx;
+    if (c->ctx != NULL)
+        return c;
     pthread_once(&once, make_key);
-    ctx = EVP_CIPHER_CTX_new();
-    if (ctx == NULL)
+    if (pthread_setspecific(thread_key, copies) != 0)
         return NULL;
-    if (pthread_setspecific(thread_key, ctx) != 0) {
-        EVP_CIPHER_CTX_free(ctx);
-        return NULL;
-    }
-    return scratch = ctx;
+    c->ctx = EVP_CIPHER_CTX_new();
+    return c->ctx != NULL ? c : NULL;
 }
 
 void jat_seal_thread_fini(void)
 {
-    if (scratch == NULL)
-        return;
-    pthread_setspecific(thread_key, NULL);
-    EVP_CIPHER_CTX_free(scratch);
-    scratch = NULL;
+    free_copies(copies);
 }
 
 static const unsigned char *octets(struct jat_str s)
@@ -110,37 +126,6 @@ static EVP_CIPHER_CTX *keyed(struct jat_str key, const struct jat_str *ad,
     return ctx;
 }
 
-enum jat_err jat_seal_new(struct jat_str key, struct jat_str ad,
-                          struct jat_seal **out)
-{
-    struct jat_seal *s;
-
-    if (key.n != JAT_SEAL_KEY)
-        return JAT_EBADARG;
-    s = jat_malloc(sizeof *s);
-    if (s == NULL)
-        return JAT_ENOMEM;
-    ERR_set_mark();
-    s->sealing = keyed(key, &ad, 1, true);
-    s->opening = keyed(key, &ad, 1, false);
-    ERR_pop_to_mark();
-    if (s->sealing == NULL || s->opening == NULL) {
-        jat_seal_free(s);
-        return JAT_ECRYPTO;
-    }
-    *out = s;
-    return JAT_OK;
-}
-
-void jat_seal_free(struct jat_seal *s)
-{
-    if (s == NULL)
-        return;
-    EVP_CIPHER_CTX_free(s->sealing);
-    EVP_CIPHER_CTX_free(s->opening);
-    jat_free(s);
-}
-
 /* ---- seal and open ---- */
 
 /* Uses ctx up. tagged: room for the tag and as many octets as plain has. */
@@ -171,12 +156,41 @@ static bool run_open(EVP_CIPHER_CTX *ctx, struct jat_str sealed,
            n == len && EVP_DecryptFinal_ex(ctx, plain + n, &rest) == 1;
 }
 
-/* The thread's scratch as a copy of a template, or NULL. */
-static EVP_CIPHER_CTX *armed(const EVP_CIPHER_CTX *template)
-{
-    EVP_CIPHER_CTX *ctx = get_scratch();
+/* A text shorter than a block is padded (RFC 5297, 2.4), which changes what
+ * libcrypto keeps of the associated data: its context is good for no other. */
+#define REUSABLE_FROM 16U
 
-    return ctx != NULL && EVP_CIPHER_CTX_copy(ctx, template) == 1 ? ctx : NULL;
+/* A context of SIV takes one text. To let it take one more is an option of
+ * libcrypto, `speed', of which 1 means any number. */
+static bool arm(EVP_CIPHER_CTX *ctx)
+{
+    unsigned one_more = 0;
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_uint(OSSL_CIPHER_PARAM_SPEED, &one_more),
+        OSSL_PARAM_construct_end()};
+
+    return EVP_CIPHER_CTX_set_params(ctx, params) == 1;
+}
+
+/* The thread's copy of a template of s, ready for one text, or NULL. */
+static struct copy *armed(const struct template *t)
+{
+    struct copy *c = get_copy(t);
+    bool ready;
+
+    if (c == NULL)
+        return NULL;
+    ready = c->number == t->number && arm(c->ctx);
+    c->number = 0;
+    return ready || EVP_CIPHER_CTX_copy(c->ctx, t->ctx) == 1 ? c : NULL;
+}
+
+/* After a success with a text of n octets: the copy may be armed again. */
+static void keep(struct copy *c, const struct jat_seal *s,
+                 const struct template *t, size_t n)
+{
+    if (s->reusable && n >= REUSABLE_FROM)
+        c->number = t->number;
 }
 
 static enum jat_err seal_by(EVP_CIPHER_CTX *ctx, struct jat_str plain,
@@ -195,12 +209,17 @@ static enum jat_err seal_by(EVP_CIPHER_CTX *ctx, struct jat_str plain,
 enum jat_err jat_seal_seal(const struct jat_seal *s, struct jat_str plain,
                            struct jat_buf *out)
 {
-    enum jat_err err;
+    enum jat_err err = JAT_ECRYPTO;
+    struct copy *c;
 
     if (plain.n == 0 || plain.n > INT_MAX - JAT_SEAL_TAG)
         return JAT_EBADARG;
     ERR_set_mark();
-    err = seal_by(armed(s->sealing), plain, out);
+    c = armed(&s->sealing);
+    if (c != NULL)
+        err = seal_by(c->ctx, plain, out);
+    if (err == JAT_OK)
+        keep(c, s, &s->sealing, plain.n);
     ERR_pop_to_mark();
     return err;
 }
@@ -209,7 +228,7 @@ enum jat_err jat_seal_open(const struct jat_seal *s, struct jat_str sealed,
                            struct jat_buf *out)
 {
     enum jat_err err = JAT_OK;
-    EVP_CIPHER_CTX *ctx;
+    struct copy *c;
     size_t n;
     char *room;
 
@@ -220,17 +239,91 @@ enum jat_err jat_seal_open(const struct jat_seal *s, struct jat_str sealed,
     if (room == NULL)
         return JAT_ENOMEM;
     ERR_set_mark();
-    ctx = armed(s->opening);
-    if (ctx == NULL)
+    c = armed(&s->opening);
+    if (c == NULL)
         err = JAT_ECRYPTO;
-    else if (!run_open(ctx, sealed, (unsigned char *)room))
+    else if (!run_open(c->ctx, sealed, (unsigned char *)room))
         err = JAT_EUNOPENABLE;
+    else
+        keep(c, s, &s->opening, n);
     ERR_pop_to_mark();
     if (err != JAT_OK) /* nobody may see what was not authenticated */
         OPENSSL_cleanse(room, n);
     else
         out->n += n;
     return err;
+}
+
+/* ---- sealers ---- */
+
+/* Seals and opens texts of several lengths, by one pair of contexts that is
+ * armed again and again, and by a copy for each. */
+static bool is_reusable(const struct jat_seal *s)
+{
+    static const char text[] = "romeo@montague.example/orchard, at the balcony";
+    unsigned char once[JAT_SEAL_TAG + sizeof text], again[sizeof once];
+    EVP_CIPHER_CTX *copy = EVP_CIPHER_CTX_new(), *seal = EVP_CIPHER_CTX_new(),
+                   *open = EVP_CIPHER_CTX_new();
+    bool ok = copy != NULL && seal != NULL && open != NULL &&
+              EVP_CIPHER_CTX_copy(seal, s->sealing.ctx) == 1 &&
+              EVP_CIPHER_CTX_copy(open, s->opening.ctx) == 1;
+
+    for (size_t n = REUSABLE_FROM; ok && n <= sizeof text; n += 5) {
+        size_t tagged = JAT_SEAL_TAG + n;
+
+        ok = EVP_CIPHER_CTX_copy(copy, s->sealing.ctx) == 1 &&
+             run_seal(copy, jat_str(text, n), once) && arm(seal) &&
+             run_seal(seal, jat_str(text, n), again) &&
+             memcmp(once, again, tagged) == 0 && arm(open) &&
+             run_open(open, jat_str((const char *)once, tagged), again) &&
+             memcmp(again, text, n) == 0;
+    }
+    EVP_CIPHER_CTX_free(copy);
+    EVP_CIPHER_CTX_free(seal);
+    EVP_CIPHER_CTX_free(open);
+    return ok;
+}
+
+static struct template new_template(struct jat_str key, struct jat_str ad,
+                                    bool sealing)
+{
+    static _Atomic uint64_t templates;
+
+    return (struct template){keyed(key, &ad, 1, sealing),
+                             atomic_fetch_add(&templates, 1) + 1};
+}
+
+enum jat_err jat_seal_new(struct jat_str key, struct jat_str ad,
+                          struct jat_seal **out)
+{
+    struct jat_seal *s;
+
+    if (key.n != JAT_SEAL_KEY)
+        return JAT_EBADARG;
+    s = jat_malloc(sizeof *s);
+    if (s == NULL)
+        return JAT_ENOMEM;
+    ERR_set_mark();
+    s->sealing = new_template(key, ad, true);
+    s->opening = new_template(key, ad, false);
+    s->reusable =
+        s->sealing.ctx != NULL && s->opening.ctx != NULL && is_reusable(s);
+    ERR_pop_to_mark();
+    if (s->sealing.ctx == NULL || s->opening.ctx == NULL) {
+        jat_seal_free(s);
+        return JAT_ECRYPTO;
+    }
+    *out = s;
+    return JAT_OK;
+}
+
+void jat_seal_free(struct jat_seal *s)
+{
+    if (s == NULL)
+        return;
+    EVP_CIPHER_CTX_free(s->sealing.ctx);
+    EVP_CIPHER_CTX_free(s->opening.ctx);
+    jat_free(s);
 }
 
 /* ---- keys and vectors ---- */

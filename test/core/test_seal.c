@@ -130,6 +130,41 @@ static void every_length_makes_the_round_trip(void **state)
     jat_seal_free(s);
 }
 
+/* Texts of any length, forgeries, and more sealers than a thread has places
+ * for, in any order: each is sealed as by contexts that are used but once. */
+static void what_was_sealed_before_makes_no_difference(void **state)
+{
+    (void)state;
+    enum { SEALERS = 12, LONGEST = 50 };
+    struct jat_seal *s[SEALERS];
+    struct jat_buf sealed = JAT_BUF_INIT, other = JAT_BUF_INIT;
+    for (unsigned i = 0; i < SEALERS; i++)
+        s[i] = sealer(i % 2 ? KEY : OTHER, text("%u", i));
+    for (unsigned round = 0; round < 5000; round++) {
+        unsigned i = random_below(random_below(2) ? SEALERS : 2);
+        struct jat_str ad = text("%u", i);
+        struct jat_str plain = text("%0*u", 1 + random_below(LONGEST), round);
+        jat_buf_reset(&sealed, SIZE_MAX);
+        jat_buf_reset(&other, SIZE_MAX);
+        assert_int_equal(jat_seal_seal(s[i], plain, &sealed), JAT_OK);
+        assert_int_equal(jat_seal_vector(jat_str(i % 2 ? KEY : OTHER, 32), &ad,
+                                         1, plain, &other),
+                         JAT_OK);
+        assert_str(jat_str(sealed.p, sealed.n), jat_str(other.p, other.n));
+        bool forged = random_below(3) == 0;
+        other.p[0] ^= (char)forged;
+        sealed.n = 0;
+        assert_int_equal(
+            jat_seal_open(s[i], jat_str(other.p, other.n), &sealed),
+            forged ? JAT_EUNOPENABLE : JAT_OK);
+        assert_true(forged || jat_str_eq(jat_str(sealed.p, sealed.n), plain));
+    }
+    for (unsigned i = 0; i < SEALERS; i++)
+        jat_seal_free(s[i]);
+    jat_buf_fini(&sealed);
+    jat_buf_fini(&other);
+}
+
 static void
 each_flipped_bit_is_noticed_and_nothing_of_the_text_shown(void **state)
 {
@@ -307,6 +342,7 @@ int main(void)
         TEST(the_library_knows_rfc_5297_a_2),
         TEST(a_sealer_seals_as_the_vectors_do),
         TEST(every_length_makes_the_round_trip),
+        TEST(what_was_sealed_before_makes_no_difference),
         TEST(each_flipped_bit_is_noticed_and_nothing_of_the_text_shown),
         TEST(another_key_or_other_data_does_not_open),
         TEST(what_breaks_the_contract_is_refused),
