@@ -26,19 +26,25 @@ static size_t encoded_len(size_t n)
     return n / 3 * 4 + (n % 3 == 0 ? 0 : n % 3 + 1);
 }
 
+static void encode_group(const char *octets, char *out)
+{
+    const unsigned char *o = (const unsigned char *)octets;
+    uint32_t v = (uint32_t)o[0] << 16 | (uint32_t)o[1] << 8 | o[2];
+
+    out[0] = alphabet[v >> 18];
+    out[1] = alphabet[v >> 12 & 63];
+    out[2] = alphabet[v >> 6 & 63];
+    out[3] = alphabet[v & 63];
+}
+
 /* Encodes the n octets at p in place, from the last group to the first: group
- * i is written at 4i, behind all that is still to be read. */
+ * i is written at 4i, behind all that is still to be read. There is room for
+ * whole groups, as if n were a multiple of three. */
 static void encode_in_place(char *p, size_t n)
 {
-    for (size_t i = (n + 2) / 3; i-- > 0;) {
-        size_t len = n - 3 * i < 3 ? n - 3 * i : 3;
-        uint32_t v = 0;
-
-        for (size_t j = 0; j < 3; j++)
-            v = v << 8 | (j < len ? (unsigned char)p[3 * i + j] : 0U);
-        for (size_t j = 0; j <= len; j++)
-            p[4 * i + j] = alphabet[v >> (18 - 6 * j) & 63];
-    }
+    p[n] = p[n + 1] = '\0';
+    for (size_t i = (n + 2) / 3; i-- > 0;)
+        encode_group(p + 3 * i, p + 4 * i);
 }
 
 /* The value of a character, 64 if it is none of the alphabet. */
@@ -154,7 +160,7 @@ enum jat_err jat_address_seal(const struct jat_keyring *k, enum jat_role role,
     if (jid.n == 0 || jid.n > JAT_JID_MAX)
         return JAT_EBADARG;
     /* Room for all that follows, so that nothing fails half-way. */
-    if (jat_buf_room(out, encoded_len(JAT_SEAL_TAG + jid.n) + 2) == NULL)
+    if (jat_buf_room(out, encoded_len(JAT_SEAL_TAG + jid.n + 2) + 2) == NULL)
         return JAT_ENOMEM;
     err = jat_seal_seal(k->sealers[0][role], jid, out);
     if (err != JAT_OK)
