@@ -1,0 +1,165 @@
+/* threads   part `threads` of run: what several threads get done in the core at
+ * the same time, against what one does
+ *
+ * Each thread has requesters of its own; all share the endpoints. One round is
+ * a request and its reply; every 64th goes with a presence of an endpoint,
+ * which is written to the table that every request reads. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "stanza.h"
+
+#define MOST 8U
+#define USERS 16U
+#define ENDPOINTS 8U
+#define WARM_UP 500U
+#define RUN_MS 200U
+#define RUNS                                                                   \
+    7 /* of which the best one counts: other processes only slow down */
+
+struct worker {
+    pthread_t thread;
+    struct jat *host;
+    unsigned number;
+    uint64_t rounds, cpu_ns;
+    struct head requests[USERS], answers[USERS][ENDPOINTS];
+};
+
+static struct worker workers[MOST];
+static pthread_barrier_t warm;
+static atomic_bool over;
+
+static uint64_t cpu_ns(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
+}
+
+/* Endpoints have one digit for a resource. */
+static void one_round(struct worker *w, uint64_t n, struct jat_buf *buf)
+{
+    static const struct jat_endpoint_state online = {JAT_SHOW_NONE, 0, false};
+    unsigned user = (unsigned)n % USERS;
+    uint64_t id = (uint64_t)w->number << 32 | n;
+    struct jat_decision d;
+    struct head *answer;
+    bool added;
+
+    head_set_id(&w->requests[user], id);
+    handle(w->host, &w->requests[user], n / 100, JAT_DO_REQUEST, buf, &d);
+    answer = &w->answers[user][buf->p[d.to.resource.at] - '0'];
+    if (answer->n == 0)
+        head_answer(answer, &d, buf);
+    head_set_id(answer, id);
+    handle(w->host, answer, n / 100, JAT_DO_ANSWER, buf, &d);
+    if (n % 64 == 0 && jat_put_endpoint(w->host, JAT_STR("svc@example.org/0"),
+                                        &online, &added) != JAT_OK)
+        die("no presence");
+}
+
+static void *work(void *data)
+{
+    struct worker *w = data;
+    struct jat_buf buf = JAT_BUF_INIT;
+    uint64_t n = 0, began;
+
+    for (unsigned u = 0; u < USERS; u++) {
+        head_request(&w->requests[u], w->number * USERS + u);
+        for (unsigned e = 0; e < ENDPOINTS; e++)
+            w->answers[u][e].n = 0;
+    }
+    while (n < WARM_UP)
+        one_round(w, n++, &buf);
+    (void)pthread_barrier_wait(&warm);
+    began = cpu_ns();
+    while (!atomic_load_explicit(&over, memory_order_relaxed))
+        one_round(w, n++, &buf);
+    w->cpu_ns = cpu_ns() - began;
+    w->rounds = n - WARM_UP;
+    jat_buf_fini(&buf);
+    return NULL;
+}
+
+struct result {
+    double rate;   /* rounds a ms */
+    double cpu_ns; /* a round */
+};
+
+static struct result run(const char *options, unsigned threads)
+{
+    struct jat *host = host_new(options, ENDPOINTS);
+    struct timespec pause = {0, RUN_MS * 1000000L};
+    uint64_t began, took, rounds = 0, cpu = 0;
+
+    atomic_store(&over, false);
+    (void)pthread_barrier_init(&warm, NULL, threads + 1);
+    for (unsigned i = 0; i < threads; i++) {
+        workers[i].host = host;
+        workers[i].number = i;
+        if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
+            die("no thread");
+    }
+    (void)pthread_barrier_wait(&warm);
+    began = now_ns();
+    (void)nanosleep(&pause, NULL);
+    atomic_store(&over, true);
+    took = now_ns() - began;
+    for (unsigned i = 0; i < threads; i++) {
+        (void)pthread_join(workers[i].thread, NULL);
+        rounds += workers[i].rounds;
+        cpu += workers[i].cpu_ns;
+    }
+    (void)pthread_barrier_destroy(&warm);
+    jat_instance_free(host);
+    return (struct result){(double)rounds * 1e6 / (double)took,
+                           (double)cpu / (double)rounds};
+}
+
+static struct result best(const char *options, unsigned threads)
+{
+    struct result best = run(options, threads), r;
+
+    for (int i = 1; i < RUNS; i++) {
+        r = run(options, threads);
+        if (r.rate > best.rate)
+            best.rate = r.rate;
+        if (r.cpu_ns < best.cpu_ns)
+            best.cpu_ns = r.cpu_ns;
+    }
+    return best;
+}
+
+static void compare(const char *encoding, unsigned most)
+{
+    char what[80], options[32];
+    struct result one, many;
+
+    (void)snprintf(options, sizeof options, "encoding=%s", encoding);
+    one = best(options, 1);
+    (void)snprintf(what, sizeof what, "%s, 1 thread: rounds a second (ns each)",
+                   encoding);
+    row(what, "", "%.0f (%.0f)", one.rate * 1000, one.cpu_ns);
+    for (unsigned threads = 2; threads <= most; threads *= 2) {
+        many = best(options, threads);
+        (void)snprintf(what, sizeof what,
+                       "%s, %u threads: times one (ns of CPU a round)",
+                       encoding, threads);
+        row(what, threads == 2 ? "at least 1.85" : "", "%.2f (%.0f)",
+            many.rate / one.rate, many.cpu_ns);
+    }
+}
+
+int main(void)
+{
+    jat_stanza_init();
+    printf("# The core: threads at the same time, %ld processors\n",
+           sysconf(_SC_NPROCESSORS_ONLN));
+    compare("jid", 8);
+    compare("sealed", 4);
+    return 0;
+}
