@@ -46,43 +46,44 @@ static uint64_t fresh_random(struct jat *j)
 
 /* Limits */
 
+#define EVERYBODY 1U /* the one key of j->pending */
+
 static enum jat_err take_pending(struct jat *j, const struct jat_config *config)
 {
-    if (atomic_fetch_add(&j->pending, 1) >= config->max_pending) {
-        atomic_fetch_sub(&j->pending, 1);
-        return JAT_EFULL;
-    }
-    return JAT_OK;
+    return jat_credit_take(j->pending, EVERYBODY,
+                           (uint32_t)config->max_pending);
 }
 
 static void give_pending(struct jat *j)
 {
-    atomic_fetch_sub(&j->pending, 1);
+    jat_credit_give(j->pending, EVERYBODY);
 }
 
 /* A request's share of the limits, noted in r. */
 static enum jat_err take_share(struct jat_call *c, struct jat_request *r)
 {
+    const struct jat_config *config = c->config;
     struct jat *j = c->j;
+    uint32_t one = 1;
     enum jat_err err;
 
     r->user_key = jat_quota_key(j->users, c->bare);
-    if (!jat_list_has(&c->config->local_domains, c->from.server))
-        r->domain_key = jat_quota_key(j->domains, c->from.server);
-    if ((err = take_pending(j, c->config)) != JAT_OK)
+    if (!jat_list_has(&config->local_domains, c->from.server))
+        r->domain_key = jat_credit_key(j->domains, c->from.server);
+    if ((err = take_pending(j, config)) != JAT_OK)
         return err;
     err = jat_quota_take(j->users, r->user_key,
-                         (uint32_t)c->config->max_pending_per_user);
+                         (uint32_t)config->max_pending_per_user, &one);
     if (err != JAT_OK)
         goto no_user;
-    err = jat_quota_take(j->domains, r->domain_key,
-                         (uint32_t)c->config->max_pending_per_domain);
+    err = jat_credit_take(j->domains, r->domain_key,
+                          (uint32_t)config->max_pending_per_domain);
     if (err != JAT_OK)
         goto no_domain;
     return JAT_OK;
 
 no_domain:
-    jat_quota_give(j->users, r->user_key);
+    jat_quota_give(j->users, r->user_key, 1);
 no_user:
     give_pending(j);
     return err;
@@ -90,8 +91,8 @@ no_user:
 
 static void give_share(struct jat *j, const struct jat_request *r)
 {
-    jat_quota_give(j->domains, r->domain_key);
-    jat_quota_give(j->users, r->user_key);
+    jat_credit_give(j->domains, r->domain_key);
+    jat_quota_give(j->users, r->user_key, 1);
     give_pending(j);
 }
 
@@ -341,8 +342,11 @@ enum jat_err jat_outbound_begin(struct jat_call *c,
                             .set = c->stanza->type == JAT_TYPE_SET};
     enum jat_err err;
 
-    if (take_pending(j, c->config) != JAT_OK)
+    err = take_pending(j, c->config);
+    if (err == JAT_EFULL)
         return jat_refuse(c, JAT_RESOURCE_CONSTRAINT);
+    if (err != JAT_OK)
+        return err;
     if (!jat_endpoints_begin_outbound(
             j->endpoints, e->eid,
             (uint32_t)c->config->max_outbound_per_endpoint)) {

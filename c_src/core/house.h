@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "credit.h"
 #include "inflight.h"
 #include "jat.h"
 #include "jid.h"
@@ -23,8 +24,8 @@ struct jat {
     struct jat_inflight *inflight;
     struct jat_recent *contacts; /* "bare U" 0 "target" -> nothing */
     struct jat_recent *handles;  /* handle -> JID of a requester */
-    struct jat_quota *users, *domains;
-    _Atomic int64_t pending; /* records of both ways */
+    struct jat_quota *users;
+    struct jat_credit *domains, *pending; /* pending: all records */
 };
 
 /* One call of jat_handle. The strings live as long as the call. */

@@ -55,7 +55,6 @@ struct jat_inflight {
     char instance[INSTANCE_MAX];
     size_t instance_n;
     _Atomic uint64_t counter; /* of the ids of ours */
-    atomic_size_t count;
 };
 
 enum jat_err jat_inflight_new(const struct jat_seed *seed,
@@ -72,7 +71,6 @@ enum jat_err jat_inflight_new(const struct jat_seed *seed,
         memcpy(t->instance, instance.p, instance.n);
     t->instance_n = instance.n;
     atomic_init(&t->counter, 0);
-    atomic_init(&t->count, 0);
     for (unsigned i = 0; i < JAT_SHARDS; i++) {
         pthread_mutex_init(&t->shards[i].mutex, NULL);
         t->shards[i].pool.size = sizeof(struct place);
@@ -275,11 +273,8 @@ static enum jat_err put_as(struct jat_inflight *t, const struct jat_request *q,
         err = JAT_EFULL;
     else if (!reserve(s))
         err = JAT_ENOMEM;
-    else {
+    else
         *ref = add(s, r, q->eid, q->deadline);
-        /* before anybody can take it, or there are less than none */
-        atomic_fetch_add_explicit(&t->count, 1, memory_order_relaxed);
-    }
     pthread_mutex_unlock(&s->mutex);
     if (err != JAT_OK)
         jat_free(r);
@@ -396,14 +391,6 @@ static enum jat_err close_record(struct shard *s, uint32_t at, uint64_t now,
     return err;
 }
 
-static void bury(struct jat_inflight *t, struct record *dead)
-{
-    if (dead == NULL)
-        return;
-    atomic_fetch_sub_explicit(&t->count, 1, memory_order_relaxed);
-    jat_free(dead);
-}
-
 enum jat_err jat_inflight_take_answer(struct jat_inflight *t, enum jat_way way,
                                       jat_eid eid, uint64_t eid_hash,
                                       struct jat_str user, struct jat_str shown,
@@ -420,7 +407,7 @@ enum jat_err jat_inflight_take_answer(struct jat_inflight *t, enum jat_way way,
         (way == JAT_OUTBOUND || place_at(s, at)->eid == eid))
         err = take(s, at, buf, out, ref, &dead);
     pthread_mutex_unlock(&s->mutex);
-    bury(t, dead);
+    jat_free(dead);
     return err;
 }
 
@@ -437,7 +424,7 @@ enum jat_err jat_inflight_take_ref(struct jat_inflight *t, uint64_t ref,
     if (r != NULL && r->ref == ref)
         err = close_record(s, at, now, buf, out, &ref, &dead);
     pthread_mutex_unlock(&s->mutex);
-    bury(t, dead);
+    jat_free(dead);
     return err;
 }
 
@@ -455,7 +442,7 @@ enum jat_err jat_inflight_take_due(struct jat_inflight *t, uint64_t until,
         if (jat_heap_due(&s->heap, until, &at))
             err = close_record(s, at, now, buf, out, ref, &dead);
         pthread_mutex_unlock(&s->mutex);
-        bury(t, dead);
+        jat_free(dead);
         if (err != JAT_ENOTFOUND)
             return err;
         ++*shard;
@@ -499,7 +486,7 @@ enum jat_err jat_inflight_take_endpoint(struct jat_inflight *t, jat_eid eid,
         else if (at < s->pool.used)
             err = JAT_EFULL;
         pthread_mutex_unlock(&s->mutex);
-        bury(t, dead);
+        jat_free(dead);
         *cursor = err == JAT_ENOTFOUND ? cursor_of((unsigned)i + 1, 0)
                                        : cursor_of((unsigned)i, at);
     }
@@ -530,5 +517,12 @@ enum jat_err jat_inflight_next(struct jat_inflight *t, uint64_t *cursor,
 
 size_t jat_inflight_count(struct jat_inflight *t)
 {
-    return atomic_load_explicit(&t->count, memory_order_relaxed);
+    size_t n = 0;
+    for (unsigned i = 0; i < JAT_SHARDS; i++) {
+        struct shard *s = &t->shards[i];
+        pthread_mutex_lock(&s->mutex);
+        n += s->heap.n;
+        pthread_mutex_unlock(&s->mutex);
+    }
+    return n;
 }

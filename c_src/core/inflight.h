@@ -104,7 +104,7 @@ enum jat_err jat_inflight_next(struct jat_inflight *t, uint64_t *cursor,
                                struct jat_buf *buf, struct jat_request *out,
                                uint64_t *ref);
 
-/* Records of both ways. Exact when nobody writes. */
+/* Records of both ways, shard by shard: exact when nobody writes. */
 size_t jat_inflight_count(struct jat_inflight *t);
 
 #endif

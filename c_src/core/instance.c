@@ -45,7 +45,8 @@ enum jat_err jat_instance_new(struct jat_config *config,
         (err = jat_recent_new(&j->seed, &j->contacts)) != JAT_OK ||
         (err = jat_recent_new(&j->seed, &j->handles)) != JAT_OK ||
         (err = jat_quota_new(&j->seed, &j->users)) != JAT_OK ||
-        (err = jat_quota_new(&j->seed, &j->domains)) != JAT_OK ||
+        (err = jat_credit_new(&j->seed, &j->domains)) != JAT_OK ||
+        (err = jat_credit_new(&j->seed, &j->pending)) != JAT_OK ||
         (err = jat_config_finish(config, host)) != JAT_OK)
         goto failed;
     pthread_mutex_init(&j->configuring, NULL);
@@ -54,7 +55,8 @@ enum jat_err jat_instance_new(struct jat_config *config,
     return JAT_OK;
 
 failed:
-    jat_quota_free(j->domains);
+    jat_credit_free(j->pending);
+    jat_credit_free(j->domains);
     jat_quota_free(j->users);
     jat_recent_free(j->handles);
     jat_recent_free(j->contacts);
@@ -74,7 +76,8 @@ void jat_instance_free(struct jat *j)
         older = c->older;
         jat_config_free(c);
     }
-    jat_quota_free(j->domains);
+    jat_credit_free(j->pending);
+    jat_credit_free(j->domains);
     jat_quota_free(j->users);
     jat_recent_free(j->handles);
     jat_recent_free(j->contacts);

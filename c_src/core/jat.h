@@ -21,7 +21,7 @@
  *     exchange.c   the life of a record: begin, end, send again, fail
  *        |
  *     stanza  jid  address -> seal  config   endpoints -> balance
- *     inflight -> closed   recent   quota   stats
+ *     inflight -> closed   recent   credit -> quota   stats
  *        |
  *     buf  hash  lock  mem  err  str
  *

@@ -70,18 +70,19 @@ static struct entry *find(const struct shard *s, uint64_t key, uint32_t *at)
     return NULL;
 }
 
-/* Makes an entry that counts one. */
-static enum jat_err add(struct shard *s, uint64_t key)
+/* Makes an entry that counts n. */
+static enum jat_err add(struct shard *s, uint64_t key, uint32_t n)
 {
     if (!jat_pool_reserve(&s->pool) || !jat_index_reserve(&s->index))
         return JAT_ENOMEM;
     uint32_t at = jat_pool_take(&s->pool);
-    *(struct entry *)jat_pool_at(&s->pool, at) = (struct entry){0, 1, key};
+    *(struct entry *)jat_pool_at(&s->pool, at) = (struct entry){0, n, key};
     jat_index_add(&s->index, key, at);
     return JAT_OK;
 }
 
-enum jat_err jat_quota_take(struct jat_quota *q, uint64_t key, uint32_t max)
+enum jat_err jat_quota_take(struct jat_quota *q, uint64_t key, uint32_t max,
+                            uint32_t *n)
 {
     struct shard *s = shard_of(q, key);
     enum jat_err err = JAT_OK;
@@ -90,25 +91,28 @@ enum jat_err jat_quota_take(struct jat_quota *q, uint64_t key, uint32_t max)
     pthread_mutex_lock(&s->mutex);
     uint32_t at;
     struct entry *e = find(s, key, &at);
-    if ((e == NULL ? 0 : e->count) >= max)
+    uint32_t count = e == NULL ? 0 : e->count;
+    if (count<max && * n> max - count)
+        *n = max - count;
+    if (count >= max)
         err = JAT_EFULL;
     else if (e == NULL)
-        err = add(s, key);
+        err = add(s, key, *n);
     else
-        e->count++;
+        e->count += *n;
     pthread_mutex_unlock(&s->mutex);
     return err;
 }
 
-void jat_quota_give(struct jat_quota *q, uint64_t key)
+void jat_quota_give(struct jat_quota *q, uint64_t key, uint32_t n)
 {
     struct shard *s = shard_of(q, key);
-    if (key == JAT_NOBODY)
+    if (key == JAT_NOBODY || n == 0)
         return;
     pthread_mutex_lock(&s->mutex);
     uint32_t at;
     struct entry *e = find(s, key, &at);
-    if (e != NULL && --e->count == 0) {
+    if (e != NULL && (e->count -= n) == 0) {
         jat_index_remove(&s->index, key, at);
         jat_pool_give(&s->pool, at);
     }

@@ -20,11 +20,12 @@ void jat_quota_free(struct jat_quota *q);
 
 uint64_t jat_quota_key(const struct jat_quota *q, struct jat_str name);
 
-/* Adds one to the key's count if it is below max. JAT_EFULL, JAT_ENOMEM: as
- * before. */
-enum jat_err jat_quota_take(struct jat_quota *q, uint64_t key, uint32_t max);
-/* Gives one back. The caller has taken it before. */
-void jat_quota_give(struct jat_quota *q, uint64_t key);
+/* Adds to the key's count as many of *n as max allows; *n is how many, at least
+ * one, on success. JAT_EFULL, JAT_ENOMEM: as before. */
+enum jat_err jat_quota_take(struct jat_quota *q, uint64_t key, uint32_t max,
+                            uint32_t *n);
+/* Gives n back. The caller has taken them before. */
+void jat_quota_give(struct jat_quota *q, uint64_t key, uint32_t n);
 /* The key's count. */
 uint32_t jat_quota_count(struct jat_quota *q, uint64_t key);
 
