@@ -285,7 +285,7 @@ enum jat_err jat_request_begin(struct jat_call *c, jat_eid only)
     bool set = c->stanza->type == JAT_TYPE_SET, ask;
     struct jat_request r = {.way = JAT_REQUEST,
                             .user = c->user,
-                            .asked = c->to.resource,
+                            .asked = c->stanza->to,
                             .id = c->stanza->id,
                             .born = c->now,
                             .deadline = c->now + (uint64_t)config->timeout,
@@ -335,7 +335,7 @@ enum jat_err jat_outbound_begin(struct jat_call *c,
     struct jat_request r = {.way = JAT_OUTBOUND,
                             .eid = e->eid,
                             .eid_hash = e->hash,
-                            .asked = c->to.resource,
+                            .asked = c->stanza->to,
                             .id = c->stanza->id,
                             .born = c->now,
                             .deadline = c->now + (uint64_t)c->config->timeout,
@@ -385,15 +385,15 @@ static enum jat_err unsolicited(struct jat_call *c)
     return JAT_OK;
 }
 
-/* Fills the decision from a record whose strings are in c->buf, as is the
- * host. Nothing here can fail: the record is closed. */
+/* Fills the decision from a record whose strings are in c->buf. Nothing here
+ * can fail: the record is closed. */
 static void answer(struct jat_call *c, const struct jat_request *r,
-                   struct jat_span host, struct jat_span to, uint64_t ref)
+                   struct jat_span to, uint64_t ref)
 {
     struct jat_decision *d = c->out;
 
     d->verb = JAT_DO_ANSWER;
-    d->from = jat_parts_host(host, jat_span_of(c->buf, r->asked));
+    d->from = jat_parts_of(c->buf, jat_span_of(c->buf, r->asked));
     d->to = jat_parts_of(c->buf, to);
     d->id = jat_span_of(c->buf, r->id);
     d->new_id = !jat_str_eq(r->id, r->id_out);
@@ -404,13 +404,10 @@ static void answer(struct jat_call *c, const struct jat_request *r,
 enum jat_err jat_request_end(struct jat_call *c, const struct jat_endpoint *e)
 {
     struct jat *j = c->j;
-    struct jat_span host = jat_buf_add(c->buf, j->host);
     struct jat_request r;
     uint64_t ref;
     enum jat_err err;
 
-    if (c->buf->failed)
-        return JAT_ENOMEM;
     err = jat_inflight_take_answer(j->inflight, JAT_REQUEST, e->eid, e->hash,
                                    (struct jat_str){NULL, 0}, c->to.resource,
                                    c->stanza->id, c->buf, &r, &ref);
@@ -419,7 +416,7 @@ enum jat_err jat_request_end(struct jat_call *c, const struct jat_endpoint *e)
     if (err != JAT_OK)
         return err;
     jat_release(j, &r, true);
-    answer(c, &r, host, jat_span_of(c->buf, r.user), ref);
+    answer(c, &r, jat_span_of(c->buf, r.user), ref);
     jat_contact_touch(j, c->config, r.user, c->bare, false, c->now, 0);
     keep_handle(c, c->to.resource);
     jat_stats_add(&j->stats, JAT_STAT_answers);
@@ -429,13 +426,11 @@ enum jat_err jat_request_end(struct jat_call *c, const struct jat_endpoint *e)
 enum jat_err jat_outbound_end(struct jat_call *c, const struct jat_endpoint *e)
 {
     struct jat *j = c->j;
-    struct jat_span host = jat_buf_add(c->buf, j->host);
     struct jat_request r;
+    struct jat_jid asked;
     uint64_t ref;
     enum jat_err err;
 
-    if (c->buf->failed)
-        return JAT_ENOMEM;
     err = jat_inflight_take_answer(j->inflight, JAT_OUTBOUND, 0, 0, c->user,
                                    c->to.resource, c->stanza->id, c->buf, &r,
                                    &ref);
@@ -449,11 +444,12 @@ enum jat_err jat_outbound_end(struct jat_call *c, const struct jat_endpoint *e)
         jat_stats_add(&j->stats, JAT_STAT_forgotten);
         return unsolicited(c);
     }
-    answer(c, &r, host, e->jid, ref);
+    answer(c, &r, e->jid, ref);
     jat_contact_touch(j, c->config, c->bare,
                       jat_jid_bare(jat_buf_str(c->buf, e->jid)), true, c->now,
                       0);
-    keep_handle(c, r.asked);
+    if (jat_jid_split(r.asked, &asked))
+        keep_handle(c, asked.resource);
     jat_stats_add(&j->stats, JAT_STAT_outbound_answers);
     return JAT_OK;
 }

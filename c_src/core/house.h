@@ -14,6 +14,10 @@
 #include "stanza.h"
 #include "stats.h"
 
+/* Octets of the longest id of a request: it is kept as long as its record is,
+ * so a long one would be memory for the taking. */
+#define JAT_ID_MAX 1024U
+
 struct jat {
     struct jat_stats stats;
     struct jat_str host; /* P; owned by the first configuration */

@@ -33,7 +33,7 @@ struct jat_request {
     uint64_t eid_hash;   /* hash of its JID (jat_endpoint.hash) */
     struct jat_str user; /* U, full JID */
     struct jat_str shown;
-    struct jat_str asked;    /* resource that the asker wrote to; "" is P */
+    struct jat_str asked;    /* address that the asker wrote to */
     struct jat_str id;       /* the asker's */
     struct jat_str id_out;   /* out only; the same octets as id where kept */
     uint64_t born, deadline; /* ms */

@@ -150,12 +150,12 @@ static enum jat_err endpoint_at(struct jat_call *c, struct jat_str resource,
 
 static enum jat_err request_any(struct jat_call *c)
 {
-    bool disco = is_disco_info(c);
-    bool none = jat_endpoints_count(c->j->endpoints) == 0;
+    bool self = c->config->disco == JAT_DISCO_SELF ||
+                jat_endpoints_count(c->j->endpoints) == 0;
 
-    if (disco && (none || c->config->disco == JAT_DISCO_SELF))
+    if (self && is_disco_info(c))
         return local(c, JAT_LOCAL_DISCO_INFO);
-    if (none && is_ping(c))
+    if (self && is_ping(c))
         return local(c, JAT_LOCAL_PING);
     return jat_request_begin(c, 0);
 }
@@ -388,6 +388,8 @@ static bool refused(struct jat_call *c, bool target)
         (void)jat_refuse(c, JAT_FORBIDDEN);
     else if (!target && jat_str_eq(c->from.server, c->j->host))
         (void)jat_refuse(c, JAT_NOT_ALLOWED); /* a loop */
+    else if (c->stanza->id.n > JAT_ID_MAX)
+        (void)jat_refuse(c, JAT_POLICY_VIOLATION);
     else if (c->stanza->n_children != 1)
         (void)jat_refuse(c, JAT_BAD_REQUEST);
     else

@@ -32,11 +32,9 @@ static struct closing closing_of(struct jat *j, uint64_t now,
                             jat_buf_add(&out->text, j->host)};
 }
 
-/* Octets for the strings of a record and, after it is taken, for its endpoint's
- * JID and address; ids beyond ID_USUAL may need more. */
-#define ID_USUAL 1024U
-#define TEXT_OF_ONE                                                            \
-    (2 * (JAT_JID_MAX + JAT_JID_PART_MAX) + JAT_JID_PART_MAX + 2 * ID_USUAL)
+/* Octets for the strings of a record (user, shown, asked, both ids) and, after
+ * it is taken, for its endpoint's JID and address. */
+#define TEXT_OF_ONE (3 * JAT_JID_MAX + 2 * JAT_JID_PART_MAX + 2 * JAT_ID_MAX)
 
 /* Room for one more outcome. */
 static enum jat_err reserve(struct jat_outcomes *out)
@@ -125,7 +123,7 @@ static void fail(struct closing *c, struct taken *t,
                               .record = t->ref,
                               .condition = condition,
                               .kept = t->r.kept,
-                              .from = jat_parts_host(c->host, t->asked),
+                              .from = jat_parts_of(&c->out->text, t->asked),
                               .id = t->id};
     if (!asker(c, t, &o->to)) {
         o->fate = JAT_FATE_FORGET;

@@ -29,7 +29,7 @@ static uint64_t now;
 static struct jat_decision decision; /* of the last call of handle */
 static struct jat_buf decided;       /* its strings */
 static struct jat_outcomes outcomes; /* of the last call that closes */
-static char last_id[1024];           /* of the last decision or outcome */
+static char last_id[2048];           /* of the last decision or outcome */
 static uint64_t records[64];         /* of the last outcomes */
 static uint64_t nexts[64];
 /* Given to each call of handle. */

@@ -104,6 +104,20 @@ static void max_stanza_size_bounds_what_is_parsed(void **state)
     drain();
 }
 
+static void an_id_of_more_than_1024_octets_is_refused(void **state)
+{
+    (void)state;
+    proxy("outbound=any");
+    come(A);
+    const char *longest = times('i', 1024), *longer = times('i', 1025);
+    get(longest, U, P);
+    assert_words(result(longest, A, PU),
+                 line("answer %s > %s #%s kept", P, U, longest));
+    assert_words(get(longer, U, P), "error policy-violation");
+    assert_words(get(longer, A, PU), "error policy-violation");
+    assert_words(result(longer, A, PU), "drop unsolicited");
+}
+
 /* One way for a request to end, whatever it was counted for. */
 typedef void ending(uint64_t record);
 
@@ -382,6 +396,7 @@ int main(void)
         CASE(max_outbound_per_endpoint_counts_each_endpoint),
         CASE(max_endpoints_refuses_the_newest),
         CASE(max_stanza_size_bounds_what_is_parsed),
+        CASE(an_id_of_more_than_1024_octets_is_refused),
         CASE(quotas_are_given_back_however_a_request_ends),
         CASE(outbound_shares_are_given_back_however_a_request_ends),
         CASE(a_refused_request_costs_nothing),

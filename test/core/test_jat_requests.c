@@ -167,14 +167,38 @@ static void every_row_of_the_table_does_what_it_says(void **state)
     }
 }
 
-static void disco_self_is_answered_here_though_endpoints_are_online(void **s)
+static void disco_self_answers_here_though_endpoints_are_online(void **s)
 {
     (void)s;
     proxy("disco=self");
     come(A);
     assert_words(said(stanza("iq", "get", "1", U, P, DISCO)),
                  "local disco_info");
-    assert_words(said(stanza("iq", "get", "1", U, P, PING)), FORWARDED);
+    assert_words(said(stanza("iq", "get", "1", U, P, PING)), "local ping");
+    assert_words(said(stanza("iq", "set", "1", U, P, PING)),
+                 "request " PU " > " A " #1");
+}
+
+static void the_answer_comes_from_the_address_as_it_was_written(void **s)
+{
+    (void)s;
+    proxy("timeout=1000 outbound=any");
+    come(A);
+    const char *a = line("Proxy.Example.ORG/%s", strchr(shown(A), '/') + 1);
+
+    assert_words(get("1", U, "Proxy.Example.ORG"),
+                 "request " PU " > " A " #1 keep");
+    assert_words(result("1", A, PU),
+                 "answer Proxy.Example.ORG > " U " #1 kept");
+    assert_words(get("2", U, a), "request " PU " > " A " #2");
+    assert_words(result("2", A, PU), line("answer %s > " U " #2", a));
+    assert_words(get("3", U, a), "request " PU " > " A " #3");
+    now += 1000;
+    assert_words(expire(), line("fail remote-server-timeout %s > " U " #3", a));
+    assert_words(get("4", A, "PROXY.example.org/" U),
+                 line("outbound %s > " U " #4", shown(A)));
+    assert_words(result("4", U, shown(A)),
+                 "answer PROXY.example.org/" U " > " A " #4");
 }
 
 static void an_endpoint_that_has_gone_is_unavailable_under_its_address(void **s)
@@ -288,7 +312,8 @@ int main(void)
         CASE(any_kind_of_jid_may_ask),
         CASE(the_answer_comes_from_the_address_that_was_written_to),
         CASE(every_row_of_the_table_does_what_it_says),
-        CASE(disco_self_is_answered_here_though_endpoints_are_online),
+        CASE(disco_self_answers_here_though_endpoints_are_online),
+        CASE(the_answer_comes_from_the_address_as_it_was_written),
         CASE(an_endpoint_that_has_gone_is_unavailable_under_its_address),
         CASE(an_empty_id_is_legal),
         CASE(access_denied_refuses_requests_only),
