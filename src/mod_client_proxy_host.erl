@@ -40,12 +40,14 @@
          trouble = "it failed to start (the log says how)"
                       :: none | unicode:chardata(), %% why core is undefined
          %% option secret and old_secrets; the keys made from them, and which
-         %% secrets these were. Funs, because what is printed of this record in
-         %% a log or a shell must not show them.
+         %% secrets these were; what the core was given last. Funs, because what
+         %% is printed of this record in a log or a shell must not show them.
          secrets = fun() -> #{} end :: fun(() -> #{atom() => term()}),
          keys = fun() -> none end
                   :: fun(() -> none | {#{atom() => term()},
                                        [mod_client_proxy_keys:key()]}),
+         config = fun() -> none end
+                    :: fun(() -> none | mod_client_proxy_core:config()),
          local_domains = [] :: [binary()],
          longest = 0 :: non_neg_integer(), %% ms; no record lives longer
          route = down :: down | up | taken,
@@ -58,7 +60,6 @@
 -define(REMINDER, 3600000).          % ms
 -define(ACCOUNT_CHECK, 10000).       % ms
 -define(REFRESH_TIMEOUT, 2000).      % ms
--define(LAST_RECORDS, 50).           % ms; see terminate/2
 -define(ROUTER, {apply, mod_client_proxy_router, route}).
 
 %%% For the data path
@@ -201,11 +202,18 @@ set_options(ServerHost, HostOpts, State) ->
     State#state{server_host = ServerHost, secrets = fun() -> Secrets end,
                 opts = maps:without(maps:keys(Secrets), HostOpts)}.
 
-%% A context that is still there has outlived the process before this one.
+%% A context that is still there has outlived the process before this one. Its
+%% core may be that of a carrier that has been unloaded since.
 inherited_core(P) ->
     case mod_client_proxy_router:context(P) of
-        #{core := Core} -> Core;
-        undefined -> undefined
+        #{core := Core} when Core /= undefined ->
+            try mod_client_proxy_core:counters(Core) of
+                #{} -> Core
+            catch
+                error:_ -> undefined
+            end;
+        _ ->
+            undefined
     end.
 
 start_timers() ->
@@ -346,13 +354,10 @@ set_targets(#state{core = Core, opts = Opts} = State) ->
 %% route goes. After a crash the next process takes over where this one was.
 terminate(Reason, #state{host = P} = State)
   when Reason == normal; Reason == shutdown; element(1, Reason) == shutdown ->
-    Context = context(State),
-    mod_client_proxy_router:publish(P, Context#{stopping := true}),
+    #{stopped := Stopped} = Context = context(State),
+    atomics:put(Stopped, 1, 1),
     drain(State, Context),
     State#state.route == up andalso ejabberd_router:unregister_route(P),
-    %% whoever had read the context before has made his record by now
-    timer:sleep(?LAST_RECORDS),
-    drain(State, Context),
     mod_client_proxy_sessions:watch(P, []),
     mod_client_proxy_router:unpublish(P),
     ok;
@@ -375,12 +380,12 @@ open_core(#state{host = P, opts = #{carrier := Option}} = State) ->
         case State1#state.core of
             undefined ->
                 {ok, Core} = made(mod_client_proxy_core:new(Carrier, Config)),
-                State1#state{core = Core, trouble = none,
-                             longest = Longest};
+                State1#state{core = Core, config = fun() -> Config end,
+                             trouble = none, longest = Longest};
             Core ->
-                configured(mod_client_proxy_core:configure(
-                             Core, maps:remove(host, Config))),
-                State1#state{trouble = none, longest = Longest}
+                configure(Core, Config, (State1#state.config)()),
+                State1#state{config = fun() -> Config end, trouble = none,
+                             longest = Longest}
         end
     catch
         throw:{degraded, Text} ->
@@ -397,6 +402,13 @@ loaded({error, Text}) -> throw({degraded, Text}).
 made({ok, Core}) -> {ok, Core};
 made({error, Atom}) -> throw({degraded, ["the core refused to start: ",
                                          atom_to_list(Atom)]}).
+
+%% The core keeps each configuration as long as it lives.
+configure(_Core, Config, Config) ->
+    ok;
+configure(Core, Config, _Before) ->
+    configured(mod_client_proxy_core:configure(Core,
+                                               maps:remove(host, Config))).
 
 configured(ok) -> ok;
 configured({error, Atom}) -> throw({degraded, ["the core refused the options: ",
@@ -486,13 +498,13 @@ context(#state{host = P, server_host = ServerHost, core = Core, opts = Opts,
                    #{packets => ets:new(mod_client_proxy_packets,
                                         [set, public, {write_concurrency, true},
                                          {read_concurrency, true}]),
-                     retry_memory => counters:new(1, [])};
+                     retry_memory => counters:new(1, []),
+                     stopped => atomics:new(1, [])};
                _ ->
                    Old
            end,
-    Kept#{host => P, server_host => ServerHost, core => Core, stopping => false,
-          access => Access, outbound_access => OutboundAccess,
-          max_retry_memory => MaxRetry}.
+    Kept#{host => P, server_host => ServerHost, core => Core, access => Access,
+          outbound_access => OutboundAccess, max_retry_memory => MaxRetry}.
 
 %% `resources' or `max_endpoints' may have changed, or the core have come up:
 %% every endpoint is put again.

@@ -25,12 +25,12 @@
         #{host := binary(),
           server_host := binary(),
           core := mod_client_proxy_core:core() | undefined,  %% degraded
-          stopping => boolean(),
           access := all | term(),              %% ACL rules
           outbound_access := all | term(),
           packets := ets:tid(),                %% {Record, Weight, Born, Packet}
           retry_memory := counters:counters_ref(), %% octets kept
           max_retry_memory := non_neg_integer(),
+          stopped := atomics:atomics_ref(),    %% 1: by mod_client_proxy_host
           complained => atomics:atomics_ref()}. %% when (s), made by publish/2
 
 %% Meta keys. The second holds the packet itself.
@@ -98,9 +98,6 @@ route(undefined, Packet) ->
 unmark(Packet) ->
     xmpp:del_meta(xmpp:del_meta(Packet, ?MARK), ?UNDELIVERED).
 
-decide(#{stopping := true}, #iq{type = Type} = Packet)
-  when Type == get; Type == set ->
-    refuse('recipient-unavailable', Packet);
 decide(Context, #iq{type = Type, from = From} = Packet)
   when Type == get; Type == set ->
     case {loops(Context, From), too_many_attributes(Packet)} of
@@ -126,18 +123,14 @@ decide(#{core := Core} = Context, Packet, Head, Hints, Prepared, Questions) ->
             perform(Decision, Context, Packet)
     end.
 
-perform({request, From, To, Id, Record, Keep}, #{host := P} = Context, Packet) ->
-    guarded(
-      Context, Record,
-      fun() ->
-              _ = Keep andalso keep(Context, Record, Packet),
-              Packet1 = translate(Packet, From, To, Id),
-              ejabberd_router:route(
-                xmpp:put_meta(Packet1, ?MARK, {P, Record}))
-      end);
+perform({request, From, To, Id, Record, Keep}, Context, Packet) ->
+    forward(Context, Record,
+            fun() ->
+                    _ = Keep andalso keep(Context, Record, Packet),
+                    mark(translate(Packet, From, To, Id), Context, Record)
+            end);
 perform({outbound, From, To, Id, Record}, Context, Packet) ->
-    guarded(Context, Record,
-            fun() -> ejabberd_router:route(translate(Packet, From, To, Id)) end);
+    forward(Context, Record, fun() -> translate(Packet, From, To, Id) end);
 perform({answer, From, To, Id, Record, Kept}, Context, Packet) ->
     _ = Kept andalso forget(Context, Record),
     ejabberd_router:route(translate(Packet, From, To, Id));
@@ -153,13 +146,23 @@ perform({error, Reason}, #{host := P}, Packet) ->
     ?DEBUG("~ts refused a stanza (~ts):~n~ts", [P, Reason, xmpp:pp(Packet)]),
     refuse(condition(Reason), Packet).
 
-%% A request whose record is made is answered even if it cannot be sent.
-guarded(Context, Record, Send) ->
-    try Send()
+%% A request whose record is made is answered even if it cannot be sent, or if
+%% the record came too late for the stop of the proxy host to find it: either it
+%% is seen here that the stop has begun, or the record was there before it did.
+forward(#{stopped := Stopped} = Context, Record, Prepare) ->
+    try Prepare() of
+        Packet ->
+            case atomics:get(Stopped, 1) of
+                0 -> ejabberd_router:route(Packet);
+                1 -> abort(Context, Record, 'recipient-unavailable')
+            end
     catch Class:Reason:Stack ->
             complain(Context, Record, Class, Reason, Stack),
             abort(Context, Record, 'internal-server-error')
     end.
+
+mark(Packet, #{host := P}, Record) ->
+    xmpp:put_meta(Packet, ?MARK, {P, Record}).
 
 %%% What the core cannot find out
 
@@ -213,12 +216,12 @@ server_of(Jid) ->
 
 %%% Heads
 
-%% What the core has to see of a stanza, as text. Two children of a request are
-%% enough to see that it has not exactly one (RFC 6120, 8.2.3); those of other
+%% What the core has to see of a stanza, as text. Of a second child of a request
+%% nothing counts but that it is there (RFC 6120, 8.2.3); the children of other
 %% stanzas play no part.
 head(Packet) ->
     Attrs = [{<<"from">>, address(xmpp:get_from(Packet))},
-             {<<"to">>, address(xmpp:get_to(Packet))}],
+             {<<"to">>, address(as_written(xmpp:get_to(Packet)))}],
     fxml:element_to_binary(head(Packet, [{<<"xmlns">>, ?NS_CLIENT} | Attrs])).
 
 head(#iq{type = Type, id = Id, sub_els = Els}, Attrs) ->
@@ -226,8 +229,8 @@ head(#iq{type = Type, id = Id, sub_els = Els}, Attrs) ->
            attrs = [{<<"type">>, atom_to_binary(Type, latin1)},
                     {<<"id">>, Id} | Attrs],
            children = case Type of
-                          get -> [child(El) || El <- lists:sublist(Els, 2)];
-                          set -> [child(El) || El <- lists:sublist(Els, 2)];
+                          get -> children(Els);
+                          set -> children(Els);
                           _ -> []
                       end};
 head(#message{type = Type, id = Id}, Attrs) ->
@@ -241,8 +244,19 @@ head(#presence{type = Type, id = Id}, Attrs) ->
            attrs = [{<<"type">>, atom_to_binary(Type, latin1)},
                     {<<"id">>, Id} | Attrs]}.
 
+children([]) -> [];
+children([El]) -> [child(El)];
+children([El | _]) -> [child(El), #xmlel{name = <<"more">>}].
+
 child(#xmlel{} = El) -> El#xmlel{children = []};
 child(Decoded) -> child(xmpp:encode(Decoded)).
+
+%% The domain of P as the sender wrote it, since some clients compare the
+%% addresses of answers as text. (The core looks at nothing but the resource.)
+as_written(#jid{server = Server} = To) when byte_size(Server) < 1024 ->
+    To#jid{lserver = Server};
+as_written(To) ->
+    To.
 
 %% The prepared parts, joined.
 address(#jid{luser = <<>>, lserver = S, lresource = <<>>}) -> S;
@@ -310,14 +324,9 @@ settle1({fail, Record, Condition, From, To, Id, Kept}, Context, _) ->
 settle1({forget, _Record}, _Context, _) ->
     ok.
 
-send_again(#{host := P} = Context, Record, From, To, Id, Packet) ->
-    guarded(
-      Context, Record,
-      fun() ->
-              ejabberd_router:route(
-                xmpp:put_meta(translate(Packet, From, To, Id),
-                              ?MARK, {P, Record}))
-      end).
+send_again(Context, Record, From, To, Id, Packet) ->
+    forward(Context, Record,
+            fun() -> mark(translate(Packet, From, To, Id), Context, Record) end).
 
 abort(#{core := Core} = Context, Record, Condition) ->
     settle(Context,
@@ -349,15 +358,18 @@ bounce_sm_packet(Acc) ->
 %%%===================================================================
 
 %% One that is too large, or for which there is no room, is forwarded all the
-%% same; only it cannot be sent again.
+%% same; only it cannot be sent again. So it is where there is no table: it went
+%% with the process of the proxy host, and the next one brings another.
 keep(#{packets := Packets, retry_memory := Memory, max_retry_memory := Max},
      Record, #iq{sub_els = Els} = Packet) ->
     Weight = ?MAX_KEPT - weigh(Els, ?MAX_KEPT),
     case counters:get(Memory, 1) + Weight =< Max andalso Weight < ?MAX_KEPT of
         true ->
             counters:add(Memory, 1, Weight),
-            ets:insert(Packets, {Record, Weight, mod_client_proxy_core:now(),
-                                 Packet});
+            try ets:insert(Packets, {Record, Weight,
+                                     mod_client_proxy_core:now(), Packet})
+            catch error:badarg -> false
+            end;
         false ->
             false
     end.
@@ -367,12 +379,14 @@ forget(Context, Record) ->
     ok.
 
 take_packet(#{packets := Packets, retry_memory := Memory}, Record) ->
-    case ets:take(Packets, Record) of
+    try ets:take(Packets, Record) of
         [{_, Weight, _, Packet}] ->
             counters:sub(Memory, 1, Weight),
             Packet;
         [] ->
             undefined
+    catch
+        error:badarg -> undefined
     end.
 
 %% @doc Forgets packets kept before `Before' (ms). No record lives so long: they
