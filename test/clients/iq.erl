@@ -5,7 +5,7 @@
 -include("xmpp.hrl").
 -export([ask/3, ask/4, ask/5, send/5, id/0, served/2, served/3, is_served/2,
          answer/2, answer/3, fail/4, outcome/2, outcome/3, result/3, refused/4,
-         fence/2, quiet/2, all/1]).
+         fence/2, quiet/2, all/1, escape/1]).
 
 -define(NS_TEST, "urn:example:test").
 
@@ -122,5 +122,7 @@ is_iq(#xmlel{name = <<"iq">>} = El, Types) ->
 is_iq(_, _) ->
     false.
 
+%% @doc Text as it stands in XML, and on one line (a puppet's order is one).
 escape(Text) ->
-    fxml:crypt(unicode:characters_to_binary(Text)).
+    binary:replace(fxml:crypt(unicode:characters_to_binary(Text)), <<"\n">>,
+                   <<"&#10;">>, [global]).
