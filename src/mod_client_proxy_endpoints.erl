@@ -6,7 +6,7 @@
 %%% (mod_client_proxy_presence), and keeps the core told.
 %%%
 %%% Runs in the process of mod_client_proxy_host, which passes its messages on.
-%%% It sends itself `flush' and {sweep, Core, Eid, Cursor}.
+%%% It sends itself `flush' and {sweep, Core, Eid}.
 -module(mod_client_proxy_endpoints).
 
 -export([new/1, configure/3, inherit/1, ask/1, status/1]).
@@ -415,13 +415,12 @@ refill({USR, true, Rest}, #endpoints{wanted = Wanted} = E) ->
         _ -> E1
     end.
 
-%% The records of the endpoint are closed in steps.
 take_out(_USR, #endpoints{core = undefined} = E) ->
     E;
 take_out(USR, #endpoints{core = Core} = E) ->
     case mod_client_proxy_core:remove_endpoint(Core, USR) of
         {ok, Eid} ->
-            self() ! {sweep, Core, Eid, 0},
+            self() ! {sweep, Core, Eid},
             E;
         unknown ->
             E

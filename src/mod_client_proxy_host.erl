@@ -50,6 +50,7 @@
                     :: fun(() -> none | mod_client_proxy_core:config()),
          local_domains = [] :: [binary()],
          longest = 0 :: non_neg_integer(), %% ms; no record lives longer
+         expiring :: undefined | pid(), %% closes records now, if it lives
          route = down :: down | up | taken,
          endpoints :: mod_client_proxy_endpoints:endpoints(),
          complained = undefined :: undefined | integer()}). %% in this second
@@ -305,10 +306,11 @@ cast(Message, State) ->
 info(tick, State) ->
     erlang:send_after(?TICK, self(), tick),
     expire(State);
-info(expire, State) ->
-    expire(State);
-info({sweep, Core, Eid, Cursor}, State) ->
-    sweep(Core, Eid, Cursor, State);
+info({sweep, Core, Eid}, #state{core = Core, context = Context} = State) ->
+    mod_client_proxy_records:sweep(Core, Eid, Context),
+    State;
+info({sweep, _OldCore, _Eid}, State) ->
+    State;
 info(flush, State) ->
     endpoints(fun mod_client_proxy_endpoints:flush/1, State);
 info({'DOWN', Ref, process, _Pid, _Reason}, State) ->
@@ -519,49 +521,29 @@ reconfigure(State) ->
 
 %%% Time
 
-now_() ->
-    mod_client_proxy_core:now().
-
 expire(#state{core = undefined} = State) ->
     State;
-expire(#state{core = Core} = State) ->
-    case mod_client_proxy_core:expire(Core, now_()) of
-        {more, Outcomes} ->
-            self() ! expire,
-            settle(Outcomes, State);
-        {done, Outcomes} ->
-            settle(Outcomes, State)
+expire(#state{core = Core, context = Context, expiring = Pid} = State) ->
+    case is_pid(Pid) andalso is_process_alive(Pid) of
+        true ->
+            State;
+        false ->
+            State#state{expiring = mod_client_proxy_records:expire(Core,
+                                                                   Context)}
     end.
-
-sweep(Core, Eid, Cursor, #state{core = Core} = State) ->
-    {Next, Outcomes} = mod_client_proxy_core:sweep(Core, Eid, Cursor, now_()),
-    Next == done orelse (self() ! {sweep, Core, Eid, Next}),
-    settle(Outcomes, State);
-sweep(_OldCore, _Eid, _Cursor, State) ->
-    State.
 
 %% A record lives through one deadline for each try at most.
 forget_packets(#state{context = undefined} = State) ->
     State;
 forget_packets(#state{context = Context, longest = Longest} = State) ->
-    mod_client_proxy_router:forget_packets(Context, now_() - Longest),
-    State.
-
-settle([], State) ->
-    State;
-settle(Outcomes, #state{context = Context} = State) ->
-    mod_client_proxy_router:settle(Context, Outcomes),
+    mod_client_proxy_router:forget_packets(Context, mod_client_proxy_core:now()
+                                           - Longest),
     State.
 
 drain(#state{core = undefined}, _Context) ->
     ok;
-drain(#state{core = Core} = State, Context) ->
-    {More, Outcomes} = mod_client_proxy_core:drain(Core, now_()),
-    mod_client_proxy_router:settle(Context, Outcomes),
-    case More of
-        more -> drain(State, Context);
-        done -> ok
-    end.
+drain(#state{core = Core}, Context) ->
+    mod_client_proxy_records:drain(Core, Context).
 
 %%% The route
 
