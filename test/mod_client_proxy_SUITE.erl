@@ -23,7 +23,7 @@
 -define(TIMEOUT, {wait, 'remote-server-timeout'}).
 
 suite() ->
-    [{timetrap, {seconds, 60}}].
+    [{timetrap, {seconds, 120}}].
 
 all() ->
     [{group, Name} || {Name, _, _} <- groups(),
