@@ -27,8 +27,8 @@
 
 #define FRAME_MAX (16U << 20) /* octets; of mod_client_proxy_port.erl, too */
 #define HEAD 4U
-#define CHUNK 65536U      /* read, or written, at once where there is so much */
-#define KEEP (4U * CHUNK) /* of a buffer for what comes next */
+#define CHUNK 65536U /* read, or written, at once where there is so much */
+#define KEEP ((size_t)4 * CHUNK) /* of a buffer for what comes next */
 
 __attribute__((noreturn, format(printf, 1, 2))) static void
 die(const char *format, ...)
@@ -36,9 +36,9 @@ die(const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    fputs("mod_client_proxy_port: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    (void)fputs("mod_client_proxy_port: ", stderr);
+    (void)vfprintf(stderr, format, args);
+    (void)fputc('\n', stderr);
     va_end(args);
     exit(1);
 }
@@ -432,7 +432,7 @@ int main(int argc, char **argv)
     to = dup(STDOUT_FILENO);
     if (to < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
         die("no standard output: %s", strerror(errno));
-    signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
     jat_stanza_init();
     serve(to);
     while (n_instances > 0)

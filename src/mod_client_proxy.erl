@@ -313,7 +313,7 @@ start_host(ServerHost, P, HostOpts) ->
         {error, {already_started, Pid}} ->
             reconfigure(Pid, ServerHost, P, HostOpts);
         {error, already_present} ->
-            gen_mod:stop_child(proc(P)),
+            _ = gen_mod:stop_child(proc(P)),
             start_host(ServerHost, P, HostOpts);
         {error, Error} ->
             ?CRITICAL_MSG("Proxy host ~ts did not start and is out of service: "

@@ -52,6 +52,8 @@ call(Ref, Name, Args) ->
 
 %%% Loading
 
+-dialyzer({nowarn_function, load/0}). %% loaded() is the NIF's
+
 %% Never fails: a module that cannot be loaded would stop the boot of the whole
 %% server. Whoever needs the NIF asks load/0.
 on_load() ->

@@ -122,6 +122,7 @@ struct jat_config *jat_config_new(void)
 static void list_free(struct jat_list *l)
 {
     for (size_t i = 0; i < l->n; i++)
+        /* NOLINTNEXTLINE(performance-no-int-to-ptr): ours, so not const */
         jat_free((void *)(uintptr_t)l->v[i].p);
     jat_free(l->v);
 }

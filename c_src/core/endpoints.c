@@ -205,6 +205,7 @@ static bool reserve_chunk(struct jat_endpoints *t)
     if (t->free != NONE || t->used < t->n_chunks * CHUNK)
         return true;
     struct chunk **chunks =
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): of pointers, indeed */
         jat_realloc(t->chunks, (t->n_chunks + 1) * sizeof(*chunks));
     if (chunks == NULL)
         return false;

@@ -58,11 +58,11 @@ enum jat_err jat_inflight_new(const struct jat_seed *seed,
 void jat_inflight_free(struct jat_inflight *t);
 
 /* Makes a record; chooses and copies id_out into *id_out (in buf), the
- * reference into *ref (never 0). *replaced: id_out is not r->id. now in ms.
- * The strings of r may be in buf only if that has room for r->id.n + 64 octets.
+ * reference into *ref (never 0). *replaced: id_out is not q->id. now in ms.
+ * The strings of q may be in buf only if that has room for q->id.n + 64 octets.
  * JAT_ENOMEM: nothing was changed. */
 enum jat_err jat_inflight_put(struct jat_inflight *t,
-                              const struct jat_request *r, uint64_t now,
+                              const struct jat_request *q, uint64_t now,
                               struct jat_buf *buf, struct jat_span *id_out,
                               bool *replaced, uint64_t *ref);
 

@@ -16,7 +16,7 @@ static void instance_name(const unsigned char *seed, char out[16])
 {
     static const char hex[] = "0123456789abcdef";
 
-    for (unsigned i = 0; i < 8; i++) {
+    for (size_t i = 0; i < 8; i++) {
         out[2 * i] = hex[seed[i] >> 4];
         out[2 * i + 1] = hex[seed[i] & 15];
     }

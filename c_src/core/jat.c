@@ -452,9 +452,8 @@ enum jat_err jat_open(struct jat *j, struct jat_str resource, uint64_t now,
         *role = JAT_ROLE_ENDPOINT;
         err = jat_endpoints_find_shown(j->endpoints, resource, buf, &e);
         if (err == JAT_OK) {
-            struct jat_str jid = jat_buf_str(buf, e.jid);
-            memmove(buf->p + start, jid.p, jid.n);
-            buf->n = start + jid.n;
+            memmove(buf->p + start, buf->p + e.jid.at, e.jid.n);
+            buf->n = start + e.jid.n;
         }
         return err == JAT_ENOTFOUND ? JAT_EUNOPENABLE : err;
     case JAT_FORM_SEALED:

@@ -233,11 +233,11 @@ enum jat_err jat_next_endpoint(struct jat *j, uint32_t *cursor,
                                struct jat_buf *buf, struct jat_endpoint *out);
 
 struct jat_pending {
-    bool outbound; /* client-initiated */
-    bool set;
     struct jat_span user, endpoint, id;
     uint64_t age, left; /* ms */
     unsigned tries;
+    bool outbound; /* client-initiated */
+    bool set;
 };
 
 enum jat_err jat_next_pending(struct jat *j, uint64_t *cursor, uint64_t now,

@@ -61,14 +61,14 @@ static void bare_parse(xmlParserCtxtPtr ctxt, struct head *h, uint64_t n)
         die("%s: not parsed", h->text);
 }
 
-static xmlParserCtxtPtr ctxt;
+static xmlParserCtxtPtr parser;
 
 static void bare(uint64_t n)
 {
     unsigned user = (unsigned)n % USERS;
 
-    bare_parse(ctxt, &requests[user], n);
-    bare_parse(ctxt, &answers[user][n / USERS % ENDPOINTS], n);
+    bare_parse(parser, &requests[user], n);
+    bare_parse(parser, &answers[user][n / USERS % ENDPOINTS], n);
 }
 
 typedef void round_fn(uint64_t);
@@ -91,7 +91,7 @@ int main(int argc, char **argv)
     round_fn *round = is_bare ? bare : exchange;
 
     host = host_new(sealed ? "encoding=sealed" : "encoding=jid", ENDPOINTS);
-    ctxt = bare_new();
+    parser = bare_new();
     for (unsigned u = 0; u < USERS; u++)
         head_request(&requests[u], u);
     for (uint64_t n = 0; n < WARM_UP; n++)
@@ -101,7 +101,7 @@ int main(int argc, char **argv)
     began = now_ns();
     measured(round, 2 * WARM_UP, 2 * WARM_UP + rounds);
     printf("%.0f\n", (double)(now_ns() - began) / (double)rounds);
-    xmlFreeParserCtxt(ctxt);
+    xmlFreeParserCtxt(parser);
     jat_buf_fini(&buf);
     jat_instance_free(host);
     jat_stanza_thread_fini();

@@ -195,6 +195,7 @@ static void on_event(xmpp_conn_t *conn, xmpp_conn_event_t event, int error,
     }
 }
 
+/* cppcheck-suppress constParameter ; libstrophe's prototype */
 static int on_socket(xmpp_conn_t *conn, void *socket)
 {
     for (size_t i = 0; i < client_count; i++)

@@ -90,18 +90,18 @@ static inline enum jat_err configure_with(struct jat_config *c, char *options)
 
 static inline struct jat_config *config_of(const char *options)
 {
-    char *text = strdup(options);
+    char *copy = strdup(options);
     struct jat_config *c = jat_config_new();
-    assert_non_null(text);
+    assert_non_null(copy);
     if (c != NULL && (jat_config_str(c, JAT_STR("host"), JAT_STR(P)) ||
                       jat_config_str(c, JAT_STR("targets"), JAT_STR(T)) ||
-                      configure_with(c, text) ||
+                      configure_with(c, copy) ||
                       (strstr(options, "keys=") == NULL &&
                        configure_with(c, (char[]){"keys=k"})))) {
         jat_config_free(c);
         c = NULL;
     }
-    free(text);
+    free(copy);
     return c;
 }
 

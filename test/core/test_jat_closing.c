@@ -178,7 +178,6 @@ static void a_set_is_sent_again_only_if_it_was_not_delivered(void **state)
                  failed("recipient-unavailable", ""));
     now += 300001;
     set("1", U, P);
-    second = other();
     assert_words(go(to_of()), failed("recipient-unavailable", ""));
 }
 

@@ -144,10 +144,10 @@ static bool take_letter(struct worker *w, struct letter *l)
 static void end_of(struct worker *w, const struct jat_buf *b,
                    struct jat_span id)
 {
-    char text[NAME];
-    copy_span(text, b, id);
+    char digits[NAME];
+    copy_span(digits, b, id);
     unsigned number =
-        (unsigned)atoi(strncmp(text, "rr-", 3) == 0 ? text + 3 : text);
+        (unsigned)atoi(strncmp(digits, "rr-", 3) == 0 ? digits + 3 : digits);
     if (number >= NUMBERS || atomic_fetch_add(&ended[number], 1) != 0)
         w->wrong = "a request has ended twice";
 }

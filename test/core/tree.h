@@ -6,18 +6,18 @@
 
 #include "stanza.h"
 
-static inline bool tree_is(const xmlChar *text, struct jat_str s)
+static inline bool tree_is(const xmlChar *is, struct jat_str s)
 {
-    const char *p = (const char *)text;
+    const char *p = (const char *)is;
     return jat_str_eq(s, jat_str(p, p == NULL ? 0 : strlen(p)));
 }
 
 static inline bool tree_attr_is(xmlNodePtr node, const char *name,
                                 struct jat_str value)
 {
-    xmlChar *text = xmlGetNoNsProp(node, (const xmlChar *)name);
-    bool yes = tree_is(text, value);
-    xmlFree(text);
+    xmlChar *is = xmlGetNoNsProp(node, (const xmlChar *)name);
+    bool yes = tree_is(is, value);
+    xmlFree(is);
     return yes;
 }
 
