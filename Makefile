@@ -1,6 +1,7 @@
 # make demo         see it work, in a throw-away ejabberd on this machine
 # make serve        the same, left up for clients of yours
 # make check        all tests, with a summary
+# make dialyzer     the types of the Erlang sources
 # make bench        what it costs: one table, also in test/bench/RESULTS.md
 #                   (make bench PARTS=core: only that part, only printed)
 #
@@ -16,12 +17,12 @@ DEMO_PACKAGES = ejabberd erlang-dev gcc make pkg-config libc6-dev \
 PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
            erlang-proper-dev \
            erlang-tools libcmocka-dev python3-slixmpp clang libclang-rt-14-dev \
-           valgrind
+           valgrind clang-format clang-tidy cppcheck shellcheck
 
 TOOLS = _build/service _build/puppet _build/storm
 
-.PHONY: all tools demo serve check check-core check-erl check-server bench \
-        deps deps-demo clean
+.PHONY: all tools demo serve check check-lint check-core check-erl \
+        check-server bench dialyzer deps deps-demo clean
 
 all:
 	$(MAKE) -C c_src
@@ -41,7 +42,10 @@ serve: deps-demo
 	@test/demo/demo serve
 
 check: deps
-	@test/check core erl server
+	@test/check lint core erl server
+
+check-lint:
+	@test/check_lint
 
 check-core:
 	$(MAKE) -C test/core check check-asan check-valgrind check-tsan
@@ -51,6 +55,11 @@ check-erl:
 
 check-server: tools
 	@test/check_server
+
+# Not a part of `check`: the table of types takes minutes to make.
+dialyzer:
+	@test/bed/deps $(DEMO_PACKAGES) erlang-dialyzer
+	@test/lint/dialyzer
 
 bench: deps
 	@$(MAKE) -s -C test/bench
