@@ -17,12 +17,22 @@ void die(const char *format, ...)
     exit(EXIT_FAILURE);
 }
 
-uint64_t now_ns(void)
+static uint64_t ns_of(clockid_t clock)
 {
     struct timespec t;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    (void)clock_gettime(clock, &t);
     return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
+}
+
+uint64_t now_ns(void)
+{
+    return ns_of(CLOCK_MONOTONIC);
+}
+
+uint64_t cpu_ns(void)
+{
+    return ns_of(CLOCK_THREAD_CPUTIME_ID);
 }
 
 void row(const char *what, const char *goal, const char *format, ...)
@@ -118,21 +128,18 @@ write_head(struct head *h, const char *format, ...)
 void head_request(struct head *h, unsigned user)
 {
     write_head(h,
-               ATTRS("get") "romeo%u@example.net/garden' to="
-                            "'proxy.example.org'><query xmlns="
-                            "'http://jabber.org/protocol/disco#items'/></iq>",
+               ATTRS("get") USER_JID
+               "' to='proxy.example.org'><query xmlns="
+               "'http://jabber.org/protocol/disco#items'/></iq>",
                user);
 }
 
-#define PART(buf, s) (int)(s).n, (s).n == 0 ? "" : (buf)->p + (s).at
-
-void head_answer(struct head *h, const struct jat_decision *d,
-                 const struct jat_buf *buf)
+void head_answer(struct head *h, struct jat_str resource, struct jat_str shown)
 {
-    write_head(h, ATTRS("result") "%.*s@%.*s/%.*s' to='%.*s/%.*s'/>",
-               PART(buf, d->to.user), PART(buf, d->to.server),
-               PART(buf, d->to.resource), PART(buf, d->from.server),
-               PART(buf, d->from.resource));
+    write_head(h,
+               ATTRS("result") "svc@example.org/%.*s' to="
+                               "'proxy.example.org/%.*s'/>",
+               (int)resource.n, resource.p, (int)shown.n, shown.p);
 }
 
 void handle(struct jat *j, const struct head *h, uint64_t now,

@@ -13,8 +13,9 @@
 _Noreturn __attribute__((format(printf, 1, 2))) void die(const char *format,
                                                          ...);
 
-/* ns of the monotonic clock. */
+/* ns of the monotonic clock, and of this thread's CPU. */
 uint64_t now_ns(void);
+uint64_t cpu_ns(void);
 
 /* Prints a row: what, goal, and what was measured by printf. */
 __attribute__((format(printf, 3, 4))) void
@@ -26,6 +27,7 @@ row(const char *what, const char *goal, const char *format, ...);
 struct jat *host_new(const char *options, unsigned endpoints);
 
 #define ID_LEN 12
+#define USER_JID "romeo%u@example.net/garden"
 
 /* The head of a stanza (mod_client_proxy_router:head/1), its id to be set. */
 struct head {
@@ -50,9 +52,8 @@ static inline void head_set_id(struct head *h, uint64_t n)
 
 /* From requester number `user` to the proxy host. */
 void head_request(struct head *h, unsigned user);
-/* The endpoint's answer to the request of decision d. */
-void head_answer(struct head *h, const struct jat_decision *d,
-                 const struct jat_buf *buf);
+/* From the target's `resource` to the requester that is shown to it so. */
+void head_answer(struct head *h, struct jat_str resource, struct jat_str shown);
 
 /* A call of jat_handle that must come to this decision; its strings replace
  * what is in buf. */

@@ -36,7 +36,8 @@ static void exchange(uint64_t n)
     handle(host, &requests[user], n / 100, JAT_DO_REQUEST, &buf, &d);
     answer = &answers[user][endpoint_of(&d)];
     if (answer->n == 0)
-        head_answer(answer, &d, &buf);
+        head_answer(answer, jat_buf_str(&buf, d.to.resource),
+                    jat_buf_str(&buf, d.from.resource));
     head_set_id(answer, n);
     handle(host, answer, n / 100, JAT_DO_ANSWER, &buf, &d);
 }

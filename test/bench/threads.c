@@ -32,14 +32,6 @@ static struct worker workers[MOST];
 static pthread_barrier_t warm;
 static atomic_bool over;
 
-static uint64_t cpu_ns(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
-}
-
 /* Endpoints have one digit for a resource. */
 static void one_round(struct worker *w, uint64_t n, struct jat_buf *buf)
 {
@@ -54,7 +46,8 @@ static void one_round(struct worker *w, uint64_t n, struct jat_buf *buf)
     handle(w->host, &w->requests[user], n / 100, JAT_DO_REQUEST, buf, &d);
     answer = &w->answers[user][buf->p[d.to.resource.at] - '0'];
     if (answer->n == 0)
-        head_answer(answer, &d, buf);
+        head_answer(answer, jat_buf_str(buf, d.to.resource),
+                    jat_buf_str(buf, d.from.resource));
     head_set_id(answer, id);
     handle(w->host, answer, n / 100, JAT_DO_ANSWER, buf, &d);
     if (n % 64 == 0 && jat_put_endpoint(w->host, JAT_STR("svc@example.org/0"),
