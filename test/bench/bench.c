@@ -1,5 +1,6 @@
 #include "bench.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <string.h>
 #include <time.h>
@@ -33,6 +34,25 @@ uint64_t now_ns(void)
 uint64_t cpu_ns(void)
 {
     return ns_of(CLOCK_THREAD_CPUTIME_ID);
+}
+
+size_t memory(void)
+{
+    struct mallinfo2 m = mallinfo2();
+
+    return m.uordblks + m.hblkhd;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+void sort(uint64_t *numbers, size_t n)
+{
+    qsort(numbers, n, sizeof *numbers, by_size);
 }
 
 void row(const char *what, const char *goal, const char *format, ...)

@@ -17,6 +17,12 @@ _Noreturn __attribute__((format(printf, 1, 2))) void die(const char *format,
 uint64_t now_ns(void);
 uint64_t cpu_ns(void);
 
+/* Octets that are allocated. */
+size_t memory(void);
+
+/* From the smallest on. */
+void sort(uint64_t *numbers, size_t n);
+
 /* Prints a row: what, goal, and what was measured by printf. */
 __attribute__((format(printf, 3, 4))) void
 row(const char *what, const char *goal, const char *format, ...);

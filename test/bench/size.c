@@ -3,7 +3,6 @@
  * 10,000 endpoints, up to 1,000,000 requests in flight from 100,000
  * requesters. Times are of this thread's CPU: what other processes take is not
  * counted, though they do spoil the caches. */
-#include <malloc.h>
 #include <string.h>
 
 #include "bench.h"
@@ -20,13 +19,6 @@ static uint32_t user_of[MOST], endpoint_of[MOST];
 static uint64_t sent, answered;
 
 static struct jat_buf buf = JAT_BUF_INIT;
-
-static size_t memory(void)
-{
-    struct mallinfo2 m = mallinfo2();
-
-    return m.uordblks + m.hblkhd;
-}
 
 /* Each requester in turn, and all over the tables. */
 static unsigned next_user(void)
@@ -77,13 +69,6 @@ static void answer(struct jat *j, const struct head *h)
     answered++;
 }
 
-static int by_size(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 /* Sends until n are in flight; returns the ns that ten of them took longer
  * than: a few are interrupted by something else. */
 static uint64_t fill(struct jat *j, uint64_t n)
@@ -99,7 +84,7 @@ static uint64_t fill(struct jat *j, uint64_t n)
         send(j, &h, 0);
         took[have++] = cpu_ns() - began;
     }
-    qsort(took, have, sizeof *took, by_size);
+    sort(took, have);
     return have > 10 ? took[have - 11] : 0;
 }
 
@@ -131,7 +116,7 @@ static double steady(struct jat *j, uint64_t n)
     fill(j, n);
     for (unsigned b = 0; b < BATCHES; b++)
         took[b] = batch(j);
-    qsort(took, BATCHES, sizeof *took, by_size);
+    sort(took, BATCHES);
     return (double)took[BATCHES / 10] / BATCH;
 }
 
