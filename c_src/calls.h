@@ -61,7 +61,7 @@ static bool call_handle(struct jat *j, struct args *in, struct answer *out)
     uint64_t now;
     enum jat_err err;
 
-    if (!get_str(in, &xml) || !get_uint(in, &hints) ||
+    if (!get_text(in, &xml) || !get_uint(in, &hints) ||
         !get_str(in, &prepared) || !get_u64(in, &now) || !get_end(in))
         return false;
     err = jat_handle(j, xml, prepared, hints, now, &buf, &d);

@@ -9,6 +9,9 @@
 #include "calls.h"
 #include "core/stanza.h"
 
+/* A call with a text of more octets goes to a dirty scheduler. */
+#define LARGE 8192U
+
 static ERL_NIF_TERM atoms[ATOM_COUNT];
 
 static ErlNifResourceType *instance_type;
@@ -34,6 +37,7 @@ struct args {
     ERL_NIF_TERM list; /* what is to come of the last argument, if it is one */
     ERL_NIF_TERM head; /* its element that is read now */
     bool in_list;
+    bool large; /* get_text: not on this scheduler */
 };
 
 static bool take(struct args *in)
@@ -48,6 +52,20 @@ static bool get_str(struct args *in, struct jat_str *s)
     ErlNifBinary b;
 
     if (in->left == 0 || !enif_inspect_binary(in->env, *in->next, &b))
+        return false;
+    *s = jat_str((const char *)b.data, b.size);
+    return take(in);
+}
+
+static bool get_text(struct args *in, struct jat_str *s)
+{
+    ErlNifBinary b;
+
+    if (in->left == 0 || !enif_inspect_iolist_as_binary(in->env, *in->next, &b))
+        return false;
+    in->large =
+        b.size > LARGE && enif_thread_type() == ERL_NIF_THR_NORMAL_SCHEDULER;
+    if (in->large)
         return false;
     *s = jat_str((const char *)b.data, b.size);
     return take(in);
@@ -268,8 +286,7 @@ static ERL_NIF_TERM derive_key_nif(ErlNifEnv *env, int argc,
     return call_derive_key(&in, &out) ? out.open->v[0] : enif_make_badarg(env);
 }
 
-/* Instance, Name, Arguments. On a normal scheduler for what is usual, on a
- * dirty one for what is large: the caller chooses. */
+/* Instance, Name, Arguments. On a normal scheduler for what is usual. */
 static ERL_NIF_TERM call_nif(ErlNifEnv *env, int argc, const ERL_NIF_TERM *argv)
 {
     struct args in = {.env = env, .next = argv + 1, .left = argc - 1};
@@ -285,7 +302,10 @@ static ERL_NIF_TERM call_nif(ErlNifEnv *env, int argc, const ERL_NIF_TERM *argv)
     in.left = arity;
     answer_init(&out, env);
     if (!calls[call].run(((struct instance *)instance)->jat, &in, &out))
-        return enif_make_badarg(env);
+        return in.large ? enif_schedule_nif(env, "call_nif",
+                                            ERL_NIF_DIRTY_JOB_CPU_BOUND,
+                                            call_nif, argc, argv)
+                        : enif_make_badarg(env);
     enif_consume_timeslice(env, calls[call].cost + out.rows / 8);
     return out.open->v[0];
 }

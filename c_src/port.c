@@ -118,6 +118,11 @@ static bool get_str(struct args *in, struct jat_str *s)
     return took(in);
 }
 
+static bool get_text(struct args *in, struct jat_str *s)
+{
+    return get_str(in, s);
+}
+
 static bool get_u64(struct args *in, uint64_t *n)
 {
     EI_ULONGLONG x;

@@ -16,6 +16,8 @@
  * the call. */
 struct args;
 static bool get_str(struct args *in, struct jat_str *s);
+/* The same, but it may be large, and, in the VM, an iolist. */
+static bool get_text(struct args *in, struct jat_str *s);
 static bool get_u64(struct args *in, uint64_t *n);
 static bool get_i64(struct args *in, int64_t *n);
 /* One of n atoms; *at counts from the first of them. */

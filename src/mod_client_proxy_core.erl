@@ -178,7 +178,7 @@ now() ->
 %% element in jabber:client with type, id, from, to and its children without
 %% their children; from and to prepared. Prepared: <<>>, or the answer to
 %% {ask, {jid, _}}.
--spec handle(core(), Head :: binary(), asker(), Hints :: non_neg_integer(),
+-spec handle(core(), Head :: iodata(), asker(), Hints :: non_neg_integer(),
              Prepared :: binary(), Now :: non_neg_integer()) ->
           decision() | {error, atom()}.
 handle({Mod, Ref}, Head, Asker, Hints, Prepared, Now) ->

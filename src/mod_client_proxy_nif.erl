@@ -16,9 +16,6 @@
 %% Must be JAT_ABI of c_src/core/jat.h.
 -define(ABI, 2).
 
-%% Above this (octets) a head is parsed on a dirty scheduler.
--define(DIRTY, 8192).
-
 %% @doc Makes sure that the NIF is there. May be called again after the shared
 %% object was mended.
 -spec load() -> ok | {error, unicode:chardata()}.
@@ -39,8 +36,6 @@ derive_key(Secret, Host) ->
 
 -spec handle(reference(), tuple(), mod_client_proxy_core:asker()) ->
           mod_client_proxy_core:decision() | {error, atom()}.
-handle(Ref, Args, _Asker) when byte_size(element(1, Args)) > ?DIRTY ->
-    call_dirty_nif(Ref, handle, Args);
 handle(Ref, Args, _Asker) ->
     call_nif(Ref, handle, Args).
 

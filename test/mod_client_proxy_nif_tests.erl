@@ -23,7 +23,8 @@ wrong_terms_are_badarg_test_() ->
     Large = binary:copy(<<"x">>, 10000),
     Wrong = [{nothing, handle, {<<>>, 0, <<>>, 0}},
              {make_ref(), handle, {<<>>, 0, <<>>, 0}},
-             {Ref, handle, {"text", 0, <<>>, 0}},
+             {Ref, handle, {text, 0, <<>>, 0}},
+             {Ref, handle, {[<<"<iq">>, text], 0, <<>>, 0}},
              {Ref, handle, {<<1:3>>, 0, <<>>, 0}},
              {Ref, handle, {<<>>, -1, <<>>, 0}},
              {Ref, handle, {<<>>, 1 bsl 32, <<>>, 0}},
@@ -116,6 +117,19 @@ a_large_head_works_as_a_small_one_does_test() ->
                  handle(Core, iq(result, <<"1">>, ?A, As))),
     ?assertEqual({error, too_big},
                  handle(Core, binary:copy(Head, 3))).
+
+a_head_may_come_in_pieces_test() ->
+    Core = core(#{}),
+    Pad = binary:copy(<<"x">>, 10000),
+    [begin
+         Head = iq(get, Id, user(1), at(<<>>),
+                   ["<query xmlns='urn:x' a='", Text, "'/>"]),
+         <<Start:20/binary, End/binary>> = Head,
+         {request, As, ?A, same, Ref, true} =
+             handle(Core, [[Start, []] | End]),
+         ?assertEqual({answer, at(<<>>), user(1), same, Ref, true},
+                      handle(Core, [<<C>> || <<C>> <= iq(result, Id, ?A, As)]))
+     end || {Id, Text} <- [{<<"1">>, <<>>}, {<<"2">>, Pad}]].
 
 hostile_heads_are_an_error_and_leave_the_tables_alone_test() ->
     Core = core(#{}),

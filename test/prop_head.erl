@@ -1,0 +1,103 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The head that the core gets of a stanza says what the stanza says, whatever
+%%% characters there are in it. The core is played here.
+-module(prop_head).
+
+-export([prop_a_head_says_what_its_stanza_says/0]).
+%% The carrier of a core that only looks at heads
+-export([handle/3]).
+
+-include_lib("proper/include/proper.hrl").
+-include("xmpp.hrl").
+
+-define(P, <<"proxy.example.org">>).
+
+prop_a_head_says_what_its_stanza_says() ->
+    {ok, _} = application:ensure_all_started(xmpp),
+    numtests(500, ?FORALL(Stanza, stanza(), told(Stanza) =:= head(Stanza))).
+
+%% What the core is told of it.
+head(Stanza) ->
+    mod_client_proxy_router:publish(
+      ?P, #{host => ?P, server_host => <<"example.org">>,
+            core => {?MODULE, none}, access => all, outbound_access => all,
+            packets => none, retry_memory => none, max_retry_memory => 0}),
+    ok = mod_client_proxy_router:route(Stanza),
+    mod_client_proxy_router:unpublish(?P),
+    sorted(fxml_stream:parse_element(erase(head))).
+
+sorted(#xmlel{attrs = Attrs, children = Els} = El) ->
+    El#xmlel{attrs = lists:sort(Attrs), children = lists:map(fun sorted/1, Els)};
+sorted({error, _} = NotParsed) ->
+    NotParsed.
+
+handle(none, {Head, 0, <<>>, _Now}, _Asker) ->
+    put(head, iolist_to_binary(Head)),
+    {drop, unroutable}.
+
+told(#iq{type = Type, sub_els = Els} = IQ) when Type == get; Type == set ->
+    told(<<"iq">>, Type, IQ,
+         case Els of
+             [] -> [];
+             [El] -> [El#xmlel{children = []}];
+             [El | _] -> [El#xmlel{children = []}, #xmlel{name = <<"more">>}]
+         end);
+told(#iq{type = Type} = IQ) -> told(<<"iq">>, Type, IQ, []);
+told(#message{type = Type} = M) -> told(<<"message">>, Type, M, []);
+told(#presence{type = Type} = P) -> told(<<"presence">>, Type, P, []).
+
+told(Name, Type, Stanza, Children) ->
+    Attrs = [{<<"id">>, xmpp:get_id(Stanza)},
+             {<<"xmlns">>, ?NS_CLIENT},
+             {<<"from">>, text(xmpp:get_from(Stanza))},
+             {<<"to">>, text(written(xmpp:get_to(Stanza)))}
+             | [{<<"type">>, atom_to_binary(Type)} || Type /= available]],
+    sorted(#xmlel{name = Name, attrs = Attrs, children = Children}).
+
+%% P, as the sender wrote it.
+written(#jid{server = Server} = To) -> To#jid{lserver = Server}.
+
+text(#jid{luser = U, lserver = S, lresource = R}) ->
+    iolist_to_binary([[[U, $@] || U /= <<>>], S, [[$/, R] || R /= <<>>]]).
+
+%%% Generators
+
+stanza() ->
+    oneof([?LET({Type, Els}, {oneof([get, set, result, error]),
+                              resize(4, list(element()))},
+                stanza(#iq{type = Type, sub_els = Els})),
+           ?LET(Type, oneof([chat, normal, headline, groupchat, error]),
+                stanza(#message{type = Type})),
+           ?LET(Type, oneof([available, unavailable, subscribe, probe, error]),
+                stanza(#presence{type = Type}))]).
+
+stanza(Stanza) ->
+    ?LET({Id, U, S, R, ToR}, {value(), value(), domain(), value(), value()},
+         begin
+             To = jid(<<>>, ?P, ToR),
+             xmpp:set_from_to(xmpp:set_id(Stanza, Id), jid(U, S, R),
+                              To#jid{server = <<"Proxy.Example.org">>})
+         end).
+
+jid(U, S, R) ->
+    #jid{user = U, server = S, resource = R,
+         luser = U, lserver = S, lresource = R}.
+
+element() ->
+    ?LET({Value, Other, Text}, {value(), value(), value()},
+         #xmlel{name = <<"q">>,
+                attrs = [{<<"xmlns">>, <<"urn:example:test">>},
+                         {<<"value">>, Value}, {<<"x:other">>, Other},
+                         {<<"xmlns:x">>, <<"urn:example:x">>}],
+                children = [{xmlcdata, Text}]}).
+
+domain() ->
+    ?LET(Text, value(), <<"d", Text/binary>>).
+
+%% Blanks other than the space come through no parser as they are.
+value() ->
+    ?LET(Text, list(frequency([{1, oneof("&<>'\"/@=; ")},
+                               {2, range($a, $z)},
+                               {1, oneof([$ä, 16#20AC, 16#1F600])}])),
+         unicode:characters_to_binary(Text)).
