@@ -372,24 +372,32 @@ bounce_sm_packet(Acc) ->
 
 %% One that is too large, or for which there is no room, is forwarded all the
 %% same; only it cannot be sent again. So it is where there is no table: it went
-%% with the process of the proxy host, and the next one brings another.
+%% with the process of the proxy host, and the next one brings another. The
+%% addresses are made anew when it is sent again.
 keep(#{packets := Packets, retry_memory := Memory, max_retry_memory := Max},
      Record, #iq{sub_els = Els} = Packet) ->
     Weight = ?MAX_KEPT - weigh(Els, ?MAX_KEPT),
     case counters:get(Memory, 1) + Weight =< Max andalso Weight < ?MAX_KEPT of
         true ->
             counters:add(Memory, 1, Weight),
+            Bare = Packet#iq{from = undefined, to = undefined},
             try ets:insert(Packets, {Record, Weight,
-                                     mod_client_proxy_core:now(), Packet})
+                                     mod_client_proxy_core:now(), Bare})
             catch error:badarg -> false
             end;
         false ->
             false
     end.
 
-forget(Context, Record) ->
-    _ = take_packet(Context, Record),
-    ok.
+%% Not ets:take/2, which would bring the packet back here.
+forget(#{packets := Packets, retry_memory := Memory}, Record) ->
+    try
+        Weight = ets:lookup_element(Packets, Record, 2),
+        ets:delete(Packets, Record),
+        counters:sub(Memory, 1, Weight)
+    catch
+        error:badarg -> ok % it could not be kept
+    end.
 
 take_packet(#{packets := Packets, retry_memory := Memory}, Record) ->
     try ets:take(Packets, Record) of
@@ -413,18 +421,20 @@ forget_packets(#{packets := Packets} = Context, Before) ->
 %% What is left of a number of octets; looks at no more than that.
 weigh(_, Left) when Left =< 0 ->
     0;
+weigh([#xmlel{name = Name, attrs = Attrs, children = Children} | Els], Left) ->
+    Left1 = weigh_attrs(Attrs, Left - 32 - byte_size(Name)),
+    weigh(Els, weigh(Children, Left1));
+weigh([{xmlcdata, Text} | Els], Left) ->
+    weigh(Els, Left - 32 - byte_size(Text));
+weigh([Decoded | Els], Left) ->
+    weigh([xmpp:encode(Decoded) | Els], Left);
 weigh([], Left) ->
-    Left;
-weigh([El | Els], Left) ->
-    weigh(Els, weigh(El, Left));
-weigh(#xmlel{name = Name, attrs = Attrs, children = Children}, Left) ->
-    weigh(Children, weigh(Attrs, Left - 32 - byte_size(Name)));
-weigh({xmlcdata, Text}, Left) ->
-    Left - 32 - byte_size(Text);
-weigh({Name, Value}, Left) when is_binary(Name), is_binary(Value) ->
-    Left - 32 - byte_size(Name) - byte_size(Value);
-weigh(Decoded, Left) ->
-    weigh(xmpp:encode(Decoded), Left).
+    Left.
+
+weigh_attrs([{Name, Value} | Attrs], Left) when Left > 0 ->
+    weigh_attrs(Attrs, Left - 32 - byte_size(Name) - byte_size(Value));
+weigh_attrs(_, Left) ->
+    Left.
 
 %%%===================================================================
 %%% Errors
