@@ -16,7 +16,7 @@
 #define USERS 16U
 #define ENDPOINTS 8U
 #define WARM_UP 500U
-#define RUN_MS 200U
+#define RUN_MS 50U
 #define RUNS                                                                   \
     7 /* of which the best one counts: other processes only slow down */
 
