@@ -122,16 +122,18 @@ recv(Puppet, Wanted) ->
 
 -spec recv(puppet(), fun((tuple()) -> boolean()), timeout()) -> tuple().
 recv(Puppet, Wanted, Patience) ->
-    Ref = make_ref(),
+    Ref = monitor(process, Puppet),
     Puppet ! {self(), Ref, recv, Wanted},
     receive
-        {Ref, El} -> El
+        {Ref, El} -> demonitor(Ref, [flush]), El;
+        {'DOWN', Ref, process, Puppet, Reason} -> error({puppet_gone, Reason})
     after Patience ->
         Puppet ! {self(), Ref, never_mind},
         receive
-            {Ref, El} -> El;
+            {Ref, El} -> demonitor(Ref, [flush]), El;
             {Ref, nothing, Unread} ->
-                error({nothing_for, jid(Puppet), {unread, Unread}})
+                error({nothing_for, jid(Puppet), {unread, Unread}});
+            {'DOWN', Ref, process, Puppet, Reason} -> error({puppet_gone, Reason})
         end
     end.
 
