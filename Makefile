@@ -2,6 +2,8 @@
 # make serve        the same, left up for clients of yours
 # make check        all tests, with a summary
 # make dialyzer     the types of the Erlang sources
+# make soak         everything at once, for as long as you say (MINUTES=30
+#                   CARRIER=nif): does anything grow, is anything lost?
 # make bench        what it costs: one table, also in test/bench/RESULTS.md
 #                   (make bench PARTS=core: only that part, only printed)
 #
@@ -65,6 +67,14 @@ bench: deps
 	@$(MAKE) -s -C test/bench
 	@test/bench/run $(PARTS)
 
+MINUTES = 10
+CARRIER = nif
+RATE = 900
+
+soak: deps
+	@$(MAKE) -s tools
+	@test/soak/soak minutes=$(MINUTES) carrier=$(CARRIER) rate=$(RATE)
+
 tools: $(TOOLS)
 
 _build/%: test/demo/%.c
@@ -74,6 +84,10 @@ _build/%: test/demo/%.c
 _build/%: test/clients/%.c
 	@mkdir -p _build
 	$(CC) $(CFLAGS) -o $@ $< -lstrophe
+
+_build/storm: $(wildcard test/storm/*.c) test/storm/storm.h
+	@mkdir -p _build
+	$(CC) $(CFLAGS) -o $@ $(filter %.c,$^) -lstrophe
 
 clean:
 	rm -rf _build

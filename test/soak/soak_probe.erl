@@ -1,0 +1,114 @@
+%%% Lives in the server that is soaked (loaded by soak.erl): looks around there,
+%%% and hands heads to the core that ejabberd would never let through.
+-module(soak_probe).
+-export([sample/0, left/0, junk/2, port_programs/0]).
+
+%% @doc What may grow, in octets or pieces.
+sample() ->
+    Memory = erlang:memory(),
+    #{memory := Persistent} = persistent_term:info(),
+    maps:merge(
+      maps:from_list(
+        [{Kind, proplists:get_value(Kind, Memory)}
+         || Kind <- [total, processes, binary, ets, code]]),
+      #{rss => rss(os:getpid()),
+        port_rss => lists:sum([rss(integer_to_list(P))
+                               || P <- port_programs()]),
+        persistent_term => Persistent,
+        process_count => erlang:system_info(process_count),
+        port_count => erlang:system_info(port_count),
+        atom_count => erlang:system_info(atom_count),
+        ets_count => length(ets:all())}).
+
+%% VmRSS of /proc/PID/status is in kB.
+rss(Pid) ->
+    case file:read_file("/proc/" ++ Pid ++ "/status") of
+        {ok, Text} ->
+            {match, [Kb]} = re:run(Text, "VmRSS:\\s+([0-9]+) kB",
+                                   [{capture, all_but_first, list}]),
+            list_to_integer(Kb) * 1024;
+        {error, _} ->
+            0 % it has just been killed
+    end.
+
+%% @doc The processes of the port carrier, by its own ports.
+port_programs() ->
+    [Pid || Port <- erlang:ports(),
+            {name, Name} <- [erlang:port_info(Port, name)],
+            string:find(Name, "mod_client_proxy_port") /= nomatch,
+            {os_pid, Pid} <- [erlang:port_info(Port, os_pid)]].
+
+%% @doc What is in the tables of all proxy hosts, summed.
+left() ->
+    Contexts = [Context || P <- mod_client_proxy:proxy_hosts(),
+                           #{core := Core} = Context <-
+                               [mod_client_proxy_router:context(P)],
+                           Core /= undefined],
+    lists:foldl(fun add/2, #{}, [left(Context) || Context <- Contexts]).
+
+left(#{core := Core, packets := Packets, retry_memory := Retry}) ->
+    Counters = mod_client_proxy_core:counters(Core),
+    (maps:with([endpoints, pending, contacts, handles], Counters))
+        #{packets => ets:info(Packets, size),
+          retry_memory => counters:get(Retry, 1)}.
+
+add(Map, Sum) ->
+    maps:fold(fun(Key, N, Acc) ->
+                      maps:update_with(Key, fun(M) -> M + N end, N, Acc)
+              end, Sum, Map).
+
+%% @doc Heads that are broken in some way. None of them names anybody who could
+%% be answered, so a record that one leaves ends by its deadline.
+junk(P, Count) ->
+    case mod_client_proxy_router:context(P) of
+        #{core := Core} when Core /= undefined ->
+            [junk_one(Core, P) || _ <- lists:seq(1, Count)],
+            ok;
+        _ ->
+            ok
+    end.
+
+junk_one(Core, P) ->
+    Now = mod_client_proxy_core:now(),
+    Head = mangle(iolist_to_binary(head(P)), rand:uniform(4) - 1),
+    Decision = mod_client_proxy_core:handle(Core, Head, none,
+                                            rand:uniform(128) - 1,
+                                            <<>>, Now),
+    true = is_tuple(Decision),
+    _ = mod_client_proxy_core:open(Core, rand:bytes(rand:uniform(40)), Now),
+    _ = mod_client_proxy_core:bounce(Core, rand:uniform(1 bsl 62), true, Now),
+    ok.
+
+head(P) ->
+    Name = one_of(["iq", "message", "presence", "stream:features", "a"]),
+    ["<", Name, " xmlns='", one_of(["jabber:client", "jabber:server", ""]),
+     "' type='", one_of(["get", "set", "result", "error", "", "chat"]),
+     "' id='", one_of(["1", "", "rr-1", lists:duplicate(3000, $i)]),
+     "' from='", one_of(["junk@example.org/x", "junk", "@", "/", "junk@junk/",
+                         lists:duplicate(4000, $j)]),
+     "' to='", P, one_of(["", "/x", "/AAAA@", "/.@", "/a@b@c/d"]), "'>",
+     one_of(["<q xmlns='urn:example:junk'/>", "", "<a:b/>", "<!-- -->",
+             "<?pi?>", "<![CDATA[x]]>", "&#0;", "&amp;", "&lol;", [255, 254],
+             lists:duplicate(100, "<d>"), lists:duplicate(300, "<c/>"),
+             ["<q", [[" a", integer_to_list(I), "=''"]
+                     || I <- lists:seq(1, 300)], "/>"],
+             ["<q xmlns='", lists:duplicate(9000, $n), "'/>"]]),
+     one_of(["", "<!DOCTYPE x [<!ENTITY lol 'lol'>]>"]),
+     "</", Name, ">"].
+
+%% So many octets are changed, cut out, or all that is behind them is.
+mangle(Head, 0) ->
+    Head;
+mangle(<<>>, _) ->
+    <<>>;
+mangle(Head, Times) ->
+    At = rand:uniform(byte_size(Head)) - 1,
+    <<Before:At/binary, _, After/binary>> = Head,
+    mangle(case rand:uniform(6) of
+               1 -> Before;
+               2 -> <<Before/binary, After/binary>>;
+               _ -> <<Before/binary, (rand:uniform(256) - 1), After/binary>>
+           end, Times - 1).
+
+one_of(List) ->
+    lists:nth(rand:uniform(length(List)), List).

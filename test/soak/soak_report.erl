@@ -1,0 +1,107 @@
+%%% What a soak has shown, and whether it was right: for people, then as JSON.
+-module(soak_report).
+-export([decode/1, failures/1, print/1]).
+
+%% Less than this is not called a time in which memory can be judged: what was
+%% closed is remembered for 5 minutes.
+-define(JUDGED, 480).
+
+%% @doc A storm's line of JSON.
+decode(Json) ->
+    {Object} = jiffy:decode(Json),
+    maps:from_list(
+      [{binary_to_atom(Key), case Value of {Inner} -> Inner; _ -> Value end}
+       || {Key, Value} <- Object]).
+
+%% @doc What did not hold; [] if all did.
+failures(#{options := #{seconds := Seconds, carrier := Carrier},
+           storms := Storms, chores := Chores, crashed := Crashed,
+           memory := Memory, strangers := Strangers, left := Left,
+           dead := Dead, log := Log}) ->
+    [{doubles, N} || N <- [sum(doubles, Storms)], N > 0]
+        ++ [{unanswered, N} || N <- [sum(unanswered, Storms)], N > 0]
+        ++ [{wrong, N} || N <- [sum(wrong, Storms)], N > 0]
+        ++ [{storm, P, Status} || #{status := Status} = Storm <- Storms,
+                                  P <- [maps:get(proxy, Storm, <<"no report">>)],
+                                  Status /= 0]
+        %% a run in which nearly nothing works shows nothing
+        ++ [too_few_results || sum(results, Storms) < sum(requests, Storms) * 0.1]
+        ++ [{internal_server_error, N}
+            || N <- [proplists:get_value(<<"internal-server-error">>,
+                                         conditions(Storms), 0)],
+               Carrier == nif, N > 0]
+        ++ [{never_done, Name} || {Name, 0} <- Chores,
+                                  Name /= kill orelse Carrier == port]
+        ++ [{crashed, C} || C <- lists:usort(Crashed)]
+        ++ [{endpoint_without_session, Jid} || Jid <- Strangers]
+        ++ [{left, Key, N} || {Key, N} <- maps:to_list(Left), N > 0]
+        ++ [{does_not_serve, P} || P <- Dead]
+        ++ [{logged, Line} || Line <- lists:sublist(Log, 20)]
+        ++ [{grown, Key} || Seconds >= ?JUDGED,
+                            Key <- soak_watch:grown(Memory)].
+
+sum(Key, Storms) ->
+    lists:sum([maps:get(Key, Storm, 0) || Storm <- Storms]).
+
+conditions(Storms) ->
+    Counts = lists:append([maps:get(errors, Storm, []) || Storm <- Storms]),
+    [{Condition, lists:sum(proplists:get_all_values(Condition, Counts))}
+     || Condition <- lists:usort([C || {C, _} <- Counts])].
+
+%% @doc For people, then for programs.
+print(#{options := Options, storms := Storms, memory := Memory, left := Left,
+        chores := Chores, failures := Failures} = Report) ->
+    io:format("~n"),
+    row(["", "requests", "answers", "results", "abandoned", "doubles",
+         "unanswered", "wrong"]),
+    [row([P, R, R - A - U, S, A, D, U, W])
+     || #{proxy := P, requests := R, results := S, abandoned := A, doubles := D,
+          unanswered := U, wrong := W} <- Storms],
+    io:format("~nerrors~n"),
+    [row([Condition, N]) || {Condition, N} <- conditions(Storms)],
+    io:format("~nmeanwhile~n"),
+    [row([Name, N]) || {Name, N} <- Chores ++ clients(Storms)],
+    io:format("~n"),
+    row(["memory", "start", "warm-up", "2nd quarter", "3rd quarter", "end", ""]),
+    [row([Key | [figure(Key, N) || N <- Ns]] ++ [growth(Ns)])
+     || {Key, Ns} <- maps:to_list(Memory)],
+    io:format("~nleft at the end~n"),
+    [row([Key, N]) || {Key, N} <- maps:to_list(Left)],
+    io:format("~n"),
+    [io:format("~ts: ~.800ts~n", [maps:get(proxy, Storm, "storm"), Word])
+     || #{words := Words} = Storm <- Storms, Word <- lists:sublist(Words, 20)],
+    [io:format("DID NOT HOLD: ~0tP~n", [Failure, 50]) || Failure <- Failures],
+    Failures == [] andalso io:format("all of it held~n"),
+    io:format("~ts~n", [jiffy:encode(json(Options, Storms, Report))]).
+
+clients(Storms) ->
+    [{Key, sum(Key, Storms)} || Key <- [comings, goings, naps, moods, noise]].
+
+json(Options, Storms, #{chores := Chores, memory := Memory, left := Left,
+                        failures := Failures}) ->
+    #{options => Options,
+      storms => {[{Key, sum(Key, Storms)}
+                  || Key <- [requests, results, abandoned, doubles, unanswered,
+                             wrong]]},
+      errors => {conditions(Storms)}, chores => {Chores}, memory => Memory,
+      left => Left, held => Failures == []}.
+
+row([Name | Cells]) ->
+    io:format("~-26ts~ts~n",
+              [text(Name), [io_lib:format("~12ts", [text(Cell)])
+                            || Cell <- Cells]]).
+
+text(N) when is_integer(N) -> integer_to_list(N);
+text(Atom) when is_atom(Atom) -> atom_to_list(Atom);
+text(Text) -> Text.
+
+figure(Key, N) ->
+    case lists:suffix("_count", atom_to_list(Key)) of
+        true -> N;
+        false -> io_lib:format("~.1f MB", [N / (1 bsl 20)])
+    end.
+
+growth([_, _, 0, _, _]) -> "";
+growth([_, _, Second, _, Last]) ->
+    io_lib:format("~s~.1f %", [[$+ || Last >= Second],
+                               100 * (Last - Second) / Second]).

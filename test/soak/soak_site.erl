@@ -1,0 +1,135 @@
+%%% The proxy hosts of a soak, who storms each of them, and the options that the
+%%% operator changes meanwhile.
+-module(soak_site).
+-export([hosts/0, host/1, accounts/0, service/1, yaml/2, yaml_without/0,
+         storm/2, one_of/1]).
+
+-define(DOMAIN, "example.org").
+-define(FAR, "far.test"). % behind a component: a remote server
+
+%% Name, options that stay, and whether its target is a remote one. `timeout',
+%% which the storm has to know, is never changed.
+hosts() ->
+    [{"plain", [{encoding, "jid"}, {outbound, "any"}], local},
+     {"sealed", [{encoding, "sealed"}, {outbound, "reply"}], local},
+     {"secret", [{balance, "least_pending"}], local},
+     {"turns", [{balance, "round_robin"}, {disco, "self"}], local},
+     {"sticky", [{balance, "sticky"}, {sticky_by, "{\"urn:example:storm\": n}"},
+                 {encoding, "sealed"}], local},
+     {"small", [{max_pending, "24"}, {max_pending_per_user, "10"},
+                {max_outbound_per_endpoint, "2"}, {max_endpoints, "4"},
+                {max_contacts, "10"}, {max_retry_memory, "2000"},
+                {outbound, "any"}], local},
+     {"far", [{max_pending_per_domain, "20"}, {outbound, "any"}], remote}].
+
+%% What the operator chooses from, for each proxy host that has no opinion.
+choices() ->
+    [{balance, ["random", "round_robin", "least_pending", "sticky"]},
+     {encoding, ["jid", "sealed"]},
+     {disco, ["self", "forward"]},
+     {outbound, ["any", "reply", "none"]},
+     {outbound_access, ["all", "nobody"]},
+     {retries, ["0", "1", "3"]},
+     {resources, ["[\"*\"]", "[\"e*\"]", "[\"e[0-4]\", \"e?\"]", "[e1, e2, e3]"]},
+     {drain_show, ["[xa, dnd]", "[]", "[chat, away]"]},
+     {max_endpoints, ["10000", "5"]},
+     {max_contacts, ["100000", "3"]},
+     {max_pending, ["100000", "50"]},
+     {max_retry_memory, ["67108864", "0"]},
+     {access, ["nobody" | lists:duplicate(9, "all")]}].
+
+%% Of two secrets one seals, and what the other one has sealed can be opened.
+secret(Mood) ->
+    Secrets = ["the first of two secrets", "the second of two secrets"],
+    One = case Mood of calm -> hd(Secrets); restless -> one_of(Secrets) end,
+    [{secret, ["\"", One, "\""]},
+     {old_secrets, ["[\"", Secrets -- [One], "\"]"]}].
+
+accounts() ->
+    lists:append([[target(Name) || Kind == local] ++ requesters(Name)
+                  || {Name, _, Kind} <- hosts()]).
+
+%% @doc How to be an endpoint: kind of puppet, login, password, full JID, and
+%% what there is to say then.
+service(P) ->
+    [{Name, _, Kind}] = [Host || {Name, _, _} = Host <- hosts(), host(Name) == P],
+    Jid = full_target(Name, Kind) ++ "/last",
+    case Kind of
+        local ->
+            {strophe, Jid, "secret", Jid, "<presence/>"};
+        remote ->
+            {component, ?FAR, "component", Jid,
+             ["<presence from='", Jid, "' to='", P, "'/>"]}
+    end.
+
+%% @doc A configuration. A restless operator changes some of the options.
+yaml(Carrier, Mood) ->
+    ["access_rules:\n"
+     "  nobody: [{deny: all}]\n"
+     "modules:\n"
+     "  mod_client_proxy:\n"
+     "    carrier: ", atom_to_list(Carrier), "\n"
+     "    timeout: ", integer_to_list(timeout()), " ms\n"
+     "    contact_timeout: 5 s\n"
+     "    hosts:\n",
+     [["      \"", host(Name), "\":\n"
+       "        target_address: \"", full_target(Name, Kind), "\"\n",
+       [["        ", atom_to_list(Option), ": ", Value, "\n"]
+        || {Option, Value} <- Fixed ++ more(Name, Fixed, Mood)]]
+      || {Name, Fixed, Kind} <- hosts()]].
+
+yaml_without() ->
+    "{}\n".
+
+more("secret", Fixed, Mood) ->
+    secret(Mood) ++ changes(Fixed, Mood);
+more(_Name, Fixed, Mood) ->
+    changes(Fixed, Mood).
+
+changes(_Fixed, calm) ->
+    [];
+changes(Fixed, restless) ->
+    [{Option, one_of(Values)} || {Option, Values} <- choices(),
+                                 not lists:keymember(Option, 1, Fixed),
+                                 rand:uniform(4) == 1].
+
+one_of(Values) ->
+    lists:nth(rand:uniform(length(Values)), Values).
+
+%% Long enough to be answered within, short enough to be missed often.
+timeout() ->
+    3000.
+
+%% @doc The arguments of storm for this proxy host.
+storm({Name, _, Kind}, #{seconds := Seconds, rate := Rate, c2s := C2s,
+                         component := Component, seed := Seed}) ->
+    [lists:append([Option, "=", Value])
+     || {Option, Value} <-
+            [{"port", C2s}, {"proxy", host(Name)},
+             {"target", full_target(Name, Kind)},
+             {"requester", lists:append(lists:join(",", far(Kind) ++
+                                                   [User ++ "@" ?DOMAIN
+                                                    || User <- requesters(Name)]))},
+             {"wild", "1"}, {"requesters", "12"}, {"endpoints", "8"},
+             {"window", "24"}, {"churn", "100"}, {"keep", "2"},
+             {"timeout", integer_to_list(timeout())},
+             {"seconds", integer_to_list(Seconds)},
+             {"rate", integer_to_list(Rate)},
+             {"limit", integer_to_list(Seconds + 30)},
+             {"seed", integer_to_list(Seed)}]
+                ++ [{"domain", ?FAR} || Kind == remote]
+                ++ [{"component", Component} || Kind == remote]].
+
+host(Name) -> Name ++ "." ?DOMAIN.
+
+target(Name) -> "svc-" ++ Name.
+
+full_target(Name, local) -> target(Name) ++ "@" ?DOMAIN;
+full_target(Name, remote) -> target(Name) ++ "@" ?FAR.
+
+requesters(Name) -> ["romeo-" ++ Name, "juliet-" ++ Name].
+
+far(remote) ->
+    ["nurse@" ?FAR, lists:duplicate(1000, $n) ++ "@" ?FAR];
+far(local) ->
+    [].

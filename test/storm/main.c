@@ -1,0 +1,307 @@
+/*
+ * Many requests through a proxy host while its endpoints come and go.
+ *
+ *     storm port=5222 proxy=P target=svc@host requester=load@host,...
+ *           [host=127.0.0.1] [password=secret] [requesters=8] [endpoints=8]
+ *           [requests=100000 | seconds=N] [rate=N] [window=16] [churn=50]
+ *           [keep=2] [limit=300]
+ *           [wild=1 timeout=MS] [domain=D component=PORT] [seed=N]
+ *
+ * Each requester (resources r0, r1, ... of its account) has up to `window` gets
+ * and sets open; `rate` of them a second are sent, or else as many as can be.
+ * Every `churn` ms the next endpoint (resources e0, e1, ... of the target) logs
+ * out, drops its connection or comes back; at least `keep` stay.
+ *
+ * wild: requests of every kind, in both directions, to those who answer in
+ * every way (`timeout` is that of the proxy host), requesters that come and go,
+ * noise; see traffic.c and noise.c. Whoever is on `domain` is behind a
+ * component.
+ *
+ * Ends when `requests` are sent (or `seconds` are over) and all have been
+ * answered, or `limit` seconds after the start; then prints one line of JSON.
+ * The status is 0 if each request got one answer, its own, from the address it
+ * went to.
+ */
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "storm.h"
+
+#define QUIET_MS 1000 /* how long to listen for second answers at the end */
+#define PATIENCE_MS 60000
+#define TEXTS 32
+
+struct options option = {
+    .host = "127.0.0.1",
+    .password = "secret",
+    .requesters = 8,
+    .endpoints = 8,
+    .requests = 100000,
+    .window = 16,
+    .churn = 50,
+    .keep = 2,
+    .timeout = 60000,
+    .seed = 1,
+    .limit = 300,
+};
+
+/* Words that all of it is made of */
+
+long now_ms(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+void die(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    fputs("storm: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    exit(2);
+}
+
+long chance(long below)
+{
+    return random() % below;
+}
+
+/* The next of the buffers, with room for that many octets. */
+static char *room(size_t size)
+{
+    static char *buffers[TEXTS];
+    static size_t sizes[TEXTS];
+    static unsigned turn;
+    unsigned i = turn++ % TEXTS;
+
+    if (sizes[i] < size) {
+        sizes[i] = size + size / 2;
+        buffers[i] = realloc(buffers[i], sizes[i]);
+        if (!buffers[i])
+            die("no memory");
+    }
+    return buffers[i];
+}
+
+const char *text(const char *format, ...)
+{
+    va_list arguments;
+    int length;
+    char *buffer;
+
+    va_start(arguments, format);
+    length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    buffer = room((size_t)length + 1);
+    va_start(arguments, format);
+    vsnprintf(buffer, (size_t)length + 1, format, arguments);
+    va_end(arguments);
+    return buffer;
+}
+
+const char *escaped(const char *value)
+{
+    static const char *const references[] = {['&'] = "&amp;",
+                                             ['<'] = "&lt;",
+                                             ['>'] = "&gt;",
+                                             ['\''] = "&apos;",
+                                             ['"'] = "&quot;"};
+    char *start = room(6 * strlen(value) + 1), *p = start;
+
+    for (; *value; value++) {
+        unsigned char c = (unsigned char)*value;
+
+        if (c < sizeof(references) / sizeof(*references) && references[c])
+            p = stpcpy(p, references[c]);
+        else
+            *p++ = *value;
+    }
+    *p = '\0';
+    return start;
+}
+
+const char *attribute(xmpp_stanza_t *stanza, const char *name)
+{
+    const char *value = xmpp_stanza_get_attribute(stanza, name);
+
+    return value ? value : "";
+}
+
+bool is(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+/* The report */
+
+static void print_report(double seconds)
+{
+    static const char *const words[] = {
+#define X(name, word) word,
+        OUTCOMES(X)
+#undef X
+    };
+    const char *comma = "";
+
+    printf("{\"proxy\":\"%s\",\"requests\":%ld,\"results\":%ld,\"errors\":{",
+           option.proxy, asked, outcomes[OUTCOME_RESULT]);
+    for (int i = OUTCOME_CONFLICT; i < OUTCOME_COUNT; i++) {
+        if (outcomes[i]) {
+            printf("%s\"%s\":%ld", comma, words[i], outcomes[i]);
+            comma = ",";
+        }
+    }
+    printf("},\"abandoned\":%ld,\"doubles\":%ld,\"unanswered\":%ld,"
+           "\"wrong\":%ld,\"comings\":%ld,\"goings\":%ld,\"naps\":%ld,"
+           "\"moods\":%ld,\"noise\":%ld,\"seconds\":%.1f,\"spread\":{",
+           abandoned, doubles, asked - answered - abandoned, wrong, comings,
+           goings, naps, moods, noises, seconds);
+    for (long i = 0; i < option.endpoints; i++)
+        printf("%s\"e%ld\":%ld", i ? "," : "", i,
+               clients[option.requesters + i].served);
+    puts("}}");
+}
+
+/* The options */
+
+static bool set_option(const char *name, size_t length, const char *value)
+{
+    const struct {
+        const char *name;
+        const char **text;
+        long *number;
+    } known[] = {
+        {"host", &option.host, NULL},
+        {"proxy", &option.proxy, NULL},
+        {"target", &option.target, NULL},
+        {"requester", &option.requester, NULL},
+        {"password", &option.password, NULL},
+        {"domain", &option.domain, NULL},
+        {"port", NULL, &option.port},
+        {"component", NULL, &option.component},
+        {"requesters", NULL, &option.requesters},
+        {"endpoints", NULL, &option.endpoints},
+        {"requests", NULL, &option.requests},
+        {"seconds", NULL, &option.seconds},
+        {"rate", NULL, &option.rate},
+        {"window", NULL, &option.window},
+        {"churn", NULL, &option.churn},
+        {"keep", NULL, &option.keep},
+        {"timeout", NULL, &option.timeout},
+        {"wild", NULL, &option.wild},
+        {"seed", NULL, &option.seed},
+        {"limit", NULL, &option.limit},
+    };
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (strncmp(known[i].name, name, length) != 0 || known[i].name[length])
+            continue;
+        if (known[i].text)
+            *known[i].text = value;
+        else
+            *known[i].number = atol(value);
+        return true;
+    }
+    return false;
+}
+
+static void read_options(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *value = strchr(argv[i], '=');
+
+        if (!value ||
+            !set_option(argv[i], (size_t)(value - argv[i]), value + 1))
+            die("what is %s?", argv[i]);
+    }
+    if (!option.proxy || !option.target || !option.requester || !option.port)
+        die("proxy, target, requester and port are needed");
+    if (option.requesters < 1 || option.endpoints < 1 ||
+        option.requesters + option.endpoints > MAX_CLIENTS)
+        die("1 to %d clients, please", MAX_CLIENTS);
+}
+
+/* The storm */
+
+static bool is_over(long elapsed)
+{
+    return option.seconds ? elapsed >= option.seconds * 1000
+                          : asked >= option.requests;
+}
+
+/* As many as are due by now. */
+static void ask_all(long elapsed)
+{
+    while (!is_over(elapsed) &&
+           (!option.rate || asked < option.rate * elapsed / 1000)) {
+        bool inside = option.wild && chance(5) == 0;
+
+        if (option.wild && chance(5) == 0)
+            make_noise();
+        if (!(inside ? ask_from_inside() : ask_from_outside()))
+            return;
+    }
+}
+
+static void wait_for_all(void)
+{
+    long started = now_ms();
+
+    while (clients_coming()) {
+        if (now_ms() - started > PATIENCE_MS)
+            die("%s did not come online", clients_coming()->jid);
+        clients_run();
+    }
+}
+
+/* Returns how long it took to have all answers. */
+static double rage(void)
+{
+    long started = now_ms(), now = started, finished = 0;
+    long next_churn = option.churn;
+
+    while (now - started < option.limit * 1000) {
+        bool over = is_over(now - started);
+
+        if (option.churn && !over && now - started >= next_churn) {
+            churn(option.wild && chance(4) == 0);
+            next_churn += option.churn;
+        }
+        ask_all(now - started);
+        traffic_run();
+        clients_run();
+        now = now_ms();
+        if (over && !finished && answered + abandoned == asked)
+            finished = now;
+        if (finished && now - finished > QUIET_MS)
+            break;
+    }
+    return (double)((finished ? finished : now) - started) / 1000;
+}
+
+int main(int argc, char **argv)
+{
+    double seconds;
+    long unanswered;
+
+    read_options(argc, argv);
+    srandom((unsigned)option.seed);
+    signal(SIGPIPE, SIG_IGN); /* libstrophe writes to connections we cut */
+    clients_start();
+    wait_for_all();
+    seconds = rage();
+    unanswered = ledger_unanswered();
+    print_report(seconds);
+    clients_stop();
+    return doubles || wrong || unanswered;
+}
