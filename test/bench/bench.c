@@ -158,7 +158,7 @@ void head_answer(struct head *h, struct jat_str resource, struct jat_str shown)
 {
     write_head(h,
                ATTRS("result") "svc@example.org/%.*s' to="
-                               "'proxy.example.org/%.*s'/>",
+                               "'proxy.example.org/%.*s'></iq>",
                (int)resource.n, resource.p, (int)shown.n, shown.p);
 }
 
