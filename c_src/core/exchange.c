@@ -67,7 +67,7 @@ static enum jat_err take_share(struct jat_call *c, struct jat_request *r)
     uint32_t one = 1;
     enum jat_err err;
 
-    r->user_key = jat_quota_key(j->users, c->bare);
+    r->user_key = jat_quota_key(j->users, c->from.bare);
     if (!jat_list_has(&config->local_domains, c->from.server))
         r->domain_key = jat_credit_key(j->domains, c->from.server);
     if ((err = take_pending(j, config)) != JAT_OK)
@@ -176,11 +176,11 @@ static struct jat_str sticky_key(const struct jat_call *c)
                 break;
             }
         }
-        return value.n > 0 ? value : c->bare;
+        return value.n > 0 ? value : c->from.bare;
     case JAT_STICKY_BARE:
         break;
     }
-    return c->bare;
+    return c->from.bare;
 }
 
 /* Puts the record; its id is appended to buf. r->shown is in buf, too, so the
@@ -273,7 +273,7 @@ static enum jat_err forward_request(struct jat_call *c, struct jat_request *r,
     d->new_id = p.new_id;
     d->record = p.record;
     d->keep = r->kept;
-    jat_contact_touch(c->j, c->config, c->bare,
+    jat_contact_touch(c->j, c->config, c->from.bare,
                       jat_jid_bare(jat_buf_str(c->buf, e.jid)), true, c->now,
                       r->deadline);
     return JAT_OK;
@@ -368,8 +368,8 @@ enum jat_err jat_outbound_begin(struct jat_call *c,
     d->verb = JAT_DO_OUTBOUND;
     d->from = jat_parts_host(host, e->shown);
     d->to = jat_parts_of(c->buf, user);
-    jat_contact_touch(j, c->config, jat_buf_str(c->buf, user), c->bare, false,
-                      c->now, 0);
+    jat_contact_touch(j, c->config, jat_buf_str(c->buf, user), c->from.bare,
+                      false, c->now, 0);
     keep_handle(c, c->to.resource);
     jat_stats_add(&j->stats, JAT_STAT_outbound_requests);
     return JAT_OK;
@@ -417,7 +417,7 @@ enum jat_err jat_request_end(struct jat_call *c, const struct jat_endpoint *e)
         return err;
     jat_release(j, &r, true);
     answer(c, &r, jat_span_of(c->buf, r.user), ref);
-    jat_contact_touch(j, c->config, r.user, c->bare, false, c->now, 0);
+    jat_contact_touch(j, c->config, r.user, c->from.bare, false, c->now, 0);
     keep_handle(c, c->to.resource);
     jat_stats_add(&j->stats, JAT_STAT_answers);
     return JAT_OK;
@@ -445,7 +445,7 @@ enum jat_err jat_outbound_end(struct jat_call *c, const struct jat_endpoint *e)
         return unsolicited(c);
     }
     answer(c, &r, e->jid, ref);
-    jat_contact_touch(j, c->config, c->bare,
+    jat_contact_touch(j, c->config, c->from.bare,
                       jat_jid_bare(jat_buf_str(c->buf, e->jid)), true, c->now,
                       0);
     if (jat_jid_split(r.asked, &asked))

@@ -39,7 +39,6 @@ struct jat_call {
     const struct jat_stanza *stanza;
     struct jat_jid from, to;
     struct jat_str user; /* `from` as text */
-    struct jat_str bare; /* without its resource */
     struct jat_str prepared;
     unsigned hints;
     uint64_t now;

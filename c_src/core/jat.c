@@ -231,7 +231,7 @@ static bool denied(struct jat_call *c, struct jat_span user, bool spoke,
     case JAT_OUTBOUND_NONE:
         break;
     case JAT_OUTBOUND_REPLY:
-        allowed = spoke || jat_contact_known(c->j, text, c->bare, c->now);
+        allowed = spoke || jat_contact_known(c->j, text, c->from.bare, c->now);
         break;
     case JAT_OUTBOUND_ANY:
         allowed =
@@ -425,8 +425,7 @@ enum jat_err jat_handle(struct jat *j, struct jat_str xml,
         return err;
     }
     c.user = s.from;
-    c.bare = jat_jid_bare(s.from);
-    target = jat_list_has(&c.config->targets, c.bare);
+    target = jat_list_has(&c.config->targets, c.from.bare);
     row = what(&s);
     if (row == IQ_REQUEST && refused(&c, target))
         return JAT_OK;

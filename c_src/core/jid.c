@@ -1,9 +1,11 @@
 #include "jid.h"
 
+#include <stdint.h>
+
 bool jat_jid_split(struct jat_str text, struct jat_jid *out)
 {
     struct jat_str rest = jat_jid_bare(text);
-    struct jat_jid jid = {{NULL, 0}, rest, {NULL, 0}};
+    struct jat_jid jid = {rest, {NULL, 0}, rest, {NULL, 0}};
     const char *at = rest.n == 0 ? NULL : memchr(rest.p, '@', rest.n);
 
     if (rest.n < text.n) {
@@ -31,9 +33,24 @@ struct jat_str jat_jid_bare(struct jat_str text)
     return slash == NULL ? text : jat_str(text.p, (size_t)(slash - text.p));
 }
 
+/* Eight octets at once: in the first that is not plain, the topmost bit is set,
+ * or one less than '!' borrows it, or one more than '~' carries into it. */
+static bool is_plain8(const char *p)
+{
+    const uint64_t ones = 0x0101010101010101U;
+    uint64_t w;
+
+    memcpy(&w, p, sizeof w);
+    return ((w | (w - '!' * ones) | (w + ones)) & 0x80 * ones) == 0;
+}
+
 bool jat_jid_is_plain(struct jat_str text)
 {
-    for (size_t i = 0; i < text.n; i++)
+    size_t i = 0;
+
+    while (text.n - i >= 8 && is_plain8(text.p + i))
+        i += 8;
+    for (; i < text.n; i++)
         if (text.p[i] < '!' || text.p[i] > '~')
             return false;
     return true;

@@ -9,9 +9,10 @@
 #define JAT_JID_PART_MAX 1023U                 /* octets, RFC 7622, 3.1 */
 #define JAT_JID_MAX (3 * JAT_JID_PART_MAX + 2) /* octets of a full JID */
 
-/* user and resource are empty where absent; server never is. */
+/* user and resource are empty where absent; server never is. bare: all but the
+ * resource. */
 struct jat_jid {
-    struct jat_str user, server, resource;
+    struct jat_str bare, user, server, resource;
 };
 
 /* Splits text (borrowed; so are the parts): the first '/' begins the

@@ -7,6 +7,7 @@ static bool splits(const char *jid, const char *user, const char *server,
 {
     struct jat_jid j;
     return jat_jid_split(jat_str(jid, strlen(jid)), &j) &&
+           jat_str_eq(j.bare, jat_jid_bare(jat_str(jid, strlen(jid)))) &&
            jat_str_eq(j.user, jat_str(user, strlen(user))) &&
            jat_str_eq(j.server, jat_str(server, strlen(server))) &&
            jat_str_eq(j.resource, jat_str(resource, strlen(resource)));
@@ -31,7 +32,7 @@ static void a_jid_without_a_part_beside_a_separator_is_none(void **state)
     static const char *const wrong[] = {"",     "/",    "@",    "a@",
                                         "@b",   "/r",   "a@/r", "b/",
                                         "a@b/", "@b/r", "@/r",  "a@/"};
-    struct jat_jid j = {JAT_STR("kept"), {NULL, 0}, {NULL, 0}};
+    struct jat_jid j = {.user = JAT_STR("kept")};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_false(jat_jid_split(jat_str(wrong[i], strlen(wrong[i])), &j));
     assert_false(jat_jid_split(jat_str(NULL, 0), &j));
@@ -80,8 +81,13 @@ static void plain_is_printable_ascii_without_space(void **state)
 {
     (void)state;
     for (int c = 0; c < 256; c++) {
-        const char s[] = {'a', (char)c, 'z'};
-        assert_int_equal(jat_jid_is_plain(jat_str(s, 3)), c > 0x20 && c < 0x7f);
+        for (size_t at = 0; at < 20; at++) {
+            char s[20];
+            memset(s, c % 2 ? '!' : '~', sizeof s);
+            s[at] = (char)c;
+            assert_int_equal(jat_jid_is_plain(jat_str(s, sizeof s)),
+                             c > 0x20 && c < 0x7f);
+        }
     }
     assert_true(jat_jid_is_plain(jat_str(NULL, 0)));
 }
