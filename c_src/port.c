@@ -111,7 +111,8 @@ static bool get_str(struct args *in, struct jat_str *s)
     const char *p;
     size_t bits;
 
-    if (!next(in) ||
+    /* ei reads the length before it looks at the kind */
+    if (!next(in) || in->p[in->at] != ERL_BINARY_EXT ||
         ei_decode_bitstring(in->p, &in->at, &p, &offset, &bits) != 0)
         return false;
     *s = jat_str(p, bits / 8);
