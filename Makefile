@@ -1,6 +1,7 @@
 # make demo         see it work, in a throw-away ejabberd on this machine
 # make serve        the same, left up for clients of yours
 # make check        all tests, with a summary
+# make fuzz         the fuzz targets for long: MINUTES=10 each (test/fuzz/Makefile)
 # make dialyzer     the types of the Erlang sources
 # make soak         everything at once, for as long as you say (MINUTES=30
 #                   CARRIER=nif): does anything grow, is anything lost?
@@ -23,8 +24,8 @@ PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
 
 TOOLS = _build/service _build/puppet _build/storm
 
-.PHONY: all tools demo serve check check-lint check-core check-erl \
-        check-server bench dialyzer deps deps-demo clean
+.PHONY: all tools demo serve check check-lint check-core check-fuzz \
+        check-erl check-server fuzz bench dialyzer deps deps-demo clean
 
 all:
 	$(MAKE) -C c_src
@@ -44,13 +45,19 @@ serve: deps-demo
 	@test/demo/demo serve
 
 check: deps
-	@test/check lint core erl server
+	@test/check lint core fuzz erl server
 
 check-lint:
 	@test/check_lint
 
 check-core:
 	$(MAKE) -C test/core check check-asan check-valgrind check-tsan
+
+check-fuzz:
+	@$(MAKE) -s -C test/fuzz -j$$(nproc) check
+
+fuzz: deps
+	@$(MAKE) -s -C test/fuzz -j$$(nproc) fuzz
 
 check-erl:
 	@test/check_erl

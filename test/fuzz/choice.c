@@ -1,0 +1,101 @@
+/* Which session a request may go to. */
+#include "truth.h"
+
+bool truth_is_draining(const struct truth *t, const struct session *s)
+{
+    return s->state.pending || (t->o.drain >> s->state.show & 1) != 0;
+}
+
+static bool was_tried(const struct record *r, unsigned session)
+{
+    for (unsigned i = 0; i < r->n_tried; i++)
+        if (r->tried[i] == session)
+            return true;
+    return false;
+}
+
+unsigned truth_candidates(const struct truth *t, const struct record *r,
+                          unsigned out[MAX_SESSIONS])
+{
+    unsigned n = 0;
+
+    for (int panic = 0; panic <= 1 && n == 0; panic++)
+        for (unsigned i = 0; i < t->n_sessions; i++)
+            if (t->sessions[i].online && !was_tried(r, i) &&
+                (panic || !truth_is_draining(t, &t->sessions[i])))
+                out[n++] = i;
+    return n;
+}
+
+/* round_robin: nobody twice before everybody once. */
+static void check_turn(struct truth *t, const struct record *r, unsigned n)
+{
+    if (r->n_tried > 0) {
+        t->n_round = 0;
+        return;
+    }
+    if (t->n_round == n)
+        t->n_round = 0;
+    for (unsigned i = 0; i < t->n_round; i++)
+        CHECK(t->round[i] != r->session);
+    t->round[t->n_round++] = r->session;
+}
+
+/* least_pending: never the one that has most. */
+static void check_load(const struct truth *t, const struct record *r,
+                       const unsigned *among, unsigned n)
+{
+    bool most = n > 1;
+
+    for (unsigned i = 0; i < n; i++)
+        if (among[i] != r->session)
+            most = most && t->sessions[among[i]].requests <
+                               t->sessions[r->session].requests;
+    CHECK(!most);
+}
+
+/* sticky: whoever was preferred to another one is so for ever. */
+static void check_preference(struct truth *t, const struct record *r,
+                             const unsigned *among, unsigned n)
+{
+    struct jat_str chosen = t->sessions[r->session].jid;
+
+    for (unsigned i = 0; i < n; i++) {
+        struct preference p = {r->key, chosen, t->sessions[among[i]].jid};
+
+        if (among[i] == r->session)
+            continue;
+        for (unsigned k = 0; k < t->n_preferences; k++) {
+            const struct preference *q = &t->preferences[k];
+            CHECK(!jat_str_eq(q->key, p.key) ||
+                  !jat_str_eq(q->better, p.worse) ||
+                  !jat_str_eq(q->worse, p.better));
+        }
+        if (t->n_preferences < MAX_PREFERENCES)
+            t->preferences[t->n_preferences++] = p;
+    }
+}
+
+void truth_check_choice(struct truth *t, const struct record *r)
+{
+    unsigned among[MAX_SESSIONS], n = truth_candidates(t, r, among);
+    bool is_one = false;
+
+    for (unsigned i = 0; i < n; i++)
+        is_one = is_one || among[i] == r->session;
+    CHECK(is_one);
+    switch ((enum jat_balance)t->o.balance) {
+    case JAT_ROUND_ROBIN:
+        check_turn(t, r, n);
+        break;
+    case JAT_LEAST_PENDING:
+        check_load(t, r, among, n);
+        break;
+    case JAT_STICKY:
+        check_preference(t, r, among, n);
+        break;
+    case JAT_RANDOM:
+    case JAT_BALANCE_COUNT:
+        break;
+    }
+}

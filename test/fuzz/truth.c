@@ -1,0 +1,523 @@
+/* Sessions and records: made, answered, closed. */
+#include "truth.h"
+
+struct truth *truth_new(const struct options *o)
+{
+    struct truth *t = calloc(1, sizeof(*t));
+
+    CHECK(t != NULL);
+    t->o = *o;
+    t->contacts.exact = t->handles.exact = true;
+    return t;
+}
+
+void truth_free(struct truth *t)
+{
+    for (unsigned i = 0; i < t->n_kept; i++)
+        free(t->kept[i]);
+    free(t);
+}
+
+static unsigned count_open(const struct truth *t)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < t->n_records; i++)
+        n += t->records[i].open;
+    return n;
+}
+
+bool truth_full(const struct truth *t)
+{
+    unsigned most = count_open(t) + 1; /* records that one call can make */
+
+    return t->n_sessions == MAX_SESSIONS || t->n_records + most > MAX_RECORDS ||
+           t->contacts.n + most > MAX_LATELY ||
+           t->handles.n + most > MAX_LATELY ||
+           t->n_kept + 16 * most + 2 * MAX_SESSIONS > MAX_KEPT;
+}
+
+struct jat_str truth_keep(struct truth *t, struct jat_str s)
+{
+    char *p;
+
+    if (s.n == 0)
+        return s;
+    CHECK(t->n_kept < MAX_KEPT);
+    p = malloc(s.n);
+    CHECK(p != NULL);
+    memcpy(p, s.p, s.n);
+    t->kept[t->n_kept++] = p;
+    return jat_str(p, s.n);
+}
+
+/* Addresses */
+
+bool truth_is_jid(const struct jat_buf *buf, const struct jat_parts *p,
+                  struct jat_str jid)
+{
+    struct jat_jid parts;
+
+    return jat_jid_split(jid, &parts) &&
+           jat_str_eq(jat_buf_str(buf, p->user), parts.user) &&
+           jat_str_eq(jat_buf_str(buf, p->server), parts.server) &&
+           jat_str_eq(jat_buf_str(buf, p->resource), parts.resource);
+}
+
+bool truth_is_p(const struct jat_buf *buf, const struct jat_parts *p,
+                struct jat_str resource)
+{
+    return p->user.n == 0 &&
+           jat_str_eq(jat_buf_str(buf, p->server), JAT_STR(P)) &&
+           jat_str_eq(jat_buf_str(buf, p->resource), resource);
+}
+
+/* Sessions */
+
+unsigned truth_online(const struct truth *t, struct jat_str jid)
+{
+    for (unsigned i = 0; i < t->n_sessions; i++)
+        if (t->sessions[i].online && jat_str_eq(t->sessions[i].jid, jid))
+            return i;
+    return NOBODY;
+}
+
+unsigned truth_count_online(const struct truth *t)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < t->n_sessions; i++)
+        n += t->sessions[i].online;
+    return n;
+}
+
+bool truth_is_target(const struct truth *t, struct jat_str jid)
+{
+    struct jat_str bare = jat_jid_bare(jid);
+
+    return bare.n > 0 && (jat_str_eq(bare, t->o.targets[0]) ||
+                          jat_str_eq(bare, t->o.targets[1]));
+}
+
+struct jat_str truth_enc(struct truth *t, enum jat_role role,
+                         struct jat_str jid)
+{
+    struct jat_buf b = JAT_BUF_INIT;
+    enum jat_form form;
+    struct jat_str shown;
+
+    CHECK(jat_address_seal(t->o.ring, role, jid, &b, &form) == JAT_OK);
+    shown = truth_keep(t, jat_str(b.p, b.n));
+    jat_buf_fini(&b);
+    return shown;
+}
+
+void truth_configured(struct truth *t, const struct options *o,
+                      enum jat_err err)
+{
+    bool lacks = o->targets[0].n + o->targets[1].n == 0 || o->keys.n == 0;
+
+    CHECK(err == (lacks ? JAT_EBADARG : JAT_OK));
+    if (lacks)
+        return;
+    t->o = *o;
+    t->n_round = 0;
+    for (unsigned i = 0; i < t->n_sessions; i++)
+        t->sessions[i].shown =
+            truth_enc(t, JAT_ROLE_ENDPOINT, t->sessions[i].jid);
+}
+
+static enum jat_err may_put(const struct truth *t, struct jat_str jid)
+{
+    struct jat_str begin = t->o.resources;
+    struct jat_jid parts;
+
+    if (!jat_jid_split(jid, &parts) || parts.resource.n == 0 ||
+        !truth_is_target(t, jid))
+        return JAT_EBADARG;
+    if (begin.n > parts.resource.n ||
+        !jat_str_eq(begin, jat_str(parts.resource.p, begin.n)))
+        return JAT_ENOTFOUND;
+    return truth_online(t, jid) == NOBODY &&
+                   truth_count_online(t) >= (unsigned)t->o.max_endpoints
+               ? JAT_EFULL
+               : JAT_OK;
+}
+
+void truth_put(struct truth *t, struct jat_str jid,
+               const struct jat_endpoint_state *state, enum jat_err err,
+               bool added)
+{
+    unsigned i = truth_online(t, jid);
+
+    CHECK(err == may_put(t, jid));
+    if (err != JAT_OK)
+        return;
+    CHECK(added == (i == NOBODY));
+    if (added) {
+        i = t->n_sessions++;
+        t->sessions[i].online = true;
+        t->sessions[i].jid = truth_keep(t, jid);
+        t->sessions[i].shown = truth_enc(t, JAT_ROLE_ENDPOINT, jid);
+    }
+    t->sessions[i].state = *state;
+    t->n_round = 0;
+}
+
+unsigned truth_removed(struct truth *t, struct jat_str jid, enum jat_err err)
+{
+    unsigned i = truth_online(t, jid);
+
+    CHECK(err == (i == NOBODY ? JAT_ENOTFOUND : JAT_OK));
+    if (i != NOBODY)
+        t->sessions[i].online = false;
+    t->n_round = 0;
+    return i;
+}
+
+/* Ids */
+
+static struct jat_str answerer(const struct truth *t, const struct record *r)
+{
+    return r->way == JAT_REQUEST ? t->sessions[r->session].jid : r->user;
+}
+
+/* An answer to r under this id might be one to another record. */
+static bool is_in_use(const struct truth *t, const struct record *r,
+                      struct jat_str id)
+{
+    for (unsigned i = 0; i < t->n_records; i++) {
+        const struct record *q = &t->records[i];
+
+        if (q->way == r->way && jat_str_eq(q->id_out, id) &&
+            jat_str_eq(q->shown, r->shown) &&
+            jat_str_eq(answerer(t, q), answerer(t, r)) &&
+            (q->open || (q->silent && t->now < q->closed + JAT_CLOSED_MS)))
+            return true;
+    }
+    return false;
+}
+
+static bool begins_with(struct jat_str s, const char *begin)
+{
+    size_t n = strlen(begin);
+
+    return s.n >= n && memcmp(s.p, begin, n) == 0;
+}
+
+static void check_id(const struct truth *t, const struct record *r)
+{
+    bool replaced = !jat_str_eq(r->id, r->id_out);
+
+    CHECK(!is_in_use(t, r, r->id_out));
+    CHECK(replaced == (begins_with(r->id, "rr-") || is_in_use(t, r, r->id)));
+    CHECK(!replaced || begins_with(r->id_out, "jat-"));
+}
+
+/* Records */
+
+bool truth_may_request(const struct truth *t, struct jat_str user)
+{
+    int64_t n_user = 0, n_domain = 0;
+    struct jat_jid jid, other;
+
+    CHECK(jat_jid_split(user, &jid));
+    for (unsigned i = 0; i < t->n_records; i++) {
+        const struct record *r = &t->records[i];
+
+        if (!r->open || r->way != JAT_REQUEST)
+            continue;
+        CHECK(jat_jid_split(r->user, &other));
+        n_user += jat_str_eq(jat_jid_bare(r->user), jat_jid_bare(user));
+        n_domain += r->by_domain && jat_str_eq(other.server, jid.server);
+    }
+    return count_open(t) < t->o.max_pending &&
+           n_user < t->o.max_pending_per_user &&
+           (jat_str_eq(jid.server, t->o.local_domain) ||
+            n_domain < t->o.max_pending_per_domain);
+}
+
+bool truth_may_ask(const struct truth *t, unsigned session)
+{
+    return count_open(t) < t->o.max_pending &&
+           t->sessions[session].outbound < t->o.max_outbound_per_endpoint;
+}
+
+struct record *truth_waiting(struct truth *t, enum jat_way way,
+                             struct jat_str from, struct jat_str shown,
+                             struct jat_str id)
+{
+    for (unsigned i = 0; i < t->n_records; i++) {
+        struct record *r = &t->records[i];
+
+        if (r->open && r->way == way && jat_str_eq(r->shown, shown) &&
+            jat_str_eq(r->id_out, id) && jat_str_eq(answerer(t, r), from) &&
+            (way == JAT_OUTBOUND || t->sessions[r->session].online))
+            return r;
+    }
+    return NULL;
+}
+
+void truth_begun(struct truth *t, const struct record *r)
+{
+    CHECK(r->ref != 0);
+    for (unsigned i = 0; i < t->n_records; i++)
+        CHECK(t->records[i].ref != r->ref);
+    check_id(t, r);
+    if (r->any)
+        truth_check_choice(t, r);
+    if (r->way == JAT_REQUEST)
+        t->sessions[r->session].requests++;
+    else
+        t->sessions[r->session].outbound++;
+    t->stats[JAT_STAT_replaced_ids] += !jat_str_eq(r->id, r->id_out);
+    t->records[t->n_records] = *r;
+    t->records[t->n_records++].open = true;
+}
+
+/* The record of a request is no more; the request may go on under another. */
+static void close_record(struct truth *t, struct record *r, bool answered)
+{
+    struct session *s = &t->sessions[r->session];
+
+    CHECK(r->open);
+    r->open = false;
+    r->silent = !answered;
+    r->closed = t->now;
+    if (r->way == JAT_OUTBOUND) {
+        s->outbound--;
+        return;
+    }
+    s->requests--;
+    s->answered += answered;
+    s->failed += !answered;
+}
+
+void truth_ended(struct truth *t, struct record *r, bool answered)
+{
+    close_record(t, r, answered);
+    t->ends[r->request]++;
+}
+
+/* Closing */
+
+static bool is_due(const struct truth *t, const struct record *r,
+                   const struct closing *c)
+{
+    switch (c->why) {
+    case BOUNCED:
+    case ABORTED:
+        return r->open && r->ref == c->ref;
+    case EXPIRED:
+        return r->open && r->deadline <= t->now;
+    case SWEPT:
+        return r->open && r->session == c->session;
+    case DRAINED:
+        break;
+    }
+    return r->open;
+}
+
+static enum jat_condition condition_of(const struct closing *c)
+{
+    return c->why == ABORTED   ? c->condition
+           : c->why == EXPIRED ? JAT_REMOTE_SERVER_TIMEOUT
+                               : JAT_RECIPIENT_UNAVAILABLE;
+}
+
+static bool goes_on(const struct truth *t, const struct closing *c,
+                    const struct record *next)
+{
+    unsigned among[MAX_SESSIONS];
+
+    return (c->why == BOUNCED || c->why == SWEPT) &&
+           (next->kept || (c->why == BOUNCED && c->undelivered)) && next->any &&
+           next->retries > 0 && truth_candidates(t, next, among) > 0;
+}
+
+static void sent_again(struct truth *t, struct record next,
+                       const struct jat_outcome *o, const struct jat_buf *text)
+{
+    struct jat_parts to = o->to;
+    unsigned i = 0;
+
+    while (i < t->n_sessions && !(t->sessions[i].online &&
+                                  truth_is_jid(text, &to, t->sessions[i].jid)))
+        i++;
+    CHECK(i < t->n_sessions);
+    CHECK(truth_is_p(text, &o->from, next.shown));
+    next.session = i;
+    next.ref = o->next;
+    next.retries--;
+    next.id_out = truth_keep(t, jat_buf_str(text, o->id));
+    truth_begun(t, &next);
+    truth_contact(t, next.user, t->sessions[i].jid, true, next.deadline);
+    t->stats[JAT_STAT_retries]++;
+}
+
+/* The endpoint that asked has gone, but perhaps only from us: its address tells
+ * who it was, unless another session has its name. */
+static bool may_wait(const struct truth *t, const struct record *r)
+{
+    struct jat_buf jid = JAT_BUF_INIT;
+    bool known = jat_address_open(t->o.ring, JAT_ROLE_ENDPOINT, r->shown,
+                                  &jid) == JAT_OK;
+
+    jat_buf_fini(&jid);
+    return known && truth_online(t, t->sessions[r->session].jid) == NOBODY;
+}
+
+static void failed(struct truth *t, const struct record *r,
+                   const struct closing *c, const struct jat_outcome *o,
+                   const struct jat_buf *text)
+{
+    const struct session *s = &t->sessions[r->session];
+
+    if (r->way == JAT_OUTBOUND && !s->online && !may_wait(t, r)) {
+        CHECK(o->fate == JAT_FATE_FORGET);
+        t->stats[JAT_STAT_forgotten]++;
+        return;
+    }
+    CHECK(o->fate == JAT_FATE_FAIL);
+    CHECK(o->condition == condition_of(c));
+    CHECK(truth_is_jid(text, &o->from, r->asked));
+    CHECK(truth_is_jid(text, &o->to, r->way == JAT_REQUEST ? r->user : s->jid));
+    CHECK(jat_str_eq(jat_buf_str(text, o->id), r->id));
+}
+
+static void settled(struct truth *t, const struct closing *c,
+                    const struct jat_outcome *o, const struct jat_buf *text)
+{
+    struct record *r = NULL, next;
+
+    for (unsigned i = 0; i < t->n_records && r == NULL; i++)
+        if (t->records[i].open && t->records[i].ref == o->record)
+            r = &t->records[i];
+    CHECK(r != NULL && is_due(t, r, c));
+    CHECK(o->kept == r->kept);
+    next = *r;
+    if (next.n_tried < JAT_MAX_TRIED)
+        next.tried[next.n_tried++] = r->session;
+    if (goes_on(t, c, &next)) {
+        CHECK(o->fate == JAT_FATE_RETRY);
+        close_record(t, r, false);
+        sent_again(t, next, o, text);
+    } else {
+        truth_ended(t, r, false);
+        failed(t, r, c, o, text);
+    }
+}
+
+void truth_closed(struct truth *t, const struct closing *c, enum jat_err err,
+                  const struct jat_outcomes *out)
+{
+    static const enum jat_stat stats[] = {[BOUNCED] = JAT_STAT_bounces,
+                                          [ABORTED] = JAT_STAT_aborted,
+                                          [EXPIRED] = JAT_STAT_timeouts,
+                                          [SWEPT] = JAT_STAT_gone,
+                                          [DRAINED] = JAT_STAT_aborted};
+    bool one = c->why == BOUNCED || c->why == ABORTED;
+    unsigned due = 0;
+
+    for (unsigned i = 0; i < t->n_records; i++)
+        due += is_due(t, &t->records[i], c);
+    for (size_t i = 0; i < out->n; i++)
+        settled(t, c, &out->v[i], &out->text);
+    t->stats[stats[c->why]] += out->n;
+    if (err == JAT_EFULL)
+        CHECK(!one && out->n <= c->max);
+    else
+        CHECK(out->n == due &&
+              err == (one && due == 0 ? JAT_ENOTFOUND : JAT_OK));
+    if (c->why == EXPIRED && out->n < c->max) {
+        lately_forget(&t->contacts, t->now, c->max);
+        lately_forget(&t->handles, t->now, c->max);
+    }
+}
+
+/* What is shown to people */
+
+static void look_at_endpoints(const struct truth *t, struct jat *j)
+{
+    struct jat_buf b = JAT_BUF_INIT;
+    struct jat_endpoint e;
+    uint32_t cursor = 0;
+    unsigned n = 0;
+
+    for (; jat_next_endpoint(j, &cursor, &b, &e) == JAT_OK; n++) {
+        unsigned i = truth_online(t, jat_buf_str(&b, e.jid));
+        const struct session *s = &t->sessions[i];
+
+        CHECK(i != NOBODY && jat_str_eq(jat_buf_str(&b, e.shown), s->shown));
+        CHECK(e.state.show == s->state.show &&
+              e.state.priority == s->state.priority &&
+              e.state.pending == s->state.pending);
+        CHECK(e.draining == truth_is_draining(t, s));
+        CHECK(e.requests == s->requests && e.outbound == s->outbound);
+        CHECK(e.answered == s->answered && e.failed == s->failed);
+        jat_buf_reset(&b, SIZE_MAX);
+    }
+    CHECK(n == truth_count_online(t));
+    jat_buf_fini(&b);
+}
+
+static bool is_shown_as(const struct truth *t, const struct record *r,
+                        const struct jat_buf *b, const struct jat_pending *p)
+{
+    const struct session *s = &t->sessions[r->session];
+    struct jat_str nobody = {NULL, 0};
+
+    return r->open && p->outbound == (r->way == JAT_OUTBOUND) &&
+           p->set == r->set && p->tries == r->n_tried + 1 &&
+           p->age == t->now - r->born &&
+           p->left == (r->deadline > t->now ? r->deadline - t->now : 0) &&
+           jat_str_eq(jat_buf_str(b, p->user), r->user) &&
+           jat_str_eq(jat_buf_str(b, p->id), r->id) &&
+           jat_str_eq(jat_buf_str(b, p->endpoint), s->online ? s->jid : nobody);
+}
+
+static void look_at_records(const struct truth *t, struct jat *j)
+{
+    bool seen[MAX_RECORDS] = {false};
+    struct jat_buf b = JAT_BUF_INIT;
+    struct jat_pending p;
+    uint64_t cursor = 0;
+    unsigned n = 0;
+
+    for (; jat_next_pending(j, &cursor, t->now, &b, &p) == JAT_OK; n++) {
+        unsigned i = 0;
+
+        while (i < t->n_records &&
+               (seen[i] || !is_shown_as(t, &t->records[i], &b, &p)))
+            i++;
+        CHECK(i < t->n_records);
+        seen[i] = true;
+        jat_buf_reset(&b, SIZE_MAX);
+    }
+    CHECK(n == count_open(t));
+    jat_buf_fini(&b);
+}
+
+void truth_look(struct truth *t, struct jat *j)
+{
+    uint64_t n[JAT_STAT_COUNT + 4];
+    const char *name;
+
+    for (unsigned i = 0; i < JAT_STAT_COUNT + 4; i++)
+        CHECK(jat_counter(j, i, &name, &n[i]));
+    for (unsigned i = 0; i < JAT_STAT_COUNT; i++)
+        CHECK(n[i] == t->stats[i]);
+    CHECK(n[JAT_STAT_COUNT] == truth_count_online(t));
+    CHECK(n[JAT_STAT_COUNT + 1] == count_open(t));
+    CHECK(lately_may_count(&t->contacts, n[JAT_STAT_COUNT + 2]));
+    CHECK(lately_may_count(&t->handles, n[JAT_STAT_COUNT + 3]));
+    look_at_endpoints(t, j);
+    look_at_records(t, j);
+}
+
+void truth_end(const struct truth *t)
+{
+    CHECK(count_open(t) == 0);
+    for (unsigned i = 0; i < t->n_requests; i++)
+        CHECK(t->ends[i] == 1);
+}

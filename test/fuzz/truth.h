@@ -1,0 +1,190 @@
+/* The truth about one proxy host, kept in the most naive way: lists that are
+ * searched from one end to the other. The core and the truth are told the same
+ * things, and whatever the core says is held against the truth.
+ *
+ *   rules.c    what each stanza leads to: SPEC's tables
+ *   truth.c    the records that come of it, and how they are closed
+ *   choice.c   to whom a request may go
+ *   lately.c   who spoke lately: contacts, handles
+ *
+ * Where the core has a choice (which endpoint, which id of ours), the truth
+ * looks at what was chosen and says whether it might be. */
+#ifndef TRUTH_H
+#define TRUTH_H
+
+#include "address.h"
+#include "fuzz.h"
+#include "inflight.h"
+#include "jat.h"
+#include "jid.h"
+#include "stanza.h"
+#include "stats.h"
+
+#define P "proxy.example.org"
+#define MAX_STANZA_SIZE 8192U
+#define MAX_ID 1024U
+
+#define MAX_SESSIONS 64U
+#define MAX_RECORDS 256U
+#define MAX_LATELY 512U
+#define MAX_PREFERENCES 1024U
+#define MAX_KEPT 4096U
+
+#define NOBODY MAX_SESSIONS
+
+/* What the core is configured with. Strings and ring outlive the truth. */
+struct options {
+    int64_t encoding, balance, outbound, outbound_acl, disco;
+    int64_t timeout, contact_timeout, retries, max_contacts, max_pending,
+        max_pending_per_user, max_pending_per_domain, max_outbound_per_endpoint,
+        max_endpoints;
+    struct jat_str targets[2], local_domain, sticky_by, sticky_by_attribute;
+    struct jat_str resources; /* a glob of this, then '*'; empty: all */
+    unsigned drain;           /* bit (1 << show) */
+    struct jat_str keys;      /* letters, each 32 times; the first one seals */
+    const struct jat_keyring *ring;
+};
+
+/* An endpoint from its coming to its going. */
+struct session {
+    struct jat_str jid, shown;
+    bool online;
+    struct jat_endpoint_state state;
+    uint32_t requests, outbound;
+    uint64_t answered, failed;
+};
+
+struct record {
+    bool open;
+    bool silent; /* closed without an answer, at `closed` */
+    enum jat_way way;
+    unsigned session; /* that answers or asks */
+    unsigned request; /* the same one for each retry of a request */
+    struct jat_str user, asked, shown, id, id_out;
+    struct jat_str key; /* of `sticky` */
+    uint64_t ref, born, deadline, closed;
+    bool set, kept, any, by_domain;
+    unsigned retries, n_tried, tried[JAT_MAX_TRIED];
+};
+
+/* Where more come than there may be, whom the core forgets is its own affair.
+ * So somebody is known for sure at least until `least`, perhaps until `most`,
+ * and their number is only now and then `exact`. */
+struct lately {
+    struct spoke {
+        struct jat_str key, value;
+        uint64_t least, most;
+    } v[MAX_LATELY];
+    unsigned n;
+    uint64_t bound; /* max_contacts when the last one came */
+    bool exact;
+};
+
+struct truth {
+    struct options o;
+    uint64_t now;
+    struct session sessions[MAX_SESSIONS];
+    unsigned n_sessions;
+    struct record records[MAX_RECORDS];
+    unsigned n_records;
+    unsigned ends[MAX_RECORDS]; /* of each request */
+    unsigned n_requests;
+    struct lately contacts, handles;
+    uint64_t stats[JAT_STAT_COUNT];
+    unsigned round[MAX_SESSIONS], n_round; /* who has had a turn */
+    struct preference {
+        struct jat_str key, better, worse;
+    } preferences[MAX_PREFERENCES];
+    unsigned n_preferences;
+    char *kept[MAX_KEPT];
+    unsigned n_kept;
+};
+
+struct truth *truth_new(const struct options *o);
+void truth_free(struct truth *t);
+/* There may be no place for what comes next. */
+bool truth_full(const struct truth *t);
+/* A copy that lives as long as the truth. */
+struct jat_str truth_keep(struct truth *t, struct jat_str s);
+
+/* What was said to the core, and what it said. */
+void truth_configured(struct truth *t, const struct options *o,
+                      enum jat_err err);
+void truth_put(struct truth *t, struct jat_str jid,
+               const struct jat_endpoint_state *state, enum jat_err err,
+               bool added);
+/* The session that has gone, or NOBODY. */
+unsigned truth_removed(struct truth *t, struct jat_str jid, enum jat_err err);
+void truth_handled(struct truth *t, struct jat_str xml, struct jat_str prepared,
+                   unsigned hints, enum jat_err err, const struct jat_buf *buf,
+                   const struct jat_decision *d);
+void truth_opened(struct truth *t, struct jat_str resource, enum jat_err err,
+                  enum jat_role role, struct jat_str jid);
+
+/* Why records were closed: all that are `due`, up to max of them. */
+struct closing {
+    enum { BOUNCED, ABORTED, EXPIRED, SWEPT, DRAINED } why;
+    uint64_t ref;                 /* BOUNCED, ABORTED: this one */
+    bool undelivered;             /* BOUNCED */
+    enum jat_condition condition; /* ABORTED */
+    unsigned session;             /* SWEPT: those of this one */
+    size_t max;
+};
+void truth_closed(struct truth *t, const struct closing *c, enum jat_err err,
+                  const struct jat_outcomes *out);
+
+/* Whatever the core shows is as it should be. */
+void truth_look(struct truth *t, struct jat *j);
+/* All is over: each request has had exactly one end. */
+void truth_end(const struct truth *t);
+
+/* ---- between the files ---- */
+
+/* The session of this JID that is online, or NOBODY. */
+unsigned truth_online(const struct truth *t, struct jat_str jid);
+unsigned truth_count_online(const struct truth *t);
+bool truth_is_target(const struct truth *t, struct jat_str jid);
+/* enc(jid), kept. */
+struct jat_str truth_enc(struct truth *t, enum jat_role role,
+                         struct jat_str jid);
+/* The open record that an answer is for, or NULL. */
+struct record *truth_waiting(struct truth *t, enum jat_way way,
+                             struct jat_str from, struct jat_str shown,
+                             struct jat_str id);
+/* The limits allow one more of this requester, of this session. */
+bool truth_may_request(const struct truth *t, struct jat_str user);
+bool truth_may_ask(const struct truth *t, unsigned session);
+bool truth_is_draining(const struct truth *t, const struct session *s);
+/* Those whom r may go to: who do not drain, or else anybody, but none twice. */
+unsigned truth_candidates(const struct truth *t, const struct record *r,
+                          unsigned out[MAX_SESSIONS]);
+/* The core was right to choose r->session. */
+void truth_check_choice(struct truth *t, const struct record *r);
+/* The core has made a record: it might choose this session, this id. */
+void truth_begun(struct truth *t, const struct record *r);
+/* r is over; `answered`: an answer took it. */
+void truth_ended(struct truth *t, struct record *r, bool answered);
+/* The parts of a decision are P/resource; are this JID. */
+bool truth_is_p(const struct jat_buf *buf, const struct jat_parts *p,
+                struct jat_str resource);
+bool truth_is_jid(const struct jat_buf *buf, const struct jat_parts *p,
+                  struct jat_str jid);
+
+/* U and the target have spoken. made: U did, so that there is a contact. */
+void truth_contact(struct truth *t, struct jat_str user, struct jat_str target,
+                   bool made, uint64_t until);
+/* The resource, if it is a handle, was shown to a target or used by it. */
+void truth_handle(struct truth *t, struct jat_str resource, struct jat_str jid,
+                  bool made, uint64_t until);
+/* seen: the core behaves as if so; that settles it where the truth is not
+ * sure. */
+bool truth_is_contact(struct truth *t, struct jat_str user,
+                      struct jat_str target, bool seen);
+bool truth_is_handle(struct truth *t, struct jat_str resource, bool seen,
+                     struct jat_str *jid);
+/* Those who were over were forgotten, up to max of them. */
+void lately_forget(struct lately *l, uint64_t now, size_t max);
+/* The core may hold n of them. */
+bool lately_may_count(const struct lately *l, uint64_t n);
+
+#endif
