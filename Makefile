@@ -25,7 +25,7 @@ PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
 TOOLS = _build/service _build/puppet _build/storm
 
 .PHONY: all tools demo serve check check-lint check-core check-fuzz \
-        check-erl check-server fuzz bench dialyzer deps deps-demo clean
+        check-erl check-nif-asan check-server fuzz bench dialyzer deps deps-demo clean
 
 all:
 	$(MAKE) -C c_src
@@ -45,7 +45,7 @@ serve: deps-demo
 	@test/demo/demo serve
 
 check: deps
-	@test/check lint core fuzz erl server
+	@test/check lint core fuzz erl nif-asan server
 
 check-lint:
 	@test/check_lint
@@ -61,6 +61,9 @@ fuzz: deps
 
 check-erl:
 	@test/check_erl
+
+check-nif-asan:
+	@SANITIZE=1 test/check_erl mod_client_proxy_nif_tests
 
 check-server: tools
 	@test/check_server

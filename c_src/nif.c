@@ -321,6 +321,14 @@ static ERL_NIF_TERM loaded_nif(ErlNifEnv *env, int argc,
 
 /* Loading */
 
+/* Taken over are the instances of the same core only: another one may have
+ * other structures. Those stay with the library that made them, and are refused
+ * here. */
+#ifndef CORE_SUM
+#define CORE_SUM "?"
+#endif
+#define INSTANCE_TYPE "mod_client_proxy_" CORE_SUM
+
 /* info: the ABI that the Erlang side was written for. */
 static int load(ErlNifEnv *env, void **priv, ERL_NIF_TERM info)
 {
@@ -330,7 +338,7 @@ static int load(ErlNifEnv *env, void **priv, ERL_NIF_TERM info)
     if (!enif_get_int(env, info, &abi) || abi != JAT_ABI)
         return 1;
     instance_type =
-        enif_open_resource_type(env, NULL, "mod_client_proxy", instance_destroy,
+        enif_open_resource_type(env, NULL, INSTANCE_TYPE, instance_destroy,
                                 (ErlNifResourceFlags)flags, NULL);
     if (instance_type == NULL)
         return 2;

@@ -208,13 +208,19 @@ set_options(ServerHost, HostOpts, State) ->
 inherited_core(P) ->
     case mod_client_proxy_router:context(P) of
         #{core := Core} when Core /= undefined ->
-            try mod_client_proxy_core:counters(Core) of
-                #{} -> Core
-            catch
-                error:_ -> undefined
+            case is_lost(Core) of
+                true -> undefined;
+                false -> Core
             end;
         _ ->
             undefined
+    end.
+
+is_lost(Core) ->
+    try mod_client_proxy_core:counters(Core) of
+        #{} -> false
+    catch
+        error:_ -> true
     end.
 
 start_timers() ->
@@ -252,6 +258,9 @@ safely(Fun, Message, #state{host = P, complained = Last} = State) ->
     try Fun(Message, State)
     catch
         Class:Reason:Stack ->
+            %% what is collected is not lost with the message that brought it on
+            Message == flush andalso
+                erlang:send_after(?SECOND, self(), flush),
             Now = erlang:monotonic_time(second),
             Now == Last orelse
                 ?ERROR_MSG("Proxy host ~ts could not handle ~p:~n** ~ts",
@@ -524,13 +533,23 @@ reconfigure(State) ->
 expire(#state{core = undefined} = State) ->
     State;
 expire(#state{core = Core, context = Context, expiring = Pid} = State) ->
-    case is_pid(Pid) andalso is_process_alive(Pid) of
-        true ->
+    case {is_pid(Pid) andalso is_process_alive(Pid), is_lost(Core)} of
+        {_, true} ->
+            renew(State);
+        {true, _} ->
             State;
-        false ->
+        {false, _} ->
             State#state{expiring = mod_client_proxy_records:expire(Core,
                                                                    Context)}
     end.
+
+%% The carrier's code was replaced under us, by another that cannot read what
+%% this one has left.
+renew(#state{host = P} = State) ->
+    ?ERROR_MSG("Proxy host ~ts has lost its core and begins a new one. Requests "
+               "that were in flight are not answered. Upgrades are done by "
+               "'ejabberdctl module_upgrade mod_client_proxy'", [P]),
+    reconfigure(State#state{core = undefined, config = fun() -> none end}).
 
 %% A record lives through one deadline for each try at most.
 forget_packets(#state{context = undefined} = State) ->

@@ -1,14 +1,19 @@
 %%% Runs each *_tests module by EUnit and each prop_* module by PropEr.
 -module(check_erl).
--export([run/1]).
+-export([run/0]).
 %% An EUnit listener that only counts
 -export([start/1, init/1, handle_begin/3, handle_end/3, handle_cancel/3,
          terminate/2]).
 -behaviour(eunit_listener).
 
-run(Dir) ->
-    Modules = [list_to_atom(filename:basename(File, ".beam"))
-               || File <- lists:sort(filelib:wildcard(Dir ++ "/*.beam"))],
+%% Those named on the command line, or all in ebin.
+run() ->
+    Names = case init:get_plain_arguments() of
+                [] -> [filename:basename(File, ".beam")
+                       || File <- lists:sort(filelib:wildcard("ebin/*.beam"))];
+                Some -> Some
+            end,
+    Modules = [list_to_atom(Name) || Name <- Names],
     Counts = [eunit(M) || M <- Modules, is_eunit(M)]
         ++ [proper(M) || M <- Modules, is_proper(M)],
     Passed = lists:sum([P || {P, _} <- Counts]),

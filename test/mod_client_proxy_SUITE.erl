@@ -199,6 +199,7 @@ groups() ->
        it_is_installed_and_serves,
        a_reboot_finds_it_in_the_configuration,
        an_upgrade_with_a_changed_core_serves,
+       a_core_that_is_replaced_by_hand_is_begun_anew,
        without_a_core_the_server_boots_and_says_what_is_wrong,
        it_is_uninstalled_and_installed_again]}].
 
@@ -2743,6 +2744,26 @@ an_upgrade_with_a_changed_core_serves(Config) ->
     {0, _} = bed:ctl(Bed, ["module_upgrade", "mod_client_proxy"]),
     served_here(Config),
     true = core_in_use(Bed) /= Before.
+
+%% Not the way to upgrade, but no reason to stay out of service.
+a_core_that_is_replaced_by_hand_is_begun_anew(Config) ->
+    Bed = bed(Config),
+    Priv = bed:dir(Bed) ++ "/modules/mod_client_proxy/priv/",
+    [Core] = filelib:wildcard(Priv ++ "*.so"),
+    {ok, So} = file:read_file(Core),
+    %% The checksum of the core's sources is in the name of the resource type.
+    Other = re:replace(So, "mod_client_proxy_[0-9]", "mod_client_proxy_x",
+                       [{return, binary}]),
+    true = Other /= So,
+    ok = file:delete(Core),
+    ok = file:write_file(Priv ++ "mod_client_proxy_nif-other.so", Other),
+    ok = file:write_file(Priv ++ "mod_client_proxy_nif.name",
+                         ["mod_client_proxy_nif-other ",
+                          integer_to_list(byte_size(So)), "\n"]),
+    {module, _} = bed:rpc(Bed, code, load_file, [mod_client_proxy_nif]),
+    served_here(Config),
+    match = re:run(log_since(Config), "\\[error\\].*has lost its core",
+                   [{capture, none}]).
 
 without_a_core_the_server_boots_and_says_what_is_wrong(Config) ->
     Bed = bed(Config),

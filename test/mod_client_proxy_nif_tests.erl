@@ -8,7 +8,7 @@
 -include_lib("eunit/include/eunit.hrl").
 
 %% Run in the other VM
--export([exchanges/1, upgrades/0, unloaded/0, many_instances/1,
+-export([exchanges/1, upgrades/2, other_core/1, unloaded/0, many_instances/1,
          load_together/0]).
 
 -define(NIF, mod_client_proxy_nif).
@@ -331,43 +331,117 @@ load_together() ->
     [Pid ! go || Pid <- Pids],
     lists:usort([receive {loaded, Result} -> Result end || _ <- Pids]).
 
+%% Each time the module is loaded there is another library, as after an upgrade.
 instances_survive_code_upgrades_test_() ->
-    {timeout, 60,
+    {timeout, 120,
      fun() ->
-             {Dir, _} = copy(),
+             {Dir, Priv} = copy(),
              with_peer(Dir, fun(Call) ->
-                                    ?assertEqual(ok, Call(?MODULE, upgrades, []))
+                                    ?assertEqual(ok, Call(?MODULE, upgrades,
+                                                          [Priv, 20]))
                             end)
      end}.
 
 %% The module is loaded anew and purged again and again while processes are in
-%% calls.
-upgrades() ->
-    Core = core(#{}),
+%% calls, long ones on dirty schedulers among them. Some requests wait for their
+%% answer all the while.
+upgrades(Priv, Times) ->
+    Core = core(#{max_pending_per_user => 100000}),
     Self = self(),
+    Waiting = [begin
+                   {request, As, ?A, same, Ref, true} =
+                       handle(Core, iq(get, Id, user(waiting), at(<<>>))),
+                   {Id, As, Ref}
+               end || N <- lists:seq(1, 100), Id <- [integer_to_binary(N)]],
     Busy = [spawn_link(fun() -> busy(Core, U, 1, Self) end)
-            || U <- lists:seq(1, 4)],
+            || U <- lists:seq(1, 16)],
     [begin
+         another_library(Priv, N, fun(So) -> So end),
          {module, ?NIF} = code:load_file(?NIF),
          timer:sleep(2),
-         _ = code:purge(?NIF),
+         purged(),
          ok = ?NIF:load()
-     end || _ <- lists:seq(1, 50)],
+     end || N <- lists:seq(1, Times)],
     [Pid ! stop || Pid <- Busy],
     Done = [receive {done, N} -> N end || _ <- Busy],
     true = lists:min(Done) > 1,
-    Sum = lists:sum(Done),
+    [{answer, _, _, same, Ref, true} =
+         handle(Core, iq(result, Id, ?A, As)) || {Id, As, Ref} <- Waiting],
+    Sum = lists:sum(Done) + length(Waiting),
     #{requests := Sum, answers := Sum, pending := 0} = ?CORE:counters(Core),
+    Times = length(libraries()) - 1,
     ok.
 
-%% Calls the carrier's functions from this module: its code is never purged
-%% under the process.
+%% Purging kills who is in a call on a dirty scheduler; the others have left the
+%% module when they call.
+purged() ->
+    case code:soft_purge(?NIF) of
+        true ->
+            ok;
+        false ->
+            timer:sleep(1),
+            purged()
+    end.
+
 busy(Core, U, N, To) ->
-    exchange(Core, U, N),
+    Pad = binary:copy(<<"x">>, 9000 * (N rem 2)),
+    exchange(Core, U, N, Pad),
     receive
         stop -> To ! {done, N}
     after 0 -> busy(Core, U, N + 1, To)
     end.
+
+%% Puts a copy under another name in the place of the shared object.
+another_library(Priv, N, Change) ->
+    [Old] = filelib:wildcard(filename:join(Priv, "*.so")),
+    {ok, So} = file:read_file(Old),
+    Name = "mod_client_proxy_nif-" ++ integer_to_list(N),
+    ok = file:write_file(filename:join(Priv, Name ++ ".so"), Change(So)),
+    ok = file:delete(Old),
+    ok = file:write_file(filename:join(Priv, "mod_client_proxy_nif.name"),
+                         io_lib:format("~s ~b\n", [Name, byte_size(So)])).
+
+%% Those that are in the memory of this VM.
+libraries() ->
+    {ok, Maps} = file:read_file("/proc/self/maps"),
+    {match, Names} = re:run(Maps, "mod_client_proxy_nif-[^/]*\\.so",
+                            [global, {capture, first, list}]),
+    lists:usort(Names).
+
+%% Its structures may be other ones: the instance stays with its library, and a
+%% new one can be made.
+an_instance_is_refused_by_the_library_of_another_core_test_() ->
+    {timeout, 60,
+     fun() ->
+             {Dir, Priv} = copy(),
+             with_peer(Dir, fun(Call) ->
+                                    ?assertEqual(ok, Call(?MODULE, other_core,
+                                                          [Priv]))
+                            end)
+     end}.
+
+other_core(Priv) ->
+    Core = core(#{}),
+    {request, _, ?A, same, _, true} =
+        handle(Core, iq(get, <<"1">>, user(1), at(<<>>))),
+    {Pid, Mon} = spawn_monitor(fun() -> _ = core(#{}), receive stop -> ok end end),
+    another_library(Priv, 1, fun of_another_core/1),
+    {module, ?NIF} = code:load_file(?NIF),
+    {'EXIT', {badarg, _}} = (catch ?CORE:counters(Core)),
+    10 = exchanges(10),
+    _ = code:purge(?NIF),
+    Pid ! stop,
+    receive {'DOWN', Mon, _, _, _} -> ok end,
+    10 = exchanges(10),
+    {'EXIT', {badarg, _}} = (catch ?CORE:counters(Core)),
+    ok.
+
+%% The checksum of the core's sources is in the name of the resource type.
+of_another_core(So) ->
+    {match, [{At, _}]} = re:run(So, "mod_client_proxy_[0-9]+", [{capture, first}]),
+    Digit = At + byte_size(<<"mod_client_proxy_">>),
+    <<Before:Digit/binary, D, After/binary>> = So,
+    <<Before/binary, ($9 - D + $0), After/binary>>.
 
 %% Deleted and purged, the library is gone, and the VM forgets the type of its
 %% resources.
@@ -445,9 +519,13 @@ exchanges(N) ->
     Answers.
 
 exchange(Core, U, N) ->
+    exchange(Core, U, N, <<>>).
+
+exchange(Core, U, N, Pad) ->
     Id = integer_to_binary(N),
     {request, As, ?A, same, Ref, true} =
-        handle(Core, iq(get, Id, user(U), at(<<>>))),
+        handle(Core, iq(get, Id, user(U), at(<<>>),
+                        <<"<query xmlns='urn:example' a='", Pad/binary, "'/>">>)),
     {answer, _, _, same, Ref, true} = handle(Core, iq(result, Id, ?A, As)),
     ok.
 
@@ -530,6 +608,7 @@ handle(Core, Head) ->
 
 at(Resource) -> {<<>>, ?P, Resource}.
 
+user(waiting) -> {<<"waiting">>, <<"example.net">>, <<"r">>};
 user(N) -> {<<"u", (integer_to_binary(N))/binary>>, <<"example.net">>, <<"r">>}.
 
 iq(result, Id, From, To) ->
