@@ -204,8 +204,13 @@ race(Core, U, Per) ->
       [case handle(Core, iq(get, integer_to_binary(N), user(U), at(<<>>))) of
            {reply, 'recipient-unavailable'} ->
                [{U, N}];
-           {request, As, E, same, Ref, false} ->
-               Answer = iq(result, integer_to_binary(N), E, As),
+           {request, As, E, NewId, Ref, false} ->
+               %% the id is another where the endpoint came back meanwhile
+               Id = case NewId of
+                        same -> integer_to_binary(N);
+                        _ -> NewId
+                    end,
+               Answer = iq(result, Id, E, As),
                Contenders =
                    [fun() -> element(1, handle(Core, Answer)) =:= answer end,
                     fun() -> element(1, handle(Core, Answer)) =:= answer end,
