@@ -79,7 +79,7 @@ bench: deps
 
 MINUTES = 10
 CARRIER = nif
-RATE = 900
+RATE = 420
 
 soak: deps
 	@$(MAKE) -s tools

@@ -9,12 +9,14 @@
 
 -include("xmpp.hrl").
 
+%% Where the server's log is kept.
+-define(LOG, "_build/soak.log").
 -define(SITE_ERRORS, "(?m)^.*\\[(error|critical)\\](?!.*@supervisor:do_restart).*$").
 
 %% @doc `make soak': a bed of its own, a table for people, a line of JSON.
 main(Arguments) ->
     Given = maps:from_list([option(A) || A <- Arguments]),
-    Options = maps:merge(#{seconds => 600, rate => 900, carrier => nif}, Given),
+    Options = maps:merge(#{seconds => 600, rate => 420, carrier => nif}, Given),
     puppet:start_registry(),
     Bed = bed:new("{}"),
     Failures =
@@ -25,7 +27,9 @@ main(Arguments) ->
             soak_report:print(Report),
             maps:get(failures, Report)
         after
-            os:getenv("KEEP") == false andalso bed:remove(Bed)
+            _ = file:copy(bed:dir(Bed) ++ "/ejabberd.log",
+                          filename:join(bed:project(), ?LOG)),
+            bed:remove(Bed)
         end,
     halt(min(1, length(Failures))).
 

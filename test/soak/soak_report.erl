@@ -68,7 +68,8 @@ print(#{options := Options, storms := Storms, memory := Memory, left := Left,
     io:format("~nleft at the end~n"),
     [row([Key, N]) || {Key, N} <- maps:to_list(Left)],
     io:format("~n"),
-    [io:format("~ts: ~.800ts~n", [maps:get(proxy, Storm, "storm"), Word])
+    [io:format("~ts: ~ts~n", [maps:get(proxy, Storm, "storm"),
+                              binary:part(Word, 0, min(800, byte_size(Word)))])
      || #{words := Words} = Storm <- Storms, Word <- lists:sublist(Words, 20)],
     [io:format("DID NOT HOLD: ~0tP~n", [Failure, 50]) || Failure <- Failures],
     Failures == [] andalso io:format("all of it held~n"),

@@ -111,11 +111,11 @@ storm({Name, _, Kind}, #{seconds := Seconds, rate := Rate, c2s := C2s,
                                                    [User ++ "@" ?DOMAIN
                                                     || User <- requesters(Name)]))},
              {"wild", "1"}, {"requesters", "12"}, {"endpoints", "8"},
-             {"window", "24"}, {"churn", "100"}, {"keep", "2"},
+             {"window", "12"}, {"churn", "100"}, {"keep", "2"},
              {"timeout", integer_to_list(timeout())},
              {"seconds", integer_to_list(Seconds)},
              {"rate", integer_to_list(Rate)},
-             {"limit", integer_to_list(Seconds + 30)},
+             {"limit", integer_to_list(Seconds + 60)},
              {"seed", integer_to_list(Seed)}]
                 ++ [{"domain", ?FAR} || Kind == remote]
                 ++ [{"component", Component} || Kind == remote]].

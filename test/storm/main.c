@@ -246,10 +246,10 @@ static void ask_all(long elapsed)
            (!option.rate || asked < option.rate * elapsed / 1000)) {
         bool inside = option.wild && chance(5) == 0;
 
-        if (option.wild && chance(5) == 0)
-            make_noise();
         if (!(inside ? ask_from_inside() : ask_from_outside()))
             return;
+        if (option.wild && chance(5) == 0)
+            make_noise();
     }
 }
 
