@@ -20,7 +20,7 @@ struct record {
     uint64_t eid_hash;
     uint64_t born;
     uint64_t user_key, domain_key, sticky_key;
-    uint32_t user_n, shown_n, asked_n, id_n;
+    uint16_t user_n, shown_n, asked_n, id_n;
     uint8_t ours_n; /* octets of an id of ours; 0: the asker's is kept */
     uint8_t n_tried;
     uint8_t retries;
@@ -129,7 +129,7 @@ static const char *octets(const struct record *r)
 
 static size_t octets_n(const struct record *r)
 {
-    return (size_t)r->user_n + (r->shown_is_user ? 0 : r->shown_n) +
+    return (size_t)r->user_n + (r->shown_is_user ? 0U : r->shown_n) +
            r->asked_n + r->id_n + r->ours_n;
 }
 
@@ -162,10 +162,10 @@ static struct record *record_new(const struct jat_request *q,
         .user_key = q->user_key,
         .domain_key = q->domain_key,
         .sticky_key = q->sticky_key,
-        .user_n = (uint32_t)q->user.n,
-        .shown_n = (uint32_t)q->shown.n,
-        .asked_n = (uint32_t)q->asked.n,
-        .id_n = (uint32_t)q->id.n,
+        .user_n = (uint16_t)q->user.n,
+        .shown_n = (uint16_t)q->shown.n,
+        .asked_n = (uint16_t)q->asked.n,
+        .id_n = (uint16_t)q->id.n,
         .ours_n = (uint8_t)ours.n,
         .n_tried = q->n_tried,
         .retries = q->retries,
@@ -304,8 +304,9 @@ static bool swallowed_by_ejabberd(struct jat_str id)
 
 static bool too_long(const struct jat_request *q)
 {
-    return q->user.n > UINT32_MAX || q->shown.n > UINT32_MAX ||
-           q->asked.n > UINT32_MAX || q->id.n > UINT32_MAX;
+    return q->user.n > JAT_REQUEST_STR_MAX ||
+           q->shown.n > JAT_REQUEST_STR_MAX ||
+           q->asked.n > JAT_REQUEST_STR_MAX || q->id.n > JAT_REQUEST_STR_MAX;
 }
 
 enum jat_err jat_inflight_put(struct jat_inflight *t,

@@ -176,6 +176,36 @@ static void too_many_tried_are_refused(void **state)
     jat_inflight_free(t);
 }
 
+static void strings_may_have_65535_octets(void **state)
+{
+    (void)state;
+    static char octets[JAT_REQUEST_STR_MAX + 1];
+    struct jat_inflight *t = inflight();
+    struct jat_buf buf = JAT_BUF_INIT;
+    struct jat_request out;
+    uint64_t ref;
+    memset(octets, 'x', sizeof octets);
+    for (int which = 0; which < 4; which++)
+        for (size_t n = JAT_REQUEST_STR_MAX; n <= sizeof octets; n++) {
+            struct jat_request q = request(JAT_STR("u"), 1, text("%d", which));
+            struct jat_span id;
+            bool replaced;
+            struct jat_str *s[] = {&q.user, &q.shown, &q.asked, &q.id};
+            *s[which] = jat_str(octets, n);
+            enum jat_err err =
+                jat_inflight_put(t, &q, 0, &buf, &id, &replaced, &ref);
+            assert_int_equal(err, n == sizeof octets ? JAT_EBADARG : JAT_OK);
+            if (err != JAT_OK)
+                continue;
+            assert_int_equal(jat_inflight_take_ref(t, ref, 0, &buf, &out),
+                             JAT_OK);
+            q.id_out = q.id;
+            assert_same(&out, &q);
+        }
+    jat_buf_fini(&buf);
+    jat_inflight_free(t);
+}
+
 static void the_id_is_kept(void **state)
 {
     (void)state;
@@ -951,6 +981,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(everything_comes_back_as_it_was_put),
         TEST(too_many_tried_are_refused),
+        TEST(strings_may_have_65535_octets),
         TEST(the_id_is_kept),
         TEST(ejabberds_internal_prefix_is_replaced),
         TEST(an_id_in_flight_for_the_same_two_is_replaced),
