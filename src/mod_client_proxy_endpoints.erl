@@ -27,6 +27,8 @@
          missing = #{} :: #{us() => true}, %% local accounts, said so
          sessions = mod_client_proxy_sessions:new()
                       :: mod_client_proxy_sessions:table(),
+         %% when (ms) sessions were replaced lately, and said so
+         replaced = #{} :: #{usr() => [integer()] | said},
          watching = #{} :: #{usr() => reference()},
          watched_by = #{} :: #{reference() => usr()},
          %% resources whose sessions are to be read again
@@ -44,6 +46,9 @@
 -type usr() :: mod_client_proxy_sessions:usr().
 
 -define(PRESENCE_TIMEOUT, 1000). % ms; of one session
+%% So many replacements in this time (ms) are no accident.
+-define(REPLACED_MAX, 3).
+-define(REPLACED_WITHIN, 60000).
 
 -spec new(mod_client_proxy_options:proxy_host()) -> endpoints().
 new(P) ->
@@ -55,7 +60,8 @@ new(P) ->
                 #{targets := [binary()], max_endpoints := pos_integer(),
                   atom() => term()}, endpoints()) -> endpoints().
 configure(Core, #{targets := Jids, max_endpoints := Max}, E) ->
-    put_all(set_targets(Jids, E#endpoints{core = Core, max = Max})).
+    put_all(set_targets(Jids, E#endpoints{core = Core, max = Max,
+                                          replaced = #{}})).
 
 %% @doc Takes over the endpoints of a core that another process has filled. Of
 %% local targets the session manager will say, of remote ones presence goes on
@@ -303,7 +309,8 @@ flush(#endpoints{dirty = Dirty} = E) ->
 %% @doc Reads all of the local targets, whatever hints there were, and tries
 %% again what was refused.
 -spec reconcile(endpoints()) -> endpoints().
-reconcile(#endpoints{missing = Missing} = E) ->
+reconcile(#endpoints{missing = Missing} = E0) ->
+    E = forget_replaced(E0),
     E1 = lists:foldl(fun(US, Acc) -> apply_sessions(US, reconcile, Acc) end,
                      E, locals(E)),
     #endpoints{wanted = Wanted, refused = Refused} = E1,
@@ -337,9 +344,38 @@ do_session({put, USR, State}, E) ->
     put(USR, State, E);
 do_session({remove, USR}, E) ->
     remove(USR, E);
+do_session({replaced, USR}, E) ->
+    replaced(USR, E);
 do_session({ask, USR, Pid}, E) ->
     mod_client_proxy_sessions:shows(self(), [{USR, Pid}], ?PRESENCE_TIMEOUT),
     E.
+
+%% Two clients with one resource take it from each other for ever.
+replaced(USR, #endpoints{replaced = Replaced} = E) ->
+    Now = now_(),
+    case maps:get(USR, Replaced, []) of
+        said ->
+            E;
+        Before ->
+            Recent = [Now | [T || T <- Before, T > Now - ?REPLACED_WITHIN]],
+            said_replaced(USR, length(Recent) >= ?REPLACED_MAX, Recent, E)
+    end.
+
+said_replaced(USR, false, Recent, #endpoints{replaced = Replaced} = E) ->
+    E#endpoints{replaced = Replaced#{USR => Recent}};
+said_replaced({U, S, R} = USR, true, _, #endpoints{replaced = Replaced,
+                                                   host = P} = E) ->
+    ?WARNING_MSG("The session ~ts@~ts/~ts behind proxy host ~ts is replaced "
+                 "again and again, and its requests fail each time: two "
+                 "clients seem to log in with the same resource. Remedy: give "
+                 "each of them a resource of its own", [U, S, R, P]),
+    E#endpoints{replaced = Replaced#{USR => said}}.
+
+forget_replaced(#endpoints{replaced = Replaced} = E) ->
+    Since = now_() - ?REPLACED_WITHIN,
+    E#endpoints{replaced = maps:filter(fun(_, [Last | _]) -> Last > Since;
+                                          (_, said) -> true
+                                       end, Replaced)}.
 
 unwatch(USR, #endpoints{watching = Watching, watched_by = By} = E) ->
     case maps:take(USR, Watching) of

@@ -192,6 +192,7 @@ init([ServerHost, #{host := P}]) ->
 
 start(start, #state{host = P} = State) ->
     warn_balancing(P),
+    warn_sticky(P, State#state.opts),
     State1 = publish(open_core(State#state{local_domains = local_domains(),
                                            core = inherited_core(P)})),
     State2 = set_targets(State1),
@@ -229,6 +230,14 @@ start_timers() ->
     erlang:send_after(?RECONCILE, self(), reconcile),
     erlang:send_after(?REMINDER, self(), reminder),
     erlang:send_after(?ACCOUNT_CHECK, self(), check_accounts),
+    ok.
+
+warn_sticky(P, #{sticky_by := By, balance := Balance})
+  when By /= bare, Balance /= sticky ->
+    ?WARNING_MSG("Option sticky_by of proxy host ~ts has no effect with "
+                 "'balance: ~ts'. Remedy: 'balance: sticky', or no sticky_by",
+                 [P, Balance]);
+warn_sticky(_P, _Opts) ->
     ok.
 
 warn_balancing(P) ->
@@ -272,9 +281,13 @@ safely(Fun, Message, #state{host = P, complained = Last} = State) ->
 without_secrets({{reconfigure, _, _}, _}) -> reconfigure;
 without_secrets(Message) -> Message.
 
-call({{reconfigure, ServerHost, HostOpts}, From}, State) ->
+call({{reconfigure, ServerHost, HostOpts}, From},
+     #state{host = P, opts = Before} = State) ->
     %% who reloads waits for us, and for no other reason than order
-    try reconfigure(set_options(ServerHost, HostOpts, State))
+    try
+        #state{opts = Opts} = New = set_options(ServerHost, HostOpts, State),
+        Opts == Before orelse warn_sticky(P, Opts),
+        reconfigure(New)
     after gen_server:reply(From, ok)
     end;
 call({{refresh, USR}, From}, State) ->

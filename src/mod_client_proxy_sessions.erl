@@ -41,6 +41,7 @@
       | {unwatch, usr()}
       | {put, usr(), mod_client_proxy_core:state()}
       | {remove, usr()}
+      | {replaced, usr()}         %% by another session of the same resource
       | {ask, usr(), pid()}.        %% nobody has said its show yet
 
 %% Bare JIDs of local targets: a map of us() to proxy hosts.
@@ -283,6 +284,7 @@ refresh(USR, #{pid := Pid, priority := Priority} = Session, Why, Table) ->
         [{watch, USR, Pid} || Pid /= OldPid]
         %% what the session before has not answered it never will
         ++ [{remove, USR} || OldState /= undefined, Replaced or not Wanted]
+        ++ [{replaced, USR} || OldState /= undefined, Replaced]
         ++ [{put, USR, State} || Wanted, Replaced orelse State /= OldState]
         ++ [{ask, USR, Pid} || Ask],
     Note1 = case Ask of

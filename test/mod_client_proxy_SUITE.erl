@@ -189,6 +189,8 @@ groups() ->
        what_was_sealed_with_an_old_secret_is_opened,
        without_a_secret_pseudonyms_outlive_a_restart,
        an_account_that_does_not_exist_is_reported,
+       two_clients_with_one_resource_are_reported_once,
+       sticky_by_without_sticky_is_reported,
        a_target_on_an_unknown_domain_is_reported,
        a_name_that_is_taken_stays_down_and_is_reported,
        a_name_is_left_to_a_component_and_taken_again,
@@ -2587,6 +2589,43 @@ an_account_that_does_not_exist_is_reported(Config) ->
                               [{capture, none}]) == match end, 15000),
     Targets = element(5, status(Config, ?P)),
     {match, _} = re:run(Targets, "nobody@example.org \\(local, .+\\)").
+
+two_clients_with_one_resource_are_reported_once(Config) ->
+    Bed = bed(Config),
+    bed:configure(Bed, short_site(["host: proxy.example.org",
+                                   "target_address: svc@example.org"])),
+    ok = bed:reload(Bed),
+    [begin
+         E = service(Config, "a"),
+         bed:await(fun() ->
+                           [{_, Pid}] = [{J, server_pid(Config, E)}
+                                         || J <- endpoint_jids(Config, ?P)],
+                           is_pid(Pid)
+                   end)
+     end || _ <- lists:seq(1, 7)],
+    Said = fun() -> said(Config, "\\[warning\\].*svc@example.org/a .*Remedy: ") end,
+    bed:await(fun() -> Said() == 1 end),
+    _ = service(Config, "a"),
+    iq:fence(requester(Config), requester(Config, "juliet@example.org/x")),
+    1 = Said().
+
+sticky_by_without_sticky_is_reported(Config) ->
+    Bed = bed(Config),
+    bed:configure(Bed, short_site(["host: proxy.example.org",
+                                   "target_address: svc@example.org",
+                                   "sticky_by: {\"urn:x\": room}"])),
+    ok = bed:reload(Bed),
+    Said = fun() -> said(Config, "\\[warning\\].*sticky_by.*Remedy: ") end,
+    bed:await(fun() -> Said() == 1 end),
+    ok = bed:reload(Bed),
+    1 = Said().
+
+%% How often the server has said something since the case began.
+said(Config, What) ->
+    case re:run(log_since(Config), What, [global]) of
+        {match, Places} -> length(Places);
+        nomatch -> 0
+    end.
 
 a_target_on_an_unknown_domain_is_reported(Config) ->
     Bed = bed(Config),

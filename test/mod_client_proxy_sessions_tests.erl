@@ -45,13 +45,13 @@ what_never_was_need_not_be_removed_test() ->
 a_session_that_replaces_another_is_another_endpoint_test() ->
     T = online(p(1)),
     {Actions, T1} = refresh(session(p(2), undefined), T),
-    ?assertEqual([{watch, ?A, p(2)}, {remove, ?A}], Actions),
+    ?assertEqual([{watch, ?A, p(2)}, {remove, ?A}, {replaced, ?A}], Actions),
     ?assertEqual([{put, ?A, state(none, 0, false)}],
                  actions(refresh(session(p(2), 0), note(p(2), {show, none},
                                                         T1)))).
 
 a_replacement_read_after_its_first_presence_is_removed_and_put_test() ->
-    ?assertEqual([{watch, ?A, p(2)}, {remove, ?A},
+    ?assertEqual([{watch, ?A, p(2)}, {remove, ?A}, {replaced, ?A},
                   {put, ?A, state(xa, 0, false)}],
                  actions(refresh(session(p(2), 0),
                                  note(p(2), {show, xa}, online(p(1)))))).
