@@ -154,11 +154,9 @@ static enum jat_err list_add(struct jat_list *l, struct jat_str s)
             return JAT_ENOMEM;
         l->v = v;
     }
-    copy = jat_malloc(s.n + 1);
+    copy = jat_mem_copy(s);
     if (copy == NULL)
         return JAT_ENOMEM;
-    if (s.n > 0)
-        memcpy(copy, s.p, s.n);
     l->v[l->n++] = jat_str(copy, s.n);
     return JAT_OK;
 }

@@ -234,14 +234,6 @@ static bool reserve_candidates(struct jat_endpoints *t)
     return true;
 }
 
-static char *copy_of(struct jat_str s)
-{
-    char *p = jat_malloc(s.n + 1); /* an empty one has a block, too */
-    if (p != NULL && s.n > 0)
-        memcpy(p, s.p, s.n);
-    return p;
-}
-
 static uint32_t slot_take(struct jat_endpoints *t)
 {
     uint32_t number = t->free;
@@ -263,7 +255,7 @@ static enum jat_err add(struct jat_endpoints *t, struct jat_str jid,
                         struct jat_str shown, uint64_t hash, uint32_t *number)
 {
     static const struct jat_seed everywhere = {{0, 0}};
-    char *own_jid = copy_of(jid), *own_shown = copy_of(shown);
+    char *own_jid = jat_mem_copy(jid), *own_shown = jat_mem_copy(shown);
     if (own_jid == NULL || own_shown == NULL || !reserve_chunk(t) ||
         !reserve_candidates(t) || !jat_index_reserve(&t->by_jid) ||
         !jat_index_reserve(&t->by_shown)) {
@@ -524,26 +516,20 @@ void jat_endpoints_set_drain_show(struct jat_endpoints *t, unsigned drain_show)
     jat_rwlock_write_done(&t->lock);
 }
 
-enum jat_err jat_endpoints_set_shown(struct jat_endpoints *t, jat_eid eid,
-                                     struct jat_str shown)
+bool jat_endpoints_set_shown(struct jat_endpoints *t, jat_eid eid, char **shown,
+                             size_t n)
 {
-    if (shown.n > UINT32_MAX)
-        return JAT_EBADARG;
-    char *dead = copy_of(shown);
-    if (dead == NULL)
-        return JAT_ENOMEM;
     jat_rwlock_write(&t->lock);
     struct slot *s = slot_of(t, eid);
     if (s != NULL) {
         uint32_t number = (uint32_t)eid;
         jat_index_remove(&t->by_shown, jat_hash(&t->seed, shown_of(s)), number);
-        char *fresh = dead;
-        dead = s->shown;
-        s->shown = fresh;
-        s->shown_n = (uint32_t)shown.n;
-        jat_index_add(&t->by_shown, jat_hash(&t->seed, shown), number);
+        char *old = s->shown;
+        s->shown = *shown;
+        s->shown_n = (uint32_t)n;
+        *shown = old;
+        jat_index_add(&t->by_shown, jat_hash(&t->seed, shown_of(s)), number);
     }
     jat_rwlock_write_done(&t->lock);
-    jat_free(dead);
-    return s == NULL ? JAT_ENOTFOUND : JAT_OK;
+    return s != NULL;
 }

@@ -123,7 +123,10 @@ void jat_endpoints_end_outbound(struct jat_endpoints *t, jat_eid eid);
 
 /* After a change of configuration. */
 void jat_endpoints_set_drain_show(struct jat_endpoints *t, unsigned drain_show);
-enum jat_err jat_endpoints_set_shown(struct jat_endpoints *t, jat_eid eid,
-                                     struct jat_str shown);
+/* *shown is a block of mem.h with n octets; it becomes the table's, and the old
+ * one the caller's in its place. False: the endpoint has gone, nothing was
+ * done. */
+bool jat_endpoints_set_shown(struct jat_endpoints *t, jat_eid eid, char **shown,
+                             size_t n);
 
 #endif

@@ -101,31 +101,67 @@ static enum jat_err show_endpoint(const struct jat_config *config,
     return err;
 }
 
-/* Seals every endpoint's address anew. One that is not reached for want of
- * memory keeps an address that the old keys open. */
-static enum jat_err show_again(struct jat *j, const struct jat_config *config)
+/* An endpoint and its new address, owned. */
+struct shown {
+    jat_eid eid;
+    char *p;
+    size_t n;
+};
+
+static enum jat_err note_shown(struct jat_buf *list, jat_eid eid,
+                               struct jat_str text)
 {
-    struct jat_buf buf = JAT_BUF_INIT, shown = JAT_BUF_INIT;
+    struct shown s = {eid, jat_mem_copy(text), text.n};
+
+    if (s.p == NULL)
+        return JAT_ENOMEM;
+    jat_buf_add(list, jat_str((const char *)&s, sizeof(s)));
+    if (!list->failed)
+        return JAT_OK;
+    jat_free(s.p);
+    return JAT_ENOMEM;
+}
+
+/* The new address of every endpoint. */
+static enum jat_err seal_all(struct jat *j, const struct jat_config *config,
+                             struct jat_buf *list)
+{
+    struct jat_buf jid = JAT_BUF_INIT, shown = JAT_BUF_INIT;
     struct jat_endpoint e;
     struct jat_span span;
     uint32_t cursor = 0;
     enum jat_err err;
 
-    while ((err = jat_endpoints_next(j->endpoints, &cursor, &buf, &e)) ==
+    while ((err = jat_endpoints_next(j->endpoints, &cursor, &jid, &e)) ==
            JAT_OK) {
-        err = show_endpoint(config, jat_buf_str(&buf, e.jid), &shown, &span);
+        err = show_endpoint(config, jat_buf_str(&jid, e.jid), &shown, &span);
+        if (err == JAT_OK)
+            err = note_shown(list, e.eid, jat_buf_str(&shown, span));
         if (err != JAT_OK)
             break;
-        err = jat_endpoints_set_shown(j->endpoints, e.eid,
-                                      jat_buf_str(&shown, span));
-        if (err != JAT_OK && err != JAT_ENOTFOUND)
-            break;
-        jat_buf_reset(&buf, SIZE_MAX);
+        jat_buf_reset(&jid, SIZE_MAX);
         jat_buf_reset(&shown, SIZE_MAX);
     }
+    jat_buf_fini(&jid);
     jat_buf_fini(&shown);
-    jat_buf_fini(&buf);
     return err == JAT_ENOTFOUND ? JAT_OK : err;
+}
+
+/* Shows every endpoint under the keys of config: all of them or none. */
+static enum jat_err show_again(struct jat *j, const struct jat_config *config)
+{
+    struct jat_buf list = JAT_BUF_INIT;
+    enum jat_err err = seal_all(j, config, &list);
+    struct shown s;
+
+    for (size_t at = 0; at < list.n; at += sizeof(s)) {
+        memcpy(&s, list.p + at, sizeof(s));
+        if (err == JAT_OK)
+            (void)jat_endpoints_set_shown(j->endpoints, s.eid, &s.p, s.n);
+        jat_free(s.p);
+    }
+    jat_buf_fini(&list);
+    return err;
 }
 
 enum jat_err jat_configure(struct jat *j, struct jat_config *config)
@@ -143,6 +179,9 @@ enum jat_err jat_configure(struct jat *j, struct jat_config *config)
         config->older = old;
         atomic_store(&j->config, config);
         jat_endpoints_set_drain_show(j->endpoints, config->drain);
+    } else {
+        jat_keyring_free(config->keyring);
+        config->keyring = NULL;
     }
     pthread_mutex_unlock(&j->configuring);
     return err;
@@ -187,14 +226,15 @@ enum jat_err jat_next_endpoint(struct jat *j, uint32_t *cursor,
 enum jat_err jat_next_pending(struct jat *j, uint64_t *cursor, uint64_t now,
                               struct jat_buf *buf, struct jat_pending *out)
 {
+    struct jat_pending p;
     struct jat_request r;
     struct jat_endpoint e;
-    uint64_t ref;
-    enum jat_err err = jat_inflight_next(j->inflight, cursor, buf, &r, &ref);
+    uint64_t next = *cursor, ref;
+    enum jat_err err = jat_inflight_next(j->inflight, &next, buf, &r, &ref);
 
     if (err != JAT_OK)
         return err;
-    *out = (struct jat_pending){
+    p = (struct jat_pending){
         .outbound = r.way == JAT_OUTBOUND,
         .set = r.set,
         .user = jat_span_of(buf, r.user),
@@ -203,8 +243,13 @@ enum jat_err jat_next_pending(struct jat *j, uint64_t *cursor, uint64_t now,
         .left = r.deadline > now ? r.deadline - now : 0,
         .tries = r.n_tried + 1U,
     };
-    if (jat_endpoints_get(j->endpoints, r.eid, buf, &e) == JAT_OK)
-        out->endpoint = e.jid;
+    err = jat_endpoints_get(j->endpoints, r.eid, buf, &e);
+    if (err == JAT_ENOMEM)
+        return err;
+    if (err == JAT_OK) /* otherwise it has gone */
+        p.endpoint = e.jid;
+    *cursor = next;
+    *out = p;
     return JAT_OK;
 }
 

@@ -421,7 +421,8 @@ enum jat_err jat_handle(struct jat *j, struct jat_str xml,
         (!jat_jid_split(s.from, &c.from) || !jat_jid_split(s.to, &c.to)))
         err = JAT_EBADARG;
     if (err != JAT_OK) {
-        jat_stats_add(&j->stats, JAT_STAT_malformed);
+        if (err != JAT_ENOMEM)
+            jat_stats_add(&j->stats, JAT_STAT_malformed);
         return err;
     }
     c.user = s.from;

@@ -64,6 +64,15 @@ void *jat_realloc(void *p, size_t n)
     return mem_realloc(p, n != 0 ? n : 1);
 }
 
+char *jat_mem_copy(struct jat_str s)
+{
+    char *p = jat_malloc(s.n);
+
+    if (p != NULL && s.n > 0)
+        memcpy(p, s.p, s.n);
+    return p;
+}
+
 void jat_free(void *p)
 {
     if (p != NULL)

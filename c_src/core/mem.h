@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#include "str.h"
+
 /* Replaces the allocator of the whole process. realloc(NULL, n) allocates,
  * n is never 0; free(NULL) does nothing. NULL restores libc's. Not safe while
  * anything is allocated or another thread runs in the core: tests only. */
@@ -20,6 +22,8 @@ void *jat_calloc_aligned(size_t align, size_t size);
 void jat_free_aligned(void *p);
 /* The old block is untouched where NULL is returned. */
 void *jat_realloc(void *p, size_t n);
+/* A copy, not ended by NUL; the empty string has a block, too. */
+char *jat_mem_copy(struct jat_str s);
 void jat_free(void *p);
 
 #endif

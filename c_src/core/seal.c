@@ -156,6 +156,15 @@ static bool run_open(EVP_CIPHER_CTX *ctx, struct jat_str sealed,
            n == len && EVP_DecryptFinal_ex(ctx, plain + n, &rest) == 1;
 }
 
+/* libcrypto does not tell want of memory from a forged text. */
+static bool memory_is_short(void)
+{
+    void *p = OPENSSL_malloc(1024);
+
+    OPENSSL_free(p);
+    return p == NULL;
+}
+
 /* A text shorter than a block is padded (RFC 5297, 2.4), which changes what
  * libcrypto keeps of the associated data: its context is good for no other. */
 #define REUSABLE_FROM 16U
@@ -243,7 +252,7 @@ enum jat_err jat_seal_open(const struct jat_seal *s, struct jat_str sealed,
     if (c == NULL)
         err = JAT_ECRYPTO;
     else if (!run_open(c->ctx, sealed, (unsigned char *)room))
-        err = JAT_EUNOPENABLE;
+        err = memory_is_short() ? JAT_ECRYPTO : JAT_EUNOPENABLE;
     else
         keep(c, s, &s->opening, n);
     ERR_pop_to_mark();

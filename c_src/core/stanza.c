@@ -428,12 +428,22 @@ static bool make_ready(struct parser *p, size_t n)
     return jat_buf_room(&p->values, n) != NULL;
 }
 
+/* libxml2 does not always tell want of memory from malformed text: a namespace
+ * that it has no memory to look at is no URI to it. */
+static bool memory_is_short(void)
+{
+    void *p = xmlMalloc(1024);
+
+    xmlFree(p);
+    return p == NULL;
+}
+
 static enum jat_err verdict(const struct parser *p, bool right)
 {
     if (p->refused != JAT_OK)
         return p->refused;
     if (!right || p->depth > 0)
-        return JAT_EXML;
+        return memory_is_short() ? JAT_ENOMEM : JAT_EXML;
     return p->is_stanza ? JAT_OK : JAT_ENOSTANZA;
 }
 
