@@ -51,7 +51,7 @@ check-lint:
 	@test/check_lint
 
 check-core:
-	$(MAKE) -C test/core check check-asan check-valgrind check-tsan
+	$(MAKE) -C test/core check check-asan check-oom check-valgrind check-tsan
 
 check-fuzz:
 	@$(MAKE) -s -C test/fuzz -j$$(nproc) check

@@ -14,6 +14,7 @@
 
 #include "hash.h"
 #include "mem.h"
+#include "scarce.h"
 
 static const struct jat_seed SEED = {{0x0123456789abcdefU, 42}};
 
@@ -44,34 +45,11 @@ text(const char *format, ...)
     return jat_str(p, (size_t)n);
 }
 
-static long blocks_alive;
-static unsigned allocations_left = UINT32_MAX;
-
-static inline void *counting_realloc(void *p, size_t n)
-{
-    if (allocations_left == 0)
-        return NULL;
-    if (allocations_left != UINT32_MAX)
-        allocations_left--;
-    void *q = realloc(p, n);
-    if (p == NULL && q != NULL)
-        blocks_alive++;
-    return q;
-}
-
-static inline void counting_free(void *p)
-{
-    blocks_alive--;
-    free(p);
-}
-
 static inline int count_blocks(void **state)
 {
     (void)state;
     random_state = 1;
-    blocks_alive = 0;
-    allocations_left = UINT32_MAX;
-    jat_mem_set(counting_realloc, counting_free);
+    begin_counting();
     return 0;
 }
 
@@ -88,9 +66,9 @@ static inline int no_block_left(void **state)
 #define FAIL_EACH_ALLOCATION(op, same)                                         \
     do {                                                                       \
         for (unsigned allowed_ = 0;; allowed_++) {                             \
-            allocations_left = allowed_;                                       \
+            allow(allowed_);                                                   \
             enum jat_err err_ = (op);                                          \
-            allocations_left = UINT32_MAX;                                     \
+            allow_all();                                                       \
             if (err_ == JAT_OK) {                                              \
                 assert_true(allowed_ > 0);                                     \
                 break;                                                         \

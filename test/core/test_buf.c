@@ -66,9 +66,9 @@ static void after_a_failure_nothing_more_is_added(void **state)
     struct jat_buf b = JAT_BUF_INIT;
     jat_buf_add(&b, JAT_STR("kept"));
     size_t full = b.cap;
-    allocations_left = 0;
+    allow(0);
     assert_null(jat_buf_room(&b, full));
-    allocations_left = UINT32_MAX;
+    allow_all();
     assert_true(b.failed);
     assert_int_equal(jat_buf_add(&b, JAT_STR("x")).n, 0);
     assert_null(jat_buf_room(&b, 1));
@@ -87,9 +87,9 @@ static void a_size_beyond_all_memory_fails_without_overflow(void **state)
     assert_null(jat_buf_room(&b, SIZE_MAX));
     assert_true(b.failed);
     jat_buf_reset(&b, SIZE_MAX);
-    allocations_left = 0;
+    allow(0);
     assert_null(jat_buf_room(&b, SIZE_MAX / 2 + 2));
-    allocations_left = UINT32_MAX;
+    allow_all();
     assert_true(b.failed);
     jat_buf_fini(&b);
 }
@@ -134,10 +134,10 @@ static void products_and_sums_that_overflow_are_no_memory(void **state)
     (void)state;
     assert_null(jat_calloc(SIZE_MAX / 2 + 1, 2));
     assert_null(jat_calloc_aligned(64, SIZE_MAX - 8));
-    allocations_left = 0;
+    allow(0);
     assert_null(jat_calloc(2, 2));
     assert_null(jat_calloc_aligned(64, 64));
-    allocations_left = UINT32_MAX;
+    allow_all();
     int *p = jat_calloc(100, sizeof *p);
     for (int i = 0; i < 100; i++)
         assert_int_equal(p[i], 0);

@@ -375,9 +375,8 @@ static void resources_at_p_are_opened_for_people(void **state)
     for (unsigned i = 0; i < 2; i++) {
         const char *e = i == 0 ? A : long_one;
         jat_buf_reset(&b, SIZE_MAX);
-        assert_int_equal(
-            jat_open(j, str(strchr(shown(e), '/') + 1), now, &role, &b),
-            JAT_OK);
+        struct jat_str resource = str(strchr(shown(e), '/') + 1);
+        assert_int_equal(jat_open(j, resource, now, &role, &b), JAT_OK);
         assert_int_equal(role, JAT_ROLE_ENDPOINT);
         assert_true(jat_str_eq(jat_str(b.p, b.n), str(e)));
     }

@@ -138,7 +138,7 @@ static void keys_that_are_not_used_take_no_memory(void **state)
     struct jat_credit *c = credit();
     for (uint64_t key = 1; key <= 10000; key++) {
         if (key == 1000)
-            allocations_left = 0;
+            allow(0);
         assert_int_equal(jat_credit_take(c, jat_mix64(key), 9), JAT_OK);
         jat_credit_give(c, jat_mix64(key));
     }
@@ -180,9 +180,9 @@ static void without_memory_nothing_changes(void **state)
     for (uint64_t i = 1; i < 3000; i++) {
         enum jat_err err = JAT_ENOMEM;
         for (unsigned allowed = 0; err != JAT_OK; allowed++) {
-            allocations_left = allowed;
+            allow(allowed);
             err = jat_credit_take(c, jat_mix64(i), 1);
-            allocations_left = UINT32_MAX;
+            allow_all();
             refused += err == JAT_ENOMEM;
             assert_int_equal(jat_credit_count(c, jat_mix64(i)), err == JAT_OK);
         }

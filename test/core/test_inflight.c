@@ -224,6 +224,7 @@ static void the_id_is_kept(void **state)
 static void ejabberds_internal_prefix_is_replaced(void **state)
 {
     (void)state;
+    spare_this_test(); /* the next id of ours is the next, used or not */
     struct jat_inflight *t = inflight();
     struct jat_request q = request(JAT_STR("u@x/r"), 1, JAT_STR("rr-1"));
     struct sent a = put(t, &q, 0), b = put(t, &q, 0);
@@ -271,6 +272,7 @@ static void an_id_in_flight_for_the_same_two_is_replaced(void **state)
 static void an_id_of_ours_that_is_taken_is_passed_over(void **state)
 {
     (void)state;
+    spare_this_test(); /* as above */
     struct jat_inflight *t = inflight();
     struct jat_request q = request(JAT_STR("u"), 1, JAT_STR("jat-7f3a-0"));
     assert_true(kept(t, &q, 0));
@@ -408,9 +410,9 @@ static void where_memory_is_short_closed_ids_saturate(void **state)
     (void)state;
     struct jat_closed c = {.ring = NULL};
     for (unsigned allowed = 0; allowed < 2; allowed++) {
-        allocations_left = allowed;
+        allow(allowed);
         jat_closed_add(&c, 77, allowed);
-        allocations_left = UINT32_MAX;
+        allow_all();
         assert_true(jat_closed_saturated(&c, allowed + JAT_CLOSED_MS - 1));
         assert_false(jat_closed_has(&c, 77, 5));
     }
@@ -422,9 +424,9 @@ static void where_memory_is_short_closed_ids_saturate(void **state)
         struct jat_closed was = c;
         while (c.n < c.cap)
             jat_closed_add(&c, was.n, 3);
-        allocations_left = allowed;
+        allow(allowed);
         jat_closed_add(&c, 99, 4);
-        allocations_left = UINT32_MAX;
+        allow_all();
         assert_true(jat_closed_saturated(&c, 3 + JAT_CLOSED_MS));
         for (uint64_t i = 0; i < 1000; i++)
             assert_true(jat_closed_has(&c, i + 1000, 5));

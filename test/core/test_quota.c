@@ -103,7 +103,7 @@ static void a_key_without_records_takes_no_memory(void **state)
     struct jat_quota *q = quota();
     for (int i = 0; i < 10000; i++) {
         if (i == 1000)
-            allocations_left = 0;
+            allow(0);
         assert_int_equal(take(q, name(q, "k%d", i), 9), JAT_OK);
         jat_quota_give(q, name(q, "k%d", i), 1);
     }
@@ -145,9 +145,9 @@ static void without_memory_nothing_changes(void **state)
         uint64_t key = name(q, "%d", i);
         enum jat_err err = JAT_ENOMEM;
         for (unsigned allowed = 0; err != JAT_OK; allowed++) {
-            allocations_left = allowed;
+            allow(allowed);
             err = take(q, key, 1);
-            allocations_left = UINT32_MAX;
+            allow_all();
             refused += err == JAT_ENOMEM;
             assert_int_equal(jat_quota_count(q, key), err == JAT_OK);
         }

@@ -20,13 +20,13 @@ static unsigned xml_allocations_left = UINT32_MAX;
 static void *xml_realloc(void *p, size_t n)
 {
     if (!xml_memory_is_counted)
-        return realloc(p, n);
+        return library_realloc(p, n);
     if (xml_allocations_left == 0)
         return NULL;
     if (xml_allocations_left != UINT32_MAX)
         xml_allocations_left--;
     size_t old = malloc_usable_size(p);
-    void *q = realloc(p, n);
+    void *q = library_realloc(p, n);
     if (q != NULL)
         xml_memory += malloc_usable_size(q) - old;
     return q;
@@ -54,6 +54,7 @@ static char *xml_strdup(const char *s)
 static void count_xml_memory(bool yes)
 {
     jat_stanza_thread_fini();
+    xmlResetLastError();
     xml_memory_is_counted = yes;
     xml_memory = 0;
 }
@@ -519,6 +520,7 @@ static void nothing_is_printed(void **state)
 {
     (void)state;
     struct jat_stanza s;
+    spare_this_test(); /* libxml2 may say that it has no memory */
     messages = 0;
     xmlSetGenericErrorFunc(NULL, count_message);
     refused("<iq " NS "><a></iq>", JAT_EXML);

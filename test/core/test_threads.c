@@ -4,11 +4,14 @@
  * TURNS in the environment: how much each thread does. */
 #include "turns.h"
 
-/* How often; TURNS in the environment says otherwise. */
-static unsigned how_many(unsigned usual)
+#define TURNS 10000
+
+/* The turns of each thread are one in `part` of all. */
+static void begin_threads(unsigned part)
 {
-    const char *s = getenv("TURNS");
-    return s == NULL ? usual : (unsigned)atoi(s);
+    const char *all = getenv("TURNS");
+    jat_mem_set(NULL, NULL); /* the counting allocator counts for one thread */
+    begin_workers((all == NULL ? TURNS : (unsigned)atoi(all)) / part);
 }
 
 static void run_workers(void *(*f)(void *))
@@ -26,7 +29,7 @@ static void run_workers(void *(*f)(void *))
 static void whatever_happens_at_once_a_request_ends_once(void **state)
 {
     (void)state;
-    begin_workers(how_many(10000));
+    begin_threads(1);
     run_workers(work);
     check();
     assert_true(count("answers") > 0 && count("outbound_answers") > 0 &&
@@ -103,7 +106,7 @@ static void *compete(void *arg)
 static void of_eight_who_end_a_request_one_does(void **state)
 {
     (void)state;
-    begin_workers(how_many(10000) / 50);
+    begin_threads(50);
     pthread_barrier_init(&barrier, NULL, WORKERS);
     run_workers(compete);
     pthread_barrier_destroy(&barrier);
@@ -130,7 +133,7 @@ static void *come_and_go(void *arg)
 static void no_request_is_left_with_an_endpoint_that_goes(void **state)
 {
     (void)state;
-    begin_workers(how_many(10000) / 2);
+    begin_threads(2);
     run_workers(come_and_go);
     check();
     assert_true(count("gone") > 0);

@@ -180,6 +180,15 @@ static void see_outcomes(struct worker *w)
     w->outcomes.n = 0;
 }
 
+/* Allocations fail now and then. */
+static bool memory_is_scarce;
+
+static bool is_wrong(enum jat_err err)
+{
+    return err != JAT_OK &&
+           !(memory_is_scarce && (err == JAT_ENOMEM || err == JAT_ECRYPTO));
+}
+
 static uint64_t time_now(void)
 {
     return atomic_load_explicit(&clock_ms, memory_order_relaxed);
@@ -194,9 +203,12 @@ static enum jat_verb handle_iq(struct worker *w, const char *type,
                      "to='%s'>%s</iq>",
                      type, id, from, to, request ? PAYLOAD : "");
     jat_buf_reset(&w->buf, SIZE_MAX);
-    if (jat_handle(j, jat_str(w->xml, (size_t)n), JAT_STR(""), 0, time_now(),
-                   &w->buf, &w->decision) != JAT_OK)
+    enum jat_err err = jat_handle(j, jat_str(w->xml, (size_t)n), JAT_STR(""), 0,
+                                  time_now(), &w->buf, &w->decision);
+    if (is_wrong(err))
         w->wrong = "an iq was refused";
+    if (err != JAT_OK)
+        return JAT_DO_DROP;
     w->seen[REFUSED] += w->decision.verb == JAT_DO_REPLY;
     return w->decision.verb;
 }
@@ -242,7 +254,7 @@ static void put_one(struct worker *w)
                                    one_in(w, 8)};
     bool added;
     endpoint_name(w, name);
-    if (jat_put_endpoint(j, str(name), &s, &added) != JAT_OK)
+    if (is_wrong(jat_put_endpoint(j, str(name), &s, &added)))
         w->wrong = "no endpoint";
 }
 
@@ -284,24 +296,36 @@ static enum jat_err set_word(struct jat_config *c, const char *name,
     return jat_config_str(c, str(name), jat_str(value, n));
 }
 
-/* What every configuration has. The last key is the same in all: what it has
- * sealed can always be opened. */
+static enum jat_err fill_config(struct worker *w, struct jat_config *c,
+                                bool vary)
+{
+    enum jat_err err = set_word(c, "host", P);
+    for (unsigned i = 0; err == JAT_OK && i < TARGETS; i++)
+        err =
+            set_word(c, "targets", i ? "svc1@example.org" : "svc0@example.org");
+    for (size_t i = 0; err == JAT_OK && vary && i < N_CHOICES; i++)
+        if (one_in(w, 2))
+            err = set_word(c, choices[i].name, choices[i].values[below(w, 3)]);
+    for (size_t i = 0; err == JAT_OK && vary && i < N_NUMBERS; i++)
+        err = jat_config_int(c, str(numbers[i].name),
+                             1 + below(w, numbers[i].below));
+    /* the last key is the same in all: what it has sealed can be opened */
+    return err == JAT_OK
+               ? set_word(c, "keys", "the key that is in each list ...")
+               : err;
+}
+
+/* A configuration, or NULL without memory. */
 static struct jat_config *some_config(struct worker *w, bool vary)
 {
     struct jat_config *c = jat_config_new();
-    bool ok = c != NULL && set_word(c, "host", P) == JAT_OK &&
-              set_word(c, "targets", "svc0@example.org") == JAT_OK &&
-              set_word(c, "targets", "svc1@example.org") == JAT_OK;
-    for (size_t i = 0; ok && vary && i < N_CHOICES; i++)
-        ok = one_in(w, 2) || set_word(c, choices[i].name,
-                                      choices[i].values[below(w, 3)]) == JAT_OK;
-    for (size_t i = 0; ok && vary && i < N_NUMBERS; i++)
-        ok = jat_config_int(c, str(numbers[i].name),
-                            1 + below(w, numbers[i].below)) == JAT_OK;
-    if (!ok ||
-        set_word(c, "keys", "the key that is always in the list") != JAT_OK)
+    enum jat_err err = c == NULL ? JAT_ENOMEM : fill_config(w, c, vary);
+    if (is_wrong(err))
         w->wrong = "no configuration";
-    return c;
+    if (err == JAT_OK)
+        return c;
+    jat_config_free(c);
+    return NULL;
 }
 
 static struct worker workers[WORKERS];
@@ -309,7 +333,6 @@ static struct worker workers[WORKERS];
 static void begin_workers(unsigned n)
 {
     static const unsigned char seed[24] = "a seed of 24 octets ...";
-    jat_mem_set(NULL, NULL); /* the counting allocator counts for one thread */
     memset(begun, 0, sizeof begun);
     memset(ended, 0, sizeof ended);
     atomic_store(&next_number, 0);
@@ -321,8 +344,8 @@ static void begin_workers(unsigned n)
     for (unsigned i = 0; i < WORKERS; i++)
         workers[i] = (struct worker){
             .number = i, .turns = n, .random = jat_mix64(i + 1)};
-    assert_int_equal(
-        jat_instance_new(some_config(&workers[0], false), seed, &j), JAT_OK);
+    struct jat_config *c = some_config(&workers[0], false);
+    assert_int_equal(jat_instance_new(c, seed, &j), JAT_OK);
 }
 
 /* The books */

@@ -100,16 +100,21 @@ static void remove_one(struct worker *w)
     endpoint_name(w, name);
     if (jat_remove_endpoint(j, str(name), &eid) != JAT_OK)
         return;
-    while (jat_sweep(j, eid, &cursor, time_now(), 64, &w->outcomes) ==
-           JAT_EFULL)
+    enum jat_err err;
+    do {
+        err = jat_sweep(j, eid, &cursor, time_now(), 64, &w->outcomes);
         see_outcomes(w);
+    } while (err != JAT_OK);
 }
 
 static void reconfigure(struct worker *w)
 {
     struct jat_config *c = some_config(w, true);
-    if (w->wrong == NULL && jat_configure(j, c) != JAT_OK)
+    enum jat_err err = c == NULL ? JAT_ENOMEM : jat_configure(j, c);
+    if (is_wrong(err))
         w->wrong = "no new configuration";
+    if (err != JAT_OK)
+        jat_config_free(c);
 }
 
 static void look_at_counters(struct worker *w)

@@ -1,0 +1,168 @@
+/* Want of memory, for every test there is. With SCARCE in the environment each
+ * call of the core that a test makes is made again and again: first its first
+ * allocation fails, then its second, ..., with all that follow and, if it is
+ * the core's own and not libxml2's or libcrypto's, also alone, until none fails
+ * any more. A call in which one failed must say so, must leave the tables as
+ * they were, and must not be noticed by the next: what the test asserts holds
+ * as ever. So each scenario is one of want of memory, too, and none is written
+ * twice.
+ *
+ * Spared are allocations that follow when a record has been made or taken: then
+ * nothing may fail any more, only less be done, which test_oom.c is about. */
+#ifndef SCARCE_H
+#define SCARCE_H
+
+/* before the macros here hide them */
+#include "address.h"
+#include "config.h"
+#include "credit.h"
+#include "endpoints.h"
+#include "inflight.h"
+#include "jat.h"
+#include "quota.h"
+#include "recent.h"
+#include "seal.h"
+#include "stanza.h"
+
+/* Blocks of the core that are alive. */
+extern long blocks_alive;
+void *counting_realloc(void *p, size_t n);
+void counting_free(void *p);
+void begin_counting(void);
+
+/* libxml2's memory, for a test that wants to count it. */
+void *library_realloc(void *p, size_t n);
+
+/* After n more allocations of the core each fails. For this thread, as all
+ * that follows. */
+void allow(unsigned n);
+void allow_all(void);
+/* One in n of the core fails; the same ones each time. */
+void allow_most(unsigned n);
+/* What is left of n. */
+unsigned allowed_left(void);
+
+/* In this test there is always memory. */
+void spare_this_test(void);
+
+/* A call that is made until it has enough memory. */
+struct attempts {
+    bool tried;
+    unsigned n; /* the allocation that fails ... */
+    bool alone; /* ... and no other */
+    struct jat *j;
+    uint64_t tables;
+    struct jat_buf *buf;
+    size_t buf_n;
+    struct jat_outcomes *outcomes;
+    size_t outcomes_n;
+};
+
+/* What is not NULL is of the call: its tables, and where it appends to. */
+void attempts_begin(struct attempts *a, struct jat *j, struct jat_buf *buf,
+                    struct jat_outcomes *outcomes);
+/* False: that was the last one. */
+bool attempts_again(struct attempts *a, enum jat_err err);
+/* How many outcomes the attempts so far have had. */
+size_t attempts_outcomes(const struct attempts *a);
+
+#define SCARCELY(j, buf, out, call)                                            \
+    __extension__({                                                            \
+        struct attempts attempts_;                                             \
+        enum jat_err attempted_;                                               \
+        attempts_begin(&attempts_, (j), (buf), (out));                         \
+        do {                                                                   \
+            attempted_ = (call);                                               \
+        } while (attempts_again(&attempts_, attempted_));                      \
+        attempted_;                                                            \
+    })
+
+#define OF_UNIT(call) SCARCELY(NULL, NULL, NULL, call)
+#define INTO(buf, call) SCARCELY(NULL, buf, NULL, call)
+#define OF_HOST(j, buf, call) SCARCELY(j, buf, NULL, call)
+#define CLOSING(j, out, call) SCARCELY(j, NULL, out, call)
+
+#ifndef __cppcheck__ /* which does not look into such an expression */
+/* jat.h */
+#define jat_instance_new(...) OF_UNIT(jat_instance_new(__VA_ARGS__))
+#define jat_configure(j, ...) OF_HOST(j, NULL, jat_configure(j, __VA_ARGS__))
+#define jat_handle(j, xml, prepared, hints, now, buf, out)                     \
+    OF_HOST(j, buf, jat_handle(j, xml, prepared, hints, now, buf, out))
+#define jat_put_endpoint(j, ...)                                               \
+    OF_HOST(j, NULL, jat_put_endpoint(j, __VA_ARGS__))
+#define jat_open(j, resource, now, role, buf)                                  \
+    OF_HOST(j, buf, jat_open(j, resource, now, role, buf))
+#define jat_next_endpoint(j, at, buf, out)                                     \
+    OF_HOST(j, buf, jat_next_endpoint(j, at, buf, out))
+#define jat_next_pending(j, at, now, buf, out)                                 \
+    OF_HOST(j, buf, jat_next_pending(j, at, now, buf, out))
+#define jat_bounce(j, ref, undelivered, now, out)                              \
+    CLOSING(j, out, jat_bounce(j, ref, undelivered, now, attempts_.outcomes))
+#define jat_abort(j, ref, condition, now, out)                                 \
+    CLOSING(j, out, jat_abort(j, ref, condition, now, attempts_.outcomes))
+#define jat_expire(j, now, max, out)                                           \
+    CLOSING(j, out,                                                            \
+            jat_expire(j, now, (max)-attempts_outcomes(&attempts_),            \
+                       attempts_.outcomes))
+#define jat_drain(j, now, max, out)                                            \
+    CLOSING(j, out,                                                            \
+            jat_drain(j, now, (max)-attempts_outcomes(&attempts_),             \
+                      attempts_.outcomes))
+#define jat_sweep(j, eid, cursor, now, max, out)                               \
+    CLOSING(j, out, jat_sweep(j, eid, cursor, now, max, attempts_.outcomes))
+
+/* config.h, address.h, seal.h, stanza.h */
+#define jat_config_str(...) OF_UNIT(jat_config_str(__VA_ARGS__))
+#define jat_config_finish(...) OF_UNIT(jat_config_finish(__VA_ARGS__))
+#define jat_keyring_new(...) OF_UNIT(jat_keyring_new(__VA_ARGS__))
+#define jat_address_seal(k, role, jid, out, form)                              \
+    INTO(out, jat_address_seal(k, role, jid, out, form))
+#define jat_address_open(k, role, resource, out)                               \
+    INTO(out, jat_address_open(k, role, resource, out))
+#define jat_seal_new(...) OF_UNIT(jat_seal_new(__VA_ARGS__))
+#define jat_seal_seal(s, plain, out) INTO(out, jat_seal_seal(s, plain, out))
+#define jat_seal_open(s, sealed, out) INTO(out, jat_seal_open(s, sealed, out))
+#define jat_seal_vector(key, ad, n, plain, out)                                \
+    INTO(out, jat_seal_vector(key, ad, n, plain, out))
+#define jat_stanza_parse(...) OF_UNIT(jat_stanza_parse(__VA_ARGS__))
+
+/* credit.h, endpoints.h, inflight.h, quota.h, recent.h */
+#define jat_credit_new(...) OF_UNIT(jat_credit_new(__VA_ARGS__))
+#define jat_credit_take(...) OF_UNIT(jat_credit_take(__VA_ARGS__))
+#define jat_endpoints_new(...) OF_UNIT(jat_endpoints_new(__VA_ARGS__))
+#define jat_endpoints_put(...) OF_UNIT(jat_endpoints_put(__VA_ARGS__))
+#define jat_endpoints_find(t, jid, buf, out)                                   \
+    INTO(buf, jat_endpoints_find(t, jid, buf, out))
+#define jat_endpoints_find_shown(t, shown, buf, out)                           \
+    INTO(buf, jat_endpoints_find_shown(t, shown, buf, out))
+#define jat_endpoints_get(t, eid, buf, out)                                    \
+    INTO(buf, jat_endpoints_get(t, eid, buf, out))
+#define jat_endpoints_choose(t, how, buf, out)                                 \
+    INTO(buf, jat_endpoints_choose(t, how, buf, out))
+#define jat_endpoints_next(t, cursor, buf, out)                                \
+    INTO(buf, jat_endpoints_next(t, cursor, buf, out))
+#define jat_inflight_new(...) OF_UNIT(jat_inflight_new(__VA_ARGS__))
+#define jat_inflight_put(t, r, now, buf, id, replaced, ref)                    \
+    INTO(buf, jat_inflight_put(t, r, now, buf, id, replaced, ref))
+#define jat_inflight_take_answer(t, way, eid, hash, user, shown, id, buf, out, \
+                                 ref)                                          \
+    INTO(buf, jat_inflight_take_answer(t, way, eid, hash, user, shown, id,     \
+                                       buf, out, ref))
+#define jat_inflight_take_ref(t, ref, now, buf, out)                           \
+    INTO(buf, jat_inflight_take_ref(t, ref, now, buf, out))
+#define jat_inflight_take_due(t, until, now, shard, buf, out, ref)             \
+    INTO(buf, jat_inflight_take_due(t, until, now, shard, buf, out, ref))
+#define jat_inflight_take_endpoint(t, eid, now, cursor, budget, buf, out, ref) \
+    INTO(buf, jat_inflight_take_endpoint(t, eid, now, cursor, budget, buf,     \
+                                         out, ref))
+#define jat_inflight_next(t, cursor, buf, out, ref)                            \
+    INTO(buf, jat_inflight_next(t, cursor, buf, out, ref))
+#define jat_quota_new(...) OF_UNIT(jat_quota_new(__VA_ARGS__))
+#define jat_quota_take(...) OF_UNIT(jat_quota_take(__VA_ARGS__))
+#define jat_recent_new(...) OF_UNIT(jat_recent_new(__VA_ARGS__))
+#define jat_recent_put(...) OF_UNIT(jat_recent_put(__VA_ARGS__))
+#define jat_recent_get(t, key, now, out)                                       \
+    INTO(out, jat_recent_get(t, key, now, out))
+#endif
+
+#endif
