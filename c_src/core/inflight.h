@@ -22,8 +22,9 @@
 #include "hash.h"
 
 #define JAT_CLOSED_MS 300000U
-#define JAT_REQUEST_STR_MAX UINT16_MAX /* octets of each string of a request   \
-                                        */
+#define JAT_REQUEST_STR_MAX                                                    \
+    UINT16_MAX /* octets of each string of a request                           \
+                */
 
 enum jat_way { JAT_REQUEST, JAT_OUTBOUND };
 
