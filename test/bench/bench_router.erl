@@ -1,0 +1,180 @@
+%%% The way of a stanza without ejabberd: requests and their answers through
+%%% mod_client_proxy_router:route/1, ejabberd's router being one that only
+%%% remembers what it was given. What is compared runs in turn, in slices far
+%%% below a millisecond, and the figure is that of the slices which were spared.
+-module(bench_router).
+-export([main/1]).
+%% What there is instead of ejabberd's router
+-export([routed/1]).
+
+-include("xmpp.hrl").
+
+-define(NIF, mod_client_proxy_nif).
+-define(ROUTER, mod_client_proxy_router).
+-define(SLICE, 300).  % us
+-define(SLICES, 200).
+
+main([Build]) ->
+    [{ok, _} = application:ensure_all_started(App)
+     || App <- [crypto, stringprep, fast_xml]],
+    bench_clock:load(Build),
+    replace_ejabberd_router(),
+    %% in a process whose heap is as it is set here
+    {_, Ref} = spawn_opt(fun() -> lists:foreach(fun row/1, run(all())) end,
+                         [monitor, {min_heap_size, 20000}]),
+    receive
+        {'DOWN', Ref, process, _, normal} -> halt();
+        {'DOWN', Ref, process, _, Reason} ->
+            io:format(standard_error, "~p~n", [Reason]),
+            halt(1)
+    end.
+
+row({Heading}) -> io:format("# ~s~n", [Heading]);
+row({Name, Us}) -> io:format("~s\t\t~.2f~n", [Name, Us]).
+
+replace_ejabberd_router() ->
+    Forms = [{attribute, 1, module, ejabberd_router},
+             {attribute, 1, export, [{route, 1}]},
+             {function, 1, route, 1,
+              [{clause, 1, [{var, 1, 'Packet'}], [],
+                [{call, 1, {remote, 1, {atom, 1, ?MODULE}, {atom, 1, routed}},
+                  [{var, 1, 'Packet'}]}]}]}],
+    {ok, Module, Code} = compile:forms(Forms),
+    {module, Module} = code:load_binary(Module, "", Code).
+
+routed(Packet) ->
+    _ = put(routed, Packet),
+    ok.
+
+%%% What is measured: headings, and names with funs
+
+all() ->
+    proxy(<<"jid.example.org">>, jid),
+    proxy(<<"sealed.example.org">>, sealed),
+    [{"The Erlang and C of a round trip, without ejabberd's routing (us)"}]
+        ++ round_trips() ++ [{"Its steps (us)"}] ++ steps().
+
+proxy(P, Encoding) ->
+    ok = mod_client_proxy_core:load(nif),
+    {ok, Core} = mod_client_proxy_core:new(
+                   nif, #{host => P, targets => [<<"svc@example.org">>],
+                          keys => [crypto:strong_rand_bytes(32)],
+                          encoding => Encoding,
+                          local_domains => [<<"example.org">>]}),
+    added = mod_client_proxy_core:put_endpoint(
+              Core, {<<"svc">>, <<"example.org">>, <<"e1">>},
+              #{show => none, priority => 0, pending => false}),
+    ?ROUTER:publish(P, #{host => P, server_host => <<"example.org">>,
+                         core => Core, access => all, outbound_access => all,
+                         packets => ets:new(packets, [public,
+                                                      {write_concurrency, true},
+                                                      {read_concurrency, true}]),
+                         retry_memory => counters:new(1, []),
+                         stopped => atomics:new(1, []),
+                         max_retry_memory => 1 bsl 26}).
+
+round_trips() ->
+    Text = [text(64)],
+    [{"nothing but the stanzas of one", round_trip(fun routed/1, jid, get, Text)},
+     {"bare second pass", round_trip(fun bench_bare:route/1, jid, get, Text)}
+     | [{lists:flatten(io_lib:format("~s, ~s, ~s", [Encoding, Type, Name])),
+         round_trip(fun ?ROUTER:route/1, Encoding, Type, Els)}
+        || Encoding <- [jid, sealed], Type <- [set, get],
+           {Name, Els} <- [{"64 octets", Text},
+                           {"16 KB of text", [text(16384)]},
+                           {"16 KB of elements", [tree(16384)]}]]].
+
+round_trip(Route, Encoding, Type, Els) ->
+    Request = request(Encoding, Type, Els),
+    fun() ->
+            Route(Request),
+            Route(answer(get(routed), Els))
+    end.
+
+request(Encoding, Type, Els) ->
+    P = <<(atom_to_binary(Encoding))/binary, ".example.org">>,
+    #iq{type = Type, id = <<"1234567">>, lang = <<"en">>, sub_els = Els,
+        from = jid:make(<<"romeo">>, <<"example.org">>, <<"garden">>),
+        to = jid:make(P), meta = #{ip => {127, 0, 0, 1}}}.
+
+answer(#iq{from = From, to = To, id = Id}, Els) ->
+    #iq{type = result, id = Id, lang = <<"en">>, sub_els = Els, from = To,
+        to = From, meta = #{ip => {127, 0, 0, 1}}}.
+
+%% The packets as a stream parser makes them.
+text(Size) ->
+    fxml_stream:parse_element(
+      iolist_to_binary(["<data xmlns='urn:example:load'>",
+                        binary:copy(<<"x">>, Size), "</data>"])).
+
+tree(Size) ->
+    Item = <<"<item jid='romeo@example.net/orchard' name='Romeo Montague'/>">>,
+    fxml_stream:parse_element(
+      iolist_to_binary(["<data xmlns='urn:example:load'>",
+                        binary:copy(Item, Size div byte_size(Item)),
+                        "</data>"])).
+
+steps() ->
+    #{core := {?NIF, Ref}} = Context = ?ROUTER:context(<<"jid.example.org">>),
+    Request = request(jid, get, [text(64)]),
+    Large = request(jid, get, [tree(16384)]),
+    ?ROUTER:route(Request),
+    Answer = answer(get(routed), []),
+    ?ROUTER:route(Answer),
+    Heads = [?ROUTER:head(Request), ?ROUTER:head(Answer)],
+    Core = fun() ->
+                   [?NIF:handle(Ref, {Head, 0, <<>>, 0}, none) || Head <- Heads]
+           end,
+    Keep = fun(Packet) ->
+                   fun() ->
+                           ?ROUTER:keep(Context, 1, Packet),
+                           ?ROUTER:forget(Context, 1)
+                   end
+           end,
+    [{"both heads", fun() -> [?ROUTER:head(Request), ?ROUTER:head(Answer)] end},
+     {"both calls of the NIF", Core},
+     {"keep a get and forget it, 64 octets", Keep(Request)},
+     {"keep a get and forget it, 16 KB of elements", Keep(Large)},
+     {"the context of a proxy host",
+      fun() -> ?ROUTER:context(<<"jid.example.org">>) end},
+     {"the clock", fun mod_client_proxy_core:now/0}].
+
+%%% Measuring
+
+run(Whats) ->
+    Funs = [Fun || {_, Fun} <- Whats],
+    Times = [times(Fun) || Fun <- Funs],
+    Rounds = [lists:zipwith(fun slice/2, Funs, Times)
+              || _ <- lists:seq(1, ?SLICES)],
+    figures(Whats, transpose(Rounds)).
+
+figures([{Heading} | Whats], Columns) ->
+    [{Heading} | figures(Whats, Columns)];
+figures([{Name, _} | Whats], [Column | Columns]) ->
+    [{Name, lists:nth(?SLICES div 10, lists:sort(Column))}
+     | figures(Whats, Columns)];
+figures([], []) ->
+    [].
+
+%% How often a fun can run in a slice.
+times(Fun) ->
+    Us = lists:min([slice(Fun, 20) || _ <- lists:seq(1, 20)]),
+    max(1, round(?SLICE / max(Us, 0.01))).
+
+%% What ran before has left the caches and the heap to itself.
+slice(Fun, Times) ->
+    repeat(Fun, Times div 4),
+    erlang:garbage_collect(),
+    {Us, ok} = bench_clock:timed(fun() -> repeat(Fun, Times) end),
+    Us / Times.
+
+repeat(_Fun, 0) ->
+    ok;
+repeat(Fun, Times) ->
+    _ = Fun(),
+    repeat(Fun, Times - 1).
+
+transpose([[] | _]) ->
+    [];
+transpose(Rows) ->
+    [[hd(Row) || Row <- Rows] | transpose([tl(Row) || Row <- Rows])].
