@@ -112,8 +112,8 @@
         %% that he had written to, Id is his.
       | {fail, record_ref(), condition(), From :: parts(), To :: parts(),
          Id :: binary(), Kept :: boolean()}
-        %% Nobody is left to be told: the asker was an endpoint that has gone,
-        %% and another session has its name now, or nothing tells its name.
+        %% Nobody can be told: the asker was an endpoint that has gone, and
+        %% nothing tells its name any more.
       | {forget, record_ref()}.
 
 -type state() :: #{show := none | chat | away | xa | dnd,

@@ -431,19 +431,14 @@ enum jat_err jat_outbound_end(struct jat_call *c, const struct jat_endpoint *e)
     uint64_t ref;
     enum jat_err err;
 
-    err = jat_inflight_take_answer(j->inflight, JAT_OUTBOUND, 0, 0, c->user,
-                                   c->to.resource, c->stanza->id, c->buf, &r,
-                                   &ref);
+    err = jat_inflight_take_answer(j->inflight, JAT_OUTBOUND, e->eid, e->hash,
+                                   c->user, c->to.resource, c->stanza->id,
+                                   c->buf, &r, &ref);
     if (err == JAT_ENOTFOUND)
         return unsolicited(c);
     if (err != JAT_OK)
         return err;
     jat_release(j, &r, true);
-    if (r.eid != e->eid) { /* another session of the same name */
-        jat_stats_add(&j->stats, JAT_STAT_gone);
-        jat_stats_add(&j->stats, JAT_STAT_forgotten);
-        return unsolicited(c);
-    }
     answer(c, &r, e->jid, ref);
     jat_contact_touch(j, c->config, c->from.bare,
                       jat_jid_bare(jat_buf_str(c->buf, e->jid)), true, c->now,

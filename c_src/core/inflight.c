@@ -404,8 +404,7 @@ enum jat_err jat_inflight_take_answer(struct jat_inflight *t, enum jat_way way,
     enum jat_err err = JAT_ENOTFOUND;
     uint32_t at;
     pthread_mutex_lock(&s->mutex);
-    if (find(s, &k, &at) &&
-        (way == JAT_OUTBOUND || place_at(s, at)->eid == eid))
+    if (find(s, &k, &at) && place_at(s, at)->eid == eid)
         err = take(s, at, buf, out, ref, &dead);
     pthread_mutex_unlock(&s->mutex);
     jat_free(dead);

@@ -73,8 +73,9 @@ enum jat_err jat_inflight_put(struct jat_inflight *t,
  * *out holds it, strings in buf. JAT_ENOTFOUND: no such record (any more).
  * JAT_ENOMEM: buf could not grow; the record is still there. */
 
-/* By its answer. For JAT_REQUEST the answerer is an endpoint: eid and eid_hash;
- * for JAT_OUTBOUND the full JID `user`. */
+/* By its answer. The answerer is endpoint eid (and eid_hash) of JAT_REQUEST,
+ * the full JID `user` of JAT_OUTBOUND, where eid is the endpoint that has
+ * asked: a record of one that has gone is not for another one of its name. */
 enum jat_err jat_inflight_take_answer(struct jat_inflight *t, enum jat_way way,
                                       jat_eid eid, uint64_t eid_hash,
                                       struct jat_str user, struct jat_str shown,

@@ -134,7 +134,7 @@ enum jat_fate {
     JAT_FATE_RETRY, /* send the packet kept by `record` again, with from, to,
                        id; its record is `next` now */
     JAT_FATE_FAIL,  /* the error `condition` from `from` to `to` under id */
-    JAT_FATE_FORGET /* the asker is gone, and who it was */
+    JAT_FATE_FORGET /* the asker is gone, and with it who it was */
 };
 
 struct jat_outcome {

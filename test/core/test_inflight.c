@@ -661,7 +661,7 @@ static void random_answer(struct jat_inflight *t, struct jat_buf *buf,
         q.id_out = text("id%u", random_below(40));
     }
     m = in_flight(&q, q.id_out);
-    if (m != NULL && q.way == JAT_REQUEST && m->q.eid != q.eid)
+    if (m != NULL && m->q.eid != q.eid)
         m = NULL;
     enum jat_err err =
         jat_inflight_take_answer(t, q.way, q.eid, q.eid_hash, q.user, q.shown,

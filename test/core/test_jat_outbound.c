@@ -216,19 +216,9 @@ static void an_endpoint_that_only_a_handle_named_is_forgotten(void **s)
     assert_int_equal(count("pending"), 0);
 }
 
-static void a_new_session_is_not_told_of_requests_of_the_one_before(void **s)
-{
-    (void)s;
-    proxy("outbound=any");
-    come(A);
-    get("1", A, PU);
-    jat_eid eid;
-    assert_int_equal(jat_remove_endpoint(j, str(A), &eid), JAT_OK);
-    come(A);
-    assert_words(sweep(eid), "forget");
-}
-
-static void an_answer_does_not_reach_a_new_session_of_the_same_name(void **s)
+/* It has withdrawn for a moment, or its session is another one. */
+static void
+an_endpoint_that_came_back_is_told_of_its_outbound_requests(void **s)
 {
     (void)s;
     proxy("outbound=any");
@@ -238,8 +228,9 @@ static void an_answer_does_not_reach_a_new_session_of_the_same_name(void **s)
     assert_int_equal(jat_remove_endpoint(j, str(A), &eid), JAT_OK);
     come(A);
     assert_words(result("1", U, shown(A)), "drop unsolicited");
-    assert_int_equal(count("pending"), 0);
     assert_int_equal(count("outbound_answers"), 0);
+    assert_words(sweep(eid), "fail recipient-unavailable " PU " > " A " #1");
+    assert_int_equal(count("pending"), 0);
 }
 
 static void an_aborted_outbound_request_fails_towards_its_asker(void **state)
@@ -481,8 +472,7 @@ int main(void)
         CASE(an_outbound_request_over_its_deadline_fails_towards_its_asker),
         CASE(an_endpoint_that_went_is_told_of_its_outbound_requests),
         CASE(an_endpoint_that_only_a_handle_named_is_forgotten),
-        CASE(a_new_session_is_not_told_of_requests_of_the_one_before),
-        CASE(an_answer_does_not_reach_a_new_session_of_the_same_name),
+        CASE(an_endpoint_that_came_back_is_told_of_its_outbound_requests),
         CASE(an_aborted_outbound_request_fails_towards_its_asker),
         CASE(none_allows_nobody),
         CASE(any_allows_everybody),

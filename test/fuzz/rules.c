@@ -12,8 +12,8 @@ struct view {
 };
 
 /* What the core has to say; with REQUEST and OUTBOUND the record that it has to
- * make, its session NOBODY if that is the core's choice; with ANSWER, and with
- * a DROP that closes one, the record that is over. */
+ * make, its session NOBODY if that is the core's choice; with ANSWER the record
+ * that is over. */
 struct verdict {
     enum jat_verb verb;
     unsigned what; /* condition, reason, local or ask */
@@ -416,18 +416,6 @@ static void answered(struct truth *t, struct record *r,
     t->stats[requested ? JAT_STAT_answers : JAT_STAT_outbound_answers]++;
 }
 
-static void dropped(struct truth *t, struct record *over,
-                    enum jat_reason reason)
-{
-    t->stats[reason == JAT_REASON_UNSOLICITED ? JAT_STAT_unsolicited
-                                              : JAT_STAT_dropped]++;
-    if (over == NULL)
-        return;
-    truth_ended(t, over, true);
-    t->stats[JAT_STAT_gone]++;
-    t->stats[JAT_STAT_forgotten]++;
-}
-
 /* The text as the parser has it; the error that it must lead to. */
 static enum jat_err view_of(struct jat_str xml, struct view *v)
 {
@@ -480,7 +468,8 @@ void truth_handled(struct truth *t, struct jat_str xml, struct jat_str prepared,
         break;
     case JAT_DO_DROP:
         CHECK(d->detail == verdict.what);
-        dropped(t, verdict.over, (enum jat_reason)d->detail);
+        t->stats[d->detail == JAT_REASON_UNSOLICITED ? JAT_STAT_unsolicited
+                                                     : JAT_STAT_dropped]++;
         break;
     case JAT_DO_ASK:
         CHECK(d->detail == verdict.what);

@@ -356,7 +356,7 @@ static void sent_again(struct truth *t, struct record next,
 }
 
 /* The endpoint that asked has gone, but perhaps only from us: its address tells
- * who it was, unless another session has its name. */
+ * who it was. */
 static bool may_wait(const struct truth *t, const struct record *r)
 {
     struct jat_buf jid = JAT_BUF_INIT;
@@ -364,7 +364,7 @@ static bool may_wait(const struct truth *t, const struct record *r)
                                   &jid) == JAT_OK;
 
     jat_buf_fini(&jid);
-    return known && truth_online(t, t->sessions[r->session].jid) == NOBODY;
+    return known;
 }
 
 static void failed(struct truth *t, const struct record *r,
