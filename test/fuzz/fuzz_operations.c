@@ -80,6 +80,25 @@ static const char *const hosts[] = {P,          P, P, P, P, "Proxy.Example.ORG",
 #define N_IDS (sizeof ids / sizeof ids[0])
 #define PICK(p, table) ((table)[choose(p, sizeof(table) / sizeof(table)[0])])
 
+/* One of the first ones, as often as not. */
+static struct jat_str pick(struct play *p, const struct jat_str *names,
+                           unsigned n)
+{
+    unsigned choice = choose(p, 2 * n);
+
+    return names[choice < n ? choice : choice % 3];
+}
+
+static struct jat_str pick_user(struct play *p)
+{
+    return pick(p, users, sizeof users / sizeof users[0]);
+}
+
+static struct jat_str pick_endpoint(struct play *p)
+{
+    return pick(p, endpoints, sizeof endpoints / sizeof endpoints[0]);
+}
+
 /* Any record that ever was; NULL: there was none. The newest come first. */
 static struct record *pick_record(struct play *p)
 {
@@ -101,7 +120,7 @@ static struct jat_str pick_id(struct play *p)
 
 static struct jat_str pick_jid(struct play *p)
 {
-    return choose(p, 2) == 0 ? PICK(p, users) : PICK(p, endpoints);
+    return choose(p, 2) == 0 ? pick_user(p) : pick_endpoint(p);
 }
 
 /* Any resource of P. */
@@ -117,7 +136,7 @@ static struct jat_str pick_resource(struct play *p)
         return t->n_sessions == 0 ? JAT_STR("x")
                                   : t->sessions[choose(p, t->n_sessions)].shown;
     case 2:
-        return truth_enc(t, JAT_ROLE_REQUESTER, PICK(p, users));
+        return truth_enc(t, JAT_ROLE_REQUESTER, pick_user(p));
     case 3:
         return truth_enc(t, JAT_ROLE_ENDPOINT, pick_jid(p));
     case 4:
@@ -214,7 +233,7 @@ static bool give_hint(struct play *p, const struct jat_decision *d,
         break;
     case JAT_ASK_JID:
         *hints |= choice == 0 ? JAT_HINT_JID_MALFORMED : 0U;
-        *prepared = choice == 1 ? PICK(p, users) : text;
+        *prepared = choice == 1 ? pick_user(p) : text;
         break;
     case JAT_ASK_OUTBOUND:
         *hints |=
@@ -257,7 +276,7 @@ static const char *get_or_set(struct play *p)
 
 static void step_request(struct play *p)
 {
-    struct jat_str from = PICK(p, users), to = {NULL, 0};
+    struct jat_str from = pick_user(p), to = {NULL, 0};
 
     if (choose(p, 4) == 0 && p->t->n_sessions > 0)
         to = p->t->sessions[choose(p, p->t->n_sessions)].shown;
@@ -267,7 +286,7 @@ static void step_request(struct play *p)
 
 static void step_outbound(struct play *p)
 {
-    struct jat_str from = PICK(p, endpoints), user = PICK(p, users);
+    struct jat_str from = pick_endpoint(p), user = pick_user(p);
 
     write_stanza(p, "iq", get_or_set(p), pick_id(p), from,
                  choose(p, 2) == 0 ? user
@@ -350,7 +369,7 @@ static void step_open(struct play *p)
 
 static void step_come(struct play *p)
 {
-    struct jat_str jid = PICK(p, endpoints);
+    struct jat_str jid = pick_endpoint(p);
 
     come(p, jid, input_octet(&p->in));
 }
@@ -378,7 +397,7 @@ static void step_sweep(struct play *p)
 
 static void step_go(struct play *p)
 {
-    struct jat_str jid = PICK(p, endpoints);
+    struct jat_str jid = pick_endpoint(p);
     struct sweep s = {0};
     enum jat_err err = jat_remove_endpoint(p->j, jid, &s.eid);
 
@@ -456,23 +475,37 @@ static void step_reload(struct play *p)
 
 /* The whole */
 
-/* Some are taken more often than others. */
 static const struct step {
-    const char *name;
     void (*take)(struct play *);
+    unsigned weight; /* of 48 */
+    const char *name;
 } steps[] = {
-#define STEP(name)                                                             \
-    {                                                                          \
-#name, step_##name                                                     \
-    }
-    STEP(come),      STEP(come),      STEP(go),      STEP(request),
-    STEP(request),   STEP(request),   STEP(request), STEP(outbound),
-    STEP(outbound),  STEP(answer),    STEP(answer),  STEP(answer),
-    STEP(close_one), STEP(close_one), STEP(wait),    STEP(expire),
-    STEP(sweep),     STEP(drain),     STEP(reload),  STEP(stanza),
-    STEP(stanza),    STEP(open),      STEP(text),
-#undef STEP
+    {step_request, 10, "request"},
+    {step_answer, 9, "answer"},
+    {step_outbound, 5, "outbound"},
+    {step_come, 4, "come"},
+    {step_close_one, 4, "close one"},
+    {step_stanza, 4, "stanza"},
+    {step_go, 2, "go"},
+    {step_wait, 2, "wait"},
+    {step_expire, 2, "expire"},
+    {step_sweep, 2, "sweep"},
+    {step_drain, 1, "drain"},
+    {step_reload, 1, "reload"},
+    {step_open, 1, "open"},
+    {step_text, 1, "text"},
 };
+
+static void take_step(struct play *p)
+{
+    unsigned choice = choose(p, 48);
+    const struct step *s = steps;
+
+    for (; choice >= s->weight; s++)
+        choice -= s->weight;
+    TRACE("%s, at %ju\n", s->name, (uintmax_t)p->t->now);
+    s->take(p);
+}
 
 static void start(struct play *p)
 {
@@ -528,10 +561,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
     start(&p);
     for (unsigned i = 1; p.in.n > 0 && !truth_full(p.t); i++) {
-        const struct step *step = &PICK(&p, steps);
-
-        TRACE("%s, at %ju\n", step->name, (uintmax_t)p.t->now);
-        step->take(&p);
+        take_step(&p);
         if (i % 8 == 0)
             truth_look(p.t, p.j);
     }
