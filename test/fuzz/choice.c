@@ -30,10 +30,8 @@ unsigned truth_candidates(const struct truth *t, const struct record *r,
 /* round_robin: nobody twice before everybody once. */
 static void check_turn(struct truth *t, const struct record *r, unsigned n)
 {
-    if (r->n_tried > 0) {
-        t->n_round = 0;
-        return;
-    }
+    if (r->n_tried > 0)
+        return; /* truth.c: it may be out of turn */
     if (t->n_round == n)
         t->n_round = 0;
     for (unsigned i = 0; i < t->n_round; i++)
