@@ -12,7 +12,7 @@
 
 -export([start/2, stop/1, reload/3, depends/2, mod_opt_type/1, mod_options/1,
          mod_doc/0, pre_uninstall/0]).
--export([proc/1, proxy_hosts/0, options/2]).
+-export([proc/1, proxy_hosts/0, running/1, options/2]).
 %% global hooks
 -export([config_reloaded/0, virtual_hosts_changed/1, route_registered/1,
          route_unregistered/1]).
@@ -53,6 +53,7 @@ stop(ServerHost) ->
 
 do_stop(ServerHost) ->
     stop_hosts(ServerHost, []),
+    mod_client_proxy_port_sup:stop(ServerHost),
     persistent_term:erase(?RUNNING(ServerHost)),
     gen_mod:is_loaded_elsewhere(ServerHost, ?MODULE) orelse stop_common(),
     ok.
@@ -241,9 +242,12 @@ mod_doc() ->
             #{value => "[Text, ...]",
               desc => ?T("Secrets whose addresses are still understood.")}},
            {carrier,
-            #{value => "auto | nif",
-              desc => ?T("How the part that is written in C is run. The "
-                         "default is 'auto'.")}}],
+            #{value => "auto | nif | port",
+              desc => ?T("How the part that is written in C is run: 'nif' in "
+                         "the server, which is fast; 'port' in a program of "
+                         "its own, whose crash costs the requests of that "
+                         "moment (each gets an error) and nothing else. The "
+                         "default is 'auto', which is 'nif'.")}}],
       example =>
           [{?T("An account as a service, and the conference focus of Jitsi "
                "Meet, where all of one room must reach the same instance:"),
@@ -294,13 +298,29 @@ options(ServerHost, P) ->
             error
     end.
 
+%% @doc The proxy hosts that run for a virtual host.
+-spec running(ServerHost :: binary()) ->
+          [mod_client_proxy_options:proxy_host()].
 running(ServerHost) ->
     persistent_term:get(?RUNNING(ServerHost), []).
 
 start_hosts(ServerHost, Hosts) ->
+    UsePort = lists:any(fun({_, #{carrier := Carrier}}) ->
+                                mod_client_proxy_options:carrier(Carrier) == port
+                        end, Hosts),
+    UsePort andalso start_port(ServerHost),
     lists:foreach(fun({P, HostOpts}) -> start_host(ServerHost, P, HostOpts) end,
                   Hosts),
+    UsePort orelse mod_client_proxy_port_sup:stop(ServerHost),
     set_running(ServerHost, [P || {P, _} <- Hosts]).
+
+start_port(ServerHost) ->
+    case mod_client_proxy_port_sup:start(ServerHost) of
+        ok -> ok;
+        {error, Reason} ->
+            ?CRITICAL_MSG("The port program of virtual host ~ts is not "
+                          "supervised: ~p", [ServerHost, Reason])
+    end.
 
 start_host(ServerHost, P, HostOpts) ->
     Started = try gen_mod:start_child(mod_client_proxy_host, ServerHost,

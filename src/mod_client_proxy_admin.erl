@@ -31,6 +31,7 @@ commands() ->
         name = client_proxy_status, tags = [client_proxy],
         desc = "Show the proxy hosts and how they are",
         longdesc = "State is 'up', or what is wrong and so what to mend. "
+            "Behind the carrier 'port' stands the program's process. "
             "Behind each target stands what is wrong with it, if anything. "
             "Pending are requests in flight now; the counters count since the "
             "proxy host was started.",
@@ -108,7 +109,7 @@ status(P) ->
         {ok, #{server_host := ServerHost, state := State, carrier := Carrier,
                targets := Targets, counters := Counters}} ->
             {Now, Past} = maps:fold(fun gauge/3, {#{}, #{}}, Counters),
-            {P, ServerHost, state(State), word(Carrier),
+            {P, ServerHost, state(State), text(Carrier),
              text(lists:join(", ", [target(T) || T <- Targets])),
              maps:get(endpoints, Now, 0), maps:get(pending, Now, 0),
              text(lists:join(" ", [[word(Name), $=, integer_to_binary(N)]

@@ -5,12 +5,19 @@
 %%% carriers (mod_client_proxy_nif, mod_client_proxy_port) bring a call there
 %%% and its answer back, nothing else.
 %%%
+%%% A carrier may lose an instance with all that is in it. It answers for the
+%%% requests that were in flight and tells the proxy host
+%%% (mod_client_proxy_host:lost/1), which makes the instance again by configure/2
+%%% and fills it. Until then handle/6 returns an error, and the others what they
+%%% return when there is nothing.
+%%%
 %%% Every time is in milliseconds of one monotonic clock of the caller
 %%% (now/0 here), every size in octets. No function raises for what comes from
 %%% the world; `badarg' is the bug of a caller.
 -module(mod_client_proxy_core).
 
--export([load/1, new/2, configure/2, derive_key/3, now/0,
+-export([load/1, new/3, configure/2, close/1, status/1, carrier/1, derive_key/3,
+         now/0,
          handle/6, bounce/4, abort/4, expire/2, sweep/4, drain/2,
          put_endpoint/3, remove_endpoint/2, endpoints/1, pending/2,
          counters/1, open/3, hints/1]).
@@ -30,10 +37,10 @@
 %% A request in flight; never used twice by one instance.
 -type record_ref() :: pos_integer().
 
-%% What new/2 and configure/2 take. Options that are absent have the defaults
+%% What new/3 and configure/2 take. Options that are absent have the defaults
 %% of c_src/core/config.c, which are SPEC's.
 -type config() ::
-        #{host => binary(),                %% P; only new/2 takes it
+        #{host => binary(),                %% P; only new/3 takes it
           targets => [binary()],           %% bare JIDs, prepared
           keys => [<<_:256>>],             %% the first seals, all open
           encoding => jid | sealed,
@@ -130,8 +137,11 @@
           left := non_neg_integer(), tries := pos_integer()}.
 
 -callback load() -> ok | {error, unicode:chardata()}.
--callback new([{binary(), integer() | binary()}], Seed :: <<_:192>>) ->
-    {ok, term()} | {error, atom()}.
+-callback new(ServerHost :: binary(), [{binary(), integer() | binary()}],
+              Seed :: <<_:192>>) -> {ok, term()} | {error, atom()}.
+-callback close(term()) -> ok.
+-callback status(term()) -> {up | {down, unicode:chardata()},
+                             unicode:chardata()}.
 -callback derive_key(Secret :: binary(), Host :: binary()) ->
     {ok, <<_:256>>} | {error, atom()}.
 -callback handle(term(), Args :: tuple(), asker()) ->
@@ -146,22 +156,38 @@ load(Carrier) ->
 
 %% @doc A new instance for one proxy host: no endpoints, no records. Seeds are
 %% drawn here, the core has no random device.
--spec new(carrier(), config()) -> {ok, core()} | {error, atom()}.
-new(Carrier, Config) ->
+-spec new(carrier(), ServerHost :: binary(), config()) ->
+          {ok, core()} | {error, atom()}.
+new(Carrier, ServerHost, Config) ->
     Mod = carrier_module(Carrier),
-    case Mod:new(flatten(Config), crypto:strong_rand_bytes(24)) of
+    case Mod:new(ServerHost, flatten(Config), crypto:strong_rand_bytes(24)) of
         {ok, Ref} -> {ok, {Mod, Ref}};
         {error, _} = Err -> Err
     end.
 
 %% @doc Replaces the whole configuration; records and endpoints stay. Nothing
-%% has changed where it returns an error.
+%% has changed where it returns an error. An instance that the carrier has lost
+%% is made again.
 -spec configure(core(), config()) -> ok | {error, atom()}.
 configure(Core, Config) ->
     call(Core, configure, {flatten(Config)}).
 
+%% @doc The instance is not called any more. Its records have been drained.
+-spec close(core()) -> ok.
+close({Mod, Ref}) ->
+    Mod:close(Ref).
+
+%% @doc Whether calls are answered, and what is to be said about that.
+-spec status(core()) -> {up | {down, unicode:chardata()}, unicode:chardata()}.
+status({Mod, Ref}) ->
+    Mod:status(Ref).
+
+-spec carrier(core()) -> carrier().
+carrier({mod_client_proxy_nif, _}) -> nif;
+carrier({mod_client_proxy_port, _}) -> port.
+
 %% @doc PBKDF2 (600000 rounds) of option `secret' for the proxy host. Takes
-%% tenths of a second on a dirty scheduler.
+%% tenths of a second, off the schedulers.
 -spec derive_key(carrier(), Secret :: binary(), Host :: binary()) ->
           {ok, <<_:256>>} | {error, atom()}.
 derive_key(Carrier, Secret, Host) ->

@@ -404,6 +404,7 @@ put_in(USR, State, #endpoints{core = Core} = E) ->
         Added when Added == added; Added == updated -> taken(USR, E);
         ignored -> take_out(USR, refused(USR, E));
         full -> log_full(refused(USR, E));
+        {error, down} -> E; % all are put again when it is back
         {error, Atom} -> log_refused(USR, Atom, refused(USR, E))
     end.
 

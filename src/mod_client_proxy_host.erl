@@ -14,6 +14,8 @@
 -behaviour(gen_server).
 
 -export([presence/2, suspect/2, refresh/2, answer/3, status/1]).
+%% For the carriers
+-export([lost/1, closed/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2,
          terminate/2, code_change/3]).
 
@@ -27,7 +29,7 @@
         #{host := mod_client_proxy_options:proxy_host(),
           server_host := binary(),
           state := up | {down | degraded, unicode:chardata()},
-          carrier := mod_client_proxy_core:carrier(),
+          carrier := unicode:chardata(),
           targets := [mod_client_proxy_endpoints:status()],
           counters := #{atom() => non_neg_integer()}}.
 
@@ -170,6 +172,22 @@ status(P) ->
     catch exit:_ -> error
     end.
 
+%%% For the carriers
+
+%% @doc The instance is lost, and can be made again.
+-spec lost(mod_client_proxy_options:proxy_host()) -> ok.
+lost(P) ->
+    gen_server:cast(mod_client_proxy:proc(P), lost).
+
+%% @doc Carries out outcomes that no caller waits for.
+-spec closed(mod_client_proxy_options:proxy_host(),
+             [mod_client_proxy_core:outcome()]) -> ok.
+closed(P, Outcomes) ->
+    case mod_client_proxy_router:context(P) of
+        undefined -> ok;
+        Context -> mod_client_proxy_router:settle(Context, Outcomes)
+    end.
+
 %%% gen_server: start
 
 %% Opts of the child are those of its first start; the current ones are with
@@ -193,11 +211,10 @@ init([ServerHost, #{host := P}]) ->
 start(start, #state{host = P} = State) ->
     warn_balancing(P),
     warn_sticky(P, State#state.opts),
-    State1 = publish(open_core(State#state{local_domains = local_domains(),
-                                           core = inherited_core(P)})),
-    State2 = set_targets(State1),
+    State1 = use_core(State#state{local_domains = local_domains(),
+                                  core = inherited_core(P)}),
     %% the route is last: all that it needs is there
-    claim(endpoints(fun mod_client_proxy_endpoints:inherit/1, State2)).
+    claim(endpoints(fun mod_client_proxy_endpoints:inherit/1, State1)).
 
 set_options(ServerHost, HostOpts, State) ->
     Secrets = maps:with([secret, old_secrets], HostOpts),
@@ -217,12 +234,10 @@ inherited_core(P) ->
             undefined
     end.
 
+%% For ever: the port program comes back, and says so (lost/1).
 is_lost(Core) ->
-    try mod_client_proxy_core:counters(Core) of
-        #{} -> false
-    catch
-        error:_ -> true
-    end.
+    mod_client_proxy_core:carrier(Core) == nif
+        andalso element(1, mod_client_proxy_core:status(Core)) /= up.
 
 start_timers() ->
     erlang:send_after(?TICK, self(), tick),
@@ -318,6 +333,14 @@ cast({missing, US, Missing}, State) ->
               end, State);
 cast(check_route, State) ->
     check_route(State);
+cast(lost, State) ->
+    case wanted_carrier(State) of
+        port ->
+            forget_packets(mod_client_proxy_core:now() + 1, State),
+            use_core(State#state{config = fun() -> none end});
+        nif ->
+            State
+    end;
 cast(virtual_hosts_changed, State) ->
     %% which domains are ours, and so which targets are local
     reconfigure(State);
@@ -350,7 +373,8 @@ info(second, State) ->
     end;
 info(reconcile, State) ->
     erlang:send_after(?RECONCILE, self(), reconcile),
-    check_route(forget_packets(reconcile(State)));
+    forget_packets(mod_client_proxy_core:now() - State#state.longest, State),
+    check_route(reconcile(State));
 info(check_accounts, State) ->
     endpoints(fun mod_client_proxy_endpoints:check_accounts/1, State);
 info(reminder, State) ->
@@ -384,7 +408,7 @@ terminate(Reason, #state{host = P} = State)
     State#state.route == up andalso ejabberd_router:unregister_route(P),
     mod_client_proxy_sessions:watch(P, []),
     mod_client_proxy_router:unpublish(P),
-    ok;
+    close(State#state.core);
 terminate(_Reason, _State) ->
     ok.
 
@@ -393,24 +417,24 @@ code_change(_OldVsn, State, _Extra) ->
 
 %%% The core
 
+%% The current options, in a core that has all endpoints.
+use_core(#state{host = P} = State) ->
+    Before = mod_client_proxy_router:context(P),
+    State1 = set_targets(publish(open_core(State))),
+    retire(Before, State1#state.core),
+    State1.
+
 %% Makes the instance, or gives the one that is there the current options.
-open_core(#state{host = P, opts = #{carrier := Option}} = State) ->
-    Carrier = carrier(Option),
+open_core(#state{host = P, core = Core} = State) ->
+    Carrier = wanted_carrier(State),
     try
-        loaded(mod_client_proxy_core:load(Carrier)),
-        State1 = set_keys(Carrier, State),
-        Config = config(State1),
-        Longest = longest(State#state.opts, State#state.longest),
-        case State1#state.core of
-            undefined ->
-                {ok, Core} = made(mod_client_proxy_core:new(Carrier, Config)),
-                State1#state{core = Core, config = fun() -> Config end,
-                             trouble = none, longest = Longest};
-            Core ->
-                configure(Core, Config, (State1#state.config)()),
-                State1#state{config = fun() -> Config end, trouble = none,
-                             longest = Longest}
-        end
+        State1 = case Core /= undefined
+                     andalso mod_client_proxy_core:carrier(Core) of
+                     Carrier -> configure(set_keys(State));
+                     _ -> make(Carrier, State)
+                 end,
+        State1#state{trouble = none,
+                     longest = longest(State#state.opts, State#state.longest)}
     catch
         throw:{degraded, Text} ->
             degraded(Text, State);
@@ -420,23 +444,51 @@ open_core(#state{host = P, opts = #{carrier := Option}} = State) ->
             degraded("the core failed (the log says how)", State)
     end.
 
+make(Carrier, #state{server_host = ServerHost} = State) ->
+    loaded(mod_client_proxy_core:load(Carrier)),
+    State1 = set_keys(State),
+    Config = config(State1),
+    Made = mod_client_proxy_core:new(Carrier, ServerHost, Config),
+    State1#state{core = made(Made), config = fun() -> Config end}.
+
+%% The core keeps each configuration as long as it lives: none is given twice.
+configure(#state{core = Core, config = Before} = State) ->
+    Config = config(State),
+    Config == Before() orelse
+        configured(mod_client_proxy_core:configure(
+                     Core, maps:remove(host, Config))),
+    State#state{config = fun() -> Config end}.
+
 loaded(ok) -> ok;
 loaded({error, Text}) -> throw({degraded, Text}).
 
-made({ok, Core}) -> {ok, Core};
+made({ok, Core}) -> Core;
 made({error, Atom}) -> throw({degraded, ["the core refused to start: ",
                                          atom_to_list(Atom)]}).
 
-%% The core keeps each configuration as long as it lives.
-configure(_Core, Config, Config) ->
-    ok;
-configure(Core, Config, _Before) ->
-    configured(mod_client_proxy_core:configure(Core,
-                                               maps:remove(host, Config))).
-
 configured(ok) -> ok;
+configured({error, down}) -> ok; % it takes them when it is back (see lost/1)
 configured({error, Atom}) -> throw({degraded, ["the core refused the options: ",
                                                atom_to_list(Atom)]}).
+
+%% A core that is not used any more, for another carrier is. Who has read the
+%% context before sees that it has stopped (see mod_client_proxy_router).
+retire(#{core := Old, stopped := Stopped} = Context, Core)
+  when Old /= undefined, Core /= undefined ->
+    case {mod_client_proxy_core:carrier(Old),
+          mod_client_proxy_core:carrier(Core)} of
+        {Same, Same} ->
+            ok;
+        {_, _} ->
+            atomics:put(Stopped, 1, 1),
+            mod_client_proxy_records:drain(Old, Context),
+            close(Old)
+    end;
+retire(_Context, _Core) ->
+    ok.
+
+close(undefined) -> ok;
+close(Core) -> mod_client_proxy_core:close(Core).
 
 %% A core that works goes on with the options that it has.
 degraded(Text, #state{core = undefined} = State) ->
@@ -455,17 +507,17 @@ log_trouble(#state{core = undefined, host = P, trouble = Text}) ->
 log_trouble(_State) ->
     ok.
 
-carrier(auto) -> nif;
-carrier(Carrier) -> Carrier.
+wanted_carrier(#state{opts = #{carrier := Carrier}}) ->
+    mod_client_proxy_options:carrier(Carrier).
 
 %% Deriving is slow on purpose: only when a secret has changed.
-set_keys(Carrier, #state{host = P, secrets = Secrets, keys = Keys} = State) ->
+set_keys(#state{host = P, secrets = Secrets, keys = Keys} = State) ->
     New = Secrets(),
     case Keys() of
         {New, _} ->
             State;
         _ ->
-            Made = {New, make_keys(Carrier, P, New)},
+            Made = {New, make_keys(wanted_carrier(State), P, New)},
             State#state{keys = fun() -> Made end}
     end.
 
@@ -524,6 +576,9 @@ context(#state{host = P, server_host = ServerHost, core = Core, opts = Opts,
                                          {read_concurrency, true}]),
                      retry_memory => counters:new(1, []),
                      stopped => atomics:new(1, [])};
+               #{core := OtherCore} when OtherCore /= undefined,
+                                         OtherCore /= Core ->
+                   Old#{stopped := atomics:new(1, [])}; % see retire/2
                _ ->
                    Old
            end,
@@ -533,9 +588,9 @@ context(#state{host = P, server_host = ServerHost, core = Core, opts = Opts,
 %% `resources' or `max_endpoints' may have changed, or the core have come up:
 %% every endpoint is put again.
 reconfigure(State) ->
-    State1 = publish(open_core(State#state{local_domains = local_domains()})),
+    State1 = use_core(State#state{local_domains = local_domains()}),
     erlang:send_after(?ACCOUNT_CHECK, self(), check_accounts),
-    State2 = check_route(reconcile(set_targets(State1))),
+    State2 = check_route(reconcile(State1)),
     case State2#state.route of
         up -> endpoints(fun mod_client_proxy_endpoints:ask/1, State2);
         _ -> State2
@@ -565,12 +620,10 @@ renew(#state{host = P} = State) ->
     reconfigure(State#state{core = undefined, config = fun() -> none end}).
 
 %% A record lives through one deadline for each try at most.
-forget_packets(#state{context = undefined} = State) ->
-    State;
-forget_packets(#state{context = Context, longest = Longest} = State) ->
-    mod_client_proxy_router:forget_packets(Context, mod_client_proxy_core:now()
-                                           - Longest),
-    State.
+forget_packets(_Before, #state{context = undefined}) ->
+    ok;
+forget_packets(Before, #state{context = Context}) ->
+    mod_client_proxy_router:forget_packets(Context, Before).
 
 drain(#state{core = undefined}, _Context) ->
     ok;
@@ -646,17 +699,26 @@ owner({route, _, ServerHost, Pid, _}) ->
 
 -spec make_status(#state{}) -> status().
 make_status(#state{host = P, server_host = ServerHost, core = Core,
-                   opts = #{carrier := Carrier},
                    endpoints = Endpoints} = State) ->
-    #{host => P, server_host => ServerHost, state => health(State),
-      carrier => carrier(Carrier),
+    {Health, Carrier} = core_status(State),
+    #{host => P, server_host => ServerHost, state => health(Health, State),
+      carrier => Carrier,
       targets => mod_client_proxy_endpoints:status(Endpoints),
       counters => case Core of
                       undefined -> #{};
                       _ -> mod_client_proxy_core:counters(Core)
                   end}.
 
-health(#state{route = taken}) -> {down, "its name is taken"};
-health(#state{route = down}) -> {down, "not started"};
-health(#state{core = undefined, trouble = Text}) -> {degraded, Text};
-health(_State) -> up.
+core_status(#state{core = undefined, trouble = Text} = State) ->
+    {{degraded, Text}, atom_to_list(wanted_carrier(State))};
+core_status(#state{core = Core}) ->
+    Name = atom_to_list(mod_client_proxy_core:carrier(Core)),
+    case mod_client_proxy_core:status(Core) of
+        {up, ""} -> {up, Name};
+        {up, Detail} -> {up, [Name, " (", Detail, ")"]};
+        {{down, Text}, Detail} -> {{degraded, Text}, [Name, " (", Detail, ")"]}
+    end.
+
+health(_Core, #state{route = taken}) -> {down, "its name is taken"};
+health(_Core, #state{route = down}) -> {down, "not started"};
+health(Core, _State) -> Core.

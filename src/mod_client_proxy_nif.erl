@@ -2,13 +2,13 @@
 %%%
 %%% The carrier in the VM: c_src/nif.c, called from the sender's process.
 %%%
-%%% The shared object has the checksum of its sources in its name, and
-%%% priv/mod_client_proxy_nif.name says which one is meant, and how many octets
-%%% it has: a file of the same name as a loaded one would not be loaded again,
-%%% and overwriting a loaded one kills the VM.
+%%% The shared object has the checksum of its sources in its name: a file of the
+%%% same name as a loaded one would not be loaded again, and overwriting a loaded
+%%% one kills the VM. dlopen of a file that was cut short kills it, too: its size
+%%% is looked at (mod_client_proxy_priv).
 -module(mod_client_proxy_nif).
 
--export([load/0, new/2, derive_key/2, handle/3, call/3]).
+-export([load/0, new/3, close/1, status/1, derive_key/2, handle/3, call/3]).
 
 -on_load(on_load/0).
 -nifs([loaded/0, new_nif/2, derive_key_nif/2, call_nif/3, call_dirty_nif/3]).
@@ -25,10 +25,26 @@ load() ->
         false -> load_nif()
     end.
 
--spec new([{binary(), integer() | binary()}], Seed :: <<_:192>>) ->
-          {ok, reference()} | {error, atom()}.
-new(Config, Seed) ->
+-spec new(ServerHost :: binary(), [{binary(), integer() | binary()}],
+          Seed :: <<_:192>>) -> {ok, reference()} | {error, atom()}.
+new(_ServerHost, Config, Seed) ->
     new_nif(Seed, Config).
+
+%% @doc It goes when it is collected.
+-spec close(reference()) -> ok.
+close(_Ref) ->
+    ok.
+
+%% @doc An instance is lost when the library that made it is replaced by one of
+%% another core.
+-spec status(reference()) ->
+          {up | {down, unicode:chardata()}, unicode:chardata()}.
+status(Ref) ->
+    try call_nif(Ref, counters, {}) of
+        _ -> {up, ""}
+    catch
+        error:_ -> {{down, "the C core was replaced"}, ""}
+    end.
 
 -spec derive_key(binary(), binary()) -> {ok, <<_:256>>} | {error, atom()}.
 derive_key(Secret, Host) ->
@@ -56,44 +72,16 @@ on_load() ->
     ok.
 
 load_nif() ->
-    Priv = priv_dir(),
-    case file:read_file(filename:join(Priv, "mod_client_proxy_nif.name")) of
-        {ok, Line} ->
-            load_nif(Priv, string:lexemes(binary_to_list(Line), " \n"));
-        {error, Reason} ->
-            {error, remedy(Priv, ["The C core is not built (",
-                                  file:format_error(Reason), ")"])}
-    end.
-
-%% dlopen of a file that was cut short kills the VM: its size is looked at.
-load_nif(Priv, [Name, Size]) ->
-    So = filename:join(Priv, Name),
-    case integer_to_list(filelib:file_size(So ++ ".so")) == Size
-        andalso erlang:load_nif(So, ?ABI) of
-        ok -> ok;
-        {error, {reload, _}} -> ok; % somebody else was faster
-        {error, {_, Text}} -> {error, remedy(Priv, Text)};
-        false -> {error, remedy(Priv, ["The C core (", Name,
-                                       ".so) is missing or not whole"])}
-    end;
-load_nif(Priv, _) ->
-    {error, remedy(Priv, "mod_client_proxy_nif.name is damaged")}.
-
-remedy(Priv, Text) ->
-    io_lib:format(
-      "~ts. Install the packages of a C compiler, make, libxml2 (libxml2-dev), "
-      "OpenSSL 3 (libssl-dev) and Erlang's headers (erlang-dev), run "
-      "'make -C c_src' in the module's sources, then "
-      "'ejabberdctl module_upgrade mod_client_proxy'. It was looked for in ~ts",
-      [Text, Priv]).
-
-priv_dir() ->
-    case code:priv_dir(mod_client_proxy) of
-        {error, bad_name} ->
-            Ebin = filename:dirname(code:which(?MODULE)),
-            filename:join(filename:dirname(Ebin), "priv");
-        Dir ->
-            Dir
+    case mod_client_proxy_priv:find("mod_client_proxy_nif", ".so") of
+        {ok, So} ->
+            case erlang:load_nif(filename:rootname(So, ".so"), ?ABI) of
+                ok -> ok;
+                {error, {reload, _}} -> ok; % somebody else was faster
+                {error, {_, Text}} ->
+                    {error, mod_client_proxy_priv:remedy(Text)}
+            end;
+        {error, _} = Err ->
+            Err
     end.
 
 %%% Replaced by c_src/nif.c

@@ -9,7 +9,8 @@
 %%% in all of them together; gen_mod offers no place for that but depends/2.
 -module(mod_client_proxy_options).
 
--export([opt_type/1, defaults/0, check/2, hosts/2, hosts/3, virtual_hosts/0]).
+-export([opt_type/1, defaults/0, check/2, hosts/2, hosts/3, virtual_hosts/0,
+         carrier/1]).
 
 -export_type([host_options/0, proxy_host/0]).
 
@@ -110,7 +111,7 @@ host_opt_type(secret) ->
 host_opt_type(old_secrets) ->
     econf:list_or_single(secret());
 host_opt_type(carrier) ->
-    econf:and_then(econf:enum([nif, port, auto]), fun carrier/1).
+    econf:enum([nif, port, auto]).
 
 %% @doc Every option with its default. `undefined' is "not given".
 -spec defaults() -> [{atom(), term()}].
@@ -252,12 +253,6 @@ secret() ->
                      "24` makes one", [])
       end).
 
-carrier(port) ->
-    fail("Carrier 'port' is not in this version; possible values are: "
-         "auto, nif", []);
-carrier(Carrier) ->
-    Carrier.
-
 -spec fail(string(), [term()]) -> no_return().
 fail(Format, Args) ->
     %% the one reason that all releases print as the text it is
@@ -267,6 +262,12 @@ fail(Format, Args) ->
 fail_both_targets() ->
     fail("Options target_address and targets mean the same: give one of them",
          []).
+
+%% @doc What option carrier stands for.
+-spec carrier(auto | mod_client_proxy_core:carrier()) ->
+          mod_client_proxy_core:carrier().
+carrier(auto) -> nif;
+carrier(Carrier) -> Carrier.
 
 %%% All options together
 

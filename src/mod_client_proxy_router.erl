@@ -45,6 +45,11 @@
 %% much before it could refuse them. JAT_MAX_ATTRIBUTES of the core.
 -define(MAX_ATTRIBUTES, 256).
 
+%% The core did not answer (see mod_client_proxy_port:unanswered()). That may be
+%% over at the next try.
+-define(UNANSWERED(Reason), (Reason == down orelse Reason == busy
+                             orelse Reason == timeout)).
+
 %% How often the core may ask about one stanza: once for each kind of question.
 -define(MAX_QUESTIONS, 4).
 
@@ -142,6 +147,14 @@ perform({local, What}, #{host := P}, Packet) ->
     mod_client_proxy_host:answer(P, What, Packet);
 perform({drop, Reason}, #{host := P}, Packet) ->
     ?DEBUG("~ts dropped a stanza (~ts):~n~ts", [P, Reason, xmpp:pp(Packet)]);
+perform({error, settled}, _Context, _Packet) ->
+    ok; % the carrier has answered it
+perform({error, Reason}, #{host := P},
+        #presence{to = #jid{luser = <<>>, lresource = <<>>}} = Packet)
+  when ?UNANSWERED(Reason) ->
+    %% the host knows who is a target; without it, what the presence says would
+    %% never be known
+    mod_client_proxy_host:presence(P, Packet);
 perform({error, Reason}, #{host := P}, Packet) ->
     ?DEBUG("~ts refused a stanza (~ts):~n~ts", [P, Reason, xmpp:pp(Packet)]),
     refuse(condition(Reason), Packet).
@@ -290,7 +303,7 @@ too_many_attributes(_) ->
 %% Whom the answer of a request goes to, whatever becomes of the core.
 asker(#iq{type = Type, id = Id, from = From, to = To})
   when Type == get; Type == set ->
-    {parts(To), parts(From), Id};
+    {parts(as_written(To)), parts(From), Id};
 asker(_) ->
     none.
 
@@ -455,6 +468,7 @@ condition(too_deep) -> 'policy-violation';
 condition(too_many_attributes) -> 'policy-violation';
 condition(too_many_children) -> 'policy-violation';
 condition(no_memory) -> 'resource-constraint';
+condition(Reason) when ?UNANSWERED(Reason) -> 'resource-constraint';
 condition(badarg) -> 'internal-server-error';
 condition(crypto) -> 'internal-server-error';
 condition(_) -> 'bad-request'.

@@ -19,7 +19,7 @@
 %%% Terms
 
 wrong_terms_are_badarg_test_() ->
-    {ok, Ref} = ?NIF:new(options(), binary:copy(<<1>>, 24)),
+    {ok, Ref} = ?NIF:new(<<"example.org">>, options(), binary:copy(<<1>>, 24)),
     Large = binary:copy(<<"x">>, 10000),
     Wrong = [{nothing, handle, {<<>>, 0, <<>>, 0}},
              {make_ref(), handle, {<<>>, 0, <<>>, 0}},
@@ -61,8 +61,8 @@ wrong_terms_are_badarg_test_() ->
              {Ref, added, {}},
              {Ref, "counters", {}},
              {x, configure, {[]}}],
-    [?_assertEqual({error, badarg}, ?NIF:new(options(), <<"short">>)),
-     ?_assertEqual({error, badarg}, ?NIF:new(options(), 24)),
+    [?_assertEqual({error, badarg}, ?NIF:new(<<"example.org">>, options(), <<"short">>)),
+     ?_assertEqual({error, badarg}, ?NIF:new(<<"example.org">>, options(), 24)),
      ?_assertError(badarg, ?NIF:derive_key(secret, ?P)) |
      [{lists:flatten(io_lib:format("~p ~P", [Name, Args, 8])),
        ?_assertError(badarg, call(To, Name, Args))}
@@ -74,7 +74,7 @@ call(Ref, Name, Args) -> ?NIF:call(Ref, Name, Args).
 wrong_configurations_are_an_error_test_() ->
     Seed = binary:copy(<<1>>, 24),
     [{lists:flatten(io_lib:format("~p", [Config])),
-      ?_assertEqual({error, badarg}, ?NIF:new(Config, Seed))}
+      ?_assertEqual({error, badarg}, ?NIF:new(<<"example.org">>, Config, Seed))}
      || Config <- [[], not_a_list, [x], [{<<"timeout">>}], [{timeout, 1}],
                    [{<<"timeout">>, soon} | options()],
                    [{<<"timeout">>, 0} | options()],
@@ -263,7 +263,7 @@ mended(Break) ->
               assert_remedy(Call(?NIF, load, [])),
               assert_remedy(Call(?CORE, load, [nif])),
               ?assertMatch({'EXIT', {nif_not_loaded, _}},
-                           Call(erlang, apply, [fun(M) -> catch M:new([], <<>>) end,
+                           Call(erlang, apply, [fun(M) -> catch M:new(<<>>, [], <<>>) end,
                                                 [?NIF]])),
               delete(Priv, "*"),
               copy_files(priv(), Priv),
@@ -546,7 +546,7 @@ copy() ->
     ok = filelib:ensure_dir(filename:join(Ebin, "x")),
     ok = filelib:ensure_dir(filename:join(Priv, "x")),
     [{ok, _} = file:copy(beam(M), filename:join(Ebin, filename:basename(beam(M))))
-     || M <- [?NIF, ?CORE]],
+     || M <- [?NIF, ?CORE, mod_client_proxy_priv]],
     copy_files(priv(), Priv),
     {Dir, Priv}.
 
@@ -597,7 +597,7 @@ options() ->
      {<<"keys">>, binary:copy(<<"k">>, 32)}].
 
 core(Options) ->
-    {ok, Core} = ?CORE:new(nif, maps:merge(
+    {ok, Core} = ?CORE:new(nif, <<"example.org">>, maps:merge(
                                   #{host => ?P,
                                     targets => [<<"svc@example.org">>],
                                     keys => [binary:copy(<<"k">>, 32)]},

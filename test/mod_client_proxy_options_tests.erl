@@ -84,9 +84,9 @@ accepted() ->
                            [with_target({resources, [<<"a">>, <<"b?">>]})]))]},
      {"drain_show: none at all",
       ?_assertEqual([], value(drain_show, [with_target({drain_show, []})]))},
-     {"carrier: auto and nif",
+     {"carrier: auto, nif and port",
       [?_assertEqual(C, value(carrier, [with_target({carrier, C})]))
-       || C <- [auto, nif]]},
+       || C <- [auto, nif, port]]},
      {"a secret of 16 octets",
       ?_assertEqual(<<"0123456789abcdef">>,
                     value(secret,
@@ -211,11 +211,8 @@ refused() ->
              {"a short old secret",
               [with_target({old_secrets, [<<"0123456789abcde">>]})],
               ["old_secrets", "at least 16 octets"]},
-             {"the port program, which is not there yet",
-              [with_target({carrier, port})],
-              ["carrier", "not in this version", "auto, nif"]},
              {"an unknown carrier", [with_target({carrier, pigeon})],
-              ["carrier", "pigeon"]}]]
+              ["carrier", "pigeon", "port"]}]]
         ++ [{"a secret that is refused is not shown",
              fun() ->
                      {error, Text} =

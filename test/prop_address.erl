@@ -115,7 +115,7 @@ carries(jid, User) ->
 
 core(Encoding, Targets) ->
     {ok, Core} = mod_client_proxy_core:new(
-                   nif, #{host => ?P, keys => [binary:copy(<<"k">>, 32)],
+                   nif, <<"example.org">>, #{host => ?P, keys => [binary:copy(<<"k">>, 32)],
                           targets => [<<"svc@example.org">> | Targets],
                           encoding => Encoding, outbound => any}),
     Core.

@@ -75,7 +75,7 @@ id() -> oneof([<<"1">>, <<"2">>, <<"rr-1">>, <<>>]).
 
 start(Encoding, Retries) ->
     {ok, Core} = mod_client_proxy_core:new(
-                   nif, #{host => ?P, targets => [<<"svc@example.org">>],
+                   nif, <<"example.org">>, #{host => ?P, targets => [<<"svc@example.org">>],
                           keys => [binary:copy(<<"k">>, 32)],
                           encoding => Encoding, timeout => ?TIMEOUT,
                           retries => Retries, outbound => any}),

@@ -237,11 +237,17 @@ static bool reserve_candidates(struct jat_endpoints *t)
 static uint32_t slot_take(struct jat_endpoints *t)
 {
     uint32_t number = t->free;
-    if (number == NONE)
+    struct slot *s;
+    if (number == NONE) {
         number = t->used++;
-    else
-        t->free = slot_at(t, number)->next_free;
-    struct slot *s = slot_at(t, number);
+        s = slot_at(t, number);
+        /* anywhere: who has a reference of an instance before this one is not
+         * to reach another endpoint */
+        s->generation = (uint32_t)jat_mix64(t->seed.k[0]);
+    } else {
+        s = slot_at(t, number);
+        t->free = s->next_free;
+    }
     s->generation += s->generation == UINT32_MAX ? 2 : 1;
     atomic_store_explicit(&s->requests, 0, memory_order_relaxed);
     atomic_store_explicit(&s->outbound, 0, memory_order_relaxed);

@@ -57,10 +57,11 @@ all() ->
 proxy(P, Encoding) ->
     ok = mod_client_proxy_core:load(nif),
     {ok, Core} = mod_client_proxy_core:new(
-                   nif, #{host => P, targets => [<<"svc@example.org">>],
-                          keys => [crypto:strong_rand_bytes(32)],
-                          encoding => Encoding,
-                          local_domains => [<<"example.org">>]}),
+                   nif, <<"example.org">>,
+                   #{host => P, targets => [<<"svc@example.org">>],
+                     keys => [crypto:strong_rand_bytes(32)],
+                     encoding => Encoding,
+                     local_domains => [<<"example.org">>]}),
     added = mod_client_proxy_core:put_endpoint(
               Core, {<<"svc">>, <<"example.org">>, <<"e1">>},
               #{show => none, priority => 0, pending => false}),

@@ -144,6 +144,25 @@ a_reference_is_never_taken_for_the_next_one_of_its_slot(void **state)
     jat_endpoints_free(t);
 }
 
+static void references_of_another_instance_mean_nothing(void **state)
+{
+    (void)state;
+    struct jat_endpoints *one = endpoints(), *other;
+    struct jat_seed seed = {{~SEED.k[0], SEED.k[1]}};
+    struct jat_buf buf = JAT_BUF_INIT;
+    struct jat_endpoint e;
+    assert_int_equal(jat_endpoints_new(&seed, &other), JAT_OK);
+    for (unsigned i = 0; i < 100; i++) {
+        jat_eid eid = put(one, i, &ONLINE);
+        put(other, i, &ONLINE);
+        assert_int_equal(jat_endpoints_get(other, eid, &buf, &e),
+                         JAT_ENOTFOUND);
+    }
+    jat_buf_fini(&buf);
+    jat_endpoints_free(one);
+    jat_endpoints_free(other);
+}
+
 static void a_copy_may_do_without_the_strings(void **state)
 {
     (void)state;
@@ -639,6 +658,7 @@ int main(void)
         TEST(an_endpoint_is_found_by_each_of_its_names),
         TEST(beyond_max_endpoints_the_newest_is_refused),
         TEST(a_reference_is_never_taken_for_the_next_one_of_its_slot),
+        TEST(references_of_another_instance_mean_nothing),
         TEST(a_copy_may_do_without_the_strings),
         TEST(records_of_an_endpoint_are_counted),
         TEST(where_everything_is_draining_all_are_used_again),

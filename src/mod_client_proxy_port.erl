@@ -1,0 +1,293 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The carrier over a program of its own, c_src/port.c: what the callers do. A
+%%% crash of the C core ends that program and not the server. There is one
+%%% program for each virtual host; its owner is mod_client_proxy_port_owner.
+%%%
+%%% A call is written to the program by whoever makes it, many at once; the owner
+%%% gets the answers and hands each to its caller. What the two know of each other
+%%% is in a table (mod_client_proxy_port_table says how).
+-module(mod_client_proxy_port).
+
+-export([load/0, new/3, derive_key/2, handle/3, call/3, close/1, status/1]).
+%% For mod_client_proxy_port_owner, _sup
+-export([table/1, program/0, open/3, frame/4]).
+
+-export_type([ref/0, unanswered/0]).
+
+%% The table, and the proxy host: what stays the same when the program, or its
+%% owner, is another one.
+-type ref() :: {Table :: atom(), mod_client_proxy_options:proxy_host()}.
+%% Why there is no answer: the program is not running, it has too much to do,
+%% it is too slow; or there is one, but the asker has been told otherwise.
+-type unanswered() :: down | busy | timeout | settled.
+
+-include_lib("kernel/include/file.hrl").
+
+-define(TABLE, mod_client_proxy_port_table).
+
+%% Must be JAT_ABI of c_src/core/jat.h.
+-define(ABI, "2").
+%% Octets of a frame; must be FRAME_MAX of c_src/port.c. The rest of a frame
+%% beside head and prepared JID is far smaller than ROOM.
+-define(MAX_FRAME, 16#1000000).
+-define(ROOM, 1024).
+
+-define(LIMIT, 1000).         % ms; SPEC: for who has a stanza in his hands, or
+                              % only wants to look
+-define(LONG_LIMIT, 15000).   % ms; for others. A program that hangs is ended
+                              % before (?HANGS of the owner)
+-define(ON_ITS_WAY, 5000).    % ms
+-define(DERIVE_LIMIT, 60000). % ms
+
+%%% The program
+
+%% @doc Makes sure that the program is there and can be run.
+-spec load() -> ok | {error, unicode:chardata()}.
+load() ->
+    case program() of
+        {ok, File, Args} -> try_out(File, Args ++ ["check"]);
+        {error, _} = Err -> Err
+    end.
+
+%% @doc The program and its arguments. The installer copies files without their
+%% run bit.
+-spec program() -> {ok, file:filename(), [string()]} |
+                   {error, unicode:chardata()}.
+program() ->
+    case mod_client_proxy_priv:find("mod_client_proxy_port", "") of
+        {ok, File} ->
+            case runnable(File) of
+                ok ->
+                    {ok, File, [?ABI]};
+                {error, Reason} ->
+                    {error, io_lib:format(
+                              "~ts cannot be made executable (~ts): do it by "
+                              "chmod +x", [File, file:format_error(Reason)])}
+            end;
+        {error, _} = Err ->
+            Err
+    end.
+
+runnable(File) ->
+    case file:read_file_info(File) of
+        {ok, #file_info{mode = Mode}} when Mode band 8#111 == 8#111 -> ok;
+        {ok, #file_info{mode = Mode}} -> file:change_mode(File, Mode bor 8#111);
+        {error, _} = Err -> Err
+    end.
+
+%% What the program, or the system, has to say about running it.
+try_out(File, Args) ->
+    Try = fun() -> tried(open(File, Args, [stderr_to_stdout]), []) end,
+    case alone(Try, ?LONG_LIMIT) of
+        {0, _} ->
+            ok;
+        {error, Reason} ->
+            not_run(File, io_lib:format("~p", [Reason]), "");
+        {Status, Said} ->
+            not_run(File, ["exit status ", integer_to_list(Status)], Said)
+    end.
+
+not_run(File, Why, Said) ->
+    {error, mod_client_proxy_priv:remedy(
+              io_lib:format("~ts cannot be run (~ts). ~ts",
+                            [File, Why, string:trim(Said)]))}.
+
+tried(Port, Said) ->
+    receive
+        {Port, {data, Data}} -> tried(Port, [Said, Data]);
+        {Port, {exit_status, Status}} -> {Status, Said}
+    end.
+
+%% @doc PBKDF2, in a program of its own that ends with it: it takes tenths of a
+%% second, and the others' calls are not to wait for it.
+-spec derive_key(binary(), binary()) -> {ok, <<_:256>>} | {error, atom()}.
+derive_key(Secret, Host) ->
+    Derive = fun() ->
+                     {ok, File, Args} = program(),
+                     Port = open(File, Args, [{packet, 4}]),
+                     port_command(Port, frame(1, 0, derive_key, {Secret, Host})),
+                     receive
+                         {Port, {data, Data}} -> binary_to_term(Data);
+                         {Port, {exit_status, Status}} -> {0, Status}
+                     end
+             end,
+    case alone(Derive, ?DERIVE_LIMIT) of
+        {1, badarg} -> error(badarg);
+        {1, Answer} -> Answer;
+        _ -> {error, down}
+    end.
+
+%% @doc Its frames, or else its words, and its exit status come as messages.
+-spec open(file:filename(), [string()], list()) -> port().
+open(File, Args, Options) ->
+    open_port({spawn_executable, File},
+              [{args, Args}, binary, exit_status | Options]).
+
+%% In a process of its own, which takes along what a port leaves in the mailbox.
+alone(Fun, Limit) ->
+    {Pid, Mon} = spawn_monitor(fun() -> exit({done, Fun()}) end),
+    receive
+        {'DOWN', Mon, _, _, {done, Result}} -> Result;
+        {'DOWN', Mon, _, _, Reason} -> {error, Reason}
+    after Limit ->
+            erlang:demonitor(Mon, [flush]),
+            exit(Pid, kill),
+            {error, timeout}
+    end.
+
+%%% Instances
+
+%% @doc The table of a virtual host, and its owner's name.
+-spec table(binary()) -> atom().
+table(ServerHost) ->
+    gen_mod:get_module_proc(ServerHost, ?MODULE).
+
+-spec new(ServerHost :: binary(), [{binary(), integer() | binary()}],
+          Seed :: <<_:192>>) ->
+          {ok, ref()} | {error, atom()}.
+new(ServerHost, Config, Seed) ->
+    {_, P} = lists:keyfind(<<"host">>, 1, Config),
+    Table = table(ServerHost),
+    case mod_client_proxy_port_owner:new(Table, P, Config, Seed) of
+        ok -> {ok, {Table, P}};
+        {error, _} = Err -> Err
+    end.
+
+-spec close(ref()) -> ok.
+close({Table, P}) ->
+    mod_client_proxy_port_owner:close(Table, P).
+
+%% @doc How the program is: for people.
+-spec status(ref()) -> {up | {down, unicode:chardata()}, unicode:chardata()}.
+status({Table, _P}) ->
+    mod_client_proxy_port_owner:status(Table).
+
+%%% Calls
+
+-spec handle(ref(), tuple(), mod_client_proxy_core:asker()) ->
+          mod_client_proxy_core:decision() | {error, atom()}.
+handle(Ref, {Pieces, Hints, Prepared, Now}, Asker) ->
+    Head = iolist_to_binary(Pieces),
+    case byte_size(Head) + byte_size(Prepared) < ?MAX_FRAME - ?ROOM
+        andalso ask(Ref, handle, {Head, Hints, Prepared, Now}, Asker) of
+        false -> {error, too_big};
+        {unanswered, Why} -> {error, Why};
+        Decision -> Decision
+    end.
+
+-spec call(ref(), atom(), tuple()) -> term().
+call({Table, P}, configure, {Config}) ->
+    mod_client_proxy_port_owner:configure(Table, P, Config,
+                                          crypto:strong_rand_bytes(24));
+call(Ref, Name, Args) ->
+    case ask(Ref, Name, Args, none) of
+        {unanswered, Why} -> instead(Name, Why);
+        Result -> Result
+    end.
+
+%% What stands in for the result. Outcomes that come too late are seen to by the
+%% owner, so none is lost here.
+instead(Name, _Why) when Name == bounce; Name == abort; Name == counters ->
+    [];
+instead(Name, _Why) when Name == expire; Name == drain; Name == sweep;
+                         Name == endpoints; Name == pending ->
+    {done, []};
+instead(remove_endpoint, _Why) ->
+    unknown;
+instead(_, Why) ->
+    {error, Why}.
+
+limit(Name) when Name == handle; Name == bounce; Name == abort; Name == open;
+                 Name == counters ->
+    ?LIMIT;
+limit(_) ->
+    ?LONG_LIMIT.
+
+%% Who has a stanza that can be refused does not wait for the pipe, either.
+command_options(Name) when Name == handle; Name == open -> [nosuspend];
+command_options(_) -> [].
+
+ask({Table, P}, Name, Args, Asker) ->
+    case ?TABLE:instance(Table, P) of
+        {Port, Number} ->
+            Tag = erlang:unique_integer([positive]),
+            Alias = alias([reply]),
+            try
+                ?TABLE:add(Table, Tag, Alias, P, Asker),
+                erlang:port_command(Port, frame(Tag, Number, Name, Args),
+                                    command_options(Name))
+            of
+                true -> wait(Table, Tag, Alias, Asker, limit(Name));
+                false -> unanswered(Table, Tag, Alias, busy)
+            catch error:badarg -> unanswered(Table, Tag, Alias, down)
+            end;
+        none ->
+            {unanswered, down}
+    end.
+
+%% @doc A call as the program reads it.
+-spec frame(non_neg_integer(), non_neg_integer(), atom(), tuple()) -> binary().
+frame(Tag, Number, Name, Args) ->
+    term_to_binary({Tag, Number, Name, Args}).
+
+wait(Table, Tag, Alias, Asker, Limit) ->
+    receive {Alias, Answer} -> answered(Table, Tag, Asker, Answer)
+    after Limit -> give_up(Table, Tag, Alias, Asker)
+    end.
+
+%% Its row stays, for the owner to know that nobody waits.
+give_up(Table, Tag, Alias, Asker) ->
+    case ?TABLE:claim(Table, Tag, caller) of
+        true ->
+            forget_alias(Alias),
+            {unanswered, timeout};
+        false ->
+            receive {Alias, Answer} -> answered(Table, Tag, Asker, Answer)
+            after ?ON_ITS_WAY ->
+                    %% the table is gone, and with it who could answer for us
+                    unanswered(Table, Tag, Alias, timeout)
+            end
+    end.
+
+unanswered(Table, Tag, Alias, Why) ->
+    _ = ?TABLE:take(Table, Tag),
+    forget_alias(Alias),
+    {unanswered, Why}.
+
+forget_alias(Alias) ->
+    unalias(Alias),
+    receive {Alias, _} -> ok
+    after 0 -> ok
+    end.
+
+%% Forwarded: the row stays until the answer.
+answered(_Table, _Tag, _Asker, {forward, Decision}) ->
+    Decision;
+answered(Table, Tag, Asker, Answer) ->
+    case ?TABLE:take(Table, Tag) of
+        none when Asker /= none -> {unanswered, settled};
+        _ -> result(Table, Answer)
+    end.
+
+result(_Table, {result, badarg}) ->
+    error(badarg);
+result(_Table, {result, Result}) ->
+    Result;
+%% An answer, and the tag of the request.
+result(Table, {answer, Decision, Request}) ->
+    case ?TABLE:take(Table, Request) of
+        none -> {drop, unsolicited};
+        _ -> Decision
+    end;
+%% Outcomes, each with the tag of its request, or `none' if it tells nobody.
+result(Table, {outcomes, Next, Outcomes}) ->
+    Ours = [Outcome || {Outcome, Request} <- Outcomes,
+                       Request == none orelse
+                           ?TABLE:take(Table, Request) /= none],
+    case Next of
+        none -> Ours;
+        _ -> {Next, Ours}
+    end;
+result(_Table, {unanswered, _} = Unanswered) ->
+    Unanswered.

@@ -1,0 +1,202 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% Who gets which answer of a port program, and whom an error is owed when the
+%%% answer cannot come: its owner's side of mod_client_proxy_port_table.
+%%%
+%%% The row of a request that is forwarded stays in the table; which one belongs
+%%% to which record is known here, for the life of the program. When the record
+%%% ends, the tag of the row goes to the caller who is to tell the asker.
+-module(mod_client_proxy_port_answers).
+
+-export([new/1, hand/3, sweep/1, release/2, owe_nobody/1]).
+
+-export_type([answers/0]).
+
+-define(TABLE, mod_client_proxy_port_table).
+
+-type proxy_host() :: mod_client_proxy_options:proxy_host().
+-type tag() :: mod_client_proxy_port_table:tag().
+
+-record(answers,
+        {table :: mod_client_proxy_port_table:table(),
+         %% {{P, Record}, Tag}
+         records :: ets:tid(),
+         %% rows that their callers are about to take: since the last sweep, and
+         %% since the one before
+         handed = {[], []} :: {[tag()], [tag()]}}).
+
+-opaque answers() :: #answers{}.
+
+-spec new(mod_client_proxy_port_table:table()) -> answers().
+new(Table) ->
+    #answers{table = Table, records = ets:new(records, [])}.
+
+%% @doc Hands an answer of the program to its caller, or does without him. The
+%% records that are returned are to be aborted.
+-spec hand(tag(), Result :: term(), answers()) ->
+          {[{proxy_host(), mod_client_proxy_core:record_ref()}], answers()}.
+hand(Tag, Result, #answers{table = Table} = A) ->
+    case {?TABLE:claim(Table, Tag, owner), ?TABLE:reply_to(Table, Tag)} of
+        {_, none} ->
+            {[], A};
+        {true, {Alias, P}} ->
+            {Answer, Tags, Aborts} = answer(Tag, P, Result, A),
+            Alias ! {Alias, Answer},
+            {Aborts, handed(Tags, A)};
+        {false, {_, P}} ->
+            _ = ?TABLE:take(Table, Tag),
+            {too_late(P, Result, A), A}
+    end.
+
+%% What the caller gets, and the rows that he takes then.
+answer(Tag, P, {request, _, _, _, Record, _} = Decision, A) ->
+    {forward(P, Record, Tag, Decision, A), [], []};
+answer(Tag, P, {outbound, _, _, _, Record} = Decision, A) ->
+    {forward(P, Record, Tag, Decision, A), [], []};
+answer(Tag, P, {answer, _, _, _, Record, _} = Decision, A) ->
+    case request_of(P, Record, A) of
+        none -> {{result, {drop, unsolicited}}, [Tag], []};
+        Request -> {{answer, Decision, Request}, [Tag, Request], []}
+    end;
+answer(Tag, P, Result, A) ->
+    case outcomes(Result) of
+        none ->
+            {{result, Result}, [Tag], []};
+        {Next, Outcomes} ->
+            {Owed, Aborts} = with_requests(P, Outcomes, A),
+            {{outcomes, Next, Owed},
+             [Tag | [Request || {_, Request} <- Owed, Request /= none]], Aborts}
+    end.
+
+forward(P, Record, Tag, Decision, #answers{records = Records}) ->
+    ets:insert(Records, {{P, Record}, Tag}),
+    {forward, Decision}.
+
+%% The caller has given up. A request is not forwarded then, and he has refused
+%% it; whom an answer or an outcome was for is still to be told.
+too_late(P, {request, _, _, _, Record, _}, _A) ->
+    [{P, Record}];
+too_late(P, {outbound, _, _, _, Record}, _A) ->
+    [{P, Record}];
+too_late(P, {answer, _, _, _, Record, Kept}, #answers{table = Table} = A) ->
+    Call = ?TABLE:take(Table, request_of(P, Record, A)),
+    settle(owed(Call, Record, 'resource-constraint', Kept)),
+    [];
+too_late(P, Result, #answers{table = Table} = A) ->
+    case outcomes(Result) of
+        none ->
+            [];
+        {_, Outcomes} ->
+            {Owed, Aborts} = with_requests(P, Outcomes, A),
+            settle([{P, Outcome}
+                    || {Outcome, Request} <- Owed,
+                       Request == none orelse
+                           ?TABLE:take(Table, Request) /= none]),
+            Aborts
+    end.
+
+-define(IS_OUTCOME(O), (element(1, O) == fail orelse element(1, O) == retry
+                        orelse element(1, O) == forget)).
+
+%% The results that are about records: those of bounce and abort, and of the
+%% calls that close many.
+outcomes([O | _] = Outcomes) when ?IS_OUTCOME(O) -> {none, Outcomes};
+outcomes({Next, [O | _] = Outcomes}) when ?IS_OUTCOME(O) -> {Next, Outcomes};
+outcomes(_) -> none.
+
+%% Each outcome with the row of its request, or `none' if nobody is told now.
+%% Those whose request has been answered are left out.
+with_requests(P, Outcomes, A) ->
+    lists:foldr(fun(Outcome, Acc) -> with_request(P, Outcome, Acc, A) end,
+                {[], []}, Outcomes).
+
+with_request(P, {retry, Old, _, _, _, New} = Outcome, {Owed, Aborts},
+             #answers{records = Records} = A) ->
+    case request_of(P, Old, A) of
+        none ->
+            {Owed, [{P, New} | Aborts]};
+        Request ->
+            ets:insert(Records, {{P, New}, Request}),
+            {[{Outcome, none} | Owed], Aborts}
+    end;
+with_request(P, Outcome, {Owed, Aborts}, A) ->
+    case request_of(P, element(2, Outcome), A) of
+        none -> {Owed, Aborts};
+        Request -> {[{Outcome, Request} | Owed], Aborts}
+    end.
+
+request_of(P, Record, #answers{records = Records}) ->
+    case ets:take(Records, {P, Record}) of
+        [{_, Tag}] -> Tag;
+        [] -> none
+    end.
+
+handed(Tags, #answers{handed = {New, Old}} = A) ->
+    A#answers{handed = {Tags ++ New, Old}}.
+
+%% @doc To be called every few seconds. Callers take their rows at once: one that
+%% is still there had a caller that was killed, and the asker is told here.
+-spec sweep(answers()) -> answers().
+sweep(#answers{handed = {New, Old}, table = Table} = A) ->
+    settle(lists:flatmap(fun(Tag) -> owed(?TABLE:take(Table, Tag)) end, Old)),
+    A#answers{handed = {[], New}}.
+
+%% @doc The instance of this proxy host is freed. Its records have been drained;
+%% if any is left, it is answered here.
+-spec release(proxy_host(), answers()) -> answers().
+release(P, #answers{table = Table, records = Records} = A) ->
+    Left = ets:match(Records, {{P, '_'}, '$1'}),
+    ets:match_delete(Records, {{P, '_'}, '_'}),
+    settle(lists:flatmap(fun([Tag]) -> owed(?TABLE:take(Table, Tag)) end, Left)),
+    A.
+
+%% @doc The program has gone, or an owner with it. Whoever waits for an answer
+%% hears that there is none; whoever has asked through the proxy gets an error.
+%% How many those were.
+-spec owe_nobody(answers()) -> {non_neg_integer(), answers()}.
+owe_nobody(#answers{table = Table, records = Records} = A) ->
+    ets:delete_all_objects(Records),
+    {Owed, Tags} = ?TABLE:fold(fun(Call, Acc) -> owe_nobody(Table, Call, Acc) end,
+                               {[], []}, Table),
+    settle(Owed),
+    {length(Owed), handed(Tags, A)}.
+
+%% The caller still waits: he answers, and takes the row for it.
+owe_nobody(Table, {Tag, nobody, {Alias, _}, _}, {Owed, Tags}) ->
+    case ?TABLE:claim(Table, Tag, owner) of
+        true -> Alias ! {Alias, {unanswered, down}};
+        false -> ok
+    end,
+    {Owed, [Tag | Tags]};
+%% He has his answer, or would have if an owner had not ended in between.
+owe_nobody(Table, {Tag, owner, {Alias, _}, Asker}, {Owed, Tags}) ->
+    Call = ?TABLE:take(Table, Tag),
+    Why = case Asker of
+              none -> down;
+              _ -> settled
+          end,
+    Alias ! {Alias, {unanswered, Why}},
+    {owed(Call) ++ Owed, Tags};
+owe_nobody(Table, {Tag, caller, _, _}, Acc) ->
+    _ = ?TABLE:take(Table, Tag),
+    Acc.
+
+%% The error for a request whose row has been taken here, if one is owed.
+owed(Call) ->
+    owed(Call, 0, 'recipient-unavailable', false).
+
+owed({_, owner, {_, P}, {To, From, Id}}, Record, Condition, Kept) ->
+    [{P, {fail, Record, Condition, To, From, Id, Kept}}];
+owed(_, _Record, _Condition, _Kept) ->
+    []. % it asked for nothing, or its caller answers for it
+
+%% In a process of its own: it may be a hundred thousand errors.
+settle([]) ->
+    ok;
+settle(Owed) ->
+    Ps = lists:usort([P || {P, _} <- Owed]),
+    spawn(fun() ->
+                  [mod_client_proxy_host:closed(P, [O || {Q, O} <- Owed, Q == P])
+                   || P <- Ps]
+          end),
+    ok.

@@ -1,0 +1,390 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The owner of the port program of one virtual host. It starts the program for
+%%% the first proxy host and ends it after the last. When it dies or hangs, it is
+%%% started again (at once, then after 1 s, 2 s, ... 60 s if it keeps dying), and
+%%% the proxy hosts are told to make their instances again. Who gets which answer
+%%% is the matter of mod_client_proxy_port_answers.
+%%%
+%%% Nothing here waits for the program: a program that does not read must not
+%%% make its owner deaf.
+%%%
+%%% When this process itself crashes the program ends with it; the next owner
+%%% finds in the table (mod_client_proxy_port_table) whom to tell what.
+-module(mod_client_proxy_port_owner).
+
+-behaviour(gen_server).
+
+-export([start_link/2, new/4, configure/4, close/2, status/1]).
+-export([init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2,
+         terminate/2]).
+
+-include("logger.hrl").
+
+-define(TABLE, mod_client_proxy_port_table).
+
+-define(CALL_TIMEOUT, 15000). % ms
+-define(TICK, 2000).          % ms
+-define(HANGS, 10000).        % ms without an answer
+-define(STABLE, 60000).       % ms; what lives so long does not keep dying
+-define(LONGEST_WAIT, 60000). % ms
+%% Octets that may wait for a program that is slow: one that is only out of
+%% turn for a moment must not make requests fail.
+-define(BUSY, {2097152, 4194304}).
+
+-type proxy_host() :: mod_client_proxy_options:proxy_host().
+-type config() :: [{binary(), integer() | binary()}].
+
+-record(state,
+        {table :: mod_client_proxy_port_table:table(),
+         server_host :: binary(),
+         answers :: mod_client_proxy_port_answers:answers(),
+         port = none :: none       %% no proxy host wants it
+                      | port()
+                      | {down, reference()}, %% timer of the next start
+         os_pid = 0 :: non_neg_integer(),
+         since = 0 :: integer(),   %% ms; when it was started
+         failures = 0 :: non_neg_integer(), %% in a row
+         restarts = 0 :: non_neg_integer(),
+         hosts = #{} :: #{proxy_host() => Number :: pos_integer() | none},
+         %% calls of our own
+         own = #{} :: #{mod_client_proxy_port_table:tag() => own()},
+         pinged = none :: none | integer()}). %% ms
+
+-type own() :: ping | {proxy_host(), gen_server:from()}.
+
+-spec start_link(mod_client_proxy_port_table:table(), binary()) ->
+          {ok, pid()} | {error, term()}.
+start_link(Table, ServerHost) ->
+    gen_server:start_link(?MODULE, [Table, ServerHost], []).
+
+%%% For mod_client_proxy_port
+
+%% @doc An instance without records and endpoints.
+-spec new(mod_client_proxy_port_table:table(), proxy_host(), config(),
+          Seed :: binary()) -> ok | {error, atom()}.
+new(Table, P, Config, Seed) ->
+    call(Table, {new, P, secret(lists:keydelete(<<"host">>, 1, Config)), Seed}).
+
+%% @doc Other options. If the program has been lost, the instance is made again
+%% with them.
+-spec configure(mod_client_proxy_port_table:table(), proxy_host(), config(),
+                Seed :: binary()) -> ok | {error, atom()}.
+configure(Table, P, Config, Seed) ->
+    call(Table, {configure, P, secret(Config), Seed}).
+
+%% A fun, because what is printed of a message must not show the keys.
+secret(Config) ->
+    fun() -> Config end.
+
+-spec close(mod_client_proxy_port_table:table(), proxy_host()) -> ok.
+close(Table, P) ->
+    _ = call(Table, {close, P}),
+    ok.
+
+call(Table, Request) ->
+    case ?TABLE:get(Table, owner) of
+        {ok, Pid} ->
+            try gen_server:call(Pid, Request, ?CALL_TIMEOUT)
+            catch exit:_ -> {error, down}
+            end;
+        none ->
+            {error, down}
+    end.
+
+-spec status(mod_client_proxy_port_table:table()) ->
+          {up | {down, unicode:chardata()}, unicode:chardata()}.
+status(Table) ->
+    case ?TABLE:get(Table, program) of
+        {ok, {up, OsPid, Restarts}} ->
+            {up, io_lib:format("pid ~B, restarts ~B", [OsPid, Restarts])};
+        {ok, {down, Text, Restarts}} ->
+            {{down, Text}, io_lib:format("restarts ~B", [Restarts])};
+        none ->
+            {{down, "the port program is not running"}, ""}
+    end.
+
+%%% gen_server
+
+init([Table, ServerHost]) ->
+    process_flag(trap_exit, true),
+    process_flag(message_queue_data, off_heap),
+    erlang:send_after(?TICK, self(), tick),
+    ?TABLE:set(Table, owner, self()),
+    {ok, #state{table = Table, server_host = ServerHost,
+                answers = mod_client_proxy_port_answers:new(Table)},
+     {continue, inherit}}.
+
+%% What an owner before this one has left.
+handle_continue(inherit, #state{server_host = ServerHost} = State) ->
+    {_, State1} = lost(State),
+    tell(mod_client_proxy:running(ServerHost)),
+    {noreply, State1}.
+
+handle_call({close, P}, _From, State) ->
+    {reply, ok, close_host(P, State)};
+handle_call({How, P, Config, Seed}, From, State) ->
+    State1 = ensure_program(want(How, P, State)),
+    case open(P, Config, Seed, State1) of
+        {sent, Tag} ->
+            Own = State1#state.own,
+            {noreply, State1#state{own = Own#{Tag => {P, From}}}};
+        {error, _} = Err ->
+            {reply, Err, State1}
+    end.
+
+handle_cast(_Message, State) ->
+    {noreply, State}.
+
+handle_info({Port, {data, Data}}, #state{port = Port} = State) ->
+    case decode(Data) of
+        {Tag, Result} ->
+            {noreply, came(Tag, Result, State)};
+        _ ->
+            kill(State),
+            {noreply, died("what it wrote is no answer", State)}
+    end;
+handle_info({Port, {exit_status, Status}}, #state{port = Port} = State) ->
+    {noreply, died(io_lib:format("exit status ~B", [Status]), State)};
+handle_info(tick, State) ->
+    erlang:send_after(?TICK, self(), tick),
+    State1 = watch(State),
+    Answers = mod_client_proxy_port_answers:sweep(State1#state.answers),
+    {noreply, State1#state{answers = Answers}};
+handle_info({timeout, Timer, start}, #state{port = {down, Timer},
+                                            hosts = Hosts} = State) ->
+    State1 = start_program(State),
+    tell(maps:keys(Hosts)),
+    {noreply, State1};
+handle_info(_OfAProgramBefore, State) ->
+    {noreply, State}.
+
+terminate(_Reason, State) ->
+    try end_program(State)
+    catch error:badarg -> State % the table has gone with the supervisor
+    end.
+
+decode(Data) ->
+    try binary_to_term(Data)
+    catch error:badarg -> nonsense
+    end.
+
+%%% Instances
+
+want(_How, P, #state{hosts = Hosts} = State) when not is_map_key(P, Hosts) ->
+    State#state{hosts = Hosts#{P => none}};
+want(new, P, State) ->
+    want(new, P, release(P, State)); % one that nobody has any more
+want(configure, _P, State) ->
+    State.
+
+open(_P, _Config, _Seed, #state{port = {down, _}}) ->
+    {error, down};
+open(P, Config, Seed, #state{hosts = Hosts} = State) ->
+    case Hosts of
+        #{P := none} ->
+            send(0, new, {Seed, [{<<"host">>, P} | Config()]}, State);
+        #{P := Number} ->
+            send(Number, configure, {Config()}, State)
+    end.
+
+opened(P, From, {ok, Number}, #state{table = Table, port = Port,
+                                     hosts = Hosts} = State) ->
+    case Hosts of
+        #{P := none} ->
+            ?TABLE:set_instance(Table, P, Port, Number),
+            gen_server:reply(From, ok),
+            State#state{hosts = Hosts#{P := Number}};
+        _ ->
+            send_unheard(Number, free, {}, State),
+            gen_server:reply(From, {error, down}),
+            State
+    end;
+opened(_P, From, badarg, State) ->
+    gen_server:reply(From, {error, badarg}),
+    State;
+opened(_P, From, Result, State) ->
+    gen_server:reply(From, Result),
+    State.
+
+close_host(P, State) ->
+    case release(P, State) of
+        #state{hosts = Hosts} = State1 when map_size(Hosts) == 0 ->
+            end_program(State1);
+        State1 ->
+            State1
+    end.
+
+release(P, #state{table = Table, answers = Answers, hosts = Hosts} = State) ->
+    case maps:take(P, Hosts) of
+        {Number, Rest} ->
+            ?TABLE:delete_instance(Table, P),
+            Number == none orelse send_unheard(Number, free, {}, State),
+            Answers1 = mod_client_proxy_port_answers:release(P, Answers),
+            State#state{hosts = Rest, answers = Answers1};
+        error ->
+            State
+    end.
+
+%%% Calls of our own: never wait for the pipe
+
+send(Number, Name, Args, #state{port = Port}) ->
+    Tag = erlang:unique_integer([positive]),
+    try erlang:port_command(
+          Port, mod_client_proxy_port:frame(Tag, Number, Name, Args),
+          [nosuspend]) of
+        true -> {sent, Tag};
+        false -> {error, busy}
+    catch error:badarg -> {error, down}
+    end.
+
+%% Tag 0: whatever becomes of it. What cannot be aborted now has its deadline.
+send_unheard(Number, Name, Args, #state{port = Port}) ->
+    catch erlang:port_command(
+            Port, mod_client_proxy_port:frame(0, Number, Name, Args),
+            [nosuspend]),
+    ok.
+
+%%% Answers
+
+came(0, _Result, State) ->
+    State;
+came(Tag, Result, #state{own = Own} = State) when is_map_key(Tag, Own) ->
+    {What, Rest} = maps:take(Tag, Own),
+    State1 = State#state{own = Rest},
+    case What of
+        ping -> State1#state{pinged = none};
+        {P, From} -> opened(P, From, Result, State1)
+    end;
+came(Tag, Result, #state{answers = Answers} = State) ->
+    {Aborts, Answers1} = mod_client_proxy_port_answers:hand(Tag, Result, Answers),
+    lists:foreach(fun({P, Record}) -> abort(P, Record, State) end, Aborts),
+    State#state{answers = Answers1}.
+
+abort(P, Record, #state{hosts = Hosts} = State) ->
+    case Hosts of
+        #{P := Number} when is_integer(Number) ->
+            send_unheard(Number, abort, {Record, 'resource-constraint', now_()},
+                         State);
+        _ ->
+            ok
+    end.
+
+%%% The program
+
+ensure_program(#state{port = none} = State) ->
+    start_program(State);
+ensure_program(State) ->
+    State.
+
+start_program(#state{table = Table, restarts = Restarts} = State) ->
+    try
+        {Port, OsPid} = open_program(),
+        ?TABLE:set(Table, program, {up, OsPid, Restarts}),
+        State#state{port = Port, os_pid = OsPid, since = now_()}
+    catch
+        throw:{cannot, Why} -> died(Why, State#state{since = now_()});
+        error:Reason -> died(io_lib:format("~p", [Reason]),
+                             State#state{since = now_()})
+    end.
+
+open_program() ->
+    case mod_client_proxy_port:program() of
+        {ok, File, Args} ->
+            Port = mod_client_proxy_port:open(
+                     File, Args, [{packet, 4}, {busy_limits_port, ?BUSY},
+                                  {busy_limits_msgq, ?BUSY}]),
+            case erlang:port_info(Port, os_pid) of
+                {os_pid, OsPid} -> {Port, OsPid};
+                undefined -> throw({cannot, "it ended at once"})
+            end;
+        {error, Text} ->
+            throw({cannot, Text})
+    end.
+
+%% No proxy host wants it any more.
+end_program(#state{table = Table, port = Port} = State) ->
+    close(Port),
+    {_, State1} = lost(State),
+    ?TABLE:set(Table, program, {down, "no proxy host uses it", 0}),
+    State1#state{port = none, failures = 0, restarts = 0, pinged = none,
+                 own = #{}}.
+
+%% After this nobody can write to it: who tries is told so.
+close(Port) when is_port(Port) ->
+    catch port_close(Port);
+close({down, Timer}) ->
+    erlang:cancel_timer(Timer);
+close(none) ->
+    ok.
+
+died(Why, #state{table = Table, port = Port, own = Own, hosts = Hosts,
+                 restarts = Restarts} = State) ->
+    close(Port),
+    {Answered, State1} = lost(State),
+    [gen_server:reply(From, {error, down})
+     || {_, From} <- maps:values(Own)],
+    {Delay, Failures} = next_start(State),
+    ?ERROR_MSG("The port program of virtual host ~ts has ended (~ts). ~B "
+               "requests in flight were answered with an error. It is started "
+               "again ~ts", [State#state.server_host, Why, Answered, in(Delay)]),
+    ?TABLE:set(Table, program,
+               {down, ["the port program has ended (", Why, ")"], Restarts}),
+    State1#state{port = {down, erlang:start_timer(Delay, self(), start)},
+                 failures = Failures, restarts = Restarts + 1, pinged = none,
+                 own = #{}, hosts = maps:map(fun(_, _) -> none end, Hosts)}.
+
+%% With the program, its instances; how many requests were in flight.
+lost(#state{table = Table, answers = Answers} = State) ->
+    ?TABLE:delete_instances(Table),
+    {Answered, Answers1} = mod_client_proxy_port_answers:owe_nobody(Answers),
+    {Answered, State#state{answers = Answers1}}.
+
+%% At once for the first time; then, if it keeps dying, after ever longer waits.
+next_start(#state{since = Since, failures = Failures}) ->
+    case now_() - Since of
+        Lived when Lived > ?STABLE -> {0, 1};
+        _ when Failures == 0 -> {0, 1};
+        _ -> {min(1000 bsl (Failures - 1), ?LONGEST_WAIT),
+              min(Failures + 1, 16)}
+    end.
+
+in(0) -> "at once";
+in(Ms) -> io_lib:format("in ~B s", [Ms div 1000]).
+
+%% Whether it still answers. One that does not read is as good as dead; whoever
+%% is suspended because of it goes on when it is closed.
+watch(#state{port = Port, pinged = none} = State) when is_port(Port) ->
+    ping(State#state{pinged = now_()});
+watch(#state{port = Port, pinged = Since, own = Own} = State)
+  when is_port(Port) ->
+    case {now_() - Since > ?HANGS, lists:member(ping, maps:values(Own))} of
+        {true, _} ->
+            kill(State),
+            died(io_lib:format("it did not answer for ~B s and was killed",
+                               [?HANGS div 1000]), State);
+        {false, true} ->
+            State;
+        {false, false} ->
+            ping(State)
+    end;
+watch(State) ->
+    State.
+
+ping(#state{own = Own} = State) ->
+    case send(0, ping, {}, State) of
+        {sent, Tag} -> State#state{own = Own#{Tag => ping}};
+        {error, busy} -> State; % at the next tick
+        {error, down} -> State
+    end.
+
+kill(#state{os_pid = OsPid}) ->
+    _ = os:cmd("kill -KILL " ++ integer_to_list(OsPid)),
+    ok.
+
+%% The proxy hosts make their instances again.
+tell(Ps) ->
+    lists:foreach(fun mod_client_proxy_host:lost/1, Ps).
+
+now_() ->
+    mod_client_proxy_core:now().

@@ -1,0 +1,42 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% For each virtual host that has proxy hosts with `carrier: port': keeps the
+%%% process that owns the port program (mod_client_proxy_port_owner) alive, and
+%%% the table of what it owes. The table is this process's because this process
+%%% does nothing else: whatever happens to the owner, the next one finds there
+%%% who is still to be answered.
+-module(mod_client_proxy_port_sup).
+
+-behaviour(supervisor).
+
+-export([start/1, stop/1, start_link/2, init/1]).
+
+%% @doc Must not be called by a process that ejabberd_gen_mod_sup is waiting
+%% for.
+-spec start(ServerHost :: binary()) -> ok | {error, term()}.
+start(ServerHost) ->
+    Name = mod_client_proxy_port:table(ServerHost),
+    case supervisor:start_child(ejabberd_gen_mod_sup,
+                                #{id => Name, type => supervisor,
+                                  start => {?MODULE, start_link,
+                                            [Name, ServerHost]}}) of
+        {ok, _} -> ok;
+        {error, {already_started, _}} -> ok;
+        {error, _} = Err -> Err
+    end.
+
+-spec stop(ServerHost :: binary()) -> ok.
+stop(ServerHost) ->
+    _ = gen_mod:stop_child(mod_client_proxy_port:table(ServerHost)),
+    ok.
+
+-spec start_link(atom(), binary()) -> {ok, pid()}.
+start_link(Name, ServerHost) ->
+    supervisor:start_link(?MODULE, [Name, ServerHost]).
+
+init([Name, ServerHost]) ->
+    Table = mod_client_proxy_port_table:new(Name),
+    {ok, {#{strategy => one_for_one, intensity => 10, period => 10},
+          [#{id => owner,
+             start => {mod_client_proxy_port_owner, start_link,
+                       [Table, ServerHost]}}]}}.

@@ -1,0 +1,136 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% What callers and owner of a port program know of each other, in a table that
+%%% outlives both program and owner. Callers know it by its name; the owner by
+%%% its identifier, so that one that has been orphaned does not write into
+%%% another's table.
+%%%
+%%%   {Tag, Who, {Alias, P}, Asker}   a call, and what is owed for it
+%%%   {P, Port, Number}               an instance of the program that runs now
+%%%   {owner, Pid}
+%%%   {program, Status}
+%%%
+%%% A call is everybody's at first. The owner, who has its answer, and the
+%%% caller, who does not want to wait any more, both claim it; the first one has
+%%% it. If the owner has it, the answer goes to the alias.
+%%%
+%%% A call with an asker is a request that somebody waits for an answer to. If
+%%% it is forwarded, its row stays until it is answered. Whoever is about to
+%%% tell the asker, be it the answer or an error, takes the row first, and does
+%%% so only if he gets it: one request has one answer, whoever of caller, owner
+%%% and program ends when.
+-module(mod_client_proxy_port_table).
+
+-export([new/1]).
+%% calls
+-export([add/5, claim/3, reply_to/2, take/2, fold/3]).
+%% the program
+-export([set_instance/4, delete_instance/2, delete_instances/1, instance/2,
+         set/3, get/2]).
+
+-export_type([table/0, tag/0, call/0]).
+
+-type table() :: atom() | ets:tid().
+-type tag() :: pos_integer().
+-type who() :: nobody | owner | caller.
+-type reply_to() :: {reference(), mod_client_proxy_options:proxy_host()}.
+-type call() :: {tag(), who(), reply_to(), mod_client_proxy_core:asker()}.
+
+-define(WHO, 2).
+-define(REPLY_TO, 3).
+
+-spec new(Name :: atom()) -> table().
+new(Name) ->
+    Name = ets:new(Name, [named_table, public, {write_concurrency, true}]),
+    ets:whereis(Name).
+
+%%% Calls
+
+-spec add(table(), tag(), reference(), mod_client_proxy_options:proxy_host(),
+          mod_client_proxy_core:asker()) -> true.
+add(Table, Tag, Alias, P, Asker) ->
+    ets:insert(Table, {Tag, 0, {Alias, P}, Asker}).
+
+%% @doc Whether the call is his now. In the row nobody is 0, owner 1, caller 2:
+%% one's own number is added, unless that makes more; then it is the other's
+%% and stays so.
+-spec claim(table(), tag(), owner | caller) -> boolean().
+claim(Table, Tag, owner) ->
+    claim(Table, Tag, 1, 2);
+claim(Table, Tag, caller) ->
+    claim(Table, Tag, 2, 1).
+
+claim(Table, Tag, Mine, Other) ->
+    try ets:update_counter(Table, Tag, {?WHO, Mine, Mine, Other}) == Mine
+    catch error:badarg -> false
+    end.
+
+%% @doc Where the answer goes, and which proxy host the call is for.
+-spec reply_to(table(), tag()) -> reply_to() | none.
+reply_to(Table, Tag) ->
+    try ets:lookup_element(Table, Tag, ?REPLY_TO)
+    catch error:badarg -> none
+    end.
+
+%% @doc Exactly one of all who try gets it.
+-spec take(table(), tag()) -> call() | none.
+take(Table, Tag) ->
+    try ets:take(Table, Tag) of
+        [Row] -> call(Row);
+        [] -> none
+    catch error:badarg -> none
+    end.
+
+%% @doc Over all calls, of which others take some meanwhile.
+-spec fold(fun((call(), Acc) -> Acc), Acc, table()) -> Acc.
+fold(Fun, Acc, Table) ->
+    Calls = [{{'$1', '_', '_', '_'}, [{is_integer, '$1'}], ['$_']}],
+    ets:safe_fixtable(Table, true),
+    try fold_some(Fun, Acc, ets:select(Table, Calls, 1000))
+    after ets:safe_fixtable(Table, false)
+    end.
+
+fold_some(_Fun, Acc, '$end_of_table') ->
+    Acc;
+fold_some(Fun, Acc, {Calls, Next}) ->
+    fold_some(Fun, lists:foldl(fun(Row, A) -> Fun(call(Row), A) end, Acc, Calls),
+              ets:select(Next)).
+
+call(Row) ->
+    setelement(?WHO, Row, element(1 + element(?WHO, Row), {nobody, owner, caller})).
+
+%%% The program
+
+-spec set_instance(table(), mod_client_proxy_options:proxy_host(), port(),
+                   pos_integer()) -> true.
+set_instance(Table, P, Port, Number) ->
+    ets:insert(Table, {P, Port, Number}).
+
+-spec delete_instance(table(), mod_client_proxy_options:proxy_host()) -> true.
+delete_instance(Table, P) ->
+    ets:delete(Table, P).
+
+-spec delete_instances(table()) -> true.
+delete_instances(Table) ->
+    ets:match_delete(Table, {'_', '_', '_'}).
+
+-spec instance(table(), mod_client_proxy_options:proxy_host()) ->
+          {port(), pos_integer()} | none.
+instance(Table, P) ->
+    try ets:lookup(Table, P) of
+        [{_, Port, Number}] -> {Port, Number};
+        [] -> none
+    catch error:badarg -> none
+    end.
+
+-spec set(table(), owner | program, term()) -> true.
+set(Table, Key, Value) ->
+    ets:insert(Table, {Key, Value}).
+
+-spec get(table(), owner | program) -> {ok, term()} | none.
+get(Table, Key) ->
+    try ets:lookup(Table, Key) of
+        [{_, Value}] -> {ok, Value};
+        [] -> none
+    catch error:badarg -> none
+    end.

@@ -1,0 +1,614 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The carrier over the port program: calls, limits, and what becomes of them
+%%% when the program, its owner or a caller ends at any moment. The rest of the
+%%% module is played here: the process of the proxy host that hears of a loss,
+%%% and ejabberd's router that gets the errors.
+-module(mod_client_proxy_port_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+-include_lib("kernel/include/file.hrl").
+-include("xmpp.hrl").
+
+-behaviour(supervisor).
+%% For prop_carriers
+-export([start_supervisor/0, stop_supervisor/1]).
+-export([init/1]).
+
+-define(PORT, mod_client_proxy_port).
+-define(OWNER, mod_client_proxy_port_owner).
+-define(CORE, mod_client_proxy_core).
+-define(TABLE, mod_client_proxy_port_table).
+-define(VHOST, <<"example.org">>).
+-define(P, <<"proxy.example.org">>).
+-define(A, {<<"svc">>, <<"example.org">>, <<"a">>}).
+-define(HOST, 'mod_client_proxy_proxy.example.org').
+-define(RUNNING, {mod_client_proxy, running, ?VHOST}).
+
+carrier_test_() ->
+    {foreach, local, fun start/0, fun stop/1,
+     [fun(Core) -> {Name, {timeout, 60, fun() -> Test(Core) end}} end
+      || {Name, Test} <-
+             [{"an exchange passes", fun exchange/1},
+              {"wrong terms are badarg", fun wrong_terms/1},
+              {"wrong options are an error", fun wrong_options/1},
+              {"a head that is too large is not sent", fun too_large/1},
+              {"a key is derived from secret and host", fun derive_key/1},
+              {"calls of many wait for the program side by side",
+               fun side_by_side/1},
+              {"who is not answered in 1 s is told, and his record aborted",
+               fun late_decision/1},
+              {"an answer that comes too late is an error to the asker",
+               fun late_answer/1},
+              {"what is settled already is not answered again", fun settled/1},
+              {"outcomes that come too late are carried out",
+               fun late_outcomes/1},
+              {"an answer whose caller was killed is an error to the asker",
+               fun killed_caller/1},
+              {"the program dies: one error for each request in flight",
+               fun program_dies/1},
+              {"the program dies: who waits is told at once", fun waiting/1},
+              {"the program dies: addresses from before can be opened",
+               fun addresses/1},
+              {"a program that keeps dying is started after longer and longer "
+               "waits", fun keeps_dying/1},
+              {"a program that hangs is killed", fun hangs/1},
+              {"the owner dies: one error for each request in flight",
+               fun owner_dies/1},
+              {"the supervisor dies: the proxy hosts are told",
+               fun supervisor_dies/1},
+              {"the program ends with the last instance", fun last/1},
+              {"one answer for each request, whatever ends when",
+               fun one_answer_each/1}]]}.
+
+%%% The program
+
+program_test_() ->
+    [{Name, {timeout, 60, Test}}
+     || {Name, Test} <-
+            [{"the run bit is restored", fun run_bit/0},
+             {"without the program it says what to do", fun no_program/0},
+             {"what the program says when it cannot be run is passed on",
+              fun cannot_run/0},
+             {"a program that writes nonsense is done with", fun nonsense/0}]].
+
+run_bit() ->
+    {ok, File, _} = ?PORT:program(),
+    ok = file:change_mode(File, 8#644),
+    ?assertEqual(ok, ?PORT:load()),
+    {ok, #file_info{mode = Mode}} = file:read_file_info(File),
+    ?assertEqual(8#755, Mode band 8#777).
+
+no_program() ->
+    {ok, File, _} = ?PORT:program(),
+    [begin
+         ok = file:rename(Missing, Missing ++ ".away"),
+         try {error, Text} = ?PORT:load(),
+             Flat = unicode:characters_to_list(Text),
+             [?assertNotEqual({Flat, nomatch}, {Flat, string:find(Flat, Word)})
+              || Word <- ["make", "erlang-dev", "module_upgrade"]]
+         after
+             ok = file:rename(Missing ++ ".away", Missing)
+         end
+     end || Missing <- [File, name_file(File)]],
+    ?assertEqual(ok, ?PORT:load()).
+
+name_file(File) ->
+    filename:join(filename:dirname(File), "mod_client_proxy_port.name").
+
+cannot_run() ->
+    with_script("#!/bin/sh\necho libxml2 has gone away >&2\nexit 42\n",
+                fun() ->
+                        {error, Text} = ?PORT:load(),
+                        Flat = unicode:characters_to_list(Text),
+                        ?assertMatch({match, _},
+                                     re:run(Flat, "exit status 42.*"
+                                            "libxml2 has gone away"))
+                end).
+
+nonsense() ->
+    with_script("#!/bin/sh\nprintf '\\0\\0\\0\\2xy'\nsleep 100\n",
+                fun() ->
+                        Sup = start_supervisor(),
+                        try ?assertEqual({error, down},
+                                         ?CORE:new(port, ?VHOST, config()))
+                        after stop_supervisor(Sup)
+                        end
+                end).
+
+%% Another program in the place of ours.
+with_script(Script, Fun) ->
+    {ok, File, _} = ?PORT:program(),
+    Name = name_file(File),
+    {ok, Line} = file:read_file(Name),
+    Other = filename:join(filename:dirname(File), "script"),
+    ok = file:write_file(Other, Script),
+    ok = file:write_file(Name, ["script ", integer_to_list(length(Script))]),
+    try Fun()
+    after
+        ok = file:write_file(Name, Line),
+        ok = file:delete(Other)
+    end.
+
+%%% Calls
+
+exchange(Core) ->
+    {As, Ref} = request(Core, 1),
+    ?assertEqual({answer, at(<<>>), user(1), same, Ref, false},
+                 answer(Core, 1, As)),
+    ?assertEqual({drop, unsolicited}, answer(Core, 1, As)),
+    ?assertEqual(0, rows(Core)),
+    %% the other way
+    {outbound, From, To, same, Out} =
+        handle(Core, iq(set, <<"2">>, ?A, As), {As, ?A, <<"2">>}),
+    ?assertEqual({answer, As, ?A, same, Out, false},
+                 handle(Core, iq(result, <<"2">>, To, From), none)),
+    ?assertMatch(#{requests := 1, answers := 1, outbound_answers := 1},
+                 ?CORE:counters(Core)),
+    ?assertMatch([#{jid := <<"svc@example.org/a">>}], ?CORE:endpoints(Core)),
+    ?assertMatch({up, [_ | _]}, ?CORE:status(Core)),
+    ?assertEqual(0, rows(Core)).
+
+wrong_terms({?PORT, Ref}) ->
+    [?assertError(badarg, ?PORT:call(Ref, Name, Args))
+     || {Name, Args} <- [{nothing, {}}, {counters, {1}}, {expire, {x}},
+                         {abort, {1, 'no-such-condition', 0}},
+                         {put_endpoint, {"jid", none, 0, false}}]],
+    ?assertError(badarg, ?PORT:handle(Ref, {<<>>, -1, <<>>, 0}, none)),
+    ?assertEqual(0, rows({?PORT, Ref})).
+
+wrong_options(Core) ->
+    ?assertEqual({error, badarg}, ?CORE:configure(Core, #{timeout => 0})),
+    ?assertMatch({_, _}, request(Core, 1)),
+    ?assertEqual({error, badarg},
+                 ?CORE:new(port, ?VHOST,
+                           (config())#{host => <<"b.example.org">>,
+                                       timeout => 0})).
+
+too_large(Core) ->
+    ?assertEqual({error, too_big},
+                 handle(Core, binary:copy(<<"x">>, 16#1000000), none)).
+
+derive_key(_Core) ->
+    Secret = <<"a secret of some length">>,
+    ?assertEqual({ok, crypto:pbkdf2_hmac(sha256, Secret,
+                                         <<"mod_client_proxy", ?P/binary>>,
+                                         600000, 32)},
+                 ?CORE:derive_key(port, Secret, ?P)),
+    ?assertError(badarg, ?CORE:derive_key(port, secret, ?P)).
+
+side_by_side(Core) ->
+    signal(Core, "STOP"),
+    Callers = [spawn_call(fun() -> request(Core, N) end)
+               || N <- lists:seq(1, 500)],
+    await(fun() -> rows(Core) == 500 end),
+    signal(Core, "CONT"),
+    Records = [Ref || Caller <- Callers, {_, Ref} <- [result(Caller)]],
+    ?assertEqual(500, length(lists:usort(Records))),
+    ?assertMatch(#{pending := 500}, ?CORE:counters(Core)).
+
+%%% Too late
+
+late_decision(Core) ->
+    signal(Core, "STOP"),
+    {Us, Result} = timer:tc(fun() -> request(Core, 1) end),
+    ?assertEqual({error, timeout}, Result),
+    ?assert(Us > 900000 andalso Us < 1900000),
+    signal(Core, "CONT"),
+    await(fun() -> rows(Core) == 0 end),
+    ?assertMatch(#{pending := 0, aborted := 1}, ?CORE:counters(Core)),
+    ?assertEqual([], routed()).
+
+late_answer(Core) ->
+    {As, _} = request(Core, 1),
+    signal(Core, "STOP"),
+    ?assertEqual({error, timeout}, answer(Core, 1, As)),
+    signal(Core, "CONT"),
+    ?assertEqual([{1, 'resource-constraint'}], routed(1)),
+    ?assertMatch(#{pending := 0}, ?CORE:counters(Core)),
+    ?assertEqual(0, rows(Core)).
+
+%% The owner has told the askers meanwhile: it took the rows.
+settled({_, {Table, _}} = Core) ->
+    {As1, _} = request(Core, 1),
+    {_, Ref2} = request(Core, 2),
+    Tags = ?TABLE:fold(fun({Tag, owner, _, _}, Acc) -> [Tag | Acc] end, [], Table),
+    [?assertMatch({Tag, owner, _, _}, ?TABLE:take(Table, Tag)) || Tag <- Tags],
+    ?assertEqual(2, length(Tags)),
+    ?assertEqual({drop, unsolicited}, answer(Core, 1, As1)),
+    ?assertEqual([], ?CORE:abort(Core, Ref2, forbidden, ?CORE:now())),
+    %% or it takes that of a call which waits
+    signal(Core, "STOP"),
+    Caller = spawn_call(fun() -> request(Core, 3) end),
+    await(fun() -> rows(Core) == 1 end),
+    [Tag] = ?TABLE:fold(fun({T, nobody, _, _}, Acc) -> [T | Acc] end, [], Table),
+    true = ?TABLE:claim(Table, Tag, owner),
+    {_, _, {Alias, _}, _} = ?TABLE:take(Table, Tag),
+    Alias ! {Alias, {unanswered, settled}},
+    ?assertEqual({error, settled}, result(Caller)),
+    signal(Core, "CONT").
+
+late_outcomes(Core) ->
+    {_, Ref1} = request(Core, 1),
+    {_, Ref2} = request(Core, 2),
+    signal(Core, "STOP"),
+    Aborted = spawn_call(
+                fun() -> ?CORE:abort(Core, Ref1, forbidden, ?CORE:now()) end),
+    Drained = spawn_call(
+                fun() -> ?CORE:bounce(Core, Ref2, true, ?CORE:now()) end),
+    ?assertEqual([], result(Aborted)),
+    ?assertEqual([], result(Drained)),
+    signal(Core, "CONT"),
+    ?assertEqual([{1, forbidden}, {2, 'recipient-unavailable'}], routed(2)),
+    ?assertEqual(0, rows(Core)).
+
+killed_caller(Core) ->
+    {As, _} = request(Core, 1),
+    signal(Core, "STOP"),
+    {Pid, _} = spawn_call(fun() -> answer(Core, 1, As) end),
+    await(fun() -> rows(Core) == 2 end),
+    exit(Pid, kill),
+    signal(Core, "CONT"),
+    ?assertEqual([{1, 'recipient-unavailable'}], routed(1)),
+    await(fun() -> rows(Core) == 0 end).
+
+%%% Ends
+
+program_dies(Core) ->
+    Records = [request(Core, N) || N <- lists:seq(1, 20)],
+    signal(Core, "KILL"),
+    ?assertEqual([{N, 'recipient-unavailable'} || N <- lists:seq(1, 20)],
+                 routed(20)),
+    made_again(Core),
+    %% what is left of the time before means nothing
+    [{drop, unsolicited} = answer(Core, N, As)
+     || {N, {As, _}} <- lists:zip(lists:seq(1, 20), Records)],
+    [[] = ?CORE:bounce(Core, Ref, true, ?CORE:now()) || {_, Ref} <- Records],
+    ?assertEqual([], routed()),
+    exchange_again(Core),
+    ?assertEqual(0, rows(Core)).
+
+waiting(Core) ->
+    signal(Core, "STOP"),
+    Callers = [spawn_call(fun() -> request(Core, N) end)
+               || N <- lists:seq(1, 100)],
+    Control = spawn_call(fun() -> ?CORE:expire(Core, ?CORE:now()) end),
+    await(fun() -> rows(Core) == 101 end),
+    {Us, _} = timer:tc(
+                fun() ->
+                        signal(Core, "KILL"),
+                        [?assertEqual({error, down}, result(C)) || C <- Callers],
+                        ?assertEqual({done, []}, result(Control))
+                end),
+    ?assert(Us < 800000),
+    ?assertEqual([], routed()),
+    ?assertEqual(0, rows(Core)),
+    made_again(Core),
+    exchange_again(Core).
+
+addresses(Core) ->
+    {{_, _, Shown}, _} = request(Core, 1),
+    [#{shown := Endpoint}] = ?CORE:endpoints(Core),
+    {ok, requester, User} = ?CORE:open(Core, Shown, ?CORE:now()),
+    signal(Core, "KILL"),
+    made_again(Core),
+    ?assertEqual({ok, requester, User}, ?CORE:open(Core, Shown, ?CORE:now())),
+    ?assertMatch([#{shown := Endpoint}], ?CORE:endpoints(Core)).
+
+keeps_dying(Core) ->
+    Down = [begin
+                Before = erlang:monotonic_time(millisecond),
+                signal(Core, "KILL"),
+                receive {'$gen_cast', lost} -> ok end,
+                erlang:monotonic_time(millisecond) - Before
+            end || _ <- lists:seq(1, 3)],
+    [?assert(Took >= Wait andalso Took < Wait + 900)
+     || {Took, Wait} <- lists:zip(Down, [0, 1000, 2000])],
+    made_again(Core, told),
+    exchange_again(Core).
+
+hangs(Core) ->
+    _ = request(Core, 1),
+    signal(Core, "STOP"),
+    ?assertEqual({error, timeout}, request(Core, 2)),
+    ?assertEqual([{1, 'recipient-unavailable'}], routed(1)),
+    made_again(Core),
+    exchange_again(Core).
+
+owner_dies({_, {Table, _}} = Core) ->
+    [_ = request(Core, N) || N <- lists:seq(1, 20)],
+    signal(Core, "STOP"),
+    Callers = [spawn_call(fun() -> request(Core, N) end)
+               || N <- lists:seq(21, 30)],
+    await(fun() -> rows(Core) == 30 end),
+    Pid = os_pid(Core),
+    exit(owner(Table), kill),
+    ?assertEqual([{N, 'recipient-unavailable'} || N <- lists:seq(1, 20)],
+                 routed(20)),
+    [?assertEqual({error, down}, result(C)) || C <- Callers],
+    made_again(Core),
+    exchange_again(Core),
+    ?assertEqual([], routed()),
+    os:cmd("kill -CONT " ++ Pid),
+    await(fun() -> not alive(Pid) end).
+
+supervisor_dies({_, {Table, _}} = Core) ->
+    {_, Sup, _, _} = lists:keyfind(Table, 1, supervisor:which_children(
+                                               ejabberd_gen_mod_sup)),
+    exit(Sup, kill),
+    made_again(Core),
+    exchange_again(Core).
+
+last(Core) ->
+    {ok, Second} = ?CORE:new(port, ?VHOST, (config())#{host => <<"b.org">>}),
+    Pid = os_pid(Core),
+    ?CORE:close(Core),
+    ?assertMatch(#{}, ?CORE:counters(Second)),
+    ?assertEqual({error, down}, request(Core, 1)),
+    ?assert(alive(Pid)),
+    ?CORE:close(Second),
+    await(fun() -> not alive(Pid) end),
+    %% and starts again for the next one
+    {ok, Third} = ?CORE:new(port, ?VHOST, config()),
+    ?assertMatch(#{pending := 0, requests := 0}, ?CORE:counters(Third)),
+    ?assertEqual([], routed()).
+
+%% Requesters and endpoints are killed, the program and its owner are killed and
+%% stopped at random, while requests go to and fro.
+one_answer_each(Core) ->
+    Outcomes = ets:new(outcomes, [public, duplicate_bag]),
+    Self = self(),
+    Actors = [spawn_link(fun() -> act(Core, Outcomes, N, 0) end)
+              || N <- lists:seq(1, 8)],
+    Until = erlang:monotonic_time(millisecond) + 6000,
+    harm(Core, Until),
+    [begin
+         unlink(Actor),
+         Mon = monitor(process, Actor),
+         Actor ! stop,
+         receive {'DOWN', Mon, _, _, _} -> ok end
+     end || Actor <- Actors],
+    make_again_while(Core, fun() -> ?CORE:counters(Core) == #{} end),
+    {done, Left} = ?CORE:drain(Core, ?CORE:now()),
+    [ets:insert(Outcomes, {Id, drained}) || {fail, _, _, _, _, Id, _} <- Left],
+    await(fun() -> rows(Core) == 0 end),
+    [ets:insert(Outcomes, {integer_to_binary(Id), Condition})
+     || {Id, Condition} <- routed()],
+    All = lists:usort([Id || {Id, asked} <- ets:tab2list(Outcomes)]),
+    Count = fun(Id) ->
+                    [What || {_, What} <- ets:lookup(Outcomes, Id), What /= asked]
+            end,
+    ?assertEqual([], [{Id, Count(Id)} || Id <- All, length(Count(Id)) /= 1]),
+    Kinds = lists:usort([What || {_, What} <- ets:tab2list(Outcomes)]),
+    ?assert(lists:member(answered, Kinds)),
+    ?assert(lists:member('recipient-unavailable', Kinds)),
+    ?assert(length(All) > 500),
+    Self ! done, receive done -> ok end.
+
+%% One requester, and the endpoint that answers him in another process.
+act(Core, Outcomes, N, I) ->
+    Number = N * 1000000 + I,
+    Id = integer_to_binary(Number),
+    ets:insert(Outcomes, {Id, asked}),
+    case request(Core, Number) of
+        {{_, _, _} = As, _Record} ->
+            {Pid, Mon} = spawn_monitor(
+                           fun() ->
+                                   case answer(Core, Number, As) of
+                                       {answer, _, _, _, _, _} ->
+                                           ets:insert(Outcomes, {Id, answered});
+                                       _ ->
+                                           ok
+                                   end
+                           end),
+            _ = rand:uniform(20) == 1 andalso exit(Pid, kill),
+            receive {'DOWN', Mon, _, _, _} -> ok end;
+        {error, settled} ->
+            ok;
+        Refused ->
+            ets:insert(Outcomes, {Id, {refused, element(2, Refused)}}),
+            timer:sleep(1)
+    end,
+    receive stop -> ok
+    after 0 -> act(Core, Outcomes, N, I + 1)
+    end.
+
+harm({_, {Table, _}} = Core, Until) ->
+    make_again_while(Core, fun() -> false end),
+    timer:sleep(rand:uniform(300)),
+    case rand:uniform(4) of
+        1 -> signal(Core, "KILL");
+        2 -> exit(owner(Table), kill);
+        3 -> signal(Core, "STOP"), timer:sleep(rand:uniform(1500)),
+             signal(Core, "CONT");
+        4 -> signal(Core, "STOP"), timer:sleep(rand:uniform(1500)),
+             signal(Core, "KILL")
+    end,
+    case erlang:monotonic_time(millisecond) < Until of
+        true -> harm(Core, Until);
+        false -> ok
+    end.
+
+make_again_while(Core, Missing) ->
+    receive {'$gen_cast', lost} -> _ = fill(Core), make_again_while(Core, Missing)
+    after 0 ->
+            case Missing() of
+                true -> timer:sleep(50), make_again_while(Core, Missing);
+                false -> ok
+            end
+    end.
+
+%%% The rest of the module
+
+start() ->
+    {ok, _} = application:ensure_all_started(xmpp),
+    true = register(?HOST, self()),
+    persistent_term:put(?RUNNING, [?P]),
+    play_router(),
+    Sup = start_supervisor(),
+    receive {'$gen_cast', lost} -> ok end, % a new owner tells all there are
+    {ok, Core} = ?CORE:new(port, ?VHOST, config()),
+    mod_client_proxy_router:publish(?P, context(Core)),
+    put(sup, Sup),
+    added = ?CORE:put_endpoint(Core, ?A, state()),
+    Core.
+
+stop(_) ->
+    stop_supervisor(get(sup)),
+    mod_client_proxy_router:unpublish(?P),
+    persistent_term:erase(?RUNNING),
+    unregister(?HOST),
+    code:purge(ejabberd_router),
+    code:delete(ejabberd_router),
+    flush().
+
+start_supervisor() ->
+    {ok, Sup} = supervisor:start_link({local, ejabberd_gen_mod_sup}, ?MODULE, []),
+    unlink(Sup),
+    ok = mod_client_proxy_port_sup:start(?VHOST),
+    Sup.
+
+stop_supervisor(Sup) ->
+    Mon = monitor(process, Sup),
+    exit(Sup, shutdown),
+    receive {'DOWN', Mon, _, _, _} -> ok end.
+
+init([]) ->
+    {ok, {#{strategy => one_for_one, intensity => 10}, []}}.
+
+flush() ->
+    receive _ -> flush()
+    after 0 -> ok
+    end.
+
+context(Core) ->
+    #{host => ?P, server_host => ?VHOST, core => Core, access => all,
+      outbound_access => all, packets => ets:new(packets, [public]),
+      retry_memory => counters:new(1, []), max_retry_memory => 0}.
+
+%% ejabberd_router:route/1 sends to the process of the proxy host, which is us.
+play_router() ->
+    Lines = ["-module(ejabberd_router).", "-export([route/1]).",
+             "route(Packet) -> '" ++ atom_to_list(?HOST)
+             ++ "' ! {routed, Packet}, ok."],
+    Forms = [begin
+                 {ok, Tokens, _} = erl_scan:string(Line),
+                 {ok, Form} = erl_parse:parse_form(Tokens),
+                 Form
+             end || Line <- Lines],
+    {ok, Module, Beam} = compile:forms(Forms),
+    code:purge(Module),
+    {module, Module} = code:load_binary(Module, "", Beam).
+
+%% {Number of the request, condition} of each error so far; waits for N.
+routed() ->
+    routed(0).
+
+routed(N) ->
+    lists:sort(routed(N, [])).
+
+routed(N, Errors) ->
+    receive
+        {routed, #iq{type = error, id = Id, from = From, to = To,
+                     sub_els = [#stanza_error{reason = Condition}]}} ->
+            ?assertEqual({?P, <<"example.net">>},
+                         {From#jid.lserver, To#jid.lserver}),
+            routed(N - 1, [{binary_to_integer(Id), Condition} | Errors])
+    after if N > 0 -> 20000; true -> 200 end ->
+            Errors
+    end.
+
+%% As the proxy host does when it is told.
+made_again(Core) ->
+    receive {'$gen_cast', lost} -> ok end,
+    made_again(Core, told).
+
+made_again(Core, told) ->
+    ok = fill(Core).
+
+fill(Core) ->
+    case ?CORE:configure(Core, maps:remove(host, config())) of
+        ok ->
+            _ = ?CORE:put_endpoint(Core, ?A, state()),
+            ok;
+        Error ->
+            Error
+    end.
+
+exchange_again(Core) ->
+    {As, _} = request(Core, 4711),
+    ?assertMatch({answer, _, _, _, _, _}, answer(Core, 4711, As)).
+
+config() ->
+    #{host => ?P, targets => [<<"svc@example.org">>],
+      keys => [binary:copy(<<"k">>, 32)], encoding => sealed,
+      outbound => any, retries => 0, max_pending_per_user => 100000}.
+
+state() ->
+    #{show => none, priority => 0, pending => false}.
+
+%% {Address that the endpoint sees, record}, or what else was decided.
+request(Core, N) ->
+    Id = integer_to_binary(N),
+    case handle(Core, iq(get, Id, user(N), at(<<>>)),
+                {at(<<>>), user(N), Id}) of
+        {request, As, ?A, same, Ref, _} -> {As, Ref};
+        Other -> Other
+    end.
+
+answer(Core, N, As) ->
+    handle(Core, iq(result, integer_to_binary(N), ?A, As), none).
+
+handle(Core, Head, Asker) ->
+    ?CORE:handle(Core, Head, Asker, 0, <<>>, ?CORE:now()).
+
+%% Calls that are waited for and requests that are owed an answer.
+rows({_, {Table, _}}) ->
+    ?TABLE:fold(fun(_, N) -> N + 1 end, 0, Table).
+
+signal(Core, Signal) ->
+    os:cmd("kill -" ++ Signal ++ " " ++ os_pid(Core)).
+
+os_pid({_, {Table, _}}) ->
+    case ?TABLE:get(Table, program) of
+        {ok, {up, Pid, _}} -> integer_to_list(Pid);
+        _ -> "0x" % not running: no process is that
+    end.
+
+owner(Table) ->
+    {ok, Pid} = ?TABLE:get(Table, owner),
+    Pid.
+
+alive(Pid) ->
+    filelib:is_dir("/proc/" ++ Pid).
+
+spawn_call(Fun) ->
+    spawn_monitor(fun() -> exit({result, Fun()}) end).
+
+result({_, Mon}) ->
+    receive {'DOWN', Mon, _, _, {result, Result}} -> Result end.
+
+await(Fun) ->
+    await(Fun, 1000).
+
+await(Fun, Tries) ->
+    case Fun() of
+        true -> ok;
+        _ when Tries > 0 -> timer:sleep(10), await(Fun, Tries - 1)
+    end.
+
+%%% Stanzas
+
+at(Resource) -> {<<>>, ?P, Resource}.
+
+user(N) -> {<<"u", (integer_to_binary(N))/binary>>, <<"example.net">>, <<"r">>}.
+
+iq(Type, Id, From, To) ->
+    iolist_to_binary(
+      ["<iq xmlns='jabber:client' type='", atom_to_list(Type), "' id='", Id,
+       "' from='", text(From), "' to='", text(To), "'>",
+       ["<query xmlns='urn:example'/>" || Type /= result], "</iq>"]).
+
+text({<<>>, S, <<>>}) -> S;
+text({<<>>, S, R}) -> <<S/binary, $/, R/binary>>;
+text({U, S, R}) -> <<U/binary, $@, S/binary, $/, R/binary>>.
