@@ -6,6 +6,7 @@
 %%% installing have servers of their own.
 -module(mod_client_proxy_SUITE).
 -include_lib("common_test/include/ct.hrl").
+-include_lib("kernel/include/file.hrl").
 -include("xmpp.hrl").
 
 -export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
@@ -27,7 +28,7 @@ suite() ->
 
 all() ->
     [{group, Name} || {Name, _, _} <- groups(),
-                      not lists:member(Name, [exchange])].
+                      not lists:member(Name, [exchange, program])].
 
 groups() ->
     [{strophe_serves, [], [{group, exchange}]},
@@ -175,6 +176,17 @@ groups() ->
        endpoints_shows_every_resource,
        pending_shows_what_is_in_flight,
        commands_refuse_a_host_that_is_none]},
+     %% what the carrier has a part in, once more with the other one
+     {over_port, [],
+      [{group, Name} || Name <- [exchange, outbound, unsolicited, encodings,
+                                 failure, limits, program]]},
+     {program, [],
+      [status_shows_the_program,
+       each_request_in_flight_gets_one_error_when_the_program_dies,
+       after_the_program_died_requests_and_addresses_are_understood,
+       a_program_that_does_not_answer_makes_requests_wait_no_longer_than_1_s,
+       a_presence_is_not_lost_while_the_program_does_not_answer,
+       a_change_of_carrier_answers_what_is_in_flight]},
      {storm, [],
       [a_hundred_thousand_requests_while_endpoints_come_and_go,
        each_request_is_answered_once_though_the_module_comes_and_goes,
@@ -202,6 +214,7 @@ groups() ->
        a_reboot_finds_it_in_the_configuration,
        an_upgrade_with_a_changed_core_serves,
        a_core_that_is_replaced_by_hand_is_begun_anew,
+       it_serves_by_a_port_program_whose_run_bit_was_lost,
        without_a_core_the_server_boots_and_says_what_is_wrong,
        it_is_uninstalled_and_installed_again]}].
 
@@ -254,8 +267,18 @@ site(Hosts) ->
      "modules:\n"
      "  mod_client_proxy:\n"
      "    target_address: svc@example.org\n"
+     "    carrier: ", carrier(), "\n"
      "    hosts:\n",
      [["      \"", Host, "\":", options(Options)] || {Host, Options} <- Hosts]].
+
+%% Of the proxy hosts of the common server; see init_per_group.
+carrier() ->
+    persistent_term:get({?MODULE, carrier}, "auto").
+
+use_carrier(Config, Carrier) ->
+    persistent_term:put({?MODULE, carrier}, Carrier),
+    bed:configure(bed(Config), site(proxy_hosts())),
+    ok = bed:reload(bed(Config)).
 
 options([]) ->
     " {}\n";
@@ -304,6 +327,11 @@ init_per_group(remote, Config) ->
     bed:configure(Bed, site(proxy_hosts() ++ remote_proxy_hosts())),
     ok = bed:reload(Bed),
     [{remote, Remote} | Config];
+init_per_group(over_port, Config) ->
+    use_carrier(Config, "port"),
+    Config;
+init_per_group(program, Config) ->
+    [{errors, true} | Config];
 init_per_group(configuration, Config) ->
     own_server(short_site(["target_address: svc@example.org"]), Config);
 init_per_group(Name, Config) when Name == installation; Name == soak ->
@@ -315,6 +343,8 @@ end_per_group(remote, Config) ->
     puppet:stop(?config(remote, Config)),
     bed:configure(bed(Config), site(proxy_hosts())),
     ok = bed:reload(bed(Config));
+end_per_group(over_port, Config) ->
+    use_carrier(Config, "auto");
 end_per_group(Name, Config) when Name == configuration; Name == installation;
                                  Name == soak ->
     bed:remove(bed(Config));
@@ -2343,6 +2373,109 @@ commands_refuse_a_host_that_is_none(Config) ->
      end || Command <- ["client_proxy_endpoints", "client_proxy_pending"]].
 
 %%%===================================================================
+%%% The port program
+%%%===================================================================
+
+status_shows_the_program(Config) ->
+    {0, Text} = bed:ctl(bed(Config), ["client_proxy_status"]),
+    [{match, _} = re:run(Text, ["(?m)^", Host, "\t.*\tup\tport \\(pid [0-9]+, "
+                                "restarts [0-9]+\\)\t"])
+     || {Host, _} <- proxy_hosts()],
+    true = is_alive(program(Config)).
+
+each_request_in_flight_gets_one_error_when_the_program_dies(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Ids = [iq:ask(U, Type, ?P) || Type <- [get, set], _ <- lists:seq(1, 20)],
+    Reqs = [iq:served(E, Id) || Id <- Ids],
+    %% the other way, too
+    To = in(<<"any.example.org">>, puppet:jid(U)),
+    Back = iq:ask(E, get, To),
+    Asked = iq:served(U, Back),
+    Started = erlang:monotonic_time(millisecond),
+    signal(Config, program(Config), "KILL"),
+    [iq:refused(U, Id, ?P, ?UNAVAILABLE) || Id <- Ids],
+    _ = iq:refused(E, Back, To, ?UNAVAILABLE),
+    true = erlang:monotonic_time(millisecond) - Started < 2000,
+    %% what comes now comes too late
+    await_endpoints(Config, ?P, [E]),
+    [iq:answer(E, Req) || Req <- Reqs],
+    iq:answer(U, Asked),
+    iq:quiet(E, U),
+    iq:quiet(U, E),
+    true = serves(U, ?P, E).
+
+after_the_program_died_requests_and_addresses_are_understood(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    P = <<"sealed.example.org">>,
+    Id = iq:ask(U, get, P),
+    Req = iq:served(E, Id),
+    iq:answer(E, Req),
+    _ = iq:result(U, Id, P),
+    EncU = puppet:attr(<<"from">>, Req),
+    EncE = address(U, P, E),
+    Before = program(Config),
+    signal(Config, Before, "KILL"),
+    await_endpoints(Config, P, [E]),
+    true = program(Config) /= Before,
+    true = serves(U, EncE, E),
+    Back = iq:ask(E, get, EncU),
+    iq:answer(U, iq:served(U, Back)),
+    _ = iq:result(E, Back, EncU),
+    true = serves(U, P, E).
+
+a_program_that_does_not_answer_makes_requests_wait_no_longer_than_1_s(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Program = program(Config),
+    signal(Config, Program, "STOP"),
+    Started = erlang:monotonic_time(millisecond),
+    _ = iq:refused(U, iq:ask(U, get, ?P), ?P, ?CONSTRAINT),
+    true = erlang:monotonic_time(millisecond) - Started < 3000,
+    signal(Config, Program, "CONT"),
+    iq:quiet(U, E),
+    true = serves(U, ?P, E).
+
+a_presence_is_not_lost_while_the_program_does_not_answer(Config) ->
+    A = service(Config, "a"),
+    B = service(Config, "b"),
+    Program = program(Config),
+    signal(Config, Program, "STOP"),
+    puppet:send(A, ["<presence type='unavailable' to='", ?P, "'/>"]),
+    timer:sleep(1500),
+    signal(Config, Program, "CONT"),
+    await_endpoints(Config, ?P, [B]).
+
+a_change_of_carrier_answers_what_is_in_flight(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Program = program(Config),
+    [begin
+         Ids = [iq:ask(U, get, ?P) || _ <- lists:seq(1, 5)],
+         Reqs = [iq:served(E, Id) || Id <- Ids],
+         use_carrier(Config, Carrier),
+         [iq:refused(U, Id, ?P, ?UNAVAILABLE) || Id <- Ids],
+         [iq:answer(E, Req) || Req <- Reqs],
+         iq:quiet(E, U),
+         true = serves(U, ?P, E),
+         {match, _} = re:run(element(4, status(Config, ?P)), ["^", Carrier])
+     end || Carrier <- ["nif", "port"]],
+    false = is_alive(Program).
+
+%% The process that runs for the proxy hosts of example.org.
+program(Config) ->
+    {match, [Pid]} = re:run(element(4, status(Config, ?P)), "pid ([0-9]+)",
+                            [{capture, all_but_first, list}]),
+    Pid.
+
+signal(Config, Program, Signal) ->
+    "" = bed:rpc(bed(Config), os, cmd, ["kill -" ++ Signal ++ " " ++ Program]).
+
+is_alive(Pid) ->
+    filelib:is_dir("/proc/" ++ Pid).
+
+%%%===================================================================
 %%% The storm
 %%%===================================================================
 
@@ -2803,6 +2936,31 @@ a_core_that_is_replaced_by_hand_is_begun_anew(Config) ->
     served_here(Config),
     match = re:run(log_since(Config), "\\[error\\].*has lost its core",
                    [{capture, none}]).
+
+it_serves_by_a_port_program_whose_run_bit_was_lost(Config) ->
+    Bed = bed(Config),
+    0 = program_mode(Bed) band 8#111,
+    bed:configure(Bed, short_site(["target_address: svc@example.org",
+                                   "carrier: port"])),
+    {0, _} = bed:ctl(Bed, ["reload_config"]),
+    served_here(Config),
+    8#111 = program_mode(Bed) band 8#111,
+    %% the next program is put beside the one that runs
+    Before = program(Config),
+    change_core(Bed),
+    {0, _} = bed:ctl(Bed, ["module_upgrade", "mod_client_proxy"]),
+    served_here(Config),
+    true = program(Config) /= Before,
+    bed:configure(Bed, short_site(["target_address: svc@example.org"])),
+    {0, _} = bed:ctl(Bed, ["reload_config"]),
+    served_here(Config).
+
+program_mode(Bed) ->
+    Priv = bed:dir(Bed) ++ "/modules/mod_client_proxy/priv/",
+    {ok, Name} = file:read_file(Priv ++ "mod_client_proxy_port.name"),
+    [File | _] = string:lexemes(binary_to_list(Name), " "),
+    {ok, Info} = file:read_file_info(Priv ++ File),
+    Info#file_info.mode.
 
 without_a_core_the_server_boots_and_says_what_is_wrong(Config) ->
     Bed = bed(Config),
