@@ -1,6 +1,7 @@
 # make demo         see it work, in a throw-away ejabberd on this machine
 # make serve        the same, left up for clients of yours
 # make check        all tests, with a summary
+# make coverage     which lines of C the tests do not run
 # make fuzz         the fuzz targets for long: MINUTES=10 each (test/fuzz/Makefile)
 # make dialyzer     the types of the Erlang sources
 # make soak         everything at once, for as long as you say (MINUTES=30
@@ -25,7 +26,8 @@ PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
 TOOLS = _build/service _build/puppet _build/storm
 
 .PHONY: all tools demo serve check check-lint check-core check-fuzz \
-        check-erl check-nif-asan check-server fuzz bench dialyzer deps deps-demo clean
+        check-erl check-nif-asan check-server coverage fuzz soak bench dialyzer \
+        deps deps-demo clean
 
 all:
 	$(MAKE) -C c_src
@@ -51,7 +53,8 @@ check-lint:
 	@test/check_lint
 
 check-core:
-	$(MAKE) -C test/core check check-asan check-oom check-valgrind check-tsan
+	@$(MAKE) -s -j$$(nproc) -C test/core cov asan plain tsan
+	$(MAKE) -C test/core check-cov check-asan check-oom check-valgrind check-tsan
 
 check-fuzz:
 	@$(MAKE) -s -C test/fuzz -j$$(nproc) check
@@ -60,7 +63,13 @@ fuzz: deps
 	@$(MAKE) -s -C test/fuzz -j$$(nproc) fuzz
 
 check-erl:
-	@test/check_erl
+	@COVERAGE=1 test/check_erl
+
+# What is not run, of the core and the carriers; a part of check-core and
+# check-erl.
+coverage: deps
+	@$(MAKE) -s -C test/core check-cov
+	@COVERAGE=1 test/check_erl
 
 check-nif-asan:
 	@SANITIZE=1 test/check_erl mod_client_proxy_nif_tests

@@ -42,8 +42,8 @@ enum jat_err jat_seal_derive(struct jat_str secret, struct jat_str label,
                              unsigned char out[JAT_SEAL_KEY]);
 
 /* As jat_seal_new .. free in one, but with any number of components of
- * associated data and any AES key size (32, 48 or 64 octets): lets the test
- * vectors of RFC 5297 (A.1, A.2) be run against this library. */
+ * associated data: lets the test vectors of RFC 5297 (A.1, A.2) be run against
+ * this library. */
 enum jat_err jat_seal_vector(struct jat_str key, const struct jat_str *ad,
                              size_t n_ad, struct jat_str plain,
                              struct jat_buf *out);

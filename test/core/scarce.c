@@ -174,8 +174,16 @@ static uint64_t tables_of(struct jat *j)
 
 /* Attempts */
 
+/* A buffer that is empty gets no memory on the way that it has from before. */
+static void forget_capacity(struct jat_buf *b)
+{
+    if (b != NULL && b->n == 0)
+        jat_buf_fini(b);
+}
+
 static void arm(const struct attempts *a)
 {
+    forget_capacity(a->buf);
     allow(a->n);
     memory.trying = true;
     memory.alone = a->alone;

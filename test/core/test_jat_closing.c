@@ -59,6 +59,25 @@ static void expire_closes_at_most_so_many_and_says_that_there_is_more(void **s)
     assert_int_equal(closed, 25);
 }
 
+static void
+expire_forgets_contacts_in_steps_and_says_that_there_are_more(void **s)
+{
+    (void)s;
+    proxy("contact_timeout=1000 timeout=500");
+    come(A);
+    for (int i = 0; i < 25; i++)
+        get(line("%d", i), line("u%d@example.net", i), P);
+    drain();
+    assert_int_equal(count("contacts"), 25);
+    now += 1000;
+    for (unsigned left = 15; left <= 15; left -= 10) {
+        assert_int_equal(jat_expire(j, now, 10, fresh()), JAT_EFULL);
+        assert_int_equal(count("contacts"), left);
+    }
+    assert_int_equal(jat_expire(j, now, 10, fresh()), JAT_OK);
+    assert_int_equal(count("contacts"), 0);
+}
+
 static void drain_closes_all(void **state)
 {
     (void)state;
@@ -327,6 +346,7 @@ int main(void)
         CASE(a_request_over_its_deadline_times_out_once),
         CASE(a_failure_comes_from_the_address_that_was_written_to),
         CASE(expire_closes_at_most_so_many_and_says_that_there_is_more),
+        CASE(expire_forgets_contacts_in_steps_and_says_that_there_are_more),
         CASE(drain_closes_all),
         CASE(an_aborted_request_fails_as_it_was_told),
         CASE(a_get_that_bounced_goes_to_another_endpoint_once),

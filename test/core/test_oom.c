@@ -148,7 +148,7 @@ static void whatever_fails_a_request_ends_once(void **state)
     static const unsigned rates[] = {3, 10, 50, 500};
     (void)state;
     for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++) {
-        begin_workers(20000);
+        begin_workers(5000);
         memory_is_scarce = true;
         allow_most(rates[i]);
         work(&workers[0]);
