@@ -74,6 +74,8 @@ void jat_instance_free(struct jat *j)
         return;
     for (c = atomic_load(&j->config); c != NULL; c = older) {
         older = c->older;
+        if (older != NULL && older->keyring == c->keyring)
+            c->keyring = NULL;
         jat_config_free(c);
     }
     jat_credit_free(j->pending);
@@ -173,8 +175,13 @@ enum jat_err jat_configure(struct jat *j, struct jat_config *config)
         return err;
     pthread_mutex_lock(&j->configuring);
     old = atomic_load(&j->config);
-    if (!jat_config_same_keys(old, config))
+    if (jat_config_same_keys(old, config)) {
+        /* one for both: it is far larger than the rest, and kept as long */
+        jat_keyring_free(config->keyring);
+        config->keyring = old->keyring;
+    } else {
         err = show_again(j, config);
+    }
     if (err == JAT_OK) {
         config->older = old;
         atomic_store(&j->config, config);

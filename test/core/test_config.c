@@ -1,4 +1,5 @@
 /* Options by name: what is taken, what is refused, what they mean. */
+#include "house.h"
 #include "jat_fixture.h"
 
 static struct jat_config *config;
@@ -351,6 +352,23 @@ static void what_is_configured_holds_for_the_next_stanza(void **state)
     drain();
 }
 
+/* Old configurations stay until the instance goes. */
+static void
+configurations_with_the_same_keys_share_what_is_made_of_them(void **state)
+{
+    (void)state;
+    proxy("timeout=1000");
+    const struct jat_keyring *first = atomic_load(&j->config)->keyring;
+    reload("timeout=2000");
+    assert_ptr_equal(atomic_load(&j->config)->keyring, first);
+    assert_int_equal(word("keys", times('l', 32)), JAT_OK);
+    assert_int_equal(jat_configure(j, config), JAT_OK);
+    assert_ptr_not_equal(config->keyring, first);
+    config = NULL;
+    reload("timeout=3000");
+    assert_ptr_equal(atomic_load(&j->config)->older->older->keyring, first);
+}
+
 static void resources_at_p_are_opened_for_people(void **state)
 {
     static const char *const users[] = {U, "u@example.net", NULL};
@@ -441,6 +459,7 @@ int main(void)
         CASE(only_full_jids_of_targets_are_endpoints),
         CASE(a_wrong_configuration_leaves_the_old_one),
         CASE(what_is_configured_holds_for_the_next_stanza),
+        CASE(configurations_with_the_same_keys_share_what_is_made_of_them),
         CASE(resources_at_p_are_opened_for_people),
         CASE(records_are_listed_for_people),
     };
