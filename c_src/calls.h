@@ -6,9 +6,9 @@
 #include "terms.h"
 
 /* Records closed, or rows shown, in one call: far below a millisecond. */
-#define BATCH 256U
+#define BATCH 64U
 #define ROWS 64U
-#define SWEEP 4096U
+#define SWEEP 1024U
 
 /* What belongs to no instance */
 

@@ -53,7 +53,7 @@ static void put_end(struct answer *out);
     X(open, 1)                                                                 \
     X(expire, 1)                                                               \
     X(drain, 1)                                                                \
-    X(sweep, 5)                                                                \
+    X(sweep, 1)                                                                \
     X(put_endpoint, 1)                                                         \
     X(remove_endpoint, 1)                                                      \
     X(endpoints, 1)                                                            \
