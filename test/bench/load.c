@@ -8,8 +8,8 @@
  *          [requester=load@example.org] [answerer=svc@example.org]
  *          [password=secret]
  *
- * The requesters write to `to`, or, without it, to the answerers themselves,
- * one after the other; an answer is its request's payload. With `window` so
+ * The requesters write to `to`, or, without it, to any of the answerers; an
+ * answer is its request's payload. With `window` so
  * many requests are open all the time; with `rate` they begin at random times
  * (a Poisson process), and latency counts from the time at which a request was
  * due. The payload is `payload` octets of text, or, with tree=1, of elements.
@@ -58,6 +58,7 @@ static int epoll;
 
 static struct buffer payload;
 static struct {
+    const char *to;
     long due; /* when it was to be sent; 0: it is answered */
     long took;
 } * request;
@@ -96,24 +97,22 @@ static long cpu_time(const char *pids)
     return sum;
 }
 
-/* Requests: number n is of requester n modulo their number, and goes, without a
- * proxy, to answerer n modulo theirs. */
-
-static const char *addressee(long n)
-{
-    return option.to ? option.to
-                     : clients[option.requesters + n % option.answerers].jid;
-}
+/* Requests: number n is of requester n modulo their number. Without a proxy it
+ * goes to a random answerer: were it always the same one, what comes to a
+ * client at once would be more, and cheaper, than a proxy can make it. */
 
 static void ask(long due)
 {
     struct buffer *out = &clients[sent % option.requesters].out;
+    long answerer = option.requesters + lrand48() % option.answerers;
 
+    request[sent].to = option.to ? option.to : clients[answerer].jid;
+    request[sent].due = due;
     print(out, "<iq type='%s' id='%ld' to='%s'>", option.type, sent,
-          addressee(sent));
+          request[sent].to);
     add(out, payload.p, payload.n);
     print(out, "</iq>");
-    request[sent++].due = due;
+    sent++;
 }
 
 static void serve(struct client *c, struct text iq)
@@ -135,7 +134,7 @@ static bool is_answer(const struct client *c, struct text iq, long n)
 
     return n >= 0 && n < sent && request[n].due != 0 &&
            c == &clients[n % option.requesters] &&
-           is(attribute(iq, "from"), addressee(n)) &&
+           is(attribute(iq, "from"), request[n].to) &&
            (n < option.warmup ||
             (is(attribute(iq, "type"), "result") && what.n == payload.n &&
              memcmp(what.p, payload.p, what.n) == 0));
