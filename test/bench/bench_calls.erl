@@ -92,7 +92,7 @@ hard_heads() ->
 %%% Calls
 
 core(Config) ->
-    {ok, Core} = ?CORE:new(nif, (config(Config))#{host => ?P}),
+    {ok, Core} = ?CORE:new(nif, <<"example.org">>, (config(Config))#{host => ?P}),
     Core.
 
 config(Config) ->
