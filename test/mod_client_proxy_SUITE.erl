@@ -2485,9 +2485,11 @@ a_hundred_thousand_requests_while_endpoints_come_and_go(Config) ->
     {Errors} = proplists:get_value(<<"errors">>, Report),
     [] = proplists:delete(<<"recipient-unavailable">>, Errors),
     %% Endpoints did come and go (the slower the machine, the more often for one
-    %% request), and most was answered all the same.
-    true = proplists:get_value(<<"goings">>, Report) > 50,
-    true = proplists:get_value(<<"results">>, Report) > 75000,
+    %% request), and none took more along than what it had in hand: 16 of the 128
+    %% in flight, or twice as many where half of the endpoints are away.
+    Goings = proplists:get_value(<<"goings">>, Report),
+    true = Goings > 50,
+    true = 100000 - proplists:get_value(<<"results">>, Report) =< 32 * Goings,
     {Spread} = proplists:get_value(<<"spread">>, Report),
     [true = N > 0 || {_, N} <- Spread].
 
