@@ -146,6 +146,9 @@ handle_info({Port, {data, Data}}, #state{port = Port} = State) ->
     end;
 handle_info({Port, {exit_status, Status}}, #state{port = Port} = State) ->
     {noreply, died(io_lib:format("exit status ~B", [Status]), State)};
+handle_info({'EXIT', Port, Reason}, #state{port = Port} = State) ->
+    %% a write has failed before the exit status was there, which now never comes
+    {noreply, died(io_lib:format("~p", [Reason]), State)};
 handle_info(tick, State) ->
     erlang:send_after(?TICK, self(), tick),
     State1 = watch(State),

@@ -48,6 +48,8 @@ carrier_test_() ->
               {"the program dies: one error for each request in flight",
                fun program_dies/1},
               {"the program dies: who waits is told at once", fun waiting/1},
+              {"the program dies: who writes to it finds out first",
+               fun writing/1},
               {"the program dies: addresses from before can be opened",
                fun addresses/1},
               {"a program that keeps dying is started after longer and longer "
@@ -283,6 +285,16 @@ waiting(Core) ->
     ?assert(Us < 800000),
     ?assertEqual([], routed()),
     ?assertEqual(0, rows(Core)),
+    made_again(Core),
+    exchange_again(Core).
+
+%% The port ends by the failed write then, without an exit status.
+writing({_, {Table, P}} = Core) ->
+    _ = request(Core, 1),
+    {Port, _} = ?TABLE:instance(Table, P),
+    {Us, Errors} = timer:tc(fun() -> exit(Port, epipe), routed(1) end),
+    ?assertEqual([{1, 'recipient-unavailable'}], Errors),
+    ?assert(Us < 1000000),
     made_again(Core),
     exchange_again(Core).
 
