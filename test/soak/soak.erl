@@ -11,7 +11,9 @@
 
 %% Where the server's log is kept.
 -define(LOG, "_build/soak.log").
--define(SITE_ERRORS, "(?m)^.*\\[(error|critical)\\](?!.*@supervisor:do_restart).*$").
+%% The end of a port program that was killed is what has to be reported.
+-define(SITE_ERRORS, "(?m)^.*\\[(error|critical)\\](?!.*@supervisor:do_restart)"
+        "(?!.*has ended \\((exit status 137|epipe)\\)).*$").
 
 %% @doc `make soak': a bed of its own, a table for people, a line of JSON.
 main(Arguments) ->
@@ -125,7 +127,7 @@ chores(Bed, Seconds, Carrier) ->
      {reload, Often(10000),
       fun() -> reload(Bed, soak_site:yaml(Carrier, restless)) end},
      {restart, Often(60000), fun() -> restart(Bed, Carrier) end},
-     {kill, Often(7000), fun() -> kill(Bed, Carrier) end}].
+     {kill, Often(70000), fun() -> kill(Bed, Carrier) end}].
 
 %% The module may just have been taken out.
 look(Bed) ->
@@ -163,12 +165,14 @@ restart(Bed, Carrier) ->
                     end
             end).
 
-%% Of the processes only those that are this server's own.
+%% Of the processes only those that are this server's own. One that is killed soon
+%% after its start is started after a while only.
 kill(_Bed, nif) ->
     ok;
 kill(Bed, port) ->
     [bed:run("/bin/kill", ["-9", integer_to_list(Pid)])
-     || Pid <- bed:rpc(Bed, soak_probe, port_programs, [])].
+     || Pid <- bed:rpc(Bed, soak_probe, port_programs, [])],
+    rand:uniform(3) == 1 andalso begin timer:sleep(500), kill(Bed, port) end.
 
 sample(Bed) ->
     bed:rpc(Bed, soak_probe, sample, []).

@@ -31,12 +31,12 @@ rss(Pid) ->
             0 % it has just been killed
     end.
 
-%% @doc The processes of the port carrier, by its own ports.
+%% @doc The process of the port carrier, if it runs; not those that only derive a
+%% key: without it the proxy host is out of order, and says so.
 port_programs() ->
-    [Pid || Port <- erlang:ports(),
-            {name, Name} <- [erlang:port_info(Port, name)],
-            string:find(Name, "mod_client_proxy_port") /= nomatch,
-            {os_pid, Pid} <- [erlang:port_info(Port, os_pid)]].
+    Table = mod_client_proxy_port:table(<<"example.org">>),
+    [Pid || {ok, {up, Pid, _}} <-
+                [mod_client_proxy_port_table:get(Table, program)]].
 
 %% @doc What is in the tables of all proxy hosts, summed.
 left() ->
