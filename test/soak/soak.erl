@@ -19,6 +19,7 @@
 main(Arguments) ->
     Given = maps:from_list([option(A) || A <- Arguments]),
     Options = maps:merge(#{seconds => 600, rate => 420, carrier => nif}, Given),
+    ok = os:set_signal(sigterm, default), % not a way to end well
     puppet:start_registry(),
     Bed = bed:new("{}"),
     Failures =

@@ -73,18 +73,6 @@ void say(struct client *client, const char *name, const char *rest)
                   strlen(stanza));
 }
 
-/* Naps (XEP-0198) */
-
-/* libstrophe and ejabberd do not always agree about what has been handled, so
- * some of what it has said comes twice after a nap, or gets lost. */
-static void nap(struct client *client)
-{
-    client->state = NAPPING;
-    client->wake = now_ms() + 50 + chance(1000);
-    naps++;
-    shutdown(client->wire, SHUT_RDWR);
-}
-
 /* Coming */
 
 static int on_stanza(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *userdata)
@@ -97,7 +85,6 @@ static int on_stanza(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *userdata)
         if (client->state == ONLINE) {
             ledger_abandon(client);
             client->state = COMING;
-            client->session++;
         }
         return 1;
     }
@@ -169,7 +156,6 @@ static void log_in(struct client *client, xmpp_sm_state_t *nap)
 
 static void come(struct client *client)
 {
-    client->session++;
     client->withdrawn = false;
     comings++;
     if (is_remote(client)) {
@@ -196,6 +182,17 @@ static void leave(struct client *client, bool politely)
     } else {
         shutdown(client->wire, SHUT_RDWR);
     }
+}
+
+/* XEP-0198: it will resume. libstrophe and ejabberd do not always agree about
+ * what has been handled, so some of what it has said comes twice after a nap,
+ * or gets lost. */
+static void nap(struct client *client)
+{
+    client->state = NAPPING;
+    client->wake = now_ms() + 50 + chance(1000);
+    naps++;
+    shutdown(client->wire, SHUT_RDWR);
 }
 
 static void release(struct client *client)

@@ -137,14 +137,8 @@ long ledger_unanswered(void)
 
     for (long n = first_open; n != NOBODY; n = requests[n].after) {
         if (count++ < MAX_COMPLAINTS)
-            fprintf(stderr,
-                    "unanswered: %ld of %.200s (in state %d, %s, session %ld) "
-                    "to %.200s\n",
-                    n, clients[requests[n].asker].jid,
-                    (int)clients[requests[n].asker].state,
-                    clients[requests[n].asker].withdrawn ? "withdrawn"
-                                                         : "there",
-                    clients[requests[n].asker].session, requests[n].to);
+            fprintf(stderr, "unanswered: %ld of %.200s to %.200s\n", n,
+                    clients[requests[n].asker].jid, requests[n].to);
     }
     return count;
 }

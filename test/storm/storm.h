@@ -64,10 +64,9 @@ struct client {
     xmpp_conn_t *conn;
     int wire;
     bool resumable;
-    long session; /* which of its sessions this is */
-    long wake;    /* ms */
-    long open;    /* requests of its own without an answer */
-    long served;  /* requests of others answered */
+    long wake;   /* ms */
+    long open;   /* requests of its own without an answer */
+    long served; /* requests of others answered */
     /* addresses at the proxy host that have written to it */
     char *seen[MAX_SEEN];
     long seen_count;
