@@ -213,7 +213,8 @@ endpoints_without_session(Bed, Carrier) ->
     await(fun() -> Ask() == [] end, 5000),
     Ask().
 
-%% Everybody is gone, and with them all that was remembered of them.
+%% Everybody is gone, and with them all that was remembered of them. (A packet
+%% whose record ended while it was kept: 2 * timeout * tries + 60 s later.)
 leave_nothing(Bed) ->
     Nothing = fun() ->
                       [bed:rpc(Bed, ejabberd_sm, kick_user, [U, S])
@@ -222,7 +223,7 @@ leave_nothing(Bed) ->
                       lists:all(fun(N) -> N == 0 end,
                                 maps:values(bed:rpc(Bed, soak_probe, left, [])))
               end,
-    await(Nothing, 45000),
+    await(Nothing, 90000),
     bed:rpc(Bed, soak_probe, left, []).
 
 parse(Jid) ->

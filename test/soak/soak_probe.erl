@@ -12,6 +12,7 @@ sample() ->
         [{Kind, proplists:get_value(Kind, Memory)}
          || Kind <- [total, processes, binary, ets, code]]),
       #{rss => rss(os:getpid()),
+        carriers => carriers(),
         port_rss => lists:sum([rss(integer_to_list(P))
                                || P <- port_programs()]),
         persistent_term => Persistent,
@@ -19,6 +20,18 @@ sample() ->
         port_count => erlang:system_info(port_count),
         atom_count => erlang:system_info(atom_count),
         ets_count => length(ets:all())}).
+
+%% What the VM's allocators have from the system. The rest of rss is the code, and
+%% what C libraries have allocated for themselves: libxml2 and libcrypto too.
+carriers() ->
+    lists:sum([element(2, Value)
+               || Allocator <- erlang:system_info(alloc_util_allocators),
+                  Instances <- [erlang:system_info({allocator_sizes, Allocator})],
+                  is_list(Instances),
+                  {instance, _, Kinds} <- Instances,
+                  {_, Values} <- Kinds,
+                  Value <- Values,
+                  element(1, Value) == carriers_size]).
 
 %% VmRSS of /proc/PID/status is in kB.
 rss(Pid) ->
