@@ -8,12 +8,12 @@
 
 %% What is compared: its name, a goal for small and one for large payloads, and
 %% where the requests go.
--type way() :: {string(), string(), string(), direct | absent | binary()}.
+-type way() :: {string(), string(), string(), direct | binary()}.
 -record(plan, {bed :: bed:bed(),
                load :: file:filename(),
                rounds :: pos_integer(),
                seconds :: float(), % about, of one measurement
-               ways = [] :: [way()]}).
+               ways :: [way()]}).
 
 -define(SERVER_CPU, "0").
 -define(LOAD_CPU, "1").
@@ -38,9 +38,9 @@ main([Build]) ->
     halt().
 
 plan(Bed, Load, "") ->
-    #plan{bed = Bed, load = Load, rounds = 5, seconds = 0.8, ways = ways(Bed)};
+    #plan{bed = Bed, load = Load, rounds = 5, seconds = 0.8, ways = ways()};
 plan(Bed, Load, _Short) ->
-    #plan{bed = Bed, load = Load, rounds = 3, seconds = 0.3, ways = ways(Bed)}.
+    #plan{bed = Bed, load = Load, rounds = 3, seconds = 0.3, ways = ways()}.
 
 %%% The server
 
@@ -55,35 +55,28 @@ boot() ->
                   [User, <<"example.org">>, <<"secret">>])
      || User <- [<<"svc">>, <<"load">>]],
     _ = bed:install(Bed),
-    bed:configure(Bed, site(Bed)),
+    bed:configure(Bed, site()),
     ok = bed:reload(Bed),
     {Module, Code, File} = code:get_object_code(bench_bare),
     {module, Module} = bed:rpc(Bed, code, load_binary, [Module, File, Code]),
     _ = bed:rpc(Bed, Module, start, [<<"bare.example.org">>, <<"example.org">>]),
     Bed.
 
-site(Bed) ->
-    ["modules:\n"
-     "  mod_client_proxy:\n"
-     "    target_address: svc@example.org\n"
-     "    hosts:\n"
-     "      jid.example.org: {}\n"
-     "      sealed.example.org: {encoding: sealed}\n",
-     ["      port.example.org: {carrier: port}\n" || has_port(Bed)]].
+site() ->
+    "modules:\n"
+    "  mod_client_proxy:\n"
+    "    target_address: svc@example.org\n"
+    "    hosts:\n"
+    "      jid.example.org: {}\n"
+    "      sealed.example.org: {encoding: sealed}\n"
+    "      port.example.org: {carrier: port}\n".
 
-has_port(Bed) ->
-    {module, mod_client_proxy_port}
-        == bed:rpc(Bed, code, ensure_loaded, [mod_client_proxy_port]).
-
-ways(Bed) ->
+ways() ->
     [{"direct", "", "", direct},
      {"bare second pass", "", "", <<"bare.example.org">>},
      {"nif, jid", "at most 1.12", "at most 1.06", <<"jid.example.org">>},
      {"nif, sealed", "at most 1.20", "at most 1.06", <<"sealed.example.org">>},
-     {"port, jid", "", "", case has_port(Bed) of
-                               true -> <<"port.example.org">>;
-                               false -> absent
-                           end}].
+     {"port, jid", "", "", <<"port.example.org">>}].
 
 %% The server is its VM and the programs that this runs.
 pids(Bed) ->
@@ -118,8 +111,7 @@ requests(#plan{seconds = Seconds} = Plan, Arguments) ->
 %% The figures of each way, round by round; every other round goes backwards.
 rounds(#plan{rounds = Rounds, ways = Ways} = Plan, Arguments, Names) ->
     [in_turn(Round, Ways,
-             fun({_, _, _, absent}) -> absent;
-                ({_, _, _, Way}) ->
+             fun({_, _, _, Way}) ->
                      Report = load(Plan, Way, Arguments),
                      [Report(Name) || Name <- Names]
              end) || Round <- lists:seq(1, Rounds)].
@@ -149,8 +141,8 @@ cpu(#plan{ways = Ways} = Plan, {Name, Payload, Goal}) ->
                     rounds(Plan, [requests(Plan, Arguments) | Arguments],
                            [<<"cpu_us">>])
                 end || W <- ?WINDOWS],
-    [row(element(1, Way), element(Goal, Way), element(4, Way),
-         fun() -> [figure(Rounds, N, 1) || Rounds <- Measured] end)
+    [row(element(1, Way), element(Goal, Way),
+         [figure(Rounds, N, 1) || Rounds <- Measured])
      || {N, Way} <- numbered(Ways)],
     ok.
 
@@ -167,15 +159,13 @@ latency(#plan{ways = Ways, rounds = Rounds, seconds = Seconds} = Plan) ->
     [row(Name, case Goal of
                    "" -> "";
                    _ -> "p99 at most 1.15"
-               end, Where,
-         fun() -> [figure(Measured, N, 1), figure(Measured, N, 2)] end)
-     || {N, {Name, Goal, _, Where}} <- numbered(Ways)],
+               end,
+         [figure(Measured, N, 1), figure(Measured, N, 2)])
+     || {N, {Name, Goal, _, _}} <- numbered(Ways)],
     ok.
 
-row(Name, Goal, absent, _Figures) ->
-    io:format("~s\t~s\t- (not in this version)~n", [Name, Goal]);
-row(Name, Goal, _Where, Figures) ->
-    io:format("~s\t~s\t~s~n", [Name, Goal, join(Figures())]).
+row(Name, Goal, Figures) ->
+    io:format("~s\t~s\t~s~n", [Name, Goal, join(Figures)]).
 
 join(Texts) ->
     lists:join(", ", Texts).
