@@ -183,10 +183,7 @@ lost(P) ->
 -spec closed(mod_client_proxy_options:proxy_host(),
              [mod_client_proxy_core:outcome()]) -> ok.
 closed(P, Outcomes) ->
-    case mod_client_proxy_router:context(P) of
-        undefined -> ok;
-        Context -> mod_client_proxy_router:settle(Context, Outcomes)
-    end.
+    mod_client_proxy_router:settle(mod_client_proxy_router:context(P), Outcomes).
 
 %%% gen_server: start
 

@@ -324,8 +324,9 @@ jid({U, S, R}) ->
 %%% Records closed without an answer
 %%%===================================================================
 
-%% @doc Carries out what the core says becomes of records.
--spec settle(context(), [mod_client_proxy_core:outcome()]) -> ok.
+%% @doc Carries out what the core says becomes of records. Without a context the
+%% proxy host has been stopped, and the packets that were kept are gone.
+-spec settle(context() | undefined, [mod_client_proxy_core:outcome()]) -> ok.
 settle(Context, Outcomes) ->
     settle(Context, Outcomes, undefined).
 
@@ -334,6 +335,8 @@ settle(Context, Outcomes, Undelivered) ->
     lists:foreach(fun(Outcome) -> settle1(Outcome, Context, Undelivered) end,
                   Outcomes).
 
+settle1({retry, _, _, _, _, _New}, undefined, _) ->
+    ok; % answered when its instance is closed
 settle1({retry, Old, From, To, Id, New}, Context, Undelivered) ->
     Kept = take_packet(Context, Old),
     case {Kept, Undelivered} of
@@ -403,6 +406,8 @@ keep(#{packets := Packets, retry_memory := Memory, max_retry_memory := Max},
     end.
 
 %% Not ets:take/2, which would bring the packet back here.
+forget(undefined, _Record) ->
+    ok;
 forget(#{packets := Packets, retry_memory := Memory}, Record) ->
     try
         Weight = ets:lookup_element(Packets, Record, 2),

@@ -60,6 +60,8 @@ carrier_test_() ->
               {"the supervisor dies: the proxy hosts are told",
                fun supervisor_dies/1},
               {"the program ends with the last instance", fun last/1},
+              {"what is in flight when the proxy host is closed is answered",
+               fun closed/1},
               {"one answer for each request, whatever ends when",
                fun one_answer_each/1}]]}.
 
@@ -364,6 +366,13 @@ last(Core) ->
     {ok, Third} = ?CORE:new(port, ?VHOST, config()),
     ?assertMatch(#{pending := 0, requests := 0}, ?CORE:counters(Third)),
     ?assertEqual([], routed()).
+
+%% Its process has unpublished the context before.
+closed(Core) ->
+    _ = request(Core, 1),
+    mod_client_proxy_router:unpublish(?P),
+    ?CORE:close(Core),
+    ?assertEqual([{1, 'recipient-unavailable'}], routed(1)).
 
 %% Requesters and endpoints are killed, the program and its owner are killed and
 %% stopped at random, while requests go to and fro.
