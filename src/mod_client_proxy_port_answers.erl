@@ -40,7 +40,11 @@ hand(Tag, Result, #answers{table = Table} = A) ->
         {_, none} ->
             {[], A};
         {true, {Alias, P}} ->
-            {Answer, Tags, Aborts} = answer(Tag, P, Result, A),
+            {Answer, Tags, Aborts} =
+                case ?TABLE:instance(Table, P) of
+                    none -> {{unanswered, down}, [Tag], []}; % closed meanwhile
+                    _ -> answer(Tag, P, Result, A)
+                end,
             Alias ! {Alias, Answer},
             {Aborts, handed(Tags, A)};
         {false, {_, P}} ->

@@ -62,6 +62,8 @@ carrier_test_() ->
               {"the program ends with the last instance", fun last/1},
               {"what is in flight when the proxy host is closed is answered",
                fun closed/1},
+              {"what the program decides after the proxy host was closed does "
+               "not count", fun closed_meanwhile/1},
               {"one answer for each request, whatever ends when",
                fun one_answer_each/1}]]}.
 
@@ -373,6 +375,18 @@ closed(Core) ->
     mod_client_proxy_router:unpublish(?P),
     ?CORE:close(Core),
     ?assertEqual([{1, 'recipient-unavailable'}], routed(1)).
+
+closed_meanwhile(Core) ->
+    {ok, Second} = ?CORE:new(port, ?VHOST, (config())#{host => <<"b.org">>}),
+    signal(Core, "STOP"),
+    Caller = spawn_call(fun() -> request(Core, 1) end),
+    await(fun() -> rows(Core) == 1 end),
+    timer:sleep(50),
+    ?CORE:close(Core),
+    signal(Core, "CONT"),
+    ?assertEqual({error, down}, result(Caller)),
+    ?assertEqual(0, rows(Core)),
+    ?assertMatch(#{pending := 0}, ?CORE:counters(Second)).
 
 %% Requesters and endpoints are killed, the program and its owner are killed and
 %% stopped at random, while requests go to and fro.
