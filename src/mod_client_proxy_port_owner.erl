@@ -28,6 +28,7 @@
 -define(HANGS, 10000).        % ms without an answer
 -define(STABLE, 60000).       % ms; what lives so long does not keep dying
 -define(LONGEST_WAIT, 60000). % ms
+-define(AGAIN, 100).          % ms; what cannot be written now
 %% Octets that may wait for a program that is slow: one that is only out of
 %% turn for a moment must not make requests fail.
 -define(BUSY, {2097152, 4194304}).
@@ -123,12 +124,15 @@ handle_continue(inherit, #state{server_host = ServerHost} = State) ->
 
 handle_call({close, P}, _From, State) ->
     {reply, ok, close_host(P, State)};
-handle_call({How, P, Config, Seed}, From, State) ->
+handle_call({How, P, Config, Seed} = Request, From, State) ->
     State1 = ensure_program(want(How, P, State)),
     case open(P, Config, Seed, State1) of
         {sent, Tag} ->
             Own = State1#state.own,
             {noreply, State1#state{own = Own#{Tag => {P, From}}}};
+        {error, busy} ->
+            erlang:send_after(?AGAIN, self(), {again, Request, From}),
+            {noreply, State1};
         {error, _} = Err ->
             {reply, Err, State1}
     end.
@@ -159,6 +163,18 @@ handle_info({timeout, Timer, start}, #state{port = {down, Timer},
     State1 = start_program(State),
     tell(maps:keys(Hosts)),
     {noreply, State1};
+handle_info({again, Request, {Pid, _} = From}, State) ->
+    %% another may have come in the place of one that is dead
+    case is_process_alive(Pid) andalso handle_call(Request, From, State) of
+        false -> {noreply, State};
+        {noreply, _} = NoReply -> NoReply;
+        {reply, Reply, State1} ->
+            gen_server:reply(From, Reply),
+            {noreply, State1}
+    end;
+handle_info({free, Port, Number}, #state{port = Port} = State) ->
+    free(Number, State),
+    {noreply, State};
 handle_info(_OfAProgramBefore, State) ->
     {noreply, State}.
 
@@ -199,7 +215,7 @@ opened(P, From, {ok, Number}, #state{table = Table, port = Port,
             gen_server:reply(From, ok),
             State#state{hosts = Hosts#{P := Number}};
         _ ->
-            send_unheard(Number, free, {}, State),
+            free(Number, State),
             gen_server:reply(From, {error, down}),
             State
     end;
@@ -222,7 +238,7 @@ release(P, #state{table = Table, answers = Answers, hosts = Hosts} = State) ->
     case maps:take(P, Hosts) of
         {Number, Rest} ->
             ?TABLE:delete_instance(Table, P),
-            Number == none orelse send_unheard(Number, free, {}, State),
+            Number == none orelse free(Number, State),
             Answers1 = mod_client_proxy_port_answers:release(P, Answers),
             State#state{hosts = Rest, answers = Answers1};
         error ->
@@ -245,7 +261,12 @@ send(Number, Name, Args, #state{port = Port}) ->
 send_unheard(Number, Name, Args, #state{port = Port}) ->
     catch erlang:port_command(
             Port, mod_client_proxy_port:frame(0, Number, Name, Args),
-            [nosuspend]),
+            [nosuspend]).
+
+%% An instance has no deadline.
+free(Number, #state{port = Port} = State) ->
+    send_unheard(Number, free, {}, State) == false andalso
+        erlang:send_after(?AGAIN, self(), {free, Port, Number}),
     ok.
 
 %%% Answers

@@ -59,6 +59,8 @@ carrier_test_() ->
                fun owner_dies/1},
               {"the supervisor dies: the proxy hosts are told",
                fun supervisor_dies/1},
+              {"a busy program: instances are made and freed when it is not",
+               fun busy/1},
               {"the program ends with the last instance", fun last/1},
               {"what is in flight when the proxy host is closed is answered",
                fun closed/1},
@@ -354,6 +356,27 @@ supervisor_dies({_, {Table, _}} = Core) ->
     exit(Sup, kill),
     made_again(Core),
     exchange_again(Core).
+
+busy({_, {Table, P}} = Core) ->
+    {ok, Second} = ?CORE:new(port, ?VHOST, (config())#{host => <<"b.org">>}),
+    {Port, Number} = ?TABLE:instance(Table, P),
+    signal(Core, "STOP"),
+    await(fun() -> not port_command(Port, padding(1000000), [nosuspend]) end),
+    Third = spawn_call(
+              fun() ->
+                      ?CORE:new(port, ?VHOST, (config())#{host => <<"c.org">>})
+              end),
+    ?CORE:close(Core),
+    timer:sleep(300),
+    signal(Core, "CONT"),
+    ?assertMatch({ok, _}, result(Third)),
+    ?assertMatch(#{pending := 0}, ?CORE:counters(Second)),
+    %% as if it were still there
+    ?TABLE:set_instance(Table, P, Port, Number),
+    await(fun() -> badarg == try ?CORE:counters(Core) catch error:E -> E end end).
+
+padding(Size) ->
+    ?PORT:frame(0, 0, nothing, {binary:copy(<<"x">>, Size)}).
 
 last(Core) ->
     {ok, Second} = ?CORE:new(port, ?VHOST, (config())#{host => <<"b.org">>}),
