@@ -4,12 +4,15 @@
 %%% process that owns the port program (mod_client_proxy_port_owner) alive, and
 %%% the table of what it owes. The table is this process's because this process
 %%% does nothing else: whatever happens to the owner, the next one finds there
-%%% who is still to be answered.
+%%% who is still to be answered. If this process is killed, its heir answers.
 -module(mod_client_proxy_port_sup).
 
 -behaviour(supervisor).
 
 -export([start/1, stop/1, start_link/2, init/1]).
+
+-define(TABLE, mod_client_proxy_port_table).
+-define(OWNER_ENDS, 5000). % ms
 
 %% @doc Must not be called by a process that ejabberd_gen_mod_sup is waiting
 %% for.
@@ -35,8 +38,35 @@ start_link(Name, ServerHost) ->
     supervisor:start_link(?MODULE, [Name, ServerHost]).
 
 init([Name, ServerHost]) ->
-    Table = mod_client_proxy_port_table:new(Name),
+    Sup = self(),
+    Table = ?TABLE:new(Name, spawn(fun() -> inherit(Sup) end)),
     {ok, {#{strategy => one_for_one, intensity => 10, period => 10},
           [#{id => owner,
              start => {mod_client_proxy_port_owner, start_link,
                        [Table, ServerHost]}}]}}.
+
+%% The table comes before the news of the end.
+inherit(Sup) ->
+    Mon = monitor(process, Sup),
+    receive
+        {'ETS-TRANSFER', Table, Sup, none} -> wind_up(Table);
+        {'DOWN', Mon, _, _, _} -> ok
+    end.
+
+%% The owner answers whom it can when it sees that it is an orphan.
+wind_up(Table) ->
+    case ?TABLE:get(Table, owner) of
+        {ok, Owner} -> await_end(Owner);
+        none -> ok
+    end,
+    _ = mod_client_proxy_port_answers:owe_nobody(
+          mod_client_proxy_port_answers:new(Table)),
+    ok.
+
+await_end(Owner) ->
+    Mon = monitor(process, Owner),
+    receive {'DOWN', Mon, _, _, _} -> ok
+    after ?OWNER_ENDS ->
+            exit(Owner, kill),
+            receive {'DOWN', Mon, _, _, _} -> ok end
+    end.

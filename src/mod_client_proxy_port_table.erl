@@ -21,7 +21,7 @@
 %%% and program ends when.
 -module(mod_client_proxy_port_table).
 
--export([new/1]).
+-export([new/2]).
 %% calls
 -export([add/5, claim/3, reply_to/2, take/2, fold/3]).
 %% the program
@@ -39,10 +39,18 @@
 -define(WHO, 2).
 -define(REPLY_TO, 3).
 
--spec new(Name :: atom()) -> table().
-new(Name) ->
-    Name = ets:new(Name, [named_table, public, {write_concurrency, true}]),
-    ets:whereis(Name).
+%% @doc Waits until the heir of one before has done with it.
+-spec new(Name :: atom(), Heir :: pid()) -> table().
+new(Name, Heir) ->
+    case ets:whereis(Name) of
+        undefined ->
+            Name = ets:new(Name, [named_table, public, {heir, Heir, none},
+                                  {write_concurrency, true}]),
+            ets:whereis(Name);
+        _ ->
+            timer:sleep(1),
+            new(Name, Heir)
+    end.
 
 %%% Calls
 

@@ -57,8 +57,10 @@ carrier_test_() ->
               {"a program that hangs is killed", fun hangs/1},
               {"the owner dies: one error for each request in flight",
                fun owner_dies/1},
-              {"the supervisor dies: the proxy hosts are told",
+              {"the supervisor dies: one error for each request in flight",
                fun supervisor_dies/1},
+              {"the supervisor and the owner die: likewise",
+               fun both_die/1},
               {"a busy program: instances are made and freed when it is not",
                fun busy/1},
               {"the program ends with the last instance", fun last/1},
@@ -353,7 +355,10 @@ owner_dies({_, {Table, _}} = Core) ->
 supervisor_dies({_, {Table, _}} = Core) ->
     {_, Sup, _, _} = lists:keyfind(Table, 1, supervisor:which_children(
                                                ejabberd_gen_mod_sup)),
+    [_ = request(Core, N) || N <- lists:seq(1, 20)],
     exit(Sup, kill),
+    ?assertEqual([{N, 'recipient-unavailable'} || N <- lists:seq(1, 20)],
+                 routed(20)),
     made_again(Core),
     exchange_again(Core).
 
@@ -377,6 +382,19 @@ busy({_, {Table, P}} = Core) ->
 
 padding(Size) ->
     ?PORT:frame(0, 0, nothing, {binary:copy(<<"x">>, Size)}).
+
+both_die({_, {Table, _}} = Core) ->
+    {_, Sup, _, _} = lists:keyfind(Table, 1, supervisor:which_children(
+                                               ejabberd_gen_mod_sup)),
+    [_ = request(Core, N) || N <- lists:seq(1, 20)],
+    Owner = owner(Table),
+    erlang:suspend_process(Owner),
+    exit(Sup, kill),
+    exit(Owner, kill),
+    ?assertEqual([{N, 'recipient-unavailable'} || N <- lists:seq(1, 20)],
+                 routed(20)),
+    made_again(Core),
+    exchange_again(Core).
 
 last(Core) ->
     {ok, Second} = ?CORE:new(port, ?VHOST, (config())#{host => <<"b.org">>}),
