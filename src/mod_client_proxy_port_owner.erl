@@ -143,7 +143,7 @@ handle_cast(_Message, State) ->
 handle_info({Port, {data, Data}}, #state{port = Port} = State) ->
     case decode(Data) of
         {Tag, Result} ->
-            {noreply, came(Tag, Result, State)};
+            {noreply, came(Tag, Result, State#state{pinged = none})};
         _ ->
             kill(State),
             {noreply, died("what it wrote is no answer", State)}
@@ -277,7 +277,7 @@ came(Tag, Result, #state{own = Own} = State) when is_map_key(Tag, Own) ->
     {What, Rest} = maps:take(Tag, Own),
     State1 = State#state{own = Rest},
     case What of
-        ping -> State1#state{pinged = none};
+        ping -> State1;
         {P, From} -> opened(P, From, Result, State1)
     end;
 came(Tag, Result, #state{answers = Answers} = State) ->
@@ -376,27 +376,27 @@ next_start(#state{since = Since, failures = Failures}) ->
 in(0) -> "at once";
 in(Ms) -> io_lib:format("in ~B s", [Ms div 1000]).
 
-%% Whether it still answers. One that does not read is as good as dead; whoever
-%% is suspended because of it goes on when it is closed.
+%% Whether it still answers, be it only others: one that has so much to do that
+%% no ping can be written does not hang. One that does not read is as good as
+%% dead; whoever is suspended because of it goes on when it is closed.
 watch(#state{port = Port, pinged = none} = State) when is_port(Port) ->
     ping(State#state{pinged = now_()});
-watch(#state{port = Port, pinged = Since, own = Own} = State)
-  when is_port(Port) ->
-    case {now_() - Since > ?HANGS, lists:member(ping, maps:values(Own))} of
-        {true, _} ->
+watch(#state{port = Port, pinged = Since} = State) when is_port(Port) ->
+    case now_() - Since > ?HANGS of
+        true ->
             kill(State),
             died(io_lib:format("it did not answer for ~B s and was killed",
                                [?HANGS div 1000]), State);
-        {false, true} ->
-            State;
-        {false, false} ->
+        false ->
             ping(State)
     end;
 watch(State) ->
     State.
 
 ping(#state{own = Own} = State) ->
-    case send(0, ping, {}, State) of
+    case lists:member(ping, maps:values(Own))
+        orelse send(0, ping, {}, State) of
+        true -> State; % on its way
         {sent, Tag} -> State#state{own = Own#{Tag => ping}};
         {error, busy} -> State; % at the next tick
         {error, down} -> State

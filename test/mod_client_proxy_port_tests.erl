@@ -55,6 +55,8 @@ carrier_test_() ->
               {"a program that keeps dying is started after longer and longer "
                "waits", fun keeps_dying/1},
               {"a program that hangs is killed", fun hangs/1},
+              {"a program that always has too much to do does not hang",
+               fun always_busy/1},
               {"the owner dies: one error for each request in flight",
                fun owner_dies/1},
               {"the supervisor dies: one error for each request in flight",
@@ -334,6 +336,20 @@ hangs(Core) ->
     ?assertEqual([{1, 'recipient-unavailable'}], routed(1)),
     made_again(Core),
     exchange_again(Core).
+
+%% Whenever the owner looks, the pipe is full.
+always_busy({_, {Table, P}} = Core) ->
+    Pid = os_pid(Core),
+    {Port, _} = ?TABLE:instance(Table, P),
+    Full = padding(10000000),
+    Writers = [spawn(fun() -> write(Port, Full) end) || _ <- lists:seq(1, 4)],
+    timer:sleep(16000),
+    [exit(Writer, kill) || Writer <- Writers],
+    ?assertEqual(Pid, os_pid(Core)).
+
+write(Port, Frame) ->
+    true = port_command(Port, Frame),
+    write(Port, Frame).
 
 owner_dies({_, {Table, _}} = Core) ->
     [_ = request(Core, N) || N <- lists:seq(1, 20)],
