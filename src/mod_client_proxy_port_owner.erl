@@ -326,8 +326,11 @@ open_program() ->
             throw({cannot, Text})
     end.
 
-%% No proxy host wants it any more.
+%% No proxy host wants it any more. Whether it hangs is not known yet, and there
+%% is nothing in it that would be missed.
 end_program(#state{table = Table, port = Port} = State) ->
+    _ = is_port(Port) andalso erlang:port_info(Port, os_pid) /= undefined
+        andalso kill(State),
     close(Port),
     {_, State1} = lost(State),
     ?TABLE:set(Table, program, {down, "no proxy host uses it", 0}),

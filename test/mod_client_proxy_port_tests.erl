@@ -55,6 +55,8 @@ carrier_test_() ->
               {"a program that keeps dying is started after longer and longer "
                "waits", fun keeps_dying/1},
               {"a program that hangs is killed", fun hangs/1},
+              {"a program that hangs is killed with the last instance",
+               fun hangs_at_the_end/1},
               {"a program that always has too much to do does not hang",
                fun always_busy/1},
               {"the owner dies: one error for each request in flight",
@@ -336,6 +338,12 @@ hangs(Core) ->
     ?assertEqual([{1, 'recipient-unavailable'}], routed(1)),
     made_again(Core),
     exchange_again(Core).
+
+hangs_at_the_end(Core) ->
+    signal(Core, "STOP"),
+    Pid = os_pid(Core),
+    ?CORE:close(Core),
+    await(fun() -> not alive(Pid) end, 200).
 
 %% Whenever the owner looks, the pipe is full.
 always_busy({_, {Table, P}} = Core) ->
