@@ -52,7 +52,8 @@
          own = #{} :: #{mod_client_proxy_port_table:tag() => own()},
          pinged = none :: none | integer()}). %% ms
 
--type own() :: ping | {proxy_host(), gen_server:from()}.
+-type own() :: ping | {proxy_host(), gen_server:from()}
+             | nobodys. %% who waited was killed; another does in his place
 
 -spec start_link(mod_client_proxy_port_table:table(), binary()) ->
           {ok, pid()} | {error, term()}.
@@ -128,7 +129,9 @@ handle_call({How, P, Config, Seed} = Request, From, State) ->
     State1 = ensure_program(want(How, P, State)),
     case open(P, Config, Seed, State1) of
         {sent, Tag} ->
-            Own = State1#state.own,
+            Own = maps:map(fun(_, {Q, _}) when Q == P -> nobodys;
+                              (_, What) -> What
+                           end, State1#state.own),
             {noreply, State1#state{own = Own#{Tag => {P, From}}}};
         {error, busy} ->
             erlang:send_after(?AGAIN, self(), {again, Request, From}),
@@ -215,15 +218,20 @@ opened(P, From, {ok, Number}, #state{table = Table, port = Port,
             gen_server:reply(From, ok),
             State#state{hosts = Hosts#{P := Number}};
         _ ->
-            free(Number, State),
             gen_server:reply(From, {error, down}),
-            State
+            unwanted({ok, Number}, State)
     end;
 opened(_P, From, badarg, State) ->
     gen_server:reply(From, {error, badarg}),
     State;
 opened(_P, From, Result, State) ->
     gen_server:reply(From, Result),
+    State.
+
+unwanted({ok, Number}, State) ->
+    free(Number, State),
+    State;
+unwanted(_Result, State) ->
     State.
 
 close_host(P, State) ->
@@ -278,6 +286,7 @@ came(Tag, Result, #state{own = Own} = State) when is_map_key(Tag, Own) ->
     State1 = State#state{own = Rest},
     case What of
         ping -> State1;
+        nobodys -> unwanted(Result, State1);
         {P, From} -> opened(P, From, Result, State1)
     end;
 came(Tag, Result, #state{answers = Answers} = State) ->

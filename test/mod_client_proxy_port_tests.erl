@@ -67,6 +67,8 @@ carrier_test_() ->
                fun both_die/1},
               {"a busy program: instances are made and freed when it is not",
                fun busy/1},
+              {"who makes an instance is killed: the next one gets his",
+               fun killed_maker/1},
               {"the program ends with the last instance", fun last/1},
               {"what is in flight when the proxy host is closed is answered",
                fun closed/1},
@@ -419,6 +421,18 @@ both_die({_, {Table, _}} = Core) ->
                  routed(20)),
     made_again(Core),
     exchange_again(Core).
+
+killed_maker(Core) ->
+    Config = (config())#{host => <<"b.org">>},
+    signal(Core, "STOP"),
+    {Pid, _} = spawn_call(fun() -> ?CORE:new(port, ?VHOST, Config) end),
+    timer:sleep(100),
+    exit(Pid, kill),
+    Next = spawn_call(fun() -> ?CORE:new(port, ?VHOST, Config) end),
+    timer:sleep(100),
+    signal(Core, "CONT"),
+    {ok, Second} = result(Next),
+    ?assertMatch(#{pending := 0}, ?CORE:counters(Second)).
 
 last(Core) ->
     {ok, Second} = ?CORE:new(port, ?VHOST, (config())#{host => <<"b.org">>}),
