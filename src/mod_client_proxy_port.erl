@@ -106,7 +106,9 @@ derive_key(Secret, Host) ->
     Derive = fun() ->
                      {ok, File, Args} = program(),
                      Port = open(File, Args, [{packet, 4}]),
-                     port_command(Port, frame(1, 0, derive_key, {Secret, Host})),
+                     %% no port_command: one that raises shows its arguments
+                     Port ! {self(), {command, frame(1, 0, derive_key,
+                                                     {Secret, Host})}},
                      receive
                          {Port, {data, Data}} -> binary_to_term(Data);
                          {Port, {exit_status, Status}} -> {0, Status}
