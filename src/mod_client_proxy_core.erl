@@ -93,7 +93,8 @@
          record_ref(), Kept :: boolean()}
         %% Answer with this error, from the address that it was sent to.
       | {reply, condition()}
-        %% The host answers or takes it (mod_client_proxy_host).
+        %% The proxy host answers (mod_client_proxy_self) or takes it
+        %% (mod_client_proxy_host).
       | {local, local()}
         %% Nothing; the word says why (a counter has it, too).
       | {drop, atom()}

@@ -13,7 +13,7 @@
 
 -behaviour(gen_server).
 
--export([presence/2, suspect/2, refresh/2, answer/3, status/1]).
+-export([presence/2, suspect/2, refresh/2, status/1]).
 %% For the carriers
 -export([lost/1, closed/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2,
@@ -22,7 +22,6 @@
 -export_type([status/0]).
 
 -include("logger.hrl").
--include("translate.hrl").
 -include("xmpp.hrl").
 
 -type status() ::
@@ -63,7 +62,6 @@
 -define(REMINDER, 3600000).          % ms
 -define(ACCOUNT_CHECK, 10000).       % ms
 -define(REFRESH_TIMEOUT, 2000).      % ms
--define(ROUTER, {apply, mod_client_proxy_router, route}).
 
 %%% For the data path
 
@@ -121,49 +119,6 @@ refresh(P, Jid) ->
     try gen_server:call(Proc, {refresh, jid:tolower(Jid)}, ?REFRESH_TIMEOUT)
     catch exit:_ -> ok % busy or gone: then it is as it is known
     end.
-
-%% @doc The proxy host's own answer to a stanza that it does not forward. Runs
-%% in the sender's process.
--spec answer(mod_client_proxy_options:proxy_host(),
-             subscribe | disco_info | ping, stanza()) -> ok.
-answer(_P, subscribe, #presence{from = From, to = To}) ->
-    ejabberd_router:route(#presence{type = unsubscribed, to = From,
-                                    from = jid:remove_resource(To)});
-answer(_P, ping, #iq{type = get} = IQ) ->
-    ejabberd_router:route(xmpp:make_iq_result(IQ));
-answer(P, disco_info, #iq{type = get, lang = Lang} = IQ) ->
-    Answer = try xmpp:decode_els(IQ) of
-                 #iq{sub_els = [#disco_info{node = <<>>}]} ->
-                     xmpp:make_iq_result(IQ, disco_info(P, Lang));
-                 #iq{sub_els = [#disco_info{}]} ->
-                     Text = ?T("Node not found"),
-                     xmpp:make_error(IQ, xmpp:err_item_not_found(Text, Lang))
-             catch
-                 _:{xmpp_codec, Why} ->
-                     Text = xmpp:io_format_error(Why),
-                     xmpp:make_error(IQ, xmpp:err_bad_request(Text, Lang))
-             end,
-    ejabberd_router:route(Answer);
-answer(_P, _What, #iq{lang = Lang} = IQ) ->
-    Text = ?T("Value 'set' of 'type' attribute is not allowed"),
-    ejabberd_router:route_error(IQ, xmpp:err_not_allowed(Text, Lang)).
-
-%% XEP-0030, and XEP-0157 by the hook of mod_disco, as other services do.
-disco_info(P, Lang) ->
-    Forms = case mod_client_proxy_router:context(P) of
-                #{server_host := ServerHost} ->
-                    ejabberd_hooks:run_fold(disco_info, ServerHost, [],
-                                            [ServerHost, mod_client_proxy,
-                                             <<>>, Lang]);
-                undefined ->
-                    []
-            end,
-    Name = translate:translate(Lang, ?T("Client Proxy")),
-    #disco_info{identities = [#identity{category = <<"component">>,
-                                        type = <<"generic">>,
-                                        name = Name}],
-                features = [?NS_DISCO_INFO, ?NS_PING],
-                xdata = Forms}.
 
 %% @doc For client_proxy_status.
 -spec status(mod_client_proxy_options:proxy_host()) -> {ok, status()} | error.
@@ -402,7 +357,7 @@ terminate(Reason, #state{host = P} = State)
     #{stopped := Stopped} = Context = context(State),
     atomics:put(Stopped, 1, 1),
     drain(State, Context),
-    State#state.route == up andalso ejabberd_router:unregister_route(P),
+    State#state.route == up andalso mod_client_proxy_name:unregister(P),
     mod_client_proxy_sessions:watch(P, []),
     mod_client_proxy_router:unpublish(P),
     close(State#state.core);
@@ -630,9 +585,9 @@ drain(#state{core = Core}, Context) ->
 %%% The route
 
 claim(#state{host = P, server_host = ServerHost, route = Old} = State) ->
-    case strangers(P) of
+    case mod_client_proxy_name:owners(P) of
         [] ->
-            ejabberd_router:register_route(P, ServerHost, ?ROUTER),
+            mod_client_proxy_name:register(P, ServerHost),
             Old == taken andalso
                 ?INFO_MSG("Proxy host ~ts has its name now and is up", [P]),
             %% only who has the name may speak in it, and gets the answers
@@ -646,51 +601,22 @@ claim(#state{host = P, server_host = ServerHost, route = Old} = State) ->
 log_taken(P, Owners) ->
     ?ERROR_MSG("Proxy host ~ts stays down: its name is the route of something "
                "else (~ts). Give one of them another name; this one comes up "
-               "by itself when the name is free", [P, owners(Owners)]).
+               "by itself when the name is free", [P, lists:join(", ", Owners)]).
 
 %% A late comer gets every other stanza of ours (the router picks by the clock):
 %% half a service is worse than none, so P goes down until the name is free.
 check_route(#state{route = up, host = P, context = Context} = State) ->
-    case strangers(P) of
+    case mod_client_proxy_name:owners(P) of
         [] ->
             State;
         Owners ->
             log_taken(P, Owners),
-            ejabberd_router:unregister_route(P),
+            mod_client_proxy_name:unregister(P),
             drain(State, Context),
             State#state{route = taken}
     end;
 check_route(State) ->
     claim(State).
-
-%% Routes of this name that are not a proxy host's: ours, one that another node
-%% of the cluster has for the same proxy host, and what a dead process has left
-%% are none.
-strangers(P) ->
-    Backend = ejabberd_router:get_backend(),
-    case Backend:find_routes(P) of
-        {ok, Routes} -> [Route || Route <- Routes, is_stranger(Route)];
-        {error, _} -> [] % the database does not answer, and has logged it
-    end.
-
-%% #route{domain, server_host, pid, local_hint} of ejabberd_router.hrl.
-is_stranger({route, _, _, _, ?ROUTER}) -> false;
-is_stranger({route, _, _, undefined, _}) -> false;
-is_stranger({route, _, _, Pid, _}) when Pid == self() -> false;
-is_stranger({route, _, _, Pid, _}) when node(Pid) == node() ->
-    is_process_alive(Pid);
-is_stranger(_) -> true.
-
-owners(Owners) ->
-    lists:join(", ", [owner(Owner) || Owner <- Owners]).
-
-owner({route, _, ServerHost, Pid, _}) ->
-    Name = case node(Pid) == node()
-               andalso process_info(Pid, registered_name) of
-               {registered_name, Registered} -> Registered;
-               _ -> Pid
-           end,
-    io_lib:format("~p of virtual host ~ts", [Name, ServerHost]).
 
 %%% Status
 

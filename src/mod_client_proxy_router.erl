@@ -144,7 +144,7 @@ perform({reply, Condition}, _Context, Packet) ->
 perform({local, target_presence}, #{host := P}, Packet) ->
     mod_client_proxy_host:presence(P, Packet);
 perform({local, What}, #{host := P}, Packet) ->
-    mod_client_proxy_host:answer(P, What, Packet);
+    mod_client_proxy_self:answer(P, What, Packet);
 perform({drop, Reason}, #{host := P}, Packet) ->
     ?DEBUG("~ts dropped a stanza (~ts):~n~ts", [P, Reason, xmpp:pp(Packet)]);
 perform({error, settled}, _Context, _Packet) ->

@@ -1,0 +1,45 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The name of a proxy host as a route of ejabberd: two routes of one name are
+%%% accepted, and the router picks one of them by the clock, so it is looked at
+%%% who has it. To be called by the process that owns the route.
+-module(mod_client_proxy_name).
+
+-export([register/2, unregister/1, owners/1]).
+
+-define(ROUTER, {apply, mod_client_proxy_router, route}).
+
+-spec register(mod_client_proxy_options:proxy_host(), binary()) -> ok.
+register(P, ServerHost) ->
+    ejabberd_router:register_route(P, ServerHost, ?ROUTER).
+
+-spec unregister(mod_client_proxy_options:proxy_host()) -> ok.
+unregister(P) ->
+    ejabberd_router:unregister_route(P).
+
+%% @doc Who else has a route of this name, for people. Ours, one that another
+%% node of the cluster has for the same proxy host, and what a dead process has
+%% left do not count.
+-spec owners(mod_client_proxy_options:proxy_host()) -> [iolist()].
+owners(P) ->
+    Backend = ejabberd_router:get_backend(),
+    case Backend:find_routes(P) of
+        {ok, Routes} -> [owner(Route) || Route <- Routes, is_stranger(Route)];
+        {error, _} -> [] % the database does not answer, and has logged it
+    end.
+
+%% #route{domain, server_host, pid, local_hint} of ejabberd_router.hrl.
+is_stranger({route, _, _, _, ?ROUTER}) -> false;
+is_stranger({route, _, _, undefined, _}) -> false;
+is_stranger({route, _, _, Pid, _}) when Pid == self() -> false;
+is_stranger({route, _, _, Pid, _}) when node(Pid) == node() ->
+    is_process_alive(Pid);
+is_stranger(_) -> true.
+
+owner({route, _, ServerHost, Pid, _}) ->
+    Name = case node(Pid) == node()
+               andalso process_info(Pid, registered_name) of
+               {registered_name, Registered} -> Registered;
+               _ -> Pid
+           end,
+    io_lib:format("~p of virtual host ~ts", [Name, ServerHost]).
