@@ -6,13 +6,14 @@
 %% @doc What may grow, in octets or pieces.
 sample() ->
     Memory = erlang:memory(),
+    Rss = rss(os:getpid()),
     #{memory := Persistent} = persistent_term:info(),
     maps:merge(
       maps:from_list(
         [{Kind, proplists:get_value(Kind, Memory)}
          || Kind <- [total, processes, binary, ets, code]]),
-      #{rss => rss(os:getpid()),
-        carriers => carriers(),
+      #{rss => Rss,
+        not_of_erlang => max(0, Rss - carriers()),
         port_rss => lists:sum([rss(integer_to_list(P))
                                || P <- port_programs()]),
         persistent_term => Persistent,
@@ -21,8 +22,8 @@ sample() ->
         atom_count => erlang:system_info(atom_count),
         ets_count => length(ets:all())}).
 
-%% What the VM's allocators have from the system. The rest of rss is the code, and
-%% what C libraries have allocated for themselves: libxml2 and libcrypto too.
+%% What the VM's allocators have from the system. The rest of rss is programs, and
+%% what C libraries have allocated for themselves: ours, libxml2, libcrypto.
 carriers() ->
     lists:sum([element(2, Value)
                || Allocator <- erlang:system_info(alloc_util_allocators),
