@@ -241,9 +241,17 @@ safely(Fun, Message, #state{host = P, complained = Last} = State) ->
             Now == Last orelse
                 ?ERROR_MSG("Proxy host ~ts could not handle ~p:~n** ~ts",
                            [P, without_secrets(Message),
-                            misc:format_exception(2, Class, Reason, Stack)]),
+                            exception(Class, Reason, Stack)]),
             State#state{complained = Now}
     end.
+
+%% Without arguments: those of the core's functions hold the keys.
+exception(Class, Reason, Stack) ->
+    Bare = [{M, F, arity(Args), Where} || {M, F, Args, Where} <- Stack],
+    misc:format_exception(2, Class, Reason, Bare).
+
+arity(Args) when is_list(Args) -> length(Args);
+arity(Arity) -> Arity.
 
 without_secrets({{reconfigure, _, _}, _}) -> reconfigure;
 without_secrets(Message) -> Message.
@@ -392,7 +400,7 @@ open_core(#state{host = P, core = Core} = State) ->
             degraded(Text, State);
         Class:Reason:Stack ->
             ?ERROR_MSG("Proxy host ~ts: ~ts",
-                       [P, misc:format_exception(2, Class, Reason, Stack)]),
+                       [P, exception(Class, Reason, Stack)]),
             degraded("the core failed (the log says how)", State)
     end.
 
