@@ -15,13 +15,7 @@ main([Build]) ->
     bench_clock:load(Build),
     io:format("# How long a call of the NIF holds a scheduler, in us: the longest "
               "(99.9 %, 50 %)~n"),
-    {_, Ref} = spawn_opt(fun measure/0, [monitor, {min_heap_size, 100000}]),
-    receive
-        {'DOWN', Ref, process, _, normal} -> halt();
-        {'DOWN', Ref, process, _, Reason} ->
-            io:format(standard_error, "~p~n", [Reason]),
-            halt(1)
-    end.
+    bench_clock:run(fun measure/0, 100000).
 
 measure() ->
     endpoints(),

@@ -19,15 +19,7 @@ main([Build]) ->
      || App <- [crypto, stringprep, fast_xml]],
     bench_clock:load(Build),
     replace_ejabberd_router(),
-    %% in a process whose heap is as it is set here
-    {_, Ref} = spawn_opt(fun() -> lists:foreach(fun row/1, run(all())) end,
-                         [monitor, {min_heap_size, 20000}]),
-    receive
-        {'DOWN', Ref, process, _, normal} -> halt();
-        {'DOWN', Ref, process, _, Reason} ->
-            io:format(standard_error, "~p~n", [Reason]),
-            halt(1)
-    end.
+    bench_clock:run(fun() -> lists:foreach(fun row/1, run(all())) end, 20000).
 
 row({Heading}) -> io:format("# ~s~n", [Heading]);
 row({Name, Us}) -> io:format("~s\t\t~.2f~n", [Name, Us]).
