@@ -202,7 +202,7 @@ now() ->
       native, millisecond).
 
 %% @doc Decides about one stanza, given its head: the iq, message or presence
-%% element in jabber:client with type, id, from, to and its children without
+%% element (of jabber:client, which need not be said) with type, id, from, to and its children without
 %% their children; from and to prepared. Prepared: <<>>, or the answer to
 %% {ask, {jid, _}}.
 -spec handle(core(), Head :: iodata(), asker(), Hints :: non_neg_integer(),

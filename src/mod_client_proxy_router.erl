@@ -252,7 +252,7 @@ head(#presence{type = Type} = Presence) ->
 
 attributes(Stanza) ->
     [<<"id='">>, escape(xmpp:get_id(Stanza)),
-     <<"' xmlns='jabber:client' from='">>, address(xmpp:get_from(Stanza)),
+     <<"' from='">>, address(xmpp:get_from(Stanza)),
      <<"' to='">>, address(as_written(xmpp:get_to(Stanza)))
      | <<"'>">>].
 

@@ -49,7 +49,6 @@ told(#presence{type = Type} = P) -> told(<<"presence">>, Type, P, []).
 
 told(Name, Type, Stanza, Children) ->
     Attrs = [{<<"id">>, xmpp:get_id(Stanza)},
-             {<<"xmlns">>, ?NS_CLIENT},
              {<<"from">>, text(xmpp:get_from(Stanza))},
              {<<"to">>, text(written(xmpp:get_to(Stanza)))}
              | [{<<"type">>, atom_to_binary(Type)} || Type /= available]],

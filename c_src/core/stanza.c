@@ -18,9 +18,10 @@
 
 /* What a thread holds. Stanzas are fed to ctxt one after the other, as children
  * of a root that is never closed, like those of an XMPP stream: no new document
- * for each, and no place where a document type could stand. Names and
- * namespaces of the last stanza live in the dictionary of ctxt; values are
- * copied, for libxml2 moves its input. */
+ * for each, and no place where a document type could stand. Its namespace need
+ * not be said, and looked at by libxml2, in each stanza. Names and namespaces
+ * of the last stanza live in the dictionary of ctxt; values are copied, for
+ * libxml2 moves its input. */
 struct parser {
     xmlParserCtxtPtr ctxt;
     size_t fed;
@@ -406,7 +407,7 @@ static bool new_ctxt(struct parser *p)
      * entity to be replaced, for none can be declared. */
     return p->ctxt != NULL && pthread_setspecific(thread_key, p) == 0 &&
            xmlCtxtUseOptions(p->ctxt, XML_PARSE_NONET | XML_PARSE_NOENT) == 0 &&
-           feed(p, JAT_STR("<stream>"));
+           feed(p, JAT_STR("<stream xmlns='jabber:client'>"));
 }
 
 static bool is_worn(const struct parser *p)

@@ -71,8 +71,9 @@ struct jat_stanza {
  * xmlInitParser). Never undone: libxml2 belongs to the whole process. */
 void jat_stanza_init(void);
 
-/* Parses xml (borrowed) into *out. Everything in *out belongs to the calling
- * thread and lives until its next jat_stanza_parse. max_size in octets.
+/* Parses xml (borrowed), a child of a stream with the content namespace
+ * jabber:client (RFC 6120, 4.8.2), into *out. Everything in *out belongs to the
+ * calling thread and lives until its next jat_stanza_parse. max_size in octets.
  * Errors: JAT_EXML, JAT_EDTD, JAT_ECOMMENT, JAT_EPI, JAT_ESIZE, JAT_EDEPTH,
  * JAT_EATTRIBUTES, JAT_ECHILDREN, JAT_ENOSTANZA, JAT_ENOMEM. */
 enum jat_err jat_stanza_parse(struct jat_str xml, size_t max_size,

@@ -127,8 +127,7 @@ struct jat *host_new(const char *options, unsigned endpoints)
 }
 
 /* The order of the attributes is that of mod_client_proxy_router:head/1. */
-#define ATTRS(type)                                                            \
-    "<iq type='" type "' id='ID__________' xmlns='jabber:client' from='"
+#define ATTRS(type) "<iq type='" type "' id='ID__________' from='"
 
 __attribute__((format(printf, 2, 3))) static void
 write_head(struct head *h, const char *format, ...)

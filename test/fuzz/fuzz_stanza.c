@@ -88,17 +88,11 @@ static bool is_utf8(struct jat_str s)
     return true;
 }
 
-/* The tree of a well-formed text without a document type; the caller frees it.
- * With one, libxml2 would follow where it leads. */
-static xmlDocPtr tree_of(struct jat_str text)
+static xmlDocPtr parse(struct jat_str text)
 {
-    xmlParserCtxtPtr ctxt;
+    xmlParserCtxtPtr ctxt = xmlNewParserCtxt();
     xmlDocPtr doc;
 
-    if (text.n < 2 || text.p[0] != '<' || holds(text, "<!DOCTYPE") ||
-        memchr(text.p, '\0', text.n) != NULL)
-        return NULL;
-    ctxt = xmlNewParserCtxt();
     CHECK(ctxt != NULL);
     doc = xmlCtxtReadMemory(ctxt, text.p, (int)text.n, NULL, "UTF-8",
                             XML_PARSE_NONET | XML_PARSE_NOENT |
@@ -111,13 +105,55 @@ static xmlDocPtr tree_of(struct jat_str text)
     return doc;
 }
 
-static void taken(xmlDocPtr doc, const struct facts *f,
+/* A well-formed text without a document type, as libxml2 sees it in a stream;
+ * with one, libxml2 would follow where it leads. */
+struct tree {
+    xmlDocPtr doc; /* NULL: it is not so */
+    xmlNodePtr nodes;
+};
+
+static struct tree tree_of(struct jat_str text)
+{
+    struct jat_buf wrapped = JAT_BUF_INIT;
+    struct tree tree = {NULL, NULL};
+    xmlDocPtr alone;
+
+    if (text.n < 2 || text.p[0] != '<' || holds(text, "<!DOCTYPE") ||
+        memchr(text.p, '\0', text.n) != NULL)
+        return tree;
+    alone = parse(text);
+    if (alone == NULL)
+        return tree;
+    jat_buf_add(&wrapped, JAT_STR("<stream xmlns='jabber:client'>"));
+    jat_buf_add(&wrapped, text);
+    jat_buf_add(&wrapped, JAT_STR("</stream>"));
+    tree.doc = parse(jat_str(wrapped.p, wrapped.n));
+    jat_buf_fini(&wrapped);
+    if (tree.doc != NULL) {
+        tree.nodes = xmlDocGetRootElement(tree.doc)->children;
+        xmlFreeDoc(alone);
+    } else { /* it begins with an XML declaration */
+        tree = (struct tree){alone, alone->children};
+    }
+    return tree;
+}
+
+static xmlNodePtr root_of(const struct tree *tree)
+{
+    xmlNodePtr node = tree->nodes;
+
+    while (node->type != XML_ELEMENT_NODE)
+        node = node->next;
+    return node;
+}
+
+static void taken(const struct tree *tree, const struct facts *f,
                   const struct jat_stanza *s)
 {
     CHECK(f->stanza && !f->comment && !f->instruction);
     CHECK(f->depth <= JAT_MAX_DEPTH && f->attrs <= JAT_MAX_ATTRIBUTES &&
           f->children <= JAT_MAX_CHILDREN);
-    CHECK(tree_agrees(xmlDocGetRootElement(doc), s));
+    CHECK(tree_agrees(root_of(tree), s));
 }
 
 /* A well-formed text was refused: what for. */
@@ -151,12 +187,13 @@ static void refused(struct jat_str text, const struct facts *f,
     }
 }
 
-static void judge(struct jat_str text, xmlDocPtr doc, const struct facts *f,
-                  enum jat_err err, const struct jat_stanza *s)
+static void judge(struct jat_str text, const struct tree *tree,
+                  const struct facts *f, enum jat_err err,
+                  const struct jat_stanza *s)
 {
-    if (doc != NULL && err == JAT_OK)
-        taken(doc, f, s);
-    else if (doc != NULL)
+    if (tree->doc != NULL && err == JAT_OK)
+        taken(tree, f, s);
+    else if (tree->doc != NULL)
         refused(text, f, err);
     else
         CHECK(err != JAT_OK);
@@ -171,23 +208,23 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 static void play(struct jat_str text)
 {
-    xmlDocPtr doc = tree_of(text);
+    struct tree tree = tree_of(text);
     struct facts f = {0};
     struct jat_stanza s;
     enum jat_err err;
 
-    if (doc != NULL) {
-        look(doc->children, 1, &f);
-        f.stanza = is_stanza(xmlDocGetRootElement(doc));
+    if (tree.doc != NULL) {
+        look(tree.nodes, 1, &f);
+        f.stanza = is_stanza(root_of(&tree));
     }
     CHECK(text.n == 0 || jat_stanza_parse(text, text.n - 1, &s) == JAT_ESIZE);
     err = jat_stanza_parse(text, text.n, &s);
-    judge(text, doc, &f, err, &s);
+    judge(text, &tree, &f, err, &s);
     /* what was there before leaves no trace */
     CHECK(jat_stanza_parse(JAT_STR(GOOD), sizeof GOOD, &s) == JAT_OK);
     CHECK(jat_stanza_parse(text, text.n, &s) == err);
-    judge(text, doc, &f, err, &s);
-    xmlFreeDoc(doc);
+    judge(text, &tree, &f, err, &s);
+    xmlFreeDoc(tree.doc);
 }
 
 /* The text up to GRAMMAR_END, which is no octet of UTF-8. */
