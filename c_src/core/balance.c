@@ -81,13 +81,21 @@ static size_t least_of_two(struct draw *d)
     return b == d->n || load(&d->c[a]) <= load(&d->c[b]) ? a : b;
 }
 
+/* Both are hashes, so one multiplication mixes them well enough: of a product
+ * each bit plays a part in the higher ones, and those decide which is highest.
+ */
+static uint64_t weight_of(uint64_t key, uint64_t rank)
+{
+    return (key ^ rank) * 0x9e3779b97f4a7c15U;
+}
+
 static size_t sticky(const struct draw *d)
 {
     static const struct jat_seed everywhere = {{0, 0}};
     uint64_t key = jat_hash(&everywhere, d->how->key), best = 0;
     size_t chosen = d->n;
     for (size_t i = 0; i < d->n; i++) {
-        uint64_t weight = jat_mix64(key ^ d->c[i].rank);
+        uint64_t weight = weight_of(key, d->c[i].rank);
         if ((weight >= best || chosen == d->n) && open(d, i)) {
             best = weight;
             chosen = i;
