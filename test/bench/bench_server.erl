@@ -1,20 +1,21 @@
 %%% A round trip through a real ejabberd: server CPU and latency of requests that
 %%% go through a proxy host, beside those of the same clients talking directly.
 %%% The server has one processor, the load generator another one. What is
-%%% compared is measured in turn, round by round, and a figure is the median of
+%%% compared takes turns of a fraction of a second, and a figure is the median of
 %%% the rounds' ratios: whatever else the machine does changes both.
 -module(bench_server).
 -export([main/1]).
 
 %% What is compared: its name, a goal for small and one for large payloads, and
-%% where the requests go.
--type way() :: {string(), string(), string(), direct | binary()}.
+%% where the requests go: `direct' or a JID.
+-type way() :: {string(), string(), string(), string()}.
 -record(plan, {bed :: bed:bed(),
                load :: file:filename(),
                rounds :: pos_integer(),
-               seconds :: float(), % about, of one measurement
                ways :: [way()]}).
 
+-define(SLICE, 0.15). % s, about, of one turn
+-define(LONG_SLICE, 0.75). % s; enough for a p99
 -define(SERVER_CPU, "0").
 -define(LOAD_CPU, "1").
 -define(WINDOWS, [1, 16, 128]).
@@ -31,6 +32,8 @@ main([Build]) ->
     try
         Plan = plan(Bed, filename:join(Build, "load"), os:getenv("SHORT", "")),
         lists:foreach(fun(Payload) -> cpu(Plan, Payload) end, ?PAYLOADS),
+        cpu(Plan#plan{ways = steps(Bed)}, {"a set of 64 octets, step by step",
+                                           ["type=set"], 2}),
         latency(Plan)
     after
         bed:remove(Bed)
@@ -38,9 +41,9 @@ main([Build]) ->
     halt().
 
 plan(Bed, Load, "") ->
-    #plan{bed = Bed, load = Load, rounds = 5, seconds = 0.8, ways = ways()};
+    #plan{bed = Bed, load = Load, rounds = 30, ways = ways()};
 plan(Bed, Load, _Short) ->
-    #plan{bed = Bed, load = Load, rounds = 3, seconds = 0.3, ways = ways()}.
+    #plan{bed = Bed, load = Load, rounds = 8, ways = ways()}.
 
 %%% The server
 
@@ -57,10 +60,15 @@ boot() ->
     _ = bed:install(Bed),
     bed:configure(Bed, site()),
     ok = bed:reload(Bed),
-    {Module, Code, File} = code:get_object_code(bench_bare),
-    {module, Module} = bed:rpc(Bed, code, load_binary, [Module, File, Code]),
-    _ = bed:rpc(Bed, Module, start, [<<"bare.example.org">>, <<"example.org">>]),
+    load(Bed, bench_bare),
+    _ = bed:rpc(Bed, bench_bare, start,
+                [<<"bare.example.org">>, <<"example.org">>]),
     Bed.
+
+%% The code of this VM.
+load(Bed, Module) ->
+    {Module, Code, File} = code:get_object_code(Module),
+    {module, Module} = bed:rpc(Bed, code, load_binary, [Module, File, Code]).
 
 site() ->
     "modules:\n"
@@ -72,11 +80,23 @@ site() ->
     "      port.example.org: {carrier: port}\n".
 
 ways() ->
-    [{"direct", "", "", direct},
-     {"bare second pass", "", "", <<"bare.example.org">>},
-     {"nif, jid", "at most 1.12", "at most 1.06", <<"jid.example.org">>},
-     {"nif, sealed", "at most 1.20", "at most 1.06", <<"sealed.example.org">>},
-     {"port, jid", "", "", <<"port.example.org">>}].
+    [{"direct", "", "", "direct"},
+     {"bare second pass", "", "", "bare.example.org"},
+     {"nif, jid", "at most 1.12", "at most 1.06", "jid.example.org"},
+     {"nif, sealed", "at most 1.20", "at most 1.06", "sealed.example.org"},
+     {"port, jid", "", "", "port.example.org"}].
+
+%% What is on top of ejabberd's own second routing pass.
+steps(Bed) ->
+    load(Bed, mod_client_proxy_router), % this one exports all
+    load(Bed, bench_route),
+    ok = bed:rpc(Bed, bench_route, start, [<<"jid.example.org">>]),
+    [{"direct", "", "", "direct"},
+     {"bare second pass", "", "", "bare.example.org"},
+     {"... and the heads written", "", "", "head.example.org"},
+     {"... and the NIF called without them", "", "", "call.example.org"},
+     {"... and with them: parsed, then refused", "", "", "parse.example.org"},
+     {"nif, jid", "", "", "jid.example.org"}].
 
 %% The server is its VM and the programs that this runs.
 pids(Bed) ->
@@ -93,40 +113,35 @@ pids(Bed) ->
 pinned(Cpu, Program, Arguments) ->
     bed:run(os:find_executable("taskset"), ["-c", Cpu, Program | Arguments]).
 
-%% One run of the load generator: a fun from names to figures.
-load(#plan{bed = Bed, load = Load}, Way, Arguments) ->
-    To = ["to=" ++ binary_to_list(Way) || Way /= direct],
+%% One run of the load generator: for each way, a fun from names to the figures
+%% of the rounds.
+load(#plan{bed = Bed, load = Load}, Ways, Arguments) ->
     {0, Json} = pinned(?LOAD_CPU, Load,
-                       ["port=" ++ bed:port(Bed, c2s), "cpu=" ++ pids(Bed)
-                        | To ++ Arguments]),
+                       ["port=" ++ bed:port(Bed, c2s), "cpu=" ++ pids(Bed),
+                        "ways=" ++ lists:append(lists:join(",", Ways))
+                        | Arguments]),
     {Report} = bed:rpc(Bed, jiffy, decode, [list_to_binary(Json)]),
-    fun(Name) -> proplists:get_value(Name, Report) end.
+    [fun(Name) -> proplists:get_value(Name, Figures) end
+     || {_, {Figures}} <- Report].
 
-%% So many requests that one measurement takes the time that is planned for it.
-requests(#plan{seconds = Seconds} = Plan, Arguments) ->
-    Report = load(Plan, direct, ["requests=500" | Arguments]),
-    "requests="
-        ++ integer_to_list(max(200, round(Seconds * Report(<<"per_second">>)))).
+%% A slice of requests that takes so many seconds.
+slice(Seconds, PerSecond) ->
+    "slice=" ++ integer_to_list(max(100, round(Seconds * PerSecond))).
 
-%% The figures of each way, round by round; every other round goes backwards.
-rounds(#plan{rounds = Rounds, ways = Ways} = Plan, Arguments, Names) ->
-    [in_turn(Round, Ways,
-             fun({_, _, _, Way}) ->
-                     Report = load(Plan, Way, Arguments),
-                     [Report(Name) || Name <- Names]
-             end) || Round <- lists:seq(1, Rounds)].
+per_second(Plan, Arguments) ->
+    [Direct] = load(Plan, ["direct"], ["slice=250", "rounds=9" | Arguments]),
+    median(Direct(<<"per_second">>)).
 
-in_turn(Round, Ways, Measure) when Round rem 2 == 1 ->
-    lists:map(Measure, Ways);
-in_turn(_, Ways, Measure) ->
-    lists:reverse(lists:map(Measure, lists:reverse(Ways))).
+measure(#plan{rounds = Rounds, ways = Ways} = Plan, Arguments) ->
+    load(Plan, [Way || {_, _, _, Way} <- Ways],
+         ["rounds=" ++ integer_to_list(Rounds) | Arguments]).
 
-%% A figure of a way: its ratio to that of the first one, and itself.
-figure(Rounds, Way, N) ->
-    Value = fun(Round, W) -> lists:nth(N, lists:nth(W, Round)) end,
+%% A figure of the nth way: its ratio to that of the first one, and itself.
+figure([First | _] = Measured, N, Name) ->
+    Values = (lists:nth(N, Measured))(Name),
     io_lib:format("~.2f (~.1f)",
-                  [median([Value(R, Way) / Value(R, 1) || R <- Rounds]),
-                   median([Value(R, Way) || R <- Rounds])]).
+                  [median(lists:zipwith(fun erlang:'/'/2, Values, First(Name))),
+                   median(Values)]).
 
 median(Values) ->
     lists:nth((length(Values) + 1) div 2, lists:sort(Values)).
@@ -138,29 +153,26 @@ cpu(#plan{ways = Ways} = Plan, {Name, Payload, Goal}) ->
               "(us)~n", [Name, join([integer_to_list(W) || W <- ?WINDOWS])]),
     Measured = [begin
                     Arguments = ["window=" ++ integer_to_list(W) | Payload],
-                    rounds(Plan, [requests(Plan, Arguments) | Arguments],
-                           [<<"cpu_us">>])
+                    Slice = slice(?SLICE, per_second(Plan, Arguments)),
+                    measure(Plan, [Slice | Arguments])
                 end || W <- ?WINDOWS],
     [row(element(1, Way), element(Goal, Way),
-         [figure(Rounds, N, 1) || Rounds <- Measured])
+         [figure(M, N, <<"cpu_us">>) || M <- Measured])
      || {N, Way} <- numbered(Ways)],
     ok.
 
 %% Half of what the server could do directly: each way gets the same load.
-latency(#plan{ways = Ways, rounds = Rounds, seconds = Seconds} = Plan) ->
-    Most = load(Plan, direct, ["window=128", "requests=5000"]),
-    Rate = round(Most(<<"per_second">>) / 2),
+latency(#plan{ways = Ways} = Plan) ->
+    Rate = round(per_second(Plan, ["window=128"]) / 2),
     io:format("# Latency, 64 octets, ~b requests a second (half of what direct "
               "ones saturate at): median, p99 to direct (us)~n", [Rate]),
-    Measured = rounds(Plan#plan{rounds = 2 * Rounds},
-                      ["rate=" ++ integer_to_list(Rate), "requests="
-                       ++ integer_to_list(round(2 * Seconds * Rate))],
-                      [<<"p50_us">>, <<"p99_us">>]),
+    Measured = measure(Plan, ["rate=" ++ integer_to_list(Rate),
+                              slice(?LONG_SLICE, Rate)]),
     [row(Name, case Goal of
                    "" -> "";
                    _ -> "p99 at most 1.15"
                end,
-         [figure(Measured, N, 1), figure(Measured, N, 2)])
+         [figure(Measured, N, Name1) || Name1 <- [<<"p50_us">>, <<"p99_us">>]])
      || {N, {Name, Goal, _, _}} <- numbered(Ways)],
     ok.
 

@@ -1,22 +1,26 @@
 /*
- * Requests and their answers between clients of one process, and what each
- * costs the server.
+ * Requests and their answers between clients of one process, by way of several
+ * addresses in turn, and what each costs the server.
  *
- *     load port=5222 cpu=PID[,PID...] [to=JID] [requesters=8] [answerers=8]
- *          [type=get] [payload=64] [tree=0] [window=16 | rate=REQUESTS/S]
- *          [requests=10000] [warmup=1000]
+ *     load port=5222 cpu=PID[,PID...] ways=WAY[,WAY...]
+ *          [requesters=8] [answerers=8] [type=get] [payload=64] [tree=0]
+ *          [window=16 | rate=REQUESTS/S] [slice=500] [rounds=1] [warmup=500]
  *          [requester=load@example.org] [answerer=svc@example.org]
  *          [password=secret]
  *
- * The requesters write to `to`, or, without it, to any of the answerers; an
- * answer is its request's payload. With `window` so
- * many requests are open all the time; with `rate` they begin at random times
- * (a Poisson process), and latency counts from the time at which a request was
- * due. The payload is `payload` octets of text, or, with tree=1, of elements.
+ * A way is the JID that the requesters write to, or `direct', which is any of
+ * the answerers; an answer is its request's payload. In each round each way
+ * gets a slice of so many requests, every other round in reverse: whatever else
+ * the machine does for longer than a slice comes upon all ways alike.
  *
- * `cpu` are the processes that make up the server. Prints one line of JSON;
- * ends with 0 if each request had its own payload back, under its id, from the
- * address that it went to.
+ * With `window` so many requests are open all the time; with `rate` they begin
+ * at random times (a Poisson process), and latency counts from the time at
+ * which a request was due. The payload is `payload` octets of text, or, with
+ * tree=1, of elements.
+ *
+ * `cpu` are the processes that make up the server. Prints one line of JSON: for
+ * each way, under its name, figures of each round. Ends with 0 if each request
+ * had its own payload back, under its id, from the address that it went to.
  */
 #include <fcntl.h>
 #include <math.h>
@@ -28,16 +32,18 @@
 #include <sys/prctl.h>
 #include <time.h>
 
+#include "../arguments.h"
 #include "client.h"
 
 #define MAX_CLIENTS 256
+#define MAX_WAYS 8
 #define PATIENCE 10 /* s without any answer */
 #define SECOND 1000000000L
 
 static struct {
-    const char *to, *requester, *answerer, *password, *type, *cpu;
-    long port, requesters, answerers, payload, tree, window, rate, requests,
-        warmup;
+    const char *ways, *requester, *answerer, *password, *type, *cpu;
+    long port, requesters, answerers, payload, tree, window, rate, slice,
+        rounds, warmup;
 } option = {
     .requester = "load@example.org",
     .answerer = "svc@example.org",
@@ -47,8 +53,9 @@ static struct {
     .answerers = 8,
     .payload = 64,
     .window = 16,
-    .requests = 10000,
-    .warmup = 1000,
+    .slice = 500,
+    .rounds = 1,
+    .warmup = 500,
 };
 
 /* Requesters, then answerers. */
@@ -57,12 +64,29 @@ static long client_count;
 static int epoll;
 
 static struct buffer payload;
-static struct {
+
+/* What a slice of requests came to. */
+struct figures {
+    double cpu_us, own_cpu_us; /* a request */
+    double p50_us, p99_us, per_second;
+};
+
+struct way {
+    const char *to; /* NULL: directly */
+    struct figures *round;
+};
+static struct way ways[MAX_WAYS];
+static int way_count;
+
+/* All requests of a run, numbered, and the slice that is being run. */
+static struct request {
     const char *to;
     long due; /* when it was to be sent; 0: it is answered */
     long took;
 } * request;
-static long total, sent, answered, wrong;
+static const struct way *way;
+static bool warm;
+static long sent, answered, goal, wrong;
 
 /* Clocks, in ns */
 
@@ -106,7 +130,7 @@ static void ask(long due)
     struct buffer *out = &clients[sent % option.requesters].out;
     long answerer = option.requesters + lrand48() % option.answerers;
 
-    request[sent].to = option.to ? option.to : clients[answerer].jid;
+    request[sent].to = way->to ? way->to : clients[answerer].jid;
     request[sent].due = due;
     print(out, "<iq type='%s' id='%ld' to='%s'>", option.type, sent,
           request[sent].to);
@@ -135,7 +159,7 @@ static bool is_answer(const struct client *c, struct text iq, long n)
     return n >= 0 && n < sent && request[n].due != 0 &&
            c == &clients[n % option.requesters] &&
            is(attribute(iq, "from"), request[n].to) &&
-           (n < option.warmup ||
+           (!warm ||
             (is(attribute(iq, "type"), "result") && what.n == payload.n &&
              memcmp(what.p, payload.p, what.n) == 0));
 }
@@ -153,7 +177,7 @@ static void on_answer(const struct client *c, struct text iq)
     request[n].took = now() - request[n].due;
     request[n].due = 0;
     answered++;
-    if (option.rate == 0 && sent < total)
+    if (option.rate == 0 && sent < goal)
         ask(now());
 }
 
@@ -169,16 +193,21 @@ static void on_stanza(struct client *c, struct text stanza)
 
 /* The run */
 
-/* Waits for what comes, but no longer than until `time`, and takes it in. */
+/* Sends, waits for what comes, but no longer than until `time`, and takes it
+ * in.
+ */
 static void run_until(long time)
 {
     static long heard;
     struct epoll_event events[MAX_CLIENTS];
     struct timespec wait = {0, 0};
     struct text stanza;
-    long left = time - now();
+    long left;
     int n;
 
+    for (long i = 0; i < client_count; i++)
+        client_flush(&clients[i]);
+    left = time - now();
     if (left > 0)
         wait = (struct timespec){left / SECOND, left % SECOND};
     n = epoll_pwait2(epoll, events, MAX_CLIENTS, &wait, NULL);
@@ -189,25 +218,23 @@ static void run_until(long time)
         while (client_next(c, &stanza))
             on_stanza(c, stanza);
     }
-    for (long i = 0; i < client_count; i++)
-        client_flush(&clients[i]);
     if (n > 0 || heard == 0)
         heard = now();
     if (now() - heard > PATIENCE * SECOND)
         die("load: %ld of %ld requests got no answer", sent - answered, sent);
 }
 
-/* Both go on until so many requests are answered. */
+/* Both go on until all requests of the slice are answered. */
 
-static void run_window(long goal)
+static void run_window(void)
 {
-    while (sent - answered < option.window)
+    while (sent < goal && sent - answered < option.window)
         ask(now());
     while (answered < goal)
         run_until(now() + SECOND);
 }
 
-static void run_rate(long goal)
+static void run_rate(void)
 {
     double due = (double)now();
 
@@ -220,48 +247,82 @@ static void run_rate(long goal)
     }
 }
 
-static int compare(const void *a, const void *b)
+static void run(const struct way *w, long requests)
 {
-    long x = *(const long *)a, y = *(const long *)b;
+    way = w;
+    goal = sent + requests;
+    if (option.rate)
+        run_rate();
+    else
+        run_window();
+}
+
+static int by_time(const void *a, const void *b)
+{
+    long x = ((const struct request *)a)->took;
+    long y = ((const struct request *)b)->took;
 
     return (x > y) - (x < y);
 }
 
-static void report(long count, long wall, long server, long own)
+static void measure(const struct way *w, struct figures *f)
 {
-    long *took = calloc((size_t)option.requests, sizeof *took);
-    double n = (double)count;
+    long wall = now(), server = cpu_time(option.cpu);
+    long own = read_clock(CLOCK_PROCESS_CPUTIME_ID);
+    struct request *slice = &request[sent];
+    double n = (double)option.slice;
 
-    if (!took)
-        die("load: no memory");
-    for (long i = 0; i < option.requests; i++)
-        took[i] = request[option.warmup + i].took;
-    qsort(took, (size_t)option.requests, sizeof *took, compare);
-    printf("{\"requests\":%ld,\"wrong\":%ld,\"per_second\":%.0f,"
-           "\"cpu_us\":%.2f,\"own_cpu_us\":%.2f,\"busy\":%.2f,"
-           "\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f}\n",
-           count, wrong, n * (double)SECOND / (double)wall,
-           (double)server / n / 1e3, (double)own / n / 1e3,
-           (double)server / (double)wall,
-           (double)took[option.requests / 2] / 1e3,
-           (double)took[option.requests * 99 / 100] / 1e3,
-           (double)took[option.requests - 1] / 1e3);
-    free(took);
+    run(w, option.slice);
+    f->cpu_us = (double)(cpu_time(option.cpu) - server) / n / 1e3;
+    f->own_cpu_us =
+        (double)(read_clock(CLOCK_PROCESS_CPUTIME_ID) - own) / n / 1e3;
+    f->per_second = n * (double)SECOND / (double)(now() - wall);
+    qsort(slice, (size_t)option.slice, sizeof *slice, by_time);
+    f->p50_us = (double)slice[option.slice / 2].took / 1e3;
+    f->p99_us = (double)slice[option.slice * 99 / 100].took / 1e3;
 }
 
-static void measure(void)
+static void measure_all(void)
 {
-    void (*run)(long goal) = option.rate ? run_rate : run_window;
-    long count, wall, server, own;
+    for (int i = 0; i < way_count; i++)
+        run(&ways[i], option.warmup);
+    warm = true;
+    for (long round = 0; round < option.rounds; round++)
+        for (int i = 0; i < way_count; i++) {
+            struct way *w = &ways[round % 2 ? way_count - 1 - i : i];
 
-    run(option.warmup);
-    count = answered;
-    wall = now();
-    server = cpu_time(option.cpu);
-    own = read_clock(CLOCK_PROCESS_CPUTIME_ID);
-    run(total);
-    report(answered - count, now() - wall, cpu_time(option.cpu) - server,
-           read_clock(CLOCK_PROCESS_CPUTIME_ID) - own);
+            measure(w, &w->round[round]);
+        }
+}
+
+static void report(void)
+{
+    static const struct {
+        const char *name;
+        size_t at;
+    } figures[] = {
+        {"cpu_us", offsetof(struct figures, cpu_us)},
+        {"own_cpu_us", offsetof(struct figures, own_cpu_us)},
+        {"p50_us", offsetof(struct figures, p50_us)},
+        {"p99_us", offsetof(struct figures, p99_us)},
+        {"per_second", offsetof(struct figures, per_second)},
+    };
+
+    for (int i = 0; i < way_count; i++) {
+        printf("%c\"%s\":{", i ? ',' : '{', ways[i].to ? ways[i].to : "direct");
+        for (size_t k = 0; k < sizeof figures / sizeof *figures; k++) {
+            printf("%s\"%s\":", k ? "," : "", figures[k].name);
+            for (long n = 0; n < option.rounds; n++) {
+                const char *f = (const char *)&ways[i].round[n];
+
+                printf("%c%.2f", n ? ',' : '[',
+                       *(const double *)(const void *)(f + figures[k].at));
+            }
+            printf("]");
+        }
+        printf("}");
+    }
+    printf("}\n");
 }
 
 /* The begin */
@@ -299,14 +360,25 @@ static void log_in(const char *account, char letter, long count)
     }
 }
 
-static bool set_option(const char *name, size_t length, const char *value)
+static void read_ways(char *list)
 {
-    const struct {
-        const char *name;
-        const char **text;
-        long *number;
-    } known[] = {
-        {"to", &option.to, NULL},
+    for (char *rest, *to = strtok_r(list, ",", &rest); to;
+         to = strtok_r(NULL, ",", &rest)) {
+        struct way *w = &ways[way_count++];
+
+        if (way_count > MAX_WAYS)
+            die("load: at most %d ways, please", MAX_WAYS);
+        w->to = strcmp(to, "direct") == 0 ? NULL : to;
+        w->round = calloc((size_t)option.rounds, sizeof *w->round);
+        if (!w->round)
+            die("load: no memory");
+    }
+}
+
+static void read_options(int argc, char **argv)
+{
+    static const struct argument known[] = {
+        {"ways", &option.ways, NULL},
         {"requester", &option.requester, NULL},
         {"answerer", &option.answerer, NULL},
         {"password", &option.password, NULL},
@@ -319,53 +391,45 @@ static bool set_option(const char *name, size_t length, const char *value)
         {"tree", NULL, &option.tree},
         {"window", NULL, &option.window},
         {"rate", NULL, &option.rate},
-        {"requests", NULL, &option.requests},
+        {"slice", NULL, &option.slice},
+        {"rounds", NULL, &option.rounds},
         {"warmup", NULL, &option.warmup},
     };
+    const char *unknown =
+        take_arguments(argc, argv, known, sizeof known / sizeof *known);
 
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (strncmp(known[i].name, name, length) != 0 || known[i].name[length])
-            continue;
-        if (known[i].text)
-            *known[i].text = value;
-        else
-            *known[i].number = strtol(value, NULL, 10);
-        return true;
-    }
-    return false;
-}
-
-static void read_options(int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++) {
-        const char *value = strchr(argv[i], '=');
-
-        if (!value ||
-            !set_option(argv[i], (size_t)(value - argv[i]), value + 1))
-            die("load: what is %s?", argv[i]);
-    }
-    if (!option.port || !option.cpu)
-        die("load: port and cpu are needed");
+    if (unknown)
+        die("load: what is %s?", unknown);
+    if (!option.port || !option.cpu || !option.ways)
+        die("load: port, cpu and ways are needed");
     if (option.requesters < 1 || option.answerers < 1 ||
         option.requesters + option.answerers > MAX_CLIENTS)
         die("load: 1 to %d clients, please", MAX_CLIENTS);
-    if (option.window < 1 || option.window > option.warmup ||
-        option.requests < 1 || option.payload < 0)
-        die("load: at least a window's requests for the warm-up, please");
+    if (option.window < 1 || option.slice < 1 || option.rounds < 1 ||
+        option.warmup < 0 || option.payload < 0)
+        die("load: no negative numbers, please");
 }
 
 int main(int argc, char **argv)
 {
+    char *list;
+    long total;
+
     read_options(argc, argv);
-    make_payload();
-    total = option.warmup + option.requests;
-    request = calloc((size_t)total, sizeof *request);
+    list = strdup(option.ways);
     epoll = epoll_create1(0);
-    if (!request || epoll < 0)
+    if (!list || epoll < 0)
         die("load: no memory");
+    read_ways(list);
+    total = way_count * (option.warmup + option.rounds * option.slice);
+    request = calloc((size_t)total, sizeof *request);
+    if (!request)
+        die("load: no memory");
+    make_payload();
     (void)prctl(PR_SET_TIMERSLACK, 1); /* ns; 50000 is usual */
     log_in(option.requester, 'r', option.requesters);
     log_in(option.answerer, 'e', option.answerers);
-    measure();
+    measure_all();
+    report();
     return wrong != 0;
 }

@@ -1,11 +1,16 @@
 /* threads   part `threads` of run: what several threads get done in the core at
- * the same time, against what one does
+ * the same time, against what one does; and, to tell the core from the machine,
+ * what two processes do that share nothing
+ *
+ * Runs are short and take turns; a figure is the median of the ratios.
  *
  * Each thread has requesters of its own; all share the endpoints. One round is
  * a request and its reply; every 64th goes with a presence of an endpoint,
  * which is written to the table that every request reads. */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,9 +21,8 @@
 #define USERS 16U
 #define ENDPOINTS 8U
 #define WARM_UP 500U
-#define RUN_MS 50U
-#define RUNS                                                                   \
-    7 /* of which the best one counts: other processes only slow down */
+#define RUN_MS 40U
+#define TURNS 25
 
 struct worker {
     pthread_t thread;
@@ -113,46 +117,93 @@ static struct result run(const char *options, unsigned threads)
                            (double)cpu / (double)rounds};
 }
 
-static struct result best(const char *options, unsigned threads)
+/* One thread of each of two processes. */
+static struct result run_apart(const char *options, struct result *shared)
 {
-    struct result best = run(options, threads), r;
+    for (int i = 0; i < 2; i++) {
+        pid_t pid = fork();
 
-    for (int i = 1; i < RUNS; i++) {
-        r = run(options, threads);
-        if (r.rate > best.rate)
-            best.rate = r.rate;
-        if (r.cpu_ns < best.cpu_ns)
-            best.cpu_ns = r.cpu_ns;
+        if (pid < 0)
+            die("no process");
+        if (pid == 0) {
+            shared[i] = run(options, 1);
+            _exit(EXIT_SUCCESS);
+        }
     }
-    return best;
+    for (int i = 0; i < 2; i++) {
+        int status;
+
+        if (wait(&status) < 0 || status != 0)
+            die("a process failed");
+    }
+    return (struct result){shared[0].rate + shared[1].rate,
+                           (shared[0].cpu_ns + shared[1].cpu_ns) / 2};
 }
 
-static void compare(const char *encoding, unsigned most)
+static int by_value(const void *a, const void *b)
 {
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median(double *values)
+{
+    qsort(values, TURNS, sizeof *values, by_value);
+    return values[TURNS / 2];
+}
+
+enum { ONE, TWO, APART, FOUR, EIGHT, CASES };
+
+static void compare(const char *encoding, struct result *shared)
+{
+    static const struct {
+        const char *what, *goal;
+    } rows[CASES] = {
+        [ONE] = {"1 thread: rounds a second", ""},
+        [TWO] = {"2 threads: times one", "at least 1.85"},
+        [APART] = {"2 processes, nothing shared: times one", ""},
+        [FOUR] = {"4 threads: times one", ""},
+        [EIGHT] = {"8 threads: times one", ""},
+    };
+    double rate[CASES][TURNS], used[CASES][TURNS];
     char what[80], options[32];
-    struct result one, many;
 
     (void)snprintf(options, sizeof options, "encoding=%s", encoding);
-    one = best(options, 1);
-    (void)snprintf(what, sizeof what, "%s, 1 thread: rounds a second (ns each)",
-                   encoding);
-    row(what, "", "%.0f (%.0f)", one.rate * 1000, one.cpu_ns);
-    for (unsigned threads = 2; threads <= most; threads *= 2) {
-        many = best(options, threads);
-        (void)snprintf(what, sizeof what,
-                       "%s, %u threads: times one (ns of CPU a round)",
-                       encoding, threads);
-        row(what, threads == 2 ? "at least 1.85" : "", "%.2f (%.0f)",
-            many.rate / one.rate, many.cpu_ns);
+    for (int i = 0; i < TURNS; i++) {
+        struct result r[CASES] = {
+            [ONE] = run(options, 1),
+            [TWO] = run(options, 2),
+            [FOUR] = run(options, 4),
+            [EIGHT] = run(options, 8),
+            [APART] = run_apart(options, shared),
+        };
+
+        for (int k = 0; k < CASES; k++) {
+            rate[k][i] = k == ONE ? r[ONE].rate * 1e3 : r[k].rate / r[ONE].rate;
+            used[k][i] = r[k].cpu_ns;
+        }
+    }
+    for (int k = 0; k < CASES; k++) {
+        (void)snprintf(what, sizeof what, "%s, %s (ns of CPU a round)",
+                       encoding, rows[k].what);
+        row(what, rows[k].goal, "%.*f (%.0f)", k == ONE ? 0 : 2,
+            median(rate[k]), median(used[k]));
     }
 }
 
 int main(void)
 {
+    struct result *shared =
+        mmap(NULL, 2 * sizeof *shared, PROT_READ | PROT_WRITE,
+             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (shared == MAP_FAILED)
+        die("no memory");
     jat_stanza_init();
     printf("# The core: threads at the same time, %ld processors\n",
            sysconf(_SC_NPROCESSORS_ONLN));
-    compare("jid", 8);
-    compare("sealed", 4);
+    compare("jid", shared);
+    compare("sealed", shared);
     return 0;
 }

@@ -29,6 +29,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../arguments.h"
 #include "storm.h"
 
 #define QUIET_MS 1000 /* how long to listen for second answers at the end */
@@ -174,13 +175,9 @@ static void print_report(double seconds)
 
 /* The options */
 
-static bool set_option(const char *name, size_t length, const char *value)
+static void read_options(int argc, char **argv)
 {
-    const struct {
-        const char *name;
-        const char **text;
-        long *number;
-    } known[] = {
+    static const struct argument known[] = {
         {"host", &option.host, NULL},
         {"proxy", &option.proxy, NULL},
         {"target", &option.target, NULL},
@@ -202,28 +199,11 @@ static bool set_option(const char *name, size_t length, const char *value)
         {"seed", NULL, &option.seed},
         {"limit", NULL, &option.limit},
     };
+    const char *unknown =
+        take_arguments(argc, argv, known, sizeof known / sizeof *known);
 
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (strncmp(known[i].name, name, length) != 0 || known[i].name[length])
-            continue;
-        if (known[i].text)
-            *known[i].text = value;
-        else
-            *known[i].number = atol(value);
-        return true;
-    }
-    return false;
-}
-
-static void read_options(int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++) {
-        const char *value = strchr(argv[i], '=');
-
-        if (!value ||
-            !set_option(argv[i], (size_t)(value - argv[i]), value + 1))
-            die("what is %s?", argv[i]);
-    }
+    if (unknown)
+        die("what is %s?", unknown);
     if (!option.proxy || !option.target || !option.requester || !option.port)
         die("proxy, target, requester and port are needed");
     if (option.requesters < 1 || option.endpoints < 1 ||

@@ -1,0 +1,48 @@
+%%% A bare second pass (bench_bare) that takes single steps of the real one, and
+%%% throws away what comes of them.
+-module(bench_route).
+-export([start/1]).
+%% Routes
+-export([head/1, call/1, parse/1]).
+
+-define(STEPS, [head, call, parse]).
+
+%% @doc Registers a host of example.org for each step; the core is that of proxy
+%% host P.
+start(P) ->
+    #{core := Core} = mod_client_proxy_router:context(P),
+    ok = persistent_term:put(?MODULE, Core),
+    Self = self(),
+    Pid = spawn(fun() ->
+                        lists:foreach(fun register/1, ?STEPS),
+                        Self ! {self(), registered},
+                        timer:sleep(infinity)
+                end),
+    receive {Pid, registered} -> ok end.
+
+register(Step) ->
+    Host = <<(atom_to_binary(Step))/binary, ".example.org">>,
+    ejabberd_router:register_route(Host, <<"example.org">>,
+                                   {apply, ?MODULE, Step}).
+
+%% The head is written ...
+head(Stanza) ->
+    _ = mod_client_proxy_router:head(Stanza),
+    bench_bare:route(Stanza).
+
+%% ... the core is called, but not with it ...
+call(Stanza) ->
+    _ = mod_client_proxy_router:head(Stanza),
+    {error, malformed_xml} = handle(<<>>),
+    bench_bare:route(Stanza).
+
+%% ... and with it, only to refuse it.
+parse(Stanza) ->
+    _ = handle(mod_client_proxy_router:head(Stanza)),
+    bench_bare:route(Stanza).
+
+handle(Head) ->
+    mod_client_proxy_core:handle(
+      persistent_term:get(?MODULE), Head, none,
+      mod_client_proxy_core:hints([access_denied]), <<>>,
+      mod_client_proxy_core:now()).
