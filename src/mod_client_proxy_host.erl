@@ -35,21 +35,8 @@
 -record(state,
         {host :: mod_client_proxy_options:proxy_host(),
          server_host :: binary(),
-         opts :: mod_client_proxy_options:host_options(), %% no secrets in it
+         instance :: mod_client_proxy_instance:instance(),
          context :: undefined | mod_client_proxy_router:context(),
-         core :: undefined | mod_client_proxy_core:core(),
-         trouble = "it failed to start (the log says how)"
-                      :: none | unicode:chardata(), %% why core is undefined
-         %% option secret and old_secrets; the keys made from them, and which
-         %% secrets these were; what the core was given last. Funs, because what
-         %% is printed of this record in a log or a shell must not show them.
-         secrets = fun() -> #{} end :: fun(() -> #{atom() => term()}),
-         keys = fun() -> none end
-                  :: fun(() -> none | {#{atom() => term()},
-                                       [mod_client_proxy_keys:key()]}),
-         config = fun() -> none end
-                    :: fun(() -> none | mod_client_proxy_core:config()),
-         local_domains = [] :: [binary()],
          longest = 0 :: non_neg_integer(), %% ms; no record lives longer
          expiring :: undefined | pid(), %% closes records now, if it lives
          route = down :: down | up | taken,
@@ -149,47 +136,21 @@ init([ServerHost, #{host := P}]) ->
     case mod_client_proxy:options(ServerHost, P) of
         {ok, HostOpts} ->
             start_timers(),
+            Instance = mod_client_proxy_instance:new(P, ServerHost, HostOpts),
             {ok, safely(fun start/2, start,
-                        set_options(
-                          ServerHost, HostOpts,
-                          #state{host = P, server_host = ServerHost,
-                                 opts = HostOpts,
-                                 endpoints =
-                                     mod_client_proxy_endpoints:new(P)}))};
+                        #state{host = P, server_host = ServerHost,
+                               instance = Instance,
+                               endpoints = mod_client_proxy_endpoints:new(P)})};
         error ->
             ignore
     end.
 
 start(start, #state{host = P} = State) ->
     warn_balancing(P),
-    warn_sticky(P, State#state.opts),
-    State1 = use_core(State#state{local_domains = local_domains(),
-                                  core = inherited_core(P)}),
+    warn_sticky(P, opts(State)),
     %% the route is last: all that it needs is there
-    claim(endpoints(fun mod_client_proxy_endpoints:inherit/1, State1)).
-
-set_options(ServerHost, HostOpts, State) ->
-    Secrets = maps:with([secret, old_secrets], HostOpts),
-    State#state{server_host = ServerHost, secrets = fun() -> Secrets end,
-                opts = maps:without(maps:keys(Secrets), HostOpts)}.
-
-%% A context that is still there has outlived the process before this one. Its
-%% core may be that of a carrier that has been unloaded since.
-inherited_core(P) ->
-    case mod_client_proxy_router:context(P) of
-        #{core := Core} when Core /= undefined ->
-            case is_lost(Core) of
-                true -> undefined;
-                false -> Core
-            end;
-        _ ->
-            undefined
-    end.
-
-%% For ever: the port program comes back, and says so (lost/1).
-is_lost(Core) ->
-    mod_client_proxy_core:carrier(Core) == nif
-        andalso element(1, mod_client_proxy_core:status(Core)) /= up.
+    claim(endpoints(fun mod_client_proxy_endpoints:inherit/1,
+                    use_core(State))).
 
 start_timers() ->
     erlang:send_after(?TICK, self(), tick),
@@ -257,11 +218,13 @@ without_secrets({{reconfigure, _, _}, _}) -> reconfigure;
 without_secrets(Message) -> Message.
 
 call({{reconfigure, ServerHost, HostOpts}, From},
-     #state{host = P, opts = Before} = State) ->
+     #state{host = P, instance = Instance} = State) ->
     %% who reloads waits for us, and for no other reason than order
     try
-        #state{opts = Opts} = New = set_options(ServerHost, HostOpts, State),
-        Opts == Before orelse warn_sticky(P, Opts),
+        New = State#state{server_host = ServerHost,
+                          instance = mod_client_proxy_instance:options(
+                                       ServerHost, HostOpts, Instance)},
+        opts(New) == opts(State) orelse warn_sticky(P, opts(New)),
         reconfigure(New)
     after gen_server:reply(From, ok)
     end;
@@ -293,11 +256,13 @@ cast({missing, US, Missing}, State) ->
               end, State);
 cast(check_route, State) ->
     check_route(State);
-cast(lost, State) ->
-    case wanted_carrier(State) of
+cast(lost, #state{instance = Instance} = State) ->
+    case mod_client_proxy_instance:carrier(Instance) of
         port ->
             forget_packets(mod_client_proxy_core:now() + 1, State),
-            use_core(State#state{config = fun() -> none end});
+            use_core(State#state{instance =
+                                     mod_client_proxy_instance:unconfigured(
+                                       Instance)});
         nif ->
             State
     end;
@@ -311,10 +276,10 @@ cast(Message, State) ->
 info(tick, State) ->
     erlang:send_after(?TICK, self(), tick),
     expire(State);
-info({sweep, Core, Eid}, #state{core = Core, context = Context} = State) ->
-    mod_client_proxy_records:sweep(Core, Eid, Context),
-    State;
-info({sweep, _OldCore, _Eid}, State) ->
+info({sweep, Core, Eid}, #state{context = Context} = State) ->
+    %% that of an older core is drained
+    Core == core(State)
+        andalso mod_client_proxy_records:sweep(Core, Eid, Context),
     State;
 info(flush, State) ->
     endpoints(fun mod_client_proxy_endpoints:flush/1, State);
@@ -339,7 +304,7 @@ info(check_accounts, State) ->
     endpoints(fun mod_client_proxy_endpoints:check_accounts/1, State);
 info(reminder, State) ->
     erlang:send_after(?REMINDER, self(), reminder),
-    log_trouble(State),
+    mod_client_proxy_instance:log_trouble(State#state.instance),
     State;
 info({'EXIT', _Pid, _Reason}, State) ->
     State;
@@ -354,9 +319,11 @@ endpoints(Fun, #state{endpoints = Endpoints} = State) ->
 reconcile(State) ->
     endpoints(fun mod_client_proxy_endpoints:reconcile/1, State).
 
-set_targets(#state{core = Core, opts = Opts} = State) ->
-    endpoints(fun(E) -> mod_client_proxy_endpoints:configure(Core, Opts, E) end,
-              State).
+set_targets(State) ->
+    endpoints(fun(E) ->
+                      mod_client_proxy_endpoints:configure(core(State),
+                                                           opts(State), E)
+              end, State).
 
 %% Stopped, not crashed: nothing new is answered, every record is, then the
 %% route goes. After a crash the next process takes over where this one was.
@@ -368,7 +335,7 @@ terminate(Reason, #state{host = P} = State)
     State#state.route == up andalso mod_client_proxy_name:unregister(P),
     mod_client_proxy_sessions:watch(P, []),
     mod_client_proxy_router:unpublish(P),
-    close(State#state.core);
+    mod_client_proxy_instance:close(State#state.instance);
 terminate(_Reason, _State) ->
     ok.
 
@@ -377,59 +344,29 @@ code_change(_OldVsn, State, _Extra) ->
 
 %%% The core
 
+core(#state{instance = Instance}) ->
+    mod_client_proxy_instance:core(Instance).
+
+opts(#state{instance = Instance}) ->
+    mod_client_proxy_instance:opts(Instance).
+
 %% The current options, in a core that has all endpoints.
 use_core(#state{host = P} = State) ->
     Before = mod_client_proxy_router:context(P),
-    State1 = set_targets(publish(open_core(State))),
-    retire(Before, State1#state.core),
-    State1.
+    Used = set_targets(publish(configure(State))),
+    retire(Before, core(Used)),
+    Used.
 
-%% Makes the instance, or gives the one that is there the current options.
-open_core(#state{host = P, core = Core} = State) ->
-    Carrier = wanted_carrier(State),
-    try
-        State1 = case Core /= undefined
-                     andalso mod_client_proxy_core:carrier(Core) of
-                     Carrier -> configure(set_keys(State));
-                     _ -> make(Carrier, State)
-                 end,
-        State1#state{trouble = none,
-                     longest = longest(State#state.opts, State#state.longest)}
-    catch
-        throw:{degraded, Text} ->
-            degraded(Text, State);
-        Class:Reason:Stack ->
-            ?ERROR_MSG("Proxy host ~ts: ~ts",
-                       [P, exception(Class, Reason, Stack)]),
-            degraded("the core failed (the log says how)", State)
-    end.
-
-make(Carrier, #state{server_host = ServerHost} = State) ->
-    loaded(mod_client_proxy_core:load(Carrier)),
-    State1 = set_keys(State),
-    Config = config(State1),
-    Made = mod_client_proxy_core:new(Carrier, ServerHost, Config),
-    State1#state{core = made(Made), config = fun() -> Config end}.
-
-%% The core keeps each configuration as long as it lives: none is given twice.
-configure(#state{core = Core, config = Before} = State) ->
-    Config = config(State),
-    Config == Before() orelse
-        configured(mod_client_proxy_core:configure(
-                     Core, maps:remove(host, Config))),
-    State#state{config = fun() -> Config end}.
-
-loaded(ok) -> ok;
-loaded({error, Text}) -> throw({degraded, Text}).
-
-made({ok, Core}) -> Core;
-made({error, Atom}) -> throw({degraded, ["the core refused to start: ",
-                                         atom_to_list(Atom)]}).
-
-configured(ok) -> ok;
-configured({error, down}) -> ok; % it takes them when it is back (see lost/1)
-configured({error, Atom}) -> throw({degraded, ["the core refused the options: ",
-                                               atom_to_list(Atom)]}).
+configure(#state{host = P, instance = Instance, longest = Longest} = State) ->
+    Configured =
+        try mod_client_proxy_instance:configure(local_domains(), Instance)
+        catch Class:Reason:Stack ->
+                ?ERROR_MSG("Proxy host ~ts: ~ts",
+                           [P, exception(Class, Reason, Stack)]),
+                mod_client_proxy_instance:degraded(
+                  "the core failed (the log says how)", Instance)
+        end,
+    State#state{instance = Configured, longest = longest(opts(State), Longest)}.
 
 %% A core that is not used any more, for another carrier is. Who has read the
 %% context before sees that it has stopped (see mod_client_proxy_router).
@@ -442,71 +379,14 @@ retire(#{core := Old, stopped := Stopped} = Context, Core)
         {_, _} ->
             atomics:put(Stopped, 1, 1),
             mod_client_proxy_records:drain(Old, Context),
-            close(Old)
+            mod_client_proxy_core:close(Old)
     end;
 retire(_Context, _Core) ->
     ok.
 
-close(undefined) -> ok;
-close(Core) -> mod_client_proxy_core:close(Core).
-
-%% A core that works goes on with the options that it has.
-degraded(Text, #state{core = undefined} = State) ->
-    State1 = State#state{trouble = Text},
-    log_trouble(State1),
-    State1;
-degraded(Text, #state{host = P} = State) ->
-    ?ERROR_MSG("Proxy host ~ts goes on with the options before: ~ts. "
-               "ejabberdctl reload_config tries again", [P, Text]),
-    State#state{trouble = none}.
-
-log_trouble(#state{core = undefined, host = P, trouble = Text}) ->
-    ?CRITICAL_MSG("Proxy host ~ts is out of order and answers every request "
-                  "with internal-server-error: ~ts. After mending it: "
-                  "ejabberdctl reload_config", [P, Text]);
-log_trouble(_State) ->
-    ok.
-
-wanted_carrier(#state{opts = #{carrier := Carrier}}) ->
-    mod_client_proxy_options:carrier(Carrier).
-
-%% Deriving is slow on purpose: only when a secret has changed.
-set_keys(#state{host = P, secrets = Secrets, keys = Keys} = State) ->
-    New = Secrets(),
-    case Keys() of
-        {New, _} ->
-            State;
-        _ ->
-            Made = {New, make_keys(wanted_carrier(State), P, New)},
-            State#state{keys = fun() -> Made end}
-    end.
-
-make_keys(Carrier, P, #{secret := Secret, old_secrets := Old}) ->
-    case mod_client_proxy_keys:derive(Carrier, [Secret || is_binary(Secret)]
-                                      ++ Old, P) of
-        {ok, Keys} when Secret == undefined ->
-            [mod_client_proxy_keys:stored(P) | Keys];
-        {ok, Keys} ->
-            Keys;
-        {error, Atom} ->
-            throw({degraded, ["no key can be derived from option secret: ",
-                              atom_to_list(Atom)]})
-    end.
-
 %% Of all configurations so far: the records of an older one are still there.
 longest(#{timeout := Timeout, retries := Retries}, Before) ->
     max(Before, 2 * Timeout * (Retries + 1) + ?RECONCILE).
-
-config(#state{host = P, opts = Opts, keys = Made,
-              local_domains = Domains}) ->
-    {_, Keys} = Made(),
-    Same = maps:with([targets, encoding, balance, sticky_by, disco, timeout,
-                      retries, outbound, contact_timeout, max_contacts,
-                      max_pending, max_pending_per_user, max_pending_per_domain,
-                      max_outbound_per_endpoint, max_stanza_size,
-                      max_endpoints, resources, drain_show], Opts),
-    Same#{host => P, keys => Keys, local_domains => Domains,
-          outbound_acl => maps:get(outbound_access, Opts) /= all}.
 
 %% Accounts here are made by somebody; those of anonymous hosts, like those of
 %% other servers, cost nothing.
@@ -525,10 +405,10 @@ publish(#state{host = P, context = Old} = State) ->
     end.
 
 -spec context(#state{}) -> mod_client_proxy_router:context().
-context(#state{host = P, server_host = ServerHost, core = Core, opts = Opts,
-               context = Old}) ->
+context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
     #{access := Access, outbound_access := OutboundAccess,
-      max_retry_memory := MaxRetry} = Opts,
+      max_retry_memory := MaxRetry} = opts(State),
+    Core = core(State),
     Kept = case Old of
                undefined ->
                    #{packets => ets:new(mod_client_proxy_packets,
@@ -548,36 +428,40 @@ context(#state{host = P, server_host = ServerHost, core = Core, opts = Opts,
 %% `resources' or `max_endpoints' may have changed, or the core have come up:
 %% every endpoint is put again.
 reconfigure(State) ->
-    State1 = use_core(State#state{local_domains = local_domains()}),
+    Used = use_core(State),
     erlang:send_after(?ACCOUNT_CHECK, self(), check_accounts),
-    State2 = check_route(reconcile(State1)),
-    case State2#state.route of
-        up -> endpoints(fun mod_client_proxy_endpoints:ask/1, State2);
-        _ -> State2
+    Checked = check_route(reconcile(Used)),
+    case Checked#state.route of
+        up -> endpoints(fun mod_client_proxy_endpoints:ask/1, Checked);
+        _ -> Checked
     end.
 
 %%% Time
 
-expire(#state{core = undefined} = State) ->
-    State;
-expire(#state{core = Core, context = Context, expiring = Pid} = State) ->
-    case {is_pid(Pid) andalso is_process_alive(Pid), is_lost(Core)} of
-        {_, true} ->
-            renew(State);
+expire(#state{instance = Instance, context = Context, expiring = Pid} = State) ->
+    Core = core(State),
+    case {mod_client_proxy_instance:is_lost(Instance),
+          Core == undefined orelse is_running(Pid)} of
         {true, _} ->
+            renew(State);
+        {false, true} ->
             State;
-        {false, _} ->
+        {false, false} ->
             State#state{expiring = mod_client_proxy_records:expire(Core,
                                                                    Context)}
     end.
 
+is_running(Pid) ->
+    is_pid(Pid) andalso is_process_alive(Pid).
+
 %% The carrier's code was replaced under us, by another that cannot read what
 %% this one has left.
-renew(#state{host = P} = State) ->
+renew(#state{host = P, instance = Instance} = State) ->
     ?ERROR_MSG("Proxy host ~ts has lost its core and begins a new one. Requests "
                "that were in flight are not answered. Upgrades are done by "
                "'ejabberdctl module_upgrade mod_client_proxy'", [P]),
-    reconfigure(State#state{core = undefined, config = fun() -> none end}).
+    reconfigure(State#state{instance =
+                                mod_client_proxy_instance:renewed(Instance)}).
 
 %% A record lives through one deadline for each try at most.
 forget_packets(_Before, #state{context = undefined}) ->
@@ -585,10 +469,10 @@ forget_packets(_Before, #state{context = undefined}) ->
 forget_packets(Before, #state{context = Context}) ->
     mod_client_proxy_router:forget_packets(Context, Before).
 
-drain(#state{core = undefined}, _Context) ->
-    ok;
-drain(#state{core = Core}, Context) ->
-    mod_client_proxy_records:drain(Core, Context).
+drain(State, Context) ->
+    Core = core(State),
+    Core == undefined orelse mod_client_proxy_records:drain(Core, Context),
+    ok.
 
 %%% The route
 
@@ -629,26 +513,16 @@ check_route(State) ->
 %%% Status
 
 -spec make_status(#state{}) -> status().
-make_status(#state{host = P, server_host = ServerHost, core = Core,
+make_status(#state{host = P, server_host = ServerHost, instance = Instance,
                    endpoints = Endpoints} = State) ->
-    {Health, Carrier} = core_status(State),
+    {Health, Carrier} = mod_client_proxy_instance:status(Instance),
     #{host => P, server_host => ServerHost, state => health(Health, State),
       carrier => Carrier,
       targets => mod_client_proxy_endpoints:status(Endpoints),
-      counters => case Core of
+      counters => case core(State) of
                       undefined -> #{};
-                      _ -> mod_client_proxy_core:counters(Core)
+                      Core -> mod_client_proxy_core:counters(Core)
                   end}.
-
-core_status(#state{core = undefined, trouble = Text} = State) ->
-    {{degraded, Text}, atom_to_list(wanted_carrier(State))};
-core_status(#state{core = Core}) ->
-    Name = atom_to_list(mod_client_proxy_core:carrier(Core)),
-    case mod_client_proxy_core:status(Core) of
-        {up, ""} -> {up, Name};
-        {up, Detail} -> {up, [Name, " (", Detail, ")"]};
-        {{down, Text}, Detail} -> {{degraded, Text}, [Name, " (", Detail, ")"]}
-    end.
 
 health(_Core, #state{route = taken}) -> {down, "its name is taken"};
 health(_Core, #state{route = down}) -> {down, "not started"};

@@ -1,0 +1,214 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% What a proxy host has of the core: the instance, the options that it is to
+%%% work with and the keys made from its secrets, or why there is no instance.
+%%% mod_client_proxy_host keeps it, and everything else of the proxy host.
+-module(mod_client_proxy_instance).
+
+-export([new/3, options/3, configure/2, unconfigured/1, renewed/1, degraded/2,
+         close/1, core/1, opts/1, carrier/1, is_lost/1, status/1,
+         log_trouble/1]).
+
+-export_type([instance/0]).
+
+-include("logger.hrl").
+
+-record(instance,
+        {host :: mod_client_proxy_options:proxy_host(),
+         server_host :: binary(),
+         opts :: mod_client_proxy_options:host_options(), %% no secrets in it
+         core :: undefined | mod_client_proxy_core:core(),
+         trouble = "it failed to start (the log says how)"
+                      :: none | unicode:chardata(), %% why core is undefined
+         %% option secret and old_secrets; the keys made from them, and which
+         %% secrets these were; what the core was given last. Funs, because what
+         %% is printed of this record in a log or a shell must not show them.
+         secrets = fun() -> #{} end :: fun(() -> #{atom() => term()}),
+         keys = fun() -> none end
+                  :: fun(() -> none | {#{atom() => term()},
+                                       [mod_client_proxy_keys:key()]}),
+         config = fun() -> none end
+                    :: fun(() -> none | mod_client_proxy_core:config())}).
+
+-opaque instance() :: #instance{}.
+
+%% @doc Without a core, but for that which an earlier process of the proxy host
+%% has left in its context.
+-spec new(mod_client_proxy_options:proxy_host(), binary(),
+          mod_client_proxy_options:host_options()) -> instance().
+new(P, ServerHost, HostOpts) ->
+    options(ServerHost, HostOpts,
+            #instance{host = P, server_host = ServerHost, opts = #{},
+                      core = inherited(P)}).
+
+%% That core may be the one of a carrier that has been unloaded since.
+inherited(P) ->
+    case mod_client_proxy_router:context(P) of
+        #{core := Core} when Core /= undefined ->
+            case is_lost_core(Core) of
+                true -> undefined;
+                false -> Core
+            end;
+        _ ->
+            undefined
+    end.
+
+%% @doc Options for the next configure/2.
+-spec options(binary(), mod_client_proxy_options:host_options(), instance()) ->
+          instance().
+options(ServerHost, HostOpts, Instance) ->
+    Secrets = maps:with([secret, old_secrets], HostOpts),
+    Instance#instance{server_host = ServerHost, secrets = fun() -> Secrets end,
+                      opts = maps:without(maps:keys(Secrets), HostOpts)}.
+
+%% @doc Makes the core, or gives the one that is there the current options. If
+%% that cannot be done, the log says why. LocalDomains: see
+%% mod_client_proxy_core:config().
+-spec configure([binary()], instance()) -> instance().
+configure(LocalDomains, #instance{core = Core} = Instance) ->
+    Carrier = carrier(Instance),
+    try
+        Configured = case Core /= undefined
+                         andalso mod_client_proxy_core:carrier(Core) of
+                         Carrier -> reconfigure(LocalDomains, Instance);
+                         _ -> make(LocalDomains, Instance)
+                     end,
+        Configured#instance{trouble = none}
+    catch throw:{degraded, Text} ->
+            degraded(Text, Instance)
+    end.
+
+make(LocalDomains, #instance{server_host = ServerHost} = Instance) ->
+    Carrier = carrier(Instance),
+    loaded(mod_client_proxy_core:load(Carrier)),
+    Keyed = set_keys(Instance),
+    Config = config(LocalDomains, Keyed),
+    Made = mod_client_proxy_core:new(Carrier, ServerHost, Config),
+    Keyed#instance{core = made(Made), config = fun() -> Config end}.
+
+%% The core keeps each configuration as long as it lives: none is given twice.
+reconfigure(LocalDomains, #instance{core = Core, config = Before} = Instance) ->
+    Keyed = set_keys(Instance),
+    Config = config(LocalDomains, Keyed),
+    Config == Before() orelse
+        configured(mod_client_proxy_core:configure(
+                     Core, maps:remove(host, Config))),
+    Keyed#instance{config = fun() -> Config end}.
+
+loaded(ok) -> ok;
+loaded({error, Text}) -> throw({degraded, Text}).
+
+made({ok, Core}) -> Core;
+made({error, Atom}) -> throw({degraded, ["the core refused to start: ",
+                                         atom_to_list(Atom)]}).
+
+configured(ok) -> ok;
+configured({error, down}) -> ok; % it takes them when it is back: unconfigured/1
+configured({error, Atom}) -> throw({degraded, ["the core refused the options: ",
+                                               atom_to_list(Atom)]}).
+
+%% @doc Says so in the log. A core that works goes on with the options that it
+%% has.
+-spec degraded(unicode:chardata(), instance()) -> instance().
+degraded(Text, #instance{core = undefined} = Instance) ->
+    Degraded = Instance#instance{trouble = Text},
+    log_trouble(Degraded),
+    Degraded;
+degraded(Text, #instance{host = P} = Instance) ->
+    ?ERROR_MSG("Proxy host ~ts goes on with the options before: ~ts. "
+               "ejabberdctl reload_config tries again", [P, Text]),
+    Instance#instance{trouble = none}.
+
+-spec log_trouble(instance()) -> ok.
+log_trouble(#instance{core = undefined, host = P, trouble = Text}) ->
+    ?CRITICAL_MSG("Proxy host ~ts is out of order and answers every request "
+                  "with internal-server-error: ~ts. After mending it: "
+                  "ejabberdctl reload_config", [P, Text]);
+log_trouble(_Instance) ->
+    ok.
+
+%% @doc The core has lost the options that it had.
+-spec unconfigured(instance()) -> instance().
+unconfigured(Instance) ->
+    Instance#instance{config = fun() -> none end}.
+
+%% @doc The core itself is lost (is_lost/1); the next configure/2 makes another.
+-spec renewed(instance()) -> instance().
+renewed(Instance) ->
+    unconfigured(Instance#instance{core = undefined}).
+
+-spec close(instance()) -> ok.
+close(#instance{core = undefined}) -> ok;
+close(#instance{core = Core}) -> mod_client_proxy_core:close(Core).
+
+-spec core(instance()) -> mod_client_proxy_core:core() | undefined.
+core(#instance{core = Core}) ->
+    Core.
+
+%% @doc The current options, but for the secrets.
+-spec opts(instance()) -> mod_client_proxy_options:host_options().
+opts(#instance{opts = Opts}) ->
+    Opts.
+
+%% @doc The carrier that the options want.
+-spec carrier(instance()) -> mod_client_proxy_core:carrier().
+carrier(#instance{opts = #{carrier := Carrier}}) ->
+    mod_client_proxy_options:carrier(Carrier).
+
+%% @doc The core will never come back: another carrier's code took the place of
+%% its own. (A port program comes back, and says so: mod_client_proxy_host:lost/1.)
+-spec is_lost(instance()) -> boolean().
+is_lost(#instance{core = Core}) ->
+    Core /= undefined andalso is_lost_core(Core).
+
+is_lost_core(Core) ->
+    mod_client_proxy_core:carrier(Core) == nif
+        andalso element(1, mod_client_proxy_core:status(Core)) /= up.
+
+%% @doc Its health, and the carrier with what there is to know of it.
+-spec status(instance()) ->
+          {up | {degraded, unicode:chardata()}, unicode:chardata()}.
+status(#instance{core = undefined, trouble = Text} = Instance) ->
+    {{degraded, Text}, atom_to_list(carrier(Instance))};
+status(#instance{core = Core}) ->
+    Name = atom_to_list(mod_client_proxy_core:carrier(Core)),
+    case mod_client_proxy_core:status(Core) of
+        {up, ""} -> {up, Name};
+        {up, Detail} -> {up, [Name, " (", Detail, ")"]};
+        {{down, Text}, Detail} -> {{degraded, Text}, [Name, " (", Detail, ")"]}
+    end.
+
+%%% Keys and configuration
+
+%% Deriving is slow on purpose: only when a secret has changed.
+set_keys(#instance{host = P, secrets = Secrets, keys = Keys} = Instance) ->
+    New = Secrets(),
+    case Keys() of
+        {New, _} ->
+            Instance;
+        _ ->
+            Made = {New, make_keys(carrier(Instance), P, New)},
+            Instance#instance{keys = fun() -> Made end}
+    end.
+
+make_keys(Carrier, P, #{secret := Secret, old_secrets := Old}) ->
+    case mod_client_proxy_keys:derive(Carrier, [Secret || is_binary(Secret)]
+                                      ++ Old, P) of
+        {ok, Keys} when Secret == undefined ->
+            [mod_client_proxy_keys:stored(P) | Keys];
+        {ok, Keys} ->
+            Keys;
+        {error, Atom} ->
+            throw({degraded, ["no key can be derived from option secret: ",
+                              atom_to_list(Atom)]})
+    end.
+
+config(LocalDomains, #instance{host = P, opts = Opts, keys = Made}) ->
+    {_, Keys} = Made(),
+    Same = maps:with([targets, encoding, balance, sticky_by, disco, timeout,
+                      retries, outbound, contact_timeout, max_contacts,
+                      max_pending, max_pending_per_user, max_pending_per_domain,
+                      max_outbound_per_endpoint, max_stanza_size,
+                      max_endpoints, resources, drain_show], Opts),
+    Same#{host => P, keys => Keys, local_domains => LocalDomains,
+          outbound_acl => maps:get(outbound_access, Opts) /= all}.
