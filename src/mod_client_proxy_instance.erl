@@ -38,7 +38,7 @@
           mod_client_proxy_options:host_options()) -> instance().
 new(P, ServerHost, HostOpts) ->
     options(ServerHost, HostOpts,
-            #instance{host = P, server_host = ServerHost, opts = #{},
+            #instance{host = P, server_host = ServerHost, opts = HostOpts,
                       core = inherited(P)}).
 
 %% That core may be the one of a carrier that has been unloaded since.
