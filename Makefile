@@ -104,7 +104,7 @@ _build/%: test/clients/%.c
 	@mkdir -p _build
 	$(CC) $(CFLAGS) -o $@ $< -lstrophe
 
-_build/storm: $(wildcard test/storm/*.c) test/storm/storm.h
+_build/storm: $(wildcard test/storm/*.c) test/storm/storm.h test/arguments.h
 	@mkdir -p _build
 	$(CC) $(CFLAGS) -o $@ $(filter %.c,$^) -lstrophe
 

@@ -156,7 +156,8 @@ carrier(#instance{opts = #{carrier := Carrier}}) ->
     mod_client_proxy_options:carrier(Carrier).
 
 %% @doc The core will never come back: another carrier's code took the place of
-%% its own. (A port program comes back, and says so: mod_client_proxy_host:lost/1.)
+%% its own. (A port program comes back, and says so to
+%% mod_client_proxy_host:lost/1.)
 -spec is_lost(instance()) -> boolean().
 is_lost(#instance{core = Core}) ->
     Core /= undefined andalso is_lost_core(Core).

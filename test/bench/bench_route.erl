@@ -36,7 +36,8 @@ call(Stanza) ->
     {error, malformed_xml} = handle(<<>>),
     bench_bare:route(Stanza).
 
-%% ... and with it, only to refuse it.
+%% ... and with it: a request is refused at once, a reply is looked up and
+%% dropped.
 parse(Stanza) ->
     _ = handle(mod_client_proxy_router:head(Stanza)),
     bench_bare:route(Stanza).

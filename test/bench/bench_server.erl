@@ -95,7 +95,7 @@ steps(Bed) ->
      {"bare second pass", "", "", "bare.example.org"},
      {"... and the heads written", "", "", "head.example.org"},
      {"... and the NIF called without them", "", "", "call.example.org"},
-     {"... and with them: parsed, then refused", "", "", "parse.example.org"},
+     {"... and with them: refused or dropped", "", "", "parse.example.org"},
      {"nif, jid", "", "", "jid.example.org"}].
 
 %% The server is its VM and the programs that this runs.

@@ -407,7 +407,7 @@ static void read_options(int argc, char **argv)
         die("load: 1 to %d clients, please", MAX_CLIENTS);
     if (option.window < 1 || option.slice < 1 || option.rounds < 1 ||
         option.warmup < 0 || option.payload < 0)
-        die("load: no negative numbers, please");
+        die("load: window, slice and rounds of at least 1, please");
 }
 
 int main(int argc, char **argv)

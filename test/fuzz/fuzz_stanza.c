@@ -132,7 +132,7 @@ static struct tree tree_of(struct jat_str text)
     if (tree.doc != NULL) {
         tree.nodes = xmlDocGetRootElement(tree.doc)->children;
         xmlFreeDoc(alone);
-    } else { /* it begins with an XML declaration */
+    } else { /* an XML declaration, or as deep as libxml2 goes */
         tree = (struct tree){alone, alone->children};
     }
     return tree;
