@@ -32,6 +32,9 @@
           targets := [mod_client_proxy_endpoints:status()],
           counters := #{atom() => non_neg_integer()}}.
 
+-type step() :: options | endpoints
+              | {retire, undefined | mod_client_proxy_router:context()} | route.
+
 -record(state,
         {host :: mod_client_proxy_options:proxy_host(),
          server_host :: binary(),
@@ -39,6 +42,7 @@
          context :: undefined | mod_client_proxy_router:context(),
          longest = 0 :: non_neg_integer(), %% ms; no record lives longer
          expiring :: undefined | pid(), %% closes records now, if it lives
+         starting :: [step()], %% what is still to be done
          route = down :: down | up | taken,
          endpoints :: mod_client_proxy_endpoints:endpoints(),
          complained = undefined :: undefined | integer()}). %% in this second
@@ -137,20 +141,41 @@ init([ServerHost, #{host := P}]) ->
         {ok, HostOpts} ->
             start_timers(),
             Instance = mod_client_proxy_instance:new(P, ServerHost, HostOpts),
-            {ok, safely(fun start/2, start,
-                        #state{host = P, server_host = ServerHost,
-                               instance = Instance,
-                               endpoints = mod_client_proxy_endpoints:new(P)})};
+            Before = mod_client_proxy_router:context(P),
+            {ok, start(#state{host = P, server_host = ServerHost,
+                              instance = Instance,
+                              endpoints = mod_client_proxy_endpoints:new(P),
+                              %% the route is last: all that it needs is there
+                              starting = [options, endpoints, {retire, Before},
+                                          route]})};
         error ->
             ignore
     end.
 
-start(start, #state{host = P} = State) ->
+%% A step that fails, and those after it, are tried again from time to time. What
+%% is done already serves meanwhile: nothing in flight is forgotten.
+start(#state{starting = []} = State) ->
+    State;
+start(#state{starting = Steps} = State) ->
+    case safely(fun start/2, {start, hd(Steps)}, State) of
+        #state{starting = Steps} = Failed -> Failed;
+        Done -> start(Done)
+    end.
+
+start({start, Step}, #state{starting = [Step | Steps]} = State) ->
+    (step(Step, State))#state{starting = Steps}.
+
+step(options, #state{host = P} = State) ->
     warn_balancing(P),
     warn_sticky(P, opts(State)),
-    %% the route is last: all that it needs is there
-    claim(endpoints(fun mod_client_proxy_endpoints:inherit/1,
-                    use_core(State))).
+    publish(configure(State));
+step(endpoints, State) ->
+    endpoints(fun mod_client_proxy_endpoints:inherit/1, set_targets(State));
+step({retire, Before}, State) ->
+    retire(Before, core(State)),
+    State;
+step(route, State) ->
+    claim(State).
 
 start_timers() ->
     erlang:send_after(?TICK, self(), tick),
@@ -215,6 +240,7 @@ arity(Args) when is_list(Args) -> length(Args);
 arity(Arity) -> Arity.
 
 without_secrets({{reconfigure, _, _}, _}) -> reconfigure;
+without_secrets({start, {retire, _}}) -> {start, retire};
 without_secrets(Message) -> Message.
 
 call({{reconfigure, ServerHost, HostOpts}, From},
@@ -358,13 +384,14 @@ use_core(#state{host = P} = State) ->
     Used.
 
 configure(#state{host = P, instance = Instance, longest = Longest} = State) ->
+    Inherited = mod_client_proxy_instance:inherit(Instance),
     Configured =
-        try mod_client_proxy_instance:configure(local_domains(), Instance)
+        try mod_client_proxy_instance:configure(local_domains(), Inherited)
         catch Class:Reason:Stack ->
                 ?ERROR_MSG("Proxy host ~ts: ~ts",
                            [P, exception(Class, Reason, Stack)]),
                 mod_client_proxy_instance:degraded(
-                  "the core failed (the log says how)", Instance)
+                  "the core failed (the log says how)", Inherited)
         end,
     State#state{instance = Configured, longest = longest(opts(State), Longest)}.
 
@@ -427,6 +454,8 @@ context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
 
 %% `resources' or `max_endpoints' may have changed, or the core have come up:
 %% every endpoint is put again.
+reconfigure(#state{starting = [_ | _] = Steps} = State) ->
+    start(State#state{starting = [options | lists:delete(options, Steps)]});
 reconfigure(State) ->
     Used = use_core(State),
     erlang:send_after(?ACCOUNT_CHECK, self(), check_accounts),
@@ -497,6 +526,8 @@ log_taken(P, Owners) ->
 
 %% A late comer gets every other stanza of ours (the router picks by the clock):
 %% half a service is worse than none, so P goes down until the name is free.
+check_route(#state{starting = [_ | _]} = State) ->
+    start(State);
 check_route(#state{route = up, host = P, context = Context} = State) ->
     case mod_client_proxy_name:owners(P) of
         [] ->
@@ -525,5 +556,6 @@ make_status(#state{host = P, server_host = ServerHost, instance = Instance,
                   end}.
 
 health(_Core, #state{route = taken}) -> {down, "its name is taken"};
-health(_Core, #state{route = down}) -> {down, "not started"};
+health(_Core, #state{route = down}) -> {down, "it failed to start (the log says "
+                                                   "how)"};
 health(Core, _State) -> Core.

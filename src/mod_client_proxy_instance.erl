@@ -5,7 +5,7 @@
 %%% mod_client_proxy_host keeps it, and everything else of the proxy host.
 -module(mod_client_proxy_instance).
 
--export([new/3, options/3, configure/2, unconfigured/1, renewed/1, degraded/2,
+-export([new/3, options/3, inherit/1, configure/2, unconfigured/1, renewed/1, degraded/2,
          close/1, core/1, opts/1, carrier/1, is_lost/1, status/1,
          log_trouble/1]).
 
@@ -32,26 +32,29 @@
 
 -opaque instance() :: #instance{}.
 
-%% @doc Without a core, but for that which an earlier process of the proxy host
-%% has left in its context.
+%% @doc Without a core.
 -spec new(mod_client_proxy_options:proxy_host(), binary(),
           mod_client_proxy_options:host_options()) -> instance().
 new(P, ServerHost, HostOpts) ->
     options(ServerHost, HostOpts,
-            #instance{host = P, server_host = ServerHost, opts = HostOpts,
-                      core = inherited(P)}).
+            #instance{host = P, server_host = ServerHost, opts = HostOpts}).
 
-%% That core may be the one of a carrier that has been unloaded since.
-inherited(P) ->
+%% @doc With the core that an earlier process of the proxy host has left in its
+%% context, where there is none. (That may be of a carrier that has been unloaded
+%% since.)
+-spec inherit(instance()) -> instance().
+inherit(#instance{core = undefined, host = P} = Instance) ->
     case mod_client_proxy_router:context(P) of
         #{core := Core} when Core /= undefined ->
             case is_lost_core(Core) of
-                true -> undefined;
-                false -> Core
+                true -> Instance;
+                false -> Instance#instance{core = Core}
             end;
         _ ->
-            undefined
-    end.
+            Instance
+    end;
+inherit(Instance) ->
+    Instance.
 
 %% @doc Options for the next configure/2.
 -spec options(binary(), mod_client_proxy_options:host_options(), instance()) ->

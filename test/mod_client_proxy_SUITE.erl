@@ -206,6 +206,7 @@ groups() ->
        a_target_on_an_unknown_domain_is_reported,
        a_name_that_is_taken_stays_down_and_is_reported,
        a_name_is_left_to_a_component_and_taken_again,
+       a_start_that_fails_half_way_loses_no_request,
        each_proxy_host_belongs_to_one_virtual_host,
        two_servers_run_side_by_side]},
      {installation, [],
@@ -2772,6 +2773,63 @@ a_target_on_an_unknown_domain_is_reported(Config) ->
                               [{capture, none}]) == match end, 15000),
     {match, _} = re:run(element(5, status(Config, ?P)),
                         "svc@nowhere.invalid \\(remote, .+\\)").
+
+a_start_that_fails_half_way_loses_no_request(Config) ->
+    Bed = bed(Config),
+    bed:configure(Bed, short_site(["host: proxy.example.org", "timeout: 3 s",
+                                   "target_address: svc@example.org"])),
+    ok = bed:reload(Bed),
+    E = service(Config, "a"),
+    U = requester(Config),
+    [begin
+         Id = iq:ask(U, get, ?P),
+         _ = iq:served(E, Id),
+         break(Bed, Module),
+         kill_host(Config, ?P),
+         bed:await(fun() -> said(Config, Complaint) > 0 end),
+         _ = iq:refused(U, Id, ?P, ?TIMEOUT),
+         {State, State} = {element(3, status(Config, ?P)), State},
+         mend(Bed, Module),
+         Try(),
+         bed:await(fun() -> element(3, status(Config, ?P)) == <<"up">> end),
+         await_endpoints(Config, ?P, [E]),
+         true = serves(U, ?P, E)
+     end || {Module, Complaint, State} <- failing_starts(),
+            Try <- [fun() -> ok = bed:reload(Bed) end,
+                    fun() -> tell_host(Config, ?P, check_route) end]],
+    0 = said(Config, "could not handle tick").
+
+%% What fails, what the log says, and the state then.
+failing_starts() ->
+    Down = <<"down: it failed to start (the log says how)">>,
+    [{mod_client_proxy_keys, "goes on with the options before", <<"up">>},
+     {mod_client_proxy_presence, "could not handle {start,endpoints}", Down},
+     {mod_client_proxy_name, "could not handle {start,route}", Down}].
+
+tell_host(Config, P, Message) ->
+    gen_server:cast(bed:rpc(bed(Config), erlang, whereis, [proc(P)]), Message).
+
+%% Until mend/2, each function of Module fails.
+break(Bed, Module) ->
+    Functions = [F || {Name, _} = F <- bed:rpc(Bed, Module, module_info, [exports]),
+                      Name /= module_info],
+    {ok, Module, Beam} =
+        compile:forms([{attribute, 1, module, Module},
+                       {attribute, 1, export, Functions}
+                       | [fails(F) || F <- Functions]]),
+    {module, Module} = bed:rpc(Bed, code, load_binary, [Module, "broken", Beam]),
+    ok.
+
+fails({Name, Arity}) ->
+    Error = {call, 1, {remote, 1, {atom, 1, erlang}, {atom, 1, error}},
+             [{atom, 1, broken}]},
+    {function, 1, Name, Arity,
+     [{clause, 1, lists:duplicate(Arity, {var, 1, '_'}), [], [Error]}]}.
+
+mend(Bed, Module) ->
+    _ = bed:rpc(Bed, code, purge, [Module]),
+    {module, Module} = bed:rpc(Bed, code, load_file, [Module]),
+    ok.
 
 a_name_that_is_taken_stays_down_and_is_reported(Config) ->
     Bed = bed(Config),
