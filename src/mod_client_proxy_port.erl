@@ -27,7 +27,7 @@
 -define(TABLE, mod_client_proxy_port_table).
 
 %% Must be JAT_ABI of c_src/core/jat.h.
--define(ABI, "2").
+-define(ABI, "3").
 %% Octets of a frame; must be FRAME_MAX of c_src/port.c. The rest of a frame
 %% beside head and prepared JID is far smaller than ROOM.
 -define(MAX_FRAME, 16#1000000).

@@ -42,7 +42,7 @@
 #include "err.h"
 
 /* What callers of the bindings must agree on; part of the library's name. */
-#define JAT_ABI 2
+#define JAT_ABI 3
 
 /* Stanza error conditions that the core chooses (RFC 6120, 8.3.3). */
 #define JAT_CONDITIONS(X)                                                      \
