@@ -1,25 +1,27 @@
 %%% Runs each *_tests module by EUnit and each prop_* module by PropEr.
 -module(check_erl).
 -export([run/0]).
-%% An EUnit listener that only counts
+%% An EUnit listener that counts and keeps names
 -export([start/1, init/1, handle_begin/3, handle_end/3, handle_cancel/3,
          terminate/2]).
 -behaviour(eunit_listener).
 
 %% Those named on the command line, or all in ebin.
 run() ->
-    Names = case init:get_plain_arguments() of
+    Named = case init:get_plain_arguments() of
                 [] -> [filename:basename(File, ".beam")
                        || File <- lists:sort(filelib:wildcard("ebin/*.beam"))];
                 Some -> Some
             end,
-    Modules = [list_to_atom(Name) || Name <- Names],
-    Counts = [eunit(M) || M <- Modules, is_eunit(M)]
+    Modules = [list_to_atom(Name) || Name <- Named],
+    Results = [eunit(M) || M <- Modules, is_eunit(M)]
         ++ [proper(M) || M <- Modules, is_proper(M)],
-    Passed = lists:sum([P || {P, _} <- Counts]),
-    Failed = lists:sum([F || {_, F} <- Counts]),
-    io:format("~n~b passed, ~b failed~n", [Passed, Failed]),
-    halt(min(Failed, 1)).
+    Passed = lists:sum([N || {N, _} <- Results]),
+    Failures = lists:append([Failed || {_, Failed} <- Results]),
+    io:format("~n~s~b passed, ~b failed~n",
+              [[["failed: ", Name, $\n] || Name <- Failures],
+               Passed, length(Failures)]),
+    halt(min(length(Failures), 1)).
 
 is_eunit(Module) ->
     lists:suffix("_tests", atom_to_list(Module)).
@@ -27,13 +29,14 @@ is_eunit(Module) ->
 is_proper(Module) ->
     lists:prefix("prop_", atom_to_list(Module)).
 
+%% How many tests passed, and the names of those that did not.
 eunit(Module) ->
     io:format("~n~s~n", [Module]),
-    Options = [verbose, {report, {?MODULE, [{to, self()}]}}],
+    Options = [verbose, {report, {?MODULE, [{to, self()}, {module, Module}]}}],
     Outcome = eunit:test(Module, Options),
     receive
-        {counts, 0, 0} when Outcome =/= ok -> {0, 1};
-        {counts, Passed, Failed} -> {Passed, Failed}
+        {passed, N, []} when Outcome =/= ok -> {N, [atom_to_list(Module)]};
+        {passed, N, Failures} -> {N, Failures}
     end.
 
 proper(Module) ->
@@ -41,7 +44,8 @@ proper(Module) ->
     Properties = [F || {F, 0} <- Module:module_info(exports),
                        lists:prefix("prop_", atom_to_list(F))],
     Failures = [F || F <- Properties, not holds(Module, F)],
-    {length(Properties) - length(Failures), length(Failures)}.
+    {length(Properties) - length(Failures),
+     [io_lib:format("~s:~s", [Module, F]) || F <- Failures]}.
 
 holds(Module, Property) ->
     io:format("~s: ", [Property]),
@@ -57,20 +61,34 @@ start(Options) ->
     eunit_listener:start(?MODULE, Options).
 
 init(Options) ->
-    proplists:get_value(to, Options).
+    {{proplists:get_value(to, Options), proplists:get_value(module, Options)},
+     0, []}.
 
-handle_begin(_Kind, _Data, To) ->
-    To.
+handle_begin(_Kind, _Data, State) ->
+    State.
 
-handle_end(_Kind, _Data, To) ->
-    To.
-
-handle_cancel(_Kind, _Data, To) ->
-    To.
+handle_end(test, Data, {Of, Passed, Failures}) ->
+    case proplists:get_value(status, Data) of
+        ok -> {Of, Passed + 1, Failures};
+        _ -> {Of, Passed, [name(Of, Data) | Failures]}
+    end;
+handle_end(group, _Data, State) ->
+    State.
 
 %% A skipped or cancelled test is one that did not pass.
-terminate({ok, Data}, To) ->
-    Count = fun(Key) -> proplists:get_value(Key, Data, 0) end,
-    To ! {counts, Count(pass), Count(fail) + Count(skip) + Count(cancel)};
-terminate({error, _Reason}, To) ->
-    To ! {counts, 0, 1}.
+handle_cancel(_Kind, Data, {Of, Passed, Failures}) ->
+    {Of, Passed, [name(Of, Data) | Failures]}.
+
+terminate(_Result, {{To, _Module}, Passed, Failures}) ->
+    To ! {passed, Passed, lists:reverse(Failures)}.
+
+name({_To, Module}, Data) ->
+    Function = case proplists:get_value(source, Data) of
+                   {_, F, _} -> F;
+                   undefined -> "group"
+               end,
+    Desc = case proplists:get_value(desc, Data) of
+               undefined -> "";
+               Text -> [" (", Text, ")"]
+           end,
+    io_lib:format("~s:~s~ts", [Module, Function, Desc]).
