@@ -1,3 +1,5 @@
+/* What libcrypto notes of a failure, for whoever asks next in the thread, is
+ * cleared: all that is to be known of it is the enum jat_err. */
 #include "seal.h"
 
 #include <limits.h>
@@ -208,13 +210,13 @@ enum jat_err jat_seal_seal(const struct jat_seal *s, struct jat_str plain,
 
     if (plain.n == 0 || plain.n > INT_MAX - JAT_SEAL_TAG)
         return JAT_EBADARG;
-    ERR_set_mark();
     c = armed(&s->sealing);
     if (c != NULL)
         err = seal_by(c->ctx, plain, out);
     if (err == JAT_OK)
         keep(c, s, &s->sealing, plain.n);
-    ERR_pop_to_mark();
+    else
+        ERR_clear_error();
     return err;
 }
 
@@ -232,7 +234,6 @@ enum jat_err jat_seal_open(const struct jat_seal *s, struct jat_str sealed,
     room = jat_buf_room(out, n);
     if (room == NULL)
         return JAT_ENOMEM;
-    ERR_set_mark();
     c = armed(&s->opening);
     if (c == NULL)
         err = JAT_ECRYPTO;
@@ -240,11 +241,12 @@ enum jat_err jat_seal_open(const struct jat_seal *s, struct jat_str sealed,
         err = memory_is_short() ? JAT_ECRYPTO : JAT_EUNOPENABLE;
     else
         keep(c, s, &s->opening, n);
-    ERR_pop_to_mark();
-    if (err != JAT_OK) /* nobody may see what was not authenticated */
-        OPENSSL_cleanse(room, n);
-    else
+    if (err == JAT_OK) {
         out->n += n;
+    } else {
+        OPENSSL_cleanse(room, n); /* it was not authenticated */
+        ERR_clear_error();
+    }
     return err;
 }
 
@@ -297,12 +299,11 @@ enum jat_err jat_seal_new(struct jat_str key, struct jat_str ad,
     s = jat_malloc(sizeof *s);
     if (s == NULL)
         return JAT_ENOMEM;
-    ERR_set_mark();
     s->sealing = new_template(key, ad, true);
     s->opening = new_template(key, ad, false);
     s->reusable =
         s->sealing.ctx != NULL && s->opening.ctx != NULL && is_reusable(s);
-    ERR_pop_to_mark();
+    ERR_clear_error();
     if (s->sealing.ctx == NULL || s->opening.ctx == NULL) {
         jat_seal_free(s);
         return JAT_ECRYPTO;
@@ -338,14 +339,13 @@ enum jat_err jat_seal_derive(struct jat_str secret, struct jat_str label,
         err = JAT_EBADARG;
     if (err != JAT_OK)
         goto done;
-    ERR_set_mark();
     if (PKCS5_PBKDF2_HMAC(secret.p, (int)secret.n,
                           (const unsigned char *)salt.p, (int)salt.n,
                           JAT_SEAL_ROUNDS, EVP_sha256(), sizeof key, key) == 1)
         memcpy(out, key, sizeof key);
     else
         err = JAT_ECRYPTO;
-    ERR_pop_to_mark();
+    ERR_clear_error();
     OPENSSL_cleanse(key, sizeof key);
 done:
     jat_buf_fini(&salt);
@@ -362,10 +362,9 @@ enum jat_err jat_seal_vector(struct jat_str key, const struct jat_str *ad,
     if (key.n != JAT_SEAL_KEY || plain.n == 0 ||
         plain.n > INT_MAX - JAT_SEAL_TAG)
         return JAT_EBADARG;
-    ERR_set_mark();
     ctx = keyed(key, ad, n_ad, true);
     err = seal_by(ctx, plain, out);
     EVP_CIPHER_CTX_free(ctx);
-    ERR_pop_to_mark();
+    ERR_clear_error();
     return err;
 }
