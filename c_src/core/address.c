@@ -4,13 +4,21 @@
 
 #include "jid.h"
 #include "mem.h"
+#include "recent.h"
 
 #define RESOURCE_MAX JAT_JID_PART_MAX
 /* The longest octet string whose base64url and a '@' fit into a resource. */
 #define RAW_MAX ((RESOURCE_MAX - 1) * 3 / 4)
 
-/* sealers[i][role], i in the order of the keys. */
+/* So many sealed addresses of requesters are remembered, of JIDs of at most so
+ * many octets: to seal takes about twenty times as long. */
+#define MAX_REMEMBERED 4096U
+#define MAX_REMEMBERED_JID 256U
+
+/* sealers[i][role], i in the order of the keys. remembered: JID of a requester
+ * -> its address; entries end by their number, never by their age. */
 struct jat_keyring {
+    struct jat_recent *remembered;
     size_t n;
     struct jat_seal *sealers[][JAT_ROLE_COUNT];
 };
@@ -106,30 +114,45 @@ static enum jat_err new_sealer(struct jat_str key, enum jat_role role,
     return err;
 }
 
+/* A seed that nobody can know who has not the key, for "/" is no JID. */
+static enum jat_err new_memory(struct jat_keyring *k)
+{
+    struct jat_buf sealed = JAT_BUF_INIT;
+    struct jat_seed seed;
+    enum jat_err err =
+        jat_seal_seal(k->sealers[0][JAT_ROLE_REQUESTER], JAT_STR("/"), &sealed);
+
+    if (err == JAT_OK) {
+        memcpy(&seed, sealed.p, sizeof seed);
+        err = jat_recent_new(&seed, &k->remembered);
+    }
+    jat_buf_fini(&sealed);
+    return err;
+}
+
 enum jat_err jat_keyring_new(const struct jat_str *keys, size_t n,
                              struct jat_str host, struct jat_keyring **out)
 {
     struct jat_keyring *k;
+    enum jat_err err = JAT_OK;
 
     if (n == 0 || n > SIZE_MAX / sizeof k->sealers[0] - 1)
         return JAT_EBADARG;
     k = jat_calloc(1, sizeof *k + n * sizeof k->sealers[0]);
     if (k == NULL)
         return JAT_ENOMEM;
-    for (; k->n < n; k->n++) {
-        for (int role = 0; role < JAT_ROLE_COUNT; role++) {
-            enum jat_err err = new_sealer(keys[k->n], (enum jat_role)role, host,
-                                          &k->sealers[k->n][role]);
-
-            if (err != JAT_OK) {
-                k->n++; /* its other sealer may be there */
-                jat_keyring_free(k);
-                return err;
-            }
-        }
-    }
-    *out = k;
-    return JAT_OK;
+    k->n = n;
+    for (size_t i = 0; i < n; i++)
+        for (int role = 0; role < JAT_ROLE_COUNT && err == JAT_OK; role++)
+            err = new_sealer(keys[i], (enum jat_role)role, host,
+                             &k->sealers[i][role]);
+    if (err == JAT_OK)
+        err = new_memory(k);
+    if (err == JAT_OK)
+        *out = k;
+    else
+        jat_keyring_free(k);
+    return err;
 }
 
 void jat_keyring_free(struct jat_keyring *k)
@@ -139,7 +162,13 @@ void jat_keyring_free(struct jat_keyring *k)
     for (size_t i = 0; i < k->n; i++)
         for (int role = 0; role < JAT_ROLE_COUNT; role++)
             jat_seal_free(k->sealers[i][role]);
+    jat_recent_free(k->remembered);
     jat_free(k);
+}
+
+void jat_keyring_retire(struct jat_keyring *k)
+{
+    (void)jat_recent_expire(k->remembered, UINT64_MAX, SIZE_MAX);
 }
 
 /* ---- resources ---- */
@@ -149,9 +178,9 @@ size_t jat_address_max_sealed(void)
     return RAW_MAX - JAT_SEAL_TAG;
 }
 
-enum jat_err jat_address_seal(const struct jat_keyring *k, enum jat_role role,
-                              struct jat_str jid, struct jat_buf *out,
-                              enum jat_form *form)
+static enum jat_err seal(const struct jat_keyring *k, enum jat_role role,
+                         struct jat_str jid, struct jat_buf *out,
+                         enum jat_form *form)
 {
     bool fits = jid.n <= jat_address_max_sealed();
     size_t begin = out->n, n = JAT_SEAL_TAG + (fits ? jid.n : 0);
@@ -172,6 +201,34 @@ enum jat_err jat_address_seal(const struct jat_keyring *k, enum jat_role role,
     jat_buf_addc(out, '@');
     *form = fits ? JAT_FORM_SEALED : JAT_FORM_HANDLE;
     return JAT_OK;
+}
+
+/* What was appended to out after `begin`. */
+static struct jat_str appended(const struct jat_buf *out, size_t begin)
+{
+    return jat_buf_str(out, (struct jat_span){begin, out->n - begin});
+}
+
+enum jat_err jat_address_seal(const struct jat_keyring *k, enum jat_role role,
+                              struct jat_str jid, struct jat_buf *out,
+                              enum jat_form *form)
+{
+    size_t begin = out->n;
+    enum jat_err err;
+
+    if (role != JAT_ROLE_REQUESTER || jid.n > MAX_REMEMBERED_JID)
+        return seal(k, role, jid, out, form);
+    *form = JAT_FORM_SEALED;
+    err = jat_recent_get(k->remembered, jid, 0, out);
+    if (err != JAT_ENOTFOUND)
+        return err;
+    err = seal(k, role, jid, out, form);
+    if (err == JAT_OK)
+        err = jat_recent_put(k->remembered, jid, appended(out, begin), 1,
+                             MAX_REMEMBERED);
+    if (err != JAT_OK)
+        out->n = begin;
+    return err;
 }
 
 enum jat_form jat_address_form(struct jat_str resource)

@@ -23,7 +23,9 @@ enum jat_role { JAT_ROLE_REQUESTER, JAT_ROLE_ENDPOINT, JAT_ROLE_COUNT };
 
 enum jat_form { JAT_FORM_JID, JAT_FORM_SEALED, JAT_FORM_HANDLE };
 
-/* The keys of one proxy host: the first seals, all open. Immutable. */
+/* The keys of one proxy host: the first seals, all open. The addresses of the
+ * last 4096 requesters that it has sealed are remembered, but not those of JIDs
+ * over 256 octets. */
 struct jat_keyring;
 
 /* keys: n >= 1 strings of JAT_SEAL_KEY octets each. host: the proxy host, part
@@ -31,6 +33,9 @@ struct jat_keyring;
 enum jat_err jat_keyring_new(const struct jat_str *keys, size_t n,
                              struct jat_str host, struct jat_keyring **out);
 void jat_keyring_free(struct jat_keyring *k);
+/* Another one seals from now on: gives back the memory of what is remembered.
+ */
+void jat_keyring_retire(struct jat_keyring *k);
 
 /* The longest JID (octets) that a sealed resource can carry. */
 size_t jat_address_max_sealed(void);

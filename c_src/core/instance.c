@@ -185,6 +185,8 @@ enum jat_err jat_configure(struct jat *j, struct jat_config *config)
     if (err == JAT_OK) {
         config->older = old;
         atomic_store(&j->config, config);
+        if (old->keyring != config->keyring)
+            jat_keyring_retire(old->keyring);
         jat_endpoints_set_drain_show(j->endpoints, config->drain);
     } else {
         jat_keyring_free(config->keyring);

@@ -1,6 +1,6 @@
 /* What was seen lately: a bounded, sharded map from a key to a value that is
  * forgotten some time after the last touch, the least recently touched first
- * where it is full. Contacts and handles live here. */
+ * where it is full. Contacts, handles and remembered addresses live here. */
 #ifndef JAT_RECENT_H
 #define JAT_RECENT_H
 

@@ -18,6 +18,7 @@
 /* the functions themselves */
 #undef jat_next_endpoint
 #undef jat_next_pending
+#undef jat_seal_seal
 #undef jat_seal_vector
 
 /* Of so many calls of one test each is tried, of the others one in so many: a
@@ -279,6 +280,20 @@ void __wrap_jat_contact_touch(struct jat *j, const struct jat_config *config,
 {
     memory.done = true;
     __real_jat_contact_touch(j, config, user, target, made, now, until);
+}
+
+atomic_uint seals;
+
+enum jat_err __real_jat_seal_seal(const struct jat_seal *s,
+                                  struct jat_str plain, struct jat_buf *out);
+enum jat_err __wrap_jat_seal_seal(const struct jat_seal *s,
+                                  struct jat_str plain, struct jat_buf *out);
+
+enum jat_err __wrap_jat_seal_seal(const struct jat_seal *s,
+                                  struct jat_str plain, struct jat_buf *out)
+{
+    atomic_fetch_add(&seals, 1);
+    return __real_jat_seal_seal(s, plain, out);
 }
 
 /* The libraries' memory. */

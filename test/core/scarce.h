@@ -12,6 +12,8 @@
 #ifndef SCARCE_H
 #define SCARCE_H
 
+#include <stdatomic.h>
+
 /* before the macros here hide them */
 #include "address.h"
 #include "config.h"
@@ -41,6 +43,9 @@ void allow_all(void);
 void allow_most(unsigned n);
 /* What is left of n. */
 unsigned allowed_left(void);
+
+/* Calls of jat_seal_seal by the core. */
+extern atomic_uint seals;
 
 /* In this test there is always memory. */
 void spare_this_test(void);

@@ -35,13 +35,14 @@ static inline unsigned random_below(unsigned n)
 __attribute__((format(printf, 1, 2))) static inline struct jat_str
 text(const char *format, ...)
 {
-    static _Thread_local char texts[16][64];
+    static _Thread_local char texts[16][512];
     static _Thread_local unsigned next;
     char *p = texts[next++ % 16];
     va_list ap;
     va_start(ap, format);
     int n = vsnprintf(p, sizeof texts[0], format, ap);
     va_end(ap);
+    assert_in_range(n, 0, sizeof texts[0] - 1);
     return jat_str(p, (size_t)n);
 }
 

@@ -105,6 +105,97 @@ static void the_same_jid_always_gets_the_same_pseudonym(void **state)
     jat_keyring_free(restarted);
 }
 
+static void check_address(const struct jat_keyring *k, struct jat_str jid)
+{
+    struct jat_buf address = seal(k, JAT_ROLE_REQUESTER, jid);
+    struct jat_buf opened = JAT_BUF_INIT;
+    assert_int_equal(
+        jat_address_open(k, JAT_ROLE_REQUESTER, whole(&address), &opened),
+        JAT_OK);
+    assert_str(whole(&opened), jid);
+    jat_buf_fini(&address);
+    jat_buf_fini(&opened);
+}
+
+enum { REMEMBERED = 4096 }; /* address.h */
+
+/* Twice as many as are remembered: there are always those that are, and those
+ * that are not any more. */
+static void an_address_is_right_remembered_or_not(void **state)
+{
+    (void)state;
+    spare_this_test(); /* of so many */
+    struct jat_keyring *k = ring_a(), *other = ring(&KEY_B, 1, HOST);
+    for (unsigned i = 0; i < 4 * REMEMBERED; i++) {
+        unsigned user = i < 2 * REMEMBERED ? i : 4 * REMEMBERED - 1 - i;
+        check_address(k, text("user%u@example.net/r", user));
+        check_address(k, text("user%u@example.net/r", user));
+        check_address(other, text("user%u@example.net/r", user));
+        check_address(k, text("user%u@example.net/%0300d", user, 1));
+    }
+    jat_keyring_free(k);
+    jat_keyring_free(other);
+}
+
+static unsigned seals_of(const struct jat_keyring *k, enum jat_role role,
+                         struct jat_str jid)
+{
+    unsigned before = atomic_load(&seals);
+    struct jat_buf b = seal(k, role, jid);
+    jat_buf_fini(&b);
+    return atomic_load(&seals) - before;
+}
+
+static void a_requester_that_comes_again_is_not_sealed_again(void **state)
+{
+    (void)state;
+    spare_this_test(); /* each attempt would seal */
+    struct jat_keyring *k = ring_a();
+    struct jat_str jid = text("romeo@montague.net/%0237d", 1);
+    struct jat_str longer = text("romeo@montague.net/%0238d", 1);
+    assert_int_equal(jid.n, 256);
+    assert_int_equal(seals_of(k, JAT_ROLE_REQUESTER, jid), 1);
+    assert_int_equal(seals_of(k, JAT_ROLE_REQUESTER, jid), 0);
+    assert_int_equal(seals_of(k, JAT_ROLE_ENDPOINT, jid), 1);
+    assert_int_equal(seals_of(k, JAT_ROLE_ENDPOINT, jid), 1);
+    assert_int_equal(seals_of(k, JAT_ROLE_REQUESTER, longer), 1);
+    assert_int_equal(seals_of(k, JAT_ROLE_REQUESTER, longer), 1);
+    jat_keyring_retire(k);
+    assert_int_equal(seals_of(k, JAT_ROLE_REQUESTER, jid), 1);
+    jat_keyring_free(k);
+}
+
+static void of_many_requesters_some_are_remembered(void **state)
+{
+    (void)state;
+    spare_this_test();
+    struct jat_keyring *k = ring_a();
+    long blocks = blocks_alive;
+    for (unsigned i = 0; i < 2 * REMEMBERED; i++)
+        seals_of(k, JAT_ROLE_REQUESTER, text("user%u@example.net/r", i));
+    /* a block for each, and those of the tables */
+    assert_in_range(blocks_alive - blocks, REMEMBERED, REMEMBERED + 500);
+    jat_keyring_retire(k);
+    assert_in_range(blocks_alive - blocks, 0, 500);
+    jat_keyring_free(k);
+}
+
+static void without_memory_nothing_is_appended(void **state)
+{
+    (void)state;
+    struct jat_keyring *k = ring_a();
+    struct jat_buf b = JAT_BUF_INIT;
+    enum jat_form form;
+    jat_buf_add(&b, JAT_STR("before"));
+    FAIL_EACH_ALLOCATION(jat_address_seal(k, JAT_ROLE_REQUESTER,
+                                          JAT_STR("romeo@montague.net"), &b,
+                                          &form),
+                         (b.failed = false, b.n == strlen("before")));
+    assert_true(b.n > strlen("before"));
+    jat_buf_fini(&b);
+    jat_keyring_free(k);
+}
+
 /* The octets before it are RFC 5297's; the text is RFC 4648's. */
 static void the_text_is_base64url_of_tag_and_ciphertext(void **state)
 {
@@ -364,6 +455,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(every_jid_that_a_resource_can_carry_makes_the_round_trip),
         TEST(the_same_jid_always_gets_the_same_pseudonym),
+        TEST(an_address_is_right_remembered_or_not),
+        TEST(a_requester_that_comes_again_is_not_sealed_again),
+        TEST(of_many_requesters_some_are_remembered),
+        TEST(without_memory_nothing_is_appended),
         TEST(the_text_is_base64url_of_tag_and_ciphertext),
         TEST(an_address_opened_in_the_wrong_role_is_unopenable),
         TEST(an_address_of_another_host_or_key_is_unopenable),
