@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 
 #include "balance.h"
+#include "jid.h"
 #include "lock.h"
 #include "mem.h"
 #include "table.h"
@@ -25,7 +26,7 @@ struct slot {
     uint32_t generation; /* never 0, so that no reference is */
     bool draining;
     struct jat_endpoint_state state;
-    uint64_t hash;
+    uint64_t hash, target;
 };
 
 struct chunk {
@@ -276,6 +277,7 @@ static enum jat_err add(struct jat_endpoints *t, struct jat_str jid,
     s->shown = own_shown;
     s->shown_n = (uint32_t)shown.n;
     s->hash = hash;
+    s->target = jat_hash(&t->seed, jat_jid_bare(jid));
     s->rank = jat_hash(&everywhere, jid);
     s->ready_at = NONE;
     all_add(t, *number, s);
@@ -346,6 +348,7 @@ static enum jat_err copy_out(const struct slot *s, jat_eid eid,
     *out = (struct jat_endpoint){
         .eid = eid,
         .hash = s->hash,
+        .target = s->target,
         .state = s->state,
         .draining = s->draining,
         .requests = atomic_load_explicit(&s->requests, memory_order_relaxed),
@@ -389,22 +392,30 @@ enum jat_err jat_endpoints_find_shown(struct jat_endpoints *t,
     return err;
 }
 
+enum jat_err jat_endpoints_read(struct jat_endpoints *t, jat_eid eid,
+                                struct jat_buf *buf, struct jat_endpoint *out)
+{
+    const struct slot *s = slot_of(t, eid);
+    return s == NULL ? JAT_ENOTFOUND : copy_out(s, eid, buf, out);
+}
+
 enum jat_err jat_endpoints_get(struct jat_endpoints *t, jat_eid eid,
                                struct jat_buf *buf, struct jat_endpoint *out)
 {
-    unsigned way = jat_rwlock_read(&t->lock);
-    const struct slot *s = slot_of(t, eid);
-    enum jat_err err = s == NULL ? JAT_ENOTFOUND : copy_out(s, eid, buf, out);
-    jat_rwlock_read_done(&t->lock, way);
+    unsigned held = jat_endpoints_hold(t);
+    enum jat_err err = jat_endpoints_read(t, eid, buf, out);
+    jat_endpoints_let_go(t, held);
     return err;
 }
 
-bool jat_endpoints_alive(struct jat_endpoints *t, jat_eid eid)
+unsigned jat_endpoints_hold(struct jat_endpoints *t)
 {
-    unsigned way = jat_rwlock_read(&t->lock);
-    bool alive = slot_of(t, eid) != NULL;
-    jat_rwlock_read_done(&t->lock, way);
-    return alive;
+    return jat_rwlock_read(&t->lock);
+}
+
+void jat_endpoints_let_go(struct jat_endpoints *t, unsigned held)
+{
+    jat_rwlock_read_done(&t->lock, held);
 }
 
 static const struct jat_candidate *pick(const struct candidates *among,
@@ -422,15 +433,11 @@ enum jat_err jat_endpoints_choose(struct jat_endpoints *t,
     uint64_t round = 0;
     if (how->balance == JAT_ROUND_ROBIN)
         round = atomic_fetch_add_explicit(&t->round, 1, memory_order_relaxed);
-    enum jat_err err = JAT_ENOTFOUND;
-    unsigned way = jat_rwlock_read(&t->lock);
     const struct jat_candidate *c = pick(&t->ready, how, round);
     if (c == NULL)
         c = pick(&t->all, how, round);
-    if (c != NULL)
-        err = copy_out(slot_at(t, (uint32_t)c->eid), c->eid, buf, out);
-    jat_rwlock_read_done(&t->lock, way);
-    return err;
+    return c == NULL ? JAT_ENOTFOUND
+                     : copy_out(slot_at(t, (uint32_t)c->eid), c->eid, buf, out);
 }
 
 size_t jat_endpoints_count(struct jat_endpoints *t)
@@ -456,23 +463,16 @@ enum jat_err jat_endpoints_next(struct jat_endpoints *t, uint32_t *cursor,
     return err;
 }
 
-static void add_requests(struct jat_endpoints *t, jat_eid eid, uint32_t n)
-{
-    unsigned way = jat_rwlock_read(&t->lock);
-    struct slot *s = slot_of(t, eid);
-    if (s != NULL)
-        atomic_fetch_add_explicit(&s->requests, n, memory_order_relaxed);
-    jat_rwlock_read_done(&t->lock, way);
-}
-
 void jat_endpoints_begin(struct jat_endpoints *t, jat_eid eid)
 {
-    add_requests(t, eid, 1);
+    atomic_fetch_add_explicit(&slot_at(t, (uint32_t)eid)->requests, 1,
+                              memory_order_relaxed);
 }
 
 void jat_endpoints_undo(struct jat_endpoints *t, jat_eid eid)
 {
-    add_requests(t, eid, (uint32_t)-1);
+    atomic_fetch_sub_explicit(&slot_at(t, (uint32_t)eid)->requests, 1,
+                              memory_order_relaxed);
 }
 
 void jat_endpoints_end(struct jat_endpoints *t, jat_eid eid, bool answered)

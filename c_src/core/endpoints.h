@@ -49,6 +49,7 @@ struct jat_endpoint {
     struct jat_span jid;   /* full JID */
     struct jat_span shown; /* enc(E) */
     uint64_t hash;         /* of the JID, seeded */
+    uint64_t target;       /* of the bare JID */
     struct jat_endpoint_state state;
     bool draining;
     uint32_t requests;         /* open records, requester -> endpoint */
@@ -93,14 +94,26 @@ enum jat_err jat_endpoints_find_shown(struct jat_endpoints *t,
                                       struct jat_endpoint *out);
 enum jat_err jat_endpoints_get(struct jat_endpoints *t, jat_eid eid,
                                struct jat_buf *buf, struct jat_endpoint *out);
-bool jat_endpoints_alive(struct jat_endpoints *t, jat_eid eid);
 
+/* No endpoint comes, goes or changes from hold to let_go, which is given what
+ * hold has returned: whoever sweeps up after an endpoint that has gone finds
+ * the record of a request that it got. Meanwhile the thread may call the next
+ * four, which no other may, and no other one of this table. */
+unsigned jat_endpoints_hold(struct jat_endpoints *t);
+void jat_endpoints_let_go(struct jat_endpoints *t, unsigned held);
 /* Chooses one that is not in `tried`: among those not draining, or, if all are,
  * among all (panic). JAT_ENOTFOUND: none is left. */
 enum jat_err jat_endpoints_choose(struct jat_endpoints *t,
                                   const struct jat_choice *how,
                                   struct jat_buf *buf,
                                   struct jat_endpoint *out);
+/* As jat_endpoints_get. */
+enum jat_err jat_endpoints_read(struct jat_endpoints *t, jat_eid eid,
+                                struct jat_buf *buf, struct jat_endpoint *out);
+/* Counts a request of an endpoint that was chosen or read, before its record is
+ * made, since that may end at once; undo: there was none. */
+void jat_endpoints_begin(struct jat_endpoints *t, jat_eid eid);
+void jat_endpoints_undo(struct jat_endpoints *t, jat_eid eid);
 
 /* Number of endpoints; takes no lock. */
 size_t jat_endpoints_count(struct jat_endpoints *t);
@@ -110,12 +123,9 @@ size_t jat_endpoints_count(struct jat_endpoints *t);
 enum jat_err jat_endpoints_next(struct jat_endpoints *t, uint32_t *cursor,
                                 struct jat_buf *buf, struct jat_endpoint *out);
 
-/* Changes what is counted for an endpoint; nothing where it has gone. A request
- * is counted before its record is made, since that may end at once; undo: there
- * was none. answered and failed count ever upwards. outbound is taken only
- * while below max: false where it is not (or the endpoint has gone). */
-void jat_endpoints_begin(struct jat_endpoints *t, jat_eid eid);
-void jat_endpoints_undo(struct jat_endpoints *t, jat_eid eid);
+/* Changes what is counted for an endpoint; nothing where it has gone. answered
+ * and failed count ever upwards. outbound is taken only while below max: false
+ * where it is not (or the endpoint has gone). */
 void jat_endpoints_end(struct jat_endpoints *t, jat_eid eid, bool answered);
 bool jat_endpoints_begin_outbound(struct jat_endpoints *t, jat_eid eid,
                                   uint32_t max);

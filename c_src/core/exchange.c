@@ -59,6 +59,11 @@ static void give_pending(struct jat *j)
     jat_credit_give(j->pending, EVERYBODY);
 }
 
+uint64_t jat_user_key(const struct jat *j, struct jat_str user)
+{
+    return jat_quota_key(j->users, jat_jid_bare(user));
+}
+
 /* A request's share of the limits, noted in r. */
 static enum jat_err take_share(struct jat_call *c, struct jat_request *r)
 {
@@ -67,7 +72,6 @@ static enum jat_err take_share(struct jat_call *c, struct jat_request *r)
     uint32_t one = 1;
     enum jat_err err;
 
-    r->user_key = jat_quota_key(j->users, c->from.bare);
     if (!jat_list_has(&config->local_domains, c->from.server))
         r->domain_key = jat_credit_key(j->domains, c->from.server);
     if ((err = take_pending(j, config)) != JAT_OK)
@@ -206,25 +210,15 @@ enum jat_err jat_put_request(struct jat *j, struct jat_request *r,
                              struct jat_span shown, uint64_t now,
                              struct jat_buf *buf, struct jat_put *out)
 {
-    struct jat_request back;
     enum jat_err err;
 
     r->eid = e->eid;
     r->eid_hash = e->hash;
     jat_endpoints_begin(j->endpoints, e->eid);
     err = put(j, r, shown, now, buf, &out->id, &out->new_id, &out->record);
-    if (err != JAT_OK) {
+    if (err != JAT_OK)
         jat_endpoints_undo(j->endpoints, e->eid);
-        return err;
-    }
-    if (r->n_tried < JAT_MAX_TRIED)
-        r->tried[r->n_tried++] = e->eid;
-    /* One that went away before the record was there: whoever swept up after
-     * it may have missed the record. */
-    out->lost = !jat_endpoints_alive(j->endpoints, e->eid) &&
-                jat_inflight_take_ref(j->inflight, out->record, now, buf,
-                                      &back) == JAT_OK;
-    return JAT_OK;
+    return err;
 }
 
 enum jat_err jat_choose(struct jat *j, const struct jat_config *config,
@@ -244,10 +238,8 @@ static enum jat_err endpoint_for(struct jat_call *c, jat_eid only,
                                  const struct jat_request *r,
                                  struct jat_endpoint *e)
 {
-    if (only == 0)
-        return jat_choose(c->j, c->config, r, c->buf, e);
-    return r->n_tried > 0 ? JAT_ENOTFOUND
-                          : jat_endpoints_get(c->j->endpoints, only, c->buf, e);
+    return only == 0 ? jat_choose(c->j, c->config, r, c->buf, e)
+                     : jat_endpoints_read(c->j->endpoints, only, c->buf, e);
 }
 
 static enum jat_err forward_request(struct jat_call *c, struct jat_request *r,
@@ -257,15 +249,14 @@ static enum jat_err forward_request(struct jat_call *c, struct jat_request *r,
     struct jat_span host = jat_buf_add(c->buf, c->j->host);
     struct jat_endpoint e;
     struct jat_put p;
-    enum jat_err err;
+    unsigned held = jat_endpoints_hold(c->j->endpoints);
+    enum jat_err err = endpoint_for(c, only, r, &e);
 
-    do {
-        if ((err = endpoint_for(c, only, r, &e)) != JAT_OK)
-            return err;
+    if (err == JAT_OK)
         err = jat_put_request(c->j, r, &e, shown, c->now, c->buf, &p);
-        if (err != JAT_OK)
-            return err;
-    } while (p.lost);
+    jat_endpoints_let_go(c->j->endpoints, held);
+    if (err != JAT_OK)
+        return err;
     d->verb = JAT_DO_REQUEST;
     d->from = jat_parts_host(host, shown);
     d->to = jat_parts_of(c->buf, e.jid);
@@ -273,8 +264,7 @@ static enum jat_err forward_request(struct jat_call *c, struct jat_request *r,
     d->new_id = p.new_id;
     d->record = p.record;
     d->keep = r->kept;
-    jat_contact_touch(c->j, c->config, c->from.bare,
-                      jat_jid_bare(jat_buf_str(c->buf, e.jid)), true, c->now,
+    jat_contact_touch(c->j, c->config, r->user_key, e.target, true, c->now,
                       r->deadline);
     return JAT_OK;
 }
@@ -289,6 +279,7 @@ enum jat_err jat_request_begin(struct jat_call *c, jat_eid only)
                             .id = c->stanza->id,
                             .born = c->now,
                             .deadline = c->now + (uint64_t)config->timeout,
+                            .user_key = jat_user_key(c->j, c->from.bare),
                             .set = set,
                             .any_endpoint = only == 0,
                             .retries = (uint8_t)config->retries};
@@ -357,6 +348,7 @@ enum jat_err jat_outbound_begin(struct jat_call *c,
     err = jat_buf_room(c->buf, r.id.n + 64) == NULL ? JAT_ENOMEM : JAT_OK;
     if (err == JAT_OK) {
         r.user = jat_buf_str(c->buf, user);
+        r.user_key = jat_user_key(j, r.user);
         err = put(j, &r, e->shown, c->now, c->buf, &d->id, &d->new_id,
                   &d->record);
     }
@@ -368,8 +360,7 @@ enum jat_err jat_outbound_begin(struct jat_call *c,
     d->verb = JAT_DO_OUTBOUND;
     d->from = jat_parts_host(host, e->shown);
     d->to = jat_parts_of(c->buf, user);
-    jat_contact_touch(j, c->config, jat_buf_str(c->buf, user), c->from.bare,
-                      false, c->now, 0);
+    jat_contact_touch(j, c->config, r.user_key, e->target, false, c->now, 0);
     keep_handle(c, c->to.resource);
     jat_stats_add(&j->stats, JAT_STAT_outbound_requests);
     return JAT_OK;
@@ -417,7 +408,7 @@ enum jat_err jat_request_end(struct jat_call *c, const struct jat_endpoint *e)
         return err;
     jat_release(j, &r, true);
     answer(c, &r, jat_span_of(c->buf, r.user), ref);
-    jat_contact_touch(j, c->config, r.user, c->from.bare, false, c->now, 0);
+    jat_contact_touch(j, c->config, r.user_key, e->target, false, c->now, 0);
     keep_handle(c, c->to.resource);
     jat_stats_add(&j->stats, JAT_STAT_answers);
     return JAT_OK;
@@ -440,9 +431,7 @@ enum jat_err jat_outbound_end(struct jat_call *c, const struct jat_endpoint *e)
         return err;
     jat_release(j, &r, true);
     answer(c, &r, e->jid, ref);
-    jat_contact_touch(j, c->config, c->from.bare,
-                      jat_jid_bare(jat_buf_str(c->buf, e->jid)), true, c->now,
-                      0);
+    jat_contact_touch(j, c->config, r.user_key, e->target, true, c->now, 0);
     if (jat_jid_split(r.asked, &asked))
         keep_handle(c, asked.resource);
     jat_stats_add(&j->stats, JAT_STAT_outbound_answers);

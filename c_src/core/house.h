@@ -26,7 +26,7 @@ struct jat {
     struct jat_seed seed;
     struct jat_endpoints *endpoints;
     struct jat_inflight *inflight;
-    struct jat_recent *contacts; /* "bare U" 0 "target" -> nothing */
+    struct jat_recent *contacts; /* see contact.c */
     struct jat_recent *handles;  /* handle -> JID of a requester */
     struct jat_quota *users;
     struct jat_credit *domains, *pending; /* pending: all records */
@@ -63,9 +63,12 @@ enum jat_err jat_outbound_begin(struct jat_call *c,
 enum jat_err jat_request_end(struct jat_call *c, const struct jat_endpoint *e);
 enum jat_err jat_outbound_end(struct jat_call *c, const struct jat_endpoint *e);
 
+/* The key of U in the limits and in contacts: any JID of it has the same. */
+uint64_t jat_user_key(const struct jat *j, struct jat_str user);
 /* For settle.c. Gives back what the record was counted for. */
 void jat_release(struct jat *j, const struct jat_request *r, bool answered);
-/* Chooses an endpoint for r that has not had it. */
+/* Chooses an endpoint for r that has not had it. The table of endpoints is held
+ * (jat_endpoints_hold) from here to the end of jat_put_request. */
 enum jat_err jat_choose(struct jat *j, const struct jat_config *config,
                         const struct jat_request *r, struct jat_buf *buf,
                         struct jat_endpoint *e);
@@ -75,26 +78,24 @@ struct jat_put {
     struct jat_span id; /* on the far side, in the buffer */
     bool new_id;
     uint64_t record;
-    bool lost; /* the endpoint went away meanwhile, the record is closed again:
-                  choose another */
 };
 
 /* Makes the record of r for endpoint e (r->eid, r->eid_hash and r->shown are
- * set here, tried grows by e). Strings of r may be in buf, as `shown` is, if
- * there is room for its id and 64 octets more. */
+ * set here). Strings of r may be in buf, as `shown` is, if there is room for
+ * its id and 64 octets more. */
 enum jat_err jat_put_request(struct jat *j, struct jat_request *r,
                              const struct jat_endpoint *e,
                              struct jat_span shown, uint64_t now,
                              struct jat_buf *buf, struct jat_put *out);
 
-/* contact.c: U (any JID of it) and this target have just spoken; a contact
- * lives at least until `until`. made: U did, which makes a contact; otherwise
- * one that exists lives on. */
+/* contact.c: U (its jat_user_key) and this target (jat_endpoint.target) have
+ * just spoken; a contact lives at least until `until`. made: U did, which makes
+ * a contact; otherwise one that exists lives on. */
 void jat_contact_touch(struct jat *j, const struct jat_config *config,
-                       struct jat_str user, struct jat_str target, bool made,
-                       uint64_t now, uint64_t until);
-bool jat_contact_known(struct jat *j, struct jat_str user,
-                       struct jat_str target, uint64_t now);
+                       uint64_t user, uint64_t target, bool made, uint64_t now,
+                       uint64_t until);
+bool jat_contact_known(struct jat *j, uint64_t user, uint64_t target,
+                       uint64_t now);
 
 /* The parts of the JID whose text is `jid` in buf. */
 struct jat_parts jat_parts_of(const struct jat_buf *buf, struct jat_span jid);

@@ -47,8 +47,9 @@ struct jat_request {
     uint8_t n_tried;
     jat_eid tried[JAT_MAX_TRIED]; /* endpoints that had it, eid not included */
     /* the caller's; come back unchanged */
-    uint64_t user_key, domain_key; /* what it counts for (jat_quota_key) */
-    uint64_t sticky_key;           /* hash of what `sticky` chooses by */
+    uint64_t user_key;   /* of U */
+    uint64_t domain_key; /* of its domain, where that has a limit */
+    uint64_t sticky_key; /* hash of what `sticky` chooses by */
 };
 
 struct jat_inflight;

@@ -220,10 +220,10 @@ static enum jat_err user_at(struct jat_call *c, struct jat_str resource,
 }
 
 /* Whether the target may speak to U. True with the decision made otherwise. */
-static bool denied(struct jat_call *c, struct jat_span user, bool spoke,
-                   enum jat_err *err)
+static bool denied(struct jat_call *c, const struct jat_endpoint *e,
+                   struct jat_span user, bool spoke, enum jat_err *err)
 {
-    struct jat_str text = jat_buf_str(c->buf, user);
+    uint64_t key;
     bool allowed = false;
 
     *err = JAT_OK;
@@ -231,14 +231,14 @@ static bool denied(struct jat_call *c, struct jat_span user, bool spoke,
     case JAT_OUTBOUND_NONE:
         break;
     case JAT_OUTBOUND_REPLY:
-        allowed = spoke || jat_contact_known(c->j, text, c->from.bare, c->now);
+        key = jat_user_key(c->j, jat_buf_str(c->buf, user));
+        allowed = spoke || jat_contact_known(c->j, key, e->target, c->now);
         break;
     case JAT_OUTBOUND_ANY:
         allowed =
             !c->config->outbound_acl || (c->hints & JAT_HINT_OUTBOUND_ALLOWED);
         if (!allowed && !(c->hints & JAT_HINT_OUTBOUND_DENIED)) {
-            /* `text` is in the buffer that ask appends to: hand over its place
-             * instead */
+            /* it is in the buffer that ask appends to: hand over its place */
             c->out->verb = JAT_DO_ASK;
             c->out->detail = JAT_ASK_OUTBOUND;
             c->out->text = user;
@@ -287,7 +287,7 @@ static enum jat_err request_outbound(struct jat_call *c)
         return (c->hints & JAT_HINT_ENDPOINT_READ) != 0
                    ? jat_refuse(c, JAT_NOT_ALLOWED)
                    : ask(c, JAT_ASK_ENDPOINT, c->user);
-    if (err != JAT_OK || denied(c, user, spoke, &err))
+    if (err != JAT_OK || denied(c, &e, user, spoke, &err))
         return err;
     return jat_outbound_begin(c, &e, user);
 }

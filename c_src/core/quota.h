@@ -3,8 +3,8 @@
  *
  * A key is the seeded hash of a name (a bare JID, a domain) and nothing more:
  * it is kept with the record, so that giving back needs no name. Two names with
- * the same 64 bits would share a count; nobody can look for them without the
- * seed, and all they would share is a limit. */
+ * the same 64 bits would share a count, and the contacts (contact.c), for which
+ * the key serves, too; nobody can look for them without the seed. */
 #ifndef JAT_QUOTA_H
 #define JAT_QUOTA_H
 

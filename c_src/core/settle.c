@@ -138,7 +138,8 @@ static bool send_again(struct closing *c, struct taken *t)
     struct jat_endpoint e;
     struct jat_request next;
     struct jat_put p;
-    bool sent = false;
+    unsigned held;
+    bool sent;
 
     /* With the new record made, nothing may fail for want of memory. */
     if (jat_buf_room(text, JAT_JID_MAX + t->id.n + 64) == NULL)
@@ -148,15 +149,17 @@ static bool send_again(struct closing *c, struct taken *t)
     next.retries--;
     if (next.n_tried < JAT_MAX_TRIED)
         next.tried[next.n_tried++] = next.eid; /* this one has had it */
-    do {
-        if (jat_choose(c->j, c->config, &next, &notes, &e) != JAT_OK)
-            goto out;
-        shown = jat_buf_add(&notes, next.shown);
-        if (notes.failed || jat_put_request(c->j, &next, &e, shown, c->now,
-                                            &notes, &p) != JAT_OK)
-            goto out;
-        next.shown = t->r.shown;
-    } while (p.lost);
+    shown = jat_buf_add(&notes, next.shown);
+    held = jat_endpoints_hold(c->j->endpoints);
+    sent =
+        !notes.failed &&
+        jat_choose(c->j, c->config, &next, &notes, &e) == JAT_OK &&
+        jat_put_request(c->j, &next, &e, shown, c->now, &notes, &p) == JAT_OK;
+    jat_endpoints_let_go(c->j->endpoints, held);
+    if (!sent) {
+        jat_buf_fini(&notes);
+        return false;
+    }
     jat_endpoints_end(c->j->endpoints, t->r.eid, false);
     e.jid = jat_buf_add(text, jat_buf_str(&notes, e.jid));
     c->out->v[c->out->n++] = (struct jat_outcome){
@@ -168,14 +171,11 @@ static bool send_again(struct closing *c, struct taken *t)
         .to = jat_parts_of(text, e.jid),
         .id = jat_buf_add(text, jat_buf_str(&notes, p.id))};
     /* it may be another target's endpoint: U has spoken to that one now */
-    jat_contact_touch(c->j, c->config, jat_buf_str(text, t->user),
-                      jat_jid_bare(jat_buf_str(text, e.jid)), true, c->now,
+    jat_contact_touch(c->j, c->config, next.user_key, e.target, true, c->now,
                       next.deadline);
     jat_stats_add(&c->j->stats, JAT_STAT_retries);
-    sent = true;
-out:
     jat_buf_fini(&notes);
-    return sent;
+    return true;
 }
 
 /* may_retry: the request surely does no harm when it is sent twice. */

@@ -217,8 +217,13 @@ static double choice(struct jat_endpoints *t, enum jat_balance balance)
                                      jat_str((const char *)&key, sizeof key),
                                      NULL, 0};
 
+            unsigned held = jat_endpoints_hold(t);
+            enum jat_err err;
+
             buf.n = 0;
-            if (jat_endpoints_choose(t, &how, &buf, &e) != JAT_OK)
+            err = jat_endpoints_choose(t, &how, &buf, &e);
+            jat_endpoints_let_go(t, held);
+            if (err != JAT_OK)
                 die("no choice");
         }
         took = cpu_ns() - began;

@@ -261,11 +261,11 @@ void __real_jat_closed_add(struct jat_closed *c, uint64_t fingerprint,
 void __wrap_jat_closed_add(struct jat_closed *c, uint64_t fingerprint,
                            uint64_t now);
 void __real_jat_contact_touch(struct jat *j, const struct jat_config *config,
-                              struct jat_str user, struct jat_str target,
-                              bool made, uint64_t now, uint64_t until);
+                              uint64_t user, uint64_t target, bool made,
+                              uint64_t now, uint64_t until);
 void __wrap_jat_contact_touch(struct jat *j, const struct jat_config *config,
-                              struct jat_str user, struct jat_str target,
-                              bool made, uint64_t now, uint64_t until);
+                              uint64_t user, uint64_t target, bool made,
+                              uint64_t now, uint64_t until);
 
 void __wrap_jat_closed_add(struct jat_closed *c, uint64_t fingerprint,
                            uint64_t now)
@@ -275,8 +275,8 @@ void __wrap_jat_closed_add(struct jat_closed *c, uint64_t fingerprint,
 }
 
 void __wrap_jat_contact_touch(struct jat *j, const struct jat_config *config,
-                              struct jat_str user, struct jat_str target,
-                              bool made, uint64_t now, uint64_t until)
+                              uint64_t user, uint64_t target, bool made,
+                              uint64_t now, uint64_t until)
 {
     memory.done = true;
     __real_jat_contact_touch(j, config, user, target, made, now, until);

@@ -55,10 +55,25 @@ static jat_eid choose(struct jat_endpoints *t, enum jat_balance balance,
     struct jat_choice how = {balance, random_bits(), key, tried, n_tried};
     struct jat_endpoint e = {.eid = 0};
     struct jat_buf buf = JAT_BUF_INIT;
+    unsigned held = jat_endpoints_hold(t);
     enum jat_err err = jat_endpoints_choose(t, &how, &buf, &e);
+    jat_endpoints_let_go(t, held);
     jat_buf_fini(&buf);
     assert_int_equal(err, e.eid == 0 ? JAT_ENOTFOUND : JAT_OK);
     return e.eid;
+}
+
+static void begin(struct jat_endpoints *t, jat_eid eid)
+{
+    unsigned held = jat_endpoints_hold(t);
+    jat_endpoints_begin(t, eid);
+    jat_endpoints_let_go(t, held);
+}
+
+static bool is_alive(struct jat_endpoints *t, jat_eid eid)
+{
+    struct jat_endpoint e;
+    return jat_endpoints_get(t, eid, NULL, &e) == JAT_OK;
 }
 
 static void an_endpoint_is_found_by_each_of_its_names(void **state)
@@ -124,19 +139,18 @@ a_reference_is_never_taken_for_the_next_one_of_its_slot(void **state)
     (void)state;
     struct jat_endpoints *t = endpoints();
     jat_eid old = put(t, 1, &ONLINE), gone = 0;
-    jat_endpoints_begin(t, old);
+    begin(t, old);
     assert_int_equal(jat_endpoints_remove(t, jid(1), &gone), JAT_OK);
     assert_int_equal(gone, old);
-    assert_false(jat_endpoints_alive(t, old));
+    assert_false(is_alive(t, old));
     assert_int_equal(jat_endpoints_remove(t, jid(1), &gone), JAT_ENOTFOUND);
     jat_eid new = put(t, 1, &ONLINE);
     assert_int_equal((uint32_t) new,
                      (uint32_t)old); /* the slot is used again */
     assert_int_not_equal(new, old);
-    assert_false(jat_endpoints_alive(t, old));
-    assert_true(jat_endpoints_alive(t, new));
+    assert_false(is_alive(t, old));
+    assert_true(is_alive(t, new));
     jat_endpoints_end(t, old, true);
-    jat_endpoints_begin(t, old);
     jat_endpoints_end_outbound(t, old);
     assert_false(jat_endpoints_begin_outbound(t, old, 5));
     struct jat_endpoint e = get(t, new);
@@ -182,9 +196,11 @@ static void records_of_an_endpoint_are_counted(void **state)
     (void)state;
     struct jat_endpoints *t = endpoints();
     jat_eid eid = put(t, 1, &ONLINE);
+    unsigned held = jat_endpoints_hold(t);
     for (int i = 0; i < 6; i++)
         jat_endpoints_begin(t, eid);
     jat_endpoints_undo(t, eid);
+    jat_endpoints_let_go(t, held);
     jat_endpoints_end(t, eid, true);
     jat_endpoints_end(t, eid, true);
     jat_endpoints_end(t, eid, false);
@@ -257,7 +273,9 @@ static unsigned home(struct jat_endpoints *t, struct jat_str key)
     struct jat_choice how = {JAT_STICKY, random_bits(), key, NULL, 0};
     struct jat_endpoint e = {.eid = 0};
     struct jat_buf buf = JAT_BUF_INIT;
+    unsigned held = jat_endpoints_hold(t);
     assert_int_equal(jat_endpoints_choose(t, &how, &buf, &e), JAT_OK);
+    jat_endpoints_let_go(t, held);
     buf.p[e.jid.at + e.jid.n] = '\0'; /* over the first octet of shown */
     unsigned i = (unsigned)atoi(strchr(buf.p, '/') + 1);
     jat_buf_fini(&buf);
@@ -434,8 +452,10 @@ static void random_count(struct jat_endpoints *t, struct truth *m)
 {
     switch (random_below(4)) {
     case 0:
-        jat_endpoints_begin(t, m->eid);
-        m->requests++;
+        if (m->here) {
+            begin(t, m->eid);
+            m->requests++;
+        }
         break;
     case 1:
         if (m->requests > 0) {
@@ -507,7 +527,7 @@ static void random_operation(struct jat_endpoints *t, unsigned op,
               &e);
         break;
     case 5:
-        assert_int_equal(jat_endpoints_alive(t, m->eid), m->here);
+        assert_int_equal(is_alive(t, m->eid), m->here);
         check(m, jat_endpoints_get(t, m->eid, buf, &e), buf, &e);
         break;
     case 6:
@@ -572,9 +592,11 @@ static void without_memory_nothing_changes(void **state)
     FAIL_EACH_ALLOCATION(
         (jat_buf_fini(&buf), jat_endpoints_next(t, &cursor, &buf, &e)),
         cursor == 0);
+    unsigned held = jat_endpoints_hold(t);
     FAIL_EACH_ALLOCATION(
         (jat_buf_fini(&buf), jat_endpoints_choose(t, &how, &buf, &e)),
         buf.n == 0);
+    jat_endpoints_let_go(t, held);
     jat_buf_fini(&buf);
     jat_endpoints_free(t);
 }
@@ -597,9 +619,13 @@ static void *use(void *arg)
                                  0};
         struct jat_endpoint e;
         jat_buf_reset(&buf, SIZE_MAX);
-        if (jat_endpoints_choose(r->t, &how, &buf, &e) != JAT_OK)
+        unsigned held = jat_endpoints_hold(r->t);
+        enum jat_err err = jat_endpoints_choose(r->t, &how, &buf, &e);
+        if (err == JAT_OK)
+            jat_endpoints_begin(r->t, e.eid);
+        jat_endpoints_let_go(r->t, held);
+        if (err != JAT_OK)
             return r;
-        jat_endpoints_begin(r->t, e.eid);
         jat_endpoints_end(r->t, e.eid, i % 2 == 0);
         if (jat_endpoints_begin_outbound(r->t, r->stay[0], 1000))
             atomic_fetch_add(&r->outbound_taken, 1);
@@ -652,6 +678,43 @@ static void threads_choose_while_endpoints_come_and_go(void **state)
     jat_endpoints_free(r.t);
 }
 
+struct removal {
+    struct jat_endpoints *t;
+    atomic_bool done;
+};
+
+static void *remove_first(void *arg)
+{
+    struct removal *r = arg;
+    jat_eid eid;
+    enum jat_err err = jat_endpoints_remove(r->t, jid(0), &eid);
+    atomic_store(&r->done, true);
+    return err == JAT_OK ? NULL : r;
+}
+
+static void no_endpoint_goes_while_the_table_is_held(void **state)
+{
+    (void)state;
+    jat_mem_set(NULL, NULL);
+    struct removal r = {.t = endpoints()};
+    jat_eid eid = put(r.t, 0, &ONLINE);
+    pthread_t thread;
+    void *wrong;
+    unsigned held = jat_endpoints_hold(r.t);
+    pthread_create(&thread, NULL, remove_first, &r);
+    for (int i = 0; i < 100; i++) {
+        struct jat_endpoint e;
+        nanosleep(&(struct timespec){0, 200000}, NULL);
+        assert_int_equal(jat_endpoints_read(r.t, eid, NULL, &e), JAT_OK);
+        assert_false(atomic_load(&r.done));
+    }
+    jat_endpoints_let_go(r.t, held);
+    pthread_join(thread, &wrong);
+    assert_null(wrong);
+    assert_false(is_alive(r.t, eid));
+    jat_endpoints_free(r.t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -670,6 +733,7 @@ int main(void)
         TEST(random_operations_agree_with_an_array),
         TEST(without_memory_nothing_changes),
         TEST(threads_choose_while_endpoints_come_and_go),
+        TEST(no_endpoint_goes_while_the_table_is_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
