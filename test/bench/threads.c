@@ -34,6 +34,16 @@ struct worker {
 
 static struct worker workers[MOST];
 static pthread_barrier_t warm;
+
+/* What the two processes share beside nothing. */
+static struct apart {
+    pthread_barrier_t warm;
+    struct result {
+        double rate;   /* rounds a ms */
+        double cpu_ns; /* a round */
+    } results[2];
+} * apart;
+
 static atomic_bool over;
 
 /* Endpoints have one digit for a resource. */
@@ -82,12 +92,8 @@ static void *work(void *data)
     return NULL;
 }
 
-struct result {
-    double rate;   /* rounds a ms */
-    double cpu_ns; /* a round */
-};
-
-static struct result run(const char *options, unsigned threads)
+/* both: begins together with the other process. */
+static struct result run(const char *options, unsigned threads, bool both)
 {
     struct jat *host = host_new(options, ENDPOINTS);
     struct timespec pause = {0, RUN_MS * 1000000L};
@@ -101,6 +107,8 @@ static struct result run(const char *options, unsigned threads)
         if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
             die("no thread");
     }
+    if (both)
+        (void)pthread_barrier_wait(&apart->warm);
     (void)pthread_barrier_wait(&warm);
     began = now_ns();
     (void)nanosleep(&pause, NULL);
@@ -118,15 +126,17 @@ static struct result run(const char *options, unsigned threads)
 }
 
 /* One thread of each of two processes. */
-static struct result run_apart(const char *options, struct result *shared)
+static struct result run_apart(const char *options)
 {
+    const struct result *r = apart->results;
+
     for (int i = 0; i < 2; i++) {
         pid_t pid = fork();
 
         if (pid < 0)
             die("no process");
         if (pid == 0) {
-            shared[i] = run(options, 1);
+            apart->results[i] = run(options, 1, true);
             _exit(EXIT_SUCCESS);
         }
     }
@@ -136,8 +146,8 @@ static struct result run_apart(const char *options, struct result *shared)
         if (wait(&status) < 0 || status != 0)
             die("a process failed");
     }
-    return (struct result){shared[0].rate + shared[1].rate,
-                           (shared[0].cpu_ns + shared[1].cpu_ns) / 2};
+    return (struct result){r[0].rate + r[1].rate,
+                           (r[0].cpu_ns + r[1].cpu_ns) / 2};
 }
 
 static int by_value(const void *a, const void *b)
@@ -155,7 +165,7 @@ static double median(double *values)
 
 enum { ONE, TWO, APART, FOUR, EIGHT, CASES };
 
-static void compare(const char *encoding, struct result *shared)
+static void compare(const char *encoding)
 {
     static const struct {
         const char *what, *goal;
@@ -172,11 +182,9 @@ static void compare(const char *encoding, struct result *shared)
     (void)snprintf(options, sizeof options, "encoding=%s", encoding);
     for (int i = 0; i < TURNS; i++) {
         struct result r[CASES] = {
-            [ONE] = run(options, 1),
-            [TWO] = run(options, 2),
-            [FOUR] = run(options, 4),
-            [EIGHT] = run(options, 8),
-            [APART] = run_apart(options, shared),
+            [ONE] = run(options, 1, false),  [TWO] = run(options, 2, false),
+            [FOUR] = run(options, 4, false), [EIGHT] = run(options, 8, false),
+            [APART] = run_apart(options),
         };
 
         for (int k = 0; k < CASES; k++) {
@@ -194,16 +202,19 @@ static void compare(const char *encoding, struct result *shared)
 
 int main(void)
 {
-    struct result *shared =
-        mmap(NULL, 2 * sizeof *shared, PROT_READ | PROT_WRITE,
-             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pthread_barrierattr_t of_processes;
 
-    if (shared == MAP_FAILED)
-        die("no memory");
+    apart = mmap(NULL, sizeof *apart, PROT_READ | PROT_WRITE,
+                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (apart == MAP_FAILED || pthread_barrierattr_init(&of_processes) != 0 ||
+        pthread_barrierattr_setpshared(&of_processes, PTHREAD_PROCESS_SHARED) !=
+            0 ||
+        pthread_barrier_init(&apart->warm, &of_processes, 2) != 0)
+        die("nothing that two processes share");
     jat_stanza_init();
     printf("# The core: threads at the same time, %ld processors\n",
            sysconf(_SC_NPROCESSORS_ONLN));
-    compare("jid", shared);
-    compare("sealed", shared);
+    compare("jid");
+    compare("sealed");
     return 0;
 }
