@@ -1,6 +1,7 @@
 /* core CASE [ROUNDS]   one request and its reply, again and again
  *
- *   jid, sealed            through the core, in this encoding
+ *   jid, sealed            through the core, in this encoding; 8 requesters
+ *   sealed-new             the same of more requesters than are remembered
  *   bare-jid, bare-sealed  the same two heads through libxml2 alone: an empty
  *                          SAX handler, a reused push context
  *
@@ -12,11 +13,13 @@
 #include "bench.h"
 #include "stanza.h"
 
-#define USERS 8U
+#define MOST_USERS 6000U /* more than the 4096 whose addresses are remembered  \
+                          */
 #define ENDPOINTS 4U
-#define WARM_UP 1000U
+#define WARM_UP (8 * MOST_USERS) /* each requester meets each endpoint */
 
-static struct head requests[USERS], answers[USERS][ENDPOINTS];
+static struct head requests[MOST_USERS], answers[MOST_USERS][ENDPOINTS];
+static unsigned users = 8;
 static struct jat *host;
 static struct jat_buf buf = JAT_BUF_INIT;
 
@@ -28,7 +31,7 @@ static unsigned endpoint_of(const struct jat_decision *d)
 
 static void exchange(uint64_t n)
 {
-    unsigned user = (unsigned)n % USERS;
+    unsigned user = (unsigned)(n % users);
     struct head *answer;
     struct jat_decision d;
 
@@ -66,10 +69,10 @@ static xmlParserCtxtPtr parser;
 
 static void bare(uint64_t n)
 {
-    unsigned user = (unsigned)n % USERS;
+    unsigned user = (unsigned)(n % users);
 
     bare_parse(parser, &requests[user], n);
-    bare_parse(parser, &answers[user][n / USERS % ENDPOINTS], n);
+    bare_parse(parser, &answers[user][n / users % ENDPOINTS], n);
 }
 
 typedef void round_fn(uint64_t);
@@ -91,9 +94,11 @@ int main(int argc, char **argv)
     bool sealed = argc > 1 && strstr(argv[1], "sealed") != NULL;
     round_fn *round = is_bare ? bare : exchange;
 
+    if (argc > 1 && strcmp(argv[1], "sealed-new") == 0)
+        users = MOST_USERS;
     host = host_new(sealed ? "encoding=sealed" : "encoding=jid", ENDPOINTS);
     parser = bare_new();
-    for (unsigned u = 0; u < USERS; u++)
+    for (unsigned u = 0; u < users; u++)
         head_request(&requests[u], u);
     for (uint64_t n = 0; n < WARM_UP; n++)
         exchange(n);
