@@ -13,8 +13,8 @@
 #include "bench.h"
 #include "stanza.h"
 
-#define MOST_USERS 6000U /* more than the 4096 whose addresses are remembered  \
-                          */
+/* More than the 4096 whose addresses are remembered. */
+#define MOST_USERS 6000U
 #define ENDPOINTS 4U
 #define WARM_UP (8 * MOST_USERS) /* each requester meets each endpoint */
 
