@@ -203,8 +203,8 @@ now() ->
 
 %% @doc Decides about one stanza, given its head: the iq, message or presence
 %% element (of jabber:client, which need not be said: RFC 6120, 4.8.2) with
-%% type, id, from, to and its children without their children; from and to prepared.
-%% Prepared: <<>>, or the answer to {ask, {jid, _}}.
+%% type, id, from, to and its children without their children; from and to
+%% prepared. Prepared: <<>>, or the answer to {ask, {jid, _}}.
 -spec handle(core(), Head :: iodata(), asker(), Hints :: non_neg_integer(),
              Prepared :: binary(), Now :: non_neg_integer()) ->
           decision() | {error, atom()}.

@@ -556,6 +556,6 @@ make_status(#state{host = P, server_host = ServerHost, instance = Instance,
                   end}.
 
 health(_Core, #state{route = taken}) -> {down, "its name is taken"};
-health(_Core, #state{route = down}) -> {down, "it failed to start (the log says "
-                                                   "how)"};
+health(_Core, #state{route = down}) ->
+    {down, "it failed to start (the log says how)"};
 health(Core, _State) -> Core.

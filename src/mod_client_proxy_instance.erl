@@ -5,8 +5,8 @@
 %%% mod_client_proxy_host keeps it, and everything else of the proxy host.
 -module(mod_client_proxy_instance).
 
--export([new/3, options/3, inherit/1, configure/2, unconfigured/1, renewed/1, degraded/2,
-         close/1, core/1, opts/1, carrier/1, is_lost/1, status/1,
+-export([new/3, options/3, inherit/1, configure/2, unconfigured/1, renewed/1,
+         degraded/2, close/1, core/1, opts/1, carrier/1, is_lost/1, status/1,
          log_trouble/1]).
 
 -export_type([instance/0]).
