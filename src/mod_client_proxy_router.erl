@@ -27,6 +27,7 @@
           core := mod_client_proxy_core:core() | undefined,  %% degraded
           access := all | term(),              %% ACL rules
           outbound_access := all | term(),
+          sets := counted | shown,             %% the children of a `set'
           packets := ets:tid(),                %% {Record, Weight, Born, Packet}
           retry_memory := counters:counters_ref(), %% octets kept
           max_retry_memory := non_neg_integer(),
@@ -114,7 +115,8 @@ decide(Context, Packet) ->
     decide(Context, Packet, []).
 
 decide(Context, Packet, Hints) ->
-    decide(Context, Packet, head(Packet), Hints, <<>>, ?MAX_QUESTIONS).
+    decide(Context, Packet, head(Context, Packet), Hints, <<>>,
+           ?MAX_QUESTIONS).
 
 decide(#{core := Core} = Context, Packet, Head, Hints, Prepared, Questions) ->
     case mod_client_proxy_core:handle(
@@ -208,6 +210,8 @@ access(#{access := Access, server_host := ServerHost}, From) ->
 
 %% A requester on another proxy host of ours is allowed, unless he is one from
 %% a proxy host there.
+loops(_Context, #jid{luser = User}) when User /= <<>> ->
+    false; %% no address of a proxy host has one
 loops(#{host := P}, #jid{lserver = P}) ->
     false; %% the core's matter
 loops(_Context, #jid{lserver = Server, lresource = Resource}) ->
@@ -232,21 +236,24 @@ server_of(Jid) ->
 %% What the core has to see of a stanza, as text in pieces. Put together by hand,
 %% for that takes half of what the XML library does, on the way of every stanza.
 %% Of a second child of a request nothing counts but that it is there (RFC 6120,
-%% 8.2.3); the children of other stanzas play no part.
-head(#iq{type = get, sub_els = Els} = IQ) ->
+%% 8.2.3), and so it is with the first one of a `set', unless the endpoint is
+%% chosen by it; the children of other stanzas play no part.
+head(_, #iq{type = get, sub_els = Els} = IQ) ->
     [<<"<iq type='get' ">>, attributes(IQ), children(Els) | <<"</iq>">>];
-head(#iq{type = set, sub_els = Els} = IQ) ->
+head(#{sets := shown}, #iq{type = set, sub_els = Els} = IQ) ->
     [<<"<iq type='set' ">>, attributes(IQ), children(Els) | <<"</iq>">>];
-head(#iq{type = result} = IQ) ->
+head(_, #iq{type = set, sub_els = Els} = IQ) ->
+    [<<"<iq type='set' ">>, attributes(IQ), count(Els) | <<"</iq>">>];
+head(_, #iq{type = result} = IQ) ->
     [<<"<iq type='result' ">>, attributes(IQ) | <<"</iq>">>];
-head(#iq{type = error} = IQ) ->
+head(_, #iq{type = error} = IQ) ->
     [<<"<iq type='error' ">>, attributes(IQ) | <<"</iq>">>];
-head(#message{type = Type} = Message) ->
+head(_, #message{type = Type} = Message) ->
     [<<"<message type='">>, atom_to_binary(Type, latin1), <<"' ">>,
      attributes(Message) | <<"</message>">>];
-head(#presence{type = available} = Presence) ->
+head(_, #presence{type = available} = Presence) ->
     [<<"<presence ">>, attributes(Presence) | <<"</presence>">>];
-head(#presence{type = Type} = Presence) ->
+head(_, #presence{type = Type} = Presence) ->
     [<<"<presence type='">>, atom_to_binary(Type, latin1), <<"' ">>,
      attributes(Presence) | <<"</presence>">>].
 
@@ -259,6 +266,10 @@ attributes(Stanza) ->
 children([]) -> [];
 children([El]) -> child(El);
 children([El | _]) -> [child(El) | <<"<more/>">>].
+
+count([]) -> [];
+count([_]) -> <<"<one/>">>;
+count([_ | _]) -> <<"<one/><more/>">>.
 
 child(#xmlel{name = Name, attrs = Attrs}) ->
     [$<, Name, [[$\s, Attr, <<"='">>, escape(Value), $']

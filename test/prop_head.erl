@@ -15,14 +15,16 @@
 
 prop_a_head_says_what_its_stanza_says() ->
     {ok, _} = application:ensure_all_started(xmpp),
-    numtests(500, ?FORALL(Stanza, stanza(), told(Stanza) =:= head(Stanza))).
+    numtests(500, ?FORALL({Stanza, Sets}, {stanza(), oneof([counted, shown])},
+                          told(Stanza, Sets) =:= head(Stanza, Sets))).
 
 %% What the core is told of it.
-head(Stanza) ->
+head(Stanza, Sets) ->
     mod_client_proxy_router:publish(
       ?P, #{host => ?P, server_host => <<"example.org">>,
             core => {?MODULE, none}, access => all, outbound_access => all,
-            packets => none, retry_memory => none, max_retry_memory => 0}),
+            sets => Sets, packets => none, retry_memory => none,
+            max_retry_memory => 0}),
     ok = mod_client_proxy_router:route(Stanza),
     mod_client_proxy_router:unpublish(?P),
     sorted(fxml_stream:parse_element(erase(head))).
@@ -36,16 +38,18 @@ handle(none, {Head, 0, <<>>, _Now}, _Asker) ->
     put(head, iolist_to_binary(Head)),
     {drop, unroutable}.
 
-told(#iq{type = Type, sub_els = Els} = IQ) when Type == get; Type == set ->
-    told(<<"iq">>, Type, IQ,
-         case Els of
-             [] -> [];
-             [El] -> [El#xmlel{children = []}];
-             [El | _] -> [El#xmlel{children = []}, #xmlel{name = <<"more">>}]
-         end);
-told(#iq{type = Type} = IQ) -> told(<<"iq">>, Type, IQ, []);
-told(#message{type = Type} = M) -> told(<<"message">>, Type, M, []);
-told(#presence{type = Type} = P) -> told(<<"presence">>, Type, P, []).
+told(#iq{type = Type, sub_els = Els} = IQ, Sets) when Type == get; Type == set ->
+    told(<<"iq">>, Type, IQ, children(Els, Type == get orelse Sets == shown));
+told(#iq{type = Type} = IQ, _) -> told(<<"iq">>, Type, IQ, []);
+told(#message{type = Type} = M, _) -> told(<<"message">>, Type, M, []);
+told(#presence{type = Type} = P, _) -> told(<<"presence">>, Type, P, []).
+
+children([], _) -> [];
+children([El | Els], Shown) ->
+    [case Shown of
+         true -> El#xmlel{children = []};
+         false -> #xmlel{name = <<"one">>}
+     end | [#xmlel{name = <<"more">>} || Els /= []]].
 
 told(Name, Type, Stanza, Children) ->
     Attrs = [{<<"id">>, xmpp:get_id(Stanza)},

@@ -59,6 +59,7 @@ proxy(P, Encoding) ->
               #{show => none, priority => 0, pending => false}),
     ?ROUTER:publish(P, #{host => P, server_host => <<"example.org">>,
                          core => Core, access => all, outbound_access => all,
+                         sets => counted,
                          packets => ets:new(packets, [public,
                                                       {write_concurrency, true},
                                                       {read_concurrency, true}]),
@@ -114,9 +115,10 @@ steps() ->
     ?ROUTER:route(Request),
     Answer = answer(get(routed), []),
     ?ROUTER:route(Answer),
-    Heads = [?ROUTER:head(Request), ?ROUTER:head(Answer)],
+    Head = fun() -> [?ROUTER:head(Context, S) || S <- [Request, Answer]] end,
+    Heads = Head(),
     Core = fun() ->
-                   [?NIF:handle(Ref, {Head, 0, <<>>, 0}, none) || Head <- Heads]
+                   [?NIF:handle(Ref, {H, 0, <<>>, 0}, none) || H <- Heads]
            end,
     Keep = fun(Packet) ->
                    fun() ->
@@ -124,7 +126,7 @@ steps() ->
                            ?ROUTER:forget(Context, 1)
                    end
            end,
-    [{"both heads", fun() -> [?ROUTER:head(Request), ?ROUTER:head(Answer)] end},
+    [{"both heads, the request a get", Head},
      {"both calls of the NIF", Core},
      {"keep a get and forget it, 64 octets", Keep(Request)},
      {"keep a get and forget it, 16 KB of elements", Keep(Large)},
