@@ -22,10 +22,6 @@
          put_endpoint/3, remove_endpoint/2, endpoints/1, pending/2,
          counters/1, open/3, hints/1]).
 
-%% More ms than a monotonic time in ns, a signed number of 64 bits, can be below
-%% zero; what is added up is no bignum for ages.
--define(ABOVE_ZERO, (1 bsl 50)).
-
 -export_type([core/0, carrier/0, config/0, parts/0, asker/0, decision/0,
               outcome/0, condition/0, hint/0, local/0, endpoint/0, pending/0,
               record_ref/0, state/0, add/0]).
@@ -198,16 +194,18 @@ carrier({mod_client_proxy_port, _}) -> port.
 derive_key(Carrier, Secret, Host) ->
     (carrier_module(Carrier)):derive_key(Secret, Host).
 
-%% @doc The clock of every call, in ms: the VM's monotonic time, which is below
-%% zero.
+%% @doc The clock of every call: ms since the VM started.
 -spec now() -> non_neg_integer().
 now() ->
-    erlang:monotonic_time(millisecond) + ?ABOVE_ZERO.
+    erlang:convert_time_unit(
+      erlang:monotonic_time() - erlang:system_info(start_time),
+      native, millisecond).
 
 %% @doc Decides about one stanza, given its head: the iq, message or presence
 %% element (of jabber:client, which need not be said: RFC 6120, 4.8.2) with
 %% type, id, from, to and its children without their children; from and to
-%% prepared. Prepared: <<>>, or the answer to {ask, {jid, _}}.
+%% prepared. (Of a `set' it looks at the number of its children and, for
+%% sticky_by, at their attributes: unless that is {Ns, Attr}, any will do.) Prepared: <<>>, or the answer to {ask, {jid, _}}.
 -spec handle(core(), Head :: iodata(), asker(), Hints :: non_neg_integer(),
              Prepared :: binary(), Now :: non_neg_integer()) ->
           decision() | {error, atom()}.

@@ -434,7 +434,8 @@ publish(#state{host = P, context = Old} = State) ->
 -spec context(#state{}) -> mod_client_proxy_router:context().
 context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
     #{access := Access, outbound_access := OutboundAccess,
-      max_retry_memory := MaxRetry} = Opts = opts(State),
+      max_retry_memory := MaxRetry} = opts(State),
+    Sets = mod_client_proxy_instance:sets(State#state.instance),
     Core = core(State),
     Kept = case Old of
                undefined ->
@@ -450,12 +451,8 @@ context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
                    Old
            end,
     Kept#{host => P, server_host => ServerHost, core => Core, access => Access,
-          outbound_access => OutboundAccess, sets => sets(Opts),
+          outbound_access => OutboundAccess, sets => Sets,
           max_retry_memory => MaxRetry}.
-
-%% Whether the core has to see the payload of a `set'.
-sets(#{balance := sticky, sticky_by := {_Ns, _Attr}}) -> shown;
-sets(_) -> counted.
 
 %% `resources' or `max_endpoints' may have changed, or the core have come up:
 %% every endpoint is put again.

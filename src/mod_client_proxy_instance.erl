@@ -6,8 +6,8 @@
 -module(mod_client_proxy_instance).
 
 -export([new/3, options/3, inherit/1, configure/2, unconfigured/1, renewed/1,
-         degraded/2, close/1, core/1, opts/1, carrier/1, is_lost/1, status/1,
-         log_trouble/1]).
+         degraded/2, close/1, core/1, opts/1, carrier/1, sets/1, is_lost/1,
+         status/1, log_trouble/1]).
 
 -export_type([instance/0]).
 
@@ -157,6 +157,16 @@ opts(#instance{opts = Opts}) ->
 -spec carrier(instance()) -> mod_client_proxy_core:carrier().
 carrier(#instance{opts = #{carrier := Carrier}}) ->
     mod_client_proxy_options:carrier(Carrier).
+
+%% @doc Whether the core has to see the payload of a `set', or only that there is
+%% one: the options that it has, not those that it is to have, say so.
+-spec sets(instance()) -> shown | counted.
+sets(#instance{config = Config}) ->
+    case Config() of
+        none -> shown;
+        #{balance := sticky, sticky_by := {_Ns, _Attr}} -> shown;
+        #{} -> counted
+    end.
 
 %% @doc The core will never come back: another carrier's code took the place of
 %% its own. (A port program comes back, and says so to

@@ -27,7 +27,7 @@
           core := mod_client_proxy_core:core() | undefined,  %% degraded
           access := all | term(),              %% ACL rules
           outbound_access := all | term(),
-          sets := counted | shown,             %% the children of a `set'
+          sets => counted | shown,             %% to the core; absent: shown
           packets := ets:tid(),                %% {Record, Weight, Born, Packet}
           retry_memory := counters:counters_ref(), %% octets kept
           max_retry_memory := non_neg_integer(),
@@ -211,7 +211,7 @@ access(#{access := Access, server_host := ServerHost}, From) ->
 %% A requester on another proxy host of ours is allowed, unless he is one from
 %% a proxy host there.
 loops(_Context, #jid{luser = User}) when User /= <<>> ->
-    false; %% no address of a proxy host has one
+    false; %% no stanza of a proxy host comes from a node
 loops(#{host := P}, #jid{lserver = P}) ->
     false; %% the core's matter
 loops(_Context, #jid{lserver = Server, lresource = Resource}) ->
@@ -240,10 +240,10 @@ server_of(Jid) ->
 %% chosen by it; the children of other stanzas play no part.
 head(_, #iq{type = get, sub_els = Els} = IQ) ->
     [<<"<iq type='get' ">>, attributes(IQ), children(Els) | <<"</iq>">>];
-head(#{sets := shown}, #iq{type = set, sub_els = Els} = IQ) ->
-    [<<"<iq type='set' ">>, attributes(IQ), children(Els) | <<"</iq>">>];
-head(_, #iq{type = set, sub_els = Els} = IQ) ->
+head(#{sets := counted}, #iq{type = set, sub_els = Els} = IQ) ->
     [<<"<iq type='set' ">>, attributes(IQ), count(Els) | <<"</iq>">>];
+head(_, #iq{type = set, sub_els = Els} = IQ) ->
+    [<<"<iq type='set' ">>, attributes(IQ), children(Els) | <<"</iq>">>];
 head(_, #iq{type = result} = IQ) ->
     [<<"<iq type='result' ">>, attributes(IQ) | <<"</iq>">>];
 head(_, #iq{type = error} = IQ) ->

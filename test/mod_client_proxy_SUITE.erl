@@ -161,6 +161,7 @@ groups() ->
      {jitsi, [],
       [jicofo_reads_the_requester_from_the_resource,
        all_requests_of_a_room_reach_one_jicofo,
+       rooms_count_from_the_reload_that_says_so,
        rooms_spread_over_the_jicofos,
        a_jicofo_that_leaves_gives_up_only_its_own_rooms]},
      {remote, [],
@@ -2076,9 +2077,15 @@ max_stanza_size_refuses_a_larger_head(Config) ->
     P = <<"small.example.org">>,
     Pad = lists:duplicate(1000, $x),
     _ = iq:served(E, iq:ask(U, set, P, Pad)),
-    Id = iq:id(),
-    iq:send(U, get, P, Id, ["<q xmlns='urn:example:test' a='", Pad, "'/>"]),
-    _ = iq:refused(U, Id, P, ?POLICY),
+    [Get, Set] = [begin
+                      Id = iq:id(),
+                      iq:send(U, Type, P, Id,
+                              ["<q xmlns='urn:example:test' n='", Id, "' a='",
+                               Pad, "'/>"]),
+                      Id
+                  end || Type <- [get, set]],
+    _ = iq:refused(U, Get, P, ?POLICY),
+    _ = iq:served(E, Set), % the payload of a set is nobody's business here
     iq:quiet(U, E).
 
 more_than_256_attributes_are_refused(Config) ->
@@ -2089,9 +2096,9 @@ more_than_256_attributes_are_refused(Config) ->
     Parsed = counter(Config, ?P, "malformed"),
     [begin
          Id = iq:id(),
-         iq:send(U, get, ?P, Id, Children),
+         iq:send(U, Type, ?P, Id, Children),
          _ = iq:refused(U, Id, ?P, Error)
-     end || {Children, Error} <- [{Child(257), ?POLICY},
+     end || Type <- [get, set], {Children, Error} <- [{Child(257), ?POLICY},
                                   {Child(5000), ?POLICY},
                                   {[Child(1), Child(5000)],
                                    {modify, 'bad-request'}}]],
@@ -2185,6 +2192,21 @@ all_requests_of_a_room_reach_one_jicofo(Config) ->
     [[_] = lists:usort([J || G <- Guests, _ <- [1, 2],
                              {J, _} <- [conference(G, Js, [$r, Room])]])
      || Room <- "abcdef"].
+
+rooms_count_from_the_reload_that_says_so(Config) ->
+    Bed = bed(Config),
+    try
+        bed:configure(Bed, site(lists:keyreplace(
+                                  "focus.meet.example.org", 1, proxy_hosts(),
+                                  {"focus.meet.example.org",
+                                   [{target_address,
+                                     "focus@auth.meet.example.org"}]}))),
+        ok = bed:reload(Bed)
+    after
+        bed:configure(Bed, site(proxy_hosts())),
+        ok = bed:reload(Bed)
+    end,
+    all_requests_of_a_room_reach_one_jicofo(Config).
 
 rooms_spread_over_the_jicofos(Config) ->
     Js = [jicofo(Config, "focus" ++ [N]) || N <- "123"],

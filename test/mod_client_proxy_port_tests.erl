@@ -491,6 +491,7 @@ one_answer_each(Core) ->
     ?assertEqual([], [{Id, Count(Id)} || Id <- All, length(Count(Id)) /= 1]),
     Kinds = lists:usort([What || {_, What} <- ets:tab2list(Outcomes)]),
     ?assert(lists:member(answered, Kinds)),
+    ?assert(lists:member(killed, Kinds)),
     ?assert(lists:member('recipient-unavailable', Kinds)),
     ?assert(length(All) > 500),
     Self ! done, receive done -> ok end.
@@ -518,7 +519,7 @@ act(Core, Outcomes, N, I) ->
                                            ok
                                    end
                            end),
-            _ = rand:uniform(20) == 1 andalso kill_waiting(Pid),
+            _ = rand:uniform(20) == 1 andalso kill_waiting(Pid, Outcomes),
             receive {'DOWN', Mon, _, _, _} -> ok end;
         {error, settled} ->
             ok;
@@ -532,15 +533,16 @@ act(Core, Outcomes, N, I) ->
 
 %% As it waits for the program: later it may have the answer and not have noted
 %% it yet.
-kill_waiting(Pid) ->
+kill_waiting(Pid, Outcomes) ->
     try erlang:suspend_process(Pid),
         process_info(Pid, current_function)
     of
         {current_function, {?PORT, wait, _}} ->
+            ets:insert(Outcomes, {endpoint, killed}),
             exit(Pid, kill);
         _ ->
             erlang:resume_process(Pid),
-            kill_waiting(Pid)
+            kill_waiting(Pid, Outcomes)
     catch error:Done when Done == badarg; Done == exited -> true
     end.
 

@@ -15,16 +15,18 @@
 
 prop_a_head_says_what_its_stanza_says() ->
     {ok, _} = application:ensure_all_started(xmpp),
-    numtests(500, ?FORALL({Stanza, Sets}, {stanza(), oneof([counted, shown])},
+    numtests(500, ?FORALL({Stanza, Sets}, {stanza(), oneof([counted, shown, absent])},
                           told(Stanza, Sets) =:= head(Stanza, Sets))).
 
 %% What the core is told of it.
 head(Stanza, Sets) ->
-    mod_client_proxy_router:publish(
-      ?P, #{host => ?P, server_host => <<"example.org">>,
-            core => {?MODULE, none}, access => all, outbound_access => all,
-            sets => Sets, packets => none, retry_memory => none,
-            max_retry_memory => 0}),
+    Context = #{host => ?P, server_host => <<"example.org">>,
+                core => {?MODULE, none}, access => all, outbound_access => all,
+                packets => none, retry_memory => none, max_retry_memory => 0},
+    mod_client_proxy_router:publish(?P, case Sets of
+                                            absent -> Context;
+                                            _ -> Context#{sets => Sets}
+                                        end),
     ok = mod_client_proxy_router:route(Stanza),
     mod_client_proxy_router:unpublish(?P),
     sorted(fxml_stream:parse_element(erase(head))).
@@ -39,7 +41,7 @@ handle(none, {Head, 0, <<>>, _Now}, _Asker) ->
     {drop, unroutable}.
 
 told(#iq{type = Type, sub_els = Els} = IQ, Sets) when Type == get; Type == set ->
-    told(<<"iq">>, Type, IQ, children(Els, Type == get orelse Sets == shown));
+    told(<<"iq">>, Type, IQ, children(Els, Type == get orelse Sets /= counted));
 told(#iq{type = Type} = IQ, _) -> told(<<"iq">>, Type, IQ, []);
 told(#message{type = Type} = M, _) -> told(<<"message">>, Type, M, []);
 told(#presence{type = Type} = P, _) -> told(<<"presence">>, Type, P, []).

@@ -10,8 +10,7 @@
 %% @doc Registers a host of example.org for each step; the core is that of proxy
 %% host P.
 start(P) ->
-    #{core := Core} = mod_client_proxy_router:context(P),
-    ok = persistent_term:put(?MODULE, Core),
+    ok = persistent_term:put(?MODULE, mod_client_proxy_router:context(P)),
     Self = self(),
     Pid = spawn(fun() ->
                         lists:foreach(fun register/1, ?STEPS),
@@ -27,23 +26,28 @@ register(Step) ->
 
 %% The head is written ...
 head(Stanza) ->
-    _ = mod_client_proxy_router:head(Stanza),
+    _ = written(context(), Stanza),
     bench_bare:route(Stanza).
 
 %% ... the core is called, but not with it ...
 call(Stanza) ->
-    _ = mod_client_proxy_router:head(Stanza),
-    {error, malformed_xml} = handle(<<>>),
+    _ = written(context(), Stanza),
+    {error, malformed_xml} = handle(context(), <<>>),
     bench_bare:route(Stanza).
 
 %% ... and with it: a request is refused at once, a reply is looked up and
 %% dropped.
 parse(Stanza) ->
-    _ = handle(mod_client_proxy_router:head(Stanza)),
+    _ = handle(context(), written(context(), Stanza)),
     bench_bare:route(Stanza).
 
-handle(Head) ->
+context() ->
+    persistent_term:get(?MODULE).
+
+written(Context, Stanza) ->
+    mod_client_proxy_router:head(Context, Stanza).
+
+handle(#{core := Core}, Head) ->
     mod_client_proxy_core:handle(
-      persistent_term:get(?MODULE), Head, none,
-      mod_client_proxy_core:hints([access_denied]), <<>>,
+      Core, Head, none, mod_client_proxy_core:hints([access_denied]), <<>>,
       mod_client_proxy_core:now()).
