@@ -204,8 +204,9 @@ now() ->
 %% @doc Decides about one stanza, given its head: the iq, message or presence
 %% element (of jabber:client, which need not be said: RFC 6120, 4.8.2) with
 %% type, id, from, to and its children without their children; from and to
-%% prepared. (Of a `set' it looks at the number of its children and, for
-%% sticky_by, at their attributes: unless that is {Ns, Attr}, any will do.) Prepared: <<>>, or the answer to {ask, {jid, _}}.
+%% prepared. Of a `set' the children are only counted, so that others may stand
+%% in for them, unless balance is `sticky' and sticky_by {Ns, Attr}. Prepared:
+%% <<>>, or the answer to {ask, {jid, _}}.
 -spec handle(core(), Head :: iodata(), asker(), Hints :: non_neg_integer(),
              Prepared :: binary(), Now :: non_neg_integer()) ->
           decision() | {error, atom()}.

@@ -158,8 +158,9 @@ opts(#instance{opts = Opts}) ->
 carrier(#instance{opts = #{carrier := Carrier}}) ->
     mod_client_proxy_options:carrier(Carrier).
 
-%% @doc Whether the core has to see the payload of a `set', or only that there is
-%% one: the options that it has, not those that it is to have, say so.
+%% @doc Whether the core has to see the payload of a `set' (shown), or only how
+%% many children it has (counted). The options that the core has say so, not those
+%% that it is to have: it may have refused them.
 -spec sets(instance()) -> shown | counted.
 sets(#instance{config = Config}) ->
     case Config() of

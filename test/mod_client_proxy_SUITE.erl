@@ -2098,7 +2098,8 @@ more_than_256_attributes_are_refused(Config) ->
          Id = iq:id(),
          iq:send(U, Type, ?P, Id, Children),
          _ = iq:refused(U, Id, ?P, Error)
-     end || Type <- [get, set], {Children, Error} <- [{Child(257), ?POLICY},
+     end || Type <- [get, set],
+            {Children, Error} <- [{Child(257), ?POLICY},
                                   {Child(5000), ?POLICY},
                                   {[Child(1), Child(5000)],
                                    {modify, 'bad-request'}}]],

@@ -616,8 +616,7 @@ flush() ->
 
 context(Core) ->
     #{host => ?P, server_host => ?VHOST, core => Core, access => all,
-      outbound_access => all, sets => counted,
-      packets => ets:new(packets, [public]),
+      outbound_access => all, packets => ets:new(packets, [public]),
       retry_memory => counters:new(1, []), max_retry_memory => 0}.
 
 %% ejabberd_router:route/1 sends to the process of the proxy host, which is us.

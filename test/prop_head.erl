@@ -15,7 +15,8 @@
 
 prop_a_head_says_what_its_stanza_says() ->
     {ok, _} = application:ensure_all_started(xmpp),
-    numtests(500, ?FORALL({Stanza, Sets}, {stanza(), oneof([counted, shown, absent])},
+    numtests(500, ?FORALL({Stanza, Sets},
+                          {stanza(), oneof([counted, shown, absent])},
                           told(Stanza, Sets) =:= head(Stanza, Sets))).
 
 %% What the core is told of it.

@@ -7,8 +7,8 @@
 
 -define(STEPS, [head, call, parse]).
 
-%% @doc Registers a host of example.org for each step; the core is that of proxy
-%% host P.
+%% @doc Registers a host of example.org for each step; context and core are those
+%% of proxy host P.
 start(P) ->
     ok = persistent_term:put(?MODULE, mod_client_proxy_router:context(P)),
     Self = self(),
@@ -26,28 +26,29 @@ register(Step) ->
 
 %% The head is written ...
 head(Stanza) ->
-    _ = written(context(), Stanza),
+    _ = written(Stanza),
     bench_bare:route(Stanza).
 
 %% ... the core is called, but not with it ...
 call(Stanza) ->
-    _ = written(context(), Stanza),
-    {error, malformed_xml} = handle(context(), <<>>),
+    _ = written(Stanza),
+    {error, malformed_xml} = handle(<<>>),
     bench_bare:route(Stanza).
 
 %% ... and with it: a request is refused at once, a reply is looked up and
 %% dropped.
 parse(Stanza) ->
-    _ = handle(context(), written(context(), Stanza)),
+    _ = handle(written(Stanza)),
     bench_bare:route(Stanza).
 
 context() ->
     persistent_term:get(?MODULE).
 
-written(Context, Stanza) ->
-    mod_client_proxy_router:head(Context, Stanza).
+written(Stanza) ->
+    mod_client_proxy_router:head(context(), Stanza).
 
-handle(#{core := Core}, Head) ->
+handle(Head) ->
+    #{core := Core} = context(),
     mod_client_proxy_core:handle(
       Core, Head, none, mod_client_proxy_core:hints([access_denied]), <<>>,
       mod_client_proxy_core:now()).

@@ -184,6 +184,8 @@ latency(#plan{ways = Ways} = Plan, PerSecond, What, Goal) ->
      || {N, {Name, HasGoal, _, _}} <- numbered(Ways)],
     ok.
 
+%% The rate at which direct requests take half a second of CPU in a second, found
+%% in so many tries from a first guess: what one takes depends on the rate.
 half_busy(_Plan, Rate, 0) ->
     Rate;
 half_busy(Plan, Rate, Times) ->
