@@ -57,14 +57,15 @@ static bool call_handle(struct jat *j, struct args *in, struct answer *out)
     struct jat_buf buf = JAT_BUF_INIT;
     struct jat_str xml, prepared;
     struct jat_decision d;
-    unsigned hints;
+    unsigned hints, weight;
     uint64_t now;
     enum jat_err err;
 
     if (!get_text(in, &xml) || !get_uint(in, &hints) ||
-        !get_str(in, &prepared) || !get_u64(in, &now) || !get_end(in))
+        !get_str(in, &prepared) || !get_uint(in, &weight) ||
+        !get_u64(in, &now) || !get_end(in))
         return false;
-    err = jat_handle(j, xml, prepared, hints, now, &buf, &d);
+    err = jat_handle(j, xml, prepared, hints, weight, now, &buf, &d);
     if (err == JAT_OK)
         put_decision(out, &buf, &d);
     else
@@ -73,33 +74,45 @@ static bool call_handle(struct jat *j, struct args *in, struct answer *out)
     return true;
 }
 
+/* What has become of the one record. None: somebody else has closed it. */
+static bool closed_one(struct answer *out, enum jat_err err,
+                       struct jat_outcomes *outcomes)
+{
+    if (err == JAT_OK || err == JAT_ENOTFOUND) {
+        put_outcomes(out, outcomes);
+    } else {
+        put_error(out, err);
+        jat_outcomes_fini(outcomes);
+    }
+    return true;
+}
+
 static bool call_bounce(struct jat *j, struct args *in, struct answer *out)
 {
     struct jat_outcomes outcomes = JAT_OUTCOMES_INIT;
     uint64_t record, now;
-    bool undelivered;
+    unsigned how;
 
-    if (!get_u64(in, &record) || !get_bool(in, &undelivered) ||
+    if (!get_u64(in, &record) || !get_atom(in, W_HOW, JAT_HOW_COUNT, &how) ||
         !get_u64(in, &now) || !get_end(in))
         return false;
-    (void)jat_bounce(j, record, undelivered, now, &outcomes);
-    put_outcomes(out, &outcomes);
-    return true;
+    return closed_one(out,
+                      jat_bounce(j, record, (enum jat_how)how, now, &outcomes),
+                      &outcomes);
 }
 
 static bool call_abort(struct jat *j, struct args *in, struct answer *out)
 {
     struct jat_outcomes outcomes = JAT_OUTCOMES_INIT;
     uint64_t record, now;
-    unsigned condition;
+    unsigned why;
 
-    if (!get_u64(in, &record) ||
-        !get_atom(in, W_CONDITION, JAT_CONDITION_COUNT, &condition) ||
+    if (!get_u64(in, &record) || !get_atom(in, W_WHY, JAT_WHY_COUNT, &why) ||
         !get_u64(in, &now) || !get_end(in))
         return false;
-    (void)jat_abort(j, record, (enum jat_condition)condition, now, &outcomes);
-    put_outcomes(out, &outcomes);
-    return true;
+    return closed_one(out,
+                      jat_abort(j, record, (enum jat_why)why, now, &outcomes),
+                      &outcomes);
 }
 
 typedef enum jat_err close_fn(struct jat *, uint64_t now, size_t max,

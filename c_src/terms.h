@@ -82,7 +82,9 @@ enum {
     WORDS(X)
 #undef X
         W_CONDITION,
-    W_LOCAL = W_CONDITION + JAT_CONDITION_COUNT,
+    W_WHY = W_CONDITION + JAT_CONDITION_COUNT,
+    W_HOW = W_WHY + JAT_WHY_COUNT,
+    W_LOCAL = W_HOW + JAT_HOW_COUNT,
     W_ASK = W_LOCAL + JAT_LOCAL_COUNT,
     W_REASON = W_ASK + JAT_ASK_COUNT,
     W_ERR = W_REASON + JAT_REASON_COUNT,
@@ -111,6 +113,10 @@ static const char *atom_name(unsigned atom)
         return jat_ask_name(atom - W_ASK);
     if (atom >= W_LOCAL)
         return jat_local_name(atom - W_LOCAL);
+    if (atom >= W_HOW)
+        return jat_how_name(atom - W_HOW);
+    if (atom >= W_WHY)
+        return jat_why_name((enum jat_why)(atom - W_WHY));
     if (atom >= W_CONDITION)
         return jat_condition_name((enum jat_condition)(atom - W_CONDITION));
     return names[atom];
@@ -184,7 +190,10 @@ static void put_decision(struct answer *out, const struct jat_buf *buf,
         put_forward(out, buf, d);
         break;
     case JAT_DO_REPLY:
-        put_pair(out, W_reply, W_CONDITION + d->condition);
+        put_tuple(out, 3);
+        put_atom(out, W_reply);
+        put_atom(out, W_CONDITION + d->condition);
+        put_atom(out, W_WHY + d->why);
         break;
     case JAT_DO_LOCAL:
         put_pair(out, W_local, W_LOCAL + d->detail);
@@ -217,10 +226,11 @@ static void put_outcome(struct answer *out, const struct jat_buf *buf,
         put_u64(out, o->record);
         break;
     case JAT_FATE_FAIL:
-        put_tuple(out, 7);
+        put_tuple(out, 8);
         put_atom(out, W_fail);
         put_u64(out, o->record);
         put_atom(out, W_CONDITION + o->condition);
+        put_atom(out, W_WHY + o->why);
         break;
     }
     put_parts(out, buf, &o->from);

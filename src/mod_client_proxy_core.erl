@@ -8,7 +8,7 @@
 %%% A carrier may lose an instance with all that is in it. It answers for the
 %%% requests that were in flight and tells the proxy host
 %%% (mod_client_proxy_host:lost/1), which makes the instance again by configure/2
-%%% and fills it. Until then handle/6 returns an error, and the others what they
+%%% and fills it. Until then handle/7 returns an error, and the others what they
 %%% return when there is nothing.
 %%%
 %%% Every time is in milliseconds of one monotonic clock of the caller
@@ -18,12 +18,12 @@
 
 -export([load/1, new/3, configure/2, close/1, status/1, carrier/1, derive_key/3,
          now/0,
-         handle/6, bounce/4, abort/4, expire/2, sweep/4, drain/2,
+         handle/7, bounce/4, abort/4, expire/2, sweep/4, drain/2,
          put_endpoint/3, remove_endpoint/2, endpoints/1, pending/2,
          counters/1, open/3, hints/1]).
 
 -export_type([core/0, carrier/0, config/0, parts/0, asker/0, decision/0,
-              outcome/0, condition/0, hint/0, local/0, endpoint/0, pending/0,
+              outcome/0, condition/0, why/0, how/0, hint/0, local/0, endpoint/0, pending/0,
               record_ref/0, state/0, add/0]).
 
 %% Carrier module and what it knows the instance by.
@@ -58,6 +58,7 @@
           max_pending_per_domain => pos_integer(),
           max_outbound_per_endpoint => pos_integer(),
           max_stanza_size => pos_integer(),
+          max_retry_memory => non_neg_integer(), %% octets (see handle/7)
           max_endpoints => pos_integer(),
           resources => [binary()],         %% globs (*, ?); [] is all
           drain_show => [chat | away | xa | dnd],
@@ -69,7 +70,24 @@
                      'internal-server-error' | 'item-not-found' |
                      'not-allowed' | 'policy-violation' |
                      'recipient-unavailable' | 'remote-server-timeout' |
-                     'resource-constraint'.
+                     'resource-constraint' | 'service-unavailable'.
+
+%% What is wrong with this very stanza, or what became of it: JAT_WHYS of
+%% c_src/core/why.h, from which the condition follows.
+-type why() :: id_too_long | children | no_such_address
+             | access | loop | no_endpoint | endpoint_gone
+             | max_pending | max_pending_per_user | max_pending_per_domain
+             | max_pending_remote | no_messages
+             | to_host | message_to_host | to_endpoint | to_target | to_self
+             | not_an_endpoint | plain_address | outbound_reply
+             | outbound_none | outbound_access | max_outbound_per_endpoint
+             | timeout | bounced | gone | refused | stopped
+             | internal | not_kept | busy | core_lost.
+
+%% How a request came back from ejabberd: there was no session, provably; the
+%% session has ended, or s2s has failed; the session lives, but the server lets
+%% nothing of this sender, or of this kind, through to it.
+-type how() :: undelivered | lost | refused.
 
 %% What the caller knows that the core cannot: see ask in decision().
 -type hint() :: resourceprep_ok | resourceprep_refused
@@ -92,7 +110,7 @@
       | {answer, From :: parts(), To :: parts(), Id :: binary() | same,
          record_ref(), Kept :: boolean()}
         %% Answer with this error, from the address that it was sent to.
-      | {reply, condition()}
+      | {reply, condition(), why()}
         %% The proxy host answers (mod_client_proxy_self) or takes it
         %% (mod_client_proxy_host).
       | {local, local()}
@@ -118,8 +136,8 @@
          Id :: binary(), New :: record_ref()}
         %% An iq error with this condition to the asker: From is the address
         %% that he had written to, Id is his.
-      | {fail, record_ref(), condition(), From :: parts(), To :: parts(),
-         Id :: binary(), Kept :: boolean()}
+      | {fail, record_ref(), condition(), why(), From :: parts(),
+         To :: parts(), Id :: binary(), Kept :: boolean()}
         %% Nobody can be told: the asker was an endpoint that has gone, and
         %% nothing tells its name any more.
       | {forget, record_ref()}.
@@ -206,29 +224,34 @@ now() ->
 %% type, id, from, to and its children without their children; from and to
 %% prepared. Of a `set' the children are only counted, so that others may stand
 %% in for them, unless balance is `sticky' and sticky_by {Ns, Attr}. Prepared:
-%% <<>>, or the answer to {ask, {jid, _}}.
+%% <<>>, or the answer to {ask, {jid, _}}. Weight: octets that the packet takes
+%% if it is kept for another try, 0 if it cannot be kept. They count within
+%% max_retry_memory as long as a record has the packet.
 -spec handle(core(), Head :: iodata(), asker(), Hints :: non_neg_integer(),
-             Prepared :: binary(), Now :: non_neg_integer()) ->
+             Prepared :: binary(), Weight :: non_neg_integer(),
+             Now :: non_neg_integer()) ->
           decision() | {error, atom()}.
-handle({mod_client_proxy_nif, Ref}, Head, Asker, Hints, Prepared, Now) ->
+handle({mod_client_proxy_nif, Ref}, Head, Asker, Hints, Prepared, Weight,
+       Now) ->
     %% the name written out: cheaper, and there are many
-    mod_client_proxy_nif:handle(Ref, {Head, Hints, Prepared, Now}, Asker);
-handle({Mod, Ref}, Head, Asker, Hints, Prepared, Now) ->
-    Mod:handle(Ref, {Head, Hints, Prepared, Now}, Asker).
+    mod_client_proxy_nif:handle(Ref, {Head, Hints, Prepared, Weight, Now},
+                                Asker);
+handle({Mod, Ref}, Head, Asker, Hints, Prepared, Weight, Now) ->
+    Mod:handle(Ref, {Head, Hints, Prepared, Weight, Now}, Asker).
 
-%% @doc The forwarded request of this record came back from ejabberd.
-%% Undelivered: provably, there was no session.
--spec bounce(core(), record_ref(), Undelivered :: boolean(),
-             non_neg_integer()) -> [outcome()].
-bounce(Core, Record, Undelivered, Now) ->
-    call(Core, bounce, {Record, Undelivered, Now}).
+%% @doc The forwarded request of this record came back from ejabberd. [] if
+%% somebody else closed it before. Where there is no memory nothing was closed:
+%% call again later (mod_client_proxy_records:close/2).
+-spec bounce(core(), record_ref(), how(), non_neg_integer()) ->
+          [outcome()] | {error, no_memory}.
+bounce(Core, Record, How, Now) ->
+    call(Core, bounce, {Record, How, Now}).
 
-%% @doc Closes a record whose request could not be sent. [] if somebody else
-%% closed it before.
--spec abort(core(), record_ref(), condition(), non_neg_integer()) ->
-          [outcome()].
-abort(Core, Record, Condition, Now) ->
-    call(Core, abort, {Record, Condition, Now}).
+%% @doc Closes a record whose request could not be sent; otherwise as bounce/4.
+-spec abort(core(), record_ref(), why(), non_neg_integer()) ->
+          [outcome()] | {error, no_memory}.
+abort(Core, Record, Why, Now) ->
+    call(Core, abort, {Record, Why, Now}).
 
 %% @doc Closes records whose deadline has come, forgets contacts. `more': call
 %% again soon.
@@ -295,7 +318,7 @@ counters(Core) ->
 open(Core, Resource, Now) ->
     call(Core, open, {Resource, Now}).
 
-%% @doc The bits that handle/6 takes (enum jat_hint of c_src/core/jat.h).
+%% @doc The bits that handle/7 takes (enum jat_hint of c_src/core/jat.h).
 -spec hints([hint()]) -> non_neg_integer().
 hints(Hints) ->
     lists:foldl(fun(Hint, Acc) -> Acc bor hint(Hint) end, 0, Hints).

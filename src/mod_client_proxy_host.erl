@@ -433,8 +433,8 @@ publish(#state{host = P, context = Old} = State) ->
 
 -spec context(#state{}) -> mod_client_proxy_router:context().
 context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
-    #{access := Access, outbound_access := OutboundAccess,
-      max_retry_memory := MaxRetry} = opts(State),
+    #{access := Access, outbound_access := OutboundAccess} =
+        opts(State),
     Sets = mod_client_proxy_instance:sets(State#state.instance),
     Core = core(State),
     Kept = case Old of
@@ -442,7 +442,6 @@ context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
                    #{packets => ets:new(mod_client_proxy_packets,
                                         [set, public, {write_concurrency, true},
                                          {read_concurrency, true}]),
-                     retry_memory => counters:new(1, []),
                      stopped => atomics:new(1, [])};
                #{core := OtherCore} when OtherCore /= undefined,
                                          OtherCore /= Core ->
@@ -451,8 +450,7 @@ context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
                    Old
            end,
     Kept#{host => P, server_host => ServerHost, core => Core, access => Access,
-          outbound_access => OutboundAccess, sets => Sets,
-          max_retry_memory => MaxRetry}.
+          outbound_access => OutboundAccess, sets => Sets}.
 
 %% `resources' or `max_endpoints' may have changed, or the core have come up:
 %% every endpoint is put again.

@@ -224,6 +224,6 @@ config(LocalDomains, #instance{host = P, opts = Opts, keys = Made}) ->
                       retries, outbound, contact_timeout, max_contacts,
                       max_pending, max_pending_per_user, max_pending_per_domain,
                       max_outbound_per_endpoint, max_stanza_size,
-                      max_endpoints, resources, drain_show], Opts),
+                      max_retry_memory, max_endpoints, resources, drain_show], Opts),
     Same#{host => P, keys => Keys, local_domains => LocalDomains,
           outbound_acl => maps:get(outbound_access, Opts) /= all}.

@@ -14,7 +14,7 @@
 -nifs([loaded/0, new_nif/2, derive_key_nif/2, call_nif/3, call_dirty_nif/3]).
 
 %% Must be JAT_ABI of c_src/core/jat.h.
--define(ABI, 3).
+-define(ABI, 4).
 
 %% @doc Makes sure that the NIF is there. May be called again after the shared
 %% object was mended.

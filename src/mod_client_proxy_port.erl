@@ -27,7 +27,7 @@
 -define(TABLE, mod_client_proxy_port_table).
 
 %% Must be JAT_ABI of c_src/core/jat.h.
--define(ABI, "3").
+-define(ABI, "4").
 %% Octets of a frame; must be FRAME_MAX of c_src/port.c. The rest of a frame
 %% beside head and prepared JID is far smaller than ROOM.
 -define(MAX_FRAME, 16#1000000).
@@ -169,10 +169,11 @@ status({Table, _P}) ->
 
 -spec handle(ref(), tuple(), mod_client_proxy_core:asker()) ->
           mod_client_proxy_core:decision() | {error, atom()}.
-handle(Ref, {Pieces, Hints, Prepared, Now}, Asker) ->
+handle(Ref, {Pieces, Hints, Prepared, Weight, Now}, Asker) ->
     Head = iolist_to_binary(Pieces),
     case byte_size(Head) + byte_size(Prepared) < ?MAX_FRAME - ?ROOM
-        andalso ask(Ref, handle, {Head, Hints, Prepared, Now}, Asker) of
+        andalso ask(Ref, handle, {Head, Hints, Prepared, Weight, Now},
+                    Asker) of
         false -> {error, too_big};
         {unanswered, Why} -> {error, Why};
         Decision -> Decision

@@ -84,7 +84,7 @@ too_late(P, {outbound, _, _, _, Record}, _A) ->
     [{P, Record}];
 too_late(P, {answer, _, _, _, Record, Kept}, #answers{table = Table} = A) ->
     Call = ?TABLE:take(Table, request_of(P, Record, A)),
-    settle(owed(Call, Record, 'resource-constraint', Kept)),
+    settle(owed(Call, Record, busy, Kept)),
     [];
 too_late(P, Result, #answers{table = Table} = A) ->
     case outcomes(Result) of
@@ -187,12 +187,16 @@ owe_nobody(Table, {Tag, caller, _, _}, Acc) ->
 
 %% The error for a request whose row has been taken here, if one is owed.
 owed(Call) ->
-    owed(Call, 0, 'recipient-unavailable', false).
+    owed(Call, 0, core_lost, false).
 
-owed({_, owner, {_, P}, {To, From, Id}}, Record, Condition, Kept) ->
-    [{P, {fail, Record, Condition, To, From, Id, Kept}}];
-owed(_, _Record, _Condition, _Kept) ->
+owed({_, owner, {_, P}, {To, From, Id}}, Record, Why, Kept) ->
+    [{P, {fail, Record, condition(Why), Why, To, From, Id, Kept}}];
+owed(_, _Record, _Why, _Kept) ->
     []. % it asked for nothing, or its caller answers for it
+
+%% As in JAT_WHYS of c_src/core/why.h.
+condition(busy) -> 'resource-constraint';
+condition(core_lost) -> 'recipient-unavailable'.
 
 %% In a process of its own: it may be a hundred thousand errors.
 settle([]) ->

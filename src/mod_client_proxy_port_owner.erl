@@ -297,8 +297,7 @@ came(Tag, Result, #state{answers = Answers} = State) ->
 abort(P, Record, #state{hosts = Hosts} = State) ->
     case Hosts of
         #{P := Number} when is_integer(Number) ->
-            send_unheard(Number, abort, {Record, 'resource-constraint', now_()},
-                         State);
+            send_unheard(Number, abort, {Record, busy, now_()}, State);
         _ ->
             ok
     end.

@@ -7,7 +7,7 @@
 %%% own, which nobody knows, rather than by that of the proxy host.
 -module(mod_client_proxy_records).
 
--export([expire/2, sweep/3, drain/2]).
+-export([expire/2, sweep/3, drain/2, close/2]).
 
 -define(CORE, mod_client_proxy_core).
 -define(PAUSE, 100). % ms; where nothing can be taken now, for want of memory
@@ -39,6 +39,24 @@ sweep(Core, Eid, Cursor, Context) ->
           ok.
 drain(Core, Context) ->
     settle_all(fun() -> ?CORE:drain(Core, ?CORE:now()) end, Context).
+
+%% @doc Closes one record by a call of the core, at once, or, where there is no
+%% memory for that now, in a process of its own as soon as there is. Settle
+%% carries the outcomes out.
+-spec close(fun(() -> [mod_client_proxy_core:outcome()] | {error, atom()}),
+            fun(([mod_client_proxy_core:outcome()]) -> ok)) -> ok.
+close(Call, Settle) ->
+    case Call() of
+        {error, _} -> spawn(fun() -> close_later(Call, Settle) end), ok;
+        Outcomes -> Settle(Outcomes)
+    end.
+
+close_later(Call, Settle) ->
+    timer:sleep(?PAUSE),
+    case Call() of
+        {error, _} -> close_later(Call, Settle);
+        Outcomes -> Settle(Outcomes)
+    end.
 
 settle_all(Take, Context) ->
     {More, Outcomes} = Take(),

@@ -28,9 +28,7 @@
           access := all | term(),              %% ACL rules
           outbound_access := all | term(),
           sets => counted | shown,             %% to the core; absent: shown
-          packets := ets:tid(),                %% {Record, Weight, Born, Packet}
-          retry_memory := counters:counters_ref(), %% octets kept
-          max_retry_memory := non_neg_integer(),
+          packets := ets:tid(),                %% {Record, Born, Packet}
           stopped := atomics:atomics_ref(),    %% 1: by mod_client_proxy_host
           complained => atomics:atomics_ref()}. %% when (s), made by publish/2
 
@@ -115,16 +113,17 @@ decide(Context, Packet) ->
     decide(Context, Packet, []).
 
 decide(Context, Packet, Hints) ->
-    decide(Context, Packet, head(Context, Packet), Hints, <<>>,
+    decide(Context, Packet, head(Context, Packet), Hints, <<>>, weight(Packet),
            ?MAX_QUESTIONS).
 
-decide(#{core := Core} = Context, Packet, Head, Hints, Prepared, Questions) ->
+decide(#{core := Core} = Context, Packet, Head, Hints, Prepared, Weight,
+       Questions) ->
     case mod_client_proxy_core:handle(
            Core, Head, asker(Packet), mod_client_proxy_core:hints(Hints),
-           Prepared, mod_client_proxy_core:now()) of
+           Prepared, Weight, mod_client_proxy_core:now()) of
         {ask, Question} when Questions > 0 ->
             {Hint, Prepared1} = find_out(Question, Context, Packet, Prepared),
-            decide(Context, Packet, Head, Hint ++ Hints, Prepared1,
+            decide(Context, Packet, Head, Hint ++ Hints, Prepared1, Weight,
                    Questions - 1);
         Decision ->
             perform(Decision, Context, Packet)
@@ -141,7 +140,7 @@ perform({outbound, From, To, Id, Record}, Context, Packet) ->
 perform({answer, From, To, Id, Record, Kept}, Context, Packet) ->
     _ = Kept andalso forget(Context, Record),
     ejabberd_router:route(translate(Packet, From, To, Id));
-perform({reply, Condition}, _Context, Packet) ->
+perform({reply, Condition, _Why}, _Context, Packet) ->
     refuse(Condition, Packet);
 perform({local, target_presence}, #{host := P}, Packet) ->
     mod_client_proxy_host:presence(P, Packet);
@@ -169,11 +168,11 @@ forward(#{stopped := Stopped} = Context, Record, Prepare) ->
         Packet ->
             case atomics:get(Stopped, 1) of
                 0 -> ejabberd_router:route(Packet);
-                1 -> abort(Context, Record, 'recipient-unavailable')
+                1 -> abort(Context, Record, stopped)
             end
     catch Class:Reason:Stack ->
             complain(Context, Record, Class, Reason, Stack),
-            abort(Context, Record, 'internal-server-error')
+            abort(Context, Record, internal)
     end.
 
 mark(Packet, #{host := P}, Record) ->
@@ -351,13 +350,13 @@ settle1({retry, _, _, _, _, _New}, undefined, _) ->
 settle1({retry, Old, From, To, Id, New}, Context, Undelivered) ->
     Kept = take_packet(Context, Old),
     case {Kept, Undelivered} of
-        {undefined, undefined} -> abort(Context, New, 'recipient-unavailable');
+        {undefined, undefined} -> abort(Context, New, not_kept);
         {undefined, _} -> send_again(Context, New, From, To, Id, Undelivered);
         {_, _} ->
             keep(Context, New, Kept),
             send_again(Context, New, From, To, Id, Kept)
     end;
-settle1({fail, Record, Condition, From, To, Id, Kept}, Context, _) ->
+settle1({fail, Record, Condition, _Why, From, To, Id, Kept}, Context, _) ->
     _ = Kept andalso forget(Context, Record),
     ejabberd_router:route(#iq{type = error, id = Id, from = jid(From),
                               to = jid(To), sub_els = [stanza_error(Condition, <<>>)]});
@@ -368,20 +367,29 @@ send_again(Context, Record, From, To, Id, Packet) ->
     forward(Context, Record,
             fun() -> mark(translate(Packet, From, To, Id), Context, Record) end).
 
-abort(#{core := Core} = Context, Record, Condition) ->
-    settle(Context,
-           mod_client_proxy_core:abort(Core, Record, Condition,
-                                       mod_client_proxy_core:now())).
+abort(#{core := Core} = Context, Record, Why) ->
+    mod_client_proxy_records:close(
+      fun() ->
+              mod_client_proxy_core:abort(Core, Record, Why,
+                                          mod_client_proxy_core:now())
+      end,
+      fun(Outcomes) -> settle(Context, Outcomes) end).
 
 %% A forwarded request came back from ejabberd itself: there was no session, it
 %% ended before the request was read, the target blocks P, or s2s failed.
 bounced(#{core := Core, host := P} = Context, Record, Packet) ->
     Undelivered = xmpp:get_meta(Packet, ?UNDELIVERED, undefined),
-    Outcomes = mod_client_proxy_core:bounce(Core, Record,
-                                            Undelivered /= undefined,
-                                            mod_client_proxy_core:now()),
+    How = case Undelivered of
+              undefined -> lost;
+              _ -> undelivered
+          end,
     mod_client_proxy_host:suspect(P, jid:tolower(xmpp:get_from(Packet))),
-    settle(Context, Outcomes, Undelivered).
+    mod_client_proxy_records:close(
+      fun() ->
+              mod_client_proxy_core:bounce(Core, Record, How,
+                                           mod_client_proxy_core:now())
+      end,
+      fun(Outcomes) -> settle(Context, Outcomes, Undelivered) end).
 
 %% @doc Hook of ejabberd_sm, in the sender's process, when there is no session:
 %% the proof that a request was not delivered. It keeps the packet in the
@@ -397,44 +405,26 @@ bounce_sm_packet(Acc) ->
 %%% Packets kept for a retry
 %%%===================================================================
 
-%% One that is too large, or for which there is no room, is forwarded all the
-%% same; only it cannot be sent again. So it is where there is no table: it went
-%% with the process of the proxy host, and the next one brings another. The
-%% addresses are made anew when it is sent again.
-keep(#{packets := Packets, retry_memory := Memory, max_retry_memory := Max},
-     Record, #iq{sub_els = Els} = Packet) ->
-    Weight = ?MAX_KEPT - weigh(Els, ?MAX_KEPT),
-    case counters:get(Memory, 1) + Weight =< Max andalso Weight < ?MAX_KEPT of
-        true ->
-            counters:add(Memory, 1, Weight),
-            Bare = Packet#iq{from = undefined, to = undefined},
-            try ets:insert(Packets, {Record, Weight,
-                                     mod_client_proxy_core:now(), Bare})
-            catch error:badarg -> false
-            end;
-        false ->
-            false
+%% The core says which; it counts them, too. There may be no table: it went with
+%% the process of the proxy host, and the next one brings another. The addresses
+%% are made anew when it is sent again.
+keep(#{packets := Packets}, Record, Packet) ->
+    Bare = Packet#iq{from = undefined, to = undefined},
+    try ets:insert(Packets, {Record, mod_client_proxy_core:now(), Bare})
+    catch error:badarg -> false
     end.
 
-%% Not ets:take/2, which would bring the packet back here.
 forget(undefined, _Record) ->
     ok;
-forget(#{packets := Packets, retry_memory := Memory}, Record) ->
-    try
-        Weight = ets:lookup_element(Packets, Record, 2),
-        ets:delete(Packets, Record),
-        counters:sub(Memory, 1, Weight)
-    catch
-        error:badarg -> ok % it could not be kept
+forget(#{packets := Packets}, Record) ->
+    try ets:delete(Packets, Record)
+    catch error:badarg -> true
     end.
 
-take_packet(#{packets := Packets, retry_memory := Memory}, Record) ->
+take_packet(#{packets := Packets}, Record) ->
     try ets:take(Packets, Record) of
-        [{_, Weight, _, Packet}] ->
-            counters:sub(Memory, 1, Weight),
-            Packet;
-        [] ->
-            undefined
+        [{_, _, Packet}] -> Packet;
+        [] -> undefined
     catch
         error:badarg -> undefined
     end.
@@ -443,9 +433,19 @@ take_packet(#{packets := Packets, retry_memory := Memory}, Record) ->
 %% were kept while their record was being closed.
 -spec forget_packets(context(), integer()) -> ok.
 forget_packets(#{packets := Packets} = Context, Before) ->
-    Old = ets:select(Packets, [{{'$1', '_', '$2', '_'}, [{'<', '$2', Before}],
+    Old = ets:select(Packets, [{{'$1', '$2', '_'}, [{'<', '$2', Before}],
                                 ['$1']}]),
     lists:foreach(fun(Record) -> forget(Context, Record) end, Old).
+
+%% Octets that a packet takes if it is kept; 0: it is not (a `set' may not be
+%% sent again, and this is too large a `get').
+weight(#iq{type = get, sub_els = Els}) ->
+    case ?MAX_KEPT - weigh(Els, ?MAX_KEPT) of
+        ?MAX_KEPT -> 0;
+        Weight -> Weight
+    end;
+weight(_) ->
+    0.
 
 %% What is left of a number of octets; looks at no more than that.
 weigh(_, Left) when Left =< 0 ->
@@ -515,7 +515,9 @@ stanza_error('remote-server-timeout', Lang) ->
     xmpp:err_remote_server_timeout(?T("The service has not answered in time"),
                                    Lang);
 stanza_error('resource-constraint', Lang) ->
-    xmpp:err_resource_constraint(?T("Too many requests are waiting"), Lang).
+    xmpp:err_resource_constraint(?T("Too many requests are waiting"), Lang);
+stanza_error('service-unavailable', Lang) ->
+    xmpp:err_service_unavailable(?T("The service cannot be reached"), Lang).
 
 %% At most once a second: whatever goes wrong here goes wrong often.
 complain(Context, What, Class, Reason, Stack) ->

@@ -65,7 +65,7 @@ groups() ->
        a_target_that_unsubscribes_is_noted_and_serves_all_the_same,
        a_target_that_declines_the_subscription_serves_all_the_same,
        a_ping_or_disco_of_the_target_is_answered_by_p_itself,
-       another_iq_of_the_target_to_p_gets_bad_request,
+       another_iq_of_the_target_to_p_gets_service_unavailable,
        a_message_of_the_target_to_p_gets_not_allowed,
        an_answer_of_the_target_to_p_is_dropped,
        an_endpoint_may_not_write_to_another_endpoint,
@@ -946,9 +946,9 @@ a_ping_or_disco_of_the_target_is_answered_by_p_itself(Config) ->
     _ = iq:result(E, Ping, ?P),
     is_generic_component(disco(E, ?P)).
 
-another_iq_of_the_target_to_p_gets_bad_request(Config) ->
+another_iq_of_the_target_to_p_gets_service_unavailable(Config) ->
     E = service(Config, "a"),
-    [iq:refused(E, iq:ask(E, Type, ?P), ?P, {modify, 'bad-request'})
+    [iq:refused(E, iq:ask(E, Type, ?P), ?P, {cancel, 'service-unavailable'})
      || Type <- [get, set]].
 
 a_message_of_the_target_to_p_gets_not_allowed(Config) ->

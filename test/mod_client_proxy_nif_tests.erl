@@ -21,24 +21,28 @@
 wrong_terms_are_badarg_test_() ->
     {ok, Ref} = ?NIF:new(<<"example.org">>, options(), binary:copy(<<1>>, 24)),
     Large = binary:copy(<<"x">>, 10000),
-    Wrong = [{nothing, handle, {<<>>, 0, <<>>, 0}},
-             {make_ref(), handle, {<<>>, 0, <<>>, 0}},
-             {Ref, handle, {text, 0, <<>>, 0}},
-             {Ref, handle, {[<<"<iq">>, text], 0, <<>>, 0}},
-             {Ref, handle, {<<1:3>>, 0, <<>>, 0}},
-             {Ref, handle, {<<>>, -1, <<>>, 0}},
-             {Ref, handle, {<<>>, 1 bsl 32, <<>>, 0}},
-             {Ref, handle, {<<>>, 0, none, 0}},
-             {Ref, handle, {<<>>, 0, <<>>, -1}},
-             {Ref, handle, {<<>>, 0, <<>>, 1.0}},
-             {Ref, handle, {<<>>, 0, <<>>, 1 bsl 64}},
-             {Ref, handle, {Large, 0, <<>>, now}},
-             {self(), handle, {Large, 0, <<>>, 0}},
-             {Ref, bounce, {-1, true, 0}},
-             {Ref, bounce, {1, true, x}},
-             {Ref, abort, {1, 'no-such-condition', 0}},
-             {Ref, abort, {1, <<"forbidden">>, 0}},
-             {Ref, abort, {one, forbidden, 0}},
+    Wrong = [{nothing, handle, {<<>>, 0, <<>>, 0, 0}},
+             {make_ref(), handle, {<<>>, 0, <<>>, 0, 0}},
+             {Ref, handle, {text, 0, <<>>, 0, 0}},
+             {Ref, handle, {[<<"<iq">>, text], 0, <<>>, 0, 0}},
+             {Ref, handle, {<<1:3>>, 0, <<>>, 0, 0}},
+             {Ref, handle, {<<>>, -1, <<>>, 0, 0}},
+             {Ref, handle, {<<>>, 1 bsl 32, <<>>, 0, 0}},
+             {Ref, handle, {<<>>, 0, none, 0, 0}},
+             {Ref, handle, {<<>>, 0, <<>>, -1, 0}},
+             {Ref, handle, {<<>>, 0, <<>>, 1 bsl 32, 0}},
+             {Ref, handle, {<<>>, 0, <<>>, none, 0}},
+             {Ref, handle, {<<>>, 0, <<>>, 0, -1}},
+             {Ref, handle, {<<>>, 0, <<>>, 0, 1.0}},
+             {Ref, handle, {<<>>, 0, <<>>, 0, 1 bsl 64}},
+             {Ref, handle, {Large, 0, <<>>, 0, now}},
+             {self(), handle, {Large, 0, <<>>, 0, 0}},
+             {Ref, bounce, {-1, lost, 0}},
+             {Ref, bounce, {1, lost, x}},
+             {Ref, bounce, {1, true, 0}},
+             {Ref, abort, {1, 'internal-server-error', 0}},
+             {Ref, abort, {1, <<"internal">>, 0}},
+             {Ref, abort, {one, internal, 0}},
              {Ref, expire, {x}},
              {x, drain, {0}},
              {Ref, sweep, {x, 0, 0}},
@@ -90,7 +94,7 @@ an_error_of_configure_leaves_all_as_it_was_test() ->
     Core = core(#{outbound => none}),
     ?assertEqual({error, badarg}, ?CORE:configure(Core, #{timeout => 0})),
     ?assertEqual({error, badarg}, ?CORE:configure(Core, #{})),
-    ?assertEqual({reply, forbidden},
+    ?assertEqual({reply, forbidden, outbound_none},
                  handle(Core, iq(get, <<"1">>, ?A, at(<<"x@y/z">>)))).
 
 a_key_is_derived_from_secret_and_host_test_() ->
@@ -202,7 +206,7 @@ race(Core, U, Per) ->
     Self = self(),
     lists:append(
       [case handle(Core, iq(get, integer_to_binary(N), user(U), at(<<>>))) of
-           {reply, 'recipient-unavailable'} ->
+           {reply, 'recipient-unavailable', no_endpoint} ->
                [{U, N}];
            {request, As, E, NewId, Ref, false} ->
                %% the id is another where the endpoint came back meanwhile
@@ -214,8 +218,8 @@ race(Core, U, Per) ->
                Contenders =
                    [fun() -> element(1, handle(Core, Answer)) =:= answer end,
                     fun() -> element(1, handle(Core, Answer)) =:= answer end,
-                    fun() -> ?CORE:bounce(Core, Ref, true, 0) =/= [] end,
-                    fun() -> ?CORE:abort(Core, Ref, forbidden, 0) =/= [] end],
+                    fun() -> ?CORE:bounce(Core, Ref, undelivered, 0) =/= [] end,
+                    fun() -> ?CORE:abort(Core, Ref, internal, 0) =/= [] end],
                [spawn_link(fun() -> Self ! {Ref, C()} end) || C <- Contenders],
                [{U, N} || true <- [receive {Ref, Won} -> Won end
                                    || _ <- Contenders]]
@@ -240,7 +244,7 @@ sweep(Core, Eid, Cursor) ->
         {Next, Outcomes} -> Outcomes ++ sweep(Core, Eid, Next)
     end.
 
-number({fail, _, _, _, {<<"u", U/binary>>, _, _}, Id, _}) ->
+number({fail, _, _, _, _, {<<"u", U/binary>>, _, _}, Id, _}) ->
     {binary_to_integer(U), binary_to_integer(Id)}.
 
 %%% Loading, in another VM
@@ -609,7 +613,7 @@ state() ->
     #{show => none, priority => 0, pending => false}.
 
 handle(Core, Head) ->
-    ?CORE:handle(Core, Head, none, 0, <<>>, 0).
+    ?CORE:handle(Core, Head, none, 0, <<>>, 100, 0).
 
 at(Resource) -> {<<>>, ?P, Resource}.
 

@@ -170,7 +170,7 @@ wrong_terms({?PORT, Ref}) ->
      || {Name, Args} <- [{nothing, {}}, {counters, {1}}, {expire, {x}},
                          {abort, {1, 'no-such-condition', 0}},
                          {put_endpoint, {"jid", none, 0, false}}]],
-    ?assertError(badarg, ?PORT:handle(Ref, {<<>>, -1, <<>>, 0}, none)),
+    ?assertError(badarg, ?PORT:handle(Ref, {<<>>, -1, <<>>, 0, 0}, none)),
     ?assertEqual(0, rows({?PORT, Ref})).
 
 wrong_options(Core) ->
@@ -232,7 +232,7 @@ settled({_, {Table, _}} = Core) ->
     [?assertMatch({Tag, owner, _, _}, ?TABLE:take(Table, Tag)) || Tag <- Tags],
     ?assertEqual(2, length(Tags)),
     ?assertEqual({drop, unsolicited}, answer(Core, 1, As1)),
-    ?assertEqual([], ?CORE:abort(Core, Ref2, forbidden, ?CORE:now())),
+    ?assertEqual([], ?CORE:abort(Core, Ref2, internal, ?CORE:now())),
     %% or it takes that of a call which waits
     signal(Core, "STOP"),
     Caller = spawn_call(fun() -> request(Core, 3) end),
@@ -249,13 +249,13 @@ late_outcomes(Core) ->
     {_, Ref2} = request(Core, 2),
     signal(Core, "STOP"),
     Aborted = spawn_call(
-                fun() -> ?CORE:abort(Core, Ref1, forbidden, ?CORE:now()) end),
+                fun() -> ?CORE:abort(Core, Ref1, internal, ?CORE:now()) end),
     Drained = spawn_call(
-                fun() -> ?CORE:bounce(Core, Ref2, true, ?CORE:now()) end),
+                fun() -> ?CORE:bounce(Core, Ref2, undelivered, ?CORE:now()) end),
     ?assertEqual([], result(Aborted)),
     ?assertEqual([], result(Drained)),
     signal(Core, "CONT"),
-    ?assertEqual([{1, forbidden}, {2, 'recipient-unavailable'}], routed(2)),
+    ?assertEqual([{1, 'internal-server-error'}, {2, 'recipient-unavailable'}], routed(2)),
     ?assertEqual(0, rows(Core)).
 
 killed_caller(Core) ->
@@ -279,7 +279,7 @@ program_dies(Core) ->
     %% what is left of the time before means nothing
     [{drop, unsolicited} = answer(Core, N, As)
      || {N, {As, _}} <- lists:zip(lists:seq(1, 20), Records)],
-    [[] = ?CORE:bounce(Core, Ref, true, ?CORE:now()) || {_, Ref} <- Records],
+    [[] = ?CORE:bounce(Core, Ref, undelivered, ?CORE:now()) || {_, Ref} <- Records],
     ?assertEqual([], routed()),
     exchange_again(Core),
     ?assertEqual(0, rows(Core)).
@@ -480,7 +480,7 @@ one_answer_each(Core) ->
      end || Actor <- Actors],
     make_again_while(Core, fun() -> ?CORE:counters(Core) == #{} end),
     [ets:insert(Outcomes, {Id, drained})
-     || {fail, _, _, _, _, Id, _} <- drained(Core)],
+     || {fail, _, _, _, _, _, Id, _} <- drained(Core)],
     await(fun() -> rows(Core) == 0 end),
     [ets:insert(Outcomes, {integer_to_binary(Id), Condition})
      || {Id, Condition} <- routed()],
@@ -616,8 +616,7 @@ flush() ->
 
 context(Core) ->
     #{host => ?P, server_host => ?VHOST, core => Core, access => all,
-      outbound_access => all, packets => ets:new(packets, [public]),
-      retry_memory => counters:new(1, []), max_retry_memory => 0}.
+      outbound_access => all, packets => ets:new(packets, [public])}.
 
 %% ejabberd_router:route/1 sends to the process of the proxy host, which is us.
 play_router() ->
@@ -693,7 +692,7 @@ answer(Core, N, As) ->
     handle(Core, iq(result, integer_to_binary(N), ?A, As), none).
 
 handle(Core, Head, Asker) ->
-    ?CORE:handle(Core, Head, Asker, 0, <<>>, ?CORE:now()).
+    ?CORE:handle(Core, Head, Asker, 0, <<>>, 0, ?CORE:now()).
 
 %% Calls that are waited for and requests that are owed an answer.
 rows({_, {Table, _}}) ->

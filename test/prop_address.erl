@@ -80,7 +80,7 @@ handle(Core, Type, Id, From, To) ->
 decide(Core, Head, Hints, Prepared, Asks) ->
     case mod_client_proxy_core:handle(
            Core, Head, none, mod_client_proxy_core:hints(Hints), Prepared,
-           0) of
+           100, 0) of
         {ask, {resourceprep, Text}} when Asks > 0 ->
             Hint = case jid:resourceprep(Text) of
                        Text -> resourceprep_ok;

@@ -105,26 +105,27 @@ do(Carrier, Ref, Name, Args, _) -> Carrier:call(Ref, Name, Args).
 
 %%% Steps to calls: what is chosen from what was seen before
 
-call({request, Type, From, To, Id, Children, Hints, Prepared}) ->
+call({request, Type, From, To, Id, Children, Hints, Prepared, Weight}) ->
     Stanza = iq(Type, address(From), address(To), Id, Children),
-    {handle, {Stanza, Hints, address(Prepared), now_()},
+    {handle, {Stanza, Hints, address(Prepared), Weight, now_()},
      {parts(address(To)), parts(address(From)), Id}};
 call({answer, Type, N, Wrong}) ->
     case pick(N, outs) of
         {From, To, Id} when Wrong ->
-            {handle, {iq(Type, From, To, <<Id/binary, "x">>, ""), 0, <<>>, now_()},
+            {handle, {iq(Type, From, To, <<Id/binary, "x">>, ""), 0, <<>>, 0,
+                      now_()},
              none};
         {From, To, Id} ->
-            {handle, {iq(Type, From, To, Id, ""), 0, <<>>, now_()}, none};
+            {handle, {iq(Type, From, To, Id, ""), 0, <<>>, 0, now_()}, none};
         none ->
             {counters, {}, none}
     end;
 call({stanza, Text, Hints, Prepared}) ->
-    {handle, {Text, Hints, Prepared, now_()}, none};
-call({bounce, N, Undelivered}) ->
-    {bounce, {number(N, records), Undelivered, now_()}, none};
-call({abort, N, Condition}) ->
-    {abort, {number(N, records), Condition, now_()}, none};
+    {handle, {Text, Hints, Prepared, 0, now_()}, none};
+call({bounce, N, How}) ->
+    {bounce, {number(N, records), How, now_()}, none};
+call({abort, N, Why}) ->
+    {abort, {number(N, records), Why, now_()}, none};
 call({wait, Ms}) ->
     put(now, now_() + Ms),
     {expire, {now_()}, none};
@@ -183,10 +184,10 @@ pick(N, Kind) ->
         Known -> lists:nth(1 + N rem length(Known), Known)
     end.
 
-learn(handle, {Stanza, _, _, _}, {Way, From, To, Out, Record, _})
+learn(handle, {Stanza, _, _, _, _}, {Way, From, To, Out, Record, _})
   when Way == request; Way == answer ->
     learn_forwarded(Stanza, From, To, Out, Record);
-learn(handle, {Stanza, _, _, _}, {outbound, From, To, Out, Record}) ->
+learn(handle, {Stanza, _, _, _, _}, {outbound, From, To, Out, Record}) ->
     learn_forwarded(Stanza, From, To, Out, Record);
 learn(remove_endpoint, _, {ok, Eid}) ->
     know(eids, Eid);
@@ -234,13 +235,13 @@ steps() ->
 step() ->
     frequency(
       [{30, {request, oneof(["get", "set"]), requester(), proxy(), id(),
-             children(), hints(), <<>>}},
+             children(), hints(), <<>>, weight()}},
        {6, {request, oneof(["get", "set"]), endpoint(), {seen, nat()}, id(),
-            children(), hints(), oneof([<<>>, requester()])}},
+            children(), hints(), oneof([<<>>, requester()]), weight()}},
        {20, {answer, oneof(["result", "error"]), nat(), rarely()}},
        {4, {stanza, stanza(), hints(), oneof([<<>>, requester()])}},
-       {3, {bounce, nat(), boolean()}},
-       {2, {abort, nat(), condition()}},
+       {3, {bounce, nat(), how()}},
+       {2, {abort, nat(), why()}},
        {3, {wait, oneof([1, 100, 5000, 400000])}},
        {1, {drain}},
        {2, {sweep, nat(), oneof([0, 0, nat()])}},
@@ -252,7 +253,7 @@ step() ->
        {3, {open, {resource, oneof([{seen, nat()}, proxy()])}}},
        {2, {configure, options()}},
        {2, {wrong, name(), args()}},
-       {1, {wrong, handle, {value(), value(), value(), value()}}}]).
+       {1, {wrong, handle, {value(), value(), value(), value(), value()}}}]).
 
 rarely() -> frequency([{5, false}, {1, true}]).
 
@@ -308,9 +309,14 @@ stanza() ->
 
 hints() -> frequency([{6, 0}, {2, range(0, 127)}, {1, integer()}]).
 
-condition() ->
-    oneof(['bad-request', 'forbidden', 'recipient-unavailable',
-           'resource-constraint', 'no-such-condition', <<"forbidden">>]).
+weight() ->
+    oneof([0, 100, 5000, 1 bsl 32 - 1, 1 bsl 32]).
+
+how() ->
+    oneof([undelivered, lost, refused, true, <<"lost">>]).
+
+why() ->
+    oneof([internal, not_kept, busy, timeout, 'forbidden', <<"internal">>]).
 
 show() -> oneof([none, none, none, chat, away, xa, dnd, strange]).
 
@@ -355,6 +361,7 @@ option() ->
        {5, one(<<"max_pending_per_domain">>, [1, 3])},
        {5, one(<<"max_outbound_per_endpoint">>, [1, 3])},
        {5, one(<<"max_stanza_size">>, [150, 1000])},
+       {5, one(<<"max_retry_memory">>, [0, 10000, 100000])},
        {5, one(<<"max_endpoints">>, [1, 2])},
        {5, one(<<"resources">>, [<<"a">>, <<"worker-*">>, <<"?">>])},
        {5, one(<<"drain_show">>, [<<"away">>, <<"chat">>])},

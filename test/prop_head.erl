@@ -23,7 +23,7 @@ prop_a_head_says_what_its_stanza_says() ->
 head(Stanza, Sets) ->
     Context = #{host => ?P, server_host => <<"example.org">>,
                 core => {?MODULE, none}, access => all, outbound_access => all,
-                packets => none, retry_memory => none, max_retry_memory => 0},
+                packets => none},
     mod_client_proxy_router:publish(?P, case Sets of
                                             absent -> Context;
                                             _ -> Context#{sets => Sets}
@@ -37,7 +37,7 @@ sorted(#xmlel{attrs = Attrs, children = Els} = El) ->
 sorted({error, _} = NotParsed) ->
     NotParsed.
 
-handle(none, {Head, 0, <<>>, _Now}, _Asker) ->
+handle(none, {Head, 0, <<>>, _Weight, _Now}, _Asker) ->
     put(head, iolist_to_binary(Head)),
     {drop, unroutable}.
 

@@ -59,7 +59,8 @@ command(_) ->
             [wrong_answer, [which(),
                             oneof([endpoint, requester, id, bare])]]}},
        {2, {call, ?MODULE, step, [replay, [which()]]}},
-       {6, {call, ?MODULE, step, [bounce, [which(), boolean()]]}},
+       {6, {call, ?MODULE, step, [bounce, [which(),
+                                            oneof([undelivered, lost, refused])]]}},
        {1, {call, ?MODULE, step, [abort, [which()]]}},
        {3, {call, ?MODULE, step,
             [wait, [frequency([{12, range(1, 400)}, {1, ?CLOSED}])]]}}]).
@@ -153,7 +154,7 @@ step1(outbound, [E, User, Id]) -> outbound(E, User, Id);
 step1(answer, [N]) -> answer(N);
 step1(wrong_answer, [N, What]) -> wrong_answer(N, What);
 step1(replay, [N]) -> replay(N);
-step1(bounce, [N, Undelivered]) -> bounce(N, Undelivered);
+step1(bounce, [N, How]) -> bounce(N, How);
 step1(abort, [N]) -> abort(N);
 step1(wait, [Ms]) -> wait(Ms).
 
@@ -198,10 +199,10 @@ request(User, Type, Where, Id) ->
                 E -> shown(E)
             end,
     case handle(Type, Id, User, Asked) of
-        {reply, 'recipient-unavailable'} ->
+        {reply, 'recipient-unavailable', _} ->
             true = Online =:= [] orelse not lists:member(Where, [any | Online]),
             ok;
-        {reply, 'item-not-found'} ->
+        {reply, 'item-not-found', no_such_address} ->
             true = Asked =:= unknown,
             ok;
         {request, Shown, To, New, Ref, Keep} ->
@@ -291,7 +292,7 @@ dropped(#{answerer := Who, shown := Shown, out := Out}) ->
     {drop, unsolicited} = handle(result, Out, Who, Shown),
     ok.
 
-bounce(N, Undelivered) ->
+bounce(N, How) ->
     Records = [R || #{way := request} = R
                         <- get_model(open) ++ get_model(dead)],
     case Records of
@@ -300,8 +301,8 @@ bounce(N, Undelivered) ->
         _ ->
             #{ref := Ref} = R = pick(N, Records),
             Outcomes = mod_client_proxy_core:bounce(
-                         get_model(core), Ref, Undelivered, get_model(now)),
-            closing(R, bounce, Undelivered, Outcomes)
+                         get_model(core), Ref, How, get_model(now)),
+            closing(R, How, Outcomes)
     end.
 
 abort(N) ->
@@ -311,15 +312,15 @@ abort(N) ->
         Records ->
             #{ref := Ref} = R = pick(N, Records),
             Outcomes = mod_client_proxy_core:abort(
-                         get_model(core), Ref, forbidden, get_model(now)),
-            closing(R, abort, false, Outcomes)
+                         get_model(core), Ref, internal, get_model(now)),
+            closing(R, abort, Outcomes)
     end.
 
-closing(R, How, Undelivered, Outcomes) ->
+closing(R, How, Outcomes) ->
     case lists:member(R, get_model(open)) of
         true ->
             1 = length(Outcomes),
-            settled(R, How, Undelivered, Outcomes);
+            settled(R, How, Outcomes);
         false ->
             [] = Outcomes,
             ok
@@ -343,7 +344,7 @@ settle_all(Records, How, Outcomes) ->
     true = length(Records) =:= length(Outcomes),
     [begin
          [R] = [R || #{ref := Ref} = R <- Records, Ref =:= element(2, Outcome)],
-         settled(R, How, false, Outcomes)
+         settled(R, How, Outcomes)
      end || Outcome <- Outcomes],
     ok.
 
@@ -351,11 +352,11 @@ settle_all(Records, How, Outcomes) ->
 settled(#{ref := Ref, type := Type, any := Any,
           retries := Retries, tried := Tried, asked := Asked, asker := Asker,
           id := Id, keep := Kept, shown := Shown} = R,
-        How, Undelivered, Outcomes) ->
+        How, Outcomes) ->
     [Outcome] = [O || O <- Outcomes, element(2, O) =:= Ref],
     Untried = get_model(online) -- Tried,
-    Again = (How =:= bounce orelse How =:= gone)
-        andalso (Type =:= get orelse (How =:= bounce andalso Undelivered))
+    Again = lists:member(How, [undelivered, lost, gone])
+        andalso (Type =:= get orelse How =:= undelivered)
         andalso Any andalso Retries > 0 andalso Untried =/= [],
     unanswered(R),
     case Outcome of
@@ -366,7 +367,7 @@ settled(#{ref := Ref, type := Type, any := Any,
             opened(R#{ref := New, answerer := To, endpoint := To, out := Out,
                       retries := Retries - 1, tried := [To | Tried]}),
             ok;
-        {fail, Ref, Condition, Asked, Asker, Id, Kept} ->
+        {fail, Ref, Condition, _Why, Asked, Asker, Id, Kept} ->
             false = Again,
             Condition = condition(How),
             outcome(R, Condition),
@@ -374,7 +375,8 @@ settled(#{ref := Ref, type := Type, any := Any,
     end.
 
 condition(deadline) -> 'remote-server-timeout';
-condition(abort) -> forbidden;
+condition(abort) -> 'internal-server-error';
+condition(refused) -> 'service-unavailable';
 condition(_) -> 'recipient-unavailable'.
 
 %% The module stops: whatever is left is closed, and each had one outcome.
@@ -419,7 +421,7 @@ handle(Type, Id, From, To) ->
         ["<iq xmlns='jabber:client' type='", atom_to_list(Type), "' id='", Id,
          "' from='", text(From), "' to='", text(To), "'>",
          ["<query xmlns='urn:example'/>" || Type =/= result], "</iq>"]),
-      none, 0, <<>>, get_model(now)).
+      none, 0, <<>>, 100, get_model(now)).
 
 text({<<>>, S, <<>>}) -> S;
 text({<<>>, S, R}) -> <<S/binary, $/, R/binary>>;

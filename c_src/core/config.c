@@ -68,6 +68,8 @@ static const struct option {
      INT32_MAX, NULL},
     {"max_endpoints", INT, AT(max_endpoints), 10000, 1, INT32_MAX, NULL},
     {"max_stanza_size", INT, AT(max_stanza_size), 262144, 1, INT32_MAX, NULL},
+    {"max_retry_memory", INT, AT(max_retry_memory), 67108864, 0, INT32_MAX,
+     NULL},
 #undef AT
 };
 

@@ -43,7 +43,7 @@ struct jat_config {
     int64_t retries;
     int64_t max_contacts, max_pending, max_pending_per_user,
         max_pending_per_domain, max_outbound_per_endpoint, max_endpoints;
-    int64_t max_stanza_size; /* octets */
+    int64_t max_stanza_size, max_retry_memory; /* octets */
 
     /* made by jat_config_finish */
     enum jat_sticky sticky;

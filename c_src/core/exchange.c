@@ -64,8 +64,32 @@ uint64_t jat_user_key(const struct jat *j, struct jat_str user)
     return jat_quota_key(j->users, jat_jid_bare(user));
 }
 
-/* A request's share of the limits, noted in r. */
-static enum jat_err take_share(struct jat_call *c, struct jat_request *r)
+/* Room for the packet; without it the request is forwarded all the same, but
+ * cannot be sent again. */
+static enum jat_err take_memory(struct jat_call *c, struct jat_request *r)
+{
+    enum jat_err err;
+
+    if (r->weight == 0)
+        return JAT_OK;
+    err = jat_kept_take(c->j->kept, r->user_key, r->domain_key, r->weight,
+                        (uint32_t)c->config->max_retry_memory);
+    if (err != JAT_EFULL)
+        return err;
+    r->weight = 0;
+    return JAT_OK;
+}
+
+static void give_memory(struct jat *j, const struct jat_request *r)
+{
+    if (r->weight > 0)
+        jat_kept_give(j->kept, r->user_key, r->domain_key, r->weight);
+}
+
+/* A request's share of the limits, noted in r. *full: the one that is reached.
+ */
+static enum jat_err take_share(struct jat_call *c, struct jat_request *r,
+                               enum jat_why *full)
 {
     const struct jat_config *config = c->config;
     struct jat *j = c->j;
@@ -74,18 +98,26 @@ static enum jat_err take_share(struct jat_call *c, struct jat_request *r)
 
     if (!jat_list_has(&config->local_domains, c->from.server))
         r->domain_key = jat_credit_key(j->domains, c->from.server);
+    *full = JAT_WHY_MAX_PENDING;
     if ((err = take_pending(j, config)) != JAT_OK)
         return err;
+    *full = JAT_WHY_MAX_PENDING_PER_USER;
     err = jat_quota_take(j->users, r->user_key,
                          (uint32_t)config->max_pending_per_user, &one);
     if (err != JAT_OK)
         goto no_user;
+    *full = JAT_WHY_MAX_PENDING_PER_DOMAIN;
     err = jat_credit_take(j->domains, r->domain_key,
                           (uint32_t)config->max_pending_per_domain);
     if (err != JAT_OK)
         goto no_domain;
+    err = take_memory(c, r);
+    if (err != JAT_OK)
+        goto no_memory;
     return JAT_OK;
 
+no_memory:
+    jat_credit_give(j->domains, r->domain_key);
 no_domain:
     jat_quota_give(j->users, r->user_key, 1);
 no_user:
@@ -95,6 +127,7 @@ no_user:
 
 static void give_share(struct jat *j, const struct jat_request *r)
 {
+    give_memory(j, r);
     jat_credit_give(j->domains, r->domain_key);
     jat_quota_give(j->users, r->user_key, 1);
     give_pending(j);
@@ -263,7 +296,7 @@ static enum jat_err forward_request(struct jat_call *c, struct jat_request *r,
     d->id = p.id;
     d->new_id = p.new_id;
     d->record = p.record;
-    d->keep = r->kept;
+    d->keep = r->weight > 0;
     jat_contact_touch(c->j, c->config, r->user_key, e.target, true, c->now,
                       r->deadline);
     return JAT_OK;
@@ -284,13 +317,15 @@ enum jat_err jat_request_begin(struct jat_call *c, jat_eid only)
                             .any_endpoint = only == 0,
                             .retries = (uint8_t)config->retries};
     struct jat_span shown;
+    enum jat_why full;
     enum jat_err err;
 
-    r.kept = !set && r.any_endpoint && r.retries > 0;
+    if (!set && r.any_endpoint && r.retries > 0)
+        r.weight = c->weight;
     if (c->config->balance == JAT_STICKY)
         r.sticky_key = jat_hash(&(struct jat_seed){{0, 0}}, sticky_key(c));
     if (jat_endpoints_count(c->j->endpoints) == 0)
-        return jat_refuse(c, JAT_RECIPIENT_UNAVAILABLE);
+        return jat_refuse(c, JAT_WHY_NO_ENDPOINT);
     if ((err = show_user(c, &shown, &ask)) != JAT_OK)
         return err;
     if (ask) {
@@ -299,9 +334,9 @@ enum jat_err jat_request_begin(struct jat_call *c, jat_eid only)
         c->out->text = shown;
         return JAT_OK;
     }
-    err = take_share(c, &r);
+    err = take_share(c, &r, &full);
     if (err == JAT_EFULL)
-        return jat_refuse(c, JAT_RESOURCE_CONSTRAINT);
+        return jat_refuse(c, full);
     if (err != JAT_OK)
         return err;
     err = put_handle(c, shown);
@@ -310,7 +345,7 @@ enum jat_err jat_request_begin(struct jat_call *c, jat_eid only)
     if (err != JAT_OK)
         give_share(c->j, &r);
     if (err == JAT_ENOTFOUND)
-        return jat_refuse(c, JAT_RECIPIENT_UNAVAILABLE);
+        return jat_refuse(c, JAT_WHY_NO_ENDPOINT);
     if (err == JAT_OK)
         jat_stats_add(&c->j->stats, JAT_STAT_requests);
     return err;
@@ -335,14 +370,14 @@ enum jat_err jat_outbound_begin(struct jat_call *c,
 
     err = take_pending(j, c->config);
     if (err == JAT_EFULL)
-        return jat_refuse(c, JAT_RESOURCE_CONSTRAINT);
+        return jat_refuse(c, JAT_WHY_MAX_PENDING);
     if (err != JAT_OK)
         return err;
     if (!jat_endpoints_begin_outbound(
             j->endpoints, e->eid,
             (uint32_t)c->config->max_outbound_per_endpoint)) {
         give_pending(j);
-        return jat_refuse(c, JAT_RESOURCE_CONSTRAINT);
+        return jat_refuse(c, JAT_WHY_MAX_OUTBOUND);
     }
     /* both strings are in the buffer: room first, as in put */
     err = jat_buf_room(c->buf, r.id.n + 64) == NULL ? JAT_ENOMEM : JAT_OK;
@@ -388,7 +423,7 @@ static void answer(struct jat_call *c, const struct jat_request *r,
     d->to = jat_parts_of(c->buf, to);
     d->id = jat_span_of(c->buf, r->id);
     d->new_id = !jat_str_eq(r->id, r->id_out);
-    d->keep = r->kept;
+    d->keep = r->weight > 0;
     d->record = ref;
 }
 

@@ -9,6 +9,7 @@
 #include "inflight.h"
 #include "jat.h"
 #include "jid.h"
+#include "kept.h"
 #include "quota.h"
 #include "recent.h"
 #include "stanza.h"
@@ -30,6 +31,7 @@ struct jat {
     struct jat_recent *handles;  /* handle -> JID of a requester */
     struct jat_quota *users;
     struct jat_credit *domains, *pending; /* pending: all records */
+    struct jat_kept *kept;                /* octets of kept packets */
 };
 
 /* One call of jat_handle. The strings live as long as the call. */
@@ -41,13 +43,14 @@ struct jat_call {
     struct jat_str user; /* `from` as text */
     struct jat_str prepared;
     unsigned hints;
+    uint32_t weight; /* of the packet, if it is kept */
     uint64_t now;
     struct jat_buf *buf; /* the caller's: the decision's, and our notes */
     struct jat_decision *out;
 };
 
 /* The decision `reply` with this error; counts it. */
-enum jat_err jat_refuse(struct jat_call *c, enum jat_condition condition);
+enum jat_err jat_refuse(struct jat_call *c, enum jat_why why);
 
 /* exchange.c: forwards the request of call c to the endpoint `only`, or, where
  * that is 0, to one of the strategy's choice. */

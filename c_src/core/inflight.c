@@ -20,6 +20,7 @@ struct record {
     uint64_t eid_hash;
     uint64_t born;
     uint64_t user_key, domain_key, sticky_key;
+    uint32_t weight;
     uint16_t user_n, shown_n, asked_n, id_n;
     uint8_t ours_n; /* octets of an id of ours; 0: the asker's is kept */
     uint8_t n_tried;
@@ -27,7 +28,6 @@ struct record {
     bool outbound : 1;
     bool shown_is_user : 1; /* shown has no octets of its own */
     bool set : 1;
-    bool kept : 1;
     bool any_endpoint : 1;
     jat_eid tried[];
 };
@@ -172,7 +172,7 @@ static struct record *record_new(const struct jat_request *q,
         .outbound = q->way == JAT_OUTBOUND,
         .shown_is_user = jat_str_eq(q->shown, q->user),
         .set = q->set,
-        .kept = q->kept,
+        .weight = q->weight,
         .any_endpoint = q->any_endpoint,
     };
     size_t tried_n = q->n_tried * sizeof(*q->tried);
@@ -349,7 +349,7 @@ static enum jat_err copy_out(const struct shard *s, uint32_t at,
         .born = r->born,
         .deadline = jat_heap_when(&s->heap, at),
         .set = r->set,
-        .kept = r->kept,
+        .weight = r->weight,
         .any_endpoint = r->any_endpoint,
         .retries = r->retries,
         .n_tried = r->n_tried,

@@ -41,9 +41,10 @@ struct jat_request {
     struct jat_str id_out;   /* out only; the same octets as id where kept */
     uint64_t born, deadline; /* ms */
     bool set;                /* type set, not get */
-    bool kept;               /* its packet is kept: it may be sent again */
-    bool any_endpoint;       /* any other endpoint may have it, too */
-    uint8_t retries;         /* how often it may still be sent again */
+    uint32_t weight;   /* octets of its packet, which is kept: it may be sent
+                          again; 0: it is not */
+    bool any_endpoint; /* any other endpoint may have it, too */
+    uint8_t retries;   /* how often it may still be sent again */
     uint8_t n_tried;
     jat_eid tried[JAT_MAX_TRIED]; /* endpoints that had it, eid not included */
     /* the caller's; come back unchanged */

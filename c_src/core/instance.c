@@ -47,6 +47,7 @@ enum jat_err jat_instance_new(struct jat_config *config,
         (err = jat_quota_new(&j->seed, &j->users)) != JAT_OK ||
         (err = jat_credit_new(&j->seed, &j->domains)) != JAT_OK ||
         (err = jat_credit_new(&j->seed, &j->pending)) != JAT_OK ||
+        (err = jat_kept_new(&j->seed, &j->kept)) != JAT_OK ||
         (err = jat_config_finish(config, host)) != JAT_OK)
         goto failed;
     pthread_mutex_init(&j->configuring, NULL);
@@ -55,6 +56,7 @@ enum jat_err jat_instance_new(struct jat_config *config,
     return JAT_OK;
 
 failed:
+    jat_kept_free(j->kept);
     jat_credit_free(j->pending);
     jat_credit_free(j->domains);
     jat_quota_free(j->users);
@@ -78,6 +80,7 @@ void jat_instance_free(struct jat *j)
             c->keyring = NULL;
         jat_config_free(c);
     }
+    jat_kept_free(j->kept);
     jat_credit_free(j->pending);
     jat_credit_free(j->domains);
     jat_quota_free(j->users);
@@ -265,7 +268,7 @@ enum jat_err jat_next_pending(struct jat *j, uint64_t *cursor, uint64_t now,
 bool jat_counter(struct jat *j, unsigned i, const char **name, uint64_t *value)
 {
     static const char *const tables[] = {"endpoints", "pending", "contacts",
-                                         "handles"};
+                                         "handles", "retry_memory"};
 
     if (i < JAT_STAT_COUNT) {
         *name = jat_stats_name((enum jat_stat)i);
@@ -284,6 +287,9 @@ bool jat_counter(struct jat *j, unsigned i, const char **name, uint64_t *value)
         break;
     case 3:
         *value = jat_recent_count(j->handles);
+        break;
+    case 4:
+        *value = jat_kept_count(j->kept);
         break;
     default:
         return false;

@@ -6,15 +6,6 @@
 #include "house.h"
 #include "mem.h"
 
-#define X(name, word) word,
-static const char *const condition_names[] = {JAT_CONDITIONS(X)};
-#undef X
-
-const char *jat_condition_name(enum jat_condition c)
-{
-    return condition_names[c];
-}
-
 const char *jat_local_name(unsigned local)
 {
     static const char *const names[JAT_LOCAL_COUNT] = {
@@ -31,6 +22,14 @@ const char *jat_ask_name(unsigned ask)
     return names[ask];
 }
 
+const char *jat_how_name(unsigned how)
+{
+    static const char *const names[JAT_HOW_COUNT] = {"undelivered", "lost",
+                                                     "refused"};
+
+    return names[how];
+}
+
 const char *jat_reason_name(unsigned reason)
 {
     static const char *const names[JAT_REASON_COUNT] = {"unsolicited",
@@ -41,10 +40,11 @@ const char *jat_reason_name(unsigned reason)
 
 /* Decisions */
 
-enum jat_err jat_refuse(struct jat_call *c, enum jat_condition condition)
+enum jat_err jat_refuse(struct jat_call *c, enum jat_why why)
 {
     c->out->verb = JAT_DO_REPLY;
-    c->out->condition = condition;
+    c->out->why = why;
+    c->out->condition = jat_why_condition(why);
     jat_stats_add(&c->j->stats, JAT_STAT_refused);
     return JAT_OK;
 }
@@ -65,14 +65,14 @@ static enum jat_err drop_answer(struct jat_call *c)
     return JAT_OK;
 }
 
-static enum jat_err not_implemented(struct jat_call *c)
+static enum jat_err no_messages(struct jat_call *c)
 {
-    return jat_refuse(c, JAT_FEATURE_NOT_IMPLEMENTED);
+    return jat_refuse(c, JAT_WHY_NO_MESSAGES);
 }
 
-static enum jat_err not_allowed(struct jat_call *c)
+static enum jat_err message_to_host(struct jat_call *c)
 {
-    return jat_refuse(c, JAT_NOT_ALLOWED);
+    return jat_refuse(c, JAT_WHY_MESSAGE_TO_HOST);
 }
 
 static enum jat_err local(struct jat_call *c, enum jat_local what)
@@ -166,15 +166,15 @@ static enum jat_err request_one(struct jat_call *c)
     enum jat_err err = endpoint_at(c, c->to.resource, &e);
 
     if (err == JAT_EUNOPENABLE)
-        return jat_refuse(c, JAT_ITEM_NOT_FOUND);
+        return jat_refuse(c, JAT_WHY_NO_SUCH_ADDRESS);
     if (err == JAT_ENOTFOUND)
-        return jat_refuse(c, JAT_RECIPIENT_UNAVAILABLE);
+        return jat_refuse(c, JAT_WHY_ENDPOINT_GONE);
     return err == JAT_OK ? jat_request_begin(c, e.eid) : err;
 }
 
-static enum jat_err item_not_found(struct jat_call *c)
+static enum jat_err no_such_address(struct jat_call *c)
 {
-    return jat_refuse(c, JAT_ITEM_NOT_FOUND);
+    return jat_refuse(c, JAT_WHY_NO_SUCH_ADDRESS);
 }
 
 static enum jat_err answer_outbound(struct jat_call *c)
@@ -224,6 +224,7 @@ static bool denied(struct jat_call *c, const struct jat_endpoint *e,
                    struct jat_span user, bool spoke, enum jat_err *err)
 {
     uint64_t key;
+    enum jat_why why = JAT_WHY_OUTBOUND_NONE;
     bool allowed = false;
 
     *err = JAT_OK;
@@ -231,10 +232,12 @@ static bool denied(struct jat_call *c, const struct jat_endpoint *e,
     case JAT_OUTBOUND_NONE:
         break;
     case JAT_OUTBOUND_REPLY:
+        why = JAT_WHY_OUTBOUND_REPLY;
         key = jat_user_key(c->j, jat_buf_str(c->buf, user));
         allowed = spoke || jat_contact_known(c->j, key, e->target, c->now);
         break;
     case JAT_OUTBOUND_ANY:
+        why = JAT_WHY_OUTBOUND_ACCESS;
         allowed =
             !c->config->outbound_acl || (c->hints & JAT_HINT_OUTBOUND_ALLOWED);
         if (!allowed && !(c->hints & JAT_HINT_OUTBOUND_DENIED)) {
@@ -247,7 +250,7 @@ static bool denied(struct jat_call *c, const struct jat_endpoint *e,
         break;
     }
     if (!allowed)
-        *err = jat_refuse(c, JAT_FORBIDDEN);
+        *err = jat_refuse(c, why);
     return !allowed;
 }
 
@@ -265,10 +268,10 @@ static enum jat_err request_outbound(struct jat_call *c)
     enum jat_err err;
 
     if ((c->hints & JAT_HINT_JID_MALFORMED) != 0)
-        return jat_refuse(c, JAT_ITEM_NOT_FOUND);
+        return jat_refuse(c, JAT_WHY_NO_SUCH_ADDRESS);
     err = endpoint_at(c, c->to.resource, &other);
     if (err == JAT_OK || err == JAT_ENOTFOUND)
-        return jat_refuse(c, JAT_NOT_ALLOWED);
+        return jat_refuse(c, JAT_WHY_TO_ENDPOINT);
     if (err != JAT_EUNOPENABLE)
         return err;
     err = user_at(c, c->to.resource, &user, &spoke);
@@ -276,16 +279,17 @@ static enum jat_err request_outbound(struct jat_call *c)
         return ask(c, JAT_ASK_JID, c->to.resource);
     if (err == JAT_EUNOPENABLE ||
         (err == JAT_OK && !jat_jid_split(jat_buf_str(c->buf, user), &jid)))
-        return jat_refuse(c, JAT_ITEM_NOT_FOUND);
+        return jat_refuse(c, JAT_WHY_NO_SUCH_ADDRESS);
     if (err != JAT_OK)
         return err;
-    if (is_target(c, jat_buf_str(c->buf, user)) ||
-        jat_str_eq(jid.server, c->j->host))
-        return jat_refuse(c, JAT_NOT_ALLOWED);
+    if (is_target(c, jat_buf_str(c->buf, user)))
+        return jat_refuse(c, JAT_WHY_TO_TARGET);
+    if (jat_str_eq(jid.server, c->j->host))
+        return jat_refuse(c, JAT_WHY_TO_SELF);
     err = jat_endpoints_find(c->j->endpoints, c->user, c->buf, &e);
     if (err == JAT_ENOTFOUND)
         return (c->hints & JAT_HINT_ENDPOINT_READ) != 0
-                   ? jat_refuse(c, JAT_NOT_ALLOWED)
+                   ? jat_refuse(c, JAT_WHY_NOT_AN_ENDPOINT)
                    : ask(c, JAT_ASK_ENDPOINT, c->user);
     if (err != JAT_OK || denied(c, &e, user, spoke, &err))
         return err;
@@ -298,7 +302,7 @@ static enum jat_err request_own(struct jat_call *c)
         return local(c, JAT_LOCAL_DISCO_INFO);
     if (is_ping(c))
         return local(c, JAT_LOCAL_PING);
-    return jat_refuse(c, JAT_BAD_REQUEST);
+    return jat_refuse(c, JAT_WHY_TO_HOST);
 }
 
 /* Targets do not talk among themselves through P; to requesters, not yet. */
@@ -307,11 +311,12 @@ static enum jat_err message_to_one(struct jat_call *c)
     struct jat_endpoint e;
     enum jat_err err = endpoint_at(c, c->to.resource, &e);
 
-    if (err == JAT_EUNOPENABLE && !is_target(c, c->to.resource))
-        return not_implemented(c);
-    return err == JAT_OK || err == JAT_ENOTFOUND || err == JAT_EUNOPENABLE
-               ? jat_refuse(c, JAT_NOT_ALLOWED)
-               : err;
+    if (err == JAT_OK || err == JAT_ENOTFOUND)
+        return jat_refuse(c, JAT_WHY_TO_ENDPOINT);
+    if (err != JAT_EUNOPENABLE)
+        return err;
+    return is_target(c, c->to.resource) ? jat_refuse(c, JAT_WHY_TO_TARGET)
+                                        : no_messages(c);
 }
 
 static enum jat_err answer_request(struct jat_call *c)
@@ -342,9 +347,9 @@ typedef enum jat_err decide_fn(struct jat_call *);
 
 /* From a requester                  to P, P/resource, node@P... */
 static decide_fn *const from_requester[WHAT_COUNT][WHERE_COUNT] = {
-    [IQ_REQUEST] = {request_any, request_one, item_not_found},
+    [IQ_REQUEST] = {request_any, request_one, no_such_address},
     [IQ_ANSWER] = {drop_answer, answer_outbound, drop_answer},
-    [MESSAGE] = {not_implemented, not_implemented, not_implemented},
+    [MESSAGE] = {no_messages, no_messages, no_messages},
     [MESSAGE_ERROR] = {drop, drop, drop},
     [PRESENCE_SUBSCRIBE] = {local_subscribe, local_subscribe, local_subscribe},
     [PRESENCE] = {drop, drop, drop},
@@ -352,9 +357,9 @@ static decide_fn *const from_requester[WHAT_COUNT][WHERE_COUNT] = {
 
 /* From a target                     to P, P/resource, node@P... */
 static decide_fn *const from_target[WHAT_COUNT][WHERE_COUNT] = {
-    [IQ_REQUEST] = {request_own, request_outbound, item_not_found},
+    [IQ_REQUEST] = {request_own, request_outbound, no_such_address},
     [IQ_ANSWER] = {drop_answer, answer_request, drop_answer},
-    [MESSAGE] = {not_allowed, message_to_one, not_implemented},
+    [MESSAGE] = {message_to_host, message_to_one, no_messages},
     [MESSAGE_ERROR] = {drop, drop, drop},
     [PRESENCE_SUBSCRIBE] = {local_presence, drop, drop},
     [PRESENCE] = {local_presence, drop, drop},
@@ -385,21 +390,22 @@ static enum where where(const struct jat_call *c)
 static bool refused(struct jat_call *c, bool target)
 {
     if (!target && (c->hints & JAT_HINT_ACCESS_DENIED) != 0)
-        (void)jat_refuse(c, JAT_FORBIDDEN);
+        (void)jat_refuse(c, JAT_WHY_ACCESS);
     else if (!target && jat_str_eq(c->from.server, c->j->host))
-        (void)jat_refuse(c, JAT_NOT_ALLOWED); /* a loop */
+        (void)jat_refuse(c, JAT_WHY_LOOP);
     else if (c->stanza->id.n > JAT_ID_MAX)
-        (void)jat_refuse(c, JAT_POLICY_VIOLATION);
+        (void)jat_refuse(c, JAT_WHY_ID_TOO_LONG);
     else if (c->stanza->n_children != 1)
-        (void)jat_refuse(c, JAT_BAD_REQUEST);
+        (void)jat_refuse(c, JAT_WHY_CHILDREN);
     else
         return false;
     return true;
 }
 
 enum jat_err jat_handle(struct jat *j, struct jat_str xml,
-                        struct jat_str prepared, unsigned hints, uint64_t now,
-                        struct jat_buf *buf, struct jat_decision *out)
+                        struct jat_str prepared, unsigned hints,
+                        uint32_t weight, uint64_t now, struct jat_buf *buf,
+                        struct jat_decision *out)
 {
     struct jat_stanza s;
     struct jat_call c = {.j = j,
@@ -407,6 +413,7 @@ enum jat_err jat_handle(struct jat *j, struct jat_str xml,
                          .stanza = &s,
                          .prepared = prepared,
                          .hints = hints,
+                         .weight = weight,
                          .now = now,
                          .buf = buf,
                          .out = out};

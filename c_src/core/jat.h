@@ -21,9 +21,9 @@
  *     exchange.c   the life of a record: begin, end, send again, fail
  *        |
  *     stanza  jid  address -> seal  config   endpoints -> balance
- *     inflight -> closed   recent   credit -> quota   stats
+ *     inflight -> closed   recent   credit, kept -> quota   stats
  *        |
- *     buf  hash  lock  mem  err  str
+ *     buf  hash  lock  mem  err  why  str
  *
  * The core reads no clock and no random device and keeps nothing between calls
  * but its tables: the time is an argument (ms of one monotonic clock), seeds
@@ -40,32 +40,16 @@
 #include "config.h"
 #include "endpoints.h"
 #include "err.h"
+#include "why.h"
 
 /* What callers of the bindings must agree on; part of the library's name. */
-#define JAT_ABI 3
-
-/* Stanza error conditions that the core chooses (RFC 6120, 8.3.3). */
-#define JAT_CONDITIONS(X)                                                      \
-    X(BAD_REQUEST, "bad-request")                                              \
-    X(FEATURE_NOT_IMPLEMENTED, "feature-not-implemented")                      \
-    X(FORBIDDEN, "forbidden")                                                  \
-    X(INTERNAL_SERVER_ERROR, "internal-server-error")                          \
-    X(ITEM_NOT_FOUND, "item-not-found")                                        \
-    X(NOT_ALLOWED, "not-allowed")                                              \
-    X(POLICY_VIOLATION, "policy-violation")                                    \
-    X(RECIPIENT_UNAVAILABLE, "recipient-unavailable")                          \
-    X(REMOTE_SERVER_TIMEOUT, "remote-server-timeout")                          \
-    X(RESOURCE_CONSTRAINT, "resource-constraint")
-
-#define X(name, word) JAT_##name,
-enum jat_condition { JAT_CONDITIONS(X) JAT_CONDITION_COUNT };
-#undef X
+#define JAT_ABI 4
 
 /* The words of the enumerations here; static storage. */
-const char *jat_condition_name(enum jat_condition c);
 const char *jat_local_name(unsigned local);
 const char *jat_ask_name(unsigned ask);
 const char *jat_reason_name(unsigned reason);
+const char *jat_how_name(unsigned how);
 
 enum jat_verb {
     JAT_DO_REQUEST,  /* forward: from, to, id, record; keep */
@@ -119,7 +103,8 @@ struct jat_parts {
 
 struct jat_decision {
     enum jat_verb verb;
-    enum jat_condition condition;
+    enum jat_why why;
+    enum jat_condition condition; /* of why */
     unsigned detail;
     struct jat_parts from, to;
     struct jat_span id;
@@ -127,6 +112,15 @@ struct jat_decision {
     bool keep;
     uint64_t record;
     struct jat_span text;
+};
+
+/* How a forwarded request came back from ejabberd. */
+enum jat_how {
+    JAT_HOW_UNDELIVERED, /* provably: there was no session */
+    JAT_HOW_LOST,        /* the session has ended, or s2s has failed */
+    JAT_HOW_REFUSED,     /* the session lives, but the server lets nothing of
+                            this sender, or of this kind, through to it */
+    JAT_HOW_COUNT
 };
 
 /* A record closed without an answer, and what the caller does about it. */
@@ -140,8 +134,9 @@ enum jat_fate {
 struct jat_outcome {
     enum jat_fate fate;
     uint64_t record, next;
-    enum jat_condition condition;
-    bool kept; /* a packet is kept by `record` */
+    enum jat_why why;
+    enum jat_condition condition; /* of why */
+    bool kept;                    /* a packet is kept by `record` */
     struct jat_parts from, to;
     struct jat_span id;
 };
@@ -179,24 +174,25 @@ void jat_instance_free(struct jat *j);
 enum jat_err jat_configure(struct jat *j, struct jat_config *config);
 
 /* Decides about one stanza. xml: its head, or the whole of it. prepared: empty,
- * or the answer to JAT_ASK_JID. hints: of enum jat_hint. The decision's spans
- * are in buf (appended). Errors are those of jat_stanza_parse, and JAT_EBADARG
- * where from or to is no JID. */
+ * or the answer to JAT_ASK_JID. hints: of enum jat_hint. weight: octets that
+ * the packet takes if it is kept for another try; 0: it cannot be kept. The
+ * decision's spans are in buf (appended). Errors are those of jat_stanza_parse,
+ * and JAT_EBADARG where from or to is no JID. */
 enum jat_err jat_handle(struct jat *j, struct jat_str xml,
-                        struct jat_str prepared, unsigned hints, uint64_t now,
-                        struct jat_buf *buf, struct jat_decision *out);
+                        struct jat_str prepared, unsigned hints,
+                        uint32_t weight, uint64_t now, struct jat_buf *buf,
+                        struct jat_decision *out);
 
 /* The next five close records and append what becomes of them to out. With
  * JAT_ENOMEM everything that is in out holds, and nothing else was closed. */
 
-/* The forwarded request came back from ejabberd. undelivered: provably, there
- * was no session. JAT_ENOTFOUND: closed before. */
-enum jat_err jat_bounce(struct jat *j, uint64_t record, bool undelivered,
+/* The forwarded request came back from ejabberd. JAT_ENOTFOUND: closed before.
+ */
+enum jat_err jat_bounce(struct jat *j, uint64_t record, enum jat_how how,
                         uint64_t now, struct jat_outcomes *out);
 /* The request could not be sent at all. JAT_ENOTFOUND: closed before. */
-enum jat_err jat_abort(struct jat *j, uint64_t record,
-                       enum jat_condition condition, uint64_t now,
-                       struct jat_outcomes *out);
+enum jat_err jat_abort(struct jat *j, uint64_t record, enum jat_why why,
+                       uint64_t now, struct jat_outcomes *out);
 /* Closes up to max records whose deadline has come and forgets old contacts.
  * JAT_EFULL: there is more. */
 enum jat_err jat_expire(struct jat *j, uint64_t now, size_t max,

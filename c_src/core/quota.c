@@ -104,6 +104,27 @@ enum jat_err jat_quota_take(struct jat_quota *q, uint64_t key, uint32_t max,
     return err;
 }
 
+enum jat_err jat_quota_take_all(struct jat_quota *q, uint64_t key, uint32_t max,
+                                uint32_t n)
+{
+    struct shard *s = shard_of(q, key);
+    enum jat_err err = JAT_OK;
+    if (key == JAT_NOBODY || n == 0)
+        return JAT_OK;
+    pthread_mutex_lock(&s->mutex);
+    uint32_t at;
+    struct entry *e = find(s, key, &at);
+    uint32_t count = e == NULL ? 0 : e->count;
+    if (n > max || count > max - n)
+        err = JAT_EFULL;
+    else if (e == NULL)
+        err = add(s, key, n);
+    else
+        e->count += n;
+    pthread_mutex_unlock(&s->mutex);
+    return err;
+}
+
 void jat_quota_give(struct jat_quota *q, uint64_t key, uint32_t n)
 {
     struct shard *s = shard_of(q, key);

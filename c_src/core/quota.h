@@ -24,6 +24,10 @@ uint64_t jat_quota_key(const struct jat_quota *q, struct jat_str name);
  * one, on success. JAT_EFULL, JAT_ENOMEM: as before. */
 enum jat_err jat_quota_take(struct jat_quota *q, uint64_t key, uint32_t max,
                             uint32_t *n);
+/* Adds n to the key's count if max allows all of them. JAT_EFULL, JAT_ENOMEM:
+ * as before. */
+enum jat_err jat_quota_take_all(struct jat_quota *q, uint64_t key, uint32_t max,
+                                uint32_t n);
 /* Gives n back. The caller has taken them before. */
 void jat_quota_give(struct jat_quota *q, uint64_t key, uint32_t n);
 /* The key's count. */

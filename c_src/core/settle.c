@@ -109,8 +109,7 @@ static bool asker(const struct closing *c, const struct taken *t,
     return true;
 }
 
-static void fail(struct closing *c, struct taken *t,
-                 enum jat_condition condition)
+static void fail(struct closing *c, struct taken *t, enum jat_why why)
 {
     struct jat_outcome *o = &c->out->v[c->out->n++];
 
@@ -118,8 +117,9 @@ static void fail(struct closing *c, struct taken *t,
     jat_release(c->j, &t->r, false);
     *o = (struct jat_outcome){.fate = JAT_FATE_FAIL,
                               .record = t->ref,
-                              .condition = condition,
-                              .kept = t->r.kept,
+                              .why = why,
+                              .condition = jat_why_condition(why),
+                              .kept = t->r.weight > 0,
                               .from = jat_parts_of(&c->out->text, t->asked),
                               .id = t->id};
     if (!asker(c, t, &o->to)) {
@@ -166,7 +166,7 @@ static bool send_again(struct closing *c, struct taken *t)
         .fate = JAT_FATE_RETRY,
         .record = t->ref,
         .next = p.record,
-        .kept = t->r.kept,
+        .kept = t->r.weight > 0,
         .from = jat_parts_host(c->host, t->shown),
         .to = jat_parts_of(text, e.jid),
         .id = jat_buf_add(text, jat_buf_str(&notes, p.id))};
@@ -180,11 +180,11 @@ static bool send_again(struct closing *c, struct taken *t)
 
 /* may_retry: the request surely does no harm when it is sent twice. */
 static void settle(struct closing *c, struct taken *t, bool may_retry,
-                   enum jat_condition condition)
+                   enum jat_why why)
 {
     if (may_retry && t->r.any_endpoint && t->r.retries > 0 && send_again(c, t))
         return;
-    fail(c, t, condition);
+    fail(c, t, why);
 }
 
 static enum jat_err take_ref(struct closing *c, uint64_t ref, struct taken *t)
@@ -202,7 +202,7 @@ static enum jat_err take_ref(struct closing *c, uint64_t ref, struct taken *t)
     return err;
 }
 
-enum jat_err jat_bounce(struct jat *j, uint64_t record, bool undelivered,
+enum jat_err jat_bounce(struct jat *j, uint64_t record, enum jat_how how,
                         uint64_t now, struct jat_outcomes *out)
 {
     struct closing c = closing_of(j, now, out);
@@ -212,13 +212,16 @@ enum jat_err jat_bounce(struct jat *j, uint64_t record, bool undelivered,
     if (err != JAT_OK)
         return err;
     jat_stats_add(&j->stats, JAT_STAT_bounces);
-    settle(&c, &t, undelivered || t.r.kept, JAT_RECIPIENT_UNAVAILABLE);
+    if (how == JAT_HOW_REFUSED)
+        fail(&c, &t, JAT_WHY_REFUSED);
+    else
+        settle(&c, &t, how == JAT_HOW_UNDELIVERED || t.r.weight > 0,
+               JAT_WHY_BOUNCED);
     return JAT_OK;
 }
 
-enum jat_err jat_abort(struct jat *j, uint64_t record,
-                       enum jat_condition condition, uint64_t now,
-                       struct jat_outcomes *out)
+enum jat_err jat_abort(struct jat *j, uint64_t record, enum jat_why why,
+                       uint64_t now, struct jat_outcomes *out)
 {
     struct closing c = closing_of(j, now, out);
     struct taken t;
@@ -227,13 +230,13 @@ enum jat_err jat_abort(struct jat *j, uint64_t record,
     if (err != JAT_OK)
         return err;
     jat_stats_add(&j->stats, JAT_STAT_aborted);
-    fail(&c, &t, condition);
+    fail(&c, &t, why);
     return JAT_OK;
 }
 
 /* Fails up to max records whose deadline is at or before `until`. */
 static enum jat_err close_due(struct closing *c, uint64_t until, size_t max,
-                              enum jat_condition condition, enum jat_stat stat)
+                              enum jat_why why, enum jat_stat stat)
 {
     struct taken t;
     uint32_t shard = 0;
@@ -248,7 +251,7 @@ static enum jat_err close_due(struct closing *c, uint64_t until, size_t max,
             return err == JAT_ENOTFOUND ? JAT_OK : err;
         note(&t, &c->out->text);
         jat_stats_add(&c->j->stats, stat);
-        fail(c, &t, condition);
+        fail(c, &t, why);
     }
     return JAT_EFULL;
 }
@@ -258,7 +261,7 @@ enum jat_err jat_expire(struct jat *j, uint64_t now, size_t max,
 {
     struct closing c = closing_of(j, now, out);
     enum jat_err err =
-        close_due(&c, now, max, JAT_REMOTE_SERVER_TIMEOUT, JAT_STAT_timeouts);
+        close_due(&c, now, max, JAT_WHY_TIMEOUT, JAT_STAT_timeouts);
 
     if (err == JAT_OK && jat_recent_expire(j->contacts, now, max) +
                                  jat_recent_expire(j->handles, now, max) >=
@@ -272,8 +275,7 @@ enum jat_err jat_drain(struct jat *j, uint64_t now, size_t max,
 {
     struct closing c = closing_of(j, now, out);
 
-    return close_due(&c, UINT64_MAX, max, JAT_RECIPIENT_UNAVAILABLE,
-                     JAT_STAT_aborted);
+    return close_due(&c, UINT64_MAX, max, JAT_WHY_STOPPED, JAT_STAT_aborted);
 }
 
 enum jat_err jat_sweep(struct jat *j, jat_eid eid, uint64_t *cursor,
@@ -292,7 +294,7 @@ enum jat_err jat_sweep(struct jat *j, jat_eid eid, uint64_t *cursor,
             return err == JAT_ENOTFOUND ? JAT_OK : err;
         note(&t, &out->text);
         jat_stats_add(&j->stats, JAT_STAT_gone);
-        settle(&c, &t, t.r.kept, JAT_RECIPIENT_UNAVAILABLE);
+        settle(&c, &t, t.r.weight > 0, JAT_WHY_GONE);
         max -= max < SETTLE_COST ? max : SETTLE_COST;
     }
 }

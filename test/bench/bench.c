@@ -167,7 +167,7 @@ void handle(struct jat *j, const struct head *h, uint64_t now,
     enum jat_err err;
 
     jat_buf_reset(buf, SIZE_MAX);
-    err = jat_handle(j, head_str(h), jat_str(NULL, 0), 0, now, buf, d);
+    err = jat_handle(j, head_str(h), jat_str(NULL, 0), 0, 100, now, buf, d);
     if (err != JAT_OK)
         die("%s: %s", h->text, jat_err_name(err));
     if (d->verb != verb)

@@ -109,7 +109,7 @@ head(Id, From, Child) ->
                       "'>", Child, "</iq>"]).
 
 handle(Core, Head) ->
-    ?CORE:handle(Core, Head, none, 0, <<>>, 0).
+    ?CORE:handle(Core, Head, none, 0, <<>>, 100, 0).
 
 %%% Kinds of calls, and how long each of them took
 

@@ -50,5 +50,5 @@ written(Stanza) ->
 handle(Head) ->
     #{core := Core} = context(),
     mod_client_proxy_core:handle(
-      Core, Head, none, mod_client_proxy_core:hints([access_denied]), <<>>,
+      Core, Head, none, mod_client_proxy_core:hints([access_denied]), <<>>, 0,
       mod_client_proxy_core:now()).

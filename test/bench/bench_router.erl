@@ -63,9 +63,7 @@ proxy(P, Encoding) ->
                          packets => ets:new(packets, [public,
                                                       {write_concurrency, true},
                                                       {read_concurrency, true}]),
-                         retry_memory => counters:new(1, []),
-                         stopped => atomics:new(1, []),
-                         max_retry_memory => 1 bsl 26}).
+                         stopped => atomics:new(1, [])}).
 
 round_trips() ->
     Text = [text(64)],
@@ -118,7 +116,7 @@ steps() ->
     Head = fun() -> [?ROUTER:head(Context, S) || S <- [Request, Answer]] end,
     Heads = Head(),
     Core = fun() ->
-                   [?NIF:handle(Ref, {H, 0, <<>>, 0}, none) || H <- Heads]
+                   [?NIF:handle(Ref, {H, 0, <<>>, 100, 0}, none) || H <- Heads]
            end,
     Keep = fun(Packet) ->
                    fun() ->

@@ -105,11 +105,12 @@ static uint64_t cost(struct jat *j, const struct text *t)
     enum jat_err err;
 
     jat_buf_reset(&buf, SIZE_MAX);
-    err = jat_handle(j, jat_str(t->p, t->n), jat_str(NULL, 0), 0, 0, &buf, &d);
+    err = jat_handle(j, jat_str(t->p, t->n), jat_str(NULL, 0), 0, 100, 0, &buf,
+                     &d);
     took = cpu_ns() - began;
     if (err != JAT_OK || d.verb != JAT_DO_REQUEST)
         die("%s: %s, decision %d", t->p, jat_err_name(err), (int)d.verb);
-    if (jat_abort(j, d.record, JAT_INTERNAL_SERVER_ERROR, 0, &o) != JAT_OK)
+    if (jat_abort(j, d.record, JAT_WHY_INTERNAL, 0, &o) != JAT_OK)
         die("no record");
     jat_outcomes_fini(&o);
     return took;
@@ -162,8 +163,8 @@ static void *be_hostile(void *data)
     for (unsigned i = 0; !atomic_load(&over); i++) {
         n->kind->write(&t, i);
         jat_buf_reset(&strings, SIZE_MAX);
-        (void)jat_handle(n->host, jat_str(t.p, t.n), jat_str(NULL, 0), 0, 0,
-                         &strings, &d);
+        (void)jat_handle(n->host, jat_str(t.p, t.n), jat_str(NULL, 0), 0, 100,
+                         0, &strings, &d);
     }
     jat_buf_fini(&strings);
     return NULL;

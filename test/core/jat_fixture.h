@@ -35,6 +35,7 @@ static uint64_t nexts[64];
 /* Given to each call of handle. */
 static unsigned hints;
 static const char *prepared = "";
+static uint32_t weight;
 
 static inline struct jat_str str(const char *s)
 {
@@ -232,7 +233,7 @@ static inline const char *came(enum jat_err err)
 static inline enum jat_err handle(const char *xml)
 {
     jat_buf_reset(&decided, SIZE_MAX);
-    return jat_handle(j, str(xml), str(prepared), hints, now, &decided,
+    return jat_handle(j, str(xml), str(prepared), hints, weight, now, &decided,
                       &decision);
 }
 
@@ -314,7 +315,9 @@ static inline struct jat_outcomes *fresh(void)
 
 static inline const char *bounce(uint64_t record, bool undelivered)
 {
-    return came(jat_bounce(j, record, undelivered, now, fresh()));
+    return came(jat_bounce(j, record,
+                           undelivered ? JAT_HOW_UNDELIVERED : JAT_HOW_LOST,
+                           now, fresh()));
 }
 
 static inline const char *expire(void)
@@ -370,6 +373,7 @@ static inline int begin(void **state)
     now = 1000;
     hints = 0;
     prepared = "";
+    weight = 100;
     j = NULL;
     jat_stanza_init();
     return count_blocks(state);

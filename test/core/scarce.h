@@ -91,8 +91,8 @@ size_t attempts_outcomes(const struct attempts *a);
 /* jat.h */
 #define jat_instance_new(...) OF_UNIT(jat_instance_new(__VA_ARGS__))
 #define jat_configure(j, ...) OF_HOST(j, NULL, jat_configure(j, __VA_ARGS__))
-#define jat_handle(j, xml, prepared, hints, now, buf, out)                     \
-    OF_HOST(j, buf, jat_handle(j, xml, prepared, hints, now, buf, out))
+#define jat_handle(j, xml, prepared, hints, weight, now, buf, out)             \
+    OF_HOST(j, buf, jat_handle(j, xml, prepared, hints, weight, now, buf, out))
 #define jat_put_endpoint(j, ...)                                               \
     OF_HOST(j, NULL, jat_put_endpoint(j, __VA_ARGS__))
 #define jat_open(j, resource, now, role, buf)                                  \
@@ -101,10 +101,10 @@ size_t attempts_outcomes(const struct attempts *a);
     OF_HOST(j, buf, jat_next_endpoint(j, at, buf, out))
 #define jat_next_pending(j, at, now, buf, out)                                 \
     OF_HOST(j, buf, jat_next_pending(j, at, now, buf, out))
-#define jat_bounce(j, ref, undelivered, now, out)                              \
-    CLOSING(j, out, jat_bounce(j, ref, undelivered, now, attempts_.outcomes))
-#define jat_abort(j, ref, condition, now, out)                                 \
-    CLOSING(j, out, jat_abort(j, ref, condition, now, attempts_.outcomes))
+#define jat_bounce(j, ref, how, now, out)                                      \
+    CLOSING(j, out, jat_bounce(j, ref, how, now, attempts_.outcomes))
+#define jat_abort(j, ref, why, now, out)                                       \
+    CLOSING(j, out, jat_abort(j, ref, why, now, attempts_.outcomes))
 #define jat_expire(j, now, max, out)                                           \
     CLOSING(j, out,                                                            \
             jat_expire(j, now, (max)-attempts_outcomes(&attempts_),            \

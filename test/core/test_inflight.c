@@ -99,7 +99,7 @@ static void assert_same(const struct jat_request *a,
     assert_int_equal(a->born, b->born);
     assert_int_equal(a->deadline, b->deadline);
     assert_int_equal(a->set, b->set);
-    assert_int_equal(a->kept, b->kept);
+    assert_int_equal(a->weight, b->weight);
     assert_int_equal(a->any_endpoint, b->any_endpoint);
     assert_int_equal(a->retries, b->retries);
     assert_int_equal(a->n_tried, b->n_tried);
@@ -129,7 +129,7 @@ static void everything_comes_back_as_it_was_put(void **state)
             .born = i,
             .deadline = UINT64_MAX - i,
             .set = i & 1,
-            .kept = i & 2,
+            .weight = i & 2,
             .any_endpoint = i & 4,
             .retries = (uint8_t)i,
             .n_tried = (uint8_t)(i % (JAT_MAX_TRIED + 1)),

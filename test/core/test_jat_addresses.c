@@ -238,8 +238,7 @@ static void an_id_closed_without_an_answer_is_not_used_for_300_s(void **state)
             come(A);
             break;
         case BY_ABORT:
-            jat_abort(j, decision.record, JAT_INTERNAL_SERVER_ERROR, now,
-                      fresh());
+            jat_abort(j, decision.record, JAT_WHY_INTERNAL, now, fresh());
             break;
         case CLOSINGS:
             break;

@@ -108,12 +108,10 @@ static void an_aborted_request_fails_as_it_was_told(void **state)
     come(B);
     get("1", U, P);
     uint64_t record = decision.record;
-    assert_words(
-        came(jat_abort(j, record, JAT_INTERNAL_SERVER_ERROR, now, fresh())),
-        failed("internal-server-error", " kept"));
-    assert_int_equal(
-        jat_abort(j, record, JAT_INTERNAL_SERVER_ERROR, now, fresh()),
-        JAT_ENOTFOUND);
+    assert_words(came(jat_abort(j, record, JAT_WHY_INTERNAL, now, fresh())),
+                 failed("internal-server-error", " kept"));
+    assert_int_equal(jat_abort(j, record, JAT_WHY_INTERNAL, now, fresh()),
+                     JAT_ENOTFOUND);
 }
 
 /* Retries */

@@ -144,7 +144,7 @@ static void by_bounce(uint64_t record)
 static void by_abort(uint64_t record)
 {
     assert_non_null(strstr(
-        came(jat_abort(j, record, JAT_FORBIDDEN, now, fresh())), "fail"));
+        came(jat_abort(j, record, JAT_WHY_INTERNAL, now, fresh())), "fail"));
 }
 
 static void by_going(uint64_t record)
@@ -363,7 +363,7 @@ static void the_counters_add_up_after_any_mixture(void **state)
             result(id, e, line("%s/%s", P, u));
             break;
         default:
-            (void)jat_abort(j, decision.record, JAT_FORBIDDEN, now, fresh());
+            (void)jat_abort(j, decision.record, JAT_WHY_INTERNAL, now, fresh());
         }
         jat_buf_fini(&b);
         uint64_t in, out;

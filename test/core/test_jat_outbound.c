@@ -16,9 +16,11 @@ struct row {
 static const struct row rows[] = {
     {"disco#info to P", "iq", "get", A, P, DISCO, "local disco_info"},
     {"a ping to P", "iq", "get", A, P, PING, "local ping"},
-    {"a ping as a set to P", "iq", "set", A, P, PING, "error bad-request"},
-    {"another get to P", "iq", "get", A, P, PAYLOAD, "error bad-request"},
-    {"a set to P", "iq", "set", A, P, PAYLOAD, "error bad-request"},
+    {"a ping as a set to P", "iq", "set", A, P, PING,
+     "error service-unavailable"},
+    {"another get to P", "iq", "get", A, P, PAYLOAD,
+     "error service-unavailable"},
+    {"a set to P", "iq", "set", A, P, PAYLOAD, "error service-unavailable"},
     {"a ping of the bare JID to P", "iq", "get", T, P, PING, "local ping"},
     {"a get with two children", "iq", "get", A, P, PING PING,
      "error bad-request"},
@@ -239,9 +241,9 @@ static void an_aborted_outbound_request_fails_towards_its_asker(void **state)
     proxy("outbound=any");
     come(A);
     get("1", A, PU);
-    assert_words(came(jat_abort(j, decision.record, JAT_INTERNAL_SERVER_ERROR,
-                                now, fresh())),
-                 "fail internal-server-error " PU " > " A " #1");
+    assert_words(
+        came(jat_abort(j, decision.record, JAT_WHY_INTERNAL, now, fresh())),
+        "fail internal-server-error " PU " > " A " #1");
 }
 
 /* Who may be asked */

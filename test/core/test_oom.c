@@ -46,7 +46,7 @@ static void a_request_that_cannot_be_sent_again_fails(void **state)
         uint64_t record = decision.record;
         come(B);
         assert_int_equal(
-            WITH(n, enough, jat_bounce(j, record, false, now, fresh())),
+            WITH(n, enough, jat_bounce(j, record, JAT_HOW_LOST, now, fresh())),
             JAT_OK);
         assert_int_equal(outcomes.n, 1);
         bool retried = outcomes.v[0].fate == JAT_FATE_RETRY;

@@ -158,11 +158,12 @@ static struct frame new_call(uint64_t tag)
 
 static struct frame handle_call(uint64_t tag, const char *xml)
 {
-    struct frame f = call(tag, 1, "handle", 4);
+    struct frame f = call(tag, 1, "handle", 5);
 
     binary(&f, xml);
     number(&f, 0);
     binary(&f, "");
+    number(&f, 0);
     number(&f, 0);
     return f;
 }
@@ -355,9 +356,9 @@ static void a_large_frame_passes(void **state)
     (void)state;
     enum { LARGE = 1 << 20 };
     struct program p = started();
-    struct frame f = call(3, 1, "handle", 4);
+    struct frame f = call(3, 1, "handle", 5);
     char *text = calloc(1, LARGE);
-    unsigned length = (unsigned)f.n - 4 + 5 + LARGE + 2 + 5 + 2;
+    unsigned length = (unsigned)f.n - 4 + 5 + LARGE + 2 + 5 + 2 + 2;
     assert_non_null(text);
     for (unsigned i = 0; i < 4; i++)
         f.p[i] = (char)(length >> (24 - 8 * i) & 255);
@@ -370,6 +371,7 @@ static void a_large_frame_passes(void **state)
     f.n = 4;
     number(&f, 0);
     binary(&f, "");
+    number(&f, 0);
     number(&f, 0);
     write_octets(p.in, f.p + 4, (size_t)f.n - 4);
     answered(&p, 3, "error");
@@ -416,7 +418,7 @@ static void what_is_no_call_gets_badarg_under_its_tag(void **state)
     whole(&bad[n++]);
     bad[n] = call(1, 1, "abort", 3);
     number(&bad[n], 1);
-    atom(&bad[n], "no-such-condition");
+    atom(&bad[n], "forbidden"); /* a condition, and no why */
     number(&bad[n++], 0);
     bad[n] = call(1, 1, "ping", 1);
     number(&bad[n++], 0);

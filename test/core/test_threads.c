@@ -68,10 +68,10 @@ static void end_one(struct worker *w, const struct letter *l)
         break;
     case 2:
     case 3:
-        jat_bounce(j, l->record, true, time, o);
+        jat_bounce(j, l->record, JAT_HOW_UNDELIVERED, time, o);
         break;
     case 4:
-        jat_abort(j, l->record, JAT_FORBIDDEN, time, o);
+        jat_abort(j, l->record, JAT_WHY_INTERNAL, time, o);
         break;
     case 5:
         jat_expire(j, time + 60000, 1, o);

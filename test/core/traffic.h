@@ -204,7 +204,7 @@ static enum jat_verb handle_iq(struct worker *w, const char *type,
                      type, id, from, to, request ? PAYLOAD : "");
     jat_buf_reset(&w->buf, SIZE_MAX);
     enum jat_err err = jat_handle(j, jat_str(w->xml, (size_t)n), JAT_STR(""), 0,
-                                  time_now(), &w->buf, &w->decision);
+                                  100, time_now(), &w->buf, &w->decision);
     if (is_wrong(err))
         w->wrong = "an iq was refused";
     if (err != JAT_OK)

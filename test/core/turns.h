@@ -66,15 +66,15 @@ static void bounce_one(struct worker *w)
 {
     struct letter l;
     if (take_letter(w, &l))
-        jat_bounce(j, l.record, one_in(w, 2), time_now(), &w->outcomes);
+        jat_bounce(j, l.record, (enum jat_how)below(w, JAT_HOW_COUNT),
+                   time_now(), &w->outcomes);
 }
 
 static void abort_one(struct worker *w)
 {
     struct letter l;
     if (take_letter(w, &l))
-        jat_abort(j, l.record, JAT_INTERNAL_SERVER_ERROR, time_now(),
-                  &w->outcomes);
+        jat_abort(j, l.record, JAT_WHY_INTERNAL, time_now(), &w->outcomes);
 }
 
 static void expire_some(struct worker *w)

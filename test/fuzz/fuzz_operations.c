@@ -260,10 +260,11 @@ static void handle(struct play *p, unsigned hints)
     do {
         jat_buf_reset(&p->buf, SIZE_MAX);
         jat_buf_add(&p->buf, JAT_STR("before"));
-        err = jat_handle(p->j, xml, prepared, hints, p->t->now, &p->buf, &d);
-        TRACE("%.*s\n  hints %u: %s, verb %u, condition %u, detail %u\n",
-              (int)xml.n, xml.p, hints, jat_err_name(err), (unsigned)d.verb,
-              (unsigned)d.condition, d.detail);
+        err =
+            jat_handle(p->j, xml, prepared, hints, 100, p->t->now, &p->buf, &d);
+        TRACE("%.*s\n  hints %u: %s, verb %u, why %u, detail %u\n", (int)xml.n,
+              xml.p, hints, jat_err_name(err), (unsigned)d.verb,
+              (unsigned)d.why, d.detail);
         truth_handled(p->t, xml, prepared, hints, err, &p->buf, &d);
     } while (err == JAT_OK && d.verb == JAT_DO_ASK && !truth_full(p->t) &&
              give_hint(p, &d, &prepared, &hints));
@@ -416,13 +417,12 @@ static void step_close_one(struct play *p)
     unsigned choice = input_octet(&p->in);
     struct closing c = {.why = choice % 8 < 6 ? BOUNCED : ABORTED,
                         .ref = r == NULL ? choice : r->ref,
-                        .undelivered = choice % 2 == 1,
-                        .condition = choice % JAT_CONDITION_COUNT};
+                        .how = choice % JAT_HOW_COUNT,
+                        .reason = choice % JAT_WHY_COUNT};
     struct jat_outcomes out = JAT_OUTCOMES_INIT;
-    enum jat_err err =
-        c.why == BOUNCED
-            ? jat_bounce(p->j, c.ref, c.undelivered, p->t->now, &out)
-            : jat_abort(p->j, c.ref, c.condition, p->t->now, &out);
+    enum jat_err err = c.why == BOUNCED
+                           ? jat_bounce(p->j, c.ref, c.how, p->t->now, &out)
+                           : jat_abort(p->j, c.ref, c.reason, p->t->now, &out);
 
     truth_closed(p->t, &c, err, &out);
     jat_outcomes_fini(&out);

@@ -177,21 +177,21 @@ static void put_config(struct play *p, ei_x_buff *x)
 
 /* Calls */
 
-/* Arguments: a text, a number, an octet with a sign, a boolean, a condition, a
+/* Arguments: a text, a number, an octet with a sign, a boolean, a how, a why, a
  * show, a seed, a configuration. */
 static const struct {
     unsigned name;
     const char *arguments;
 } signatures[] = {
-    {W_new, "rl"},         {CALL_put_endpoint, "tsib"},
-    {CALL_handle, "tntn"}, {CALL_handle, "tntn"},
-    {CALL_handle, "tntn"}, {CALL_bounce, "nbn"},
-    {CALL_abort, "ncn"},   {CALL_open, "tn"},
-    {CALL_expire, "n"},    {CALL_drain, "n"},
-    {CALL_sweep, "nnn"},   {CALL_remove_endpoint, "t"},
-    {CALL_endpoints, "n"}, {CALL_pending, "nn"},
-    {CALL_counters, ""},   {CALL_configure, "l"},
-    {W_derive_key, "tt"},  {W_ping, ""},
+    {W_new, "rl"},          {CALL_put_endpoint, "tsib"},
+    {CALL_handle, "tntnn"}, {CALL_handle, "tntnn"},
+    {CALL_handle, "tntnn"}, {CALL_bounce, "nhn"},
+    {CALL_abort, "nwn"},    {CALL_open, "tn"},
+    {CALL_expire, "n"},     {CALL_drain, "n"},
+    {CALL_sweep, "nnn"},    {CALL_remove_endpoint, "t"},
+    {CALL_endpoints, "n"},  {CALL_pending, "nn"},
+    {CALL_counters, ""},    {CALL_configure, "l"},
+    {W_derive_key, "tt"},   {W_ping, ""},
     {W_free, ""},
 };
 
@@ -210,9 +210,11 @@ static void put_argument(struct play *p, ei_x_buff *x, char kind)
     case 'b':
         ei_x_encode_boolean(x, choose(p, 2) == 0);
         break;
-    case 'c':
-        ei_x_encode_atom(
-            x, atom_name(W_CONDITION + choose(p, JAT_CONDITION_COUNT)));
+    case 'h':
+        ei_x_encode_atom(x, atom_name(W_HOW + choose(p, JAT_HOW_COUNT)));
+        break;
+    case 'w':
+        ei_x_encode_atom(x, atom_name(W_WHY + choose(p, JAT_WHY_COUNT)));
         break;
     case 's':
         ei_x_encode_atom(x, atom_name(W_SHOW + choose(p, JAT_SHOW_COUNT)));

@@ -295,7 +295,7 @@ static struct verdict request_of_target(struct truth *t, const struct view *v)
         return outbound(t, v);
     if (is_disco(v))
         return local(JAT_LOCAL_DISCO_INFO);
-    return is_ping(v) ? local(JAT_LOCAL_PING) : reply(JAT_BAD_REQUEST);
+    return is_ping(v) ? local(JAT_LOCAL_PING) : reply(JAT_SERVICE_UNAVAILABLE);
 }
 
 static struct verdict answer_of_target(struct truth *t, const struct view *v)

@@ -318,11 +318,21 @@ static bool is_due(const struct truth *t, const struct record *r,
     return r->open;
 }
 
-static enum jat_condition condition_of(const struct closing *c)
+static enum jat_why reason_of(const struct closing *c)
 {
-    return c->why == ABORTED   ? c->condition
-           : c->why == EXPIRED ? JAT_REMOTE_SERVER_TIMEOUT
-                               : JAT_RECIPIENT_UNAVAILABLE;
+    switch (c->why) {
+    case BOUNCED:
+        return c->how == JAT_HOW_REFUSED ? JAT_WHY_REFUSED : JAT_WHY_BOUNCED;
+    case EXPIRED:
+        return JAT_WHY_TIMEOUT;
+    case SWEPT:
+        return JAT_WHY_GONE;
+    case DRAINED:
+        return JAT_WHY_STOPPED;
+    case ABORTED:
+        break;
+    }
+    return c->reason;
 }
 
 static bool goes_on(const struct truth *t, const struct closing *c,
@@ -330,9 +340,12 @@ static bool goes_on(const struct truth *t, const struct closing *c,
 {
     unsigned among[MAX_SESSIONS];
 
-    return (c->why == BOUNCED || c->why == SWEPT) &&
-           (next->kept || (c->why == BOUNCED && c->undelivered)) && next->any &&
-           next->retries > 0 && truth_candidates(t, next, among) > 0;
+    bool undelivered = c->why == BOUNCED && c->how == JAT_HOW_UNDELIVERED;
+
+    if (c->why != SWEPT && (c->why != BOUNCED || c->how == JAT_HOW_REFUSED))
+        return false;
+    return (next->kept || undelivered) && next->any && next->retries > 0 &&
+           truth_candidates(t, next, among) > 0;
 }
 
 static void sent_again(struct truth *t, struct record next,
@@ -379,7 +392,7 @@ static void failed(struct truth *t, const struct record *r,
         return;
     }
     CHECK(o->fate == JAT_FATE_FAIL);
-    CHECK(o->condition == condition_of(c));
+    CHECK(o->why == reason_of(c) && o->condition == jat_why_condition(o->why));
     CHECK(truth_is_jid(text, &o->from, r->asked));
     CHECK(truth_is_jid(text, &o->to, r->way == JAT_REQUEST ? r->user : s->jid));
     CHECK(jat_str_eq(jat_buf_str(text, o->id), r->id));

@@ -124,10 +124,10 @@ void truth_opened(struct truth *t, struct jat_str resource, enum jat_err err,
 /* Why records were closed: all that are `due`, up to max of them. */
 struct closing {
     enum { BOUNCED, ABORTED, EXPIRED, SWEPT, DRAINED } why;
-    uint64_t ref;                 /* BOUNCED, ABORTED: this one */
-    bool undelivered;             /* BOUNCED */
-    enum jat_condition condition; /* ABORTED */
-    unsigned session;             /* SWEPT: those of this one */
+    uint64_t ref;        /* BOUNCED, ABORTED: this one */
+    enum jat_how how;    /* BOUNCED */
+    enum jat_why reason; /* ABORTED */
+    unsigned session;    /* SWEPT: those of this one */
     size_t max;
 };
 void truth_closed(struct truth *t, const struct closing *c, enum jat_err err,

@@ -60,11 +60,10 @@ left() ->
                            Core /= undefined],
     lists:foldl(fun add/2, #{}, [left(Context) || Context <- Contexts]).
 
-left(#{core := Core, packets := Packets, retry_memory := Retry}) ->
+left(#{core := Core, packets := Packets}) ->
     Counters = mod_client_proxy_core:counters(Core),
-    (maps:with([endpoints, pending, contacts, handles], Counters))
-        #{packets => ets:info(Packets, size),
-          retry_memory => counters:get(Retry, 1)}.
+    (maps:with([endpoints, pending, contacts, handles, retry_memory],
+              Counters))#{packets => ets:info(Packets, size)}.
 
 add(Map, Sum) ->
     maps:fold(fun(Key, N, Acc) ->
@@ -87,10 +86,11 @@ junk_one(Core, P) ->
     Head = mangle(iolist_to_binary(head(P)), rand:uniform(4) - 1),
     Decision = mod_client_proxy_core:handle(Core, Head, none,
                                             rand:uniform(128) - 1,
-                                            <<>>, Now),
+                                            <<>>, rand:uniform(1000) - 1, Now),
     true = is_tuple(Decision),
     _ = mod_client_proxy_core:open(Core, rand:bytes(rand:uniform(40)), Now),
-    _ = mod_client_proxy_core:bounce(Core, rand:uniform(1 bsl 62), true, Now),
+    _ = mod_client_proxy_core:bounce(Core, rand:uniform(1 bsl 62), undelivered,
+                                     Now),
     ok.
 
 head(P) ->
