@@ -32,8 +32,12 @@
 %% {luser, lserver, lresource}, prepared.
 -type parts() :: {binary(), binary(), binary()}.
 %% Whom a request is answered to if the core is lost: the address that he had
-%% written to, his own, and his id; `none' for what is no request.
--type asker() :: {To :: parts(), From :: parts(), Id :: binary()} | none.
+%% written to, his own, and his id, with the meta that the answer needs, if there
+%% is one (mod_client_proxy_packets:meta()); `none' for what is no request.
+-type asker() :: {To :: parts(), From :: parts(), Id :: binary()}
+               | {To :: parts(), From :: parts(), Id :: binary(),
+                  mod_client_proxy_packets:meta()}
+               | none.
 %% A request in flight; never used twice by one instance.
 -type record_ref() :: pos_integer().
 
@@ -138,6 +142,8 @@
         %% that he had written to, Id is his.
       | {fail, record_ref(), condition(), why(), From :: parts(),
          To :: parts(), Id :: binary(), Kept :: boolean()}
+        %% The same with a meta (from a carrier that has lost its core).
+      | {privileged, mod_client_proxy_packets:meta(), outcome()}
         %% Nobody can be told: the asker was an endpoint that has gone, and
         %% nothing tells its name any more.
       | {forget, record_ref()}.

@@ -439,9 +439,7 @@ context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
     Core = core(State),
     Kept = case Old of
                undefined ->
-                   #{packets => ets:new(mod_client_proxy_packets,
-                                        [set, public, {write_concurrency, true},
-                                         {read_concurrency, true}]),
+                   #{packets => mod_client_proxy_packets:new(),
                      stopped => atomics:new(1, [])};
                #{core := OtherCore} when OtherCore /= undefined,
                                          OtherCore /= Core ->
@@ -495,8 +493,8 @@ renew(#state{host = P, instance = Instance} = State) ->
 %% A record lives through one deadline for each try at most.
 forget_packets(_Before, #state{context = undefined}) ->
     ok;
-forget_packets(Before, #state{context = Context}) ->
-    mod_client_proxy_router:forget_packets(Context, Before).
+forget_packets(Before, #state{context = #{packets := Packets}}) ->
+    mod_client_proxy_packets:forget_before(Packets, Before).
 
 drain(State, Context) ->
     Core = core(State),

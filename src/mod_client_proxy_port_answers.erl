@@ -191,6 +191,9 @@ owed(Call) ->
 
 owed({_, owner, {_, P}, {To, From, Id}}, Record, Why, Kept) ->
     [{P, {fail, Record, condition(Why), Why, To, From, Id, Kept}}];
+owed({Tag, owner, Call, {To, From, Id, Privilege}}, Record, Why, Kept) ->
+    [{P, {privileged, Privilege, Fail}}
+     || {P, Fail} <- owed({Tag, owner, Call, {To, From, Id}}, Record, Why, Kept)];
 owed(_, _Record, _Why, _Kept) ->
     []. % it asked for nothing, or its caller answers for it
 

@@ -5,21 +5,21 @@
 %%% way; what it needs is in the context of the proxy host, a persistent term
 %%% written by mod_client_proxy_host.
 %%%
-%%% A forwarded request carries a mark in its meta, {P, Record}. ejabberd's own
-%%% bounces keep the meta of what they bounce; a client's answer is another
-%%% stanza and has none. That is how errors of the two are told apart.
+%%% A forwarded request carries a mark in its meta, {P, Record}, and no other
+%%% meta. ejabberd's own bounces keep the meta of what they bounce; a client's
+%%% answer is another stanza and has none. That is how errors of the two are told
+%%% apart.
 -module(mod_client_proxy_router).
 
 %% The route and the hook (ejabberd)
 -export([route/1, bounce_sm_packet/1]).
 %% The context and the records (mod_client_proxy_host)
--export([publish/2, unpublish/1, context/1, settle/2, forget_packets/2]).
+-export([publish/2, unpublish/1, context/1, settle/2]).
 
 -export_type([context/0]).
 
 -include("xmpp.hrl").
 -include("logger.hrl").
--include("translate.hrl").
 
 -type context() ::
         #{host := binary(),
@@ -28,17 +28,13 @@
           access := all | term(),              %% ACL rules
           outbound_access := all | term(),
           sets => counted | shown,             %% to the core; absent: shown
-          packets := ets:tid(),                %% {Record, Born, Packet}
+          packets := mod_client_proxy_packets:store(),
           stopped := atomics:atomics_ref(),    %% 1: by mod_client_proxy_host
           complained => atomics:atomics_ref()}. %% when (s), made by publish/2
 
 %% Meta keys. The second holds the packet itself.
 -define(MARK, client_proxy).
 -define(UNDELIVERED, client_proxy_undelivered).
-
-%% The largest packet that is kept for a retry, in octets of names, values and
-%% text.
--define(MAX_KEPT, 65536).
 
 %% Attributes of one element (RFC 6120 sets no bound): more cost libxml2 too
 %% much before it could refuse them. JAT_MAX_ATTRIBUTES of the core.
@@ -48,6 +44,9 @@
 %% over at the next try.
 -define(UNANSWERED(Reason), (Reason == down orelse Reason == busy
                              orelse Reason == timeout)).
+
+%% Octets of the longest id that is kept; JAT_ID_MAX of the core.
+-define(MAX_ID, 1024).
 
 %% How often the core may ask about one stanza: once for each kind of question.
 -define(MAX_QUESTIONS, 4).
@@ -59,8 +58,8 @@
 -spec publish(binary(), context()) -> ok.
 publish(P, Context) ->
     persistent_term:put({?MODULE, P},
-                        maps:merge(#{complained => atomics:new(1, [])},
-                                   Context)).
+                        maps:merge(#{complained => atomics:new(1, []),
+                                     sets => shown}, Context)).
 
 -spec unpublish(binary()) -> ok.
 unpublish(P) ->
@@ -83,7 +82,7 @@ route(Packet) ->
     try route(context(P), Packet)
     catch Class:Reason:Stack ->
             complain(context(P), Packet, Class, Reason, Stack),
-            refuse('internal-server-error', Packet)
+            refuse('internal-server-error', internal, Packet)
     end.
 
 route(#{core := Core, host := P} = Context, Packet) when Core /= undefined ->
@@ -93,28 +92,29 @@ route(#{core := Core, host := P} = Context, Packet) when Core /= undefined ->
         _ -> decide(Context, unmark(Packet))
     end;
 route(#{core := undefined}, Packet) ->
-    refuse('internal-server-error', Packet);
+    refuse('internal-server-error', degraded, Packet);
 route(undefined, Packet) ->
-    refuse('recipient-unavailable', Packet).
+    refuse('recipient-unavailable', stopped, Packet).
 
 %% A mark that is not for this proxy host, or not on a bounce, means nothing
 %% here (the stanza came by way of another proxy host).
 unmark(Packet) ->
     xmpp:del_meta(xmpp:del_meta(Packet, ?MARK), ?UNDELIVERED).
 
-decide(Context, #iq{type = Type, from = From} = Packet)
-  when Type == get; Type == set ->
-    case {loops(Context, From), too_many_attributes(Packet)} of
-        {true, _} -> refuse('not-allowed', Packet);
-        {_, true} -> refuse('policy-violation', Packet);
-        _ -> decide(Context, Packet, access(Context, From))
+decide(Context, #iq{type = Type} = Packet) when Type == get; Type == set ->
+    case check(Context, Packet) of
+        {ok, Payload} ->
+            decide(Context, Packet, access(Context, xmpp:get_from(Packet)),
+                   weight(Packet, Payload));
+        {Condition, Why} ->
+            refuse(Condition, Why, Packet)
     end;
 decide(Context, Packet) ->
-    decide(Context, Packet, []).
+    decide(Context, Packet, [], 0).
 
-decide(Context, Packet, Hints) ->
-    decide(Context, Packet, head(Context, Packet), Hints, <<>>, weight(Packet),
-           ?MAX_QUESTIONS).
+decide(#{sets := Sets} = Context, Packet, Hints, Weight) ->
+    Head = mod_client_proxy_head:text(Sets, Packet),
+    decide(Context, Packet, Head, Hints, <<>>, Weight, ?MAX_QUESTIONS).
 
 decide(#{core := Core} = Context, Packet, Head, Hints, Prepared, Weight,
        Questions) ->
@@ -129,19 +129,46 @@ decide(#{core := Core} = Context, Packet, Head, Hints, Prepared, Weight,
             perform(Decision, Context, Packet)
     end.
 
+%% What the core does not see of a request.
+check(Context, #iq{from = From, sub_els = Els} = Packet) ->
+    case {loops(Context, From), too_many_attributes(Packet),
+          is_privilege_kept(privilege(Packet))} of
+        {true, _, _} -> {'not-allowed', loop};
+        {_, true, _} -> {'policy-violation', too_many_attributes};
+        {_, _, false} -> {'policy-violation', id_too_long};
+        _ -> check_payload(Els)
+    end.
+
+check_payload(Els) ->
+    case mod_client_proxy_payload:walk(Els) of
+        {ok, Weight} -> {ok, Weight};
+        unbound_prefix -> {'bad-request', unbound_prefix}
+    end.
+
+%% Only a `get' is kept: no other one may be sent twice.
+weight(#iq{type = get} = Packet, Payload) ->
+    mod_client_proxy_packets:weight(Packet, Payload);
+weight(_Packet, _Payload) ->
+    0.
+
 perform({request, From, To, Id, Record, Keep}, Context, Packet) ->
     forward(Context, Record,
             fun() ->
-                    _ = Keep andalso keep(Context, Record, Packet),
+                    keep(Context, Record, Keep, Packet),
                     mark(translate(Packet, From, To, Id), Context, Record)
             end);
 perform({outbound, From, To, Id, Record}, Context, Packet) ->
-    forward(Context, Record, fun() -> translate(Packet, From, To, Id) end);
-perform({answer, From, To, Id, Record, Kept}, Context, Packet) ->
-    _ = Kept andalso forget(Context, Record),
-    ejabberd_router:route(translate(Packet, From, To, Id));
-perform({reply, Condition, _Why}, _Context, Packet) ->
-    refuse(Condition, Packet);
+    forward(Context, Record,
+            fun() ->
+                    keep(Context, Record, false, Packet),
+                    translate(Packet, From, To, Id)
+            end);
+perform({answer, From, To, Id, Record, Kept}, #{packets := Packets}, Packet) ->
+    Privilege = mod_client_proxy_packets:forget(Packets, Record, Kept),
+    ejabberd_router:route(
+      privileged(Privilege, answer(translate(Packet, From, To, Id))));
+perform({reply, Condition, Why}, _Context, Packet) ->
+    refuse(Condition, Why, Packet);
 perform({local, target_presence}, #{host := P}, Packet) ->
     mod_client_proxy_host:presence(P, Packet);
 perform({local, What}, #{host := P}, Packet) ->
@@ -158,7 +185,17 @@ perform({error, Reason}, #{host := P},
     mod_client_proxy_host:presence(P, Packet);
 perform({error, Reason}, #{host := P}, Packet) ->
     ?DEBUG("~ts refused a stanza (~ts):~n~ts", [P, Reason, xmpp:pp(Packet)]),
-    refuse(condition(Reason), Packet).
+    {Condition, Why} = mod_client_proxy_errors:of_call(Reason),
+    refuse(Condition, Why, Packet).
+
+%% An answer that would end the stream of whom it is for is not passed on.
+answer(#iq{sub_els = Els} = Packet) ->
+    case mod_client_proxy_payload:walk(Els) of
+        {ok, _} ->
+            Packet;
+        unbound_prefix ->
+            error_iq('internal-server-error', answer_unbound, Packet)
+    end.
 
 %% A request whose record is made is answered even if it cannot be sent, or if
 %% the record came too late for the stop of the proxy host to find it: either it
@@ -230,100 +267,60 @@ server_of(Jid) ->
     [Bare | _] = binary:split(Jid, <<"/">>),
     lists:last(binary:split(Bare, <<"@">>)).
 
-%%% Heads
-
-%% What the core has to see of a stanza, as text in pieces. Put together by hand,
-%% for that takes half of what the XML library does, on the way of every stanza.
-%% Of a second child of a request nothing counts but that it is there (RFC 6120,
-%% 8.2.3), and so it is with the first one of a `set', unless the endpoint is
-%% chosen by it; the children of other stanzas play no part.
-head(_, #iq{type = get, sub_els = Els} = IQ) ->
-    [<<"<iq type='get' ">>, attributes(IQ), children(Els) | <<"</iq>">>];
-head(#{sets := counted}, #iq{type = set, sub_els = Els} = IQ) ->
-    [<<"<iq type='set' ">>, attributes(IQ), count(Els) | <<"</iq>">>];
-head(_, #iq{type = set, sub_els = Els} = IQ) ->
-    [<<"<iq type='set' ">>, attributes(IQ), children(Els) | <<"</iq>">>];
-head(_, #iq{type = result} = IQ) ->
-    [<<"<iq type='result' ">>, attributes(IQ) | <<"</iq>">>];
-head(_, #iq{type = error} = IQ) ->
-    [<<"<iq type='error' ">>, attributes(IQ) | <<"</iq>">>];
-head(_, #message{type = Type} = Message) ->
-    [<<"<message type='">>, atom_to_binary(Type, latin1), <<"' ">>,
-     attributes(Message) | <<"</message>">>];
-head(_, #presence{type = available} = Presence) ->
-    [<<"<presence ">>, attributes(Presence) | <<"</presence>">>];
-head(_, #presence{type = Type} = Presence) ->
-    [<<"<presence type='">>, atom_to_binary(Type, latin1), <<"' ">>,
-     attributes(Presence) | <<"</presence>">>].
-
-attributes(Stanza) ->
-    [<<"id='">>, escape(xmpp:get_id(Stanza)),
-     <<"' from='">>, address(xmpp:get_from(Stanza)),
-     <<"' to='">>, address(as_written(xmpp:get_to(Stanza)))
-     | <<"'>">>].
-
-children([]) -> [];
-children([El]) -> child(El);
-children([El | _]) -> [child(El) | <<"<more/>">>].
-
-count([]) -> [];
-count([_]) -> <<"<one/>">>;
-count([_ | _]) -> <<"<one/><more/>">>.
-
-child(#xmlel{name = Name, attrs = Attrs}) ->
-    [$<, Name, [[$\s, Attr, <<"='">>, escape(Value), $']
-                || {Attr, Value} <- Attrs] | <<"/>">>];
-child(Decoded) ->
-    child(xmpp:encode(Decoded)).
-
-%% The domain of P as the sender wrote it, since some clients compare the
-%% addresses of answers as text. (The core looks at nothing but the resource.)
-as_written(#jid{server = Server} = To) when byte_size(Server) < 1024 ->
-    To#jid{lserver = Server};
-as_written(To) ->
-    To.
-
-%% The prepared parts, joined.
-address(#jid{luser = <<>>, lserver = S, lresource = <<>>}) ->
-    escape(S);
-address(#jid{luser = <<>>, lserver = S, lresource = R}) ->
-    [escape(S), $/ | escape(R)];
-address(#jid{luser = U, lserver = S, lresource = <<>>}) ->
-    [escape(U), $@ | escape(S)];
-address(#jid{luser = U, lserver = S, lresource = R}) ->
-    [escape(U), $@, escape(S), $/ | escape(R)].
-
-%% Most values need nothing.
-escape(Value) ->
-    case is_plain(Value) of
-        true -> Value;
-        false -> fxml:crypt(Value)
-    end.
-
-is_plain(<<C, Rest/binary>>) when C /= $&, C /= $<, C /= $' -> is_plain(Rest);
-is_plain(Rest) -> Rest == <<>>.
-
 too_many_attributes(#iq{sub_els = [#xmlel{attrs = Attrs} | _]}) ->
     length(Attrs) > ?MAX_ATTRIBUTES;
 too_many_attributes(_) ->
     false.
 
+%%% Metas
+
+%% What other modules have noted on a stanza would lead its answer or its bounce
+%% around us. One note has to come back with the answer: ejabberd turns a result
+%% or an error with it into one to the component that has asked in the name of
+%% the requester (XEP-0356). So it is kept beside the record.
+privilege(#iq{meta = #{privilege_iq := Privilege}}) -> Privilege;
+privilege(_Packet) -> none.
+
+%% The id of the component's own request is the one part without a bound.
+is_privilege_kept({Id, _Host, _Jid}) when is_binary(Id) ->
+    byte_size(Id) =< ?MAX_ID;
+is_privilege_kept(_) ->
+    true.
+
+privileged(none, Packet) -> Packet;
+privileged(Privilege, Packet) -> xmpp:put_meta(Packet, privilege_iq, Privilege).
+
+keep(#{packets := Packets}, Record, Keep, Packet) ->
+    case {Keep, privilege(Packet)} of
+        {false, none} ->
+            ok;
+        {false, Privilege} ->
+            mod_client_proxy_packets:keep(Packets, Record, none, Privilege);
+        {true, Privilege} ->
+            mod_client_proxy_packets:keep(Packets, Record, Packet, Privilege)
+    end.
+
 %%% Addresses
 
 %% Whom the answer of a request goes to, whatever becomes of the core.
-asker(#iq{type = Type, id = Id, from = From, to = To})
+asker(#iq{type = Type, id = Id, from = From, to = To} = Packet)
   when Type == get; Type == set ->
-    {parts(as_written(To)), parts(From), Id};
+    Asker = {parts(mod_client_proxy_head:as_written(To)), parts(From), Id},
+    case privilege(Packet) of
+        none -> Asker;
+        Privilege -> erlang:append_element(Asker, Privilege)
+    end;
 asker(_) ->
     none.
 
 parts(#jid{luser = U, lserver = S, lresource = R}) ->
     {U, S, R}.
 
+%% Without the metas of others.
 translate(Packet, From, To, same) ->
-    xmpp:set_from_to(Packet, jid(From), jid(To));
+    Packet#iq{from = jid(From), to = jid(To), meta = #{}};
 translate(Packet, From, To, Id) ->
-    xmpp:set_id(translate(Packet, From, To, same), Id).
+    Packet#iq{id = Id, from = jid(From), to = jid(To), meta = #{}}.
 
 %% The core's parts are prepared.
 jid({U, S, R}) ->
@@ -347,21 +344,35 @@ settle(Context, Outcomes, Undelivered) ->
 
 settle1({retry, _, _, _, _, _New}, undefined, _) ->
     ok; % answered when its instance is closed
-settle1({retry, Old, From, To, Id, New}, Context, Undelivered) ->
-    Kept = take_packet(Context, Old),
+settle1({retry, Old, From, To, Id, New}, #{packets := Packets} = Context,
+        Undelivered) ->
+    {Kept, Privilege} = mod_client_proxy_packets:take(Packets, Old),
+    {Kept, Privilege} == {none, none} orelse
+        mod_client_proxy_packets:keep(Packets, New, Kept, Privilege),
     case {Kept, Undelivered} of
-        {undefined, undefined} -> abort(Context, New, not_kept);
-        {undefined, _} -> send_again(Context, New, From, To, Id, Undelivered);
-        {_, _} ->
-            keep(Context, New, Kept),
-            send_again(Context, New, From, To, Id, Kept)
+        {none, undefined} -> abort(Context, New, not_kept);
+        {none, _} -> send_again(Context, New, From, To, Id, Undelivered);
+        {_, _} -> send_again(Context, New, From, To, Id, Kept)
     end;
-settle1({fail, Record, Condition, _Why, From, To, Id, Kept}, Context, _) ->
-    _ = Kept andalso forget(Context, Record),
-    ejabberd_router:route(#iq{type = error, id = Id, from = jid(From),
-                              to = jid(To), sub_els = [stanza_error(Condition, <<>>)]});
-settle1({forget, _Record}, _Context, _) ->
+settle1({fail, Record, _, _, _, _, _, Kept} = Outcome, Context, _) ->
+    fail(Outcome, forget(Context, Record, Kept));
+settle1({privileged, Privilege, {fail, Record, _, _, _, _, _, Kept} = Outcome},
+        Context, _) ->
+    _ = forget(Context, Record, Kept),
+    fail(Outcome, Privilege);
+settle1({forget, Record}, Context, _) ->
+    _ = forget(Context, Record, false),
     ok.
+
+fail({fail, _Record, Condition, Why, From, To, Id, _Kept}, Privilege) ->
+    Error = error_iq(Condition, Why, #iq{id = Id, from = jid(From),
+                                         to = jid(To)}),
+    ejabberd_router:route(privileged(Privilege, Error)).
+
+forget(undefined, _Record, _Kept) ->
+    none;
+forget(#{packets := Packets}, Record, Kept) ->
+    mod_client_proxy_packets:forget(Packets, Record, Kept).
 
 send_again(Context, Record, From, To, Id, Packet) ->
     forward(Context, Record,
@@ -375,21 +386,27 @@ abort(#{core := Core} = Context, Record, Why) ->
       end,
       fun(Outcomes) -> settle(Context, Outcomes) end).
 
-%% A forwarded request came back from ejabberd itself: there was no session, it
-%% ended before the request was read, the target blocks P, or s2s failed.
+%% A forwarded request came back from ejabberd itself: there was no session, or
+%% it ended before the request was read, or s2s failed. From a session that goes
+%% on it came back for another reason: the server does not let P through to this
+%% account (XEP-0191, mod_last), and asking again would change nothing.
 bounced(#{core := Core, host := P} = Context, Record, Packet) ->
+    Endpoint = jid:tolower(xmpp:get_from(Packet)),
     Undelivered = xmpp:get_meta(Packet, ?UNDELIVERED, undefined),
     How = case Undelivered of
-              undefined -> lost;
+              undefined -> came_back(mod_client_proxy_sessions:lives(Endpoint));
               _ -> undelivered
           end,
-    mod_client_proxy_host:suspect(P, jid:tolower(xmpp:get_from(Packet))),
+    How == refused orelse mod_client_proxy_host:suspect(P, Endpoint),
     mod_client_proxy_records:close(
       fun() ->
               mod_client_proxy_core:bounce(Core, Record, How,
                                            mod_client_proxy_core:now())
       end,
       fun(Outcomes) -> settle(Context, Outcomes, Undelivered) end).
+
+came_back(true) -> refused;
+came_back(false) -> lost.
 
 %% @doc Hook of ejabberd_sm, in the sender's process, when there is no session:
 %% the proof that a request was not delivered. It keeps the packet in the
@@ -402,122 +419,24 @@ bounce_sm_packet(Acc) ->
     Acc.
 
 %%%===================================================================
-%%% Packets kept for a retry
-%%%===================================================================
-
-%% The core says which; it counts them, too. There may be no table: it went with
-%% the process of the proxy host, and the next one brings another. The addresses
-%% are made anew when it is sent again.
-keep(#{packets := Packets}, Record, Packet) ->
-    Bare = Packet#iq{from = undefined, to = undefined},
-    try ets:insert(Packets, {Record, mod_client_proxy_core:now(), Bare})
-    catch error:badarg -> false
-    end.
-
-forget(undefined, _Record) ->
-    ok;
-forget(#{packets := Packets}, Record) ->
-    try ets:delete(Packets, Record)
-    catch error:badarg -> true
-    end.
-
-take_packet(#{packets := Packets}, Record) ->
-    try ets:take(Packets, Record) of
-        [{_, _, Packet}] -> Packet;
-        [] -> undefined
-    catch
-        error:badarg -> undefined
-    end.
-
-%% @doc Forgets packets kept before `Before' (ms). No record lives so long: they
-%% were kept while their record was being closed.
--spec forget_packets(context(), integer()) -> ok.
-forget_packets(#{packets := Packets} = Context, Before) ->
-    Old = ets:select(Packets, [{{'$1', '$2', '_'}, [{'<', '$2', Before}],
-                                ['$1']}]),
-    lists:foreach(fun(Record) -> forget(Context, Record) end, Old).
-
-%% Octets that a packet takes if it is kept; 0: it is not (a `set' may not be
-%% sent again, and this is too large a `get').
-weight(#iq{type = get, sub_els = Els}) ->
-    case ?MAX_KEPT - weigh(Els, ?MAX_KEPT) of
-        ?MAX_KEPT -> 0;
-        Weight -> Weight
-    end;
-weight(_) ->
-    0.
-
-%% What is left of a number of octets; looks at no more than that.
-weigh(_, Left) when Left =< 0 ->
-    0;
-weigh([#xmlel{name = Name, attrs = Attrs, children = Children} | Els], Left) ->
-    Left1 = weigh_attrs(Attrs, Left - 32 - byte_size(Name)),
-    weigh(Els, weigh(Children, Left1));
-weigh([{xmlcdata, Text} | Els], Left) ->
-    weigh(Els, Left - 32 - byte_size(Text));
-weigh([Decoded | Els], Left) ->
-    weigh([xmpp:encode(Decoded) | Els], Left);
-weigh([], Left) ->
-    Left.
-
-weigh_attrs([{Name, Value} | Attrs], Left) when Left > 0 ->
-    weigh_attrs(Attrs, Left - 32 - byte_size(Name) - byte_size(Value));
-weigh_attrs(_, Left) ->
-    Left.
-
-%%%===================================================================
 %%% Errors
 %%%===================================================================
 
 %% Answers a request or a message with an error from the address that it was
 %% sent to. Nothing else is answered (RFC 6120, 8.3.1; presence gets none, RFC
 %% 6121, 4.3).
-refuse(_Condition, #presence{}) ->
+refuse(_Condition, _Why, #presence{}) ->
     ok;
-refuse(Condition, Packet) ->
+refuse(Condition, Why, Packet) ->
     Lang = xmpp:get_lang(Packet),
     ejabberd_router:route_error(unmark(Packet),
-                                stanza_error(Condition, Lang)).
+                                mod_client_proxy_errors:error(Condition, Why,
+                                                              Lang)).
 
-condition(too_big) -> 'policy-violation';
-condition(too_deep) -> 'policy-violation';
-condition(too_many_attributes) -> 'policy-violation';
-condition(too_many_children) -> 'policy-violation';
-condition(no_memory) -> 'resource-constraint';
-condition(Reason) when ?UNANSWERED(Reason) -> 'resource-constraint';
-condition(badarg) -> 'internal-server-error';
-condition(crypto) -> 'internal-server-error';
-condition(_) -> 'bad-request'.
-
-stanza_error('bad-request', Lang) ->
-    xmpp:err_bad_request(?T("A request has exactly one well-formed child"),
-                         Lang);
-stanza_error('feature-not-implemented', Lang) ->
-    xmpp:err_feature_not_implemented(?T("This service answers requests only"),
-                                     Lang);
-stanza_error('forbidden', Lang) ->
-    xmpp:err_forbidden(?T("Access denied by service policy"), Lang);
-stanza_error('internal-server-error', Lang) ->
-    %% the library says `wait'; RFC 6120, 8.3.3.6 leaves it open
-    Error = xmpp:err_internal_server_error(?T("The service is out of order"),
-                                           Lang),
-    Error#stanza_error{type = cancel};
-stanza_error('item-not-found', Lang) ->
-    xmpp:err_item_not_found(?T("No such address at this service"), Lang);
-stanza_error('not-allowed', Lang) ->
-    xmpp:err_not_allowed(?T("This address may not be reached from here"), Lang);
-stanza_error('policy-violation', Lang) ->
-    xmpp:err_policy_violation(?T("The request is too large or too complex"),
-                              Lang);
-stanza_error('recipient-unavailable', Lang) ->
-    xmpp:err_recipient_unavailable(?T("The service is not online"), Lang);
-stanza_error('remote-server-timeout', Lang) ->
-    xmpp:err_remote_server_timeout(?T("The service has not answered in time"),
-                                   Lang);
-stanza_error('resource-constraint', Lang) ->
-    xmpp:err_resource_constraint(?T("Too many requests are waiting"), Lang);
-stanza_error('service-unavailable', Lang) ->
-    xmpp:err_service_unavailable(?T("The service cannot be reached"), Lang).
+%% The language of the requester is not known any more.
+error_iq(Condition, Why, Packet) ->
+    Packet#iq{type = error,
+              sub_els = [mod_client_proxy_errors:error(Condition, Why, <<>>)]}.
 
 %% At most once a second: whatever goes wrong here goes wrong often.
 complain(Context, What, Class, Reason, Stack) ->

@@ -13,9 +13,10 @@
 
 %% hooks
 -export([watch/2, set_presence/4, unset_presence/4, register_connection/3,
-         remove_connection/3, session_pending/1, session_resumed/1]).
+         remove_connection/3, session_pending/1, session_resumed/1,
+         session_terminated/2]).
 %% reading
--export([is_local/1, read/2, read/3, shows/3, is_present/2, show/1]).
+-export([is_local/1, read/2, read/3, shows/3, is_present/2, lives/1, show/1]).
 %% table
 -export([new/0, seed/3, note/4, refresh/4, resources/2]).
 
@@ -46,6 +47,8 @@
 
 %% Bare JIDs of local targets: a map of us() to proxy hosts.
 -define(WATCHED, {?MODULE, watched}).
+%% In the dictionary of a session's process that is about to end.
+-define(ENDING, {?MODULE, ending}).
 
 %%% Hooks
 
@@ -98,6 +101,8 @@ hooks() ->
      {sm_remove_connection_hook, ?MODULE, remove_connection, 80},
      {c2s_session_pending, ?MODULE, session_pending, 80},
      {c2s_session_resumed, ?MODULE, session_resumed, 80},
+     %% before mod_stream_mgmt bounces what was not acknowledged, 50
+     {c2s_terminated, ?MODULE, session_terminated, 49},
      %% before ejabberd_sm makes the bounce, 100
      {bounce_sm_packet, mod_client_proxy_router, bounce_sm_packet, 90}].
 
@@ -138,6 +143,14 @@ session_resumed(#{jid := Jid} = State) ->
     tell(Jid, {pending, false}),
     State;
 session_resumed(State) ->
+    State.
+
+%% What a session bounces from now on it bounces because it ends, though the
+%% session manager still has it.
+-spec session_terminated(State, term()) -> State
+              when State :: ejabberd_c2s:state().
+session_terminated(State, _Reason) ->
+    put(?ENDING, true),
     State.
 
 is_target(#jid{luser = U, lserver = S}) ->
@@ -192,6 +205,14 @@ is_present({U, S, R}, Pid) ->
         #{pid := Pid, priority := Priority} -> is_integer(Priority);
         _ -> false
     end.
+
+%% @doc True if a stanza that came back from this session did so though it goes on:
+%% it is local, the session manager has it, and it is not the process that calls
+%% and is about to end.
+-spec lives(usr()) -> boolean().
+lives({U, S, R}) ->
+    get(?ENDING) == undefined andalso is_local(S)
+        andalso is_pid(ejabberd_sm:get_session_pid(U, S, R)).
 
 %% @doc Asks sessions for their presence, one after the other, in a process of
 %% its own; the answers come as casts, just as those of the hook do.

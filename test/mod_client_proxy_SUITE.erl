@@ -43,6 +43,12 @@ groups() ->
        a_request_of_the_endpoint_reaches_the_requester_and_is_answered,
        an_iq_to_the_address_of_an_endpoint_reaches_that_endpoint,
        an_answer_comes_from_the_address_as_it_was_written]},
+     {travel, [],
+      [an_id_with_blanks_comes_back_as_it_was,
+       a_payload_in_any_namespace_travels,
+       a_payload_with_an_unbound_prefix_gets_bad_request,
+       a_request_of_the_endpoint_with_an_unbound_prefix_gets_bad_request,
+       an_answer_with_an_unbound_prefix_becomes_an_error]},
      {requests, [],
       [without_an_endpoint_a_request_gets_recipient_unavailable,
        a_request_to_an_endpoint_that_left_gets_recipient_unavailable,
@@ -152,6 +158,7 @@ groups() ->
        max_outbound_per_endpoint_refuses_one_more,
        max_endpoints_refuses_the_newest,
        max_contacts_forgets_the_oldest,
+       max_retry_memory_counts_all_that_is_kept,
        max_stanza_size_refuses_a_larger_head,
        more_than_256_attributes_are_refused,
        access_refuses_who_is_not_allowed]},
@@ -179,7 +186,7 @@ groups() ->
        commands_refuse_a_host_that_is_none]},
      %% what the carrier has a part in, once more with the other one
      {over_port, [],
-      [{group, Name} || Name <- [exchange, outbound, unsolicited, encodings,
+      [{group, Name} || Name <- [exchange, travel, outbound, unsolicited, encodings,
                                  failure, limits, program]]},
      {program, [],
       [status_shows_the_program,
@@ -244,6 +251,7 @@ proxy_hosts() ->
      {"forgetful.example.org", [{max_contacts, "1"}]},
      {"small.example.org", [{max_stanza_size, "1000"}]},
      {"lean.example.org", [{max_retry_memory, "0"}]},
+     {"thrifty.example.org", [{max_retry_memory, "10000000"}]},
      {"away-drains.example.org", [{drain_show, "away"}]},
      {"two.example.org", [{targets, "[svc@example.org, mill@example.org]"}]},
      {"mill.example.org", [{target_address, "mill@example.org"}]},
@@ -715,6 +723,154 @@ lang(El) ->
         undefined -> puppet:attr(<<"lang">>, El);
         Lang -> Lang
     end.
+
+%%%===================================================================
+%%% What travels
+%%%===================================================================
+
+%% TAB, LF and CR are legal in an id, written as references. On every way that a
+%% request can take.
+an_id_with_blanks_comes_back_as_it_was(Config) ->
+    U = requester(Config),
+    A = service(Config, "a"),
+    [begin
+         %% answered
+         Id = ask_with_blanks(U, Type, ?P),
+         iq:answer(A, same_id(Id, iq:served(A, Id))),
+         _ = iq:result(U, Id, ?P),
+         %% refused, over its deadline, under an id of ours
+         Nowhere = in(?P, <<"nowhere">>),
+         _ = iq:refused(U, ask_with_blanks(U, Type, Nowhere), Nowhere, ?NOT_FOUND),
+         Quick = <<"quick.example.org">>,
+         _ = iq:refused(U, ask_with_blanks(U, Type, Quick), Quick, ?TIMEOUT),
+         Ours = <<"rr-", (blanks())/binary>>,
+         _ = iq:ask(U, Type, ?P, Ours, ""),
+         iq:answer(A, iq:served(A, Ours)),
+         _ = iq:result(U, Ours, ?P),
+         %% client-initiated
+         EncU = in(?P, puppet:jid(U)),
+         Back = ask_with_blanks(A, Type, EncU),
+         iq:answer(U, same_id(Back, iq:served(U, Back))),
+         _ = iq:result(A, Back, EncU)
+     end || Type <- [get, set]],
+    %% moved to another endpoint, and lost with the last one
+    Moved = ask_with_blanks(U, get, ?P),
+    _ = iq:served(A, Moved),
+    B = service(Config, "b"),
+    puppet:order(A, "die"),
+    _ = same_id(Moved, iq:served(B, Moved)),
+    puppet:order(B, "die"),
+    _ = iq:refused(U, Moved, ?P, ?UNAVAILABLE).
+
+blanks() ->
+    <<"a\tb\nc\rd ", (iq:id())/binary>>.
+
+ask_with_blanks(Puppet, Type, To) ->
+    iq:ask(Puppet, Type, To, blanks(), "").
+
+same_id(Id, Request) ->
+    Id = puppet:attr(<<"id">>, Request),
+    Request.
+
+%% No request is refused for the name of a namespace, for a prefix, or for a long
+%% name.
+a_payload_in_any_namespace_travels(Config) ->
+    U = requester(Config),
+    E = service(Config, "a"),
+    Long = binary:copy(<<"n">>, 60000),
+    [begin
+         Id = iq:id(),
+         iq:send(U, Type, To, Id, Payload),
+         Request = puppet:recv(E, fun(El) -> puppet:attr(<<"id">>, El) == Id end),
+         Sent = plain(fxml_stream:parse_element(iolist_to_binary(Payload))),
+         [Got] = [El || #xmlel{} = El <- Request#xmlel.children],
+         Sent = plain(Got),
+         iq:answer(E, Request, Payload),
+         Result = iq:result(U, Id, To),
+         [Back] = [El || #xmlel{} = El <- Result#xmlel.children],
+         Sent = plain(Back)
+     end || To <- [?P, <<"sealed.example.org">>], Type <- [get, set],
+            Payload <- ["<q xmlns='urn:ex:a b'/>", "<q xmlns=' '/>",
+                        "<q xmlns='no uri at all: {&lt;|&gt;}'/>",
+                        "<q xmlns='%zz'/>", "<q xmlns='relative/uri'/>",
+                        "<q xmlns='urn:x' xmlns:a='b c' a:d='e'/>",
+                        "<a:q xmlns:a='b c'><a:r/></a:q>",
+                        "<q xmlns='urn:x'><xml:x/></q>", "<xml:x/>",
+                        "<q xmlns='urn:x' xml:space='preserve'/>",
+                        ["<", Long, " xmlns='urn:x'/>"],
+                        ["<q xmlns='urn:x' ", Long, "='v'/>"],
+                        ["<q xmlns='urn:x' xmlns:", Long, "='v'/>"]]].
+
+%% Declared on the stanza, it is bound for ejabberd, which drops the declaration:
+%% sent on, it would end the stream of the endpoint.
+unbound_payloads() ->
+    ["<q xmlns='urn:x'><foo:z/></q>",
+     "<foo:q/>",
+     "<q xmlns='urn:x' foo:a='1'/>",
+     "<q xmlns='urn:x'><r><s><t foo:a='1'/></s></r></q>",
+     "<q xmlns='urn:x'><b xmlns:f='u'/><foo:c/></q>"].
+
+send_unbound(Puppet, Type, To, Payload) ->
+    Id = iq:id(),
+    puppet:send(Puppet, ["<iq xmlns:foo='urn:example:foo' type='",
+                         atom_to_list(Type), "' id='", Id, "' to='",
+                         iq:escape(To), "'>", Payload, "</iq>"]),
+    Id.
+
+a_payload_with_an_unbound_prefix_gets_bad_request(Config) ->
+    U = requester(Config),
+    E = service(Config, "a"),
+    EncE = address(U, ?P, E),
+    [begin
+         Id = send_unbound(U, Type, To, Payload),
+         Error = iq:refused(U, Id, To, {modify, 'bad-request'}),
+         true = says(<<"prefix">>, Error)
+     end || To <- [?P, EncE, <<"sealed.example.org">>], Type <- [get, set],
+            Payload <- unbound_payloads()],
+    iq:quiet(U, E),
+    %% and it goes on serving
+    E = round_trip(U, ?P, [E]).
+
+a_request_of_the_endpoint_with_an_unbound_prefix_gets_bad_request(Config) ->
+    U = requester(Config),
+    E = service(Config, "a"),
+    E = round_trip(U, ?P, [E]),
+    EncU = in(?P, puppet:jid(U)),
+    [iq:refused(E, send_unbound(E, Type, EncU, Payload), EncU,
+                {modify, 'bad-request'})
+     || Type <- [get, set], Payload <- unbound_payloads()],
+    iq:quiet(E, U).
+
+an_answer_with_an_unbound_prefix_becomes_an_error(Config) ->
+    U = requester(Config),
+    E = service(Config, "a"),
+    Failed = {cancel, 'internal-server-error'},
+    [begin
+         Id = iq:ask(U, Type, ?P),
+         Request = iq:served(E, Id),
+         answer_unbound(E, Request, How, Payload),
+         Error = iq:refused(U, Id, ?P, Failed),
+         true = says(<<"prefix">>, Error),
+         %% the other way round
+         EncU = puppet:attr(<<"from">>, Request),
+         Back = iq:ask(E, Type, EncU),
+         answer_unbound(U, iq:served(U, Back), How, Payload),
+         _ = iq:refused(E, Back, EncU, Failed)
+     end || Type <- [get, set], How <- ["result", "error"],
+            Payload <- unbound_payloads()],
+    iq:quiet(E, U),
+    0 = in_flight(Config, ?P).
+
+answer_unbound(Puppet, Request, Type, Payload) ->
+    puppet:send(Puppet, ["<iq xmlns:foo='urn:example:foo' type='", Type, "' id='",
+                         iq:escape(puppet:attr(<<"id">>, Request)), "' to='",
+                         iq:escape(puppet:attr(<<"from">>, Request)), "'>",
+                         Payload, "</iq>"]).
+
+%% Whether the text of an error has this in it.
+says(Part, Error) ->
+    Text = puppet:text(puppet:child(<<"text">>, puppet:child(<<"error">>, Error))),
+    string:find(Text, Part) /= nomatch.
 
 %%%===================================================================
 %%% To the proxy, from a requester
@@ -2071,6 +2227,47 @@ max_contacts_forgets_the_oldest(Config) ->
 -define(POLICY, {modify, 'policy-violation'}).
 
 %% The head is what is looked at: not what is inside the payload.
+%% Whatever it is that is large: one bare JID has a hundredth of it.
+max_retry_memory_counts_all_that_is_kept(Config) ->
+    Es = [service(Config, R) || R <- ["a", "b"]],
+    P = <<"thrifty.example.org">>,
+    Lang = ["en", lists:duplicate(5000, "-abcdefgh")], % 45 KB
+    Small = lists:duplicate(800, "<r/>"), % 64 octets each
+    [begin
+         U = requester(Config, Account ++ "@example.org/a"),
+         Before = memory(Config),
+         Ids = [begin
+                    Id = iq:id(),
+                    puppet:send(U, ["<iq type='get' id='", Id, "' to='", P, "' ",
+                                    Attrs, "><q xmlns='urn:example:test' n='", Id,
+                                    "'>", Content, "</q></iq>"]),
+                    Id
+                end || _ <- lists:seq(1, 100)],
+         Served = [who_served(Es, Id) || Id <- Ids],
+         bed:await(fun() ->
+                           Grown = memory(Config) - Before,
+                           Grown < 1000000 orelse Grown
+                   end),
+         [iq:answer(E, Request) || {E, Request} <- Served],
+         [iq:result(U, Id, P) || Id <- Ids],
+         0 = kept(Config, P)
+     end || {Account, Attrs, Content} <-
+                [{"romeo", ["xml:lang='", Lang, "'"], ""},
+                 {"juliet", "", Small}]].
+
+%% Octets, without what nobody refers to any more.
+memory(Config) ->
+    bed:rpc(bed(Config), lists, foreach,
+            [fun erlang:garbage_collect/1, bed:rpc(bed(Config), erlang, processes, [])]),
+    bed:rpc(bed(Config), erlang, memory, [ets])
+        + bed:rpc(bed(Config), erlang, memory, [binary]).
+
+%% How many packets a proxy host keeps.
+kept(Config, P) ->
+    #{packets := Packets} =
+        bed:rpc(bed(Config), mod_client_proxy_router, context, [P]),
+    bed:rpc(bed(Config), mod_client_proxy_packets, size, [Packets]).
+
 max_stanza_size_refuses_a_larger_head(Config) ->
     E = service(Config, "a"),
     U = requester(Config),

@@ -45,7 +45,8 @@ context() ->
     persistent_term:get(?MODULE).
 
 written(Stanza) ->
-    mod_client_proxy_router:head(context(), Stanza).
+    #{sets := Sets} = context(),
+    mod_client_proxy_head:text(Sets, Stanza).
 
 handle(Head) ->
     #{core := Core} = context(),

@@ -60,9 +60,7 @@ proxy(P, Encoding) ->
     ?ROUTER:publish(P, #{host => P, server_host => <<"example.org">>,
                          core => Core, access => all, outbound_access => all,
                          sets => counted,
-                         packets => ets:new(packets, [public,
-                                                      {write_concurrency, true},
-                                                      {read_concurrency, true}]),
+                         packets => mod_client_proxy_packets:new(),
                          stopped => atomics:new(1, [])}).
 
 round_trips() ->

@@ -122,7 +122,11 @@ is_iq(#xmlel{name = <<"iq">>} = El, Types) ->
 is_iq(_, _) ->
     false.
 
-%% @doc Text as it stands in XML, and on one line (a puppet's order is one).
+%% @doc Text as it stands in XML, and on one line (a puppet's order is one). A
+%% parser makes blanks of TAB, LF and CR in attributes, but not of references.
 escape(Text) ->
-    binary:replace(fxml:crypt(unicode:characters_to_binary(Text)), <<"\n">>,
-                   <<"&#10;">>, [global]).
+    lists:foldl(fun({Octet, Reference}, Acc) ->
+                        binary:replace(Acc, Octet, Reference, [global])
+                end, fxml:crypt(unicode:characters_to_binary(Text)),
+                [{<<"\t">>, <<"&#9;">>}, {<<"\n">>, <<"&#10;">>},
+                 {<<"\r">>, <<"&#13;">>}]).

@@ -63,7 +63,7 @@ left() ->
 left(#{core := Core, packets := Packets}) ->
     Counters = mod_client_proxy_core:counters(Core),
     (maps:with([endpoints, pending, contacts, handles, retry_memory],
-              Counters))#{packets => ets:info(Packets, size)}.
+              Counters))#{packets => mod_client_proxy_packets:size(Packets)}.
 
 add(Map, Sum) ->
     maps:fold(fun(Key, N, Acc) ->

@@ -1,0 +1,153 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The stanza errors that a proxy host makes: for each reason a condition and a
+%%% text that is true of this very stanza. Reasons of the core come with their
+%%% conditions (c_src/core/why.h).
+-module(mod_client_proxy_errors).
+
+-export([error/3, of_call/1]).
+
+-export_type([condition/0, why/0]).
+
+-include("translate.hrl").
+-include("xmpp.hrl").
+
+%% RFC 6120, 8.3.3.
+-type condition() :: mod_client_proxy_core:condition().
+-type why() :: atom().
+
+%% @doc The error, in the language of whom it is for.
+-spec error(condition(), why(), Lang :: binary()) -> stanza_error().
+error(Condition, Why, Lang) ->
+    make(Condition, text(Why), Lang).
+
+make('bad-request', Text, Lang) ->
+    xmpp:err_bad_request(Text, Lang);
+make('feature-not-implemented', Text, Lang) ->
+    xmpp:err_feature_not_implemented(Text, Lang);
+make('forbidden', Text, Lang) ->
+    xmpp:err_forbidden(Text, Lang);
+make('internal-server-error', Text, Lang) ->
+    %% the library says `wait'; RFC 6120, 8.3.3.6 leaves it open
+    Error = xmpp:err_internal_server_error(Text, Lang),
+    Error#stanza_error{type = cancel};
+make('item-not-found', Text, Lang) ->
+    xmpp:err_item_not_found(Text, Lang);
+make('not-allowed', Text, Lang) ->
+    xmpp:err_not_allowed(Text, Lang);
+make('policy-violation', Text, Lang) ->
+    xmpp:err_policy_violation(Text, Lang);
+make('recipient-unavailable', Text, Lang) ->
+    xmpp:err_recipient_unavailable(Text, Lang);
+make('remote-server-timeout', Text, Lang) ->
+    xmpp:err_remote_server_timeout(Text, Lang);
+make('resource-constraint', Text, Lang) ->
+    xmpp:err_resource_constraint(Text, Lang);
+make('service-unavailable', Text, Lang) ->
+    xmpp:err_service_unavailable(Text, Lang).
+
+%% @doc The condition and the reason of a stanza that the core could not decide
+%% about: what {error, Reason} of mod_client_proxy_core:handle/7 says.
+-spec of_call(atom()) -> {condition(), why()}.
+of_call(too_big) -> {'policy-violation', too_big};
+of_call(too_deep) -> {'policy-violation', too_deep};
+of_call(too_many_attributes) -> {'policy-violation', too_many_attributes};
+of_call(too_many_children) -> {'policy-violation', too_many_children};
+of_call(no_memory) -> {'resource-constraint', no_memory};
+of_call(down) -> {'resource-constraint', core_lost};
+of_call(busy) -> {'resource-constraint', busy};
+of_call(timeout) -> {'resource-constraint', busy};
+of_call(badarg) -> {'internal-server-error', internal};
+of_call(crypto) -> {'internal-server-error', internal};
+of_call(_) -> {'bad-request', malformed}.
+
+%% What the stanza says
+text(children) ->
+    ?T("A request has exactly one child element");
+text(unbound_prefix) ->
+    ?T("A prefix is used that the payload does not declare: declare it on the "
+       "payload, not on the stanza or the stream");
+text(malformed) ->
+    ?T("The stanza is not well-formed");
+text(id_too_long) ->
+    ?T("The id is longer than 1024 octets");
+text(too_big) ->
+    ?T("The stanza is larger than this service takes");
+text(too_deep) ->
+    ?T("The elements are nested too deep");
+text(too_many_attributes) ->
+    ?T("An element has more than 256 attributes");
+text(too_many_children) ->
+    ?T("An element has too many children");
+%% Where it goes
+text(no_such_address) ->
+    ?T("No such address at this service");
+text(no_messages) ->
+    ?T("This service answers requests only");
+text(loop) ->
+    ?T("This address is one at a proxy itself");
+%% Who sends it
+text(access) ->
+    ?T("Access denied by service policy");
+%% How it is with the service
+text(no_endpoint) ->
+    ?T("The service is not online");
+text(endpoint_gone) ->
+    ?T("This instance of the service is not online");
+text(max_pending) ->
+    ?T("Too many requests are waiting for an answer");
+text(max_pending_per_user) ->
+    ?T("Too many of your requests are waiting for an answer");
+text(max_pending_per_domain) ->
+    ?T("Too many requests of your server are waiting for an answer");
+text(max_pending_remote) ->
+    ?T("Too many requests of other servers are waiting for an answer");
+text(no_memory) ->
+    ?T("The service is short of memory");
+text(busy) ->
+    ?T("The service is too busy now");
+text(core_lost) ->
+    ?T("The service is being started again");
+text(degraded) ->
+    ?T("The service is out of order");
+text(internal) ->
+    ?T("The service has failed to handle the request");
+%% What became of a request
+text(timeout) ->
+    ?T("The service has not answered in time");
+text(bounced) ->
+    ?T("The request could not be delivered to the service");
+text(gone) ->
+    ?T("The service went offline before it answered");
+text(not_kept) ->
+    text(gone);
+text(refused) ->
+    ?T("The server of the service does not let the request through");
+text(stopped) ->
+    ?T("The service is being stopped");
+text(answer_unbound) ->
+    ?T("The answer is not valid: it uses a prefix that it does not declare");
+%% Of the target
+text(to_host) ->
+    ?T("A proxy answers its target's pings and disco#info queries only");
+text(message_to_host) ->
+    ?T("A proxy takes no messages of its target");
+text(to_endpoint) ->
+    ?T("This is the address of an instance of the service itself");
+text(to_target) ->
+    ?T("This is the address of the service itself");
+text(to_self) ->
+    ?T("This address is one at this proxy");
+text(not_an_endpoint) ->
+    ?T("This session does not serve here: only one that is available does, and "
+       "if its resource is one of those that count");
+text(plain_address) ->
+    ?T("Here only addresses that the proxy has shown may be written to");
+text(outbound_reply) ->
+    ?T("Only those may be written to who wrote first, and not long ago");
+text(outbound_none) ->
+    ?T("The service may not write to anybody on its own");
+text(outbound_access) ->
+    ?T("Access denied by service policy: this addressee is not allowed");
+text(max_outbound_per_endpoint) ->
+    ?T("Too many requests of this instance are waiting for an answer").

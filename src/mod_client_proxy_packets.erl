@@ -1,0 +1,120 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% What is kept beside the records of one proxy host: the packet of a request
+%%% that may have to be sent again, and the meta `privilege_iq' of one that came
+%%% by way of XEP-0356. How much may be kept the core decides, by the weight that
+%%% is given here; a record whose packet is not kept fails instead.
+%%%
+%%% The table belongs to a process that may end before those who use it. What is
+%%% not there any more was not kept.
+-module(mod_client_proxy_packets).
+
+-export([new/0, weight/2, keep/4, take/2, forget/3, forget_before/2, size/1]).
+
+-export_type([store/0, meta/0]).
+
+-include("xmpp.hrl").
+
+%% {Record, Kept since (ms), packet or none, privilege or none}; how many rows
+%% have a privilege.
+-opaque store() :: {ets:tid(), counters:counters_ref()}.
+-type record_ref() :: mod_client_proxy_core:record_ref().
+%% A meta that ejabberd needs to turn the answer into one to the component that
+%% has asked in the name of the requester.
+-type meta() :: term().
+
+%% Heavier packets are not kept, in octets.
+-define(MAX_KEPT, 65536).
+%% Octets of a row but for what the sender of its packet chose: the row, the
+%% record of the stanza, and their places in the table.
+-define(ROW, 256).
+
+%% @doc The caller owns the table.
+-spec new() -> store().
+new() ->
+    {ets:new(?MODULE, [set, public, {write_concurrency, true},
+                       {read_concurrency, true}]),
+     counters:new(1, [])}.
+
+%% @doc What a request takes when it is kept, in octets; 0: it is never kept.
+%% Payload: from mod_client_proxy_payload:walk/1.
+-spec weight(iq(), Payload :: non_neg_integer()) -> non_neg_integer().
+weight(#iq{id = Id, lang = Lang}, Payload) ->
+    case ?ROW + mod_client_proxy_payload:octets(Id)
+        + mod_client_proxy_payload:octets(Lang) + Payload of
+        Weight when Weight =< ?MAX_KEPT -> Weight;
+        _ -> 0
+    end.
+
+%% @doc Keeps a packet, or a privilege, or both. The addresses are made anew when
+%% the packet is sent again.
+-spec keep(store(), record_ref(), iq() | none, meta() | none) -> ok.
+keep({Table, Privileged}, Record, Packet, Privilege) ->
+    try ets:insert(Table, {Record, mod_client_proxy_core:now(), bare(Packet),
+                           Privilege}) of
+        true when Privilege /= none -> counters:add(Privileged, 1, 1);
+        true -> ok
+    catch
+        error:badarg -> ok % the table has gone
+    end.
+
+bare(#iq{} = Packet) -> Packet#iq{from = undefined, to = undefined, meta = #{}};
+bare(none) -> none.
+
+-spec take(store(), record_ref()) -> {iq() | none, meta() | none}.
+take({Table, _} = Store, Record) ->
+    try ets:take(Table, Record) of
+        [{_, _, Packet, Privilege}] -> {Packet, forgotten(Store, Privilege)};
+        [] -> {none, none}
+    catch
+        error:badarg -> {none, none}
+    end.
+
+%% @doc Kept: whether a packet is. Returns the privilege, and never brings the
+%% packet back here.
+-spec forget(store(), record_ref(), Kept :: boolean()) -> meta() | none.
+forget({Table, Privileged} = Store, Record, Kept) ->
+    case counters:get(Privileged, 1) of
+        0 when Kept ->
+            delete(Table, Record),
+            none;
+        0 ->
+            none;
+        _ ->
+            try ets:lookup_element(Table, Record, 4) of
+                Privilege ->
+                    delete(Table, Record),
+                    forgotten(Store, Privilege)
+            catch
+                error:badarg -> none
+            end
+    end.
+
+delete(Table, Record) ->
+    try ets:delete(Table, Record)
+    catch error:badarg -> true
+    end.
+
+forgotten(_Store, none) ->
+    none;
+forgotten({_, Privileged}, Privilege) ->
+    counters:sub(Privileged, 1, 1),
+    Privilege.
+
+%% @doc Forgets what was kept before `Before' (ms). No record lives so long: it
+%% was kept while its record was being closed.
+-spec forget_before(store(), integer()) -> ok.
+forget_before({Table, _} = Store, Before) ->
+    Old = try ets:select(Table, [{{'$1', '$2', '_', '_'}, [{'<', '$2', Before}],
+                                  ['$1']}])
+          catch error:badarg -> []
+          end,
+    lists:foreach(fun(Record) -> take(Store, Record) end, Old).
+
+%% @doc How many records have something kept.
+-spec size(store()) -> non_neg_integer().
+size({Table, _}) ->
+    case ets:info(Table, size) of
+        undefined -> 0;
+        N -> N
+    end.

@@ -1,0 +1,95 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The one walk over the payload of a stanza. It answers two questions: is each
+%%% prefix bound (Namespaces in XML 1.0, 5), and how many octets does the payload
+%%% take where it is kept?
+%%%
+%%% ejabberd drops the namespaces that were declared on the stanza or on the
+%%% stream, but forwards the payload that uses their prefixes. Strict clients
+%%% end their stream when they get such a stanza.
+-module(mod_client_proxy_payload).
+
+-export([walk/1, octets/1]).
+
+-include("xmpp.hrl").
+
+%% Octets of a word, of a list cell, and of the fixed part of a tuple.
+-define(WORD, 8).
+-define(CELL, (2 * ?WORD)).
+-define(TUPLE(Arity), ((Arity + 1) * ?WORD)).
+
+%% @doc Looks at every element, at any depth. Weight: octets of the payload as it
+%% lies in an ETS table, which has a copy of the terms and shares binaries of more
+%% than 64 octets. unbound_prefix: an element or an attribute has a prefix that
+%% neither the element nor one around it declares.
+-spec walk([xmlel() | cdata() | term()]) ->
+          {ok, Weight :: non_neg_integer()} | unbound_prefix.
+walk(Els) ->
+    try {ok, elements(Els, [<<"xml">>], 0)}
+    catch throw:unbound_prefix -> unbound_prefix
+    end.
+
+%% Bound: the prefixes that are declared around these elements. Most elements and
+%% attributes have none.
+elements([#xmlel{name = Name, attrs = Attrs, children = Children} | Els],
+         Bound, Weight) ->
+    Weight1 = attributes(Attrs,
+                         Weight + ?CELL + ?TUPLE(4) + octets(Name)),
+    Bound1 = case is_plain(Name) andalso all_plain(Attrs) of
+                 true -> Bound;
+                 false -> check(Name, Attrs, declare(Attrs, Bound))
+             end,
+    elements(Els, Bound, elements(Children, Bound1, Weight1));
+elements([{xmlcdata, Text} | Els], Bound, Weight) ->
+    elements(Els, Bound, Weight + ?CELL + ?TUPLE(2) + octets(Text));
+elements([Decoded | Els], Bound, Weight) ->
+    elements([xmpp:encode(Decoded) | Els], Bound, Weight);
+elements([], _Bound, Weight) ->
+    Weight.
+
+attributes([{Name, Value} | Attrs], Weight) ->
+    attributes(Attrs, Weight + ?CELL + ?TUPLE(2) + octets(Name)
+               + octets(Value));
+attributes([], Weight) ->
+    Weight.
+
+is_plain(Name) ->
+    colon(Name, 0) == none.
+
+all_plain([{Name, _} | Attrs]) ->
+    is_plain(Name) andalso all_plain(Attrs);
+all_plain([]) ->
+    true.
+
+declare([{<<"xmlns:", Prefix/binary>>, _} | Attrs], Bound) ->
+    declare(Attrs, [Prefix | Bound]);
+declare([_ | Attrs], Bound) ->
+    declare(Attrs, Bound);
+declare([], Bound) ->
+    Bound.
+
+check(Name, Attrs, Bound) ->
+    Names = [Name | [Attr || {Attr, _} <- Attrs, not declares(Attr)]],
+    lists:all(fun(N) -> is_bound(N, colon(N, 0), Bound) end, Names)
+        orelse throw(unbound_prefix),
+    Bound.
+
+declares(<<"xmlns:", _/binary>>) -> true;
+declares(_) -> false.
+
+is_bound(_Name, none, _Bound) ->
+    true;
+is_bound(Name, At, Bound) ->
+    lists:member(binary:part(Name, 0, At), Bound).
+
+colon(<<$:, _/binary>>, At) -> At;
+colon(<<_, Rest/binary>>, At) -> colon(Rest, At + 1);
+colon(<<>>, _At) -> none.
+
+%% @doc What a binary takes: up to 64 octets it is a part of the term, beyond it
+%% has a block of its own.
+-spec octets(binary()) -> pos_integer().
+octets(Binary) when byte_size(Binary) =< 64 ->
+    2 * ?WORD + (byte_size(Binary) + 7) div 8 * 8;
+octets(Binary) ->
+    12 * ?WORD + byte_size(Binary).
