@@ -427,11 +427,16 @@ bounce_sm_packet(Acc) ->
 %% 6121, 4.3).
 refuse(_Condition, _Why, #presence{}) ->
     ok;
+refuse(Condition, unbound_prefix = Why, #iq{} = Packet) ->
+    %% an error has the payload in it: this one would end the sender's stream
+    refused(Condition, Why, Packet#iq{sub_els = []});
 refuse(Condition, Why, Packet) ->
-    Lang = xmpp:get_lang(Packet),
-    ejabberd_router:route_error(unmark(Packet),
-                                mod_client_proxy_errors:error(Condition, Why,
-                                                              Lang)).
+    refused(Condition, Why, unmark(Packet)).
+
+refused(Condition, Why, Packet) ->
+    ejabberd_router:route_error(Packet,
+                                mod_client_proxy_errors:error(
+                                  Condition, Why, xmpp:get_lang(Packet))).
 
 %% The language of the requester is not known any more.
 error_iq(Condition, Why, Packet) ->
