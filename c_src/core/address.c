@@ -10,6 +10,11 @@
 /* The longest octet string whose base64url and a '@' fit into a resource. */
 #define RAW_MAX ((RESOURCE_MAX - 1) * 3 / 4)
 
+/* What is sealed has a multiple of so many octets: the JID and NULs, of which
+ * it has none itself. So an address does not show how long the JID is. */
+#define BLOCK 32U
+#define SEALED_MAX ((RAW_MAX - JAT_SEAL_TAG) / BLOCK * BLOCK)
+
 /* So many sealed addresses of requesters are remembered, of JIDs of at most so
  * many octets: to seal takes about twenty times as long. */
 #define MAX_REMEMBERED 4096U
@@ -175,25 +180,39 @@ void jat_keyring_retire(struct jat_keyring *k)
 
 size_t jat_address_max_sealed(void)
 {
-    return RAW_MAX - JAT_SEAL_TAG;
+    return SEALED_MAX;
+}
+
+static struct jat_str padded(struct jat_str jid, char room[SEALED_MAX])
+{
+    size_t n = (jid.n + BLOCK - 1) / BLOCK * BLOCK;
+
+    memcpy(room, jid.p, jid.n);
+    memset(room + jid.n, 0, n - jid.n);
+    return jat_str(room, n);
 }
 
 static enum jat_err seal(const struct jat_keyring *k, enum jat_role role,
                          struct jat_str jid, struct jat_buf *out,
                          enum jat_form *form)
 {
-    bool fits = jid.n <= jat_address_max_sealed();
-    size_t begin = out->n, n = JAT_SEAL_TAG + (fits ? jid.n : 0);
+    bool fits = jid.n <= SEALED_MAX;
+    char room[SEALED_MAX];
+    struct jat_str text = jid; /* of a handle only the tag is used */
+    size_t begin = out->n, n;
     enum jat_err err;
 
     if (jid.n == 0 || jid.n > JAT_JID_MAX)
         return JAT_EBADARG;
+    if (fits)
+        text = padded(jid, room);
     /* Room for all that follows, so that nothing fails half-way. */
-    if (jat_buf_room(out, encoded_len(JAT_SEAL_TAG + jid.n + 2) + 2) == NULL)
+    if (jat_buf_room(out, encoded_len(JAT_SEAL_TAG + text.n + 2) + 2) == NULL)
         return JAT_ENOMEM;
-    err = jat_seal_seal(k->sealers[0][role], jid, out);
+    err = jat_seal_seal(k->sealers[0][role], text, out);
     if (err != JAT_OK)
         return err;
+    n = JAT_SEAL_TAG + (fits ? text.n : 0);
     encode_in_place(out->p + begin, n);
     out->n = begin + encoded_len(n);
     if (!fits)
@@ -247,7 +266,7 @@ enum jat_err jat_address_open(const struct jat_keyring *k, enum jat_role role,
 {
     enum jat_err err = JAT_EUNOPENABLE;
     char raw[RAW_MAX];
-    size_t n;
+    size_t n, begin = out->n;
 
     if (resource.n > RESOURCE_MAX ||
         jat_address_form(resource) != JAT_FORM_SEALED ||
@@ -255,5 +274,7 @@ enum jat_err jat_address_open(const struct jat_keyring *k, enum jat_role role,
         return JAT_EUNOPENABLE;
     for (size_t i = 0; i < k->n && err == JAT_EUNOPENABLE; i++)
         err = jat_seal_open(k->sealers[i][role], jat_str(raw, n), out);
+    while (err == JAT_OK && out->n > begin && out->p[out->n - 1] == '\0')
+        out->n--; /* of an address made before JIDs were padded: nothing */
     return err;
 }

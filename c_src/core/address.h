@@ -2,7 +2,8 @@
  * way back. Three forms, told apart by their looks:
  *
  *   jid     user@host/res           the prepared JID itself
- *   sealed  base64url(SIV) '@'      JAT_SEAL_TAG + n octets, sealed
+ *   sealed  base64url(SIV) '@'      JAT_SEAL_TAG + n octets: the JID, padded
+ *                                   with NULs to a multiple of 32, sealed
  *   handle  base64url(tag) '.@'     only the 16 octets of the tag; the JID is
  *                                   kept in a table (see jat.c), since it is
  *                                   too long to travel
@@ -41,7 +42,8 @@ void jat_keyring_retire(struct jat_keyring *k);
 size_t jat_address_max_sealed(void);
 
 /* Appends the sealed form of jid, or, where it is too long for that, the
- * handle form; *form says which. jid is not empty, at most JAT_JID_MAX. */
+ * handle form; *form says which. jid is not empty, at most JAT_JID_MAX, and
+ * has no NUL. */
 enum jat_err jat_address_seal(const struct jat_keyring *k, enum jat_role role,
                               struct jat_str jid, struct jat_buf *out,
                               enum jat_form *form);
@@ -49,8 +51,9 @@ enum jat_err jat_address_seal(const struct jat_keyring *k, enum jat_role role,
 /* Which form a resource has, by its looks alone. */
 enum jat_form jat_address_form(struct jat_str resource);
 
-/* Appends the JID of a resource in the sealed form. JAT_EUNOPENABLE for
- * anything else, non-canonical base64url included. */
+/* Appends the JID of a resource in the sealed form, padded or, as it was once
+ * made, not. JAT_EUNOPENABLE for anything else, non-canonical base64url
+ * included. */
 enum jat_err jat_address_open(const struct jat_keyring *k, enum jat_role role,
                               struct jat_str resource, struct jat_buf *out);
 

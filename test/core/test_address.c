@@ -62,12 +62,13 @@ every_jid_that_a_resource_can_carry_makes_the_round_trip(void **state)
     char jid[1023];
     size_t max = jat_address_max_sealed(), longest = 0;
     for (size_t i = 0; i < sizeof jid; i++)
-        jid[i] = (char)random_bits();
+        jid[i] = (char)(random_below(255) + 1); /* a JID has no NUL */
     for (size_t n = 1; n <= max + 1; n++) {
+        size_t padded = (n + 31) / 32 * 32;
         struct jat_buf opened = JAT_BUF_INIT;
         struct jat_buf b = seal(k, JAT_ROLE_REQUESTER, jat_str(jid, n));
         if (n <= max) {
-            assert_int_equal(b.n, (4 * (n + JAT_SEAL_TAG) + 2) / 3 + 1);
+            assert_int_equal(b.n, (4 * (padded + JAT_SEAL_TAG) + 2) / 3 + 1);
             assert_int_equal(jat_address_form(whole(&b)), JAT_FORM_SEALED);
             assert_int_equal(b.p[b.n - 1], '@');
             assert_int_equal(strspn(b.p, ALPHABET), b.n - 1);
@@ -82,8 +83,57 @@ every_jid_that_a_resource_can_carry_makes_the_round_trip(void **state)
         jat_buf_fini(&b);
         jat_buf_fini(&opened);
     }
-    assert_int_equal(max, 750);
-    assert_int_equal(longest, JAT_JID_PART_MAX);
+    assert_int_equal(max, 736);
+    assert_in_range(longest, JAT_JID_PART_MAX - 32, JAT_JID_PART_MAX);
+    jat_keyring_free(k);
+}
+
+/* All that an address shows of the length is how many times 32 octets. */
+static void jids_of_similar_length_have_addresses_of_the_same(void **state)
+{
+    (void)state;
+    struct jat_keyring *k = ring_a();
+    char jid[1023];
+    memset(jid, 'j', sizeof jid);
+    for (int role = 0; role < JAT_ROLE_COUNT; role++) {
+        size_t last = 0;
+        for (size_t n = 1; n <= jat_address_max_sealed(); n++) {
+            struct jat_buf b = seal(k, (enum jat_role)role, jat_str(jid, n));
+            if (n % 32 == 1)
+                assert_true(b.n > last);
+            else
+                assert_int_equal(b.n, last);
+            last = b.n;
+            jat_buf_fini(&b);
+        }
+    }
+    jat_keyring_free(k);
+}
+
+/* Made before JIDs were padded. */
+static void an_address_of_the_form_before_is_opened(void **state)
+{
+    (void)state;
+    static const char *const before[JAT_ROLE_COUNT] = {
+        [JAT_ROLE_REQUESTER] = "2q7ksRdJgkzYKZ5fPjsYGfkeMkXlJ8np2ceY_trAFQk9"
+            "cQIcfID91Esb@",
+        [JAT_ROLE_ENDPOINT] = "McwG-Hjqxc0ADSsOOaKLfvrsqABWOFdqhbcCungYVALV"
+            "I1MLCtCpTOQW@",
+    };
+    struct jat_keyring *k = ring_a();
+    struct jat_str jid = JAT_STR("romeo@montague.net/orchard");
+    for (int role = 0; role < JAT_ROLE_COUNT; role++) {
+        struct jat_str address = jat_str(before[role], strlen(before[role]));
+        struct jat_buf opened = JAT_BUF_INIT;
+        struct jat_buf now = seal(k, (enum jat_role)role, jid);
+        assert_int_equal(
+            jat_address_open(k, (enum jat_role)role, address, &opened), JAT_OK);
+        assert_str(whole(&opened), jid);
+        assert_false(jat_str_eq(whole(&now), address));
+        assert_false(opens(k, (enum jat_role)(1 - role), address));
+        jat_buf_fini(&opened);
+        jat_buf_fini(&now);
+    }
     jat_keyring_free(k);
 }
 
@@ -203,11 +253,12 @@ static void the_text_is_base64url_of_tag_and_ciphertext(void **state)
     struct jat_keyring *k = ring_a();
     struct jat_str ad = JAT_STR("eproxy.example.org");
     for (size_t n = 1; n < 40; n++) {
-        char expected[80], jid[40];
+        char expected[120], jid[64] = {0};
         struct jat_buf raw = JAT_BUF_INIT;
         size_t len = 0;
-        memset(jid, 'j', sizeof jid);
-        assert_int_equal(jat_seal_vector(KEY_A, &ad, 1, jat_str(jid, n), &raw),
+        memset(jid, 'j', n); /* and NULs up to a multiple of 32 octets */
+        assert_int_equal(jat_seal_vector(KEY_A, &ad, 1,
+                                         jat_str(jid, n <= 32 ? 32 : 64), &raw),
                          JAT_OK);
         /* libcrypto's base64, with the other two characters and no padding */
         EVP_EncodeBlock((unsigned char *)expected, (unsigned char *)raw.p,
@@ -280,8 +331,8 @@ static void each_changed_character_is_noticed(void **state)
 {
     (void)state;
     struct jat_keyring *k = ring_a();
-    for (size_t n = 1; n <= 3; n++) { /* 2, 0 and 1 octets in the last group */
-        struct jat_buf b = seal(k, JAT_ROLE_REQUESTER, jat_str("a@b", n));
+    for (int n = 1; n <= 65; n += 32) { /* each length modulo 4 */
+        struct jat_buf b = seal(k, JAT_ROLE_REQUESTER, text("%0*d", n, 7));
         for (size_t i = 0; i < b.n; i++) {
             char right = b.p[i];
             for (int c = 0; c < 256; c++) {
@@ -303,8 +354,8 @@ static void what_is_not_of_our_form_is_unopenable(void **state)
                                         "@@", "AAA@", " @", "\n@", "/@"};
     struct jat_keyring *k = ring_a();
     struct jat_buf t = JAT_BUF_INIT;
-    for (size_t len = 1; len <= 3; len++) { /* each length modulo 4 */
-        struct jat_buf b = seal(k, JAT_ROLE_REQUESTER, jat_str("a@b", len));
+    for (int len = 1; len <= 65; len += 32) { /* each length modulo 4 */
+        struct jat_buf b = seal(k, JAT_ROLE_REQUESTER, text("%0*d", len, 7));
         for (size_t n = 0; n < b.n; n++) {
             assert_false(opens(k, JAT_ROLE_REQUESTER, jat_str(b.p, n)));
             jat_buf_reset(&t, SIZE_MAX);
@@ -454,6 +505,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(every_jid_that_a_resource_can_carry_makes_the_round_trip),
+        TEST(jids_of_similar_length_have_addresses_of_the_same),
+        TEST(an_address_of_the_form_before_is_opened),
         TEST(the_same_jid_always_gets_the_same_pseudonym),
         TEST(an_address_is_right_remembered_or_not),
         TEST(a_requester_that_comes_again_is_not_sealed_again),

@@ -82,7 +82,7 @@ static void endpoints_of_any_length_make_the_round_trip(void **state)
 static void a_sealed_address_outlives_its_endpoint(void **state)
 {
     (void)state;
-    const char *longest = line("%s/%s", T, times('e', 734));
+    const char *longest = line("%s/%s", T, times('e', 720));
     proxy("");
     come(longest);
     const char *to = shown(longest);
