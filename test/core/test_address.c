@@ -116,9 +116,9 @@ static void an_address_of_the_form_before_is_opened(void **state)
     (void)state;
     static const char *const before[JAT_ROLE_COUNT] = {
         [JAT_ROLE_REQUESTER] = "2q7ksRdJgkzYKZ5fPjsYGfkeMkXlJ8np2ceY_trAFQk9"
-            "cQIcfID91Esb@",
+                               "cQIcfID91Esb@",
         [JAT_ROLE_ENDPOINT] = "McwG-Hjqxc0ADSsOOaKLfvrsqABWOFdqhbcCungYVALV"
-            "I1MLCtCpTOQW@",
+                              "I1MLCtCpTOQW@",
     };
     struct jat_keyring *k = ring_a();
     struct jat_str jid = JAT_STR("romeo@montague.net/orchard");
