@@ -15,6 +15,9 @@
  * has an end, too. */
 #define MAX_FED 65536U
 #define MAX_NAMES 1024
+/* Names of namespaces that are no URIs, for libxml2 2.13 and newer tells of no
+ * more than a hundred errors. */
+#define MAX_ODD 50U
 
 /* What a thread holds. Stanzas are fed to ctxt one after the other, as children
  * of a root that is never closed, like those of an XMPP stream: no new document
@@ -25,6 +28,7 @@
 struct parser {
     xmlParserCtxtPtr ctxt;
     size_t fed;
+    unsigned odd; /* names of namespaces so far that are no URIs */
     struct jat_buf values, children, attrs;
     struct jat_stanza stanza;
     bool is_stanza;
@@ -194,10 +198,15 @@ static struct jat_str trimmed(struct jat_str xml)
 
 /* ---- callbacks of libxml2 ---- */
 
-static void refuse(struct parser *p, enum jat_err err)
+static void note(struct parser *p, enum jat_err err)
 {
     if (p->refused == JAT_OK)
         p->refused = err;
+}
+
+static void refuse(struct parser *p, enum jat_err err)
+{
+    note(p, err);
     xmlStopParser(p->ctxt);
 }
 
@@ -282,16 +291,32 @@ static void take_child(struct parser *p, const xmlChar *name, const xmlChar *ns,
         refuse(p, JAT_ENOMEM);
 }
 
+/* A prefix that stands for no namespace. That libxml2 says so is not enough:
+ * see MAX_ODD. */
+static bool is_unbound(const xmlChar *prefix, const xmlChar *ns)
+{
+    return prefix != NULL && ns == NULL;
+}
+
+static bool is_any_unbound(int n_attrs, const xmlChar **a)
+{
+    for (; n_attrs > 0; n_attrs--, a += ATTR_WIDTH)
+        if (is_unbound(a[1], a[2]))
+            return true;
+    return false;
+}
+
 static void on_start(void *data, const xmlChar *name, const xmlChar *prefix,
                      const xmlChar *ns, int n_ns, const xmlChar **nss,
                      int n_attrs, int n_defaulted, const xmlChar **attrs)
 {
     struct parser *p = data;
 
-    (void)prefix, (void)nss, (void)n_defaulted;
+    (void)nss, (void)n_defaulted;
     if (p->refused != JAT_OK)
         return;
-    if (p->depth == 0 && p->n_children[0] > 0)
+    if ((p->depth == 0 && p->n_children[0] > 0) || is_unbound(prefix, ns) ||
+        is_any_unbound(n_attrs, attrs))
         refuse(p, JAT_EXML);
     else if (p->depth == JAT_MAX_DEPTH)
         refuse(p, JAT_EDEPTH);
@@ -345,17 +370,27 @@ static void on_instruction(void *data, const xmlChar *target,
     refuse(data, JAT_EPI);
 }
 
-/* The place of the one error that is not the text's. It is looked for here,
- * since another error may follow; and with a handler of our own, no global one
- * of somebody else is called. */
+/* Errors that are looked for here, since others may follow: the one that is not
+ * the text's, and those of Namespaces in XML. Of the last, that a name is no
+ * URI is an error to libxml2 alone: any string is the name of a namespace. (The
+ * parser is not stopped in the middle of a tag: it goes on to use what that
+ * frees.) With a handler of our own, no global one of somebody else is called.
+ */
 #if LIBXML_VERSION >= 21200
 static void on_error(void *data, const xmlError *error)
 #else
 static void on_error(void *data, xmlErrorPtr error)
 #endif
 {
+    struct parser *p = data;
+
     if (error->code == XML_ERR_NO_MEMORY)
-        refuse(data, JAT_ENOMEM);
+        refuse(p, JAT_ENOMEM);
+    else if (error->code == XML_WAR_NS_URI)
+        p->odd++;
+    else if (error->domain == XML_FROM_NAMESPACE &&
+             error->level != XML_ERR_WARNING)
+        note(p, JAT_EXML);
 }
 
 static const xmlSAXHandler callbacks = {
@@ -386,13 +421,14 @@ static void begin(struct parser *p)
     p->n_children[0] = 0;
 }
 
-/* True if ctxt has found nothing wrong and nothing is left of the text: the
- * beginning of something would go on with the next stanza. */
+/* True if ctxt has found nothing wrong, but for names that are no URIs, and
+ * nothing is left of the text: the beginning of something would go on with the
+ * next stanza. */
 static bool feed(struct parser *p, struct jat_str xml)
 {
     p->fed += xml.n;
     return xmlParseChunk(p->ctxt, xml.p, (int)xml.n, 0) == 0 &&
-           p->ctxt->wellFormed && p->ctxt->nsWellFormed &&
+           p->ctxt->wellFormed && (p->ctxt->nsWellFormed || p->odd > 0) &&
            p->ctxt->input->cur == p->ctxt->input->end;
 }
 
@@ -402,6 +438,7 @@ static bool new_ctxt(struct parser *p)
 
     begin(p); /* the callbacks see the root like anything else */
     p->fed = 0;
+    p->odd = 0;
     p->ctxt = xmlCreatePushParserCtxt(&sax, p, NULL, 0, NULL);
     /* NOENT: without it libxml2 hands over '&' as "&#38;". There is no other
      * entity to be replaced, for none can be declared. */
@@ -412,7 +449,8 @@ static bool new_ctxt(struct parser *p)
 
 static bool is_worn(const struct parser *p)
 {
-    return p->fed > MAX_FED || xmlDictSize(p->ctxt->dict) > MAX_NAMES;
+    return p->fed > MAX_FED || p->odd > MAX_ODD ||
+           xmlDictSize(p->ctxt->dict) > MAX_NAMES;
 }
 
 /* A parser as new, for a text of n octets. */
@@ -429,8 +467,7 @@ static bool make_ready(struct parser *p, size_t n)
     return jat_buf_room(&p->values, n) != NULL;
 }
 
-/* libxml2 does not always tell want of memory from malformed text: a namespace
- * that it has no memory to look at is no URI to it. */
+/* libxml2 does not always tell want of memory from malformed text. */
 static bool memory_is_short(void)
 {
     void *p = xmlMalloc(1024);
@@ -441,11 +478,15 @@ static bool memory_is_short(void)
 
 static enum jat_err verdict(const struct parser *p, bool right)
 {
-    if (p->refused != JAT_OK)
-        return p->refused;
-    if (!right || p->depth > 0)
-        return memory_is_short() ? JAT_ENOMEM : JAT_EXML;
-    return p->is_stanza ? JAT_OK : JAT_ENOSTANZA;
+    enum jat_err err = p->refused;
+
+    if (err == JAT_OK && (!right || p->depth > 0))
+        err = JAT_EXML;
+    if (err == JAT_EXML && memory_is_short())
+        return JAT_ENOMEM;
+    if (err == JAT_OK && !p->is_stanza)
+        return JAT_ENOSTANZA;
+    return err;
 }
 
 enum jat_err jat_stanza_parse(struct jat_str xml, size_t max_size,

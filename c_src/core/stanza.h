@@ -4,7 +4,9 @@
  * usually only its head: the children without their own children. Anything
  * that XMPP forbids (RFC 6120, 11.1: comments, processing instructions, DTDs,
  * entities) is refused, never expanded, never fetched. A text is accepted only
- * if libxml2 says that it is well-formed and namespace-well-formed.
+ * if it is well-formed and no prefix is unbound in it. libxml2 says both, and
+ * more: it also takes a namespace for an error whose name is no URI. Any string
+ * is a name here, as it is to the parser of the server (expat).
  *
  * Each thread has a parser context that stanzas are fed to one after the other;
  * one that has seen an error, or has been in use for long, is replaced. */

@@ -88,16 +88,32 @@ static bool is_utf8(struct jat_str s)
     return true;
 }
 
+static bool has_ns_error;
+
+/* Any string is the name of a namespace, though libxml2 wants a URI. */
+#if LIBXML_VERSION >= 21200
+static void on_error(void *data, const xmlError *error)
+#else
+static void on_error(void *data, xmlErrorPtr error)
+#endif
+{
+    (void)data;
+    has_ns_error |= error->domain == XML_FROM_NAMESPACE &&
+                    error->level != XML_ERR_WARNING &&
+                    error->code != XML_WAR_NS_URI;
+}
+
 static xmlDocPtr parse(struct jat_str text)
 {
     xmlParserCtxtPtr ctxt = xmlNewParserCtxt();
     xmlDocPtr doc;
 
     CHECK(ctxt != NULL);
+    has_ns_error = false;
+    ctxt->sax->serror = on_error;
     doc = xmlCtxtReadMemory(ctxt, text.p, (int)text.n, NULL, "UTF-8",
-                            XML_PARSE_NONET | XML_PARSE_NOENT |
-                                XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
-    if (!ctxt->wellFormed || !ctxt->nsWellFormed) {
+                            XML_PARSE_NONET | XML_PARSE_NOENT);
+    if (!ctxt->wellFormed || has_ns_error) {
         xmlFreeDoc(doc);
         doc = NULL;
     }
