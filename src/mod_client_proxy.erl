@@ -193,12 +193,14 @@ mod_doc() ->
                          "one who spoke first. The default is '10 minutes'.")}},
            {max_contacts,
             #{value => ?T("Number"),
-              desc => ?T("How many of those are remembered. The default is "
-                         "'100000'.")}},
+              desc => ?T("How many of those are remembered, at most a tenth "
+                         "of them of one remote server and half of them of "
+                         "all remote servers. The default is '100000'.")}},
            {max_pending,
             #{value => ?T("Number"),
-              desc => ?T("How many requests may be in flight at once. The "
-                         "default is '100000'.")}},
+              desc => ?T("How many requests may be in flight at once, at most "
+                         "half of them of remote servers. The default is "
+                         "'100000'.")}},
            {max_pending_per_user,
             #{value => ?T("Number"),
               desc => ?T("The same for one account that sends requests. The "

@@ -81,7 +81,7 @@
 -type why() :: id_too_long | children | no_such_address
              | access | loop | no_endpoint | endpoint_gone
              | max_pending | max_pending_per_user | max_pending_per_domain
-             | max_pending_remote | no_messages
+             | max_pending_remote | max_contacts | no_messages
              | to_host | message_to_host | to_endpoint | to_target | to_self
              | not_an_endpoint | plain_address | outbound_reply
              | outbound_none | outbound_access | max_outbound_per_endpoint

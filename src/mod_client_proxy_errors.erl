@@ -102,6 +102,8 @@ text(max_pending_per_domain) ->
     ?T("Too many requests of your server are waiting for an answer");
 text(max_pending_remote) ->
     ?T("Too many requests of other servers are waiting for an answer");
+text(max_contacts) ->
+    ?T("Too many long addresses of your server are in use");
 text(no_memory) ->
     ?T("The service is short of memory");
 text(busy) ->

@@ -238,13 +238,15 @@ enum jat_err jat_address_seal(const struct jat_keyring *k, enum jat_role role,
     if (role != JAT_ROLE_REQUESTER || jid.n > MAX_REMEMBERED_JID)
         return seal(k, role, jid, out, form);
     *form = JAT_FORM_SEALED;
-    err = jat_recent_get(k->remembered, jid, 0, out);
+    err = jat_recent_get(k->remembered, jid, JAT_NO_GROUP, 0, out);
     if (err != JAT_ENOTFOUND)
         return err;
     err = seal(k, role, jid, out, form);
     if (err == JAT_OK)
-        err = jat_recent_put(k->remembered, jid, appended(out, begin), 1,
-                             MAX_REMEMBERED);
+        err = jat_recent_put(k->remembered, jid, appended(out, begin),
+                             &(struct jat_stay){.until = 1}, MAX_REMEMBERED);
+    if (err == JAT_EFULL) /* of what other threads remember at this moment */
+        err = JAT_OK;
     if (err != JAT_OK)
         out->n = begin;
     return err;

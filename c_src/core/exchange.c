@@ -2,8 +2,8 @@
  * has the other ends.)
  *
  * What a record holds besides its place in the table is taken in one order
- * (all records, the user's, the domain's, the endpoint's) and given back by
- * jat_release.
+ * (all records, those of remote domains, the user's, the domain's, the
+ * endpoint's) and given back by jat_release.
  *
  * All strings of a call gather in its buffer, known by their places; a string
  * is looked at only while the buffer does not grow. */
@@ -46,12 +46,31 @@ static uint64_t fresh_random(struct jat *j)
 
 /* Limits */
 
-#define EVERYBODY 1U /* the one key of j->pending */
+/* The keys of j->pending: all records, and the requests of remote domains. */
+#define EVERYBODY 1U
+#define REMOTE 2U
 
 static enum jat_err take_pending(struct jat *j, const struct jat_config *config)
 {
     return jat_credit_take(j->pending, EVERYBODY,
                            (uint32_t)config->max_pending);
+}
+
+/* All remote domains together have half of the records: domains without number
+ * cannot take what the server's own users need. */
+static enum jat_err take_remote(struct jat *j, const struct jat_config *config,
+                                uint64_t domain)
+{
+    return domain == JAT_NOBODY
+               ? JAT_OK
+               : jat_credit_take(j->pending, REMOTE,
+                                 (uint32_t)config->max_pending / 2);
+}
+
+static void give_remote(struct jat *j, uint64_t domain)
+{
+    if (domain != JAT_NOBODY)
+        jat_credit_give(j->pending, REMOTE);
 }
 
 static void give_pending(struct jat *j)
@@ -62,6 +81,14 @@ static void give_pending(struct jat *j)
 uint64_t jat_user_key(const struct jat *j, struct jat_str user)
 {
     return jat_quota_key(j->users, jat_jid_bare(user));
+}
+
+uint64_t jat_domain_key(const struct jat *j, const struct jat_config *config,
+                        struct jat_str domain)
+{
+    return jat_list_has(&config->local_domains, domain)
+               ? JAT_NOBODY
+               : jat_credit_key(j->domains, domain);
 }
 
 /* Room for the packet; without it the request is forwarded all the same, but
@@ -96,11 +123,13 @@ static enum jat_err take_share(struct jat_call *c, struct jat_request *r,
     uint32_t one = 1;
     enum jat_err err;
 
-    if (!jat_list_has(&config->local_domains, c->from.server))
-        r->domain_key = jat_credit_key(j->domains, c->from.server);
+    r->domain_key = jat_domain_key(j, config, c->from.server);
     *full = JAT_WHY_MAX_PENDING;
     if ((err = take_pending(j, config)) != JAT_OK)
         return err;
+    *full = JAT_WHY_MAX_PENDING_REMOTE;
+    if ((err = take_remote(j, config, r->domain_key)) != JAT_OK)
+        goto no_remote;
     *full = JAT_WHY_MAX_PENDING_PER_USER;
     err = jat_quota_take(j->users, r->user_key,
                          (uint32_t)config->max_pending_per_user, &one);
@@ -121,6 +150,8 @@ no_memory:
 no_domain:
     jat_quota_give(j->users, r->user_key, 1);
 no_user:
+    give_remote(j, r->domain_key);
+no_remote:
     give_pending(j);
     return err;
 }
@@ -130,6 +161,7 @@ static void give_share(struct jat *j, const struct jat_request *r)
     give_memory(j, r);
     jat_credit_give(j->domains, r->domain_key);
     jat_quota_give(j->users, r->user_key, 1);
+    give_remote(j, r->domain_key);
     give_pending(j);
 }
 
@@ -171,25 +203,32 @@ static enum jat_err show_user(struct jat_call *c, struct jat_span *shown,
 }
 
 /* If enc(U) is a handle, it can be opened as long as a contact or the record
- * lives. */
-static enum jat_err put_handle(struct jat_call *c, struct jat_span shown)
+ * lives. JAT_EFULL: no room in its share. */
+static enum jat_err put_handle(struct jat_call *c, const struct jat_request *r,
+                               struct jat_span shown)
 {
     struct jat_str handle = jat_buf_str(c->buf, shown);
-    int64_t timeout = c->config->timeout, contact = c->config->contact_timeout;
+    struct jat_stay stay = {.group = r->domain_key,
+                            .now = c->now,
+                            .until =
+                                c->now + (uint64_t)c->config->contact_timeout,
+                            .held = r->deadline};
 
     if (jat_address_form(handle) != JAT_FORM_HANDLE)
         return JAT_OK;
-    return jat_recent_put(c->j->handles, handle, c->user,
-                          c->now +
-                              (uint64_t)(timeout > contact ? timeout : contact),
+    if (stay.until < stay.held)
+        stay.until = stay.held;
+    return jat_recent_put(c->j->handles, handle, c->user, &stay,
                           (size_t)c->config->max_contacts);
 }
 
-/* A handle lives on with the contact whose requester it stands for. */
-static void keep_handle(struct jat_call *c, struct jat_str resource)
+/* A handle lives on with the contact whose requester, that of r, it stands
+ * for. */
+static void keep_handle(struct jat_call *c, const struct jat_request *r,
+                        struct jat_str resource)
 {
     if (jat_address_form(resource) == JAT_FORM_HANDLE)
-        (void)jat_recent_touch(c->j->handles, resource, c->now,
+        (void)jat_recent_touch(c->j->handles, resource, r->domain_key, c->now,
                                c->now + (uint64_t)c->config->contact_timeout);
 }
 
@@ -297,8 +336,7 @@ static enum jat_err forward_request(struct jat_call *c, struct jat_request *r,
     d->new_id = p.new_id;
     d->record = p.record;
     d->keep = r->weight > 0;
-    jat_contact_touch(c->j, c->config, r->user_key, e.target, true, c->now,
-                      r->deadline);
+    jat_contact_touch(c->j, c->config, r, e.target, true, c->now, r->deadline);
     return JAT_OK;
 }
 
@@ -339,13 +377,15 @@ enum jat_err jat_request_begin(struct jat_call *c, jat_eid only)
         return jat_refuse(c, full);
     if (err != JAT_OK)
         return err;
-    err = put_handle(c, shown);
+    err = put_handle(c, &r, shown);
     if (err == JAT_OK)
         err = forward_request(c, &r, only, shown);
     if (err != JAT_OK)
         give_share(c->j, &r);
     if (err == JAT_ENOTFOUND)
         return jat_refuse(c, JAT_WHY_NO_ENDPOINT);
+    if (err == JAT_EFULL)
+        return jat_refuse(c, JAT_WHY_MAX_CONTACTS);
     if (err == JAT_OK)
         jat_stats_add(&c->j->stats, JAT_STAT_requests);
     return err;
@@ -366,6 +406,7 @@ enum jat_err jat_outbound_begin(struct jat_call *c,
                             .born = c->now,
                             .deadline = c->now + (uint64_t)c->config->timeout,
                             .set = c->stanza->type == JAT_TYPE_SET};
+    struct jat_jid jid;
     enum jat_err err;
 
     err = take_pending(j, c->config);
@@ -384,6 +425,8 @@ enum jat_err jat_outbound_begin(struct jat_call *c,
     if (err == JAT_OK) {
         r.user = jat_buf_str(c->buf, user);
         r.user_key = jat_user_key(j, r.user);
+        if (jat_jid_split(r.user, &jid))
+            r.domain_key = jat_domain_key(j, c->config, jid.server);
         err = put(j, &r, e->shown, c->now, c->buf, &d->id, &d->new_id,
                   &d->record);
     }
@@ -395,8 +438,8 @@ enum jat_err jat_outbound_begin(struct jat_call *c,
     d->verb = JAT_DO_OUTBOUND;
     d->from = jat_parts_host(host, e->shown);
     d->to = jat_parts_of(c->buf, user);
-    jat_contact_touch(j, c->config, r.user_key, e->target, false, c->now, 0);
-    keep_handle(c, c->to.resource);
+    jat_contact_touch(j, c->config, &r, e->target, false, c->now, 0);
+    keep_handle(c, &r, c->to.resource);
     jat_stats_add(&j->stats, JAT_STAT_outbound_requests);
     return JAT_OK;
 }
@@ -443,8 +486,8 @@ enum jat_err jat_request_end(struct jat_call *c, const struct jat_endpoint *e)
         return err;
     jat_release(j, &r, true);
     answer(c, &r, jat_span_of(c->buf, r.user), ref);
-    jat_contact_touch(j, c->config, r.user_key, e->target, false, c->now, 0);
-    keep_handle(c, c->to.resource);
+    jat_contact_touch(j, c->config, &r, e->target, false, c->now, 0);
+    keep_handle(c, &r, c->to.resource);
     jat_stats_add(&j->stats, JAT_STAT_answers);
     return JAT_OK;
 }
@@ -466,9 +509,9 @@ enum jat_err jat_outbound_end(struct jat_call *c, const struct jat_endpoint *e)
         return err;
     jat_release(j, &r, true);
     answer(c, &r, e->jid, ref);
-    jat_contact_touch(j, c->config, r.user_key, e->target, true, c->now, 0);
+    jat_contact_touch(j, c->config, &r, e->target, true, c->now, 0);
     if (jat_jid_split(r.asked, &asked))
-        keep_handle(c, asked.resource);
+        keep_handle(c, &r, asked.resource);
     jat_stats_add(&j->stats, JAT_STAT_outbound_answers);
     return JAT_OK;
 }

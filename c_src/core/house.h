@@ -30,7 +30,7 @@ struct jat {
     struct jat_recent *contacts; /* see contact.c */
     struct jat_recent *handles;  /* handle -> JID of a requester */
     struct jat_quota *users;
-    struct jat_credit *domains, *pending; /* pending: all records */
+    struct jat_credit *domains, *pending; /* pending: of all, see exchange.c */
     struct jat_kept *kept;                /* octets of kept packets */
 };
 
@@ -68,6 +68,9 @@ enum jat_err jat_outbound_end(struct jat_call *c, const struct jat_endpoint *e);
 
 /* The key of U in the limits and in contacts: any JID of it has the same. */
 uint64_t jat_user_key(const struct jat *j, struct jat_str user);
+/* The key of U's domain, where that is a remote one; otherwise JAT_NOBODY. */
+uint64_t jat_domain_key(const struct jat *j, const struct jat_config *config,
+                        struct jat_str domain);
 /* For settle.c. Gives back what the record was counted for. */
 void jat_release(struct jat *j, const struct jat_request *r, bool answered);
 /* Chooses an endpoint for r that has not had it. The table of endpoints is held
@@ -91,14 +94,15 @@ enum jat_err jat_put_request(struct jat *j, struct jat_request *r,
                              struct jat_span shown, uint64_t now,
                              struct jat_buf *buf, struct jat_put *out);
 
-/* contact.c: U (its jat_user_key) and this target (jat_endpoint.target) have
- * just spoken; a contact lives at least until `until`. made: U did, which makes
- * a contact; otherwise one that exists lives on. */
+/* contact.c: U (r->user_key, r->domain_key) and this target
+ * (jat_endpoint.target) have just spoken; a contact lives at least until
+ * `until`. made: U did, which makes a contact; otherwise one that exists lives
+ * on. */
 void jat_contact_touch(struct jat *j, const struct jat_config *config,
-                       uint64_t user, uint64_t target, bool made, uint64_t now,
-                       uint64_t until);
-bool jat_contact_known(struct jat *j, uint64_t user, uint64_t target,
-                       uint64_t now);
+                       const struct jat_request *r, uint64_t target, bool made,
+                       uint64_t now, uint64_t until);
+bool jat_contact_known(struct jat *j, const struct jat_config *config,
+                       struct jat_str user, uint64_t target, uint64_t now);
 
 /* The parts of the JID whose text is `jid` in buf. */
 struct jat_parts jat_parts_of(const struct jat_buf *buf, struct jat_span jid);

@@ -49,7 +49,7 @@ struct jat_request {
     jat_eid tried[JAT_MAX_TRIED]; /* endpoints that had it, eid not included */
     /* the caller's; come back unchanged */
     uint64_t user_key;   /* of U */
-    uint64_t domain_key; /* of its domain, where that has a limit */
+    uint64_t domain_key; /* of its domain, where that is a remote one */
     uint64_t sticky_key; /* hash of what `sticky` chooses by */
 };
 

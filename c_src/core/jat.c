@@ -204,7 +204,7 @@ static enum jat_err user_at(struct jat_call *c, struct jat_str resource,
                                c->buf);
         break;
     case JAT_FORM_HANDLE:
-        err = jat_recent_get(c->j->handles, resource, c->now, c->buf);
+        err = jat_recent_search(c->j->handles, resource, c->now, c->buf);
         break;
     case JAT_FORM_JID:
         *spoke = false;
@@ -223,7 +223,6 @@ static enum jat_err user_at(struct jat_call *c, struct jat_str resource,
 static bool denied(struct jat_call *c, const struct jat_endpoint *e,
                    struct jat_span user, bool spoke, enum jat_err *err)
 {
-    uint64_t key;
     enum jat_why why = JAT_WHY_OUTBOUND_NONE;
     bool allowed = false;
 
@@ -233,8 +232,9 @@ static bool denied(struct jat_call *c, const struct jat_endpoint *e,
         break;
     case JAT_OUTBOUND_REPLY:
         why = JAT_WHY_OUTBOUND_REPLY;
-        key = jat_user_key(c->j, jat_buf_str(c->buf, user));
-        allowed = spoke || jat_contact_known(c->j, key, e->target, c->now);
+        allowed = spoke ||
+                  jat_contact_known(c->j, c->config, jat_buf_str(c->buf, user),
+                                    e->target, c->now);
         break;
     case JAT_OUTBOUND_ANY:
         why = JAT_WHY_OUTBOUND_ACCESS;
@@ -453,7 +453,7 @@ enum jat_err jat_open(struct jat *j, struct jat_str resource, uint64_t now,
         return JAT_EUNOPENABLE;
     case JAT_FORM_HANDLE:
         *role = JAT_ROLE_REQUESTER;
-        err = jat_recent_get(j->handles, resource, now, buf);
+        err = jat_recent_search(j->handles, resource, now, buf);
         if (err != JAT_ENOTFOUND)
             return err;
         *role = JAT_ROLE_ENDPOINT;

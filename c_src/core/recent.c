@@ -8,29 +8,38 @@
 
 #define NONE UINT32_MAX
 
-/* Entries of a shard are linked in the order of their last touch. When they
+/* The entries of a group are linked in the order of their last touch. When they
  * are over is in the heap: a touch with a far `until` must not keep the others
  * from being forgotten. */
 struct entry {
     uint32_t newer; /* the pool's while the entry is free */
     uint32_t older;
-    uint64_t hash;
+    uint32_t list; /* its group's, NONE: the shard's own */
+    uint64_t hash, held;
     char *text; /* owned: key, value */
     size_t key_n, value_n;
 };
 
+struct list {
+    uint32_t oldest; /* the pool's while the list is free */
+    uint32_t newest, count;
+    uint64_t group;
+};
+
+/* All entries of a group are in one shard, so that its mutex guards their list;
+ * those of no group are spread over the shards. */
 struct shard {
     _Alignas(JAT_SHARD_ALIGN) pthread_mutex_t mutex;
-    struct jat_pool pool;
-    struct jat_index index;
+    struct jat_pool pool, lists;
+    struct jat_index index, groups;
     struct jat_heap heap;
-    uint32_t oldest, newest;
+    struct list own; /* of entries of no group */
 };
 
 struct jat_recent {
     struct shard shards[JAT_SHARDS];
     struct jat_seed seed;
-    atomic_size_t count;
+    atomic_size_t count, grouped; /* places taken: in all, by groups */
 };
 
 enum jat_err jat_recent_new(const struct jat_seed *seed,
@@ -41,11 +50,13 @@ enum jat_err jat_recent_new(const struct jat_seed *seed,
         return JAT_ENOMEM;
     t->seed = *seed;
     atomic_init(&t->count, 0);
+    atomic_init(&t->grouped, 0);
     for (unsigned i = 0; i < JAT_SHARDS; i++) {
         struct shard *s = &t->shards[i];
         pthread_mutex_init(&s->mutex, NULL);
         s->pool.size = sizeof(struct entry);
-        s->oldest = s->newest = NONE;
+        s->lists.size = sizeof(struct list);
+        s->own = (struct list){NONE, NONE, 0, JAT_NO_GROUP};
     }
     *out = t;
     return JAT_OK;
@@ -60,12 +71,14 @@ void jat_recent_free(struct jat_recent *t)
 {
     if (t == NULL)
         return;
-    for (unsigned i = 0; i < JAT_SHARDS; i++) {
-        struct shard *s = &t->shards[i];
-        for (uint32_t at = s->oldest; at != NONE; at = entry(s, at)->newer)
-            jat_free(entry(s, at)->text);
+    for (unsigned n = 0; n < JAT_SHARDS; n++) {
+        struct shard *s = &t->shards[n];
+        for (uint32_t i = 0; i < s->heap.n; i++)
+            jat_free(entry(s, s->heap.items[i].number)->text);
         jat_pool_fini(&s->pool);
+        jat_pool_fini(&s->lists);
         jat_index_fini(&s->index);
+        jat_index_fini(&s->groups);
         jat_heap_fini(&s->heap);
         pthread_mutex_destroy(&s->mutex);
     }
@@ -83,18 +96,46 @@ static struct entry *find(const struct shard *s, uint64_t hash,
     return NULL;
 }
 
+static struct shard *shard_of(struct jat_recent *t, uint64_t group,
+                              uint64_t hash)
+{
+    return &t->shards[jat_shard_of(group == JAT_NO_GROUP ? hash : group)];
+}
+
+/* The list of a group; NONE: it has no entry. */
+static uint32_t find_list(const struct shard *s, uint64_t group)
+{
+    uint32_t at;
+    for (uint32_t step = 0; jat_index_next(&s->groups, group, &step, &at);) {
+        const struct list *l = jat_pool_at(&s->lists, at);
+        if (l->group == group)
+            return at;
+    }
+    return NONE;
+}
+
+static struct list *list(struct shard *s, uint32_t at)
+{
+    return at == NONE ? &s->own : jat_pool_at(&s->lists, at);
+}
+
 static void unlink_entry(struct shard *s, const struct entry *e)
 {
-    *(e->older == NONE ? &s->oldest : &entry(s, e->older)->newer) = e->newer;
-    *(e->newer == NONE ? &s->newest : &entry(s, e->newer)->older) = e->older;
+    struct list *l = list(s, e->list);
+    *(e->older == NONE ? &l->oldest : &entry(s, e->older)->newer) = e->newer;
+    *(e->newer == NONE ? &l->newest : &entry(s, e->newer)->older) = e->older;
+    l->count--;
 }
 
 static void link_newest(struct shard *s, uint32_t at)
 {
-    entry(s, at)->newer = NONE;
-    entry(s, at)->older = s->newest;
-    *(s->newest == NONE ? &s->oldest : &entry(s, s->newest)->newer) = at;
-    s->newest = at;
+    struct entry *e = entry(s, at);
+    struct list *l = list(s, e->list);
+    e->newer = NONE;
+    e->older = l->newest;
+    *(l->newest == NONE ? &l->oldest : &entry(s, l->newest)->newer) = at;
+    l->newest = at;
+    l->count++;
 }
 
 static void touch(struct shard *s, uint32_t at, uint64_t until)
@@ -105,102 +146,240 @@ static void touch(struct shard *s, uint32_t at, uint64_t until)
         jat_heap_move(&s->heap, at, until);
 }
 
-static bool reserve(struct shard *s)
+static bool reserve(struct shard *s, uint64_t group)
 {
     return jat_pool_reserve(&s->pool) && jat_index_reserve(&s->index) &&
-           jat_heap_reserve(&s->heap, s->pool.cap);
+           jat_heap_reserve(&s->heap, s->pool.cap) &&
+           (group == JAT_NO_GROUP ||
+            (jat_pool_reserve(&s->lists) && jat_index_reserve(&s->groups)));
 }
 
-static void add(struct shard *s, const struct entry *e, uint64_t until)
+static uint32_t new_list(struct shard *s, uint64_t group)
+{
+    uint32_t at = jat_pool_take(&s->lists);
+    *list(s, at) = (struct list){NONE, NONE, 0, group};
+    jat_index_add(&s->groups, group, at);
+    return at;
+}
+
+static void add(struct shard *s, struct entry *e, const struct jat_stay *stay)
 {
     uint32_t at = jat_pool_take(&s->pool);
+    e->held = stay->held;
+    e->list = NONE;
+    if (stay->group != JAT_NO_GROUP) {
+        e->list = find_list(s, stay->group);
+        if (e->list == NONE)
+            e->list = new_list(s, stay->group);
+    }
     *entry(s, at) = *e;
     link_newest(s, at);
     jat_index_add(&s->index, e->hash, at);
-    jat_heap_add(&s->heap, at, until);
+    jat_heap_add(&s->heap, at, stay->until);
 }
 
-/* Takes the entry out; its text is the caller's to free, after the lock. */
+/* Takes the entry out; its text is the caller's to free, after the lock. Its
+ * place stays taken. */
 static char *drop(struct shard *s, uint32_t at)
 {
     struct entry *e = entry(s, at);
     char *text = e->text;
     unlink_entry(s, e);
+    if (e->list != NONE && list(s, e->list)->count == 0) {
+        jat_index_remove(&s->groups, list(s, e->list)->group, e->list);
+        jat_pool_give(&s->lists, e->list);
+    }
     jat_index_remove(&s->index, e->hash, at);
     jat_heap_remove(&s->heap, at);
     jat_pool_give(&s->pool, at);
     return text;
 }
 
-/* Forgets the oldest entry of a shard that has more than `keep`. */
-static bool forget_oldest(struct jat_recent *t, struct shard *s, uint32_t keep)
+/* Places */
+
+static bool take_below(atomic_size_t *n, size_t max)
+{
+    size_t now = atomic_load_explicit(n, memory_order_relaxed);
+    do {
+        if (now >= max)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(
+        n, &now, now + 1, memory_order_relaxed, memory_order_relaxed));
+    return true;
+}
+
+static bool take_place(struct jat_recent *t, bool grouped, size_t max)
+{
+    if (grouped && !take_below(&t->grouped, max / 2))
+        return false;
+    if (take_below(&t->count, max))
+        return true;
+    if (grouped)
+        atomic_fetch_sub_explicit(&t->grouped, 1, memory_order_relaxed);
+    return false;
+}
+
+static void give_place(struct jat_recent *t, bool grouped)
+{
+    if (grouped)
+        atomic_fetch_sub_explicit(&t->grouped, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&t->count, 1, memory_order_relaxed);
+}
+
+/* The oldest one of a list, if nothing holds it; NONE. */
+static uint32_t oldest_of(const struct shard *s, const struct list *l,
+                          uint64_t now)
+{
+    return l->oldest != NONE && entry(s, l->oldest)->held <= now ? l->oldest
+                                                                 : NONE;
+}
+
+/* Forgets the oldest entry of no group in the shard. */
+static bool forget_own(struct jat_recent *t, struct shard *s, uint64_t now)
 {
     char *text = NULL;
     pthread_mutex_lock(&s->mutex);
-    if (s->heap.n > keep)
-        text = drop(s, s->oldest);
+    uint32_t at = oldest_of(s, &s->own, now);
+    if (at != NONE)
+        text = drop(s, at);
     pthread_mutex_unlock(&s->mutex);
     if (text == NULL)
         return false;
-    atomic_fetch_sub_explicit(&t->count, 1, memory_order_relaxed);
+    give_place(t, false);
     jat_free(text);
     return true;
 }
 
-/* Until there are no more than max: first from the shard that has got a new
- * entry, which itself is spared as long as there is any other. */
-static void shrink(struct jat_recent *t, unsigned shard, size_t max)
+/* Forgets the oldest entry of some group in the shard. */
+static bool forget_grouped(struct jat_recent *t, struct shard *s)
 {
-    for (unsigned i = 0; i <= JAT_SHARDS && jat_recent_count(t) > max;) {
-        struct shard *s = &t->shards[(shard + i) % JAT_SHARDS];
-        if (!forget_oldest(t, s, i == 0 ? 1 : 0))
-            i++;
+    char *text = NULL;
+    pthread_mutex_lock(&s->mutex);
+    for (uint32_t i = 0; text == NULL && i < s->heap.n; i++) {
+        uint32_t at = entry(s, s->heap.items[i].number)->list;
+        if (at != NONE)
+            text = drop(s, list(s, at)->oldest);
     }
+    pthread_mutex_unlock(&s->mutex);
+    if (text == NULL)
+        return false;
+    give_place(t, true);
+    jat_free(text);
+    return true;
+}
+
+/* Makes a place free for one of no group: from its shard, or from the next that
+ * has any. Groups lose one only where they have more than their half, as after
+ * a reload with a smaller max. */
+static bool make_place(struct jat_recent *t, unsigned shard, uint64_t now,
+                       size_t max)
+{
+    bool too_many =
+        atomic_load_explicit(&t->grouped, memory_order_relaxed) > max / 2;
+    for (unsigned i = 0; too_many && i < JAT_SHARDS; i++)
+        if (forget_grouped(t, &t->shards[i]))
+            return true;
+    for (unsigned i = 0; i < JAT_SHARDS; i++)
+        if (forget_own(t, &t->shards[(shard + i) % JAT_SHARDS], now))
+            return true;
+    return false;
+}
+
+/* Takes a place within the share of the group, if need be that of its oldest
+ * entry, whose text is *dead then. */
+static bool place_in_group(struct jat_recent *t, struct shard *s,
+                           const struct jat_stay *stay, size_t max, char **dead)
+{
+    uint32_t at = find_list(s, stay->group);
+    size_t tenth = max < 10 ? 1 : max / 10;
+    if ((at == NONE || list(s, at)->count < tenth) && take_place(t, true, max))
+        return true;
+    if (at != NONE)
+        at = oldest_of(s, list(s, at), stay->now);
+    if (at == NONE)
+        return false;
+    *dead = drop(s, at);
+    return true;
+}
+
+/* The shard's mutex is held. *dead: a text to be freed. placed: a place is
+ * taken already; true: it is still to be used. */
+static enum jat_err put(struct jat_recent *t, struct shard *s,
+                        struct entry *new, const struct jat_stay *stay,
+                        size_t max, char **dead, bool *placed)
+{
+    struct jat_str key = jat_str(new->text, new->key_n);
+    uint32_t at;
+    struct entry *e = find(s, new->hash, key, &at);
+    *dead = NULL;
+    if (e != NULL) {
+        *dead = e->text;
+        e->text = new->text;
+        e->value_n = new->value_n;
+        if (stay->held > e->held)
+            e->held = stay->held;
+        touch(s, at, stay->until);
+        return JAT_OK;
+    }
+    if (stay->group == JAT_NO_GROUP && !*placed)
+        return JAT_EFULL;
+    if (!reserve(s, stay->group))
+        return JAT_ENOMEM;
+    if (stay->group != JAT_NO_GROUP && !place_in_group(t, s, stay, max, dead))
+        return JAT_EFULL;
+    *placed = false;
+    add(s, new, stay);
+    return JAT_OK;
+}
+
+static enum jat_err locked_put(struct jat_recent *t, struct entry *new,
+                               const struct jat_stay *stay, size_t max,
+                               bool *placed)
+{
+    struct shard *s = shard_of(t, stay->group, new->hash);
+    char *dead;
+    pthread_mutex_lock(&s->mutex);
+    enum jat_err err = put(t, s, new, stay, max, &dead, placed);
+    pthread_mutex_unlock(&s->mutex);
+    jat_free(dead);
+    return err;
 }
 
 enum jat_err jat_recent_put(struct jat_recent *t, struct jat_str key,
-                            struct jat_str value, uint64_t until, size_t max)
+                            struct jat_str value, const struct jat_stay *stay,
+                            size_t max)
 {
     struct entry new = {.hash = jat_hash(&t->seed, key),
                         .text = jat_malloc(key.n + value.n + 1),
                         .key_n = key.n,
                         .value_n = value.n};
+    bool grouped = stay->group != JAT_NO_GROUP, placed = false;
     if (new.text == NULL)
         return JAT_ENOMEM;
     if (key.n > 0)
         memcpy(new.text, key.p, key.n);
     if (value.n > 0)
         memcpy(new.text + key.n, value.p, value.n);
-    struct shard *s = &t->shards[jat_shard_of(new.hash)];
-    char *dead = NULL;
-    enum jat_err err = JAT_OK;
-    pthread_mutex_lock(&s->mutex);
-    uint32_t at;
-    struct entry *e = find(s, new.hash, key, &at);
-    if (e != NULL) {
-        dead = e->text;
-        e->text = new.text;
-        e->value_n = new.value_n;
-        touch(s, at, until);
-    } else if (reserve(s)) {
-        add(s, &new, until);
-        atomic_fetch_add_explicit(&t->count, 1, memory_order_relaxed);
-    } else {
-        dead = new.text;
-        err = JAT_ENOMEM;
+    enum jat_err err = locked_put(t, &new, stay, max, &placed);
+    while (err == JAT_EFULL && !grouped && !placed) {
+        placed = take_place(t, false, max);
+        if (!placed && !make_place(t, jat_shard_of(new.hash), stay->now, max))
+            break;
+        if (placed)
+            err = locked_put(t, &new, stay, max, &placed);
     }
-    pthread_mutex_unlock(&s->mutex);
-    jat_free(dead);
-    if (err == JAT_OK)
-        shrink(t, jat_shard_of(new.hash), max);
+    if (placed)
+        give_place(t, false);
+    if (err != JAT_OK)
+        jat_free(new.text);
     return err;
 }
 
-bool jat_recent_touch(struct jat_recent *t, struct jat_str key, uint64_t now,
-                      uint64_t until)
+bool jat_recent_touch(struct jat_recent *t, struct jat_str key, uint64_t group,
+                      uint64_t now, uint64_t until)
 {
     uint64_t hash = jat_hash(&t->seed, key);
-    struct shard *s = &t->shards[jat_shard_of(hash)];
+    struct shard *s = shard_of(t, group, hash);
     pthread_mutex_lock(&s->mutex);
     uint32_t at;
     bool lives =
@@ -211,11 +390,9 @@ bool jat_recent_touch(struct jat_recent *t, struct jat_str key, uint64_t now,
     return lives;
 }
 
-enum jat_err jat_recent_get(struct jat_recent *t, struct jat_str key,
-                            uint64_t now, struct jat_buf *out)
+static enum jat_err get(struct shard *s, uint64_t hash, struct jat_str key,
+                        uint64_t now, struct jat_buf *out)
 {
-    uint64_t hash = jat_hash(&t->seed, key);
-    struct shard *s = &t->shards[jat_shard_of(hash)];
     enum jat_err err = JAT_ENOTFOUND;
     pthread_mutex_lock(&s->mutex);
     uint32_t at;
@@ -228,18 +405,39 @@ enum jat_err jat_recent_get(struct jat_recent *t, struct jat_str key,
     return err;
 }
 
+enum jat_err jat_recent_get(struct jat_recent *t, struct jat_str key,
+                            uint64_t group, uint64_t now, struct jat_buf *out)
+{
+    uint64_t hash = jat_hash(&t->seed, key);
+    return get(shard_of(t, group, hash), hash, key, now, out);
+}
+
+enum jat_err jat_recent_search(struct jat_recent *t, struct jat_str key,
+                               uint64_t now, struct jat_buf *out)
+{
+    uint64_t hash = jat_hash(&t->seed, key);
+    enum jat_err err = JAT_ENOTFOUND;
+    for (unsigned i = 0; i < JAT_SHARDS && err == JAT_ENOTFOUND; i++)
+        err = get(&t->shards[(jat_shard_of(hash) + i) % JAT_SHARDS], hash, key,
+                  now, out);
+    return err;
+}
+
 /* Forgets one entry of the shard that is over at `now`. */
 static bool forget_due(struct jat_recent *t, struct shard *s, uint64_t now)
 {
     char *text = NULL;
+    bool grouped = false;
     uint32_t at;
     pthread_mutex_lock(&s->mutex);
-    if (jat_heap_due(&s->heap, now, &at))
+    if (jat_heap_due(&s->heap, now, &at)) {
+        grouped = entry(s, at)->list != NONE;
         text = drop(s, at);
+    }
     pthread_mutex_unlock(&s->mutex);
     if (text == NULL)
         return false;
-    atomic_fetch_sub_explicit(&t->count, 1, memory_order_relaxed);
+    give_place(t, grouped);
     jat_free(text);
     return true;
 }

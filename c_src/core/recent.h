@@ -1,6 +1,12 @@
 /* What was seen lately: a bounded, sharded map from a key to a value that is
  * forgotten some time after the last touch, the least recently touched first
- * where it is full. Contacts, handles and remembered addresses live here. */
+ * where it is full. Contacts, handles and remembered addresses live here.
+ *
+ * Entries are of a group, which is a key of quota.h, or of none. A group has at
+ * most a tenth of all places, all groups together have half: a group that has
+ * no more of them forgets its own oldest entry for a new one, and nobody
+ * else's. Those of no group may fill what the groups leave, and forget the
+ * oldest of their own. */
 #ifndef JAT_RECENT_H
 #define JAT_RECENT_H
 
@@ -14,19 +20,33 @@ enum jat_err jat_recent_new(const struct jat_seed *seed,
                             struct jat_recent **out);
 void jat_recent_free(struct jat_recent *t);
 
-/* Makes the entry, or touches it: it lives at least until `until` (ms; never
- * shortened) and is the most recent of its shard. max: entries in all; the
- * shard's oldest is forgotten for a new one. The value of an entry that exists
- * is replaced. JAT_ENOMEM: as before. */
+#define JAT_NO_GROUP 0U
+
+/* How an entry stays. */
+struct jat_stay {
+    uint64_t group;
+    uint64_t now, until; /* ms; it lives at least until then */
+    uint64_t held;       /* until then no other one takes its place */
+};
+
+/* Makes the entry, or touches it: it is the most recent of its shard, and
+ * neither `until` nor `held` is ever shortened. max: entries in all. The value
+ * of an entry that exists is replaced. JAT_EFULL: there is no place for it, and
+ * none that its group may free. JAT_ENOMEM: nothing is made or touched. */
 enum jat_err jat_recent_put(struct jat_recent *t, struct jat_str key,
-                            struct jat_str value, uint64_t until, size_t max);
-/* Touches the entry if it lives at `now`: true. Otherwise false, nothing is
- * made. */
-bool jat_recent_touch(struct jat_recent *t, struct jat_str key, uint64_t now,
-                      uint64_t until);
-/* Appends the value if the entry lives at `now`. JAT_ENOTFOUND, JAT_ENOMEM. */
+                            struct jat_str value, const struct jat_stay *stay,
+                            size_t max);
+/* Touches the entry of this group if it lives at `now`: true. Otherwise false,
+ * nothing is made. */
+bool jat_recent_touch(struct jat_recent *t, struct jat_str key, uint64_t group,
+                      uint64_t now, uint64_t until);
+/* Appends the value if the entry of this group lives at `now`. JAT_ENOTFOUND,
+ * JAT_ENOMEM. */
 enum jat_err jat_recent_get(struct jat_recent *t, struct jat_str key,
-                            uint64_t now, struct jat_buf *out);
+                            uint64_t group, uint64_t now, struct jat_buf *out);
+/* The same of any group: looks through all shards. */
+enum jat_err jat_recent_search(struct jat_recent *t, struct jat_str key,
+                               uint64_t now, struct jat_buf *out);
 /* Forgets what is over at `now`, at most `budget` entries; returns how many. */
 size_t jat_recent_expire(struct jat_recent *t, uint64_t now, size_t budget);
 size_t jat_recent_count(struct jat_recent *t);

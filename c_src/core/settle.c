@@ -171,7 +171,7 @@ static bool send_again(struct closing *c, struct taken *t)
         .to = jat_parts_of(text, e.jid),
         .id = jat_buf_add(text, jat_buf_str(&notes, p.id))};
     /* it may be another target's endpoint: U has spoken to that one now */
-    jat_contact_touch(c->j, c->config, next.user_key, e.target, true, c->now,
+    jat_contact_touch(c->j, c->config, &next, e.target, true, c->now,
                       next.deadline);
     jat_stats_add(&c->j->stats, JAT_STAT_retries);
     jat_buf_fini(&notes);

@@ -36,6 +36,7 @@ enum jat_condition { JAT_CONDITIONS(X) JAT_CONDITION_COUNT };
     X(MAX_PENDING_PER_USER, "max_pending_per_user", RESOURCE_CONSTRAINT)       \
     X(MAX_PENDING_PER_DOMAIN, "max_pending_per_domain", RESOURCE_CONSTRAINT)   \
     X(MAX_PENDING_REMOTE, "max_pending_remote", RESOURCE_CONSTRAINT)           \
+    X(MAX_CONTACTS, "max_contacts", RESOURCE_CONSTRAINT) /* for a handle */    \
     X(NO_MESSAGES, "no_messages", FEATURE_NOT_IMPLEMENTED)                     \
     /* of a target */                                                          \
     X(TO_HOST, "to_host", SERVICE_UNAVAILABLE) /* a request for P itself */    \

@@ -261,11 +261,11 @@ void __real_jat_closed_add(struct jat_closed *c, uint64_t fingerprint,
 void __wrap_jat_closed_add(struct jat_closed *c, uint64_t fingerprint,
                            uint64_t now);
 void __real_jat_contact_touch(struct jat *j, const struct jat_config *config,
-                              uint64_t user, uint64_t target, bool made,
-                              uint64_t now, uint64_t until);
+                              const struct jat_request *r, uint64_t target,
+                              bool made, uint64_t now, uint64_t until);
 void __wrap_jat_contact_touch(struct jat *j, const struct jat_config *config,
-                              uint64_t user, uint64_t target, bool made,
-                              uint64_t now, uint64_t until);
+                              const struct jat_request *r, uint64_t target,
+                              bool made, uint64_t now, uint64_t until);
 
 void __wrap_jat_closed_add(struct jat_closed *c, uint64_t fingerprint,
                            uint64_t now)
@@ -275,11 +275,11 @@ void __wrap_jat_closed_add(struct jat_closed *c, uint64_t fingerprint,
 }
 
 void __wrap_jat_contact_touch(struct jat *j, const struct jat_config *config,
-                              uint64_t user, uint64_t target, bool made,
-                              uint64_t now, uint64_t until)
+                              const struct jat_request *r, uint64_t target,
+                              bool made, uint64_t now, uint64_t until)
 {
     memory.done = true;
-    __real_jat_contact_touch(j, config, user, target, made, now, until);
+    __real_jat_contact_touch(j, config, r, target, made, now, until);
 }
 
 atomic_uint seals;

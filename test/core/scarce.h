@@ -166,8 +166,10 @@ size_t attempts_outcomes(const struct attempts *a);
 #define jat_quota_take(...) OF_UNIT(jat_quota_take(__VA_ARGS__))
 #define jat_recent_new(...) OF_UNIT(jat_recent_new(__VA_ARGS__))
 #define jat_recent_put(...) OF_UNIT(jat_recent_put(__VA_ARGS__))
-#define jat_recent_get(t, key, now, out)                                       \
-    INTO(out, jat_recent_get(t, key, now, out))
+#define jat_recent_get(t, key, group, now, out)                                \
+    INTO(out, jat_recent_get(t, key, group, now, out))
+#define jat_recent_search(t, key, now, out)                                    \
+    INTO(out, jat_recent_search(t, key, now, out))
 #endif
 
 #endif

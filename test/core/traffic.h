@@ -394,8 +394,9 @@ static void nothing_is_counted_for_a_user(struct worker *w)
     struct letter l;
     assert_int_equal(jat_config_int(c, JAT_STR("max_pending_per_user"), ROOM),
                      JAT_OK);
-    assert_int_equal(jat_config_int(c, JAT_STR("max_pending"), ROOM * USERS),
-                     JAT_OK);
+    /* of which remote domains have half */
+    assert_int_equal(
+        jat_config_int(c, JAT_STR("max_pending"), 2 * ROOM * USERS), JAT_OK);
     assert_int_equal(jat_configure(j, c), JAT_OK);
     put_one(w);
     for (unsigned i = 0; i < USERS; i++) {

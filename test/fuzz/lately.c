@@ -14,27 +14,78 @@ static void raise_to(uint64_t *most, uint64_t x)
     *most = x > *most ? x : *most;
 }
 
-/* anew: surely, so that there are no more than may be afterwards; otherwise one
- * that was there may only have been touched. */
-static void put(struct truth *t, struct lately *l, struct jat_str key,
-                struct jat_str value, uint64_t until, bool anew)
+static struct jat_str domain_of(struct jat_str jid)
+{
+    struct jat_jid parts;
+
+    CHECK(jat_jid_split(jid, &parts));
+    return parts.server;
+}
+
+static bool is_remote(const struct truth *t, struct jat_str domain)
+{
+    return !jat_str_eq(domain, t->o.local_domain);
+}
+
+/* Remote ones at the most: of one domain, or, where that is empty, of all. */
+static unsigned count_remote(const struct truth *t, const struct lately *l,
+                             struct jat_str domain)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < l->n; i++)
+        n += is_remote(t, l->v[i].domain) &&
+             (domain.n == 0 || jat_str_eq(l->v[i].domain, domain));
+    return n;
+}
+
+/* There is room in all shares for the ones that are in l, and `more` of this
+ * domain. */
+static bool fit(const struct truth *t, const struct lately *l,
+                struct jat_str domain, unsigned more)
 {
     uint64_t max = (uint64_t)t->o.max_contacts;
-    struct spoke *s = find(l, key);
+    uint64_t tenth = max < 10 ? 1 : max / 10;
 
-    l->bound = anew || l->bound < max ? max : l->bound;
+    return l->exact && l->n + more <= max &&
+           (!is_remote(t, domain) ||
+            (count_remote(t, l, domain) + more <= tenth &&
+             count_remote(t, l, (struct jat_str){NULL, 0}) + more <= max / 2));
+}
+
+/* anew: surely, so that there are no more than may be afterwards; otherwise one
+ * that was there may only have been touched. made: it is there now, surely;
+ * otherwise there may have been no room for it, if it is remote. */
+static void put(struct truth *t, struct lately *l, struct jat_str user,
+                struct spoke new, uint64_t until, bool anew, bool made)
+{
+    uint64_t max = (uint64_t)t->o.max_contacts;
+    struct jat_str domain = domain_of(user);
+    bool remote = is_remote(t, domain), fits;
+    struct spoke *s = find(l, new.key);
+
+    l->bound = (anew && !remote) || l->bound < max ? max : l->bound;
     if (s == NULL) {
         s = &l->v[l->n++];
-        *s = (struct spoke){.key = truth_keep(t, key),
-                            .value = truth_keep(t, value)};
+        *s = (struct spoke){.key = truth_keep(t, new.key),
+                            .value = truth_keep(t, new.value),
+                            .domain = truth_keep(t, domain)};
     }
-    raise_to(&s->least, until);
+    fits = fit(t, l, domain, 0);
+    if (fits || made || !remote)
+        raise_to(&s->least, until);
     raise_to(&s->most, until);
-    if (l->n <= max && l->exact)
+    if (fits)
         return;
-    l->exact = false; /* any but the newest may have been forgotten */
+    /* One of its own domain, or another local one, may have been forgotten; a
+     * remote one for a local one only where they have more than their half. */
+    l->exact = false;
     for (unsigned i = 0; i < l->n; i++)
-        if (&l->v[i] != s)
+        if (&l->v[i] != s &&
+            (remote
+                 ? jat_str_eq(l->v[i].domain, domain)
+                 : !is_remote(t, l->v[i].domain) ||
+                       count_remote(t, l, (struct jat_str){NULL, 0}) > max / 2))
             l->v[i].least = 0;
 }
 
@@ -76,8 +127,8 @@ void truth_contact(struct truth *t, struct jat_str user, struct jat_str target,
         const struct spoke *s = find(&t->contacts, key);
 
         if (made && !is_known(t, s, false))
-            put(t, &t->contacts, key, (struct jat_str){NULL, 0}, until,
-                !is_known(t, s, true));
+            put(t, &t->contacts, user, (struct spoke){.key = key}, until,
+                !is_known(t, s, true), false);
         else
             touch(t, &t->contacts, key, until);
     }
@@ -91,7 +142,8 @@ void truth_handle(struct truth *t, struct jat_str resource, struct jat_str jid,
     if (jat_address_form(resource) != JAT_FORM_HANDLE)
         return;
     if (made)
-        put(t, &t->handles, resource, jid, until, true);
+        put(t, &t->handles, jid, (struct spoke){.key = resource, .value = jid},
+            until, true, true);
     else
         touch(t, &t->handles, resource, until);
 }
@@ -115,6 +167,20 @@ bool truth_is_handle(struct truth *t, struct jat_str resource, bool seen,
         return false;
     *jid = s->value;
     return true;
+}
+
+bool truth_handle_fits(const struct truth *t, struct jat_str resource,
+                       struct jat_str jid)
+{
+    return jat_address_form(resource) != JAT_FORM_HANDLE ||
+           fit(t, &t->handles, domain_of(jid), 1);
+}
+
+void lately_doubt(struct lately *l)
+{
+    l->exact = false;
+    for (unsigned i = 0; i < l->n; i++)
+        l->v[i].least = 0;
 }
 
 void lately_forget(struct lately *l, uint64_t now, size_t max)

@@ -8,7 +8,7 @@ struct view {
     struct jat_str prepared;
     unsigned hints;
     /* By what the core did, where the truth is not sure. */
-    bool handle_seen, contact_seen;
+    bool handle_seen, contact_seen, no_room_seen;
 };
 
 /* What the core has to say; with REQUEST and OUTBOUND the record that it has to
@@ -128,7 +128,8 @@ static struct verdict request(struct truth *t, const struct view *v,
     } else {
         shown = truth_enc(t, JAT_ROLE_REQUESTER, v->user);
     }
-    if (!truth_may_request(t, v->user))
+    if (!truth_may_request(t, v->user) ||
+        (!truth_handle_fits(t, shown, v->user) && v->no_room_seen))
         return reply(JAT_RESOURCE_CONSTRAINT);
     out.begun = (struct record){
         .way = JAT_REQUEST,
@@ -441,7 +442,8 @@ void truth_handled(struct truth *t, struct jat_str xml, struct jat_str prepared,
     struct view v = {.prepared = prepared,
                      .hints = hints,
                      .handle_seen = !is_reply(d, JAT_ITEM_NOT_FOUND),
-                     .contact_seen = !is_reply(d, JAT_FORBIDDEN)};
+                     .contact_seen = !is_reply(d, JAT_FORBIDDEN),
+                     .no_room_seen = is_reply(d, JAT_RESOURCE_CONSTRAINT)};
     struct verdict verdict;
 
     CHECK(err == view_of(xml, &v));

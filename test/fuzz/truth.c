@@ -120,6 +120,10 @@ void truth_configured(struct truth *t, const struct options *o,
     CHECK(err == (lacks ? JAT_EBADARG : JAT_OK));
     if (lacks)
         return;
+    if (!jat_str_eq(t->o.local_domain, o->local_domain)) {
+        lately_doubt(&t->contacts);
+        lately_doubt(&t->handles);
+    }
     t->o = *o;
     t->n_round = 0;
     for (unsigned i = 0; i < t->n_sessions; i++)
@@ -218,7 +222,7 @@ static void check_id(const struct truth *t, const struct record *r)
 
 bool truth_may_request(const struct truth *t, struct jat_str user)
 {
-    int64_t n_user = 0, n_domain = 0;
+    int64_t n_user = 0, n_domain = 0, n_remote = 0;
     struct jat_jid jid, other;
 
     CHECK(jat_jid_split(user, &jid));
@@ -230,11 +234,13 @@ bool truth_may_request(const struct truth *t, struct jat_str user)
         CHECK(jat_jid_split(r->user, &other));
         n_user += jat_str_eq(jat_jid_bare(r->user), jat_jid_bare(user));
         n_domain += r->by_domain && jat_str_eq(other.server, jid.server);
+        n_remote += r->by_domain;
     }
     return count_open(t) < t->o.max_pending &&
            n_user < t->o.max_pending_per_user &&
            (jat_str_eq(jid.server, t->o.local_domain) ||
-            n_domain < t->o.max_pending_per_domain);
+            (n_domain < t->o.max_pending_per_domain &&
+             n_remote < t->o.max_pending / 2));
 }
 
 bool truth_may_ask(const struct truth *t, unsigned session)

@@ -67,12 +67,13 @@ struct record {
     unsigned retries, n_tried, tried[JAT_MAX_TRIED];
 };
 
-/* Where more come than there may be, whom the core forgets is its own affair.
+/* Where more come than there may be, whom of those that share with the new one
+ * the core forgets is its own affair.
  * So somebody is known for sure at least until `least`, perhaps until `most`,
  * and their number is only now and then `exact`. */
 struct lately {
     struct spoke {
-        struct jat_str key, value;
+        struct jat_str key, value, domain;
         uint64_t least, most;
     } v[MAX_LATELY];
     unsigned n;
@@ -182,6 +183,12 @@ bool truth_is_contact(struct truth *t, struct jat_str user,
                       struct jat_str target, bool seen);
 bool truth_is_handle(struct truth *t, struct jat_str resource, bool seen,
                      struct jat_str *jid);
+/* There is room in its shares for the handle of jid, if it is one. */
+bool truth_handle_fits(const struct truth *t, struct jat_str resource,
+                       struct jat_str jid);
+/* A domain is local that was remote, or the other way round: who of it has
+ * spoken is found only if the core took it for the same then. */
+void lately_doubt(struct lately *l);
 /* Those who were over were forgotten, up to max of them. */
 void lately_forget(struct lately *l, uint64_t now, size_t max);
 /* The core may hold n of them. */
