@@ -67,6 +67,8 @@ text(children) ->
 text(unbound_prefix) ->
     ?T("A prefix is used that the payload does not declare: declare it on the "
        "payload, not on the stanza or the stream");
+text(reserved_namespace) ->
+    ?T("The namespace of the prefix 'xml' is used for an element");
 text(malformed) ->
     ?T("The stanza is not well-formed");
 text(id_too_long) ->
@@ -127,7 +129,7 @@ text(refused) ->
     ?T("The server of the service does not let the request through");
 text(stopped) ->
     ?T("The service is being stopped");
-text(answer_unbound) ->
+text(answer_invalid) ->
     ?T("The answer is not valid: it uses a prefix that it does not declare");
 %% Of the target
 text(to_host) ->

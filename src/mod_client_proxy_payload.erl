@@ -1,17 +1,26 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% The one walk over the payload of a stanza. It answers two questions: is each
-%%% prefix bound (Namespaces in XML 1.0, 5), and how many octets does the payload
-%%% take where it is kept?
+%%% prefix bound, and how many octets does the payload take where it is kept?
 %%%
 %%% ejabberd drops the namespaces that were declared on the stanza or on the
-%%% stream, but forwards the payload that uses their prefixes. Strict clients
-%%% end their stream when they get such a stanza.
+%%% stream, but forwards the payload that uses their prefixes; and it makes of
+%%% <xml:x/> an <x/> in the namespace of the prefix `xml', which no element may
+%%% declare (Namespaces in XML 1.0, 3). Strict clients end their stream when they
+%%% get such a stanza.
 -module(mod_client_proxy_payload).
 
 -export([walk/1, octets/1]).
 
+-export_type([fault/0]).
+
 -include("xmpp.hrl").
+
+-type fault() :: unbound_prefix | reserved_namespace.
+
+%% What the prefixes `xml' and `xmlns' stand for.
+-define(NS_XML, <<"http://www.w3.org/XML/1998/namespace">>).
+-define(NS_XMLNS, <<"http://www.w3.org/2000/xmlns/">>).
 
 %% Octets of a word, of a list cell, and of the fixed part of a tuple.
 -define(WORD, 8).
@@ -21,12 +30,13 @@
 %% @doc Looks at every element, at any depth. Weight: octets of the payload as it
 %% lies in an ETS table, which has a copy of the terms and shares binaries of more
 %% than 64 octets. unbound_prefix: an element or an attribute has a prefix that
-%% neither the element nor one around it declares.
+%% neither the element nor one around it declares. reserved_namespace: an element
+%% declares what none may.
 -spec walk([xmlel() | cdata() | term()]) ->
-          {ok, Weight :: non_neg_integer()} | unbound_prefix.
+          {ok, Weight :: non_neg_integer()} | fault().
 walk(Els) ->
     try {ok, elements(Els, [<<"xml">>], 0)}
-    catch throw:unbound_prefix -> unbound_prefix
+    catch throw:Fault -> Fault
     end.
 
 %% Bound: the prefixes that are declared around these elements. Most elements and
@@ -47,6 +57,9 @@ elements([Decoded | Els], Bound, Weight) ->
 elements([], _Bound, Weight) ->
     Weight.
 
+attributes([{<<"xmlns">>, Reserved} | _], _Weight)
+  when Reserved == ?NS_XML; Reserved == ?NS_XMLNS ->
+    throw(reserved_namespace);
 attributes([{Name, Value} | Attrs], Weight) ->
     attributes(Attrs, Weight + ?CELL + ?TUPLE(2) + octets(Name)
                + octets(Value));

@@ -142,7 +142,7 @@ check(Context, #iq{from = From, sub_els = Els} = Packet) ->
 check_payload(Els) ->
     case mod_client_proxy_payload:walk(Els) of
         {ok, Weight} -> {ok, Weight};
-        unbound_prefix -> {'bad-request', unbound_prefix}
+        Fault -> {'bad-request', Fault}
     end.
 
 %% Only a `get' is kept: no other one may be sent twice.
@@ -193,8 +193,8 @@ answer(#iq{sub_els = Els} = Packet) ->
     case mod_client_proxy_payload:walk(Els) of
         {ok, _} ->
             Packet;
-        unbound_prefix ->
-            error_iq('internal-server-error', answer_unbound, Packet)
+        _ ->
+            error_iq('internal-server-error', answer_invalid, Packet)
     end.
 
 %% A request whose record is made is answered even if it cannot be sent, or if
@@ -427,7 +427,8 @@ bounce_sm_packet(Acc) ->
 %% 6121, 4.3).
 refuse(_Condition, _Why, #presence{}) ->
     ok;
-refuse(Condition, unbound_prefix = Why, #iq{} = Packet) ->
+refuse(Condition, Why, #iq{} = Packet)
+  when Why == unbound_prefix; Why == reserved_namespace ->
     %% an error has the payload in it: this one would end the sender's stream
     refused(Condition, Why, Packet#iq{sub_els = []});
 refuse(Condition, Why, Packet) ->

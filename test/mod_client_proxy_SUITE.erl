@@ -47,6 +47,8 @@ groups() ->
       [an_id_with_blanks_comes_back_as_it_was,
        a_payload_in_any_namespace_travels,
        a_payload_with_an_unbound_prefix_gets_bad_request,
+       a_prefix_that_the_stream_declares_gets_bad_request,
+       an_element_with_the_prefix_xml_gets_bad_request,
        a_request_of_the_endpoint_with_an_unbound_prefix_gets_bad_request,
        an_answer_with_an_unbound_prefix_becomes_an_error]},
      {requests, [],
@@ -728,8 +730,8 @@ lang(El) ->
 %%% What travels
 %%%===================================================================
 
-%% TAB, LF and CR are legal in an id, written as references. On every way that a
-%% request can take.
+%% LF and CR are legal in an id, written as references; so is TAB, which ejabberd
+%% itself sends on as a blank. On every way that a request can take.
 an_id_with_blanks_comes_back_as_it_was(Config) ->
     U = requester(Config),
     A = service(Config, "a"),
@@ -763,7 +765,7 @@ an_id_with_blanks_comes_back_as_it_was(Config) ->
     _ = iq:refused(U, Moved, ?P, ?UNAVAILABLE).
 
 blanks() ->
-    <<"a\tb\nc\rd ", (iq:id())/binary>>.
+    <<"a\nb\rc ", (iq:id())/binary>>.
 
 ask_with_blanks(Puppet, Type, To) ->
     iq:ask(Puppet, Type, To, blanks(), "").
@@ -782,33 +784,55 @@ a_payload_in_any_namespace_travels(Config) ->
          Id = iq:id(),
          iq:send(U, Type, To, Id, Payload),
          Request = puppet:recv(E, fun(El) -> puppet:attr(<<"id">>, El) == Id end),
-         Sent = plain(fxml_stream:parse_element(iolist_to_binary(Payload))),
+         Sent = expanded(fxml_stream:parse_element(iolist_to_binary(Payload))),
          [Got] = [El || #xmlel{} = El <- Request#xmlel.children],
-         Sent = plain(Got),
+         Sent = expanded(Got),
          iq:answer(E, Request, Payload),
          Result = iq:result(U, Id, To),
          [Back] = [El || #xmlel{} = El <- Result#xmlel.children],
-         Sent = plain(Back)
+         Sent = expanded(Back)
      end || To <- [?P, <<"sealed.example.org">>], Type <- [get, set],
             Payload <- ["<q xmlns='urn:ex:a b'/>", "<q xmlns=' '/>",
                         "<q xmlns='no uri at all: {&lt;|&gt;}'/>",
                         "<q xmlns='%zz'/>", "<q xmlns='relative/uri'/>",
                         "<q xmlns='urn:x' xmlns:a='b c' a:d='e'/>",
                         "<a:q xmlns:a='b c'><a:r/></a:q>",
-                        "<q xmlns='urn:x'><xml:x/></q>", "<xml:x/>",
                         "<q xmlns='urn:x' xml:space='preserve'/>",
                         ["<", Long, " xmlns='urn:x'/>"],
                         ["<q xmlns='urn:x' ", Long, "='v'/>"],
                         ["<q xmlns='urn:x' xmlns:", Long, "='v'/>"]]].
 
-%% Declared on the stanza, it is bound for ejabberd, which drops the declaration:
-%% sent on, it would end the stream of the endpoint.
+%% An element with its namespaces instead of prefixes, which libstrophe does not
+%% show. Of attributes it shows the local name only.
+expanded(El) ->
+    expanded(El, #{<<>> => <<>>,
+                   <<"xml">> => <<"http://www.w3.org/XML/1998/namespace">>}).
+
+expanded(#xmlel{name = Name, attrs = Attrs, children = Children}, Outer) ->
+    Scope = lists:foldl(fun({<<"xmlns">>, Ns}, Acc) -> Acc#{<<>> => Ns};
+                           ({<<"xmlns:", Prefix/binary>>, Ns}, Acc) ->
+                                Acc#{Prefix => Ns};
+                           (_, Acc) -> Acc
+                        end, Outer, Attrs),
+    {Prefix, Local} = prefix_and_local(Name),
+    {maps:get(Prefix, Scope), Local,
+     lists:sort([{element(2, prefix_and_local(Attr)), Value}
+                 || {Attr, Value} <- Attrs, Attr /= <<"xmlns">>,
+                    binary:match(Attr, <<"xmlns:">>) /= {0, 6}]),
+     [expanded(Child, Scope) || #xmlel{} = Child <- Children]}.
+
+prefix_and_local(Name) ->
+    case binary:split(Name, <<":">>) of
+        [Prefix, Local] -> {Prefix, Local};
+        [Local] -> {<<>>, Local}
+    end.
+
+%% The prefix is declared on the stanza: so it is bound for ejabberd, which does
+%% not send the declaration on.
 unbound_payloads() ->
-    ["<q xmlns='urn:x'><foo:z/></q>",
-     "<foo:q/>",
-     "<q xmlns='urn:x' foo:a='1'/>",
+    ["<q xmlns='urn:x' foo:a='1'/>",
      "<q xmlns='urn:x'><r><s><t foo:a='1'/></s></r></q>",
-     "<q xmlns='urn:x'><b xmlns:f='u'/><foo:c/></q>"].
+     "<q xmlns='urn:x'><b xmlns:f='u' f:a=''/><c foo:a='1'/></q>"].
 
 send_unbound(Puppet, Type, To, Payload) ->
     Id = iq:id(),
@@ -830,6 +854,32 @@ a_payload_with_an_unbound_prefix_gets_bad_request(Config) ->
     iq:quiet(U, E),
     %% and it goes on serving
     E = round_trip(U, ?P, [E]).
+
+%% ejabberd sends them on in a way that ends the stream of the endpoint.
+an_element_with_the_prefix_xml_gets_bad_request(Config) ->
+    U = requester(Config),
+    E = service(Config, "a"),
+    [iq:refused(U, send_unbound(U, Type, ?P, Payload), ?P,
+                {modify, 'bad-request'})
+     || Type <- [get, set], Payload <- ["<xml:x/>", "<q><r><xml:x/></r></q>"]],
+    iq:quiet(U, E).
+
+%% Elements with such a prefix come through where it is declared on the stream.
+a_prefix_that_the_stream_declares_gets_bad_request(Config) ->
+    E = service(Config, "a"),
+    Raw = raw:start(bed(Config), "romeo", "raw", "xmlns:foo='urn:example:foo'"),
+    [begin
+         raw:send(Raw, ["<iq type='", Type, "' id='x' to='", ?P, "'>", Payload,
+                        "</iq>"]),
+         Error = raw:recv(Raw, <<"</iq>">>),
+         {_, _} = binary:match(Error, <<"<bad-request">>)
+     end || Type <- ["get", "set"],
+            Payload <- ["<q xmlns='urn:x'><foo:z/></q>", "<foo:q/>",
+                        "<q xmlns='urn:x'><b xmlns:f='u'/><r><foo:c/></r></q>"]],
+    raw:stop(Raw),
+    U = requester(Config),
+    E = round_trip(U, ?P, [E]),
+    [] = iq:all(E).
 
 a_request_of_the_endpoint_with_an_unbound_prefix_gets_bad_request(Config) ->
     U = requester(Config),

@@ -12,7 +12,6 @@ bound_test_() ->
     [{Text, fun() -> ?assertMatch({ok, _}, walk(Text)) end}
      || Text <- ["<q xmlns='urn:x'/>",
                  "<q xmlns='urn:x' a='1' xml:lang='de'/>",
-                 "<xml:x/>",
                  "<f:q xmlns:f='urn:f' f:a='1'/>",
                  "<f:q f:a='1' xmlns:f='urn:f'><f:r/><s f:b=''/></f:q>",
                  "<q xmlns:f='u'><r><s><f:t/></s></r></q>",
@@ -34,6 +33,16 @@ unbound_test_() ->
                  %% the last one counts, too, as does another prefix
                  "<q xmlns:f='u'><f:r/><ff:r/></q>",
                  "<q xmlns:ff='u'><f:r/></q>"]].
+
+%% What ejabberd makes of <xml:x/>.
+a_reserved_namespace_is_a_fault_at_any_depth_test() ->
+    [?assertEqual(reserved_namespace,
+                  mod_client_proxy_payload:walk(
+                    [#xmlel{name = <<"q">>,
+                            children = [#xmlel{name = <<"x">>,
+                                               attrs = [{<<"xmlns">>, Ns}]}]}]))
+     || Ns <- [<<"http://www.w3.org/XML/1998/namespace">>,
+               <<"http://www.w3.org/2000/xmlns/">>]].
 
 each_of_several_children_is_looked_at_test() ->
     ?assertEqual(unbound_prefix,
