@@ -177,9 +177,6 @@ go(E) ->
             ok;
         {{ok, Eid}, true} ->
             set_model(online, lists:delete(E, get_model(online))),
-            %% a later session of the name has not had what this one had
-            set_model(open, [R#{tried := lists:delete(E, Tried)}
-                             || #{tried := Tried} = R <- get_model(open)]),
             Its = [R || #{endpoint := Of} = R <- get_model(open), Of =:= E],
             Outcomes = sweep(Eid, 0),
             settle_all(Its, gone, Outcomes)

@@ -18,7 +18,7 @@ static bool open(const struct draw *d, size_t i)
     if (i == d->besides)
         return false;
     for (size_t k = 0; k < d->how->n_tried; k++)
-        if (d->how->tried[k] == d->c[i].eid)
+        if (d->how->tried[k] == d->c[i].hash)
             return false;
     return true;
 }

@@ -5,11 +5,12 @@
 #include "endpoints.h"
 
 /* Candidate i of n has the reference eid(i), the number of its open records
- * load(i) and an unseeded hash of its JID rank(i) (the same on every node and
- * after every restart, so that `sticky` is, too). */
+ * load(i) and two hashes of its JID: the table's hash(i), and rank(i), which
+ * has no seed (the same on every node and after every restart, so that `sticky`
+ * is, too). */
 struct jat_candidate {
     jat_eid eid;
-    uint64_t rank;
+    uint64_t hash, rank;
     const _Atomic uint32_t *load;
 };
 

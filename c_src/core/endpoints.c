@@ -146,8 +146,8 @@ static void candidate_add(struct candidates *to, uint32_t number,
                           const struct slot *s, uint32_t *at)
 {
     *at = to->n++;
-    to->c[*at] = (struct jat_candidate){eid_of(number, s->generation), s->rank,
-                                        &s->requests};
+    to->c[*at] = (struct jat_candidate){eid_of(number, s->generation), s->hash,
+                                        s->rank, &s->requests};
 }
 
 /* The last candidate takes the place of the one that leaves. Returns the
@@ -475,14 +475,17 @@ void jat_endpoints_undo(struct jat_endpoints *t, jat_eid eid)
                               memory_order_relaxed);
 }
 
-void jat_endpoints_end(struct jat_endpoints *t, jat_eid eid, bool answered)
+void jat_endpoints_end(struct jat_endpoints *t, jat_eid eid,
+                       enum jat_ended ended)
 {
     unsigned way = jat_rwlock_read(&t->lock);
     struct slot *s = slot_of(t, eid);
     if (s != NULL) {
         atomic_fetch_sub_explicit(&s->requests, 1, memory_order_relaxed);
-        atomic_fetch_add_explicit(answered ? &s->answered : &s->failed, 1,
-                                  memory_order_relaxed);
+        if (ended != JAT_ENDED_OTHERWISE)
+            atomic_fetch_add_explicit(ended == JAT_ENDED_ANSWERED ? &s->answered
+                                                                  : &s->failed,
+                                      1, memory_order_relaxed);
     }
     jat_rwlock_read_done(&t->lock, way);
 }

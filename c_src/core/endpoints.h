@@ -60,9 +60,9 @@ struct jat_endpoint {
 /* What to choose by. */
 struct jat_choice {
     enum jat_balance balance;
-    uint64_t random;      /* fresh for each choice */
-    struct jat_str key;   /* for JAT_STICKY */
-    const jat_eid *tried; /* not these */
+    uint64_t random;       /* fresh for each choice */
+    struct jat_str key;    /* for JAT_STICKY */
+    const uint64_t *tried; /* not those whose jat_endpoint.hash is here */
     size_t n_tried;
 };
 
@@ -123,10 +123,18 @@ size_t jat_endpoints_count(struct jat_endpoints *t);
 enum jat_err jat_endpoints_next(struct jat_endpoints *t, uint32_t *cursor,
                                 struct jat_buf *buf, struct jat_endpoint *out);
 
+/* How a request that an endpoint had has ended, as far as it goes. */
+enum jat_ended {
+    JAT_ENDED_ANSWERED,
+    JAT_ENDED_FAILED,
+    JAT_ENDED_OTHERWISE /* the endpoint has no part in it */
+};
+
 /* Changes what is counted for an endpoint; nothing where it has gone. answered
  * and failed count ever upwards. outbound is taken only while below max: false
  * where it is not (or the endpoint has gone). */
-void jat_endpoints_end(struct jat_endpoints *t, jat_eid eid, bool answered);
+void jat_endpoints_end(struct jat_endpoints *t, jat_eid eid,
+                       enum jat_ended ended);
 bool jat_endpoints_begin_outbound(struct jat_endpoints *t, jat_eid eid,
                                   uint32_t max);
 void jat_endpoints_end_outbound(struct jat_endpoints *t, jat_eid eid);

@@ -165,10 +165,11 @@ static void give_share(struct jat *j, const struct jat_request *r)
     give_pending(j);
 }
 
-void jat_release(struct jat *j, const struct jat_request *r, bool answered)
+void jat_release(struct jat *j, const struct jat_request *r,
+                 enum jat_ended ended)
 {
     if (r->way == JAT_REQUEST) {
-        jat_endpoints_end(j->endpoints, r->eid, answered);
+        jat_endpoints_end(j->endpoints, r->eid, ended);
         give_share(j, r);
     } else {
         jat_endpoints_end_outbound(j->endpoints, r->eid);
@@ -232,31 +233,56 @@ static void keep_handle(struct jat_call *c, const struct jat_request *r,
                                c->now + (uint64_t)c->config->contact_timeout);
 }
 
-/* What `sticky` chooses by. */
-static struct jat_str sticky_key(const struct jat_call *c)
+/* The attribute that `sticky` chooses by; empty where there is none. */
+static struct jat_str sticky_attribute(const struct jat_call *c)
 {
     const struct jat_config *config = c->config;
     const struct jat_stanza *s = c->stanza;
-    struct jat_str value = {NULL, 0};
 
-    switch (config->sticky) {
+    for (uint32_t i = 0; i < s->n_children; i++)
+        if (jat_str_eq(s->children[i].ns, config->sticky_by.v[0]))
+            return jat_child_attr(s, &s->children[i],
+                                  config->sticky_by_attribute.v[0]);
+    return jat_str(NULL, 0);
+}
+
+/* A value of the attribute that is a JID counts in its prepared form: one room
+ * has one name, however it is written. False: the caller is to be asked for
+ * that form. */
+static bool prepare(const struct jat_call *c, struct jat_str *value)
+{
+    if (jat_jid_is_prepared(*value) || value->n > JAT_JID_MAX ||
+        (c->hints & JAT_HINT_JID_MALFORMED) != 0)
+        return true;
+    if (c->prepared.n == 0)
+        return false;
+    *value = c->prepared;
+    return true;
+}
+
+/* What `sticky` chooses by. False: it is to be asked about. */
+static bool sticky_key(const struct jat_call *c, struct jat_str *key)
+{
+    struct jat_str value;
+
+    *key = c->from.bare;
+    switch (c->config->sticky) {
     case JAT_STICKY_FULL:
-        return c->user;
+        *key = c->user;
+        break;
     case JAT_STICKY_DOMAIN:
-        return c->from.server;
+        *key = c->from.server;
+        break;
     case JAT_STICKY_ATTRIBUTE:
-        for (uint32_t i = 0; i < s->n_children; i++) {
-            if (jat_str_eq(s->children[i].ns, config->sticky_by.v[0])) {
-                value = jat_child_attr(s, &s->children[i],
-                                       config->sticky_by_attribute.v[0]);
-                break;
-            }
-        }
-        return value.n > 0 ? value : c->from.bare;
+        value = sticky_attribute(c);
+        if (value.n == 0)
+            break;
+        *key = value;
+        return prepare(c, key);
     case JAT_STICKY_BARE:
         break;
     }
-    return c->from.bare;
+    return true;
 }
 
 /* Puts the record; its id is appended to buf. r->shown is in buf, too, so the
@@ -355,13 +381,12 @@ enum jat_err jat_request_begin(struct jat_call *c, jat_eid only)
                             .any_endpoint = only == 0,
                             .retries = (uint8_t)config->retries};
     struct jat_span shown;
+    struct jat_str key;
     enum jat_why full;
     enum jat_err err;
 
     if (!set && r.any_endpoint && r.retries > 0)
         r.weight = c->weight;
-    if (c->config->balance == JAT_STICKY)
-        r.sticky_key = jat_hash(&(struct jat_seed){{0, 0}}, sticky_key(c));
     if (jat_endpoints_count(c->j->endpoints) == 0)
         return jat_refuse(c, JAT_WHY_NO_ENDPOINT);
     if ((err = show_user(c, &shown, &ask)) != JAT_OK)
@@ -371,6 +396,11 @@ enum jat_err jat_request_begin(struct jat_call *c, jat_eid only)
         c->out->detail = JAT_ASK_RESOURCEPREP;
         c->out->text = shown;
         return JAT_OK;
+    }
+    if (config->balance == JAT_STICKY && r.any_endpoint) {
+        if (!sticky_key(c, &key))
+            return jat_ask(c, JAT_ASK_JID, key);
+        r.sticky_key = jat_hash(&(struct jat_seed){{0, 0}}, key);
     }
     err = take_share(c, &r, &full);
     if (err == JAT_EFULL)
@@ -484,7 +514,7 @@ enum jat_err jat_request_end(struct jat_call *c, const struct jat_endpoint *e)
         return unsolicited(c);
     if (err != JAT_OK)
         return err;
-    jat_release(j, &r, true);
+    jat_release(j, &r, JAT_ENDED_ANSWERED);
     answer(c, &r, jat_span_of(c->buf, r.user), ref);
     jat_contact_touch(j, c->config, &r, e->target, false, c->now, 0);
     keep_handle(c, &r, c->to.resource);
@@ -507,7 +537,7 @@ enum jat_err jat_outbound_end(struct jat_call *c, const struct jat_endpoint *e)
         return unsolicited(c);
     if (err != JAT_OK)
         return err;
-    jat_release(j, &r, true);
+    jat_release(j, &r, JAT_ENDED_ANSWERED);
     answer(c, &r, e->jid, ref);
     jat_contact_touch(j, c->config, &r, e->target, true, c->now, 0);
     if (jat_jid_split(r.asked, &asked))

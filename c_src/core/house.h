@@ -52,6 +52,10 @@ struct jat_call {
 /* The decision `reply` with this error; counts it. */
 enum jat_err jat_refuse(struct jat_call *c, enum jat_why why);
 
+/* The decision `ask` about this text. */
+enum jat_err jat_ask(struct jat_call *c, enum jat_ask what,
+                     struct jat_str text);
+
 /* exchange.c: forwards the request of call c to the endpoint `only`, or, where
  * that is 0, to one of the strategy's choice. */
 enum jat_err jat_request_begin(struct jat_call *c, jat_eid only);
@@ -72,7 +76,8 @@ uint64_t jat_user_key(const struct jat *j, struct jat_str user);
 uint64_t jat_domain_key(const struct jat *j, const struct jat_config *config,
                         struct jat_str domain);
 /* For settle.c. Gives back what the record was counted for. */
-void jat_release(struct jat *j, const struct jat_request *r, bool answered);
+void jat_release(struct jat *j, const struct jat_request *r,
+                 enum jat_ended ended);
 /* Chooses an endpoint for r that has not had it. The table of endpoints is held
  * (jat_endpoints_hold) from here to the end of jat_put_request. */
 enum jat_err jat_choose(struct jat *j, const struct jat_config *config,

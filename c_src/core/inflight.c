@@ -7,9 +7,8 @@
 #include "mem.h"
 #include "table.h"
 
-#define INSTANCE_MAX 16U
-/* "jat-" instance "-" and 64 bits in hex */
-#define OURS_MAX (4 + INSTANCE_MAX + 1 + 16)
+/* "jat-" and 128 bits in hex */
+#define OURS_N (4 + 2 * 16)
 
 /* One allocation: the fixed part, the endpoints tried, then the octets of
  * user, shown, asked, id and, where it is not the asker's, the id sent. Made
@@ -29,7 +28,7 @@ struct record {
     bool shown_is_user : 1; /* shown has no octets of its own */
     bool set : 1;
     bool any_endpoint : 1;
-    jat_eid tried[];
+    uint64_t tried[];
 };
 
 /* The endpoint is here, not in the record: looking for all records of one
@@ -52,24 +51,20 @@ struct shard {
 struct jat_inflight {
     struct shard shards[JAT_SHARDS];
     struct jat_seed seed;
-    char instance[INSTANCE_MAX];
-    size_t instance_n;
-    _Atomic uint64_t counter; /* of the ids of ours */
+    struct jat_seed ids;      /* of the ids of ours */
+    _Atomic uint64_t counter; /* of them */
 };
 
 enum jat_err jat_inflight_new(const struct jat_seed *seed,
                               struct jat_str instance,
                               struct jat_inflight **out)
 {
-    if (instance.n > INSTANCE_MAX)
-        return JAT_EBADARG;
     struct jat_inflight *t = jat_calloc_aligned(JAT_SHARD_ALIGN, sizeof(*t));
     if (t == NULL)
         return JAT_ENOMEM;
     t->seed = *seed;
-    if (instance.n > 0)
-        memcpy(t->instance, instance.p, instance.n);
-    t->instance_n = instance.n;
+    t->ids.k[0] = jat_hash_pair(seed, JAT_STR("ids of ours, 0"), instance);
+    t->ids.k[1] = jat_hash_pair(seed, JAT_STR("ids of ours, 1"), instance);
     atomic_init(&t->counter, 0);
     for (unsigned i = 0; i < JAT_SHARDS; i++) {
         pthread_mutex_init(&t->shards[i].mutex, NULL);
@@ -281,20 +276,26 @@ static enum jat_err put_as(struct jat_inflight *t, const struct jat_request *q,
     return err;
 }
 
-/* The next id of ours, written to p, which has room for OURS_MAX octets. */
+static char *append_hex(char *p, uint64_t n)
+{
+    for (int shift = 60; shift >= 0; shift -= 4)
+        *p++ = "0123456789abcdef"[n >> shift & 15];
+    return p;
+}
+
+/* The next id of ours, written to p, which has room for OURS_N octets: hashes
+ * of a counter, since the number itself would tell the answerer how many others
+ * have asked meanwhile. */
 static struct jat_str next_ours(struct jat_inflight *t, char *p)
 {
-    uint64_t n =
-        atomic_fetch_add_explicit(&t->counter, 1, memory_order_relaxed);
+    uint64_t n[] = {
+        atomic_fetch_add_explicit(&t->counter, 1, memory_order_relaxed), 0};
+    struct jat_str counted = jat_str((const char *)n, sizeof(n));
     char *end = append(p, JAT_STR("jat-"));
-    end = append(end, jat_str(t->instance, t->instance_n));
-    *end++ = '-';
-    int shift = 60;
-    while (shift > 0 && n >> shift == 0)
-        shift -= 4;
-    for (; shift >= 0; shift -= 4)
-        *end++ = "0123456789abcdef"[n >> shift & 15];
-    return jat_str(p, (size_t)(end - p));
+    end = append_hex(end, jat_hash(&t->ids, counted));
+    n[1] = 1;
+    append_hex(end, jat_hash(&t->ids, counted));
+    return jat_str(p, OURS_N);
 }
 
 static bool swallowed_by_ejabberd(struct jat_str id)
@@ -314,11 +315,11 @@ enum jat_err jat_inflight_put(struct jat_inflight *t,
                               struct jat_buf *buf, struct jat_span *id_out,
                               bool *replaced, uint64_t *ref)
 {
-    char ours[OURS_MAX];
+    char ours[OURS_N];
     struct jat_str id = {NULL, 0};
     if (too_long(q) || q->n_tried > JAT_MAX_TRIED)
         return JAT_EBADARG;
-    if (jat_buf_room(buf, q->id.n > OURS_MAX ? q->id.n : OURS_MAX) == NULL)
+    if (jat_buf_room(buf, q->id.n > OURS_N ? q->id.n : OURS_N) == NULL)
         return JAT_ENOMEM;
     if (swallowed_by_ejabberd(q->id))
         id = next_ours(t, ours);

@@ -11,8 +11,8 @@
  *
  * The id is kept on the way out unless (answerer, shown, id) is in flight, was
  * closed without an answer within the last JAT_CLOSED_MS, or begins with
- * "rr-" (ejabberd's router would swallow the answer); then it is one of ours.
- */
+ * "rr-" (ejabberd's router would swallow the answer); then it is one of ours:
+ * "jat-" and 128 bits in hex that tell nobody how many there are. */
 #ifndef JAT_INFLIGHT_H
 #define JAT_INFLIGHT_H
 
@@ -46,7 +46,8 @@ struct jat_request {
     bool any_endpoint; /* any other endpoint may have it, too */
     uint8_t retries;   /* how often it may still be sent again */
     uint8_t n_tried;
-    jat_eid tried[JAT_MAX_TRIED]; /* endpoints that had it, eid not included */
+    uint64_t tried[JAT_MAX_TRIED]; /* hashes of the JIDs of those that had it
+                                      before */
     /* the caller's; come back unchanged */
     uint64_t user_key;   /* of U */
     uint64_t domain_key; /* of its domain, where that is a remote one */
@@ -56,7 +57,7 @@ struct jat_request {
 struct jat_inflight;
 
 /* instance: octets that make ids of this instance unlike those of any other
- * (hex digits of a random number, say); at most 16. */
+ * (a random number, say). */
 enum jat_err jat_inflight_new(const struct jat_seed *seed,
                               struct jat_str instance,
                               struct jat_inflight **out);

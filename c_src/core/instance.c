@@ -11,23 +11,11 @@ static uint64_t octets(const unsigned char *p)
     return x;
 }
 
-/* Ids of ours begin with this: no other instance has it. */
-static void instance_name(const unsigned char *seed, char out[16])
-{
-    static const char hex[] = "0123456789abcdef";
-
-    for (size_t i = 0; i < 8; i++) {
-        out[2 * i] = hex[seed[i] >> 4];
-        out[2 * i + 1] = hex[seed[i] & 15];
-    }
-}
-
 enum jat_err jat_instance_new(struct jat_config *config,
                               const unsigned char seed[24], struct jat **out)
 {
     struct jat_str host;
     struct jat *j;
-    char name[16];
     enum jat_err err;
 
     if (config->host.n != 1 || config->host.v[0].n == 0)
@@ -38,9 +26,8 @@ enum jat_err jat_instance_new(struct jat_config *config,
         return JAT_ENOMEM;
     j->host = host;
     j->seed = (struct jat_seed){{octets(seed), octets(seed + 8)}};
-    instance_name(seed + 16, name);
     if ((err = jat_endpoints_new(&j->seed, &j->endpoints)) != JAT_OK ||
-        (err = jat_inflight_new(&j->seed, jat_str(name, sizeof(name)),
+        (err = jat_inflight_new(&j->seed, jat_str((const char *)seed + 16, 8),
                                 &j->inflight)) != JAT_OK ||
         (err = jat_recent_new(&j->seed, &j->contacts)) != JAT_OK ||
         (err = jat_recent_new(&j->seed, &j->handles)) != JAT_OK ||

@@ -92,8 +92,7 @@ static enum jat_err local_presence(struct jat_call *c)
     return local(c, JAT_LOCAL_TARGET_PRESENCE);
 }
 
-static enum jat_err ask(struct jat_call *c, enum jat_ask what,
-                        struct jat_str text)
+enum jat_err jat_ask(struct jat_call *c, enum jat_ask what, struct jat_str text)
 {
     c->out->verb = JAT_DO_ASK;
     c->out->detail = what;
@@ -219,6 +218,16 @@ static enum jat_err user_at(struct jat_call *c, struct jat_str resource,
     return err == JAT_OK && c->buf->failed ? JAT_ENOMEM : err;
 }
 
+/* With `sealed', no target may write to a JID as such: whatever became of it
+ * would tell something of somebody whom the target only guesses at. So this
+ * looks at the form and at nothing else, and before anything else does. */
+static bool guesses(const struct jat_call *c)
+{
+    return c->config->encoding == JAT_ENCODE_SEALED &&
+           c->config->outbound != JAT_OUTBOUND_ANY &&
+           jat_address_form(c->to.resource) == JAT_FORM_JID;
+}
+
 /* Whether the target may speak to U. True with the decision made otherwise. */
 static bool denied(struct jat_call *c, const struct jat_endpoint *e,
                    struct jat_span user, bool spoke, enum jat_err *err)
@@ -267,6 +276,8 @@ static enum jat_err request_outbound(struct jat_call *c)
     bool spoke;
     enum jat_err err;
 
+    if (guesses(c))
+        return jat_refuse(c, JAT_WHY_PLAIN_ADDRESS);
     if ((c->hints & JAT_HINT_JID_MALFORMED) != 0)
         return jat_refuse(c, JAT_WHY_NO_SUCH_ADDRESS);
     err = endpoint_at(c, c->to.resource, &other);
@@ -276,7 +287,7 @@ static enum jat_err request_outbound(struct jat_call *c)
         return err;
     err = user_at(c, c->to.resource, &user, &spoke);
     if (err == JAT_EBADARG)
-        return ask(c, JAT_ASK_JID, c->to.resource);
+        return jat_ask(c, JAT_ASK_JID, c->to.resource);
     if (err == JAT_EUNOPENABLE ||
         (err == JAT_OK && !jat_jid_split(jat_buf_str(c->buf, user), &jid)))
         return jat_refuse(c, JAT_WHY_NO_SUCH_ADDRESS);
@@ -290,7 +301,7 @@ static enum jat_err request_outbound(struct jat_call *c)
     if (err == JAT_ENOTFOUND)
         return (c->hints & JAT_HINT_ENDPOINT_READ) != 0
                    ? jat_refuse(c, JAT_WHY_NOT_AN_ENDPOINT)
-                   : ask(c, JAT_ASK_ENDPOINT, c->user);
+                   : jat_ask(c, JAT_ASK_ENDPOINT, c->user);
     if (err != JAT_OK || denied(c, &e, user, spoke, &err))
         return err;
     return jat_outbound_begin(c, &e, user);

@@ -111,10 +111,13 @@ static bool asker(const struct closing *c, const struct taken *t,
 
 static void fail(struct closing *c, struct taken *t, enum jat_why why)
 {
+    /* what the server refuses says nothing of the endpoint */
+    enum jat_ended ended =
+        why == JAT_WHY_REFUSED ? JAT_ENDED_OTHERWISE : JAT_ENDED_FAILED;
     struct jat_outcome *o = &c->out->v[c->out->n++];
 
     look(t, &c->out->text);
-    jat_release(c->j, &t->r, false);
+    jat_release(c->j, &t->r, ended);
     *o = (struct jat_outcome){.fate = JAT_FATE_FAIL,
                               .record = t->ref,
                               .why = why,
@@ -128,8 +131,9 @@ static void fail(struct closing *c, struct taken *t, enum jat_why why)
     }
 }
 
-/* Forwards the request to an endpoint that has not had it, under a record of
- * its own and the same deadline. False: there is none, or no memory; the
+/* Forwards the request to an endpoint that has not had it, nor an earlier
+ * session of the same full JID, under a record of its own and the same
+ * deadline. False: there is none, or no memory; the
  * request still has its share of the limits then. */
 static bool send_again(struct closing *c, struct taken *t)
 {
@@ -148,7 +152,7 @@ static bool send_again(struct closing *c, struct taken *t)
     next = t->r;
     next.retries--;
     if (next.n_tried < JAT_MAX_TRIED)
-        next.tried[next.n_tried++] = next.eid; /* this one has had it */
+        next.tried[next.n_tried++] = next.eid_hash; /* this one has had it */
     shown = jat_buf_add(&notes, next.shown);
     held = jat_endpoints_hold(c->j->endpoints);
     sent =
@@ -160,7 +164,7 @@ static bool send_again(struct closing *c, struct taken *t)
         jat_buf_fini(&notes);
         return false;
     }
-    jat_endpoints_end(c->j->endpoints, t->r.eid, false);
+    jat_endpoints_end(c->j->endpoints, t->r.eid, JAT_ENDED_FAILED);
     e.jid = jat_buf_add(text, jat_buf_str(&notes, e.jid));
     c->out->v[c->out->n++] = (struct jat_outcome){
         .fate = JAT_FATE_RETRY,
@@ -211,12 +215,14 @@ enum jat_err jat_bounce(struct jat *j, uint64_t record, enum jat_how how,
 
     if (err != JAT_OK)
         return err;
-    jat_stats_add(&j->stats, JAT_STAT_bounces);
-    if (how == JAT_HOW_REFUSED)
+    if (how == JAT_HOW_REFUSED) {
+        jat_stats_add(&j->stats, JAT_STAT_refused_by_server);
         fail(&c, &t, JAT_WHY_REFUSED);
-    else
-        settle(&c, &t, how == JAT_HOW_UNDELIVERED || t.r.weight > 0,
-               JAT_WHY_BOUNCED);
+        return JAT_OK;
+    }
+    jat_stats_add(&j->stats, JAT_STAT_bounces);
+    settle(&c, &t, how == JAT_HOW_UNDELIVERED || t.r.weight > 0,
+           JAT_WHY_BOUNCED);
     return JAT_OK;
 }
 

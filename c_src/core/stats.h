@@ -17,6 +17,7 @@
     X(retries)           /* requests sent to another endpoint */               \
     X(timeouts)          /* requests over their deadline */                    \
     X(bounces)           /* requests that came back undelivered */             \
+    X(refused_by_server) /* requests that the endpoint's server refused */     \
     X(gone)              /* requests whose endpoint went away */               \
     X(aborted)           /* requests closed by the module itself */            \
     X(forgotten)         /* client-initiated ones whose asker went away */     \

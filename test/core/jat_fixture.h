@@ -237,6 +237,14 @@ static inline enum jat_err handle(const char *xml)
                       &decision);
 }
 
+/* Why the last stanza was refused. */
+static inline const char *why(void)
+{
+    assert_int_equal(decision.verb, JAT_DO_REPLY);
+    assert_int_equal(decision.condition, jat_why_condition(decision.why));
+    return jat_why_name(decision.why);
+}
+
 static inline const char *said(const char *xml)
 {
     return words(handle(xml));
@@ -305,6 +313,20 @@ static inline const char *shown(const char *jid)
     return found;
 }
 
+/* The endpoint as it is shown to people. */
+static inline struct jat_endpoint endpoint(const char *jid)
+{
+    struct jat_buf b = JAT_BUF_INIT;
+    struct jat_endpoint e = {.eid = 0}, found = {.eid = 0};
+    uint32_t cursor = 0;
+    while (jat_next_endpoint(j, &cursor, &b, &e) == JAT_OK)
+        if (jat_str_eq(jat_buf_str(&b, e.jid), str(jid)))
+            found = e;
+    jat_buf_fini(&b);
+    assert_true(found.eid != 0);
+    return found;
+}
+
 /* Closing */
 
 static inline struct jat_outcomes *fresh(void)
@@ -318,6 +340,11 @@ static inline const char *bounce(uint64_t record, bool undelivered)
     return came(jat_bounce(j, record,
                            undelivered ? JAT_HOW_UNDELIVERED : JAT_HOW_LOST,
                            now, fresh()));
+}
+
+static inline const char *bounce_refused(uint64_t record)
+{
+    return came(jat_bounce(j, record, JAT_HOW_REFUSED, now, fresh()));
 }
 
 static inline const char *expire(void)
@@ -364,8 +391,8 @@ static inline void books(uint64_t *in, uint64_t *out)
 {
     *in = count("requests") + count("outbound_requests") + count("retries");
     *out = count("answers") + count("outbound_answers") + count("timeouts") +
-           count("bounces") + count("gone") + count("aborted") +
-           count("pending");
+           count("bounces") + count("refused_by_server") + count("gone") +
+           count("aborted") + count("pending");
 }
 
 static inline int begin(void **state)

@@ -9,7 +9,7 @@ enum { MOST = 64 };
 static struct jat_candidate candidates[MOST];
 static _Atomic uint32_t loads[MOST];
 
-/* Candidates 1 .. n with loads 0 .. n - 1. */
+/* Candidates with the hashes 1 .. n and loads 0 .. n - 1. */
 static int some_candidates(void **state)
 {
     (void)state;
@@ -18,12 +18,12 @@ static int some_candidates(void **state)
     for (unsigned i = 0; i < MOST; i++) {
         atomic_store(&loads[i], i);
         candidates[i] = (struct jat_candidate){
-            i + 1, jat_hash(&everywhere, text("e%u", i)), &loads[i]};
+            MOST + i, i + 1, jat_hash(&everywhere, text("e%u", i)), &loads[i]};
     }
     return 0;
 }
 
-static size_t pick(enum jat_balance balance, size_t n, const jat_eid *tried,
+static size_t pick(enum jat_balance balance, size_t n, const uint64_t *tried,
                    size_t n_tried)
 {
     struct jat_choice how = {balance, random_bits(), {NULL, 0}, tried, n_tried};
@@ -31,7 +31,7 @@ static size_t pick(enum jat_balance balance, size_t n, const jat_eid *tried,
 }
 
 static size_t stick(struct jat_str key, const struct jat_candidate *c, size_t n,
-                    const jat_eid *tried, size_t n_tried)
+                    const uint64_t *tried, size_t n_tried)
 {
     struct jat_choice how = {JAT_STICKY, random_bits(), key, tried, n_tried};
     return jat_balance_pick(&how, c, n, 0);
@@ -57,7 +57,7 @@ static double chi_square(const unsigned *seen, const double *share, size_t n,
 static void check_uniform(size_t n, size_t n_tried, double limit)
 {
     enum { DRAWS = 200000 };
-    jat_eid tried[MOST];
+    uint64_t tried[MOST];
     unsigned seen[MOST + 1] = {0};
     double share[MOST];
     for (size_t i = 0; i < n; i++) {
@@ -90,7 +90,7 @@ static void random_is_uniform_over_those_not_tried(void **state)
 static void each_strategy_finds_the_last_one_and_then_none(void **state)
 {
     (void)state;
-    jat_eid tried[MOST];
+    uint64_t tried[MOST];
     for (size_t i = 0; i < MOST; i++)
         tried[i] = i + 1;
     for (int b = 0; b < JAT_BALANCE_COUNT; b++)
@@ -111,7 +111,7 @@ static void round_robin_takes_each_in_turn(void **state)
     for (uint64_t round = 0; round < 30; round++)
         assert_int_equal(jat_balance_pick(&how, candidates, 7, round),
                          round % 7);
-    static const jat_eid tried[] = {1, 6, 7};
+    static const uint64_t tried[] = {1, 6, 7};
     how.tried = tried;
     how.n_tried = 3;
     assert_int_equal(jat_balance_pick(&how, candidates, 7, 2), 2);
@@ -138,7 +138,7 @@ static void least_pending_takes_the_one_with_fewer_records_of_two(void **state)
 static void least_pending_passes_over_those_tried(void **state)
 {
     (void)state;
-    static const jat_eid tried[] = {1, 2};
+    static const uint64_t tried[] = {1, 2};
     unsigned seen[6] = {0};
     for (int i = 0; i < 10000; i++)
         seen[pick(JAT_LEAST_PENDING, 5, tried, 2)]++;
@@ -177,16 +177,16 @@ static void an_endpoint_that_goes_moves_only_its_own_share(void **state)
     for (unsigned k = 0; k < KEYS; k++) {
         struct jat_str key = text("room%u", k);
         size_t before = stick(key, candidates, N, NULL, 0);
-        jat_eid after = left[stick(key, left, N - 1, NULL, 0)].eid;
+        uint64_t after = left[stick(key, left, N - 1, NULL, 0)].hash;
         seen[before]++;
         if (before != 4) {
-            assert_int_equal(after, candidates[before].eid);
+            assert_int_equal(after, candidates[before].hash);
             continue;
         }
         movers++;
         moved_to[after - 1]++;
         /* the same as when it is passed over */
-        jat_eid gone = candidates[4].eid;
+        uint64_t gone = candidates[4].hash;
         assert_int_equal(stick(key, candidates, N, &gone, 1), after - 1);
     }
     assert_true(chi_square(seen, share, N, KEYS) < 62.0);

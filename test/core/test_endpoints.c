@@ -48,9 +48,15 @@ static struct jat_endpoint get(struct jat_endpoints *t, jat_eid eid)
     return e;
 }
 
+/* What a JID is known by when it was tried. */
+static uint64_t hash_of(unsigned i)
+{
+    return jat_hash(&SEED, jid(i));
+}
+
 /* The reference of the one chosen, or 0. */
 static jat_eid choose(struct jat_endpoints *t, enum jat_balance balance,
-                      struct jat_str key, const jat_eid *tried, size_t n_tried)
+                      struct jat_str key, const uint64_t *tried, size_t n_tried)
 {
     struct jat_choice how = {balance, random_bits(), key, tried, n_tried};
     struct jat_endpoint e = {.eid = 0};
@@ -150,7 +156,7 @@ a_reference_is_never_taken_for_the_next_one_of_its_slot(void **state)
     assert_int_not_equal(new, old);
     assert_false(is_alive(t, old));
     assert_true(is_alive(t, new));
-    jat_endpoints_end(t, old, true);
+    jat_endpoints_end(t, old, JAT_ENDED_ANSWERED);
     jat_endpoints_end_outbound(t, old);
     assert_false(jat_endpoints_begin_outbound(t, old, 5));
     struct jat_endpoint e = get(t, new);
@@ -201,9 +207,9 @@ static void records_of_an_endpoint_are_counted(void **state)
         jat_endpoints_begin(t, eid);
     jat_endpoints_undo(t, eid);
     jat_endpoints_let_go(t, held);
-    jat_endpoints_end(t, eid, true);
-    jat_endpoints_end(t, eid, true);
-    jat_endpoints_end(t, eid, false);
+    jat_endpoints_end(t, eid, JAT_ENDED_ANSWERED);
+    jat_endpoints_end(t, eid, JAT_ENDED_ANSWERED);
+    jat_endpoints_end(t, eid, JAT_ENDED_FAILED);
     for (int i = 0; i < 3; i++)
         assert_true(jat_endpoints_begin_outbound(t, eid, 3));
     assert_false(jat_endpoints_begin_outbound(t, eid, 3));
@@ -227,14 +233,15 @@ static void where_everything_is_draining_all_are_used_again(void **state)
         for (int i = 0; i < 50; i++)
             assert_int_equal(choose(t, balance, jid(9), NULL, 0), ready);
         /* what is ready was tried: rather a draining one than none */
-        assert_int_equal(choose(t, balance, jid(9), &ready, 1), away);
+        uint64_t tried = hash_of(1);
+        assert_int_equal(choose(t, balance, jid(9), &tried, 1), away);
     }
     put(t, 1, &PENDING);
     unsigned seen = 0;
     for (int i = 0; i < 50; i++)
         seen |= 1U << (choose(t, JAT_RANDOM, jid(9), NULL, 0) == ready);
     assert_int_equal(seen, 3);
-    jat_eid both[] = {ready, away};
+    uint64_t both[] = {hash_of(1), hash_of(2)};
     assert_int_equal(choose(t, JAT_RANDOM, jid(9), both, 2), 0);
     jat_endpoints_free(t);
 }
@@ -403,17 +410,17 @@ static void check(const struct truth *m, enum jat_err err, struct jat_buf *buf,
 
 static void check_choice(struct jat_endpoints *t)
 {
-    jat_eid tried[JAT_MAX_TRIED];
+    uint64_t tried[JAT_MAX_TRIED];
     size_t n_tried = random_below(JAT_MAX_TRIED + 1), ready = 0, all = 0;
     for (size_t i = 0; i < n_tried; i++)
-        tried[i] = truth[random_below(JIDS)].eid;
+        tried[i] = hash_of(random_below(JIDS));
     jat_eid got = choose(t, (enum jat_balance)random_below(JAT_BALANCE_COUNT),
                          text("key%u", random_below(50)), tried, n_tried);
     const struct truth *found = NULL;
     for (const struct truth *m = truth; m < truth + JIDS; m++) {
         bool open = m->here;
         for (size_t i = 0; i < n_tried; i++)
-            open = open && tried[i] != m->eid;
+            open = open && tried[i] != hash_of((unsigned)(m - truth));
         if (open && m->eid == got)
             found = m;
         ready += open && !m->drained;
@@ -459,11 +466,11 @@ static void random_count(struct jat_endpoints *t, struct truth *m)
         break;
     case 1:
         if (m->requests > 0) {
-            bool answered = random_below(2) == 0;
-            jat_endpoints_end(t, m->eid, answered);
+            enum jat_ended ended = (enum jat_ended)random_below(3);
+            jat_endpoints_end(t, m->eid, ended);
             m->requests--;
-            m->answered += answered;
-            m->failed += !answered;
+            m->answered += ended == JAT_ENDED_ANSWERED;
+            m->failed += ended == JAT_ENDED_FAILED;
         }
         break;
     case 2:
@@ -626,7 +633,8 @@ static void *use(void *arg)
         jat_endpoints_let_go(r->t, held);
         if (err != JAT_OK)
             return r;
-        jat_endpoints_end(r->t, e.eid, i % 2 == 0);
+        jat_endpoints_end(r->t, e.eid,
+                          i % 2 == 0 ? JAT_ENDED_ANSWERED : JAT_ENDED_FAILED);
         if (jat_endpoints_begin_outbound(r->t, r->stay[0], 1000))
             atomic_fetch_add(&r->outbound_taken, 1);
         struct jat_str name = jid((unsigned)(i % (STAY + CHANGE)));

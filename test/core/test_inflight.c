@@ -162,7 +162,7 @@ static void everything_comes_back_as_it_was_put(void **state)
 static void too_many_tried_are_refused(void **state)
 {
     (void)state;
-    struct jat_inflight *t = inflight(), *u;
+    struct jat_inflight *t = inflight();
     struct jat_request q = request(JAT_STR("u"), 1, JAT_STR("1"));
     struct jat_buf buf = JAT_BUF_INIT;
     struct jat_span id;
@@ -170,8 +170,6 @@ static void too_many_tried_are_refused(void **state)
     uint64_t ref;
     q.n_tried = JAT_MAX_TRIED + 1;
     assert_int_equal(jat_inflight_put(t, &q, 0, &buf, &id, &replaced, &ref),
-                     JAT_EBADARG);
-    assert_int_equal(jat_inflight_new(&SEED, JAT_STR("17 octets, I say!"), &u),
                      JAT_EBADARG);
     jat_inflight_free(t);
 }
@@ -224,20 +222,89 @@ static void the_id_is_kept(void **state)
 static void ejabberds_internal_prefix_is_replaced(void **state)
 {
     (void)state;
-    spare_this_test(); /* the next id of ours is the next, used or not */
     struct jat_inflight *t = inflight();
     struct jat_request q = request(JAT_STR("u@x/r"), 1, JAT_STR("rr-1"));
     struct sent a = put(t, &q, 0), b = put(t, &q, 0);
     assert_true(a.replaced && b.replaced);
-    assert_str(id_of(&a), JAT_STR("jat-7f3a-0"));
-    assert_str(id_of(&b), JAT_STR("jat-7f3a-1"));
     assert_int_equal(answer(t, &q, JAT_STR("rr-1")), JAT_ENOTFOUND);
     assert_int_equal(answer(t, &q, id_of(&b)), JAT_OK);
     assert_int_equal(answer(t, &q, id_of(&a)), JAT_OK);
-    for (int i = 2; i <= 16; i++)
-        a = put(t, &q, 0);
-    assert_str(id_of(&a), JAT_STR("jat-7f3a-10"));
     jat_inflight_free(t);
+}
+
+/* "jat-" and 128 bits in hex. */
+static bool is_ours(struct jat_str id)
+{
+    if (id.n != 36 || memcmp(id.p, "jat-", 4) != 0)
+        return false;
+    for (size_t i = 4; i < id.n; i++)
+        if (strchr("0123456789abcdef", id.p[i]) == NULL)
+            return false;
+    return true;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    return memcmp(a, b, 36);
+}
+
+/* It is as likely to have any digit, whatever the one before it had: two of
+ * them look no more alike than two others, so nobody can count from one to the
+ * next. */
+static void an_id_of_ours_tells_nothing_of_the_others(void **state)
+{
+    enum { N = 20000, DIGITS = 32 };
+    static char ids[N][36];
+    static unsigned seen[DIGITS][16], changed[DIGITS];
+    (void)state;
+    spare_this_test(); /* too many for each to be tried again and again */
+    struct jat_inflight *t = inflight();
+    struct jat_request q = request(JAT_STR("u@x/r"), 1, JAT_STR("rr-1"));
+    memset(seen, 0, sizeof seen);
+    memset(changed, 0, sizeof changed);
+    for (size_t i = 0; i < N; i++) {
+        struct sent s = put(t, &q, 0);
+        assert_true(is_ours(id_of(&s)));
+        memcpy(ids[i], s.octets, 36);
+        for (size_t d = 0; d < DIGITS; d++) {
+            char c = ids[i][4 + d];
+            seen[d][c <= '9' ? c - '0' : c - 'a' + 10]++;
+            changed[d] += i > 0 && c != ids[i - 1][4 + d];
+        }
+        assert_int_equal(answer(t, &q, id_of(&s)), JAT_OK);
+    }
+    for (size_t d = 0; d < DIGITS; d++) {
+        for (size_t v = 0; v < 16; v++) /* 5 of its deviations */
+            assert_in_range(seen[d][v], N / 16 - 171, N / 16 + 171);
+        assert_in_range(changed[d], N * 15 / 16 - 171, N * 15 / 16 + 171);
+    }
+    qsort(ids, N, sizeof ids[0], compare_ids);
+    for (size_t i = 1; i < N; i++)
+        assert_true(memcmp(ids[i - 1], ids[i], 36) != 0);
+    jat_inflight_free(t);
+}
+
+/* Of the seed and of the instance: who knows one of the two knows none. */
+static void no_two_instances_have_the_same_ids_of_ours(void **state)
+{
+    static const struct jat_seed seeds[] = {{{1, 2}}, {{1, 3}}, {{2, 2}}};
+    static const char *const names[] = {"7f3a", "7f3b", ""};
+    char first[9][64];
+    (void)state;
+    for (unsigned i = 0; i < 9; i++) {
+        const char *name = names[i % 3];
+        struct jat_inflight *t;
+        struct jat_request q = request(JAT_STR("u@x/r"), 1, JAT_STR("rr-1"));
+        assert_int_equal(
+            jat_inflight_new(&seeds[i / 3], jat_str(name, strlen(name)), &t),
+            JAT_OK);
+        struct sent s = put(t, &q, 0);
+        assert_true(is_ours(id_of(&s)));
+        memcpy(first[i], s.octets, 36);
+        for (unsigned k = 0; k < i; k++)
+            assert_true(memcmp(first[i], first[k], 36) != 0);
+        jat_inflight_free(t);
+    }
 }
 
 static void an_id_in_flight_for_the_same_two_is_replaced(void **state)
@@ -272,22 +339,21 @@ static void an_id_in_flight_for_the_same_two_is_replaced(void **state)
 static void an_id_of_ours_that_is_taken_is_passed_over(void **state)
 {
     (void)state;
-    spare_this_test(); /* as above */
+    spare_this_test(); /* the next id of ours is the next, used or not */
     struct jat_inflight *t = inflight();
-    struct jat_request q = request(JAT_STR("u"), 1, JAT_STR("jat-7f3a-0"));
+    struct jat_request q = request(JAT_STR("u"), 1, JAT_STR("rr-1"));
+    struct sent ours[3];
+    for (unsigned i = 0; i < 3; i++)
+        ours[i] = put(t, &q, 0);
+    jat_inflight_free(t);
+    t = inflight(); /* it has the same ids */
+    q.id = id_of(&ours[0]);
     assert_true(kept(t, &q, 0));
-    uint64_t ref = put(t,
-                       &(struct jat_request){.way = JAT_REQUEST,
-                                             .eid = q.eid,
-                                             .eid_hash = q.eid_hash,
-                                             .user = q.user,
-                                             .shown = q.shown,
-                                             .id = JAT_STR("jat-7f3a-1")},
-                       0)
-                       .ref;
-    assert_int_equal(close_ref(t, ref, 0), JAT_OK);
+    q.id = id_of(&ours[1]);
+    assert_int_equal(close_ref(t, put(t, &q, 0).ref, 0), JAT_OK);
     struct sent s = put(t, &q, 0);
-    assert_str(id_of(&s), JAT_STR("jat-7f3a-2"));
+    assert_true(s.replaced);
+    assert_str(id_of(&s), id_of(&ours[2]));
     jat_inflight_free(t);
 }
 
@@ -636,8 +702,7 @@ static void random_put(struct jat_inflight *t, uint64_t now, uint64_t key)
     struct sent s = put(t, &m->q, now);
     assert_int_equal(s.replaced, must);
     m->q.id_out = copy(m->id_out, id_of(&s));
-    assert_true(must ? memcmp(m->id_out, "jat-7f3a-", 9) == 0
-                     : jat_str_eq(m->q.id_out, m->q.id));
+    assert_true(must ? is_ours(m->q.id_out) : jat_str_eq(m->q.id_out, m->q.id));
     m->ref = refs[n_refs++] = s.ref;
     n_truth++;
 }
@@ -988,6 +1053,8 @@ int main(void)
         TEST(ejabberds_internal_prefix_is_replaced),
         TEST(an_id_in_flight_for_the_same_two_is_replaced),
         TEST(an_id_of_ours_that_is_taken_is_passed_over),
+        TEST(an_id_of_ours_tells_nothing_of_the_others),
+        TEST(no_two_instances_have_the_same_ids_of_ours),
         TEST(an_answer_is_matched_by_all_of_its_parts),
         TEST(an_id_closed_without_an_answer_rests_for_300_s),
         TEST(a_key_closed_again_rests_anew),

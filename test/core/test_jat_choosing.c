@@ -1,5 +1,6 @@
 /* Which endpoint a request goes to. */
 #include "jat_fixture.h"
+#include "jid.h"
 
 #define PU P "/" U
 
@@ -69,6 +70,115 @@ static void sticky_by_an_attribute_brings_a_room_together(void **state)
     }
     assert_true(apart > 10 && spread > 10);
     drain();
+}
+
+static const char *in_room(const char *type, const char *room)
+{
+    static unsigned n;
+    return stanza("iq", type, line("r%u", n++), U, P,
+                  line("<conference xmlns='urn:room' room='%s'/>", room));
+}
+
+static void a_room_that_may_be_unprepared_is_asked_about(void **state)
+{
+    (void)state;
+    proxy("balance=sticky sticky_by=urn:room sticky_by_attribute=room");
+    ten_endpoints();
+    for (unsigned i = 0; i < 20; i++) {
+        const char *type = i % 2 == 0 ? "get" : "set";
+        const char *room = line("room%u@muc.example", i);
+        const char *Room = line("Room%u@MUC.example", i);
+        said(in_room(type, room));
+        const char *to = to_of();
+        assert_words(said(in_room(type, Room)), line("ask jid %s", Room));
+        prepared = room;
+        said(in_room(type, Room));
+        prepared = "";
+        assert_int_equal(decision.verb, JAT_DO_REQUEST);
+        assert_words(to_of(), to);
+    }
+    drain();
+}
+
+/* It counts as it is, and the same at each time; so does one that is longer
+ * than any JID, about which nobody is asked. */
+static void a_room_that_is_no_jid_counts_as_it_is(void **state)
+{
+    (void)state;
+    proxy("balance=sticky sticky_by=urn:room sticky_by_attribute=room");
+    ten_endpoints();
+    unsigned apart = 0;
+    for (unsigned i = 0; i < 20; i++) {
+        const char *room[] = {line("Room%u@@", i), line("room%u@@", i)};
+        const char *to[2];
+        for (unsigned k = 0; k < 2; k++) {
+            assert_words(said(in_room("get", room[k])),
+                         line("ask jid %s", room[k]));
+            hints = JAT_HINT_JID_MALFORMED;
+            said(in_room("get", room[k]));
+            to[k] = to_of();
+            said(in_room("set", room[k]));
+            assert_words(to_of(), to[k]);
+            hints = 0;
+        }
+        apart += strcmp(to[0], to[1]) != 0;
+    }
+    assert_true(apart > 10);
+    for (unsigned n = JAT_JID_MAX; n <= JAT_JID_MAX + 1; n++) {
+        const char *room = times('R', n);
+        const char *says = said(in_room("get", room));
+        if (n == JAT_JID_MAX)
+            assert_words(says, line("ask jid %s", room));
+        else
+            assert_int_equal(decision.verb, JAT_DO_REQUEST);
+    }
+    said(in_room("get", "")); /* as if it were not there */
+    assert_words(to_of(), chosen(U, OTHER));
+    assert_int_equal(count("pending"), 20 * 4 + 3);
+    drain();
+}
+
+/* Two questions about one stanza: each answer is given with the other. */
+static void a_room_and_a_requester_may_both_be_asked_about(void **state)
+{
+    (void)state;
+    const char *user = "u@example.net/\xd7\x90";
+    proxy("balance=sticky sticky_by=urn:room sticky_by_attribute=room");
+    ten_endpoints();
+    said(in_room("get", "room@muc.example"));
+    const char *to = to_of();
+    const char *xml = stanza("iq", "get", "1", user, P,
+                             "<x xmlns='urn:room' room='ROOM@muc.example'/>");
+    const char *first = said(xml);
+    if (strstr(first, "resourceprep") != NULL)
+        hints = JAT_HINT_RESOURCEPREP_OK;
+    else
+        prepared = "room@muc.example";
+    const char *second = said(xml);
+    assert_true(strstr(first, "jid") != strstr(second, "jid"));
+    hints = JAT_HINT_RESOURCEPREP_OK;
+    prepared = "room@muc.example";
+    said(xml);
+    assert_int_equal(decision.verb, JAT_DO_REQUEST);
+    assert_words(to_of(), to);
+    drain();
+}
+
+/* Nobody asks where the choice is another one. */
+static void no_room_is_asked_about_where_nobody_is_sticky(void **state)
+{
+    (void)state;
+    proxy("balance=random sticky_by=urn:room sticky_by_attribute=room");
+    come(A);
+    said(in_room("get", "ROOM@muc.example"));
+    assert_int_equal(decision.verb, JAT_DO_REQUEST);
+    proxy("balance=sticky sticky_by=urn:room sticky_by_attribute=room");
+    come(A);
+    said(stanza("iq", "get", "1", U, shown(A), ROOM("ROOM@muc.example")));
+    assert_int_equal(decision.verb, JAT_DO_REQUEST);
+    go(A);
+    assert_words(said(in_room("get", "ROOM@muc.example")),
+                 "error recipient-unavailable");
 }
 
 static void a_sticky_choice_moves_only_where_it_must(void **state)
@@ -193,6 +303,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(sticky_goes_by_the_key_that_was_asked_for),
         CASE(sticky_by_an_attribute_brings_a_room_together),
+        CASE(a_room_that_may_be_unprepared_is_asked_about),
+        CASE(a_room_that_is_no_jid_counts_as_it_is),
+        CASE(a_room_and_a_requester_may_both_be_asked_about),
+        CASE(no_room_is_asked_about_where_nobody_is_sticky),
         CASE(a_sticky_choice_moves_only_where_it_must),
         CASE(the_retry_of_a_sticky_request_follows_the_same_key),
         CASE(a_draining_endpoint_gets_nothing_new_while_others_are_there),

@@ -198,6 +198,79 @@ static void a_set_is_sent_again_only_if_it_was_not_delivered(void **state)
     assert_words(go(to_of()), failed("recipient-unavailable", ""));
 }
 
+/* With another endpoint at hand, and the packet kept. */
+static void
+a_request_that_the_server_refused_fails_and_is_not_sent_again(void **s)
+{
+    static const char *const types[] = {"get", "set"};
+    (void)s;
+    proxy("retries=7");
+    for (unsigned i = 0; i < 4; i++) {
+        come(A);
+        come(B);
+        const char *to = i < 2 ? P : shown(A), *id = line("%u", i);
+        said(iq(types[i % 2], id, U, to));
+        const char *first = line("%s", to_of());
+        assert_words(bounce_refused(decision.record),
+                     line("fail service-unavailable %s > %s #%s%s", to, U, id,
+                          i == 0 ? " kept" : ""));
+        assert_int_equal(outcomes.v[0].why, JAT_WHY_REFUSED);
+        assert_words(bounce_refused(decision.record), "failed not_found ");
+        assert_words(result(id, first, PU), "drop unsolicited");
+        assert_int_equal(count("refused_by_server"), i + 1);
+    }
+    assert_int_equal(count("bounces") + count("retries"), 0);
+    assert_int_equal(count("pending") + count("retry_memory"), 0);
+}
+
+/* It was the server's word, not the endpoint's. */
+static void a_refused_request_leaves_its_endpoint_as_it_was(void **state)
+{
+    (void)state;
+    proxy("outbound=any");
+    come(A);
+    get("1", U, P);
+    assert_int_equal(endpoint(A).requests, 1);
+    bounce_refused(decision.record);
+    struct jat_endpoint e = endpoint(A);
+    assert_int_equal(e.requests + e.answered + e.failed, 0);
+    get("2", U, P);
+    bounce(decision.record, false);
+    assert_int_equal(endpoint(A).failed, 1);
+}
+
+/* Whatever became of it, and though it is a session that never had it. */
+static void no_session_of_the_same_name_has_a_request_again(void **state)
+{
+    (void)state;
+    jat_eid eid;
+    proxy("retries=3");
+    come(A);
+    get("1", U, P);
+    assert_int_equal(jat_remove_endpoint(j, str(A), &eid), JAT_OK);
+    come(A);
+    assert_words(sweep(eid), failed("recipient-unavailable", " kept"));
+    set("2", U, P);
+    uint64_t record = decision.record;
+    assert_int_equal(jat_remove_endpoint(j, str(A), &eid), JAT_OK);
+    come(A);
+    assert_words(bounce(record, true),
+                 line("fail recipient-unavailable %s > %s #2", P, U));
+    /* nor if another one had it in between */
+    get("3", U, P);
+    come(B);
+    assert_words(go(A), "retry " PU " > " B " #3");
+    come(A);
+    assert_words(go(B),
+                 line("fail recipient-unavailable %s > %s #3 kept", P, U));
+    come(B);
+    assert_int_equal(count("retries"), 1);
+    /* the next request may go there */
+    get("4", U, shown(A));
+    assert_int_equal(decision.verb, JAT_DO_REQUEST);
+    drain();
+}
+
 static void a_named_endpoint_is_never_replaced_by_another(void **state)
 {
     (void)state;
@@ -351,6 +424,9 @@ int main(void)
         CASE(a_bounced_get_fails_where_there_is_no_other_endpoint),
         CASE(a_get_whose_endpoint_went_goes_to_another_one),
         CASE(a_set_is_sent_again_only_if_it_was_not_delivered),
+        CASE(a_request_that_the_server_refused_fails_and_is_not_sent_again),
+        CASE(a_refused_request_leaves_its_endpoint_as_it_was),
+        CASE(no_session_of_the_same_name_has_a_request_again),
         CASE(a_named_endpoint_is_never_replaced_by_another),
         CASE(nothing_is_sent_again_with_retries_0),
         CASE(no_endpoint_is_tried_twice),

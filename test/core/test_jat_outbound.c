@@ -394,6 +394,53 @@ static void a_sealed_address_shows_that_its_owner_spoke_first(void **state)
     assert_words(get("2", A, as), line("outbound %s > %s #2", shown(A), U));
     assert_words(result("2", U, shown(A)), line("answer %s > %s #2", as, A));
     assert_words(get("3", A, P "/v@example.net/r"), "error forbidden");
+    assert_words(why(), "plain_address");
+}
+
+/* A target that guesses must learn nothing: not who spoke, who is online, who
+ * is a target, or what is a JID at all. */
+static void a_sealed_target_gets_forbidden_for_every_plain_jid(void **state)
+{
+    static const char *const outbounds[] = {"reply", "none"};
+    static const char *const types[] = {"get", "set"};
+    static const char *const guesses[] = {
+        U, "u@example.net", "v@example.net/r", "example.net", A,    B,   T,   C,
+        P, P "/x",          "U@Example.NET/r", "a b@c",       "x@", "@", "@@"};
+    (void)state;
+    for (unsigned o = 0; o < 2; o++) {
+        proxy(line("encoding=sealed outbound=%s", outbounds[o]));
+        come(A);
+        come(B);
+        get("1", U, P); /* he spoke */
+        for (unsigned i = 0; i < sizeof guesses / sizeof guesses[0]; i++) {
+            const char *to = line("%s/%s", P, guesses[i]);
+            /* x@ and its like look sealed; they open for nobody */
+            bool plain = guesses[i][strlen(guesses[i]) - 1] != '@';
+            for (hints = 0; hints < 128; hints++) {
+                prepared = hints % 3 == 0 ? U : "";
+                /* from who is an endpoint, and who is none */
+                const char *from = hints % 2 == 0 ? A : C;
+                assert_words(said(iq(types[i % 2], "2", from, to)),
+                             plain ? "error forbidden"
+                                   : "error item-not-found");
+                assert_words(why(),
+                             plain ? "plain_address" : "no_such_address");
+            }
+            hints = 0;
+            prepared = "";
+        }
+        drain();
+        assert_int_equal(count("contacts"), o == 0);
+    }
+}
+
+static void any_allows_a_plain_jid_though_others_are_sealed(void **state)
+{
+    (void)state;
+    proxy("encoding=sealed outbound=any");
+    come(A);
+    assert_words(get("1", A, PU), line("outbound %s > %s #1", shown(A), U));
+    drain();
 }
 
 static void a_handle_lives_as_long_as_the_contact(void **state)
@@ -486,6 +533,8 @@ int main(void)
         CASE(a_contact_lives_as_long_as_the_record),
         CASE(contacts_are_bounded_the_oldest_goes_first),
         CASE(a_sealed_address_shows_that_its_owner_spoke_first),
+        CASE(a_sealed_target_gets_forbidden_for_every_plain_jid),
+        CASE(any_allows_a_plain_jid_though_others_are_sealed),
         CASE(a_handle_lives_as_long_as_the_contact),
         CASE(a_jid_that_may_be_unprepared_is_asked_about),
         CASE(an_unknown_endpoint_is_read_once),

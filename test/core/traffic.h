@@ -423,10 +423,12 @@ static void check(void)
     /* An answer to a session that has gone takes the record with it: no end
      * that anybody could see. */
     assert_int_equal(unended(), count("forgotten") - seen[FORGOTTEN]);
-    assert_int_equal(count("timeouts") + count("bounces") + count("gone") +
+    assert_int_equal(count("timeouts") + count("bounces") +
+                         count("refused_by_server") + count("gone") +
                          count("aborted"),
                      seen[FAILED] + count("forgotten") + seen[RETRIES]);
     assert_int_equal(count("pending"), 0);
+    assert_int_equal(count("retry_memory"), 0);
     nothing_is_counted_for_an_endpoint();
     nothing_is_counted_for_a_user(w);
     for (unsigned k = 0; k < COUNTERS; k++)

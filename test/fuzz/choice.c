@@ -6,10 +6,12 @@ bool truth_is_draining(const struct truth *t, const struct session *s)
     return s->state.pending || (t->o.drain >> s->state.show & 1) != 0;
 }
 
-static bool was_tried(const struct record *r, unsigned session)
+/* This session, or another one of the same full JID. */
+static bool was_tried(const struct truth *t, const struct record *r,
+                      unsigned session)
 {
     for (unsigned i = 0; i < r->n_tried; i++)
-        if (r->tried[i] == session)
+        if (jat_str_eq(t->sessions[r->tried[i]].jid, t->sessions[session].jid))
             return true;
     return false;
 }
@@ -21,7 +23,7 @@ unsigned truth_candidates(const struct truth *t, const struct record *r,
 
     for (int panic = 0; panic <= 1 && n == 0; panic++)
         for (unsigned i = 0; i < t->n_sessions; i++)
-            if (t->sessions[i].online && !was_tried(r, i) &&
+            if (t->sessions[i].online && !was_tried(t, r, i) &&
                 (panic || !truth_is_draining(t, &t->sessions[i])))
                 out[n++] = i;
     return n;

@@ -40,6 +40,7 @@ static int64_t limit(unsigned *bits)
 
 static void choose_limits(struct input *in, struct options *o)
 {
+    static const int64_t memory[] = {1000000, 20000, 1000, 0};
     unsigned bits = input_octet(in);
 
     bits |= input_octet(in) << 8;
@@ -51,6 +52,7 @@ static void choose_limits(struct input *in, struct options *o)
     o->max_endpoints = limit(&bits);
     o->timeout = (bits & 1) != 0 ? 3000 : 1000;
     o->contact_timeout = (bits & 2) != 0 ? 2000 : 500;
+    o->max_retry_memory = memory[bits >> 2 & 3];
 }
 
 static void choose_sticky(struct input *in, struct options *o)
@@ -167,6 +169,7 @@ struct jat_config *options_config(const struct options *o)
     set_int(c, "max_pending_per_domain", o->max_pending_per_domain);
     set_int(c, "max_outbound_per_endpoint", o->max_outbound_per_endpoint);
     set_int(c, "max_endpoints", o->max_endpoints);
+    set_int(c, "max_retry_memory", o->max_retry_memory);
     set_int(c, "max_stanza_size", MAX_STANZA_SIZE);
     return c;
 }

@@ -7,6 +7,7 @@ struct view {
     struct jat_jid from, to;
     struct jat_str prepared;
     unsigned hints;
+    uint32_t weight;
     /* By what the core did, where the truth is not sure. */
     bool handle_seen, contact_seen, no_room_seen;
 };
@@ -63,12 +64,16 @@ static bool is_ping(const struct view *v)
     return is_query(v, "urn:xmpp:ping", "ping");
 }
 
-static struct jat_str sticky_key(const struct truth *t, const struct view *v)
+/* An attribute that is a JID counts as one; false: which one? */
+static bool sticky_key(const struct truth *t, const struct view *v,
+                       struct jat_str *key)
 {
     struct jat_str by = t->o.sticky_by, value = {NULL, 0};
 
+    *key = value;
     if (t->o.balance != JAT_STICKY)
-        return value; /* all the same */
+        return true; /* all the same */
+    *key = jat_jid_bare(v->user);
     if (t->o.sticky_by_attribute.n > 0) {
         for (uint32_t i = 0; i < v->s.n_children; i++) {
             if (!jat_str_eq(v->s.children[i].ns, by))
@@ -77,12 +82,19 @@ static struct jat_str sticky_key(const struct truth *t, const struct view *v)
                                    t->o.sticky_by_attribute);
             break;
         }
-    } else if (jat_str_eq(by, JAT_STR("full"))) {
-        value = v->user;
-    } else if (jat_str_eq(by, JAT_STR("domain"))) {
-        value = v->from.server;
+        if (value.n == 0)
+            return true;
+        *key = value;
+        if (!jat_jid_is_prepared(value) && value.n <= JAT_JID_MAX &&
+            (v->hints & JAT_HINT_JID_MALFORMED) == 0)
+            *key = v->prepared;
+        return key->n > 0;
     }
-    return value.n > 0 ? value : jat_jid_bare(v->user);
+    if (jat_str_eq(by, JAT_STR("full")))
+        *key = v->user;
+    else if (jat_str_eq(by, JAT_STR("domain")))
+        *key = v->from.server;
+    return true;
 }
 
 /* Whom an address of an endpoint stands for. */
@@ -115,7 +127,7 @@ static struct verdict request(struct truth *t, const struct view *v,
 {
     bool set = v->s.type == JAT_TYPE_SET, any = session == NOBODY;
     struct verdict out = {.verb = JAT_DO_REQUEST};
-    struct jat_str shown;
+    struct jat_str shown, key = {NULL, 0};
 
     if (truth_count_online(t) == 0)
         return reply(JAT_RECIPIENT_UNAVAILABLE);
@@ -128,6 +140,8 @@ static struct verdict request(struct truth *t, const struct view *v,
     } else {
         shown = truth_enc(t, JAT_ROLE_REQUESTER, v->user);
     }
+    if (any && !sticky_key(t, v, &key))
+        return ask(JAT_ASK_JID, key);
     if (!truth_may_request(t, v->user) ||
         (!truth_handle_fits(t, shown, v->user) && v->no_room_seen))
         return reply(JAT_RESOURCE_CONSTRAINT);
@@ -137,12 +151,14 @@ static struct verdict request(struct truth *t, const struct view *v,
         .user = truth_keep(t, v->user),
         .asked = truth_keep(t, v->s.to),
         .shown = shown,
-        .key = truth_keep(t, sticky_key(t, v)),
+        .key = truth_keep(t, key),
         .set = set,
         .any = any,
-        .kept = !set && any && t->o.retries > 0,
+        .weight = !set && any && t->o.retries > 0 ? v->weight : 0,
         .retries = (unsigned)t->o.retries,
         .by_domain = !jat_str_eq(v->from.server, t->o.local_domain)};
+    if (!truth_may_keep(t, &out.begun))
+        out.begun.weight = 0;
     return out;
 }
 
@@ -252,6 +268,10 @@ static struct verdict outbound(struct truth *t, const struct view *v)
     unsigned session, other;
     bool spoke;
 
+    if (t->o.encoding == JAT_ENCODE_SEALED &&
+        t->o.outbound != JAT_OUTBOUND_ANY &&
+        jat_address_form(v->to.resource) == JAT_FORM_JID)
+        return reply(JAT_FORBIDDEN);
     if ((v->hints & JAT_HINT_JID_MALFORMED) != 0)
         return reply(JAT_ITEM_NOT_FOUND);
     if (stands_for(t, v->to.resource, &other) != FOR_NOBODY)
@@ -366,7 +386,7 @@ static void begun(struct truth *t, const struct view *v, struct record r,
     unsigned session = session_at(t, buf, &d->to);
 
     CHECK(truth_is_p(buf, &d->from, r.shown));
-    CHECK(d->keep == r.kept);
+    CHECK(d->keep == (r.weight > 0));
     if (r.way == JAT_REQUEST) {
         CHECK(session != NOBODY && (r.any || r.session == session));
         r.session = session;
@@ -405,7 +425,7 @@ static void answered(struct truth *t, struct record *r,
     struct jat_str jid = t->sessions[r->session].jid;
     bool requested = r->way == JAT_REQUEST;
 
-    CHECK(d->record == r->ref && d->keep == r->kept);
+    CHECK(d->record == r->ref && d->keep == (r->weight > 0));
     CHECK(truth_is_jid(buf, &d->from, r->asked));
     CHECK(truth_is_jid(buf, &d->to, requested ? r->user : jid));
     CHECK(jat_str_eq(jat_buf_str(buf, d->id), r->id));
@@ -436,11 +456,12 @@ static bool is_reply(const struct jat_decision *d, enum jat_condition condition)
 }
 
 void truth_handled(struct truth *t, struct jat_str xml, struct jat_str prepared,
-                   unsigned hints, enum jat_err err, const struct jat_buf *buf,
-                   const struct jat_decision *d)
+                   unsigned hints, uint32_t weight, enum jat_err err,
+                   const struct jat_buf *buf, const struct jat_decision *d)
 {
     struct view v = {.prepared = prepared,
                      .hints = hints,
+                     .weight = weight,
                      .handle_seen = !is_reply(d, JAT_ITEM_NOT_FOUND),
                      .contact_seen = !is_reply(d, JAT_FORBIDDEN),
                      .no_room_seen = is_reply(d, JAT_RESOURCE_CONSTRAINT)};
@@ -462,7 +483,8 @@ void truth_handled(struct truth *t, struct jat_str xml, struct jat_str prepared,
         answered(t, verdict.over, buf, d);
         break;
     case JAT_DO_REPLY:
-        CHECK(d->condition == verdict.what);
+        CHECK(d->condition == verdict.what &&
+              d->condition == jat_why_condition(d->why));
         t->stats[JAT_STAT_refused]++;
         break;
     case JAT_DO_LOCAL:

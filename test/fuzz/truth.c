@@ -243,6 +243,31 @@ bool truth_may_request(const struct truth *t, struct jat_str user)
              n_remote < t->o.max_pending / 2));
 }
 
+/* Shares of the memory: the whole, a bare JID, a domain, all domains. */
+bool truth_may_keep(const struct truth *t, const struct record *next)
+{
+    uint64_t all = next->weight, by_user = all, by_domain = all, remote = all,
+             max = (uint64_t)t->o.max_retry_memory;
+    struct jat_jid jid, other;
+
+    CHECK(jat_jid_split(next->user, &jid));
+    for (unsigned i = 0; i < t->n_records; i++) {
+        const struct record *r = &t->records[i];
+
+        if (!r->open || r->weight == 0)
+            continue;
+        CHECK(jat_jid_split(r->user, &other));
+        all += r->weight;
+        remote += r->by_domain ? r->weight : 0;
+        by_user += jat_str_eq(jid.bare, other.bare) ? r->weight : 0;
+        by_domain += r->by_domain && jat_str_eq(jid.server, other.server)
+                         ? r->weight
+                         : 0;
+    }
+    return all <= max && by_user <= max / 100 &&
+           (!next->by_domain || (by_domain <= max / 10 && remote <= max / 2));
+}
+
 bool truth_may_ask(const struct truth *t, unsigned session)
 {
     return count_open(t) < t->o.max_pending &&
@@ -350,8 +375,8 @@ static bool goes_on(const struct truth *t, const struct closing *c,
 
     if (c->why != SWEPT && (c->why != BOUNCED || c->how == JAT_HOW_REFUSED))
         return false;
-    return (next->kept || undelivered) && next->any && next->retries > 0 &&
-           truth_candidates(t, next, among) > 0;
+    return (next->weight > 0 || undelivered) && next->any &&
+           next->retries > 0 && truth_candidates(t, next, among) > 0;
 }
 
 static void sent_again(struct truth *t, struct record next,
@@ -413,7 +438,7 @@ static void settled(struct truth *t, const struct closing *c,
         if (t->records[i].open && t->records[i].ref == o->record)
             r = &t->records[i];
     CHECK(r != NULL && is_due(t, r, c));
-    CHECK(o->kept == r->kept);
+    CHECK(o->kept == (r->weight > 0));
     t->n_round = 0; /* whether or not there is another one, it takes a turn */
     next = *r;
     if (next.n_tried < JAT_MAX_TRIED)
@@ -424,6 +449,9 @@ static void settled(struct truth *t, const struct closing *c,
         sent_again(t, next, o, text);
     } else {
         truth_ended(t, r, false);
+        if (c->why == BOUNCED && c->how == JAT_HOW_REFUSED &&
+            r->way == JAT_REQUEST)
+            t->sessions[r->session].failed--; /* it has no part in it */
         failed(t, r, c, o, text);
     }
 }
@@ -443,7 +471,9 @@ void truth_closed(struct truth *t, const struct closing *c, enum jat_err err,
         due += is_due(t, &t->records[i], c);
     for (size_t i = 0; i < out->n; i++)
         settled(t, c, &out->v[i], &out->text);
-    t->stats[stats[c->why]] += out->n;
+    t->stats[c->why == BOUNCED && c->how == JAT_HOW_REFUSED
+                 ? JAT_STAT_refused_by_server
+                 : stats[c->why]] += out->n;
     if (err == JAT_EFULL)
         CHECK(!one && out->n <= c->max);
     else
@@ -520,10 +550,10 @@ static void look_at_records(const struct truth *t, struct jat *j)
 
 void truth_look(struct truth *t, struct jat *j)
 {
-    uint64_t n[JAT_STAT_COUNT + 4];
+    uint64_t n[JAT_STAT_COUNT + 5], kept = 0;
     const char *name;
 
-    for (unsigned i = 0; i < JAT_STAT_COUNT + 4; i++)
+    for (unsigned i = 0; i < JAT_STAT_COUNT + 5; i++)
         CHECK(jat_counter(j, i, &name, &n[i]));
     for (unsigned i = 0; i < JAT_STAT_COUNT; i++)
         CHECK(n[i] == t->stats[i]);
@@ -531,6 +561,9 @@ void truth_look(struct truth *t, struct jat *j)
     CHECK(n[JAT_STAT_COUNT + 1] == count_open(t));
     CHECK(lately_may_count(&t->contacts, n[JAT_STAT_COUNT + 2]));
     CHECK(lately_may_count(&t->handles, n[JAT_STAT_COUNT + 3]));
+    for (unsigned i = 0; i < t->n_records; i++)
+        kept += t->records[i].open ? t->records[i].weight : 0;
+    CHECK(n[JAT_STAT_COUNT + 4] == kept);
     look_at_endpoints(t, j);
     look_at_records(t, j);
 }

@@ -37,7 +37,7 @@ struct options {
     int64_t encoding, balance, outbound, outbound_acl, disco;
     int64_t timeout, contact_timeout, retries, max_contacts, max_pending,
         max_pending_per_user, max_pending_per_domain, max_outbound_per_endpoint,
-        max_endpoints;
+        max_endpoints, max_retry_memory;
     struct jat_str targets[2], local_domain, sticky_by, sticky_by_attribute;
     struct jat_str resources; /* a glob of this, then '*'; empty: all */
     unsigned drain;           /* bit (1 << show) */
@@ -63,7 +63,8 @@ struct record {
     struct jat_str user, asked, shown, id, id_out;
     struct jat_str key; /* of `sticky` */
     uint64_t ref, born, deadline, closed;
-    bool set, kept, any, by_domain;
+    bool set, any, by_domain;
+    uint32_t weight; /* of the packet, if it is kept; or 0 */
     unsigned retries, n_tried, tried[JAT_MAX_TRIED];
 };
 
@@ -117,8 +118,8 @@ void truth_put(struct truth *t, struct jat_str jid,
 /* The session that has gone, or NOBODY. */
 unsigned truth_removed(struct truth *t, struct jat_str jid, enum jat_err err);
 void truth_handled(struct truth *t, struct jat_str xml, struct jat_str prepared,
-                   unsigned hints, enum jat_err err, const struct jat_buf *buf,
-                   const struct jat_decision *d);
+                   unsigned hints, uint32_t weight, enum jat_err err,
+                   const struct jat_buf *buf, const struct jat_decision *d);
 void truth_opened(struct truth *t, struct jat_str resource, enum jat_err err,
                   enum jat_role role, struct jat_str jid);
 
@@ -154,6 +155,7 @@ struct record *truth_waiting(struct truth *t, enum jat_way way,
                              struct jat_str id);
 /* The limits allow one more of this requester, of this session. */
 bool truth_may_request(const struct truth *t, struct jat_str user);
+bool truth_may_keep(const struct truth *t, const struct record *r);
 bool truth_may_ask(const struct truth *t, unsigned session);
 bool truth_is_draining(const struct truth *t, const struct session *s);
 /* Those whom r may go to: who do not drain, or else anybody, but none twice. */
