@@ -1,11 +1,14 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% The head that the core gets of a stanza says what the stanza says, whatever
-%%% characters there are in it. The core is played here.
+%%% characters there are in it (the core is played here); and whatever is in a
+%%% head comes out of the core as it was (the router is played here).
 -module(prop_head).
 
 -export([prop_a_head_says_what_its_stanza_says/0,
-         prop_each_character_comes_through_a_parser_as_it_is/0]).
+         prop_each_character_comes_through_a_parser_as_it_is/0,
+         prop_what_goes_through_the_core_comes_out_as_it_was/0,
+         prop_the_core_takes_what_the_server_takes/0]).
 %% The carrier of a core that only looks at heads
 -export([handle/3]).
 
@@ -89,7 +92,119 @@ written(#jid{server = Server} = To) -> To#jid{lserver = Server}.
 text(#jid{luser = U, lserver = S, lresource = R}) ->
     iolist_to_binary([[[U, $@] || U /= <<>>], S, [[$/, R] || R /= <<>>]]).
 
+%% Ids and addresses of any characters that XML has, octet for octet.
+prop_what_goes_through_the_core_comes_out_as_it_was() ->
+    {ok, _} = application:ensure_all_started(xmpp),
+    Core = core(),
+    numtests(1000, ?FORALL({Id, Resource, Value},
+                           {xml_text(), xml_text(), xml_text()},
+                           travels(Core, <<"rr-", Id/binary>>,
+                                   <<"/", Resource/binary>>, Value))).
+
+%% An id that begins so is replaced on the way out and restored in the answer.
+travels(Core, Id, Resource, Value) ->
+    U = {<<"u">>, <<"example.net">>, Resource},
+    {request, As, E, Ours, _, true} =
+        decide(Core, iq(get, Id, U, {<<>>, ?P, <<>>},
+                        [{xmlel, <<"q">>, [{<<"a">>, Value}], []}])),
+    {answer, {<<>>, ?P, <<>>}, To, Restored, _, true} =
+        decide(Core, iq(result, Ours, E, As, [])),
+    To == U andalso Restored == Id.
+
+%% Whatever element the server's own parser takes: its namespaces, prefixes,
+%% names and values.
+prop_the_core_takes_what_the_server_takes() ->
+    {ok, _} = application:ensure_all_started(xmpp),
+    Core = core(),
+    numtests(
+      3000,
+      ?FORALL(
+         Text, element_text(),
+         case fxml_stream:parse_element(
+                iolist_to_binary(["<iq xmlns='jabber:client'>", Text,
+                                  "</iq>"])) of
+             #xmlel{children = [#xmlel{} = El]} ->
+                 Decision = decide(Core, iq(get, <<"rr-">>,
+                                            {<<"u">>, <<"example.net">>, <<>>},
+                                            {<<>>, ?P, <<>>}, [El])),
+                 {request, As, E, Id, _, true} = Decision,
+                 answer == element(1, decide(Core, iq(result, Id, E, As, [])));
+             {error, _} ->
+                 true
+         end)).
+
+core() ->
+    {ok, Core} = mod_client_proxy_core:new(
+                   nif, <<"example.org">>,
+                   #{host => ?P, keys => [binary:copy(<<"k">>, 32)],
+                     targets => [<<"svc@example.org">>],
+                     encoding => sealed}),
+    added = mod_client_proxy_core:put_endpoint(
+              Core, {<<"svc">>, <<"example.org">>, <<"a">>},
+              #{show => none, priority => 0, pending => false}),
+    Core.
+
+decide(Core, Head) ->
+    mod_client_proxy_core:handle(Core, Head, none, 0, <<>>, 0).
+
+iq(Type, Id, From, To, Els) ->
+    [<<"<iq type='">>, atom_to_binary(Type), <<"' id='">>, escape(Id),
+     <<"' from='">>, escape(parts(From)), <<"' to='">>, escape(parts(To)),
+     <<"'>">>,
+     [[$<, Name, [[$\s, Attr, <<"='">>, escape(Value), $']
+                  || {Attr, Value} <- Attrs], <<"/>">>]
+      || #xmlel{name = Name, attrs = Attrs} <- Els],
+     <<"</iq>">>].
+
+parts({U, S, R}) ->
+    iolist_to_binary([[[U, $@] || U /= <<>>], S, [[$/, R] || R /= <<>>]]).
+
+%% As the router has to do it: what XML would make a blank of is a reference.
+escape(Text) ->
+    << <<(case C of
+              $& -> <<"&amp;">>;
+              $< -> <<"&lt;">>;
+              $' -> <<"&apos;">>;
+              $\t -> <<"&#9;">>;
+              $\n -> <<"&#10;">>;
+              $\r -> <<"&#13;">>;
+              _ -> <<C>>
+          end)/binary>> || <<C>> <= Text >>.
+
 %%% Generators
+
+%% XML 1.0, 2.2
+xml_text() ->
+    ?LET(Text, list(frequency([{4, oneof("\t\n\r")},
+                               {2, oneof("&<>'\"/@=; ")},
+                               {2, range($\s, 16#7e)},
+                               {1, range(16#7f, 16#d7ff)},
+                               {1, range(16#e000, 16#fffd)},
+                               {1, range(16#10000, 16#10ffff)}])),
+         unicode:characters_to_binary(Text)).
+
+%% Mostly right, with prefixes that are bound or not.
+element_text() ->
+    ?LET({Name, Attrs}, {name(), resize(5, list(attribute()))},
+         [$<, Name, [[$\s | Attr] || Attr <- Attrs], <<"/>">>]).
+
+name() ->
+    frequency([{4, oneof([<<"q">>, <<"query">>, <<"xmlfoo">>, <<"xmlns">>,
+                          <<"é"/utf8>>, <<"_.-1">>])},
+               {4, [oneof([<<"p">>, <<"q">>, <<"xml">>]), $:,
+                    oneof([<<"x">>, <<"xml">>, <<"a-b">>])]},
+               {1, oneof([<<"a:b:c">>, <<":a">>, <<"a:">>, <<"xmlns:x">>])}]).
+
+attribute() ->
+    [oneof([<<"xmlns">>, <<"xmlns:p">>, <<"xmlns:q">>, <<"xmlns:xml">>, name(),
+            <<"xmlns">>, <<"xmlns:p">>, <<"xmlns:q">>]),
+     <<"='">>, ?LET(Value, namespace(), escape(Value)), $'].
+
+namespace() ->
+    oneof([<<"urn:ex:a">>, <<"urn:ex:a b">>, <<"%">>, <<>>, <<" ">>,
+           <<"http://[::1">>, <<"http://www.w3.org/XML/1998/namespace">>,
+           <<"http://www.w3.org/2000/xmlns/">>, <<"jabber:client">>,
+           xml_text()]).
 
 stanza() ->
     oneof([?LET({Type, Els}, {oneof([get, set, result, error]),
