@@ -9,7 +9,8 @@
 #include "calls.h"
 #include "core/stanza.h"
 
-/* A call with a text of more octets goes to a dirty scheduler. */
+/* A call with a text of more octets goes to a dirty scheduler. (The head of a
+ * stanza is there already: mod_client_proxy_nif:handle/3.) */
 #define LARGE 8192U
 
 static ERL_NIF_TERM atoms[ATOM_COUNT];

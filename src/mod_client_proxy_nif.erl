@@ -15,6 +15,9 @@
 
 %% Must be JAT_ABI of c_src/core/jat.h.
 -define(ABI, 4).
+%% Octets of the largest head that is read on a normal scheduler; LARGE of
+%% c_src/nif.c.
+-define(LARGE, 8192).
 
 %% @doc Makes sure that the NIF is there. May be called again after the shared
 %% object was mended.
@@ -53,7 +56,11 @@ derive_key(Secret, Host) ->
 -spec handle(reference(), tuple(), mod_client_proxy_core:asker()) ->
           mod_client_proxy_core:decision() | {error, atom()}.
 handle(Ref, Args, _Asker) ->
-    call_nif(Ref, handle, Args).
+    %% Here, not in C: there a head in pieces is put together to be measured.
+    case iolist_size(element(1, Args)) of
+        N when N > ?LARGE -> call_dirty_nif(Ref, handle, Args);
+        _ -> call_nif(Ref, handle, Args)
+    end.
 
 -spec call(reference(), atom(), tuple()) -> term().
 call(Ref, configure, Args) ->

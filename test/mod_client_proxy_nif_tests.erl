@@ -135,6 +135,43 @@ a_head_may_come_in_pieces_test() ->
                       handle(Core, [<<C>> || <<C>> <= iq(result, Id, ?A, As)]))
      end || {Id, Text} <- [{<<"1">>, <<>>}, {<<"2">>, Pad}]].
 
+%% Before it is put together: that takes time, too.
+a_large_head_in_pieces_goes_to_a_dirty_scheduler_as_it_is_test() ->
+    Core = core(#{}),
+    Head = fun(Id, Size) ->
+                   [Start, End] = [iq_start(Id), <<"'/></iq>">>],
+                   Pad = Size - iolist_size(Start) - iolist_size(End),
+                   [Start, [binary:copy(<<"x">>, Pad)] | End]
+           end,
+    [?assertEqual(Called, called_by(fun() -> handle(Core, Head(Id, Size)) end))
+     || {Id, Size, Called} <- [{<<"1">>, 8192, [call_nif]},
+                               {<<"2">>, 8193, [call_dirty_nif]},
+                               {<<"3">>, 260000, [call_dirty_nif]}]].
+
+iq_start(Id) ->
+    ["<iq type='get' id='", Id, "' xmlns='jabber:client' from='u@example.net/r'"
+     " to='", ?P, "'><query xmlns='urn:x' a='"].
+
+%% The NIFs that are called meanwhile; the request is forwarded.
+called_by(Fun) ->
+    Nifs = [call_nif, call_dirty_nif],
+    Self = self(),
+    Tracer = spawn_link(fun() -> tracer(Self, []) end),
+    _ = [1 = erlang:trace_pattern({?NIF, Nif, 3}, true, [local]) || Nif <- Nifs],
+    1 = erlang:trace(self(), true, [call, {tracer, Tracer}]),
+    {request, _, ?A, same, _, true} = Fun(),
+    1 = erlang:trace(self(), false, [call]),
+    _ = [erlang:trace_pattern({?NIF, Nif, 3}, false, [local]) || Nif <- Nifs],
+    Ref = erlang:trace_delivered(self()),
+    receive {trace_delivered, _, Ref} -> Tracer ! done end,
+    receive {Tracer, Called} -> Called end.
+
+tracer(Parent, Called) ->
+    receive
+        {trace, _, call, {?NIF, Nif, _}} -> tracer(Parent, Called ++ [Nif]);
+        done -> Parent ! {self(), Called}
+    end.
+
 hostile_heads_are_an_error_and_leave_the_tables_alone_test() ->
     Core = core(#{}),
     Good = iq(get, <<"1">>, user(1), at(<<>>)),

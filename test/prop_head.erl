@@ -24,8 +24,7 @@ prop_a_head_says_what_its_stanza_says() ->
                           told(Stanza, Sets) =:= head(Stanza, Sets))).
 
 %% Every character of XML (1.0, 2.2), those that a parser makes blanks of in an
-%% attribute among them, through a parser that was not written here. (Through the
-%% one of the core: prop_address and the tests of the NIF.)
+%% attribute among them, through a parser that was not written here.
 prop_each_character_comes_through_a_parser_as_it_is() ->
     numtests(1000, ?FORALL(Value, value(),
                            #xmlel{name = <<"a">>, attrs = [{<<"a">>, Value}]} =:=
@@ -97,7 +96,7 @@ prop_what_goes_through_the_core_comes_out_as_it_was() ->
     {ok, _} = application:ensure_all_started(xmpp),
     Core = core(),
     numtests(1000, ?FORALL({Id, Resource, Value},
-                           {xml_text(), xml_text(), xml_text()},
+                           {value(), value(), value()},
                            travels(Core, <<"rr-", Id/binary>>,
                                    <<"/", Resource/binary>>, Value))).
 
@@ -145,43 +144,16 @@ core() ->
     Core.
 
 decide(Core, Head) ->
-    mod_client_proxy_core:handle(Core, Head, none, 0, <<>>, 0).
+    mod_client_proxy_core:handle(Core, Head, none, 0, <<>>, 1, 0).
 
 iq(Type, Id, From, To, Els) ->
-    [<<"<iq type='">>, atom_to_binary(Type), <<"' id='">>, escape(Id),
-     <<"' from='">>, escape(parts(From)), <<"' to='">>, escape(parts(To)),
-     <<"'>">>,
-     [[$<, Name, [[$\s, Attr, <<"='">>, escape(Value), $']
-                  || {Attr, Value} <- Attrs], <<"/>">>]
-      || #xmlel{name = Name, attrs = Attrs} <- Els],
-     <<"</iq>">>].
+    mod_client_proxy_head:text(shown, #iq{type = Type, id = Id, from = jid(From),
+                                          to = jid(To), sub_els = Els}).
 
-parts({U, S, R}) ->
-    iolist_to_binary([[[U, $@] || U /= <<>>], S, [[$/, R] || R /= <<>>]]).
-
-%% As the router has to do it: what XML would make a blank of is a reference.
-escape(Text) ->
-    << <<(case C of
-              $& -> <<"&amp;">>;
-              $< -> <<"&lt;">>;
-              $' -> <<"&apos;">>;
-              $\t -> <<"&#9;">>;
-              $\n -> <<"&#10;">>;
-              $\r -> <<"&#13;">>;
-              _ -> <<C>>
-          end)/binary>> || <<C>> <= Text >>.
+jid({U, S, R}) ->
+    jid(U, S, R).
 
 %%% Generators
-
-%% XML 1.0, 2.2
-xml_text() ->
-    ?LET(Text, list(frequency([{4, oneof("\t\n\r")},
-                               {2, oneof("&<>'\"/@=; ")},
-                               {2, range($\s, 16#7e)},
-                               {1, range(16#7f, 16#d7ff)},
-                               {1, range(16#e000, 16#fffd)},
-                               {1, range(16#10000, 16#10ffff)}])),
-         unicode:characters_to_binary(Text)).
 
 %% Mostly right, with prefixes that are bound or not.
 element_text() ->
@@ -198,13 +170,13 @@ name() ->
 attribute() ->
     [oneof([<<"xmlns">>, <<"xmlns:p">>, <<"xmlns:q">>, <<"xmlns:xml">>, name(),
             <<"xmlns">>, <<"xmlns:p">>, <<"xmlns:q">>]),
-     <<"='">>, ?LET(Value, namespace(), escape(Value)), $'].
+     <<"='">>, ?LET(Value, namespace(), mod_client_proxy_head:escape(Value)), $'].
 
 namespace() ->
     oneof([<<"urn:ex:a">>, <<"urn:ex:a b">>, <<"%">>, <<>>, <<" ">>,
            <<"http://[::1">>, <<"http://www.w3.org/XML/1998/namespace">>,
            <<"http://www.w3.org/2000/xmlns/">>, <<"jabber:client">>,
-           xml_text()]).
+           value()]).
 
 stanza() ->
     oneof([?LET({Type, Els}, {oneof([get, set, result, error]),
