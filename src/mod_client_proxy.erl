@@ -1,11 +1,13 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% What ejabberd starts, stops, reloads and asks for options: for each virtual
-%%% host, the proxy hosts that belong to it (mod_client_proxy_options) get a
-%%% gen_server each (mod_client_proxy_host), under ejabberd's own supervisor.
+%%% host, the proxy hosts that belong to it (mod_client_proxy_options) get their
+%%% processes (mod_client_proxy_sup), under ejabberd's own supervisor.
 %%%
 %%% start/2 never fails: gen_mod ends the whole server over a module that does.
-%%% What is missing (a carrier, a name) makes a proxy host that says so.
+%%% What is missing (a carrier, a name) makes a proxy host that says so. Nothing
+%%% here raises: gen_mod would print the options with the exception, and secrets
+%%% are among them.
 -module(mod_client_proxy).
 
 -behaviour(gen_mod).
@@ -28,8 +30,13 @@
 %%% gen_mod
 
 start(ServerHost, Opts) ->
-    gen_mod:is_loaded_elsewhere(ServerHost, ?MODULE) orelse start_common(),
-    start_hosts(ServerHost, mod_client_proxy_options:hosts(ServerHost, Opts)).
+    guarded(start, ServerHost,
+            fun() ->
+                    gen_mod:is_loaded_elsewhere(ServerHost, ?MODULE)
+                        orelse start_common(),
+                    start_hosts(ServerHost,
+                                mod_client_proxy_options:hosts(ServerHost, Opts))
+            end).
 
 start_common() ->
     mod_client_proxy_admin:register(),
@@ -47,7 +54,7 @@ stop(ServerHost) ->
     %% uninstalling comes here once more after pre_uninstall/0, when calling a
     %% helper would only load it again
     case gen_mod:is_loaded(ServerHost, ?MODULE) of
-        true -> do_stop(ServerHost);
+        true -> guarded(stop, ServerHost, fun() -> do_stop(ServerHost) end);
         false -> ok
     end.
 
@@ -55,18 +62,32 @@ do_stop(ServerHost) ->
     stop_hosts(ServerHost, []),
     mod_client_proxy_port_sup:stop(ServerHost),
     persistent_term:erase(?RUNNING(ServerHost)),
-    gen_mod:is_loaded_elsewhere(ServerHost, ?MODULE) orelse stop_common(),
-    ok.
+    gen_mod:is_loaded_elsewhere(ServerHost, ?MODULE) orelse stop_common().
 
 reload(ServerHost, NewOpts, _OldOpts) ->
-    Hosts = mod_client_proxy_options:hosts(ServerHost, NewOpts),
-    stop_hosts(ServerHost, Hosts),
-    start_hosts(ServerHost, Hosts).
+    guarded(reload, ServerHost,
+            fun() ->
+                    Hosts = mod_client_proxy_options:hosts(ServerHost, NewOpts),
+                    stop_hosts(ServerHost, Hosts),
+                    start_hosts(ServerHost, Hosts)
+            end).
+
+guarded(What, ServerHost, Fun) ->
+    try mod_client_proxy_secrets:shielded(Fun) of
+        _ -> ok
+    catch Class:Reason:Stack ->
+            ?CRITICAL_MSG("mod_client_proxy failed to ~ts on virtual host ~ts. "
+                          "ejabberdctl reload_config tries again:~n** ~ts",
+                          [What, ServerHost,
+                           mod_client_proxy_secrets:format(Class, Reason,
+                                                           Stack)])
+    end.
 
 %% Not about dependencies: the one callback that sees all options together
 %% while they are validated (gen_mod:validate/2 expects this throw).
 depends(ServerHost, Opts) ->
-    case mod_client_proxy_options:check(ServerHost, Opts) of
+    case mod_client_proxy_secrets:shielded(
+           fun() -> mod_client_proxy_options:check(ServerHost, Opts) end) of
         ok -> [];
         {error, Text} -> throw({gen_mod, {invalid_syntax, Text}})
     end.
@@ -324,27 +345,22 @@ start_port(ServerHost) ->
                           "supervised: ~p", [ServerHost, Reason])
     end.
 
-start_host(ServerHost, P, HostOpts) ->
-    Started = try gen_mod:start_child(mod_client_proxy_host, ServerHost,
-                                      #{host => P}, proc(P))
-              catch Class:Reason -> {error, {Class, Reason}}
-              end,
-    case Started of
-        {ok, _} ->
+start_host(ServerHost, P, #{carrier := Carrier} = HostOpts) ->
+    mod_client_proxy_keys:prepare(mod_client_proxy_options:carrier(Carrier), P,
+                                  HostOpts),
+    case mod_client_proxy_sup:start(ServerHost, P) of
+        ok ->
             ok;
-        {error, {already_started, Pid}} ->
-            reconfigure(Pid, ServerHost, P, HostOpts);
-        {error, already_present} ->
-            _ = gen_mod:stop_child(proc(P)),
-            start_host(ServerHost, P, HostOpts);
+        {error, {already_started, _}} ->
+            reconfigure(ServerHost, P);
         {error, Error} ->
             ?CRITICAL_MSG("Proxy host ~ts did not start and is out of service: "
                           "~p. ejabberdctl reload_config tries again",
                           [P, Error])
     end.
 
-reconfigure(Pid, ServerHost, P, HostOpts) ->
-    try gen_server:call(Pid, {reconfigure, ServerHost, HostOpts}, ?CALL_TIMEOUT)
+reconfigure(ServerHost, P) ->
+    try mod_client_proxy_host:reconfigure(ServerHost, P, ?CALL_TIMEOUT)
     catch
         exit:Reason ->
             %% it has crashed; the supervisor starts it with the new options
@@ -354,9 +370,14 @@ reconfigure(Pid, ServerHost, P, HostOpts) ->
 
 stop_hosts(ServerHost, Keep) ->
     lists:foreach(fun(P) ->
-                          lists:keymember(P, 1, Keep) orelse
-                              gen_mod:stop_child(proc(P))
+                          lists:keymember(P, 1, Keep) orelse stop_host(P)
                   end, running(ServerHost)).
+
+%% It leaves nothing, even where it had to be killed.
+stop_host(P) ->
+    mod_client_proxy_sup:stop(P),
+    mod_client_proxy_router:unpublish(P),
+    mod_client_proxy_keys:forget(P).
 
 set_running(ServerHost, Ps) ->
     case running(ServerHost) of
@@ -377,6 +398,9 @@ hooks() ->
 %% that has been mended or a change of the virtual hosts does not show there.
 -spec config_reloaded() -> ok.
 config_reloaded() ->
+    guarded(reload, "(all)", fun do_config_reloaded/0).
+
+do_config_reloaded() ->
     Hosts = [{ServerHost,
               mod_client_proxy_options:hosts(
                 ServerHost, gen_mod:get_module_opts(ServerHost, ?MODULE))}

@@ -1,19 +1,22 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% The gen_server of one proxy host. It owns what is not on the way of a
-%%% stanza: the route, the instance of the core, the endpoints, presence, time,
-%%% reload and stop. Stanzas pass in the senders' own processes
+%%% stanza: the instance of the core, the endpoints, presence, reload and stop.
+%%% Stanzas pass in the senders' own processes
 %%% (mod_client_proxy_router) and find what they need in the context that is
 %%% published here.
 %%%
 %%% It never gives up: without a carrier, a key or its name it runs on and says
 %%% so. When it crashes, the next one goes on with the same core, found in the
-%%% context: no record is lost.
+%%% context: no record is lost. The route, the kept packets and the deadlines are
+%%% with processes of their own (mod_client_proxy_sup), so nobody notices.
 -module(mod_client_proxy_host).
 
 -behaviour(gen_server).
 
 -export([presence/2, suspect/2, refresh/2, status/1]).
+%% For mod_client_proxy and mod_client_proxy_route
+-export([reconfigure/3, route_restarted/1]).
 %% For the carriers
 -export([lost/1, closed/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2,
@@ -41,13 +44,12 @@
          instance :: mod_client_proxy_instance:instance(),
          context :: undefined | mod_client_proxy_router:context(),
          longest = 0 :: non_neg_integer(), %% ms; no record lives longer
-         expiring :: undefined | pid(), %% closes records now, if it lives
          starting :: [step()], %% what is still to be done
          route = down :: down | up | taken,
          endpoints :: mod_client_proxy_endpoints:endpoints(),
          complained = undefined :: undefined | integer()}). %% in this second
 
--define(TICK, 200).                  % ms; deadlines
+-define(TICK, 200).                  % ms; whether the core is there
 -define(SECOND, 1000).               % ms; what presence waits for
 -define(RECONCILE, 30000).           % ms; SPEC, "Endpoints"
 -define(REMINDER, 3600000).          % ms
@@ -118,6 +120,20 @@ status(P) ->
     catch exit:_ -> error
     end.
 
+%%% For the module
+
+%% @doc Takes the options that gen_mod has now. They are not in the message, since
+%% messages can be seen in a log.
+-spec reconfigure(ServerHost :: binary(), mod_client_proxy_options:proxy_host(),
+                  Timeout :: pos_integer()) -> ok.
+reconfigure(ServerHost, P, Timeout) ->
+    gen_server:call(mod_client_proxy:proc(P), {reconfigure, ServerHost}, Timeout).
+
+%% @doc The process that has the route is another one.
+-spec route_restarted(mod_client_proxy_options:proxy_host()) -> ok.
+route_restarted(P) ->
+    gen_server:cast(mod_client_proxy:proc(P), route_restarted).
+
 %%% For the carriers
 
 %% @doc The instance is lost, and can be made again.
@@ -133,17 +149,14 @@ closed(P, Outcomes) ->
 
 %%% gen_server: start
 
-%% Opts of the child are those of its first start; the current ones are with
-%% gen_mod.
-init([ServerHost, #{host := P}]) ->
+init([ServerHost, P]) ->
     process_flag(trap_exit, true),
-    case mod_client_proxy:options(ServerHost, P) of
-        {ok, HostOpts} ->
+    case instance(ServerHost, P) of
+        {ok, Instance} ->
             start_timers(),
-            Instance = mod_client_proxy_instance:new(P, ServerHost, HostOpts),
             Before = mod_client_proxy_router:context(P),
             {ok, start(#state{host = P, server_host = ServerHost,
-                              instance = Instance,
+                              instance = Instance, context = inherit(Before),
                               endpoints = mod_client_proxy_endpoints:new(P),
                               %% the route is last: all that it needs is there
                               starting = [options, endpoints, {retire, Before},
@@ -151,6 +164,29 @@ init([ServerHost, #{host := P}]) ->
         error ->
             ignore
     end.
+
+%% The current options are with gen_mod.
+instance(ServerHost, P) ->
+    mod_client_proxy_secrets:shielded(
+      fun() ->
+              case mod_client_proxy:options(ServerHost, P) of
+                  {ok, HostOpts} ->
+                      {ok, mod_client_proxy_instance:new(P, ServerHost,
+                                                         HostOpts)};
+                  error ->
+                      error
+              end
+      end).
+
+%% Who is on his way now has read that context, and is to see that this process
+%% stops. One that was killed while it stopped has left it behind.
+inherit(#{stopped := Stopped} = Context) ->
+    case atomics:get(Stopped, 1) of
+        0 -> Context;
+        _ -> Context#{stopped := atomics:new(1, [])}
+    end;
+inherit(undefined) ->
+    undefined.
 
 %% A step that fails, and those after it, are tried again from time to time. What
 %% is done already serves meanwhile: nothing in flight is forgotten.
@@ -226,32 +262,18 @@ safely(Fun, Message, #state{host = P, complained = Last} = State) ->
             Now = erlang:monotonic_time(second),
             Now == Last orelse
                 ?ERROR_MSG("Proxy host ~ts could not handle ~p:~n** ~ts",
-                           [P, without_secrets(Message),
-                            exception(Class, Reason, Stack)]),
+                           [P, brief(Message),
+                            mod_client_proxy_secrets:format(Class, Reason,
+                                                            Stack)]),
             State#state{complained = Now}
     end.
 
-%% Without arguments: those of the core's functions hold the keys.
-exception(Class, Reason, Stack) ->
-    Bare = [{M, F, arity(Args), Where} || {M, F, Args, Where} <- Stack],
-    misc:format_exception(2, Class, Reason, Bare).
+brief({start, {retire, _}}) -> {start, retire};
+brief(Message) -> Message.
 
-arity(Args) when is_list(Args) -> length(Args);
-arity(Arity) -> Arity.
-
-without_secrets({{reconfigure, _, _}, _}) -> reconfigure;
-without_secrets({start, {retire, _}}) -> {start, retire};
-without_secrets(Message) -> Message.
-
-call({{reconfigure, ServerHost, HostOpts}, From},
-     #state{host = P, instance = Instance} = State) ->
+call({{reconfigure, ServerHost}, From}, State) ->
     %% who reloads waits for us, and for no other reason than order
-    try
-        New = State#state{server_host = ServerHost,
-                          instance = mod_client_proxy_instance:options(
-                                       ServerHost, HostOpts, Instance)},
-        opts(New) == opts(State) orelse warn_sticky(P, opts(New)),
-        reconfigure(New)
+    try take_options(ServerHost, State)
     after gen_server:reply(From, ok)
     end;
 call({{refresh, USR}, From}, State) ->
@@ -282,6 +304,9 @@ cast({missing, US, Missing}, State) ->
               end, State);
 cast(check_route, State) ->
     check_route(State);
+cast(route_restarted, State) ->
+    %% with another table of packets
+    check_route(published(State));
 cast(lost, #state{instance = Instance} = State) ->
     case mod_client_proxy_instance:carrier(Instance) of
         port ->
@@ -299,9 +324,12 @@ cast(Message, State) ->
     ?WARNING_MSG("Unexpected cast: ~p", [Message]),
     State.
 
-info(tick, State) ->
+info(tick, #state{instance = Instance} = State) ->
     erlang:send_after(?TICK, self(), tick),
-    expire(State);
+    case mod_client_proxy_instance:is_lost(Instance) of
+        true -> renew(State);
+        false -> State
+    end;
 info({sweep, Core, Eid}, #state{context = Context} = State) ->
     %% that of an older core is drained
     Core == core(State)
@@ -311,10 +339,6 @@ info(flush, State) ->
     endpoints(fun mod_client_proxy_endpoints:flush/1, State);
 info({'DOWN', Ref, process, _Pid, _Reason}, State) ->
     endpoints(fun(E) -> mod_client_proxy_endpoints:down(Ref, E) end, State);
-info({route, Packet}, State) ->
-    %% from another node (see EJABBERD, "Routing")
-    spawn(mod_client_proxy_router, route, [Packet]),
-    State;
 info(second, State) ->
     erlang:send_after(?SECOND, self(), second),
     %% who has not the name does not speak
@@ -351,14 +375,14 @@ set_targets(State) ->
                                                            opts(State), E)
               end, State).
 
-%% Stopped, not crashed: nothing new is answered, every record is, then the
-%% route goes. After a crash the next process takes over where this one was.
+%% Stopped, not crashed: nothing new is answered, every record is; then the route
+%% goes, with the process that has it. After a crash the next process takes over
+%% where this one was.
 terminate(Reason, #state{host = P} = State)
   when Reason == normal; Reason == shutdown; element(1, Reason) == shutdown ->
     #{stopped := Stopped} = Context = context(State),
     atomics:put(Stopped, 1, 1),
     drain(State, Context),
-    State#state.route == up andalso mod_client_proxy_name:unregister(P),
     mod_client_proxy_sessions:watch(P, []),
     mod_client_proxy_router:unpublish(P),
     mod_client_proxy_instance:close(State#state.instance);
@@ -389,7 +413,8 @@ configure(#state{host = P, instance = Instance, longest = Longest} = State) ->
         try mod_client_proxy_instance:configure(local_domains(), Inherited)
         catch Class:Reason:Stack ->
                 ?ERROR_MSG("Proxy host ~ts: ~ts",
-                           [P, exception(Class, Reason, Stack)]),
+                           [P, mod_client_proxy_secrets:format(Class, Reason,
+                                                               Stack)]),
                 mod_client_proxy_instance:degraded(
                   "the core failed (the log says how)", Inherited)
         end,
@@ -439,16 +464,33 @@ context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
     Core = core(State),
     Kept = case Old of
                undefined ->
-                   #{packets => mod_client_proxy_packets:new(),
-                     stopped => atomics:new(1, [])};
+                   #{stopped => atomics:new(1, [])};
                #{core := OtherCore} when OtherCore /= undefined,
                                          OtherCore /= Core ->
                    Old#{stopped := atomics:new(1, [])}; % see retire/2
                _ ->
                    Old
            end,
-    Kept#{host => P, server_host => ServerHost, core => Core, access => Access,
+    Kept#{host => P, server_host => ServerHost, core => Core,
+          packets => mod_client_proxy_route:packets(P), access => Access,
           outbound_access => OutboundAccess, sets => Sets}.
+
+%% Not before the first step of the start has published it.
+published(#state{starting = [options | _]} = State) ->
+    State;
+published(State) ->
+    publish(State).
+
+take_options(ServerHost, #state{host = P, instance = Instance} = State) ->
+    Options = fun() ->
+                      {ok, HostOpts} = mod_client_proxy:options(ServerHost, P),
+                      mod_client_proxy_instance:options(ServerHost, HostOpts,
+                                                        Instance)
+              end,
+    New = State#state{server_host = ServerHost,
+                      instance = mod_client_proxy_secrets:shielded(Options)},
+    opts(New) == opts(State) orelse warn_sticky(P, opts(New)),
+    reconfigure(New).
 
 %% `resources' or `max_endpoints' may have changed, or the core have come up:
 %% every endpoint is put again.
@@ -464,22 +506,6 @@ reconfigure(State) ->
     end.
 
 %%% Time
-
-expire(#state{instance = Instance, context = Context, expiring = Pid} = State) ->
-    Core = core(State),
-    case {mod_client_proxy_instance:is_lost(Instance),
-          Core == undefined orelse is_running(Pid)} of
-        {true, _} ->
-            renew(State);
-        {false, true} ->
-            State;
-        {false, false} ->
-            State#state{expiring = mod_client_proxy_records:expire(Core,
-                                                                   Context)}
-    end.
-
-is_running(Pid) ->
-    is_pid(Pid) andalso is_process_alive(Pid).
 
 %% The carrier's code was replaced under us, by another that cannot read what
 %% this one has left.
@@ -503,17 +529,21 @@ drain(State, Context) ->
 
 %%% The route
 
-claim(#state{host = P, server_host = ServerHost, route = Old} = State) ->
-    case mod_client_proxy_name:owners(P) of
-        [] ->
-            mod_client_proxy_name:register(P, ServerHost),
+claim(#state{host = P, context = Context, route = Old} = State) ->
+    case {mod_client_proxy_route:claim(P), Old} of
+        {up, up} ->
+            State;
+        {up, _} ->
             Old == taken andalso
                 ?INFO_MSG("Proxy host ~ts has its name now and is up", [P]),
             %% only who has the name may speak in it, and gets the answers
             endpoints(fun mod_client_proxy_endpoints:ask/1,
                       State#state{route = up});
-        Owners ->
-            Old == taken orelse log_taken(P, Owners),
+        {{taken, _}, taken} ->
+            State;
+        {{taken, Owners}, _} ->
+            log_taken(P, Owners),
+            drain(State, Context),
             State#state{route = taken}
     end.
 
@@ -522,20 +552,9 @@ log_taken(P, Owners) ->
                "else (~ts). Give one of them another name; this one comes up "
                "by itself when the name is free", [P, lists:join(", ", Owners)]).
 
-%% A late comer gets every other stanza of ours (the router picks by the clock):
-%% half a service is worse than none, so P goes down until the name is free.
+%% The name may have been taken by a late comer, or become free.
 check_route(#state{starting = [_ | _]} = State) ->
     start(State);
-check_route(#state{route = up, host = P, context = Context} = State) ->
-    case mod_client_proxy_name:owners(P) of
-        [] ->
-            State;
-        Owners ->
-            log_taken(P, Owners),
-            mod_client_proxy_name:unregister(P),
-            drain(State, Context),
-            State#state{route = taken}
-    end;
 check_route(State) ->
     claim(State).
 

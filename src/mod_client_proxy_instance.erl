@@ -1,13 +1,13 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% What a proxy host has of the core: the instance, the options that it is to
-%%% work with and the keys made from its secrets, or why there is no instance.
+%%% work with and its secrets, or why there is no instance.
 %%% mod_client_proxy_host keeps it, and everything else of the proxy host.
 -module(mod_client_proxy_instance).
 
 -export([new/3, options/3, inherit/1, configure/2, unconfigured/1, renewed/1,
          degraded/2, close/1, core/1, opts/1, carrier/1, sets/1, is_lost/1,
-         status/1, log_trouble/1]).
+         is_lost_core/1, status/1, log_trouble/1]).
 
 -export_type([instance/0]).
 
@@ -20,13 +20,9 @@
          core :: undefined | mod_client_proxy_core:core(),
          trouble = "it failed to start (the log says how)"
                       :: none | unicode:chardata(), %% why core is undefined
-         %% option secret and old_secrets; the keys made from them, and which
-         %% secrets these were; what the core was given last. Funs, because what
-         %% is printed of this record in a log or a shell must not show them.
+         %% option secret and old_secrets; what the core was given last. Funs:
+         %% see mod_client_proxy_secrets.
          secrets = fun() -> #{} end :: fun(() -> #{atom() => term()}),
-         keys = fun() -> none end
-                  :: fun(() -> none | {#{atom() => term()},
-                                       [mod_client_proxy_keys:key()]}),
          config = fun() -> none end
                     :: fun(() -> none | mod_client_proxy_core:config())}).
 
@@ -61,42 +57,44 @@ inherit(Instance) ->
           instance().
 options(ServerHost, HostOpts, Instance) ->
     Secrets = maps:with([secret, old_secrets], HostOpts),
-    Instance#instance{server_host = ServerHost, secrets = fun() -> Secrets end,
+    Instance#instance{server_host = ServerHost,
+                      secrets = mod_client_proxy_secrets:hide(Secrets),
                       opts = maps:without(maps:keys(Secrets), HostOpts)}.
 
 %% @doc Makes the core, or gives the one that is there the current options. If
 %% that cannot be done, the log says why. LocalDomains: see
 %% mod_client_proxy_core:config().
 -spec configure([binary()], instance()) -> instance().
-configure(LocalDomains, #instance{core = Core} = Instance) ->
-    Carrier = carrier(Instance),
-    try
-        Configured = case Core /= undefined
-                         andalso mod_client_proxy_core:carrier(Core) of
-                         Carrier -> reconfigure(LocalDomains, Instance);
-                         _ -> make(LocalDomains, Instance)
-                     end,
-        Configured#instance{trouble = none}
+configure(LocalDomains, Instance) ->
+    try mod_client_proxy_secrets:shielded(
+          fun() -> give_options(LocalDomains, Instance) end) of
+        Configured -> Configured#instance{trouble = none}
     catch throw:{degraded, Text} ->
             degraded(Text, Instance)
+    end.
+
+give_options(LocalDomains, #instance{core = Core} = Instance) ->
+    Carrier = carrier(Instance),
+    case Core /= undefined andalso mod_client_proxy_core:carrier(Core) of
+        Carrier -> reconfigure(LocalDomains, Instance);
+        _ -> make(LocalDomains, Instance)
     end.
 
 make(LocalDomains, #instance{server_host = ServerHost} = Instance) ->
     Carrier = carrier(Instance),
     loaded(mod_client_proxy_core:load(Carrier)),
-    Keyed = set_keys(Instance),
-    Config = config(LocalDomains, Keyed),
+    Config = config(LocalDomains, Instance),
     Made = mod_client_proxy_core:new(Carrier, ServerHost, Config),
-    Keyed#instance{core = made(Made), config = fun() -> Config end}.
+    Instance#instance{core = made(Made),
+                      config = mod_client_proxy_secrets:hide(Config)}.
 
 %% The core keeps each configuration as long as it lives: none is given twice.
 reconfigure(LocalDomains, #instance{core = Core, config = Before} = Instance) ->
-    Keyed = set_keys(Instance),
-    Config = config(LocalDomains, Keyed),
+    Config = config(LocalDomains, Instance),
     Config == Before() orelse
         configured(mod_client_proxy_core:configure(
                      Core, maps:remove(host, Config))),
-    Keyed#instance{config = fun() -> Config end}.
+    Instance#instance{config = mod_client_proxy_secrets:hide(Config)}.
 
 loaded(ok) -> ok;
 loaded({error, Text}) -> throw({degraded, Text}).
@@ -176,6 +174,8 @@ sets(#instance{config = Config}) ->
 is_lost(#instance{core = Core}) ->
     Core /= undefined andalso is_lost_core(Core).
 
+%% @doc The same of a core that one has from a context.
+-spec is_lost_core(mod_client_proxy_core:core()) -> boolean().
 is_lost_core(Core) ->
     mod_client_proxy_core:carrier(Core) == nif
         andalso element(1, mod_client_proxy_core:status(Core)) /= up.
@@ -195,22 +195,8 @@ status(#instance{core = Core}) ->
 
 %%% Keys and configuration
 
-%% Deriving is slow on purpose: only when a secret has changed.
-set_keys(#instance{host = P, secrets = Secrets, keys = Keys} = Instance) ->
-    New = Secrets(),
-    case Keys() of
-        {New, _} ->
-            Instance;
-        _ ->
-            Made = {New, make_keys(carrier(Instance), P, New)},
-            Instance#instance{keys = fun() -> Made end}
-    end.
-
-make_keys(Carrier, P, #{secret := Secret, old_secrets := Old}) ->
-    case mod_client_proxy_keys:derive(Carrier, [Secret || is_binary(Secret)]
-                                      ++ Old, P) of
-        {ok, Keys} when Secret == undefined ->
-            [mod_client_proxy_keys:stored(P) | Keys];
+keys(#instance{host = P, secrets = Secrets} = Instance) ->
+    case mod_client_proxy_keys:keys(carrier(Instance), P, Secrets()) of
         {ok, Keys} ->
             Keys;
         {error, Atom} ->
@@ -218,12 +204,11 @@ make_keys(Carrier, P, #{secret := Secret, old_secrets := Old}) ->
                               atom_to_list(Atom)]})
     end.
 
-config(LocalDomains, #instance{host = P, opts = Opts, keys = Made}) ->
-    {_, Keys} = Made(),
+config(LocalDomains, #instance{host = P, opts = Opts} = Instance) ->
     Same = maps:with([targets, encoding, balance, sticky_by, disco, timeout,
                       retries, outbound, contact_timeout, max_contacts,
                       max_pending, max_pending_per_user, max_pending_per_domain,
                       max_outbound_per_endpoint, max_stanza_size,
                       max_retry_memory, max_endpoints, resources, drain_show], Opts),
-    Same#{host => P, keys => Keys, local_domains => LocalDomains,
+    Same#{host => P, keys => keys(Instance), local_domains => LocalDomains,
           outbound_acl => maps:get(outbound_access, Opts) /= all}.

@@ -6,7 +6,7 @@
 %%% node and after every restart.
 -module(mod_client_proxy_keys).
 
--export([derive/3, stored/1]).
+-export([keys/3, prepare/3, forget/1, derive/3, stored/1]).
 
 -export_type([key/0]).
 
@@ -16,6 +16,65 @@
 
 -record(client_proxy_key, {host :: mod_client_proxy_options:proxy_host(),
                            key :: key()}).
+
+-define(DERIVED(P), {?MODULE, P}).
+
+%% @doc The keys of a proxy host, that of `secret' first: it seals. Without one
+%% it is the stored key. A secret that is known by prepare/3 or an earlier call
+%% costs nothing.
+-spec keys(mod_client_proxy_core:carrier(), mod_client_proxy_options:proxy_host(),
+           #{secret := undefined | binary(), old_secrets := [binary()]}) ->
+          {ok, [key()]} | {error, atom()}.
+keys(Carrier, P, #{secret := Secret, old_secrets := Old}) ->
+    Wanted = [Secret | Old],
+    Known = known(P),
+    New = [S || S <- lists:usort(Wanted), not is_map_key(S, Known)],
+    case derive(Carrier, [S || S <- New, S /= undefined], P) of
+        {ok, Derived} ->
+            Stored = [{undefined, stored(P)} || undefined <- New],
+            Keys = maps:merge(
+                     maps:with(Wanted, Known),
+                     maps:from_list(
+                       Stored ++ lists:zip([S || S <- New, S /= undefined],
+                                           Derived))),
+            remember(P, Known, Keys),
+            {ok, [maps:get(S, Keys) || S <- Wanted]};
+        {error, _} = Err ->
+            Err
+    end.
+
+%% @doc Derives the keys, if the carrier can, before the process of the proxy host
+%% needs them: it has other things to do meanwhile.
+-spec prepare(mod_client_proxy_core:carrier(),
+              mod_client_proxy_options:proxy_host(),
+              #{secret := undefined | binary(), old_secrets := [binary()],
+                atom() => term()}) -> ok.
+prepare(Carrier, P, #{secret := Secret, old_secrets := Old} = Secrets) ->
+    Known = known(P),
+    case [S || S <- [Secret | Old], S /= undefined, not is_map_key(S, Known)] of
+        [] ->
+            ok;
+        _ ->
+            _ = mod_client_proxy_core:load(Carrier) == ok
+                andalso keys(Carrier, P, Secrets),
+            ok
+    end.
+
+%% @doc The proxy host has been stopped.
+-spec forget(mod_client_proxy_options:proxy_host()) -> ok.
+forget(P) ->
+    _ = persistent_term:erase(?DERIVED(P)),
+    ok.
+
+%% They outlive the process of the proxy host, which would be busy for a while
+%% with making them again.
+known(P) ->
+    (persistent_term:get(?DERIVED(P), fun() -> #{} end))().
+
+remember(_P, Keys, Keys) ->
+    ok; % writing again would cost a global garbage collection
+remember(P, _Known, Keys) ->
+    persistent_term:put(?DERIVED(P), mod_client_proxy_secrets:hide(Keys)).
 
 %% @doc The key of each secret, in their order. Takes tenths of a second for
 %% each, on a dirty scheduler.
@@ -47,12 +106,19 @@ stored(P) ->
         Key
     catch
         _:Reason ->
-            ?ERROR_MSG("The key of proxy host ~ts cannot be stored: ~p. Sealed "
+            ?ERROR_MSG("The key of proxy host ~ts cannot be stored: ~ts. Sealed "
                        "addresses will not be understood after a restart. Give "
                        "it option secret, or mend the Mnesia table "
-                       "client_proxy_key", [P, Reason]),
+                       "client_proxy_key", [P, why(Reason)]),
             New
     end.
+
+%% What the database says may have the key in it.
+why({badmatch, {aborted, {no_exists, _}}}) -> "there is no such table";
+why({badmatch, {aborted, {node_not_running, _}}}) -> "Mnesia does not run";
+why({badmatch, {timeout, _}}) -> "the table is not loaded";
+why({badmatch, {aborted, _}}) -> "the transaction failed";
+why(_) -> "Mnesia failed".
 
 create_table() ->
     ejabberd_mnesia:create(?MODULE, client_proxy_key,
@@ -65,6 +131,8 @@ first_writer(P, New) ->
     case mnesia:wread({client_proxy_key, P}) of
         [#client_proxy_key{key = <<Key:32/binary>>}] ->
             Key;
+        [_] ->
+            mnesia:abort(no_key_of_ours);
         [] ->
             mnesia:write(#client_proxy_key{host = P, key = New}),
             New

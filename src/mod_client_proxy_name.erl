@@ -5,7 +5,7 @@
 %%% who has it. To be called by the process that owns the route.
 -module(mod_client_proxy_name).
 
--export([register/2, unregister/1, owners/1]).
+-export([register/2, unregister/1, owners/1, is_ours/1]).
 
 -define(ROUTER, {apply, mod_client_proxy_router, route}).
 
@@ -17,14 +17,22 @@ register(P, ServerHost) ->
 unregister(P) ->
     ejabberd_router:unregister_route(P).
 
+%% @doc Whether the calling process has it.
+-spec is_ours(mod_client_proxy_options:proxy_host()) -> boolean().
+is_ours(P) ->
+    lists:any(fun({route, _, _, Pid, _}) -> Pid == self() end, routes(P)).
+
 %% @doc Who else has a route of this name, for people. Ours, one that another
 %% node of the cluster has for the same proxy host, and what a dead process has
 %% left do not count.
 -spec owners(mod_client_proxy_options:proxy_host()) -> [iolist()].
 owners(P) ->
+    [owner(Route) || Route <- routes(P), is_stranger(Route)].
+
+routes(P) ->
     Backend = ejabberd_router:get_backend(),
     case Backend:find_routes(P) of
-        {ok, Routes} -> [owner(Route) || Route <- Routes, is_stranger(Route)];
+        {ok, Routes} -> Routes;
         {error, _} -> [] % the database does not answer, and has logged it
     end.
 

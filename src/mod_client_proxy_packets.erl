@@ -9,15 +9,15 @@
 %%% not there any more was not kept.
 -module(mod_client_proxy_packets).
 
--export([new/0, weight/2, keep/4, take/2, forget/3, forget_before/2, size/1]).
+-export([new/1, open/1, weight/2, keep/4, take/2, forget/3, forget_before/2, size/1]).
 
 -export_type([store/0, meta/0]).
 
 -include("xmpp.hrl").
 
 %% {Record, Kept since (ms), packet or none, privilege or none}; how many rows
-%% have a privilege.
--opaque store() :: {ets:tid(), counters:counters_ref()}.
+%% have a privilege. (The table has a row that holds the counter, too.)
+-opaque store() :: {ets:tid() | undefined, counters:counters_ref()}.
 -type record_ref() :: mod_client_proxy_core:record_ref().
 %% A meta that ejabberd needs to turn the answer into one to the component that
 %% has asked in the name of the requester.
@@ -29,12 +29,20 @@
 %% record of the stanza, and their places in the table.
 -define(ROW, 256).
 
-%% @doc The caller owns the table.
--spec new() -> store().
-new() ->
-    {ets:new(?MODULE, [set, public, {write_concurrency, true},
+%% @doc A table of this name, which the caller owns.
+-spec new(atom()) -> store().
+new(Name) ->
+    _ = ets:new(Name, [named_table, set, public, {write_concurrency, true},
                        {read_concurrency, true}]),
-     counters:new(1, [])}.
+    ets:insert(Name, {privileged, counters:new(1, [])}),
+    open(Name).
+
+%% @doc The one of this name. Where there is none, one that keeps nothing.
+-spec open(atom()) -> store().
+open(Name) ->
+    try {ets:whereis(Name), ets:lookup_element(Name, privileged, 2)}
+    catch error:badarg -> {undefined, counters:new(1, [])}
+    end.
 
 %% @doc What a request takes when it is kept, in octets; 0: it is never kept.
 %% Payload: from mod_client_proxy_payload:walk/1.
@@ -114,7 +122,6 @@ forget_before({Table, _} = Store, Before) ->
 %% @doc How many records have something kept.
 -spec size(store()) -> non_neg_integer().
 size({Table, _}) ->
-    case ets:info(Table, size) of
-        undefined -> 0;
-        N -> N
+    try ets:info(Table, size) - 1
+    catch error:_ -> 0
     end.

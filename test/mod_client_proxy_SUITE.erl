@@ -202,6 +202,12 @@ groups() ->
        each_request_is_answered_once_though_the_module_comes_and_goes,
        each_request_is_answered_once_though_options_change,
        each_request_is_answered_once_though_the_process_is_killed]},
+     {crashes, [],
+      [the_route_and_every_request_outlive_the_process_of_a_proxy_host,
+       the_route_comes_back_when_its_own_process_is_killed,
+       a_name_that_was_taken_while_a_process_was_dead_is_left_alone,
+       deadlines_are_kept_while_the_process_of_a_proxy_host_is_busy,
+       packets_kept_for_a_retry_outlive_the_process_of_a_proxy_host]},
      {soak, [],
       [everything_at_once_for_a_while]},
      {configuration, [],
@@ -346,6 +352,8 @@ init_per_group(program, Config) ->
     [{errors, true} | Config];
 init_per_group(configuration, Config) ->
     own_server(short_site(["target_address: svc@example.org"]), Config);
+init_per_group(crashes, Config) ->
+    own_server(keyed_site("auto", ["target_address: svc@example.org"]), Config);
 init_per_group(Name, Config) when Name == installation; Name == soak ->
     own_server(none, Config);
 init_per_group(_, Config) ->
@@ -358,7 +366,7 @@ end_per_group(remote, Config) ->
 end_per_group(over_port, Config) ->
     use_carrier(Config, "auto");
 end_per_group(Name, Config) when Name == configuration; Name == installation;
-                                 Name == soak ->
+                                 Name == crashes; Name == soak ->
     bed:remove(bed(Config));
 end_per_group(_, _Config) ->
     ok.
@@ -2767,13 +2775,18 @@ a_hundred_thousand_requests_while_endpoints_come_and_go(Config) ->
 %% So many requests of 8 requesters to mill@example.org, whose 8 resources come
 %% and go: each got one answer, its own.
 storm(Config, P, Requests, Seconds) ->
+    storm(Config, P, Requests, Seconds, 50).
+
+%% Churn: ms between two goings, 0 for none.
+storm(Config, P, Requests, Seconds, Churn) ->
     {Status, Json} =
         bed:run(filename:join(bed:project(), "_build/storm"),
                 ["port=" ++ bed:port(bed(Config), c2s),
                  "proxy=" ++ P, "target=mill@example.org",
                  "requester=romeo@example.org", "requesters=8", "endpoints=8",
                  "requests=" ++ integer_to_list(Requests), "window=16",
-                 "churn=50", "limit=" ++ integer_to_list(Seconds)]),
+                 "churn=" ++ integer_to_list(Churn),
+                 "limit=" ++ integer_to_list(Seconds)]),
     ct:pal("~s", [Json]),
     {Report} = bed:rpc(bed(Config), jiffy, decode, [Json]),
     [Requests, 0, 0, 0] =
@@ -2784,10 +2797,13 @@ storm(Config, P, Requests, Seconds) ->
 
 %% A storm, and all the while this happens, again and again.
 storm_while(Config, Happen) ->
+    storm_while(Config, "rush.example.org", 50, Happen).
+
+storm_while(Config, P, Churn, Happen) ->
     Self = self(),
     Storm = spawn_link(fun() ->
-                               Self ! {report, storm(Config, "rush.example.org",
-                                                     15000, 100)}
+                               Self ! {report, storm(Config, P, 15000, 100,
+                                                     Churn)}
                        end),
     Report = storm_while(Happen, Storm, 0),
     %% Enough went through that it is a test of something.
@@ -2853,6 +2869,150 @@ kill_host(Config, P) ->
         undefined -> ok;
         Pid -> exit(Pid, kill)
     end.
+
+%%%===================================================================
+%%% Crashes
+%%%===================================================================
+
+%% Keys take tenths of a second, which used to show.
+keyed_site(Carrier, Lines) ->
+    short_site(["host: proxy.example.org", "secret: a secret of this test",
+                "carrier: " ++ Carrier | Lines]).
+
+the_route_and_every_request_outlive_the_process_of_a_proxy_host(Config) ->
+    ct:timetrap({seconds, 240}),
+    Bed = bed(Config),
+    [begin
+         bed:configure(Bed, keyed_site(Carrier, ["target_address: mill@example.org",
+                                                 "timeout: 30 s"])),
+         ok = bed:reload(Bed),
+         Watcher = watch_route(Bed, ?P),
+         Report = storm_while(Config, binary_to_list(?P), 0,
+                              fun(_) ->
+                                      kill_host(Config, ?P),
+                                      timer:sleep(300)
+                              end),
+         {Looks, Missing} = stop_watching(Watcher),
+         {Carrier, 0} = {Carrier, Missing},
+         true = Looks > 100,
+         {Carrier, {[]}} = {Carrier, proplists:get_value(<<"errors">>, Report)}
+     end || Carrier <- ["nif", "port"]].
+
+%% Looks again and again whether a name has a route: how often, and how often it
+%% had none.
+watch_route(Bed, P) ->
+    spawn_link(fun() -> watch_route(Bed, P, 0, 0) end).
+
+watch_route(Bed, P, Looks, Missing) ->
+    receive {stop, Asker} -> Asker ! {watched, Looks, Missing}
+    after 0 ->
+            case has_route(Bed, P) of
+                true -> watch_route(Bed, P, Looks + 1, Missing);
+                false -> watch_route(Bed, P, Looks + 1, Missing + 1)
+            end
+    end.
+
+stop_watching(Watcher) ->
+    Watcher ! {stop, self()},
+    receive {watched, Looks, Missing} -> {Looks, Missing} end.
+
+has_route(Bed, P) ->
+    lists:member(P, bed:rpc(Bed, ejabberd_router, get_all_routes, [])).
+
+%% The processes that have a route of this name.
+owners(Bed, P) ->
+    [Pid || {route, _, _, Pid, _} <- bed:rpc(Bed, mnesia, dirty_read, [route, P])].
+
+the_route_comes_back_when_its_own_process_is_killed(Config) ->
+    Bed = bed(Config),
+    bed:configure(Bed, keyed_site("auto", ["target_address: svc@example.org"])),
+    ok = bed:reload(Bed),
+    E = service(Config, "a"),
+    U = requester(Config),
+    true = serves(U, ?P, E),
+    Host = bed:rpc(Bed, erlang, whereis, [proc(?P)]),
+    [begin
+         [Owner] = owners(Bed, ?P),
+         true = Owner /= Host,
+         exit(Owner, kill),
+         bed:await(fun() ->
+                           case owners(Bed, ?P) of
+                               [Next] -> Next /= Owner;
+                               Others -> Others
+                           end
+                   end),
+         %% what is kept for a retry has a place again
+         bed:await(fun() -> ets_owner(Bed, ?P) == hd(owners(Bed, ?P)) end),
+         true = serves(U, ?P, E)
+     end || _ <- lists:seq(1, 3)],
+    Host = bed:rpc(Bed, erlang, whereis, [proc(?P)]),
+    [<<"up">>] = [element(3, H) || H <- status(Bed)].
+
+ets_owner(Bed, P) ->
+    #{packets := Packets} = bed:rpc(Bed, mod_client_proxy_router, context, [P]),
+    bed:rpc(Bed, ets, info, [Packets, owner]).
+
+a_name_that_was_taken_while_a_process_was_dead_is_left_alone(Config) ->
+    Bed = bed(Config),
+    bed:configure(Bed, keyed_site("auto", ["target_address: svc@example.org"])),
+    ok = bed:reload(Bed),
+    E = service(Config, "a"),
+    U = requester(Config),
+    [begin
+         true = serves(U, ?P, E),
+         %% one that cannot look cannot leave the name by itself
+         Host = bed:rpc(Bed, erlang, whereis, [proc(?P)]),
+         [Route] = owners(Bed, ?P),
+         ok = bed:rpc(Bed, sys, suspend, [Host]),
+         Component = puppet:start(component, Bed, "proxy.example.org", "component",
+                                  []),
+         bed:await(fun() -> length(owners(Bed, ?P)) == 2 end),
+         exit(maps:get(Which, #{route => Route, host => Host}), kill),
+         bed:await(fun() -> [] == [Pid || Pid <- owners(Bed, ?P), Pid == Route] end),
+         [_] = owners(Bed, ?P),
+         _ = puppet:drain(Component),
+         [_ = iq:served(Component, iq:ask(U, get, ?P)) || _ <- lists:seq(1, 10)],
+         Which == host orelse bed:rpc(Bed, sys, resume, [Host]),
+         bed:await(fun() -> element(3, status(Config, ?P))
+                                == <<"down: its name is taken">> end),
+         puppet:stop(Component),
+         bed:await(fun() -> element(3, status(Config, ?P)) == <<"up">> end)
+     end || Which <- [route, host]].
+
+deadlines_are_kept_while_the_process_of_a_proxy_host_is_busy(Config) ->
+    Bed = bed(Config),
+    bed:configure(Bed, keyed_site("auto", ["target_address: svc@example.org",
+                                           "timeout: 1 s"])),
+    ok = bed:reload(Bed),
+    E = service(Config, "a"),
+    U = requester(Config),
+    Host = bed:rpc(Bed, erlang, whereis, [proc(?P)]),
+    ok = bed:rpc(Bed, sys, suspend, [Host]),
+    Ids = [iq:ask(U, get, ?P) || _ <- lists:seq(1, 20)],
+    [iq:served(E, Id) || Id <- Ids],
+    [iq:refused(U, Id, ?P, ?TIMEOUT) || Id <- Ids],
+    ok = bed:rpc(Bed, sys, resume, [Host]),
+    true = serves(U, ?P, E).
+
+packets_kept_for_a_retry_outlive_the_process_of_a_proxy_host(Config) ->
+    Bed = bed(Config),
+    bed:configure(Bed, keyed_site("auto", ["target_address: svc@example.org"])),
+    ok = bed:reload(Bed),
+    A = service(Config, "a"),
+    U = requester(Config),
+    Ids = [iq:ask(U, get, ?P) || _ <- lists:seq(1, 5)],
+    [iq:served(A, Id) || Id <- Ids],
+    Host = bed:rpc(Bed, erlang, whereis, [proc(?P)]),
+    kill_host(Config, ?P),
+    bed:await(fun() -> is_pid(bed:rpc(Bed, erlang, whereis, [proc(?P)]))
+                           andalso Host /= bed:rpc(Bed, erlang, whereis,
+                                                   [proc(?P)]) end),
+    B = service(Config, "b"),
+    puppet:stop(A),
+    [begin
+         iq:answer(B, iq:served(B, Id)),
+         _ = iq:result(U, Id, ?P)
+     end || Id <- Ids].
 
 %%%===================================================================
 %%% The soak (make soak), for too short a time to tell whether memory is flat

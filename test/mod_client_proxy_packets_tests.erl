@@ -23,31 +23,33 @@ packets_test_() ->
       fun what_was_never_kept_is_nothing/0,
       fun only_what_is_older_is_forgotten/0,
       fun a_table_that_has_gone_keeps_nothing/0,
+      fun a_table_that_is_not_there_keeps_nothing/0,
+      fun the_size_is_the_number_of_records/0,
       fun what_is_too_heavy_is_never_kept/0,
       fun weights_are_what_rows_take/0]}.
 
 what_is_kept_comes_back_once() ->
-    Store = ?PACKETS:new(),
+    Store = new(),
     ?PACKETS:keep(Store, 1, packet(), ?PRIVILEGE),
     ?assertMatch({#iq{id = <<"1">>, sub_els = [_]}, ?PRIVILEGE},
                  ?PACKETS:take(Store, 1)),
     ?assertEqual({none, none}, ?PACKETS:take(Store, 1)).
 
 a_kept_packet_has_neither_addresses_nor_metas() ->
-    Store = ?PACKETS:new(),
+    Store = new(),
     ?PACKETS:keep(Store, 1, packet(), none),
     {#iq{from = From, to = To, meta = Meta}, none} = ?PACKETS:take(Store, 1),
     ?assertEqual({undefined, undefined, #{}}, {From, To, Meta}).
 
 a_privilege_is_kept_without_a_packet() ->
-    Store = ?PACKETS:new(),
+    Store = new(),
     ?PACKETS:keep(Store, 1, none, ?PRIVILEGE),
     ?assertEqual(?PRIVILEGE, ?PACKETS:forget(Store, 1, false)),
     ?assertEqual(none, ?PACKETS:forget(Store, 1, false)).
 
 %% With and without a privilege somewhere in the table.
 what_is_forgotten_is_gone_and_its_privilege_comes_back() ->
-    Store = ?PACKETS:new(),
+    Store = new(),
     [?PACKETS:keep(Store, N, packet(), none) || N <- [1, 2]],
     ?assertEqual(none, ?PACKETS:forget(Store, 1, true)),
     ?assertEqual({none, none}, ?PACKETS:take(Store, 1)),
@@ -58,13 +60,13 @@ what_is_forgotten_is_gone_and_its_privilege_comes_back() ->
     ?assertEqual({none, none}, ?PACKETS:take(Store, 3)).
 
 what_was_never_kept_is_nothing() ->
-    Store = ?PACKETS:new(),
+    Store = new(),
     ?assertEqual(none, ?PACKETS:forget(Store, 1, false)),
     ?assertEqual(none, ?PACKETS:forget(Store, 1, true)),
     ?assertEqual({none, none}, ?PACKETS:take(Store, 1)).
 
 only_what_is_older_is_forgotten() ->
-    Store = ?PACKETS:new(),
+    Store = new(),
     ?PACKETS:keep(Store, 1, packet(), ?PRIVILEGE),
     Then = mod_client_proxy_core:now(),
     ?PACKETS:forget_before(Store, Then - 1000),
@@ -79,13 +81,28 @@ only_what_is_older_is_forgotten() ->
 
 a_table_that_has_gone_keeps_nothing() ->
     Self = self(),
-    {_, Ref} = spawn_monitor(fun() -> Self ! ?PACKETS:new() end),
+    {_, Ref} = spawn_monitor(fun() -> Self ! new() end),
     Store = receive S -> S end,
     receive {'DOWN', Ref, _, _, _} -> ok end,
     ok = ?PACKETS:keep(Store, 1, packet(), ?PRIVILEGE),
     ?assertEqual({none, none}, ?PACKETS:take(Store, 1)),
     ?assertEqual(none, ?PACKETS:forget(Store, 1, true)),
     ok = ?PACKETS:forget_before(Store, 1).
+
+a_table_that_is_not_there_keeps_nothing() ->
+    catch ets:delete(?MODULE),
+    Store = ?PACKETS:open(?MODULE),
+    ok = ?PACKETS:keep(Store, 1, packet(), ?PRIVILEGE),
+    ?assertEqual({none, none}, ?PACKETS:take(Store, 1)),
+    ?assertEqual(0, ?PACKETS:size(Store)).
+
+the_size_is_the_number_of_records() ->
+    Store = new(),
+    [?PACKETS:keep(Store, N, packet(), none) || N <- [1, 2, 3]],
+    ?assertEqual(3, ?PACKETS:size(Store)),
+    ?assertEqual(3, ?PACKETS:size(?PACKETS:open(?MODULE))),
+    _ = ?PACKETS:take(Store, 1),
+    ?assertEqual(2, ?PACKETS:size(Store)).
 
 what_is_too_heavy_is_never_kept() ->
     ?assert(?PACKETS:weight(packet(), 65000) > 0),
@@ -112,16 +129,20 @@ row_takes(#iq{sub_els = Els} = Packet) ->
     Weight = ?PACKETS:weight(Packet, Payload),
     N = 1 + 4000000 div Weight,
     Before = memory(),
-    Store = ?PACKETS:new(),
+    Store = new(),
     [?PACKETS:keep(Store, I, copy(Packet), none) || I <- lists:seq(1, N)],
     Taken = (memory() - Before) div N,
-    ets:delete(element(1, Store)),
+    ets:delete(?MODULE),
     ?assert(abs(Taken - Weight) =< max(Taken, Weight) div 4,
             {taken, Taken, weight, Weight}).
 
 %% As it comes from a stream: no two of them share a binary.
 copy(#iq{id = Id, lang = Lang} = Packet) ->
     Packet#iq{id = binary:copy(Id), lang = binary:copy(Lang)}.
+
+new() ->
+    catch ets:delete(?MODULE),
+    ?PACKETS:new(?MODULE).
 
 memory() ->
     erlang:garbage_collect(),

@@ -37,7 +37,7 @@ prop_each_character_comes_through_a_parser_as_it_is() ->
 head(Stanza, Sets) ->
     Context = #{host => ?P, server_host => <<"example.org">>,
                 core => {?MODULE, none}, access => all, outbound_access => all,
-                packets => mod_client_proxy_packets:new(),
+                packets => mod_client_proxy_packets:open(none),
                 stopped => atomics:new(1, [])},
     mod_client_proxy_router:publish(?P, case Sets of
                                             absent -> Context;

@@ -60,7 +60,7 @@ proxy(P, Encoding) ->
     ?ROUTER:publish(P, #{host => P, server_host => <<"example.org">>,
                          core => Core, access => all, outbound_access => all,
                          sets => counted,
-                         packets => mod_client_proxy_packets:new(),
+                         packets => mod_client_proxy_packets:new(packets),
                          stopped => atomics:new(1, [])}).
 
 round_trips() ->

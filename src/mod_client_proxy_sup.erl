@@ -1,0 +1,59 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The processes of one proxy host, under ejabberd's own supervisor of modules.
+%%% Each is started again alone: what one of them needs of another is in the
+%%% context (mod_client_proxy_router). The route is there first and goes last.
+-module(mod_client_proxy_sup).
+
+-behaviour(supervisor).
+
+-export([start/2, stop/1, start_link/2, init/1]).
+
+-define(LEAVE, 5000). % ms
+
+-spec start(ServerHost :: binary(), mod_client_proxy_options:proxy_host()) ->
+          ok | {error, term()}.
+start(ServerHost, P) ->
+    Spec = #{id => mod_client_proxy:proc(P), type => supervisor,
+             start => {?MODULE, start_link, [ServerHost, P]}},
+    case supervisor:start_child(ejabberd_gen_mod_sup, Spec) of
+        {ok, _} ->
+            ok;
+        {error, already_present} ->
+            _ = gen_mod:stop_child(mod_client_proxy:proc(P)),
+            start(ServerHost, P);
+        {error, _} = Err ->
+            Err
+    end.
+
+-spec stop(mod_client_proxy_options:proxy_host()) -> ok.
+stop(P) ->
+    _ = gen_mod:stop_child(mod_client_proxy:proc(P)),
+    ok.
+
+-spec start_link(binary(), mod_client_proxy_options:proxy_host()) ->
+          {ok, pid()} | {error, term()}.
+start_link(ServerHost, P) ->
+    supervisor:start_link(?MODULE, [ServerHost, P]).
+
+%% Where one like this was killed, its children may still be about to end.
+init([ServerHost, P]) ->
+    Proc = mod_client_proxy:proc(P),
+    lists:foreach(fun await_end/1, [Proc, mod_client_proxy_route:name(P)]),
+    {ok, {#{strategy => one_for_one, intensity => 10, period => 1},
+          [#{id => route,
+             start => {mod_client_proxy_route, start_link, [ServerHost, P]}},
+           #{id => deadlines,
+             start => {mod_client_proxy_deadlines, start_link, [P]}},
+           #{id => host, shutdown => 60000,
+             start => {gen_server, start_link,
+                       [{local, Proc}, mod_client_proxy_host,
+                        [ServerHost, P], []]}}]}}.
+
+await_end(Name) ->
+    Mon = monitor(process, Name),
+    receive {'DOWN', Mon, _, _, _} -> ok
+    after ?LEAVE ->
+            catch exit(whereis(Name), kill),
+            receive {'DOWN', Mon, _, _, _} -> ok end
+    end.
