@@ -7,11 +7,15 @@
 %%%
 %%% Runs in the process of mod_client_proxy_host, which passes its messages on.
 %%% It sends itself `flush' and {sweep, Core, Eid}.
+%%%
+%%% Endpoints on a server that cannot be reached (mod_client_proxy_reach) are not
+%%% in the core, though they are wanted there: requests to them are settled as
+%%% those of an endpoint that has gone.
 -module(mod_client_proxy_endpoints).
 
--export([new/1, configure/3, inherit/1, ask/1, status/1]).
+-export([new/1, configure/3, inherit/1, ask/1, status/1, close/1]).
 %% messages
--export([session/4, presence/3, suspect/2, refresh/2, flush/1, down/2,
+-export([session/4, presence/3, pong/4, suspect/2, refresh/2, flush/1, down/2,
          second/1, reconcile/1, check_accounts/1, account_missing/3]).
 
 -export_type([endpoints/0, status/0]).
@@ -23,6 +27,13 @@
         {host :: mod_client_proxy_options:proxy_host(),
          core :: undefined | mod_client_proxy_core:core(),
          max = 0 :: non_neg_integer(), %% option max_endpoints
+         may_ask = false :: boolean(), %% it has its name
+         gate = #{} :: mod_client_proxy_gate:gate(),
+         limiter = mod_client_proxy_log:new() :: mod_client_proxy_log:limiter(),
+         %% those of remote targets
+         servers = #{} :: #{binary() => mod_client_proxy_reach:server()},
+         %% to which a new stream is made just now, and by which process
+         renewing = #{} :: #{binary() => reference()},
          targets = #{} :: #{us() => mod_client_proxy_presence:target()},
          missing = #{} :: #{us() => true}, %% local accounts, said so
          sessions = mod_client_proxy_sessions:new()
@@ -46,6 +57,11 @@
 -type usr() :: mod_client_proxy_sessions:usr().
 
 -define(PRESENCE_TIMEOUT, 1000). % ms; of one session
+-define(LATE_ANSWER, 600000). % ms; to a ping, which is welcome even then
+%% Of so many resources of one account that are to be read again, all are.
+-define(MAX_DIRTY, 100).
+%% Messages of a target that may wait are as many as its resources, and some.
+-define(MORE_MESSAGES, 100).
 %% So many replacements in this time (ms) are no accident.
 -define(REPLACED_MAX, 3).
 -define(REPLACED_WITHIN, 60000).
@@ -58,10 +74,17 @@ new(P) ->
 %% (again: what it takes of them may have changed, too).
 -spec configure(undefined | mod_client_proxy_core:core(),
                 #{targets := [binary()], max_endpoints := pos_integer(),
+                  max_endpoints_per_target := pos_integer(),
                   atom() => term()}, endpoints()) -> endpoints().
-configure(Core, #{targets := Jids, max_endpoints := Max}, E) ->
-    put_all(set_targets(Jids, E#endpoints{core = Core, max = Max,
-                                          replaced = #{}})).
+configure(Core, #{targets := Jids, max_endpoints := Max,
+                  max_endpoints_per_target := PerTarget}, E) ->
+    put_all(set_targets(Jids, PerTarget, E#endpoints{core = Core, max = Max,
+                                                     replaced = #{}})).
+
+%% @doc The proxy host stops.
+-spec close(endpoints()) -> ok.
+close(#endpoints{host = P}) ->
+    mod_client_proxy_gate:close(P).
 
 %% @doc Takes over the endpoints of a core that another process has filled. Of
 %% local targets the session manager will say, of remote ones presence goes on
@@ -93,29 +116,54 @@ inherit(#{jid := Jid} = Endpoint, #endpoints{targets = Targets,
 
 %% @doc Each target, and what is wrong with it.
 -spec status(endpoints()) -> [status()].
-status(#endpoints{targets = Targets, missing = Missing}) ->
+status(#endpoints{targets = Targets} = E) ->
     [#{jid => <<U/binary, $@, S/binary>>,
        kind => mod_client_proxy_presence:kind(T),
        subscription => mod_client_proxy_presence:subscription(T),
-       trouble => case is_map_key(US, Missing) of
-                      true -> <<"no such account">>;
-                      false -> mod_client_proxy_presence:trouble(T)
-                  end}
+       trouble => trouble(US, T, E)}
      || {{U, S} = US, T} <- maps:to_list(Targets)].
+
+trouble(US, _T, #endpoints{missing = Missing}) when is_map_key(US, Missing) ->
+    <<"no such account">>;
+trouble({_, S}, T, #endpoints{servers = Servers}) ->
+    case {mod_client_proxy_presence:trouble(T), Servers} of
+        {<<>>, #{S := Server}} ->
+            case mod_client_proxy_reach:is_reached(Server) of
+                true -> <<>>;
+                false -> <<"its server does not answer">>
+            end;
+        {Trouble, _} ->
+            Trouble
+    end.
 
 %%% Targets
 
-set_targets(Jids, #endpoints{host = P, targets = Old} = E) ->
+set_targets(Jids, PerTarget, #endpoints{host = P, targets = Old,
+                                        servers = Servers, gate = Gate} = E) ->
     New = maps:from_list([{split_bare(Jid), true} || Jid <- Jids]),
     Gone = [US || US <- maps:keys(Old),
                   not is_map_key(US, New) orelse kind_changed(US, Old)],
     E1 = lists:foldl(fun drop_target/2, E, Gone),
     mod_client_proxy_sessions:watch(P, [US || US <- maps:keys(New),
                                               kind(US) == local]),
-    Targets = maps:map(fun(US, _) ->
-                               mod_client_proxy_presence:new(kind(US))
-                       end, New),
-    E1#endpoints{targets = maps:merge(Targets, E1#endpoints.targets)}.
+    Targets = maps:map(
+                fun(US, _) ->
+                        case E1#endpoints.targets of
+                            #{US := T} ->
+                                mod_client_proxy_presence:limit(PerTarget, T);
+                            _ ->
+                                mod_client_proxy_presence:new(kind(US),
+                                                              PerTarget)
+                        end
+                end, New),
+    Remote = maps:from_list([{S, mod_client_proxy_reach:new()}
+                             || {_, S} = US <- maps:keys(New),
+                                kind(US) == remote]),
+    Messages = maps:map(fun(_, _) -> PerTarget + ?MORE_MESSAGES end, New),
+    E1#endpoints{targets = Targets,
+                 servers = maps:merge(Remote, maps:with(maps:keys(Remote),
+                                                        Servers)),
+                 gate = mod_client_proxy_gate:open(P, Messages, Gate)}.
 
 kind_changed(US, Targets) ->
     mod_client_proxy_presence:kind(maps:get(US, Targets)) /= kind(US).
@@ -143,24 +191,62 @@ drop_target({U, S} = US, #endpoints{targets = Targets, sessions = Table} = E) ->
 %% @doc Asks the targets that have not been asked yet for their presence. Only
 %% for a proxy host that has its name: who has not would speak in another's.
 -spec ask(endpoints()) -> endpoints().
-ask(#endpoints{targets = Targets} = E) ->
-    each_target(fun(T) -> mod_client_proxy_presence:start(T, now_()) end,
-                [US || {US, T} <- maps:to_list(Targets),
-                       mod_client_proxy_presence:subscription(T) == unknown],
-                E).
+ask(E) ->
+    ask_unknown(E#endpoints{may_ask = true}).
+
+%% Not before other servers can ask back: while this one boots, its listener is
+%% not open and it has no certificates, and what fails then is not tried again for
+%% minutes.
+ask_unknown(#endpoints{may_ask = true, targets = Targets} = E) ->
+    Unknown = [US || {US, T} <- maps:to_list(Targets),
+                     mod_client_proxy_presence:subscription(T) == unknown],
+    case Unknown /= [] andalso is_started() of
+        true ->
+            each_target(fun(T) ->
+                                mod_client_proxy_presence:start(T, now_())
+                        end, Unknown, E);
+        false ->
+            E
+    end;
+ask_unknown(E) ->
+    E.
+
+%% The hook ejabberd_started has run before the application is there.
+is_started() ->
+    lists:keymember(ejabberd, 1, application:which_applications()).
 
 %% @doc To be called each second.
 -spec second(endpoints()) -> endpoints().
 second(#endpoints{targets = Targets} = E) ->
-    each_target(fun(T) -> mod_client_proxy_presence:tick(T, now_()) end,
-                maps:keys(Targets), E).
+    E1 = each_target(fun(T) -> mod_client_proxy_presence:tick(T, now_()) end,
+                     maps:keys(Targets), find_missed(ask_unknown(E))),
+    watch_servers(E1).
 
 %% @doc A presence from a target.
 -spec presence(us(), mod_client_proxy_presence:event(), endpoints()) ->
           endpoints().
-presence(US, Event, E) ->
+presence({_, S} = US, Event, #endpoints{targets = Targets} = E)
+  when is_map_key(US, Targets) ->
+    E1 = case Event of
+             {failed, _} -> E;
+             _ -> heard(S, US, E)
+         end,
     each_target(fun(T) -> mod_client_proxy_presence:event(Event, T, now_()) end,
-                [US], E).
+                [US], E1);
+presence(_US, _Event, E) ->
+    E.
+
+%% What one account sends says of the others that their server is there.
+heard(S, US, #endpoints{servers = Servers} = E) when is_map_key(S, Servers) ->
+    E1 = reach(S, fun(Server) -> mod_client_proxy_reach:heard(Server, now_())
+                  end, E),
+    each_target(fun(T) -> mod_client_proxy_presence:heard(T, now_()) end,
+                on_server(S, E1) -- [US], E1);
+heard(_S, _US, E) ->
+    E.
+
+on_server(S, #endpoints{targets = Targets}) ->
+    [US || {_, S1} = US <- maps:keys(Targets), S1 == S].
 
 %% @doc A request to an endpoint came back.
 -spec suspect(usr(), endpoints()) -> endpoints().
@@ -168,6 +254,144 @@ suspect({U, S, R}, E) ->
     E1 = each_target(fun(T) -> mod_client_proxy_presence:suspect(T, now_()) end,
                      [{U, S}], E),
     mark({U, S}, R, E1).
+
+%% What of a target was too much to be taken in is read again.
+find_missed(#endpoints{gate = Gate} = E) ->
+    lists:foldl(fun find_missed/2, E, mod_client_proxy_gate:missed(Gate)).
+
+find_missed({_, S} = US, #endpoints{servers = Servers} = E)
+  when is_map_key(S, Servers) ->
+    each_target(fun(T) -> mod_client_proxy_presence:missed(T, now_()) end, [US],
+                E);
+find_missed(US, #endpoints{sessions = Table} = E) ->
+    apply_sessions(US, reconcile,
+                   E#endpoints{sessions =
+                                   mod_client_proxy_sessions:forget_shows(
+                                     US, Table)}).
+
+%%% Servers of remote targets
+
+watch_servers(#endpoints{servers = Servers} = E) when map_size(Servers) == 0 ->
+    E;
+watch_servers(#endpoints{host = P, servers = Servers} = E) ->
+    Samples = samples(E),
+    maps:fold(
+      fun(S, _, Acc) ->
+              Sample = (maps:get(S, Samples, #{answered => 0, failed => 0,
+                                               requests => 0}))
+                  #{streams => ejabberd_s2s:get_connections_pids({P, S})},
+              Watched = reach(S, fun(Server) ->
+                                         mod_client_proxy_reach:watch(
+                                           Sample, Server, now_())
+                                 end, Acc),
+              reach(S, fun(Server) ->
+                               mod_client_proxy_reach:tick(Server, now_())
+                       end, Watched)
+      end, E, Servers).
+
+%% What the core has counted for the endpoints on each server.
+samples(#endpoints{core = undefined}) ->
+    #{};
+samples(#endpoints{core = Core, servers = Servers}) ->
+    lists:foldl(
+      fun(#{jid := Jid, answered := Answered, failed := Failed,
+            requests := Requests}, Acc) ->
+              case split_full(Jid) of
+                  {_, S, _} when is_map_key(S, Servers) ->
+                      Before = maps:get(S, Acc, #{}),
+                      Acc#{S => #{answered => add(answered, Answered, Before),
+                                  failed => add(failed, Failed, Before),
+                                  requests => add(requests, Requests, Before)}};
+                  _ ->
+                      Acc
+              end
+      end, #{}, mod_client_proxy_core:endpoints(Core)).
+
+add(Name, N, Before) ->
+    N + maps:get(Name, Before, 0).
+
+%% Does what mod_client_proxy_reach says.
+reach(S, Fun, #endpoints{servers = Servers} = E) ->
+    case Servers of
+        #{S := Server} ->
+            {Actions, Server1} = Fun(Server),
+            lists:foldl(fun(Action, Acc) -> reach_action(Action, S, Acc) end,
+                        E#endpoints{servers = Servers#{S := Server1}}, Actions);
+        _ ->
+            E
+    end.
+
+reach_action({ping, Ref}, S, #endpoints{host = P} = E) ->
+    Ping = own(#iq{type = get, from = jid:make(P), to = jid:make(S),
+                   sub_els = [#ping{}]}),
+    ejabberd_router:route_iq(Ping, {pong, S, Ref}, self(), ?LATE_ANSWER),
+    E;
+reach_action({unreachable, no_answer}, S, E) ->
+    log(silent_server, {<<>>, S}, leave(S, E));
+reach_action({unreachable, no_stream}, S, E) ->
+    each_target(fun(T) ->
+                        mod_client_proxy_presence:cut(
+                          <<"no connection to its server">>, T, now_())
+                end, on_server(S, E), leave(S, E));
+reach_action(reached, S, E) ->
+    each_target(fun(T) -> mod_client_proxy_presence:back(T, now_()) end,
+                on_server(S, E), enter(S, E)).
+
+%% @doc The answer to a ping of ours.
+-spec pong(binary(), pos_integer(), iq() | timeout, endpoints()) -> endpoints().
+pong(_S, _Ref, timeout, E) ->
+    E;
+pong(S, Ref, #iq{} = Answer, E) ->
+    case is_own(Answer) of
+        true ->
+            reach(S, fun(Server) -> mod_client_proxy_reach:failed(Ref, Server)
+                     end, E);
+        false ->
+            heard(S, undefined, E)
+    end.
+
+%% Takes the endpoints on a server out of the core, and puts them back.
+leave(S, #endpoints{wanted = Wanted} = E) ->
+    lists:foldl(fun take_out/2, E, [USR || {_, S1, _} = USR <- maps:keys(Wanted),
+                                           S1 == S]).
+
+enter(S, #endpoints{wanted = Wanted} = E) ->
+    maps:fold(fun put_in/3, E, maps:filter(fun({_, S1, _}, _) -> S1 == S end,
+                                           Wanted)).
+
+is_open({_, S, _}, #endpoints{servers = Servers, renewing = Renewing}) ->
+    not is_map_key(S, Renewing) andalso
+        case Servers of
+            #{S := Server} -> mod_client_proxy_reach:is_reached(Server);
+            _ -> true
+        end.
+
+%% After a failure ejabberd's stream waits for minutes before it tries again, and
+%% bounces all until then. It is ended first, so that the next stanza makes a new
+%% one. Until that is done no endpoints are added on that server.
+resend(S, Packet, #endpoints{host = P, renewing = Renewing} = E) ->
+    {_Pid, Ref} = spawn_monitor(fun() ->
+                                        mod_client_proxy_stream:renew(P, S),
+                                        ejabberd_router:route(Packet)
+                                end),
+    E#endpoints{renewing = Renewing#{S => Ref}}.
+
+renewed(Ref, #endpoints{renewing = Renewing} = E) ->
+    case [S || {S, R} <- maps:to_list(Renewing), R == Ref] of
+        [S] -> enter(S, E#endpoints{renewing = maps:remove(S, Renewing)});
+        [] -> E
+    end.
+
+%% What we send ourselves bears a mark. Only ejabberd's own bounces keep it.
+own(Packet) ->
+    xmpp:put_meta(Packet, client_proxy_own, true).
+
+%% @doc Whether this is a stanza of ours that ejabberd could not deliver.
+-spec is_own(stanza()) -> boolean().
+is_own(Packet) ->
+    xmpp:get_meta(Packet, client_proxy_own, false).
+
+%%% Doing what the parts say
 
 %% Those of USs that are targets; does what mod_client_proxy_presence says.
 each_target(Fun, USs, E) ->
@@ -183,43 +407,116 @@ each_target(Fun, USs, E) ->
                         end
                 end, E, USs).
 
-act({U, S}, Actions, #endpoints{host = P} = E) ->
+act({U, S} = US, Actions, #endpoints{host = P} = E) ->
     lists:foldl(
       fun({send, Type}, Acc) ->
-              ejabberd_router:route(#presence{type = Type, from = jid:make(P),
-                                              to = jid:make(U, S)}),
+              ejabberd_router:route(own_presence(Type, P, US)),
               Acc;
+         ({resend, Type}, Acc) ->
+              resend(S, own_presence(Type, P, US), Acc);
          ({put, R, State}, Acc) ->
               put({U, S, R}, State, Acc);
          ({remove, R}, Acc) ->
               remove({U, S, R}, Acc);
          ({log, What}, Acc) ->
-              log(What, P, <<U/binary, $@, S/binary>>),
-              Acc
+              log(What, US, Acc)
       end, E, Actions).
 
-log(silent, P, Target) ->
-    ?WARNING_MSG("Target ~ts has not answered the subscription request of "
-                 "proxy host ~ts, so none of its resources is known. Remedy: "
-                 "accept the contact ~ts in a client of that account, or put "
-                 "it into its roster on its server with subscription 'from'. "
-                 "It is asked again from time to time", [Target, P, P]);
-log(refused, P, Target) ->
-    ?WARNING_MSG("Target ~ts has refused or withdrawn the subscription of "
-                 "proxy host ~ts, so its resources are not used. Remedy: "
-                 "accept the contact ~ts in a client of that account. It is "
-                 "asked again from time to time", [Target, P, P]);
-log({unreachable, Text}, P, Target) ->
-    ?WARNING_MSG("Target ~ts of proxy host ~ts cannot be reached (~ts), so its "
-                 "resources are not used. Remedy: see that the account exists "
-                 "and that its server and this one have s2s with each other. "
-                 "It is asked again from time to time", [Target, P, Text]);
-log(confirmed, P, Target) ->
-    ?INFO_MSG("Target ~ts has accepted the subscription of proxy host ~ts",
-              [Target, P]);
-log(left, P, Target) ->
-    ?INFO_MSG("Target ~ts does not want the presence of proxy host ~ts any "
-              "more", [Target, P]).
+own_presence(Type, P, {U, S}) ->
+    own(#presence{type = Type, from = jid:make(P), to = jid:make(U, S)}).
+
+%% What a target makes us say: not too often.
+log(What, Who, #endpoints{host = P, limiter = Limiter} = E) ->
+    Kind = if is_tuple(What) -> element(1, What); true -> What end,
+    case mod_client_proxy_log:admit({Kind, account(Who)}, Limiter, now_()) of
+        {omit, Limiter1} ->
+            E#endpoints{limiter = Limiter1};
+        {Whether, LeftOut, Limiter1} ->
+            {Level, Format, Args} = line(What, P, shown(Who)),
+            write(Level, [io_lib:format(Format, Args), left_out(LeftOut),
+                          last(Whether)]),
+            E#endpoints{limiter = Limiter1}
+    end.
+
+left_out(0) -> "";
+left_out(N) -> io_lib:format(" (~B such lines were left out)", [N]).
+
+last(last) -> " (No more is logged of this proxy host's targets in this hour)";
+last(write) -> "".
+
+write(warning, Text) -> ?WARNING_MSG("~ts", [Text]);
+write(error, Text) -> ?ERROR_MSG("~ts", [Text]);
+write(info, Text) -> ?INFO_MSG("~ts", [Text]).
+
+account({U, S, _}) -> {U, S};
+account(US) -> US.
+
+shown({<<>>, S}) -> mod_client_proxy_log:text(S);
+shown({U, S}) -> mod_client_proxy_log:text(<<U/binary, $@, S/binary>>);
+shown({U, S, R}) ->
+    mod_client_proxy_log:text(<<U/binary, $@, S/binary, $/, R/binary>>).
+
+line(silent, P, Target) ->
+    {warning,
+     "Nothing says yet that target ~ts has accepted proxy host ~ts, so none of "
+     "its resources is known. Remedy: accept the contact ~ts in a client of "
+     "that account, or put it into its roster on its server with subscription "
+     "'from'. Where it has been accepted already, the other server cannot "
+     "reach ~ts: that name must be in DNS, and in the certificate here. It is "
+     "asked again from time to time", [Target, P, P, P]};
+line(directed, P, Target) ->
+    {warning,
+     "Nothing says yet that target ~ts has accepted proxy host ~ts, so only "
+     "those of its resources are known that show themselves. Remedy: accept "
+     "the contact ~ts in a client of that account. It is asked again from time "
+     "to time", [Target, P, P]};
+line(refused, P, Target) ->
+    {warning,
+     "Target ~ts has refused or withdrawn the subscription of proxy host ~ts, "
+     "so its resources are not used. Remedy: accept the contact ~ts in a "
+     "client of that account. It is asked again from time to time",
+     [Target, P, P]};
+line({failed, Text}, P, Target) ->
+    {warning,
+     "Proxy host ~ts cannot reach the server of its target ~ts (~ts). Remedy: "
+     "see that the server is up, that its name is in DNS, and that s2s is "
+     "allowed from here to there. It is tried again within 5 minutes, and at "
+     "once when that server is heard of",
+     [P, Target, mod_client_proxy_log:text(Text)]};
+line({error, Text}, P, Target) ->
+    {warning,
+     "The server of target ~ts has sent back what proxy host ~ts asked (~ts). "
+     "Remedy: see that the account exists there and that its server allows ~ts "
+     "to speak to it. It is asked again from time to time",
+     [Target, P, mod_client_proxy_log:text(Text), P]};
+line({full, Max}, P, Target) ->
+    {warning,
+     "Target ~ts of proxy host ~ts has more than ~B resources online, no more "
+     "are used. Remedy: a larger max_endpoints_per_target",
+     [Target, P, Max]};
+line(silent_server, P, Server) ->
+    {warning,
+     "Server ~ts does not answer: neither requests to resources of proxy host "
+     "~ts nor a ping. They are not used until something comes from it",
+     [Server, P]};
+line(confirmed, P, Target) ->
+    {info, "Target ~ts has accepted the subscription of proxy host ~ts",
+     [Target, P]};
+line(left, P, Target) ->
+    {info, "Target ~ts does not want the presence of proxy host ~ts any more",
+     [Target, P]};
+line(replaced, P, Session) ->
+    {warning,
+     "The session ~ts behind proxy host ~ts is replaced again and again, and "
+     "its requests fail each time: two clients seem to log in with the same "
+     "resource. Remedy: give each of them a resource of its own",
+     [Session, P]};
+line({no_room, Max}, P, _) ->
+    {warning,
+     "Proxy host ~ts has ~B resources online, no more are used. Remedy: a "
+     "larger max_endpoints", [P, Max]};
+line({not_taken, Atom}, P, Session) ->
+    {error, "Proxy host ~ts cannot use ~ts: ~p", [P, Session, Atom]}.
 
 %% @doc A local target can do without any subscription, but not without an
 %% account. The answers are casts: {missing, US, true | false}.
@@ -274,7 +571,7 @@ session(_USR, _Pid, _Note, E) ->
 down(Ref, #endpoints{watched_by = By} = E) ->
     case By of
         #{Ref := {U, S, R}} -> mark({U, S}, R, E);
-        _ -> E
+        _ -> renewed(Ref, E)
     end.
 
 %% @doc Reads this session now, with all that is to be read.
@@ -284,11 +581,16 @@ refresh({U, S, R}, E) ->
 
 %% Hints come in crowds: they are collected, and read for once the mailbox has
 %% been through.
-mark(US, R, #endpoints{targets = Targets, dirty = Dirty} = E)
-  when is_map_key(US, Targets) ->
+mark({_, S} = US, R, #endpoints{targets = Targets, servers = Servers,
+                                dirty = Dirty} = E)
+  when is_map_key(US, Targets), not is_map_key(S, Servers) ->
     map_size(Dirty) == 0 andalso (self() ! flush),
-    Rs = maps:get(US, Dirty, #{}),
-    E#endpoints{dirty = Dirty#{US => Rs#{R => true}}};
+    Rs = case Dirty of
+             #{US := Some} when map_size(Some) < ?MAX_DIRTY -> Some#{R => true};
+             #{US := _} -> #{<<>> => true};
+             _ -> #{R => true}
+         end,
+    E#endpoints{dirty = Dirty#{US => Rs}};
 mark(_US, _R, E) ->
     E.
 
@@ -361,15 +663,14 @@ replaced(USR, #endpoints{replaced = Replaced} = E) ->
             said_replaced(USR, length(Recent) >= ?REPLACED_MAX, Recent, E)
     end.
 
+said_replaced(USR, _, _, #endpoints{replaced = Replaced, max = Max} = E)
+  when map_size(Replaced) >= Max, not is_map_key(USR, Replaced) ->
+    E;
 said_replaced(USR, false, Recent, #endpoints{replaced = Replaced} = E) ->
     E#endpoints{replaced = Replaced#{USR => Recent}};
-said_replaced({U, S, R} = USR, true, _, #endpoints{replaced = Replaced,
-                                                   host = P} = E) ->
-    ?WARNING_MSG("The session ~ts@~ts/~ts behind proxy host ~ts is replaced "
-                 "again and again, and its requests fail each time: two "
-                 "clients seem to log in with the same resource. Remedy: give "
-                 "each of them a resource of its own", [U, S, R, P]),
-    E#endpoints{replaced = Replaced#{USR => said}}.
+said_replaced(USR, true, _, E) ->
+    #endpoints{replaced = Replaced} = E1 = log(replaced, USR, E),
+    E1#endpoints{replaced = Replaced#{USR => said}}.
 
 forget_replaced(#endpoints{replaced = Replaced} = E) ->
     Since = now_() - ?REPLACED_WITHIN,
@@ -399,13 +700,19 @@ put_all(#endpoints{wanted = Wanted} = E) ->
 
 put_in(_USR, _State, #endpoints{core = undefined} = E) ->
     E;
-put_in(USR, State, #endpoints{core = Core} = E) ->
+put_in(USR, State, E) ->
+    case is_open(USR, E) of
+        true -> put_in_core(USR, State, E);
+        false -> E
+    end.
+
+put_in_core(USR, State, #endpoints{core = Core} = E) ->
     case mod_client_proxy_core:put_endpoint(Core, USR, State) of
         Added when Added == added; Added == updated -> taken(USR, E);
         ignored -> take_out(USR, refused(USR, E));
         full -> log_full(refused(USR, E));
         {error, down} -> E; % all are put again when it is back
-        {error, Atom} -> log_refused(USR, Atom, refused(USR, E))
+        {error, Atom} -> log({not_taken, Atom}, USR, refused(USR, E))
     end.
 
 taken(USR, #endpoints{refused = Refused} = E) when is_map_key(USR, Refused) ->
@@ -419,14 +726,8 @@ refused(USR, #endpoints{refused = Refused} = E) ->
     E#endpoints{refused = Refused#{USR => true}}.
 
 log_full(#endpoints{full = false, host = P, max = Max} = E) ->
-    ?WARNING_MSG("Proxy host ~ts has ~B resources online, no more are used. "
-                 "Remedy: a larger max_endpoints", [P, Max]),
-    E#endpoints{full = true};
+    log({no_room, Max}, {<<>>, P}, E#endpoints{full = true});
 log_full(E) ->
-    E.
-
-log_refused({U, S, R}, Atom, #endpoints{host = P} = E) ->
-    ?ERROR_MSG("Proxy host ~ts cannot use ~ts@~ts/~ts: ~p", [P, U, S, R, Atom]),
     E.
 
 remove(USR, #endpoints{wanted = Wanted, refused = Refused} = E) ->

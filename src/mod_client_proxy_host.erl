@@ -65,21 +65,24 @@
 -spec presence(mod_client_proxy_options:proxy_host(), presence()) -> ok.
 presence(P, #presence{from = From, type = Type} = Packet) ->
     {U, S, R} = USR = jid:tolower(From),
-    Proc = mod_client_proxy:proc(P),
     case mod_client_proxy_sessions:is_local(S) of
         true when Type == available, R /= <<>> ->
-            gen_server:cast(Proc, {session, USR, self(), {withdrawn, false}});
+            session(P, USR, {withdrawn, false});
         true when Type == unavailable, R /= <<>> ->
-            Note = case mod_client_proxy_sessions:is_present(USR, self()) of
-                       true -> {withdrawn, true};
-                       false -> hint
-                   end,
-            gen_server:cast(Proc, {session, USR, self(), Note});
+            session(P, USR,
+                    case mod_client_proxy_sessions:is_present(USR, self()) of
+                        true -> {withdrawn, true};
+                        false -> hint
+                    end);
         true when Type == error ->
-            gen_server:cast(Proc, {session, USR, self(), hint});
+            session(P, USR, hint);
         _ ->
-            gen_server:cast(Proc, {presence, {U, S}, event(R, Packet)})
+            mod_client_proxy_gate:cast(P, {U, S}, {presence, {U, S},
+                                                   event(R, Packet)})
     end.
+
+session(P, {U, S, _} = USR, Note) ->
+    mod_client_proxy_gate:cast(P, {U, S}, {session, USR, self(), Note}).
 
 event(R, #presence{type = available, priority = Priority} = Packet) ->
     {available, R, #{show => mod_client_proxy_sessions:show(Packet),
@@ -87,16 +90,37 @@ event(R, #presence{type = available, priority = Priority} = Packet) ->
                                      undefined -> 0;
                                      _ -> Priority
                                  end,
-                     pending => false}};
+                     pending => false},
+     mod_client_proxy_core:now() - age(Packet)};
 event(R, #presence{type = unavailable}) ->
     {unavailable, R};
 event(R, #presence{type = error} = Packet) ->
-    {error, R, case xmpp:get_error(Packet) of
-                   #stanza_error{} = Error -> xmpp:format_stanza_error(Error);
-                   undefined -> <<"error">>
-               end};
+    Text = case xmpp:get_error(Packet) of
+               #stanza_error{} = Error ->
+                   %% of any length
+                   mod_client_proxy_log:text(xmpp:format_stanza_error(Error));
+               undefined ->
+                   <<"error">>
+           end,
+    case mod_client_proxy_endpoints:is_own(Packet) of
+        true -> {failed, Text};
+        false -> {error, R, Text}
+    end;
 event(_R, #presence{type = Type}) ->
     Type.
+
+%% How long ago (ms) this was said at first (XEP-0203).
+age(#presence{sub_els = []}) ->
+    0;
+age(Packet) ->
+    try xmpp:try_subtag(Packet, #delay{stamp = {0, 0, 0}}) of
+        #delay{stamp = Stamp} ->
+            max(0, timer:now_diff(erlang:timestamp(), Stamp) div 1000);
+        false ->
+            0
+    catch
+        _:_ -> 0
+    end.
 
 %% @doc A request to this endpoint came back: look whether it is still there.
 -spec suspect(mod_client_proxy_options:proxy_host(),
@@ -288,6 +312,9 @@ call({Request, From}, State) ->
     ?WARNING_MSG("Unexpected call from ~p: ~p", [From, Request]),
     State.
 
+cast({gated, Pass, Message}, State) ->
+    mod_client_proxy_gate:taken(Pass),
+    cast(Message, State);
 cast({session, USR, Pid, Note}, State) ->
     endpoints(fun(E) ->
                       mod_client_proxy_endpoints:session(USR, Pid, Note, E)
@@ -339,6 +366,10 @@ info(flush, State) ->
     endpoints(fun mod_client_proxy_endpoints:flush/1, State);
 info({'DOWN', Ref, process, _Pid, _Reason}, State) ->
     endpoints(fun(E) -> mod_client_proxy_endpoints:down(Ref, E) end, State);
+info({iq_reply, Answer, {pong, Server, Ref}}, State) ->
+    endpoints(fun(E) ->
+                      mod_client_proxy_endpoints:pong(Server, Ref, Answer, E)
+              end, State);
 info(second, State) ->
     erlang:send_after(?SECOND, self(), second),
     %% who has not the name does not speak
@@ -384,6 +415,7 @@ terminate(Reason, #state{host = P} = State)
     atomics:put(Stopped, 1, 1),
     drain(State, Context),
     mod_client_proxy_sessions:watch(P, []),
+    mod_client_proxy_endpoints:close(State#state.endpoints),
     mod_client_proxy_router:unpublish(P),
     mod_client_proxy_instance:close(State#state.instance);
 terminate(_Reason, _State) ->

@@ -38,6 +38,7 @@
           max_stanza_size := pos_integer(), %% octets
           max_retry_memory := non_neg_integer(), %% octets
           max_endpoints := pos_integer(),
+          max_endpoints_per_target := pos_integer(),
           resources := [binary()],          %% globs, prepared; []: all
           drain_show := [chat | away | xa | dnd],
           secret => undefined | binary(),
@@ -100,7 +101,8 @@ host_opt_type(Max) when Max == max_contacts; Max == max_pending;
                         Max == max_pending_per_user;
                         Max == max_pending_per_domain;
                         Max == max_outbound_per_endpoint;
-                        Max == max_stanza_size; Max == max_endpoints ->
+                        Max == max_stanza_size; Max == max_endpoints;
+                        Max == max_endpoints_per_target ->
     econf:int(1, ?MAX);
 host_opt_type(resources) ->
     econf:list_or_single(econf:and_then(econf:binary(), fun glob/1), [unique]);
@@ -140,6 +142,7 @@ host_defaults() ->
      {max_stanza_size, 262144},
      {max_retry_memory, 67108864},
      {max_endpoints, 10000},
+     {max_endpoints_per_target, 1000},
      {resources, []},
      {drain_show, [xa, dnd]},
      {secret, undefined},

@@ -5,174 +5,460 @@
 %%% has it, and, for a remote target, its resources: there presence is the
 %%% truth. No side effects and no clock; times are milliseconds of
 %%% mod_client_proxy_core:now/0.
+%%%
+%%% Only an account that has said `subscribed' is probed. To any other one a
+%%% probe is worse than useless: its server answers `unsubscribed', and forgets
+%%% the request that is still open.
 -module(mod_client_proxy_presence).
 
--export([new/1, start/2, event/3, tick/2, suspect/2, seed/3, trouble/1,
-         kind/1, subscription/1, resources/1]).
+-export([new/2, limit/2, start/2, event/3, heard/2, suspect/2, missed/2,
+         cut/3, back/2, tick/2, seed/3, trouble/1, kind/1, subscription/1,
+         resources/1]).
 
--export_type([target/0, kind/0, subscription/0, event/0, action/0]).
+-export_type([target/0, kind/0, subscription/0, event/0, action/0,
+              complaint/0]).
 
 %% Of a local target the session manager knows the resources, and no
 %% subscription is needed: nothing that is said about either is of consequence.
 -type kind() :: local | remote.
 -type subscription() :: unknown | asked | subscribed | refused | error.
+%% Why the account is probed. Each reason has a time of its own until it may be
+%% one again.
+-type reason() :: confirmed | bounce | missed | room.
 -opaque target() ::
         #{kind := kind(), subscription := subscription(),
+          max := pos_integer(),             %% resources
           asked_at := undefined | integer(),
           ask_at := undefined | integer(),  %% when to ask again
-          backoff := pos_integer(),         %% ms
-          warned := boolean(), error := binary(),
+          backoff := pos_integer(),         %% ms; refused or silent
+          retry := pos_integer(),           %% ms; after a failure of s2s
+          failed := boolean(),              %% s2s; not answered since
+          doubted := boolean(),             %% `unsubscribed', soon after a probe
+          spoke_at := undefined | integer(), %% we, in a stanza of our own
+          heard_at := undefined | integer(), %% presence of that server
           probed_at := undefined | integer(),
-          probe_at := undefined | integer(),
-          resources := #{binary() => true}}.
+          %% the time until they may be used again doubles
+          paces := #{reason() | heard | answer() => {integer(), pos_integer()}},
+          due := #{reason() => true},       %% probes that had to wait
+          answers := #{answer() => integer()}, %% when we gave them
+          owed := #{answer() => true},
+          warned := boolean(), error := binary(),
+          told := boolean(),                %% a warning; not yet that it is over
+          complaints := #{atom() => integer()}, %% when each was last true
+          resources := #{binary() => true},
+          full := boolean(),
+          %% resources that went: when, and so which news of them are old
+          gone := #{binary() => integer()},
+          %% those of which the answer to a probe has not spoken yet
+          unseen := undefined | {integer(), Answered :: boolean(),
+                                 #{binary() => true}}}.
+-type answer() :: subscribe | unsubscribe | probe.
 -type event() ::
-        {available, Resource :: binary(), mod_client_proxy_core:state()}
+        %% Since: when this was said at first; of what a server repeats to
+        %% us (XEP-0203) that is some time ago.
+        {available, Resource :: binary(), mod_client_proxy_core:state(),
+         Since :: integer()}
       | {unavailable, Resource :: binary()}
+        %% an error from the other side
       | {error, Resource :: binary(), Text :: binary()}
+        %% what we sent did not get there
+      | {failed, Text :: binary()}
       | subscribe | subscribed | unsubscribe | unsubscribed | probe.
 -type action() ::
         {send, subscribe | subscribed | unsubscribed | available | probe}
+        %% the same, over a new stream
+      | {resend, subscribe | probe}
       | {put, Resource :: binary(), mod_client_proxy_core:state()}
       | {remove, Resource :: binary()}
-        %% silent: no answer to the subscription request
-        %% refused: `unsubscribed'
-        %% {unreachable, Text}: the request came back
-        %% left: the target gave up its own subscription
-      | {log, silent | refused | {unreachable, binary()} | left | confirmed}.
+      | {log, complaint()}.
+-type complaint() ::
+        %% no answer to the subscription request
+        silent
+        %% the same, though some resources show themselves
+      | directed
+        %% `unsubscribed'
+      | refused
+        %% the request did not get there
+      | {failed, binary()}
+        %% the request came back from the other side
+      | {error, binary()}
+        %% the target gave up its own subscription
+      | left
+        %% more resources than there may be
+      | {full, pos_integer()}
+      | confirmed.
 
 -define(SILENCE, 10000).
 -define(FIRST_BACKOFF, 60000).
 -define(LAST_BACKOFF, 3600000).
--define(PROBE_INTERVAL, 2000).
+-define(FIRST_RETRY, 5000).
+-define(LAST_RETRY, 300000).
+-define(FIRST_PACE, 2000).
+-define(LAST_PACE, 300000).
+%% An `unsubscribed' may be the answer to a probe for so long (ms), and what a
+%% probe brings takes no longer.
+-define(ANSWER, 10000).
+%% Presence says that a server is there for so long (ms).
+-define(RECENT, 30000).
+%% The same complaint is logged again if it was not true for so long (ms).
+-define(QUIET, 600000).
+-define(ANSWER_INTERVAL, 1000).
 
--spec new(kind()) -> target().
-new(Kind) ->
-    #{kind => Kind, subscription => unknown, asked_at => undefined,
-      ask_at => undefined, backoff => ?FIRST_BACKOFF, warned => false,
-      error => <<>>, probed_at => undefined, probe_at => undefined,
-      resources => #{}}.
+-spec new(kind(), MaxResources :: pos_integer()) -> target().
+new(Kind, Max) ->
+    #{kind => Kind, subscription => unknown, max => Max,
+      asked_at => undefined, ask_at => undefined, backoff => ?FIRST_BACKOFF,
+      retry => ?FIRST_RETRY, failed => false, doubted => false,
+      spoke_at => undefined, heard_at => undefined, probed_at => undefined,
+      paces => #{}, due => #{}, answers => #{}, owed => #{},
+      warned => false, error => <<>>, told => false, complaints => #{},
+      resources => #{}, full => false, gone => #{}, unseen => undefined}.
+
+%% @doc Sets how many resources there may be. Those that are there stay.
+-spec limit(pos_integer(), target()) -> target().
+limit(Max, T) ->
+    T#{max := Max}.
 
 %% @doc Enters a resource that is in use from before this process.
 -spec seed(binary(), mod_client_proxy_core:state(), target()) -> target().
 seed(Resource, _State, #{resources := Resources} = T) ->
     T#{resources := Resources#{Resource => true}}.
 
+%% @doc Asks for the subscription. A server answers a request for what it has
+%% granted already, so this is also the way to learn whether it is still granted.
 -spec start(target(), integer()) -> {[action()], target()}.
 start(T, Now) ->
     ask(T, Now).
 
-%% A server answers a request for what it has granted already, so asking is
-%% also the way to learn whether it is still granted. The probe brings the
-%% resources that are online now.
-ask(#{backoff := Backoff} = T, Now) ->
-    {[{send, subscribe}, {send, probe}],
-     T#{subscription := asked, asked_at := Now, ask_at := Now + Backoff,
-        backoff := min(2 * Backoff, ?LAST_BACKOFF), probed_at := Now}}.
+ask(#{failed := Failed, backoff := Backoff, retry := Retry} = T, Now) ->
+    T1 = T#{subscription := asked, asked_at := Now, spoke_at := Now},
+    case Failed of
+        true ->
+            {[{resend, subscribe}],
+             T1#{ask_at := Now + Retry, retry := min(2 * Retry, ?LAST_RETRY)}};
+        false ->
+            {[{send, subscribe}],
+             T1#{ask_at := Now + Backoff,
+                 backoff := min(2 * Backoff, ?LAST_BACKOFF)}}
+    end.
 
+%% @doc What comes from the target.
 -spec event(event(), target(), integer()) -> {[action()], target()}.
-event(subscribed, T, Now) ->
-    confirmed(T, Now);
-event(unsubscribed, #{kind := local} = T, _Now) ->
-    {[], T#{subscription := refused, ask_at := undefined}};
-event(unsubscribed, T, Now) ->
-    trouble(refused, T#{subscription := refused,
-                        error := <<"subscription refused">>}, Now);
-event(subscribe, T, _Now) ->
-    {[{send, subscribed}, {send, available}], T};
-event(probe, T, _Now) ->
-    {[{send, available}], T};
-event(unsubscribe, T, _Now) ->
-    {[{send, unsubscribed}, {log, left}], T};
-event(_, #{kind := local} = T, _Now) ->
-    {[], T};
-event({available, <<>>, _State}, T, _Now) ->
-    {[], T}; % an account is no resource
-event({available, R, State}, #{resources := Resources} = T, Now) ->
-    {Actions, T1} = seen(T#{resources := Resources#{R => true}}, Now),
-    {[{put, R, State} | Actions], T1};
-event({unavailable, <<>>}, T, Now) ->
-    {Actions, T1} = remove_all(T),
-    {Probe, T2} = probe(T1, Now),
-    {Actions ++ Probe, T2};
-event({unavailable, R}, T, Now) ->
-    {Actions, T1} = remove(R, T),
-    {Probe, T2} = probe(T1, Now),
-    {Actions ++ Probe, T2};
+event(Event, #{kind := local} = T, Now) ->
+    local(Event, T, Now);
+event({failed, Text}, T, Now) ->
+    failed(Text, T, Now);
 event({error, <<>>, Text}, T, Now) ->
-    trouble({unreachable, Text},
-            T#{subscription := error,
-               error := <<"unreachable: ", Text/binary>>}, Now);
-event({error, R, _Text}, T, _Now) ->
+    refuse({error, Text}, error, Text, remove_silent(T), Now);
+event(subscribed, T, Now) ->
+    confirmed(T#{heard_at := Now}, Now);
+event(Event, T, Now) ->
+    {Asked, T1} = heard(T, Now),
+    {Actions, T2} = remote(Event, T1, Now),
+    {Asked ++ Actions, T2}.
+
+local(subscribed, T, _Now) ->
+    {[], T#{subscription := subscribed, ask_at := undefined}};
+local(unsubscribed, T, _Now) ->
+    {[], T#{subscription := refused, ask_at := undefined}};
+local(Event, T, Now) when is_atom(Event) ->
+    answer(Event, T, Now);
+local(_Event, T, _Now) ->
+    {[], T}.
+
+remote(unsubscribed, #{doubted := false, probed_at := At} = T, Now)
+  when is_integer(At), Now - At < ?ANSWER ->
+    %% The answer to the probe, or what the account has said? It will answer
+    %% this.
+    {Actions, T1} = ask(T, Now),
+    {Actions, T1#{doubted := true}};
+remote(unsubscribed, T, Now) ->
+    refuse(refused, refused, <<"subscription refused">>, remove_all(T), Now);
+remote(Event, T, Now) when is_atom(Event) ->
+    answer(Event, T, Now);
+remote({available, <<>>, _State, _Since}, T, _Now) ->
+    {[], T}; % an account is no resource
+remote({available, R, State, Since}, T, Now) ->
+    available(R, State, Since, seen(R, T), Now);
+remote({unavailable, <<>>}, T, _Now) ->
+    %% the whole account: then that is known
+    remove_all(T#{unseen := undefined, due := #{}});
+remote({unavailable, R}, #{resources := Resources} = T, Now)
+  when is_map_key(R, Resources) ->
+    {Actions, T1} = remove(R, seen(R, T)),
+    {Actions, went(R, Now, T1)};
+remote({unavailable, R}, T, _Now) ->
+    {[], seen(R, T)};
+remote({error, R, _Text}, T, _Now) ->
     remove(R, T).
 
-%% Only who has accepted the request sends its presence, or who means to.
-seen(#{subscription := refused} = T, _Now) ->
-    {[], T};
-seen(T, Now) ->
-    confirmed(T, Now).
+%%% What others ask
+
+answer(What, #{answers := Given, owed := Owed} = T, Now) ->
+    case Given of
+        #{What := At} when Now - At < ?ANSWER_INTERVAL ->
+            {[], T#{owed := Owed#{What => true}}};
+        _ ->
+            {reply(What), T#{answers := Given#{What => Now}}}
+    end.
+
+reply(subscribe) -> [{send, subscribed}, {send, available}];
+reply(probe) -> [{send, available}];
+reply(unsubscribe) -> [{send, unsubscribed}, {log, left}].
+
+%%% The subscription
 
 confirmed(#{subscription := subscribed} = T, _Now) ->
     {[], T};
-confirmed(#{warned := Warned} = T, Now) ->
-    {Probe, T1} = probe(T#{subscription := subscribed, ask_at := undefined,
-                           backoff := ?FIRST_BACKOFF, warned := false,
-                           error := <<>>}, Now),
-    {[{log, confirmed} || Warned] ++ Probe, T1}.
+confirmed(#{told := Told} = T, Now) ->
+    {Probe, T1} = probe(confirmed,
+                        T#{subscription := subscribed, ask_at := undefined,
+                           backoff := ?FIRST_BACKOFF, retry := ?FIRST_RETRY,
+                           failed := false, doubted := false, warned := false,
+                           told := false, error := <<>>}, Now),
+    {[{log, confirmed} || Told] ++ Probe, T1}.
 
-%% One warning until it is well again; asked again after a growing while.
-trouble(Why, #{warned := Warned, ask_at := AskAt, backoff := Backoff} = T,
-        Now) ->
-    {Actions, T1} = remove_all(T),
-    T2 = case AskAt of
-             undefined -> T1#{ask_at := Now + Backoff};
-             _ -> T1
-         end,
-    {[{log, Why} || not Warned] ++ Actions, T2#{warned := true}}.
+%% An answer that is no consent.
+refuse(What, Subscription, Text, {Removed, T}, Now) ->
+    #{ask_at := AskAt, failed := Failed, backoff := Backoff} = T,
+    {Said, T1} = complain(What, T#{subscription := Subscription, error := Text,
+                                   failed := false, doubted := false}, Now),
+    {Said ++ Removed,
+     case Failed orelse AskAt == undefined of
+         true -> T1#{ask_at := Now + Backoff,
+                     backoff := min(2 * Backoff, ?LAST_BACKOFF)};
+         false -> T1 % for it has been asked
+     end}.
 
-%% @doc What is due. To be called about once a second.
--spec tick(target(), integer()) -> {[action()], target()}.
-tick(T0, Now) ->
-    {Silent, T1} = silence(T0, Now),
-    {Probe, T2} = case T1 of
-                      #{probe_at := At} when is_integer(At), At =< Now ->
-                          probe(T1, Now);
-                      _ ->
-                          {[], T1}
-                  end,
-    {Ask, T3} = case T2 of
-                    #{ask_at := AskAt, kind := remote}
-                      when is_integer(AskAt), AskAt =< Now -> ask(T2, Now);
-                    _ -> {[], T2}
-                end,
-    {Silent ++ Probe ++ Ask, T3}.
+%% It did not get there. The stanzas that were sent together fail together.
+failed(_Text, #{failed := true} = T, _Now) ->
+    remove_silent(T#{subscription := error});
+failed(Text, #{retry := Retry} = T, Now) ->
+    {Removed, T1} = remove_silent(T),
+    {Said, T2} = complain({failed, Text},
+                          T1#{subscription := error, failed := true,
+                              error := <<"unreachable: ", Text/binary>>,
+                              ask_at := Now + Retry,
+                              retry := min(2 * Retry, ?LAST_RETRY)}, Now),
+    {Said ++ Removed, T2}.
 
-silence(#{kind := remote, subscription := asked, warned := false,
-          asked_at := At} = T, Now) when Now - At >= ?SILENCE ->
-    {[{log, silent}], T#{warned := true}};
-silence(T, _Now) ->
-    {[], T}.
+%% An error takes nothing away while presence of that server comes in: then it
+%% is our own way to it that is closed, or was.
+remove_silent(#{heard_at := Heard, spoke_at := Spoke} = T)
+  when is_integer(Heard), is_integer(Spoke), Heard >= Spoke - ?RECENT ->
+    {[], T};
+remove_silent(T) ->
+    remove_all(T).
 
-%% @doc A request to a resource came back: is it still there?
--spec suspect(target(), integer()) -> {[action()], target()}.
-suspect(#{kind := local} = T, _Now) -> {[], T};
-suspect(T, Now) -> probe(T, Now).
+%% @doc Presence came from that server, if not from this account: it is there,
+%% so what failed before may not fail now.
+-spec heard(target(), integer()) -> {[action()], target()}.
+heard(#{kind := local} = T, _Now) ->
+    {[], T};
+heard(#{failed := true} = T, Now) ->
+    case pace(heard, T, Now) of
+        {now, T1} -> ask(T1#{heard_at := Now}, Now);
+        {later, T1} -> {[], T1#{heard_at := Now}}
+    end;
+heard(T, Now) ->
+    {[], T#{heard_at := Now}}.
 
-%% At most one in 2 s; the last one is sent late rather than never, for it is
-%% what mends an unavailable that has overtaken an available.
-probe(#{probed_at := At} = T, Now)
-  when is_integer(At), Now - At < ?PROBE_INTERVAL ->
-    {[], T#{probe_at := At + ?PROBE_INTERVAL}};
-probe(T, Now) ->
-    {[{send, probe}], T#{probed_at := Now, probe_at := undefined}}.
+%%% Complaints
+
+complain(What, #{told := Told} = T, Now) ->
+    {Said, T1} = say(What, T, Now),
+    {Said, T1#{warned := true, told := Told orelse Said /= []}}.
+
+%% What is true again and again is said once.
+say(What, #{complaints := Complaints} = T, Now) ->
+    Kind = if is_tuple(What) -> element(1, What); true -> What end,
+    New = case Complaints of
+              #{Kind := At} when Now - At < ?QUIET -> false;
+              _ -> true
+          end,
+    {[{log, What} || New], T#{complaints := Complaints#{Kind => Now}}}.
+
+%%% Resources
+
+available(R, State, Since, #{gone := Gone} = T, Now) ->
+    case Gone of
+        #{R := At} when Since =< At -> {[], T}; % true before it went
+        _ -> come(R, State, T#{gone := maps:remove(R, Gone)}, Now)
+    end.
+
+come(R, State, #{resources := Resources, max := Max} = T, _Now)
+  when is_map_key(R, Resources); map_size(Resources) < Max ->
+    {[{put, R, State}], T#{resources := Resources#{R => true}}};
+come(_R, _State, T, Now) ->
+    full(T, Now).
+
+full(#{max := Max} = T, Now) ->
+    say({full, Max}, T#{full := true}, Now).
 
 remove(R, #{resources := Resources} = T) ->
     case maps:take(R, Resources) of
-        {_, Rest} -> {[{remove, R}], T#{resources := Rest}};
+        {_, Rest} -> {[{remove, R}], room(T#{resources := Rest})};
         error -> {[], T}
     end.
 
 remove_all(#{resources := Resources} = T) ->
-    {[{remove, R} || R <- maps:keys(Resources)], T#{resources := #{}}}.
+    {[{remove, R} || R <- maps:keys(Resources)],
+     T#{resources := #{}, unseen := undefined, full := false}}.
+
+%% Whom there was no place for is found by a probe.
+room(#{full := true, resources := Resources, max := Max, due := Due} = T)
+  when map_size(Resources) < Max ->
+    T#{full := false, due := Due#{room => true}};
+room(T) ->
+    T.
+
+went(R, Now, #{gone := Gone, max := Max} = T) when map_size(Gone) < Max ->
+    T#{gone := Gone#{R => Now}};
+went(R, Now, #{gone := Gone} = T) ->
+    {_, Oldest} = lists:min([{At, G} || {G, At} <- maps:to_list(Gone)]),
+    T#{gone := (maps:remove(Oldest, Gone))#{R => Now}}.
+
+%% A probe's answer speaks of every resource that is there.
+seen(R, #{unseen := {At, _, Unseen}} = T) ->
+    T#{unseen := {At, true, maps:remove(R, Unseen)}};
+seen(_R, T) ->
+    T.
+
+%% @doc A request to a resource came back, so that server cannot be reached, or
+%% could not be: is it there again?
+-spec suspect(target(), integer()) -> {[action()], target()}.
+suspect(#{kind := local} = T, _Now) ->
+    {[], T};
+suspect(T, Now) ->
+    {Removed, T1} = remove_all(T),
+    {Probe, T2} = probe(bounce, T1, Now),
+    {Removed ++ Probe, T2}.
+
+%% @doc Its server cannot be reached: that was found out in another way than by a
+%% stanza to this target.
+-spec cut(binary(), target(), integer()) -> {[action()], target()}.
+cut(Text, T, Now) ->
+    {Removed, T1} = remove_all(T),
+    {Actions, T2} = failed(Text, T1, Now),
+    {Removed ++ Actions, T2}.
+
+%% @doc Some of what the target said was not taken in. What is true is found out
+%% by a probe, by and by.
+-spec missed(target(), integer()) -> {[action()], target()}.
+missed(#{kind := local} = T, _Now) ->
+    {[], T};
+missed(T, Now) ->
+    probe(missed, T, Now).
+
+%% @doc Its server speaks again after it has been silent.
+-spec back(target(), integer()) -> {[action()], target()}.
+back(T, Now) ->
+    missed(T, Now).
+
+%%% Probes
+
+%% One that comes too soon after the one before is sent late rather than never,
+%% for it may be what mends an error.
+probe(Reason, #{subscription := subscribed, due := Due} = T, Now) ->
+    case pace(Reason, T, Now) of
+        {now, T1} ->
+            {[{how(Reason), probe}],
+             check(Reason, Now, T1#{probed_at := Now, spoke_at := Now,
+                                    due := maps:remove(Reason, Due)})};
+        {later, T1} ->
+            {[], T1#{due := Due#{Reason => true}}}
+    end;
+probe(_Reason, T, _Now) ->
+    {[], T}.
+
+how(bounce) -> resend;
+how(_) -> send.
+
+check(missed, Now, #{resources := Resources} = T) ->
+    T#{unseen := {Now + ?ANSWER, false, Resources}};
+check(_Reason, _Now, T) ->
+    T.
+
+%% 2 s, 4 s, ... 5 min from one time to the next; 2 s again after a rest.
+pace(What, #{paces := Paces} = T, Now) ->
+    case Paces of
+        #{What := {At, Pace}} when Now - At < Pace ->
+            {later, T};
+        #{What := {At, Pace}} when Now - At < 2 * Pace ->
+            Longer = min(2 * Pace, ?LAST_PACE),
+            {now, T#{paces := Paces#{What := {Now, Longer}}}};
+        _ ->
+            {now, T#{paces := Paces#{What => {Now, ?FIRST_PACE}}}}
+    end.
+
+%%% Time
+
+%% @doc What is due. To be called about once a second.
+-spec tick(target(), integer()) -> {[action()], target()}.
+tick(T, Now) ->
+    lists:foldl(fun(Due, {Actions, Acc}) ->
+                        {More, Acc1} = Due(Acc, Now),
+                        {Actions ++ More, Acc1}
+                end, {[], T},
+                [fun owed/2, fun silence/2, fun unseen/2, fun probes/2,
+                 fun requests/2]).
+
+owed(#{owed := Owed} = T, _Now) when map_size(Owed) == 0 ->
+    {[], T};
+owed(#{owed := Owed} = T, Now) ->
+    lists:foldl(fun(What, {Actions, Acc}) ->
+                        {More, Acc1} = answer(What, Acc, Now),
+                        {Actions ++ More, Acc1}
+                end, {[], T#{owed := #{}}}, maps:keys(Owed)).
+
+silence(#{kind := remote, subscription := asked, asked_at := At} = T, Now)
+  when Now - At >= ?SILENCE ->
+    silent(T, Now);
+silence(T, _Now) ->
+    {[], T}.
+
+silent(#{doubted := true} = T, Now) ->
+    %% nothing speaks against the `unsubscribed'
+    remote(unsubscribed, T, Now);
+silent(#{warned := true, failed := false} = T, _Now) ->
+    {[], T};
+silent(#{resources := Resources, failed := Failed, ask_at := AskAt,
+         asked_at := At, backoff := Backoff} = T, Now) ->
+    What = case map_size(Resources) of
+               0 -> silent;
+               _ -> directed
+           end,
+    %% that it did not fail this time is news, too
+    Next = case Failed of
+               true -> At + Backoff;
+               false -> AskAt
+           end,
+    complain(What, T#{failed := false, error := <<>>, ask_at := Next}, Now).
+
+unseen(#{unseen := {At, Answered, Unseen}} = T, Now) when At =< Now ->
+    Gone = [R || Answered, R <- maps:keys(Unseen)],
+    lists:foldl(fun(R, {Actions, Acc}) ->
+                        {More, Acc1} = remove(R, Acc),
+                        {Actions ++ More, Acc1}
+                end, {[], T#{unseen := undefined}}, Gone);
+unseen(T, _Now) ->
+    {[], T}.
+
+probes(#{due := Due} = T, _Now) when map_size(Due) == 0 ->
+    {[], T};
+probes(#{due := Due} = T, Now) ->
+    lists:foldl(fun(Reason, {Actions, Acc}) ->
+                        {More, Acc1} = probe(Reason, Acc, Now),
+                        {Actions ++ More, Acc1}
+                end, {[], T#{due := #{}}}, maps:keys(Due)).
+
+requests(#{kind := remote, ask_at := At} = T, Now)
+  when is_integer(At), At =< Now ->
+    ask(T, Now);
+requests(T, _Now) ->
+    {[], T}.
+
+%%% What is known
 
 -spec resources(target()) -> [binary()].
 resources(#{resources := Resources}) ->
@@ -188,6 +474,15 @@ subscription(#{subscription := Subscription}) ->
 
 %% @doc What is wrong with a target, in a few words; empty if nothing is.
 -spec trouble(target()) -> binary().
-trouble(#{warned := false}) -> <<>>;
-trouble(#{error := <<>>}) -> <<"subscription not confirmed">>;
-trouble(#{error := Error}) -> Error.
+trouble(#{full := true, max := Max, warned := false}) ->
+    <<"more than ", (integer_to_binary(Max))/binary, " resources">>;
+trouble(#{warned := false}) ->
+    <<>>;
+trouble(#{error := <<>>, resources := Resources})
+  when map_size(Resources) > 0 ->
+    <<"subscription not confirmed, only resources that show themselves are "
+      "known">>;
+trouble(#{error := <<>>}) ->
+    <<"subscription not confirmed">>;
+trouble(#{error := Error}) ->
+    Error.

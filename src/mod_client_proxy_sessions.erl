@@ -18,7 +18,7 @@
 %% reading
 -export([is_local/1, read/2, read/3, shows/3, is_present/2, lives/1, show/1]).
 %% table
--export([new/0, seed/3, note/4, refresh/4, resources/2]).
+-export([new/0, seed/3, note/4, forget_shows/2, refresh/4, resources/2]).
 
 -export_type([usr/0, us/0, session/0, table/0, note/0, action/0]).
 
@@ -161,16 +161,20 @@ is_target(#jid{luser = U, lserver = S}) ->
 tell(#jid{luser = U, lserver = S, lresource = R}, Note) ->
     case watched() of
         #{{U, S} := Ps} ->
-            lists:foreach(fun(P) ->
-                                  gen_server:cast(mod_client_proxy:proc(P),
-                                                  {session, {U, S, R}, self(),
-                                                   Note})
-                          end, Ps);
+            Message = {session, {U, S, R}, self(), Note},
+            lists:foreach(fun(P) -> tell(P, {U, S}, Note, Message) end, Ps);
         _ ->
             ok
     end;
 tell(error, _) ->
     ok.
+
+%% What a client can say at any rate, and what can be read again, is not sent at
+%% any rate.
+tell(P, US, Note, Message) when Note == hint; element(1, Note) == show ->
+    mod_client_proxy_gate:cast(P, US, Message);
+tell(P, _US, _Note, Message) ->
+    gen_server:cast(mod_client_proxy:proc(P), Message).
 
 %%% Reading
 
@@ -264,6 +268,18 @@ note(USR, Pid, Note, Table) ->
     #{notes := Notes} = Entry = maps:get(USR, Table, empty()),
     Known = maps:get(Pid, Notes, #{}),
     Table#{USR => Entry#{notes := Notes#{Pid => learn(Note, Known)}}}.
+
+%% @doc The sessions of this account are asked for their show again.
+-spec forget_shows(us(), table()) -> table().
+forget_shows({U, S}, Table) ->
+    maps:map(fun({U1, S1, _}, #{notes := Notes} = Entry)
+                   when U1 == U, S1 == S ->
+                     Entry#{notes := maps:map(fun(_, Note) ->
+                                                      maps:remove(show, Note)
+                                              end, Notes)};
+                (_, Entry) ->
+                     Entry
+             end, Table).
 
 learn(resumed, Known) -> Known#{resumed => true};
 learn({Name, Value}, Known) -> Known#{Name => Value}.

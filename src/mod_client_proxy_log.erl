@@ -1,0 +1,100 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% What others may write into our log and into the results of commands: how a
+%%% text of theirs looks there, and how often they make us write.
+-module(mod_client_proxy_log).
+
+-export([text/1, new/0, admit/3]).
+
+-export_type([limiter/0]).
+
+%% When a line of each kind was written last, and how many were left out since;
+%% what was written in this hour.
+-opaque limiter() ::
+        #{kinds := #{Kind :: term() => {integer(), non_neg_integer()}},
+          hour := undefined | integer(), lines := non_neg_integer()}.
+
+-define(MAX_CHARACTERS, 200).
+-define(MINUTE, 60000).
+-define(HOUR, 3600000).
+-define(LINES_AN_HOUR, 60).
+
+%% @doc A text that another party chose, as it may stand in a line: no line ends
+%% and nothing else that is not seen but acts, at most 200 characters.
+-spec text(binary()) -> binary().
+text(Text) ->
+    text(Text, ?MAX_CHARACTERS, <<>>).
+
+text(<<>>, _Left, Done) ->
+    Done;
+text(_Text, Left, Done) when Left =< 0 ->
+    shortened(Done);
+text(<<C/utf8, Rest/binary>>, Left, Done) ->
+    add(visible(C), Rest, Left, Done);
+text(<<Octet, Rest/binary>>, Left, Done) ->
+    add(io_lib:format("\\x~2.16.0b", [Octet]), Rest, Left, Done).
+
+add(Shown, Rest, Left, Done) when is_integer(Shown) ->
+    text(Rest, Left - 1, <<Done/binary, Shown/utf8>>);
+add(Shown, Rest, Left, Done) ->
+    Escape = iolist_to_binary(Shown),
+    case byte_size(Escape) of
+        Size when Size > Left -> shortened(Done);
+        Size -> text(Rest, Left - Size, <<Done/binary, Escape/binary>>)
+    end.
+
+shortened(Done) ->
+    Characters = unicode:characters_to_list(Done),
+    unicode:characters_to_binary(
+      lists:sublist(Characters, ?MAX_CHARACTERS - 3) ++ "...").
+
+visible($\n) -> "\\n";
+visible($\r) -> "\\r";
+visible($\t) -> "\\t";
+visible(C) ->
+    case is_seen(C) of
+        true -> C;
+        false -> io_lib:format("\\u{~.16b}", [C])
+    end.
+
+%% Control characters of both sets, line and paragraph separators, marks that
+%% have no width or turn the direction of what follows.
+is_seen(C) ->
+    not lists:any(fun({First, Last}) -> C >= First andalso C =< Last end,
+                  [{16#0, 16#1f}, {16#7f, 16#9f}, {16#ad, 16#ad},
+                   {16#61c, 16#61c}, {16#115f, 16#1160}, {16#180e, 16#180e},
+                   {16#200b, 16#200f}, {16#2028, 16#202e},
+                   {16#2060, 16#206f}, {16#3164, 16#3164}, {16#feff, 16#feff},
+                   {16#fff0, 16#fffb}, {16#e0000, 16#e0fff}]).
+
+-spec new() -> limiter().
+new() ->
+    #{kinds => #{}, hour => undefined, lines => 0}.
+
+%% @doc Whether a line of this kind is to be written now: one a minute, with how
+%% many were left out before it, and 60 an hour of all kinds. `last': it is the
+%% last one in this hour.
+-spec admit(Kind :: term(), limiter(), Now :: integer()) ->
+          {write | last, LeftOut :: non_neg_integer(), limiter()}
+        | {omit, limiter()}.
+admit(Kind, #{hour := Hour} = L, Now)
+  when Hour == undefined; Now - Hour >= ?HOUR ->
+    admit1(Kind, L#{hour := Now, lines := 0}, Now);
+admit(Kind, L, Now) ->
+    admit1(Kind, L, Now).
+
+admit1(Kind, #{kinds := Kinds, lines := Lines} = L, Now) ->
+    case Kinds of
+        #{Kind := {At, LeftOut}}
+          when Now - At < ?MINUTE; Lines >= ?LINES_AN_HOUR ->
+            {omit, L#{kinds := Kinds#{Kind := {At, LeftOut + 1}}}};
+        _ when Lines >= ?LINES_AN_HOUR ->
+            {omit, L#{kinds := Kinds#{Kind => {Now - ?MINUTE, 1}}}};
+        _ ->
+            {_, LeftOut} = maps:get(Kind, Kinds, {Now, 0}),
+            {case Lines + 1 of
+                 ?LINES_AN_HOUR -> last;
+                 _ -> write
+             end, LeftOut,
+             L#{kinds := Kinds#{Kind => {Now, 0}}, lines := Lines + 1}}
+    end.

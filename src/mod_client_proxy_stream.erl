@@ -1,0 +1,47 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% ejabberd's own streams to other servers.
+-module(mod_client_proxy_stream).
+
+-export([renew/2]).
+
+-define(PATIENCE, 2000). % ms
+-define(PAUSE, 10).      % ms
+
+%% @doc Ends those outgoing streams from P to Server that wait after a failure
+%% before they try again (a random time, up to s2s_max_retry_delay), and bounce
+%% everything meanwhile. Returns when the next stanza makes a new one.
+-spec renew(mod_client_proxy_options:proxy_host(), Server :: binary()) -> ok.
+renew(P, Server) ->
+    Waiting = [Pid || Pid <- streams(P, Server), node(Pid) == node(),
+                      is_waiting(Pid)],
+    lists:foreach(fun ejabberd_s2s_out:stop_async/1, Waiting),
+    await_end(P, Server, Waiting, ?PATIENCE).
+
+streams(P, Server) ->
+    ejabberd_s2s:get_connections_pids({P, Server}).
+
+%% One that is just being made does not answer at once: it is not waiting.
+is_waiting(Pid) ->
+    Ref = make_ref(),
+    Self = self(),
+    ejabberd_s2s_out:update_state(
+      Pid, fun(State) ->
+                   Self ! {Ref, maps:get(on_route, State, unknown)},
+                   State
+           end),
+    receive {Ref, Action} -> Action == bounce
+    after 500 -> false
+    end.
+
+%% It is in the table of streams until ejabberd_s2s has seen its end, and what is
+%% sent to it until then is lost.
+await_end(_P, _Server, [], _Patience) ->
+    ok;
+await_end(_P, _Server, _Waiting, Patience) when Patience =< 0 ->
+    ok;
+await_end(P, Server, Waiting, Patience) ->
+    timer:sleep(?PAUSE),
+    await_end(P, Server, [Pid || Pid <- streams(P, Server),
+                                 lists:member(Pid, Waiting)],
+              Patience - ?PAUSE).
