@@ -13,7 +13,7 @@
 %%% those of an endpoint that has gone.
 -module(mod_client_proxy_endpoints).
 
--export([new/1, configure/3, inherit/1, ask/1, status/1, close/1]).
+-export([new/1, configure/3, inherit/1, ask/1, status/1, close/1, is_own/1]).
 %% messages
 -export([session/4, presence/3, pong/4, suspect/2, refresh/2, flush/1, down/2,
          second/1, reconcile/1, check_accounts/1, account_missing/3]).

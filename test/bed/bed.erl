@@ -1,6 +1,6 @@
 %%% The bed script for Erlang tests, and calls into the server that it boots.
 -module(bed).
--export([new/1, start/1, connect/1, stop/1, remove/1, install/1, sources/1, ctl/2,
+-export([new/1, start/1, start/2, connect/1, stop/1, remove/1, install/1, sources/1, ctl/2,
          configure/2, reload/1, command/3, rpc/4, dir/1, port/2, log/1,
          await/1, await/2]).
 -export([project/0, run/2]).
@@ -25,8 +25,13 @@ new(Yaml) ->
 
 %% @doc Boots it, bound to the life of this runner.
 -spec start(bed()) -> ok.
-start(#{dir := Dir} = Bed) ->
-    must(["start", Dir, os:getpid()]),
+start(Bed) ->
+    start(Bed, []).
+
+%% @doc The same, with more flags of Erlang's.
+-spec start(bed(), [string()]) -> ok.
+start(#{dir := Dir} = Bed, Flags) ->
+    must(["start", Dir, os:getpid() | Flags]),
     connect(Bed).
 
 %% @doc For a bed that was started in another way.

@@ -8,6 +8,8 @@
          port_please/3, address_please/3, listen_port_please/2, names/1]).
 %% For the bed script
 -export([free_ports/1]).
+%% For other servers of a test
+-export([ports/1]).
 
 -define(VERSION, 6).
 
@@ -56,9 +58,15 @@ port(Name) ->
 %% kernel gives ports to outgoing connections, so that none of those takes one
 %% between our look and the server's start.
 free_ports([Count]) ->
-    Ports = [N || {N, _} <- sockets(list_to_integer(Count), [])],
+    Ports = ports(list_to_integer(Count)),
     io:format("~s~n", [lists:join(" ", [integer_to_list(N) || N <- Ports])]),
     halt().
+
+%% @doc That many ports, as free_ports/1.
+ports(Count) ->
+    Sockets = sockets(Count, []),
+    [gen_tcp:close(Socket) || {_, Socket} <- Sockets],
+    [N || {N, _} <- Sockets].
 
 sockets(0, Found) ->
     Found;

@@ -1,0 +1,129 @@
+%%% A throw-away Prosody: Debian's program, but a folder, accounts, ports and a
+%%% certificate of its own, all of it on loopback. It ends with this runner.
+-module(prosody).
+-export([new/1, start/1, stop/1, kill/1, freeze/1, thaw/1, remove/1, s2s/1,
+         roster/2, log/1]).
+
+%% It can be given to puppet:start/4 as a bed, for it has a port for clients.
+-type prosody() :: #{dir := file:filename(), c2s := string(), s2s := string()}.
+-export_type([prosody/0]).
+
+%% @doc Names: its port; Certificates: the folder with ca.pem, DOMAIN.pem and
+%% DOMAIN.key.
+-spec new(#{domain := string(), accounts := [string()], dns := inet:port_number(),
+            certificates := file:filename()}) -> prosody().
+new(#{domain := Domain, accounts := Accounts, dns := Dns,
+      certificates := Certificates}) ->
+    Dir = string:trim(os:cmd("mktemp -d ${TMPDIR:-/tmp}/prosody.XXXXXX")),
+    [C2s, S2s] = [integer_to_list(P) || P <- bed_epmd:ports(2)],
+    ok = file:write_file(
+           Dir ++ "/prosody.cfg.lua",
+           ["run_as_root = true\n"
+            "pidfile = '", Dir, "/pid'\n"
+            "data_path = '", Dir, "/data'\n"
+            "plugin_paths = {}\n"
+            "log = { { levels = { min = 'debug' }, to = 'file', filename = '",
+            Dir, "/prosody.log' } }\n"
+            "interfaces = { '127.0.0.1' }\n"
+            "local_interfaces = { '127.0.0.1' }\n"
+            "c2s_ports = { ", C2s, " }\n"
+            "s2s_ports = { ", S2s, " }\n"
+            "modules_enabled = { 'roster', 'saslauth', 'tls', 'disco', 'ping' }\n"
+            "modules_disabled = { 's2s_auth_dane_in' }\n"
+            "c2s_require_encryption = false\n"
+            "allow_unencrypted_plain_auth = true\n"
+            "s2s_require_encryption = true\n"
+            "s2s_secure_auth = true\n"
+            "authentication = 'internal_plain'\n"
+            "ssl = { certificate = '", Certificates, "/", Domain, ".pem',\n"
+            "        key = '", Certificates, "/", Domain, ".key',\n"
+            "        cafile = '", Certificates, "/ca.pem' }\n"
+            "unbound = { resolvconf = false, hoststxt = false,\n"
+            "            forward = '127.0.0.1@", integer_to_list(Dns), "',\n"
+            "            options = { ['do-not-query-localhost:'] = 'no',\n"
+            "                        ['cache-max-ttl:'] = '0',\n"
+            "                        ['cache-max-negative-ttl:'] = '0',\n"
+            "                        ['infra-host-ttl:'] = '1',\n"
+            "                        ['module-config:'] = 'iterator' } }\n"
+            "VirtualHost '", Domain, "'\n"]),
+    Folder = Dir ++ "/data/" ++ encoded(Domain) ++ "/accounts/",
+    ok = filelib:ensure_dir(Folder),
+    [ok = file:write_file(Folder ++ encoded(Account) ++ ".dat",
+                          "return { ['password'] = 'secret'; };\n")
+     || Account <- Accounts],
+    #{dir => Dir, c2s => C2s, s2s => S2s, domain => Domain}.
+
+encoded(Text) ->
+    lists:flatten(string:replace(Text, ".", "%2e", all)).
+
+%% @doc Returns when it takes connections. It is ended when this runner is gone,
+%% though it was killed.
+-spec start(prosody()) -> ok.
+start(#{dir := Dir, c2s := C2s, s2s := S2s}) ->
+    _ = os:cmd("cd " ++ Dir ++ " && { prosody --config " ++ Dir
+               ++ "/prosody.cfg.lua -F >>console.log 2>&1 </dev/null & "
+               "echo $! >program; } ; { while kill -0 " ++ os:getpid()
+               ++ " && kill -0 $(cat " ++ Dir ++ "/program); do sleep 1; done; "
+               "kill -9 $(cat " ++ Dir ++ "/program); } >/dev/null 2>&1 </dev/null &"),
+    [bed:await(fun() -> is_open(Port) end, 20000) || Port <- [C2s, S2s]],
+    ok.
+
+is_open(Port) ->
+    case gen_tcp:connect({127, 0, 0, 1}, list_to_integer(Port), [], 1000) of
+        {ok, Socket} -> gen_tcp:close(Socket), true;
+        {error, Reason} -> Reason
+    end.
+
+-spec stop(prosody()) -> ok.
+stop(Prosody) ->
+    signal("TERM", Prosody),
+    await_end(Prosody).
+
+-spec kill(prosody()) -> ok.
+kill(Prosody) ->
+    signal("KILL", Prosody),
+    await_end(Prosody).
+
+-spec freeze(prosody()) -> ok.
+freeze(Prosody) ->
+    signal("STOP", Prosody).
+
+-spec thaw(prosody()) -> ok.
+thaw(Prosody) ->
+    signal("CONT", Prosody).
+
+-spec remove(prosody()) -> ok.
+remove(#{dir := Dir} = Prosody) ->
+    signal("KILL", Prosody),
+    await_end(Prosody),
+    _ = os:cmd("rm -rf " ++ Dir),
+    ok.
+
+signal(Name, #{dir := Dir}) ->
+    _ = os:cmd("kill -" ++ Name ++ " $(cat " ++ Dir ++ "/program)"),
+    ok.
+
+await_end(#{dir := Dir}) ->
+    bed:await(fun() ->
+                      os:cmd("kill -0 $(cat " ++ Dir ++ "/program) 2>&1") /= ""
+              end, 10000),
+    ok.
+
+%% @doc The port for other servers.
+-spec s2s(prosody()) -> string().
+s2s(#{s2s := Port}) ->
+    Port.
+
+%% @doc The roster of an account, as it is stored.
+-spec roster(prosody(), string()) -> binary().
+roster(#{dir := Dir, domain := Domain}, Account) ->
+    case file:read_file(Dir ++ "/data/" ++ encoded(Domain) ++ "/roster/"
+                        ++ encoded(Account) ++ ".dat") of
+        {ok, Text} -> Text;
+        {error, enoent} -> <<>>
+    end.
+
+-spec log(prosody()) -> binary().
+log(#{dir := Dir}) ->
+    {ok, Text} = file:read_file(Dir ++ "/prosody.log"),
+    Text.

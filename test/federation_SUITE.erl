@@ -1,0 +1,479 @@
+%%% Targets on another server, which is a real Prosody: subscription and presence
+%%% as it means them, over s2s with certificates, and what becomes of requests
+%%% when either server, or what is between them, fails.
+%%%
+%%% Each case has a proxy host and an account of its own, NAME.example.org and
+%%% NAME@far.test, so that what one has said does not matter to the others.
+-module(federation_SUITE).
+-include_lib("common_test/include/ct.hrl").
+-include("xmpp.hrl").
+
+-export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
+         init_per_testcase/2, end_per_testcase/2]).
+-compile([export_all, nowarn_export_all]).
+
+-define(U, "romeo@example.org/garden").
+-define(FAR, "far.test").
+-define(UNAVAILABLE, {wait, 'recipient-unavailable'}).
+%% What is in flight when things fail.
+-define(MANY, 200).
+
+suite() ->
+    [{timetrap, {seconds, 240}}].
+
+all() ->
+    [a_target_that_accepts_serves,
+     a_question_that_is_left_open_stays_open_and_is_reported,
+     an_account_that_was_offline_is_asked_when_it_comes,
+     a_target_that_refuses_is_reported_and_may_accept_later,
+     a_target_that_unsubscribes_serves_no_more,
+     an_account_with_nobody_online_is_not_probed_again_and_again,
+     a_session_that_withdraws_stays_out_until_it_says_so,
+     a_reload_does_not_ask_again,
+     a_restart_here_costs_a_remote_target_seconds,
+     a_restart_there_costs_seconds_and_each_request_has_one_answer,
+     a_server_that_is_killed_loses_no_answer,
+     a_server_that_hangs_is_found_out_and_used_when_it_speaks,
+     what_is_wrong_with_s2s_is_said_as_it_is,
+     a_flood_of_resources_takes_nothing_from_others].
+
+groups() ->
+    [].
+
+names() ->
+    [atom_to_list(Name) || Name <- [accepts, open, later, refuses, leaves,
+                                    nobody, withdraws, reload, boot, restart,
+                                    kill, hang, flood]].
+
+proxy(Name) ->
+    list_to_binary([Name, ".example.org"]).
+
+%%% Setting up
+
+init_per_suite(Config) ->
+    puppet:start_registry(),
+    Dns = names:start(),
+    unlink(maps:get(pid, Dns)),
+    Folder = string:trim(os:cmd("mktemp -d ${TMPDIR:-/tmp}/names.XXXXXX")),
+    certificates(Folder),
+    Bed = bed:new("{}"),
+    [S2s] = bed_epmd:ports(1),
+    Far = prosody:new(#{domain => ?FAR, accounts => names(),
+                        dns => names:port(Dns), certificates => Folder}),
+    names:set(Dns, ?FAR, prosody:s2s(Far)),
+    names:set(Dns, "example.org", S2s),
+    ok = prosody:start(Far),
+    ok = file:write_file(Folder ++ "/inetrc",
+                         io_lib:format("{resolv_conf, \"\"}.~n"
+                                       "{hosts_file, \"\"}.~n"
+                                       "{lookup, [dns]}.~n"
+                                       "{nameserver, {127,0,0,1}, ~B}.~n",
+                                       [names:port(Dns)])),
+    Config1 = [{bed, Bed}, {far, Far}, {dns, Dns}, {folder, Folder},
+               {s2s, S2s} | Config],
+    bed:configure(Bed, base(Config1)),
+    boot(Config1),
+    [ok = bed:rpc(Bed, ejabberd_auth, try_register,
+                  [U, <<"example.org">>, <<"secret">>])
+     || U <- [<<"romeo">>, <<"svc">>]],
+    _ = bed:install(Bed),
+    Config1.
+
+%% With the names of this suite instead of the machine's.
+boot(Config) ->
+    ok = bed:start(bed(Config), ["-kernel", "inetrc",
+                                 "\"" ++ ?config(folder, Config) ++ "/inetrc\""]).
+
+end_per_suite(Config) ->
+    bed:remove(bed(Config)),
+    prosody:remove(far(Config)),
+    names:stop(?config(dns, Config)),
+    _ = os:cmd("rm -rf " ++ ?config(folder, Config)),
+    ok.
+
+init_per_testcase(Case, Config) ->
+    ct:pal("~p", [Case]),
+    [{log, byte_size(bed:log(bed(Config)))} | Config].
+
+end_per_testcase(_Case, Config) ->
+    case ?config(tc_status, Config) of
+        {failed, Reason} -> explain(Reason, Config);
+        _ -> ok
+    end,
+    prosody:thaw(far(Config)),
+    puppet:stop_all(),
+    bed:configure(bed(Config), base(Config)),
+    ok = bed:reload(bed(Config)).
+
+explain(Reason, Config) ->
+    Tail = fun(Text) ->
+                   Lines = binary:split(Text, <<"\n">>, [global, trim]),
+                   lists:join("\n", lists:nthtail(max(0, length(Lines) - 60),
+                                                  Lines))
+           end,
+    io:format(user, "~p~n-- the server:~n~ts~n-- the other one:~n~ts~n",
+              [Reason, Tail(log_since(Config)),
+               Tail(prosody:log(far(Config)))]).
+
+log_since(Config) ->
+    Log = bed:log(bed(Config)),
+    From = min(?config(log, Config), byte_size(Log)),
+    binary:part(Log, From, byte_size(Log) - From).
+
+base(Config) ->
+    Folder = ?config(folder, Config),
+    ["host_config: {\"example.org\": {s2s_access: all}}\n"
+     "s2s_use_starttls: required\n"
+     "s2s_cafile: \"", Folder, "/ca.pem\"\n"
+     "certfiles: [\"", Folder, "/example.org.pem\", \"", Folder,
+     "/example.org.key\"]\n"
+     "listen:\n"
+     "  -\n"
+     "    port: ", integer_to_list(?config(s2s, Config)), "\n"
+     "    ip: \"127.0.0.1\"\n"
+     "    module: ejabberd_s2s_in\n"].
+
+site(Config, Hosts) ->
+    [base(Config),
+     "modules:\n"
+     "  mod_client_proxy:\n"
+     "    timeout: 60 s\n"
+     "    hosts:\n",
+     [["      \"", Name, ".example.org\":\n"
+       "        target_address: ", Target, "\n",
+       ["        " ++ Line ++ "\n" || Line <- Options]]
+      || {Name, Target, Options} <- Hosts]].
+
+certificates(Folder) ->
+    {0, _} = bed:run(bed:project() ++ "/test/bed/certificates",
+                     [Folder, "example.org,*.example.org", ?FAR]).
+
+%%% Accepting and refusing
+
+a_target_that_accepts_serves(Config) ->
+    E = far_client(Config, "accepts/a"),
+    use(Config, "accepts"),
+    asked(E, "accepts"),
+    allow(E, "accepts"),
+    endpoints(Config, "accepts", ["a"]),
+    U = requester(Config),
+    round_trip(U, E, "accepts"),
+    F = far_client(Config, "accepts/b"),
+    endpoints(Config, "accepts", ["a", "b"]),
+    puppet:stop(F),
+    endpoints(Config, "accepts", ["a"]),
+    <<"accepts@far.test (remote)">> = targets(Config, "accepts").
+
+a_question_that_is_left_open_stays_open_and_is_reported(Config) ->
+    E = far_client(Config, "open/a"),
+    use(Config, "open"),
+    asked(E, "open"),
+    await_log(Config, "\\[warning\\].*open@far.test.*Remedy: accept the contact "
+              "open.example.org", 20000),
+    {match, _} = re:run(targets(Config, "open"), "not confirmed"),
+    %% the question is still there for who answers it only now
+    allow(E, "open"),
+    endpoints(Config, "open", ["a"]),
+    await_log(Config, "\\[info\\].*open@far.test has accepted", 5000),
+    round_trip(requester(Config), E, "open").
+
+an_account_that_was_offline_is_asked_when_it_comes(Config) ->
+    use(Config, "later"),
+    timer:sleep(2000),
+    E = far_client(Config, "later/a"),
+    asked(E, "later"),
+    allow(E, "later"),
+    endpoints(Config, "later", ["a"]),
+    round_trip(requester(Config), E, "later").
+
+a_target_that_refuses_is_reported_and_may_accept_later(Config) ->
+    E = far_client(Config, "refuses/a"),
+    use(Config, "refuses"),
+    asked(E, "refuses"),
+    say(E, "unsubscribed", "refuses"),
+    await_log(Config, "\\[warning\\].*refuses@far.test has refused.*Remedy: ",
+              10000),
+    await_targets(Config, "refuses", "subscription refused"),
+    %% it is asked again a minute later
+    asked(E, "refuses", 70000),
+    allow(E, "refuses"),
+    endpoints(Config, "refuses", ["a"]),
+    round_trip(requester(Config), E, "refuses").
+
+a_target_that_unsubscribes_serves_no_more(Config) ->
+    E = serving(Config, "leaves"),
+    %% later than that an answer to a probe could come
+    timer:sleep(11000),
+    say(E, "unsubscribed", "leaves"),
+    endpoints(Config, "leaves", []),
+    await_targets(Config, "leaves", "subscription refused"),
+    U = requester(Config),
+    _ = iq:refused(U, iq:ask(U, get, proxy("leaves")), proxy("leaves"),
+                   ?UNAVAILABLE).
+
+%%% Presence
+
+an_account_with_nobody_online_is_not_probed_again_and_again(Config) ->
+    E = serving(Config, "nobody"),
+    puppet:stop(E),
+    endpoints(Config, "nobody", []),
+    1 = probes(Config, "nobody"),
+    timer:sleep(10000),
+    1 = probes(Config, "nobody"),
+    %% nobody needs to ask for who comes back to be seen
+    F = far_client(Config, "nobody/b"),
+    endpoints(Config, "nobody", ["b"]),
+    round_trip(requester(Config), F, "nobody").
+
+a_session_that_withdraws_stays_out_until_it_says_so(Config) ->
+    E = serving(Config, "withdraws"),
+    F = far_client(Config, "withdraws/b"),
+    endpoints(Config, "withdraws", ["a", "b"]),
+    puppet:send(E, ["<presence type='unavailable' to='", proxy("withdraws"),
+                    "'/>"]),
+    endpoints(Config, "withdraws", ["b"]),
+    %% a probe shows it again, for its server knows no better
+    Probes = probes(Config, "withdraws"),
+    ok = bed:rpc(bed(Config), mod_client_proxy_host, suspect,
+                 [proxy("withdraws"), {<<"withdraws">>, <<?FAR>>, <<"b">>}]),
+    bed:await(fun() -> probes(Config, "withdraws") > Probes end),
+    endpoints(Config, "withdraws", ["b"]),
+    timer:sleep(2000),
+    endpoints(Config, "withdraws", ["b"]),
+    puppet:send(E, "<presence/>"),
+    endpoints(Config, "withdraws", ["a", "b"]),
+    puppet:stop(F).
+
+a_reload_does_not_ask_again(Config) ->
+    E = serving(Config, "reload"),
+    bed:await(fun() -> probes(Config, "reload") == 1 end),
+    Sent = received(Config, "reload"),
+    [begin
+         bed:configure(bed(Config),
+                       site(Config, [{"reload", "reload@" ?FAR,
+                                      ["max_pending: " ++ integer_to_list(N)]}])),
+         ok = bed:reload(bed(Config))
+     end || N <- [1000, 2000, 3000]],
+    timer:sleep(3000),
+    Sent = received(Config, "reload"),
+    endpoints(Config, "reload", ["a"]),
+    round_trip(requester(Config), E, "reload").
+
+%%% Failures
+
+a_restart_here_costs_a_remote_target_seconds(Config) ->
+    E = serving(Config, "boot"),
+    bed:stop(bed(Config)),
+    boot(Config),
+    U = requester(Config),
+    within(10000, fun() -> serves(U, E, "boot") end).
+
+a_restart_there_costs_seconds_and_each_request_has_one_answer(Config) ->
+    _ = serving(Config, "restart"),
+    U = requester(Config),
+    Ids = many(U, "restart"),
+    prosody:stop(far(Config)),
+    _ = one_answer_each(U, Ids, 20000),
+    %% who asks meanwhile makes ejabberd wait before it tries again
+    Ps = [iq:ask(U, get, proxy("restart")) || _ <- lists:seq(1, 3)],
+    _ = one_answer_each(U, Ps, 20000),
+    timer:sleep(10000),
+    prosody:start(far(Config)),
+    E = far_client(Config, "restart/a"),
+    within(10000, fun() -> serves(U, E, "restart") end),
+    nothing_more(U, Ids ++ Ps).
+
+a_server_that_is_killed_loses_no_answer(Config) ->
+    _ = serving(Config, "kill"),
+    U = requester(Config),
+    Ids = many(U, "kill"),
+    prosody:kill(far(Config)),
+    %% and nobody asks anything
+    _ = one_answer_each(U, Ids, 15000),
+    endpoints(Config, "kill", []),
+    timer:sleep(5000),
+    prosody:start(far(Config)),
+    E = far_client(Config, "kill/a"),
+    within(10000, fun() -> serves(U, E, "kill") end),
+    nothing_more(U, Ids).
+
+a_server_that_hangs_is_found_out_and_used_when_it_speaks(Config) ->
+    E = serving(Config, "hang"),
+    U = requester(Config),
+    round_trip(U, E, "hang"),
+    prosody:freeze(far(Config)),
+    Ids = many(U, "hang"),
+    _ = one_answer_each(U, Ids, 40000),
+    endpoints(Config, "hang", []),
+    await_targets(Config, "hang", "does not answer"),
+    await_log(Config, "\\[warning\\].*far.test does not answer", 1000),
+    _ = iq:refused(U, iq:ask(U, get, proxy("hang")), proxy("hang"),
+                   ?UNAVAILABLE),
+    prosody:thaw(far(Config)),
+    within(10000, fun() -> endpoint_jids(Config, "hang") /= [] end),
+    round_trip(U, E, "hang"),
+    nothing_more(U, Ids).
+
+what_is_wrong_with_s2s_is_said_as_it_is(Config) ->
+    Dns = ?config(dns, Config),
+    names:set(Dns, "closed.test", hd(bed_epmd:ports(1))),
+    %% its certificate is for another name
+    names:set(Dns, "other.test", prosody:s2s(far(Config))),
+    bed:configure(bed(Config),
+                  site(Config, [{Name, "svc@" ++ Name ++ ".test", []}
+                                || Name <- ["nowhere", "closed", "other"]])),
+    ok = bed:reload(bed(Config)),
+    [await_targets(Config, Name, Says)
+     || {Name, Says} <- [{"nowhere", "unreachable:.*DNS"},
+                         {"closed", "unreachable:.*(refused|connect)"},
+                         {"other", "unreachable:"}]],
+    Says = [targets(Config, Name) || Name <- ["nowhere", "closed", "other"]],
+    ct:pal("~p", [Says]),
+    3 = length(lists:usort([hd(string:split(Text, "unreachable", trailing)) ||
+                               Text <- Says])),
+    [await_log(Config, "\\[warning\\].*svc@" ++ Name ++ "[.]test.*Remedy: ", 1000)
+     || Name <- ["nowhere", "closed", "other"]].
+
+%%% Who sends too much
+
+a_flood_of_resources_takes_nothing_from_others(Config) ->
+    E = serving(Config, "flood"),
+    round_trip(requester(Config), E, "flood").
+
+%%% Words that the cases are made of
+
+bed(Config) -> ?config(bed, Config).
+
+far(Config) -> ?config(far, Config).
+
+far_client(Config, Who) ->
+    [Account, Resource] = string:split(Who, "/"),
+    puppet:start(strophe, far(Config), Account ++ "@" ?FAR "/" ++ Resource,
+                 ["presence"]).
+
+requester(Config) ->
+    puppet:start(slixmpp, bed(Config), ?U, []).
+
+%% The proxy host of this case alone.
+use(Config, Name) ->
+    bed:configure(bed(Config), site(Config, [{Name, Name ++ "@" ?FAR, []}])),
+    ok = bed:reload(bed(Config)).
+
+serving(Config, Name) ->
+    E = far_client(Config, Name ++ "/a"),
+    use(Config, Name),
+    asked(E, Name),
+    allow(E, Name),
+    endpoints(Config, Name, ["a"]),
+    E.
+
+asked(E, Name) ->
+    asked(E, Name, 10000).
+
+asked(E, Name, Patience) ->
+    P = proxy(Name),
+    _ = puppet:recv(E, fun(El) ->
+                               El#xmlel.name == <<"presence">> andalso
+                                   puppet:attr(<<"type">>, El) == <<"subscribe">>
+                                   andalso puppet:attr(<<"from">>, El) == P
+                       end, Patience),
+    ok.
+
+allow(E, Name) ->
+    say(E, "subscribed", Name).
+
+say(E, Type, Name) ->
+    puppet:send(E, ["<presence type='", Type, "' to='", proxy(Name), "'/>"]).
+
+endpoint_jids(Config, Name) ->
+    lists:sort([element(1, Row) || Row <- bed:command(bed(Config),
+                                                      client_proxy_endpoints,
+                                                      [proxy(Name)])]).
+
+endpoints(Config, Name, Resources) ->
+    Jids = [list_to_binary([Name, "@" ?FAR "/", R]) || R <- Resources],
+    bed:await(fun() -> case endpoint_jids(Config, Name) of
+                           Jids -> true;
+                           Other -> Other
+                       end
+              end, 10000).
+
+targets(Config, Name) ->
+    element(5, lists:keyfind(proxy(Name), 1,
+                             bed:command(bed(Config), client_proxy_status, []))).
+
+await_targets(Config, Name, Says) ->
+    bed:await(fun() -> Text = targets(Config, Name),
+                       case re:run(Text, Says, [{capture, none}]) of
+                           match -> true;
+                           nomatch -> Text
+                       end
+              end, 20000).
+
+await_log(Config, Pattern, Patience) ->
+    bed:await(fun() -> re:run(log_since(Config), Pattern, [{capture, none}])
+                           == match
+              end, Patience).
+
+round_trip(U, E, Name) ->
+    P = proxy(Name),
+    Id = iq:ask(U, get, P),
+    iq:answer(E, iq:served(E, Id)),
+    iq:result(U, Id, P).
+
+%% One that may fail: whether it did not.
+serves(U, E, Name) ->
+    Id = iq:ask(U, get, proxy(Name)),
+    try iq:served(E, Id, 1000) of
+        Request ->
+            iq:answer(E, Request),
+            puppet:attr(<<"type">>, iq:outcome(U, Id)) == <<"result">>
+    catch
+        error:_ -> {not_served, Id}
+    end.
+
+within(Ms, Ask) ->
+    Began = erlang:monotonic_time(millisecond),
+    bed:await(Ask, Ms),
+    Took = erlang:monotonic_time(millisecond) - Began,
+    ct:pal("~B ms", [Took]),
+    true = Took =< Ms.
+
+%% Requests that nobody answers; returns when all are in flight.
+many(U, Name) ->
+    [iq:ask(U, get, proxy(Name)) || _ <- lists:seq(1, ?MANY)].
+
+%% What they became; nothing is said to any of them twice.
+one_answer_each(U, Ids, Patience) ->
+    Began = erlang:monotonic_time(millisecond),
+    Until = Began + Patience,
+    Els = [iq:outcome(U, Id, max(0, Until - erlang:monotonic_time(millisecond)))
+           || Id <- Ids],
+    ct:pal("all answered after ~B ms: ~p",
+           [erlang:monotonic_time(millisecond) - Began,
+            lists:usort([case puppet:attr(<<"type">>, El) of
+                             <<"error">> -> puppet:condition(El);
+                             <<"result">> -> result
+                         end || El <- Els])]),
+    Els.
+
+nothing_more(U, Ids) ->
+    [] = [El || El <- puppet:unread(U),
+                lists:member(puppet:attr(<<"id">>, El), Ids)],
+    ok.
+
+%% What the other server has got from this proxy host.
+received(Config, Name) ->
+    case re:run(prosody:log(far(Config)),
+                "Received\\[s2sin\\]: (<presence[^>]*>)",
+                [global, {capture, all_but_first, binary}]) of
+        {match, Lines} ->
+            From = <<"from='", (proxy(Name))/binary, "'">>,
+            [Line || [Line] <- Lines, binary:match(Line, From) /= nomatch];
+        nomatch ->
+            []
+    end.
+
+probes(Config, Name) ->
+    length([Line || Line <- received(Config, Name),
+                    binary:match(Line, <<"type='probe'">>) /= nomatch]).
