@@ -129,9 +129,9 @@ state(up) -> <<"up">>;
 state({State, Text}) -> text([word(State), ": ", Text]).
 
 target(#{jid := Jid, kind := Kind, trouble := <<>>}) ->
-    [Jid, " (", word(Kind), ")"];
+    [foreign(Jid), " (", word(Kind), ")"];
 target(#{jid := Jid, kind := Kind, trouble := Trouble}) ->
-    [Jid, " (", word(Kind), ", ", Trouble, ")"].
+    [foreign(Jid), " (", word(Kind), ", ", foreign(Trouble), ")"].
 
 -spec endpoints(binary()) -> [tuple()] | failure().
 endpoints(Host) ->
@@ -147,7 +147,7 @@ endpoint(P, #{jid := Jid, shown := Shown, show := Show,
               draining := Draining, requests := Requests,
               outbound := Outbound, answered := Answered,
               failed := Failed}) ->
-    {Jid, <<P/binary, $/, Shown/binary>>, word(Show), Priority, word(Pending), word(Draining), Requests,
+    {foreign(Jid), <<P/binary, $/, Shown/binary>>, word(Show), Priority, word(Pending), word(Draining), Requests,
      Outbound, Answered, Failed}.
 
 -spec pending(binary()) -> [tuple()] | failure().
@@ -161,7 +161,8 @@ pending(Host) ->
 
 request(#{way := Way, user := User, endpoint := Endpoint, id := Id,
           type := Type, age := Age, left := Left, tries := Tries}) ->
-    {word(Way), User, Endpoint, Id, word(Type), Age, Left, Tries}.
+    {word(Way), foreign(User), foreign(Endpoint), foreign(Id), word(Type), Age,
+     Left, Tries}.
 
 with_core(Host, Fun) ->
     P = jid:nameprep(Host),
@@ -179,6 +180,10 @@ with_core(Host, Fun) ->
 %% Both frontends print it: ejabberdctl as "Error: not_exists: ...".
 error_text(Text) ->
     {error, not_exists, 1, text(Text)}.
+
+%% What another party chose.
+foreign(Text) ->
+    mod_client_proxy_log:text(Text).
 
 word(Atom) ->
     atom_to_binary(Atom, utf8).

@@ -52,7 +52,8 @@ watch(Sample, #{before := undefined} = S, Now) ->
     {[], since(Sample, S, Now)};
 watch(#{answered := Answered} = Sample, #{before := #{answered := Before}} = S,
       Now) when Answered > Before ->
-    heard(since(Sample, S, Now), Now);
+    {Actions, S1} = heard(S, Now),
+    {Actions, since(Sample, S1, Now)};
 watch(#{answered := Answered, failed := Failed} = Sample,
       #{before := #{answered := Before}, failed := Since} = S, Now)
   when Answered < Before; Failed < Since ->

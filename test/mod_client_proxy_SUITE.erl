@@ -175,12 +175,15 @@ groups() ->
        a_jicofo_that_leaves_gives_up_only_its_own_rooms]},
      {remote, [],
       [a_remote_target_is_asked_and_serves_when_it_has_confirmed,
-       an_unavailable_of_a_remote_target_removes_it_and_is_probed,
-       a_presence_error_of_a_remote_target_removes_it,
+       an_unavailable_of_a_remote_target_removes_it_and_nobody_is_probed,
+       a_presence_error_of_a_resource_removes_it_alone,
        a_remote_target_that_declines_does_not_serve,
        an_error_of_a_remote_target_is_passed_on,
        requesters_of_all_kinds_of_remote_jid_are_served,
-       a_remote_target_that_says_nothing_is_reported]},
+       a_remote_target_that_says_nothing_is_reported,
+       a_remote_target_forges_no_line_of_the_log_or_a_result,
+       what_a_remote_target_does_again_and_again_is_logged_once_a_minute,
+       made_up_resources_take_nothing_from_others]},
      {commands, [],
       [status_shows_every_proxy_host,
        endpoints_shows_every_resource,
@@ -271,7 +274,10 @@ proxy_hosts() ->
 
 remote_proxy_hosts() ->
     [{"away.example.org", [{target_address, "svc@remote.test"}]},
-     {"mute.example.org", [{target_address, "mute@remote.test"}]}].
+     {"mute.example.org", [{target_address, "mute@remote.test"}]},
+     {"both.example.org", [{targets, "[loud@remote.test, svc@example.org]"},
+                           {max_endpoints_per_target, "50"},
+                           {timeout, "1 s"}]}].
 
 hosts() ->
     "hosts: [meet.example.org, auth.meet.example.org]\n".
@@ -2495,14 +2501,15 @@ a_jicofo_that_leaves_gives_up_only_its_own_rooms(Config) ->
 a_remote_target_is_asked_and_serves_when_it_has_confirmed(Config) ->
     Remote = ?config(remote, Config),
     _ = presence_for(Remote, <<"subscribe">>, ?FAR),
-    _ = presence_for(Remote, <<"probe">>, ?FAR),
     U = requester(Config),
     _ = iq:refused(U, iq:ask(U, get, ?AWAY), ?AWAY, ?UNAVAILABLE),
+    [] = [El || El <- puppet:unread(Remote), is_presence(El, <<"probe">>, ?FAR)],
     confirm(Remote),
+    _ = presence_for(Remote, <<"probe">>, ?FAR),
     available(Config, Remote, "a"),
     far_round_trip(U, Remote, "a").
 
-an_unavailable_of_a_remote_target_removes_it_and_is_probed(Config) ->
+an_unavailable_of_a_remote_target_removes_it_and_nobody_is_probed(Config) ->
     Remote = ?config(remote, Config),
     U = requester(Config),
     confirm(Remote),
@@ -2512,11 +2519,12 @@ an_unavailable_of_a_remote_target_removes_it_and_is_probed(Config) ->
     puppet:send(Remote, ["<presence type='unavailable' from='", ?FAR, "/a' to='",
                          ?AWAY, "'/>"]),
     far_endpoints(Config, ["b"]),
-    %% so that an unavailable that has overtaken an available heals itself
-    _ = presence_for(Remote, <<"probe">>, ?FAR),
-    [far_round_trip(U, Remote, "b") || _ <- lists:seq(1, 5)].
+    [far_round_trip(U, Remote, "b") || _ <- lists:seq(1, 5)],
+    timer:sleep(2500),
+    [] = [El || El <- puppet:drain(Remote), is_presence(El, <<"probe">>, ?FAR)],
+    available(Config, Remote, "a").
 
-a_presence_error_of_a_remote_target_removes_it(Config) ->
+a_presence_error_of_a_resource_removes_it_alone(Config) ->
     Remote = ?config(remote, Config),
     confirm(Remote),
     available(Config, Remote, "a"),
@@ -2524,17 +2532,25 @@ a_presence_error_of_a_remote_target_removes_it(Config) ->
     puppet:send(Remote, ["<presence type='error' from='", ?FAR, "/a' to='",
                          ?AWAY, "'>", remote_error(), "</presence>"]),
     far_endpoints(Config, ["b"]),
+    %% of the account it says that the question failed, but its server is there
     puppet:send(Remote, ["<presence type='error' from='", ?FAR, "' to='",
                          ?AWAY, "'>", remote_error(), "</presence>"]),
-    far_endpoints(Config, []).
+    bed:await(fun() -> binary:match(element(5, status(Config, ?AWAY)),
+                                    <<"resource-constraint">>) /= nomatch end),
+    far_endpoints(Config, ["b"]).
 
 a_remote_target_that_declines_does_not_serve(Config) ->
     Remote = ?config(remote, Config),
     U = requester(Config),
     confirm(Remote),
     available(Config, Remote, "a"),
-    puppet:send(Remote, ["<presence type='unsubscribed' from='", ?FAR, "' to='",
-                         ?AWAY, "'/>"]),
+    Decline = ["<presence type='unsubscribed' from='", ?FAR, "' to='", ?AWAY,
+               "'/>"],
+    _ = puppet:drain(Remote),
+    puppet:send(Remote, Decline),
+    %% it may have been the answer to a probe
+    _ = presence_for(Remote, <<"subscribe">>, ?FAR),
+    puppet:send(Remote, Decline),
     far_endpoints(Config, []),
     _ = iq:refused(U, iq:ask(U, get, ?AWAY), ?AWAY, ?UNAVAILABLE),
     bed:await(fun() -> binary:match(element(5, status(Config, ?AWAY)),
@@ -2570,11 +2586,93 @@ requesters_of_all_kinds_of_remote_jid_are_served(Config) ->
 
 a_remote_target_that_says_nothing_is_reported(Config) ->
     bed:await(fun() -> re:run(bed:log(bed(Config)),
-                              "\\[warning\\].*mute@remote.test has not answered"
-                              ".*Remedy: ", [{capture, none}]) == match
+                              "\\[warning\\].*mute@remote.test has accepted proxy "
+                              "host mute.example.org, so none.*Remedy: ", [{capture, none}]) == match
               end, 15000),
     {match, _} = re:run(element(5, status(Config, <<"mute.example.org">>)),
                         "mute@remote.test \\(remote, .*not confirmed").
+
+a_remote_target_forges_no_line_of_the_log_or_a_result(Config) ->
+    Remote = ?config(remote, Config),
+    Bed = bed(Config),
+    Forged = "2026-01-01 00:00:00 [alert] the disk is full",
+    %% line feed, C1 next line, line separator, right-to-left override, DEL
+    Bad = "x&#10;" ++ Forged ++ "&#x85;&#x2028;&#x202e;&#x7f;"
+        ++ lists:duplicate(5000, $y),
+    puppet:send(Remote, ["<presence type='error' from='mute@remote.test' to='"
+                         "mute.example.org'><error type='cancel'><item-not-found "
+                         "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text "
+                         "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>", Bad,
+                         "</text></error></presence>"]),
+    bed:await(fun() -> binary:match(log_since(Config), <<"the disk is full">>)
+                           /= nomatch end),
+    [Line] = [L || L <- binary:split(log_since(Config), <<"\n">>, [global]),
+                   binary:match(L, <<"the disk is full">>) /= nomatch],
+    match = re:run(Line, "\\[warning\\].*mute@remote.test", [{capture, none}]),
+    true = byte_size(Line) < 800,
+    Target = element(5, status(Config, <<"mute.example.org">>)),
+    match = re:run(Target, "x\\\\n2026", [{capture, none}]),
+    %% and so it is with the id of a request
+    _ = service(Config, "a"),
+    U = requester(Config),
+    Id = <<"a\r\n", 16#202e/utf8, "b">>,
+    _ = iq:ask(U, get, ?P, Id, ""),
+    bed:await(fun() -> bed:command(Bed, client_proxy_pending, [?P]) /= [] end),
+    {0, Pending} = bed:ctl(Bed, ["client_proxy_pending", binary_to_list(?P)]),
+    [nomatch = re:run(Text, "[\\x{0}-\\x{8}\\x{b}-\\x{1f}\\x{7f}-\\x{9f}\\x{2028}"
+                      "\\x{202e}]", [unicode, {capture, none}])
+     || Text <- [Line, Target, unicode:characters_to_binary(Pending)]],
+    {match, _} = re:run(Pending, "b\tget\t").
+
+what_a_remote_target_does_again_and_again_is_logged_once_a_minute(Config) ->
+    Bed = bed(Config),
+    flood:load(Bed),
+    P = <<"both.example.org">>,
+    [bed:rpc(Bed, flood, presences, [P, {<<"loud">>, <<"remote.test">>}, Type,
+                                     2000])
+     || Type <- [unsubscribe, subscribe, probe, unsubscribed, subscribed]],
+    timer:sleep(3000),
+    Lines = [L || L <- binary:split(log_since(Config), <<"\n">>, [global]),
+                  binary:match(L, <<"loud@remote.test">>) /= nomatch],
+    %% left, refused, accepted
+    true = length(Lines) =< 3,
+    %% what it was sent for it is as little
+    true = length([El || El <- puppet:drain(?config(remote, Config)),
+                         puppet:attr(<<"to">>, El) == <<"loud@remote.test">>])
+        < 40.
+
+made_up_resources_take_nothing_from_others(Config) ->
+    Bed = bed(Config),
+    flood:load(Bed),
+    P = <<"both.example.org">>,
+    E = service(Config, "a"),
+    U = requester(Config),
+    _ = bed:rpc(Bed, flood, resources, [P, <<"loud">>, <<"remote.test">>, 1000]),
+    Self = self(),
+    Flood = spawn_link(fun() ->
+                               Self ! {self(),
+                                       bed:rpc(Bed, flood, resources,
+                                               [P, <<"loud">>, <<"remote.test">>,
+                                                300000])}
+                       end),
+    %% meanwhile deadlines are kept
+    Waits = [begin
+                 Began = erlang:monotonic_time(millisecond),
+                 _ = iq:refused(U, iq:ask(U, get, P), P, ?TIMEOUT),
+                 erlang:monotonic_time(millisecond) - Began
+             end || _ <- [1, 2, 3]],
+    %% and a new session of the other target finds its place
+    F = service(Config, "b"),
+    Grown = receive {Flood, N} -> N after 110000 -> error(no_end) end,
+    io:format(user, "deadlines after ~p ms, ~B KB more~n", [Waits, Grown div 1024]),
+    true = lists:max(Waits) < 3000,
+    true = Grown < 64 bsl 20,
+    50 = length([J || <<"loud@remote.test/", _/binary>> = J
+                          <- endpoint_jids(Config, P)]),
+    true = lists:all(fun(X) -> is_endpoint(Config, P, X) end, [E, F]),
+    Lines = [L || L <- binary:split(log_since(Config), <<"\n">>, [global]),
+                  binary:match(L, <<"max_endpoints_per_target">>) /= nomatch],
+    1 = length(Lines).
 
 confirm(Remote) ->
     puppet:send(Remote, ["<presence type='subscribed' from='", ?FAR, "' to='",
@@ -2601,12 +2699,13 @@ far_round_trip(U, Remote, Resource) ->
     iq:result(U, Id, ?AWAY).
 
 presence_for(Remote, Type, To) ->
-    puppet:recv(Remote, fun(#xmlel{name = <<"presence">>} = El) ->
-                                puppet:attr(<<"type">>, El) == Type andalso
-                                    puppet:attr(<<"to">>, El) == list_to_binary(To);
-                           (_) ->
-                                false
-                        end).
+    puppet:recv(Remote, fun(El) -> is_presence(El, Type, To) end).
+
+is_presence(#xmlel{name = <<"presence">>} = El, Type, To) ->
+    puppet:attr(<<"type">>, El) == Type andalso
+        puppet:attr(<<"to">>, El) == list_to_binary(To);
+is_presence(_, _, _) ->
+    false.
 
 remote_error() ->
     "<error type='wait'><resource-constraint "
