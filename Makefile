@@ -2,6 +2,8 @@
 # make serve        the same, left up for clients of yours
 # make check        all tests, with a summary
 # make coverage     which lines of C the tests do not run
+# make mutants      are the tests good? Changes the sources at random and counts
+#                   what no test notices (CORE=100 SRC=60; test/mutate/mutants)
 # make fuzz         the fuzz targets for long: MINUTES=10 each (test/fuzz/Makefile)
 # make dialyzer     the types of the Erlang sources
 # make soak         everything at once, for as long as you say (MINUTES=30
@@ -26,8 +28,8 @@ PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
 TOOLS = _build/service _build/puppet _build/storm
 
 .PHONY: all tools demo serve check check-lint check-core check-fuzz \
-        check-erl check-nif-asan check-server coverage fuzz soak bench dialyzer \
-        deps deps-demo clean
+        check-erl check-nif-asan check-server coverage mutants fuzz soak bench \
+        dialyzer deps deps-demo clean
 
 all:
 	$(MAKE) -C c_src
@@ -76,6 +78,11 @@ check-nif-asan:
 
 check-server: tools
 	@test/check_server
+
+# Not a part of `check`: it takes the better part of two hours.
+mutants: deps
+	@python3 test/mutate/self_test.py
+	@test/mutate/mutants
 
 # Not a part of `check`: the table of types takes minutes to make.
 dialyzer:
