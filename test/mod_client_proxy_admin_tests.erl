@@ -1,0 +1,334 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The commands: each column of each has its value and no other, and what is
+%%% not there or out of order is said. The core is a real one; the process of a
+%%% proxy host is played here.
+-module(mod_client_proxy_admin_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+-include("ejabberd_commands.hrl").
+
+-define(ADMIN, mod_client_proxy_admin).
+-define(CORE, mod_client_proxy_core).
+-define(VHOST, <<"example.org">>).
+-define(P, <<"proxy.example.org">>).
+-define(RUNNING, {mod_client_proxy, running, ?VHOST}).
+-define(A, {<<"svc">>, <<"example.org">>, <<"a">>}).
+-define(B, {<<"svc">>, <<"example.org">>, <<"b">>}).
+
+%%% client_proxy_endpoints, client_proxy_pending
+
+columns_test_() ->
+    {foreach, fun start/0, fun stop/1,
+     [fun(Core) -> {Name, fun() -> Test(Core) end} end
+      || {Name, Test} <-
+             [{"each column of endpoints", fun endpoints/1},
+              {"of an endpoint that is pending and drained", fun pending_one/1},
+              {"each column of pending", fun pending/1},
+              {"a host is named as people write it", fun prepared/1},
+              {"more rows than the core gives at once", fun many/1},
+              {"a host that is none", fun unknown/1},
+              {"a host that is no host name", fun no_name/1},
+              {"a host that is out of order", fun degraded/1}]]}.
+
+endpoints(Core) ->
+    added = put_endpoint(Core, ?A, chat, 7, false),
+    added = put_endpoint(Core, ?B, dnd, -3, false),
+    %% b drains: a has all
+    [request(Core, N, 0) || N <- [1, 2, 3, 4]],
+    {done, [_, _, _, _]} = ?CORE:expire(Core, 20000),
+    [answer(Core, N, request(Core, N, 20000), 20000) || N <- [5, 6, 7]],
+    [request(Core, N, 20000) || N <- [8, 9]],
+    outbound(Core, 1, 20000),
+    Rows = lists:sort(?ADMIN:endpoints(?P)),
+    ?assertMatch([{<<"svc@example.org/a">>, _, <<"chat">>, 7, <<"false">>,
+                   <<"false">>, 2, 1, 3, 4},
+                  {<<"svc@example.org/b">>, _, <<"dnd">>, -3, <<"false">>,
+                   <<"true">>, 0, 0, 0, 0}], Rows),
+    [?assertEqual({ok, endpoint, element(1, Row)}, opened(Core, element(2, Row)))
+     || Row <- Rows],
+    shape(client_proxy_endpoints, hd(Rows)).
+
+pending_one(Core) ->
+    added = put_endpoint(Core, ?A, none, 0, true),
+    added = put_endpoint(Core, ?B, none, 1, false),
+    ?assertMatch([{_, _, <<"none">>, 0, <<"true">>, <<"true">>, _, _, _, _},
+                  {_, _, <<"none">>, 1, <<"false">>, <<"false">>, _, _, _, _}],
+                 lists:sort(?ADMIN:endpoints(?P))).
+
+pending(Core) ->
+    added = put_endpoint(Core, ?A, none, 0, false),
+    request(Core, 1, began()),
+    added = put_endpoint(Core, ?B, none, 0, false),
+    {ok, Eid} = ?CORE:remove_endpoint(Core, ?A),
+    {done, [{retry, _, _, ?B, _, _}]} = ?CORE:sweep(Core, Eid, 0, began()),
+    added = put_endpoint(Core, ?A, none, 0, false),
+    outbound(Core, 2, began()),
+    Rows = lists:sort(?ADMIN:pending(?P)),
+    ?assertMatch([{<<"outbound">>, <<"u2@example.org/x">>,
+                   <<"svc@example.org/a">>, <<"back2">>, <<"set">>, _, _, 1},
+                  {<<"request">>, <<"u1@example.org/x">>,
+                   <<"svc@example.org/b">>, <<"1">>, <<"get">>, _, _, 2}], Rows),
+    %% They began 300 ms ago, or later by as much as it took to come here.
+    [begin
+         ?assert(Age >= 300 andalso Age < 5000),
+         ?assert(Left > 5000 andalso Left =< 9700)
+     end || {_, _, _, _, _, Age, Left, _} <- Rows],
+    shape(client_proxy_pending, hd(Rows)).
+
+prepared(Core) ->
+    added = put_endpoint(Core, ?A, none, 0, false),
+    [{_, Shown, _, _, _, _, _, _, _, _}] = ?ADMIN:endpoints(<<"PROXY.Example.ORG">>),
+    ?assertMatch(<<"proxy.example.org/", _/binary>>, Shown),
+    request(Core, 1, began()),
+    ?assertMatch([_], ?ADMIN:pending(<<"PROXY.Example.ORG">>)).
+
+many(Core) ->
+    [added = put_endpoint(Core, {<<"svc">>, <<"example.org">>,
+                                 integer_to_binary(N)}, none, 0, false)
+     || N <- lists:seq(1, 200)],
+    [request(Core, N, began()) || N <- lists:seq(1, 200)],
+    ?assertEqual(200, length(lists:usort(?ADMIN:endpoints(?P)))),
+    ?assertEqual(200, length(lists:usort(?ADMIN:pending(?P)))).
+
+unknown(_Core) ->
+    [begin
+         {error, not_exists, 1, Text} = Command(<<"nowhere.example.org">>),
+         has(Text, ["nowhere.example.org", "There are: ", ?P])
+     end || Command <- [fun ?ADMIN:endpoints/1, fun ?ADMIN:pending/1]].
+
+no_name(_Core) ->
+    [begin
+         {error, not_exists, 1, Text} = Command(<<"no name@">>),
+         has(Text, ["no name@", ?P])
+     end || Command <- [fun ?ADMIN:endpoints/1, fun ?ADMIN:pending/1]].
+
+degraded(Core) ->
+    mod_client_proxy_router:publish(?P, (context(Core))#{core := undefined}),
+    [begin
+         {error, not_exists, 1, Text} = Command(?P),
+         has(Text, [?P, "out of order", "client_proxy_status"])
+     end || Command <- [fun ?ADMIN:endpoints/1, fun ?ADMIN:pending/1]].
+
+has(Text, Words) ->
+    [?assertMatch({_, _, {_, _}}, {Word, Text, binary:match(Text, iolist_to_binary(Word))})
+     || Word <- Words].
+
+%%% client_proxy_status
+
+status_test_() ->
+    {foreach, fun start/0, fun stop/1,
+     [fun(_) -> {Name, fun() -> Test() end} end
+      || {Name, Test} <-
+             [{"each column", fun status/0},
+              {"what is wrong with it, its targets and its carrier",
+               fun troubles/0},
+              {"one that does not answer is there all the same", fun silent/0},
+              {"all that run, of all virtual hosts", fun several/0}]]}.
+
+status() ->
+    Host = play(?P, #{server_host => ?VHOST, state => up, carrier => "nif",
+                      targets => [target(<<"svc@example.org">>, local, <<>>)],
+                      counters => #{endpoints => 3, pending => 12, answers => 9041,
+                                    timeouts => 0, gone => 5}}),
+    [Row] = ?ADMIN:status(),
+    ?assertEqual({?P, ?VHOST, <<"up">>, <<"nif">>, <<"svc@example.org (local)">>,
+                  3, 12, <<"answers=9041 gone=5">>}, Row),
+    shape(client_proxy_status, Row),
+    played(Host).
+
+troubles() ->
+    Host = play(?P, #{server_host => ?VHOST,
+                      state => {degraded, ["no ", <<"core">>]},
+                      carrier => ["port (pid ", "17)"],
+                      targets => [target(<<"svc@example.org">>, local, <<>>),
+                                  target(<<"far@example.net">>, remote,
+                                         <<"subscription refused">>)],
+                      counters => #{}}),
+    ?assertEqual([{?P, ?VHOST, <<"degraded: no core">>, <<"port (pid 17)">>,
+                   <<"svc@example.org (local), "
+                     "far@example.net (remote, subscription refused)">>,
+                   0, 0, <<>>}], ?ADMIN:status()),
+    played(Host),
+    Down = play(?P, #{server_host => ?VHOST, state => {down, "its name is taken"},
+                      carrier => "nif", targets => [], counters => #{}}),
+    ?assertMatch([{?P, _, <<"down: its name is taken">>, _, <<>>, _, _, _}],
+                 ?ADMIN:status()),
+    played(Down).
+
+silent() ->
+    [{?P, <<>>, State, <<>>, <<>>, 0, 0, <<>>}] = ?ADMIN:status(),
+    has(State, ["down", "log"]).
+
+several() ->
+    Other = {mod_client_proxy, running, <<"example.net">>},
+    persistent_term:put(Other, [<<"proxy.example.net">>, <<"bots.example.net">>]),
+    try
+        Host = play(<<"bots.example.net">>,
+                    #{server_host => <<"example.net">>, state => up,
+                      carrier => "nif", targets => [], counters => #{}}),
+        ?assertMatch([{<<"bots.example.net">>, <<"example.net">>, <<"up">>, _, _,
+                       _, _, _},
+                      {<<"proxy.example.net">>, <<>>, _, _, _, _, _, _},
+                      {?P, <<>>, _, _, _, _, _, _}], ?ADMIN:status()),
+        played(Host)
+    after
+        persistent_term:erase(Other)
+    end.
+
+target(Jid, Kind, Trouble) ->
+    #{jid => Jid, kind => Kind, trouble => Trouble}.
+
+%% A process that answers as that of a proxy host does; once.
+play(P, Status) ->
+    Proc = mod_client_proxy:proc(P),
+    Self = self(),
+    spawn_link(fun() ->
+                       register(Proc, self()),
+                       Self ! {self(), ready},
+                       receive
+                           {'$gen_call', From, status} ->
+                               gen_server:reply(From, Status#{host => P})
+                       end,
+                       unregister(Proc),
+                       Self ! {self(), asked}
+               end),
+    receive {Pid, ready} -> Pid end.
+
+played(Pid) ->
+    receive {Pid, asked} -> ok
+    after 5000 -> ?assert(not_asked)
+    end.
+
+%%% What is registered
+
+%% What a command returns is what it says that it returns.
+shape(Name, Row) ->
+    Command = lists:keyfind(Name, #ejabberd_commands.name, commands()),
+    {_, {list, {_, {tuple, Columns}}}} = Command#ejabberd_commands.result,
+    ?assertEqual([Type || {_, Type} <- Columns],
+                 [type(Value) || Value <- tuple_to_list(Row)]),
+    [Example] = Command#ejabberd_commands.result_example,
+    ?assertEqual([type(Value) || Value <- tuple_to_list(Example)],
+                 [type(Value) || Value <- tuple_to_list(Row)]).
+
+type(Value) when is_integer(Value) -> integer;
+type(Value) when is_binary(Value) -> string.
+
+registered_test_() ->
+    {setup, fun commands/0,
+     fun(Commands) ->
+             [?_assertEqual([client_proxy_endpoints, client_proxy_pending,
+                             client_proxy_status],
+                            lists:sort([C#ejabberd_commands.name
+                                        || C <- Commands])),
+              [{atom_to_list(C#ejabberd_commands.name), fun() -> exported(C) end}
+               || C <- Commands],
+              %% as newer releases ask: of whom they are
+              ?_assertEqual([mod_client_proxy],
+                            lists:usort([C#ejabberd_commands.definer
+                                         || C <- taken_back()]))]
+     end}.
+
+exported(#ejabberd_commands{module = Module, function = Function, args = Args,
+                            args_example = Example, args_desc = Desc}) ->
+    ?assertEqual(?ADMIN, Module),
+    ?assert(lists:member({Function, length(Args)}, Module:module_info(exports))),
+    [?assertEqual(length(Args), length(Of)) || Of <- [Example, Desc], Args /= []].
+
+commands() ->
+    told(register).
+
+taken_back() ->
+    told(unregister).
+
+%% What ejabberd would have been told, by a module in its place.
+told(What) ->
+    {ok, Module, Beam} =
+        compile:forms([{attribute, 1, module, ejabberd_commands},
+                       {attribute, 1, export, [{register_commands, 2},
+                                               {unregister_commands, 1}]},
+                       tells(register_commands, [{var, 1, '_'}, {var, 1, 'Told'}]),
+                       tells(unregister_commands, [{var, 1, 'Told'}])]),
+    {module, Module} = code:load_binary(Module, "told", Beam),
+    try
+        ok = ?ADMIN:What(),
+        receive {told, Commands} -> Commands
+        after 0 -> error(told_nothing)
+        end
+    after
+        code:purge(Module),
+        code:delete(Module),
+        code:purge(Module)
+    end.
+
+tells(Name, Args) ->
+    {function, 1, Name, length(Args),
+     [{clause, 1, Args, [],
+       [{op, 1, '!', {call, 1, {atom, 1, self}, []},
+         {tuple, 1, [{atom, 1, told}, {var, 1, 'Told'}]}},
+        {atom, 1, ok}]}]}.
+
+%%% Help
+
+start() ->
+    {ok, _} = application:ensure_all_started(xmpp),
+    ejabberd_options = ets:new(ejabberd_options, [named_table, public]),
+    ets:insert(ejabberd_options, [{{hosts, global}, [?VHOST, <<"example.net">>]},
+                                  {{version, global}, <<"26.07">>}]),
+    persistent_term:put(?RUNNING, [?P]),
+    {ok, Core} = ?CORE:new(nif, ?VHOST,
+                           #{host => ?P, targets => [<<"svc@example.org">>],
+                             keys => [binary:copy(<<1>>, 32)], timeout => 10000,
+                             outbound => any, drain_show => [xa, dnd],
+                             local_domains => [?VHOST]}),
+    mod_client_proxy_router:publish(?P, context(Core)),
+    Core.
+
+stop(Core) ->
+    mod_client_proxy_router:unpublish(?P),
+    persistent_term:erase(?RUNNING),
+    ets:delete(ejabberd_options),
+    ?CORE:close(Core).
+
+context(Core) ->
+    #{host => ?P, server_host => ?VHOST, core => Core, access => all,
+      outbound_access => all}.
+
+put_endpoint(Core, Usr, Show, Priority, Pending) ->
+    ?CORE:put_endpoint(Core, Usr, #{show => Show, priority => Priority,
+                                    pending => Pending}).
+
+%% A request of user N; returns the address that it is shown from.
+request(Core, N, Now) ->
+    I = integer_to_binary(N),
+    {request, From, _, same, _, _} =
+        handle(Core, ["<iq type='get' id='", I, "' from='u", I,
+                      "@example.org/x' to='", ?P, "'><q xmlns='urn:x'/></iq>"],
+               Now),
+    From.
+
+%% Its answer by endpoint a.
+answer(Core, N, {<<>>, ?P, Resource}, Now) ->
+    {answer, _, _, same, _, _} =
+        handle(Core, ["<iq type='result' id='", integer_to_binary(N),
+                      "' from='svc@example.org/a' to='", ?P, "/", Resource, "'/>"],
+               Now).
+
+%% One of endpoint a to user N.
+outbound(Core, N, Now) ->
+    I = integer_to_binary(N),
+    {outbound, _, _, same, _} =
+        handle(Core, ["<iq type='set' id='back", I, "' from='svc@example.org/a'"
+                      " to='", ?P, "/u", I,
+                      "@example.org/x'><q xmlns='urn:x'/></iq>"], Now).
+
+%% When those began that are looked at by the clock.
+began() ->
+    ?CORE:now() - 300.
+
+handle(Core, Head, Now) ->
+    ?CORE:handle(Core, Head, none, 0, <<>>, Now).
+
+opened(Core, <<"proxy.example.org/", Resource/binary>>) ->
+    ?CORE:open(Core, Resource, ?CORE:now()).
