@@ -3,7 +3,7 @@
 -module(puppet).
 -include("xmpp.hrl").
 -export([start_registry/0, start/4, start/5, start_kept/4, stop/1, stop_all/0]).
--export([jid/1, send/2, order/2, await_line/2, recv/2, recv/3, drain/1,
+-export([jid/1, send/2, order/2, signal/2, await_line/2, recv/2, recv/3, drain/1,
          unread/1]).
 -export([attr/2, child/2, child/3, text/1, condition/1]).
 
@@ -98,6 +98,13 @@ send(Puppet, Stanza) ->
 -spec order(puppet(), iodata()) -> ok.
 order(Puppet, Line) ->
     Puppet ! {self(), order, Line},
+    ok.
+
+%% @doc To its process, which need not know of it: STOP, CONT, KILL.
+-spec signal(puppet(), string()) -> ok.
+signal(Puppet, Signal) ->
+    OsPid = call(Puppet, os_pid),
+    "" = os:cmd("kill -" ++ Signal ++ " " ++ integer_to_list(OsPid)),
     ok.
 
 %% @doc Waits for a report that is no stanza: resumed, closed.
@@ -215,6 +222,10 @@ loop(#{port := Port} = State) ->
             %% It may have been served at the last moment: then this is not read
             From ! {Ref, nothing, [fxml:element_to_binary(El) || El <- Unread]},
             loop(State#{waiting => lists:keydelete(Ref, 2, Waiting)});
+        {From, Ref, os_pid} ->
+            {os_pid, OsPid} = erlang:port_info(Port, os_pid),
+            From ! {Ref, OsPid},
+            loop(State);
         {From, Ref, jid} ->
             From ! {Ref, maps:get(jid, State)},
             loop(State);

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """A client (or component) that says what it is told to say and nothing else.
 
-    puppet.py JID PASSWORD HOST PORT [presence | priority=N] [sm] [component]
+    puppet.py JID PASSWORD HOST PORT [presence | priority=N] [sm[=S]] [component]
 
 Built on slixmpp; puppet.c is the same on libstrophe. The test that holds the
 strings writes one line each to our stdin:
@@ -9,7 +9,8 @@ strings writes one line each to our stdin:
     <any stanza>   goes out as it is
     quit           clean logout (so does the end of stdin)
     die            drop the TCP connection without a word, and end
-    drop, resume   (with `sm`) drop it, and take the session up again (XEP-0198)
+    drop, resume   (with `sm`) drop it, and take the session up again (XEP-0198);
+                   `sm=S`: the server shall wait S seconds for that
 
 and reads one line each from our stdout: `ready FULL-JID` once online, then every
 stanza that came in, `resumed FULL-JID`, and `closed` when the server ended it.
@@ -23,6 +24,7 @@ import sys
 logging.disable()  # slixmpp has opinions already while it is imported
 
 import slixmpp
+from slixmpp.plugins.xep_0198.stanza import Enable
 from slixmpp.stanza import Iq, Message, Presence
 from slixmpp.xmlstream import tostring
 
@@ -34,7 +36,7 @@ class Puppet:
         self.flags = flags
         self.online = False
         self.dropped = False
-        start = "sm_enabled" if "sm" in flags else "session_start"
+        start = "sm_enabled" if sm(flags) else "session_start"
         self.add_event_handler(start, self.on_start)
         self.add_event_handler("session_resumed", self.on_resumed)
         self.add_event_handler("disconnected", self.on_disconnected)
@@ -91,9 +93,16 @@ class Client(Puppet, slixmpp.ClientXMPP):
     def __init__(self, jid, password, host, port, flags):
         slixmpp.ClientXMPP.__init__(self, jid, password)
         self.host, self.port = host, int(port)
-        if "sm" in flags:
+        if sm(flags):
             self.register_plugin("xep_0198")
+            self.add_filter("out", self.enable)
         self.attach(flags)
+
+    def enable(self, stanza):
+        seconds = sm(self.flags)[0].partition("=")[2]
+        if seconds and isinstance(stanza, Enable):
+            stanza["max"] = seconds
+        return stanza
 
     def go(self):
         self.connect((self.host, self.port), disable_starttls=True,
@@ -107,6 +116,10 @@ class Component(Puppet, slixmpp.ComponentXMPP):
 
     def go(self):
         self.connect()
+
+
+def sm(flags):
+    return [flag for flag in flags if flag.split("=")[0] == "sm"]
 
 
 def say(line):

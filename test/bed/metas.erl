@@ -1,0 +1,70 @@
+%%% What the stanzas in a bed's server carry beside their XML: the meta that
+%%% modules note on them. The hook filter_packet sees each stanza that is
+%%% routed, and keeps it here; and one with any meta can be sent.
+-module(metas).
+-include("xmpp.hrl").
+
+-export([watch/1, unwatch/1, seen/2, send/3, others/1]).
+%% In the server
+-export([start/0, filter_packet/1]).
+
+%% @doc From now on every stanza is kept.
+-spec watch(bed:bed()) -> ok.
+watch(Bed) ->
+    {?MODULE, Beam, File} = code:get_object_code(?MODULE),
+    {module, ?MODULE} = bed:rpc(Bed, code, load_binary, [?MODULE, File, Beam]),
+    ok = bed:rpc(Bed, ?MODULE, start, []),
+    ok = bed:rpc(Bed, ejabberd_hooks, add,
+                 [filter_packet, ?MODULE, filter_packet, 99]).
+
+-spec unwatch(bed:bed()) -> ok.
+unwatch(Bed) ->
+    ok = bed:rpc(Bed, ejabberd_hooks, delete,
+                 [filter_packet, ?MODULE, filter_packet, 99]),
+    exit(bed:rpc(Bed, erlang, whereis, [?MODULE]), kill),
+    ok.
+
+%% @doc Every stanza with this id, in the order they came.
+-spec seen(bed:bed(), binary()) -> [stanza()].
+seen(Bed, Id) ->
+    [Packet || {_, Packet} <- bed:rpc(Bed, ets, lookup, [?MODULE, Id])].
+
+%% @doc Routes a stanza with these meta, as the module that noted them would.
+-spec send(bed:bed(), iodata(), map()) -> ok.
+send(Bed, Text, Meta) ->
+    El = fxml_stream:parse_element(iolist_to_binary(Text)),
+    Packet = bed:rpc(Bed, xmpp, decode, [El, <<"jabber:client">>, [ignore_els]]),
+    bed:rpc(Bed, ejabberd_router, route,
+            [bed:rpc(Bed, xmpp, set_meta, [Packet, Meta])]).
+
+%% @doc The meta of a stanza that are not this module's own.
+-spec others(stanza()) -> [term()].
+others(Packet) ->
+    [Key || Key <- maps:keys(meta(Packet)), not is_ours(Key)].
+
+is_ours(Key) ->
+    is_atom(Key) andalso lists:prefix("client_proxy", atom_to_list(Key)).
+
+meta(#iq{meta = Meta}) -> Meta;
+meta(#message{meta = Meta}) -> Meta;
+meta(#presence{meta = Meta}) -> Meta.
+
+%%% In the server
+
+%% The table lives as long as a process that has nothing else to do.
+start() ->
+    Self = self(),
+    Pid = spawn(fun() ->
+                        register(?MODULE, self()),
+                        ?MODULE = ets:new(?MODULE, [named_table, public,
+                                                    duplicate_bag]),
+                        Self ! {self(), ready},
+                        timer:sleep(infinity)
+                end),
+    receive {Pid, ready} -> ok end.
+
+filter_packet(Packet) when is_tuple(Packet) ->
+    catch ets:insert(?MODULE, {xmpp:get_id(Packet), Packet}),
+    Packet;
+filter_packet(drop) ->
+    drop.
