@@ -554,7 +554,7 @@ in_flight(Config, P) ->
 kept(Config, P) ->
     #{packets := Packets} = bed:rpc(bed(Config), mod_client_proxy_router,
                                     context, [P]),
-    bed:rpc(bed(Config), ets, info, [Packets, size]).
+    bed:rpc(bed(Config), mod_client_proxy_packets, size, [Packets]).
 
 await_kept(Config, P, N) ->
     bed:await(fun() -> kept(Config, P) == N orelse {P, N, kept(Config, P)} end).
@@ -2535,12 +2535,6 @@ memory(Config) ->
     bed:rpc(bed(Config), erlang, memory, [ets])
         + bed:rpc(bed(Config), erlang, memory, [binary]).
 
-%% How many packets a proxy host keeps.
-kept(Config, P) ->
-    #{packets := Packets} =
-        bed:rpc(bed(Config), mod_client_proxy_router, context, [P]),
-    bed:rpc(bed(Config), mod_client_proxy_packets, size, [Packets]).
-
 max_stanza_size_refuses_a_larger_head(Config) ->
     E = service(Config, "a"),
     U = requester(Config),
@@ -3245,108 +3239,154 @@ a_hundred_thousand_requests_while_endpoints_come_and_go(Config) ->
     %% Endpoints did come and go (the slower the machine, the more often for one
     %% request), and none took more along than what it had in hand: 16 of the 128
     %% in flight, or twice as many where half of the endpoints are away.
+    100000 = proplists:get_value(<<"requests">>, Report),
     Goings = proplists:get_value(<<"goings">>, Report),
     true = Goings > 50,
     true = 100000 - proplists:get_value(<<"results">>, Report) =< 32 * Goings,
     {Spread} = proplists:get_value(<<"spread">>, Report),
     [true = N > 0 || {_, N} <- Spread].
 
-%% So many requests of 8 requesters to mill@example.org, whose 8 resources come
-%% and go: each got one answer, its own.
+%% Requests of 8 requesters to mill@example.org, whose 8 resources come and go:
+%% each got one answer, its own.
 storm(Config, P, Requests, Seconds) ->
-    storm(Config, P, Requests, Seconds, 50).
+    reported(Config, bed:collect(start_storm(Config, P, Requests, Seconds, 50))).
 
 %% Churn: ms between two goings, 0 for none.
-storm(Config, P, Requests, Seconds, Churn) ->
-    {Status, Json} =
-        bed:run(filename:join(bed:project(), "_build/storm"),
-                ["port=" ++ bed:port(bed(Config), c2s),
-                 "proxy=" ++ P, "target=mill@example.org",
-                 "requester=romeo@example.org", "requesters=8", "endpoints=8",
-                 "requests=" ++ integer_to_list(Requests), "window=16",
-                 "churn=" ++ integer_to_list(Churn),
-                 "limit=" ++ integer_to_list(Seconds)]),
+start_storm(Config, P, Requests, Seconds, Churn) ->
+    bed:open(filename:join(bed:project(), "_build/storm"),
+             ["port=" ++ bed:port(bed(Config), c2s),
+              "proxy=" ++ P, "target=mill@example.org",
+              "requester=romeo@example.org", "requesters=8", "endpoints=8",
+              "requests=" ++ integer_to_list(Requests), "window=16",
+              "churn=" ++ integer_to_list(Churn), "limit=" ++ integer_to_list(Seconds)]).
+
+reported(Config, {Status, Json}) ->
     ct:pal("~s", [Json]),
     {Report} = bed:rpc(bed(Config), jiffy, decode, [Json]),
-    [Requests, 0, 0, 0] =
-        [proplists:get_value(Key, Report)
-         || Key <- [<<"requests">>, <<"doubles">>, <<"unanswered">>, <<"wrong">>]],
+    [0, 0, 0] = [proplists:get_value(Key, Report)
+                 || Key <- [<<"doubles">>, <<"unanswered">>, <<"wrong">>]],
     0 = Status,
     Report.
 
-%% A storm, and all the while this happens, again and again.
-storm_while(Config, Happen) ->
-    storm_while(Config, "rush.example.org", 50, Happen).
+%% A storm that goes on until all of this has happened, each time after some
+%% more of its requests were answered.
+storm_while(Config, Happenings) ->
+    storm_while(Config, <<"rush.example.org">>, 50, Happenings).
 
-storm_while(Config, P, Churn, Happen) ->
-    Self = self(),
-    Storm = spawn_link(fun() ->
-                               Self ! {report, storm(Config, P, 15000, 100,
-                                                     Churn)}
-                       end),
-    Report = storm_while(Happen, Storm, 0),
-    %% Enough went through that it is a test of something.
-    true = proplists:get_value(<<"results">>, Report) > 1000,
-    Report.
+storm_while(Config, P, Churn, Happenings) ->
+    Storm = start_storm(Config, binary_to_list(P), 1000000000, 180, Churn),
+    try
+        [begin
+             more_answers(Config, P, 200),
+             Happen()
+         end || Happen <- Happenings],
+        more_answers(Config, P, 200)
+    after
+        bed:signal(Storm, "TERM")
+    end,
+    reported(Config, bed:collect(Storm)).
 
-storm_while(Happen, Storm, N) ->
-    Happen(N),
-    receive
-        {report, Report} ->
-            true = N > 0,
-            Report
-    after 0 -> storm_while(Happen, Storm, N + 1)
-    end.
+%% (They are counted anew where the module comes anew.)
+more_answers(Config, P, N) ->
+    Before = counter(Config, P, "answers"),
+    bed:await(fun() ->
+                      Now = counter(Config, P, "answers"),
+                      Now < Before orelse Now >= Before + N
+              end, 60000).
 
 each_request_is_answered_once_though_the_module_comes_and_goes(Config) ->
-    ct:timetrap({seconds, 120}),
+    ct:timetrap({seconds, 240}),
     Bed = bed(Config),
+    P = <<"rush.example.org">>,
+    Switch = fun(Site, IsThere) ->
+                     bed:configure(Bed, Site),
+                     ok = bed:reload(Bed),
+                     Routes = bed:rpc(Bed, ejabberd_router, get_all_routes, []),
+                     IsThere = lists:member(P, Routes)
+             end,
     try
-        storm_while(Config, fun(_) ->
-                                    timer:sleep(1000),
-                                    [begin
-                                         bed:configure(Bed, Site),
-                                         ok = bed:reload(Bed)
-                                     end || Site <- [hosts(), site(proxy_hosts())]]
-                            end)
+        Report = storm_while(Config,
+                             lists:duplicate(
+                               4, fun() ->
+                                          Switch(hosts(), false),
+                                          timer:sleep(100),
+                                          Switch(site(proxy_hosts()), true)
+                                  end)),
+        %% some came while it was not there
+        {Errors} = proplists:get_value(<<"errors">>, Report),
+        true = proplists:get_value(<<"forbidden">>, Errors) > 0
     after
         bed:configure(Bed, site(proxy_hosts())),
         ok = bed:reload(Bed)
     end.
 
+%% Whoever is asked after a reload finds the new options in force.
 each_request_is_answered_once_though_options_change(Config) ->
-    ct:timetrap({seconds, 120}),
+    ct:timetrap({seconds, 240}),
     Bed = bed(Config),
-    Options = {[{retries, "0"}], [{balance, "sticky"}, {encoding, "sealed"}],
-               [{timeout, "2 s"}, {secret, "a secret of this test"}], []},
+    P = "rush.example.org",
+    %% With two more clients, of which the storm takes no notice
+    E = puppet:start(strophe, Bed, "mill@example.org/aside", ["presence"]),
+    puppet:send(E, "<presence><show>dnd</show></presence>"),
+    U = requester(Config, "tybalt@example.org/aside"),
+    Change = fun(Options) ->
+                     New = {P, [{target_address, "mill@example.org"} | Options]},
+                     bed:configure(Bed, site(lists:keyreplace(P, 1, proxy_hosts(),
+                                                              New))),
+                     ok = bed:reload(Bed),
+                     in_force(Config, list_to_binary(P), Options, U, E)
+             end,
     try
-        storm_while(
-          Config,
-          fun(N) ->
-                  New = {"rush.example.org", [{target_address, "mill@example.org"}
-                                              | element(1 + N rem 4, Options)]},
-                  bed:configure(Bed, site(lists:keyreplace("rush.example.org", 1,
-                                                           proxy_hosts(), New))),
-                  ok = bed:reload(Bed),
-                  timer:sleep(100)
-          end)
+        storm_while(Config, [fun() -> Change(Options) end
+                             || _ <- [once, again], Options <- changing_options()])
     after
         bed:configure(Bed, site(proxy_hosts())),
         ok = bed:reload(Bed)
     end.
+
+changing_options() ->
+    [[{timeout, "20 s"}, {retries, "0"}, {access, "not_tybalt"}],
+     [{timeout, "30 s"}, {balance, "sticky"}, {encoding, "sealed"}],
+     [{timeout, "40 s"}, {secret, "a secret of this test"}],
+     [{timeout, "50 s"}, {old_secrets, "[a secret of this test]"}]].
+
+in_force(Config, P, Options, U, E) ->
+    bed:await(fun() -> is_endpoint(Config, P, E) end, 20000),
+    Shown = address_of(Config, P, E),
+    Id = iq:ask(U, get, Shown),
+    case proplists:is_defined(access, Options) of
+        true ->
+            _ = iq:outcome(U, Id, 20000),
+            iq:refused(U, iq:ask(U, get, P), P, ?FORBIDDEN);
+        false ->
+            Req = iq:served(E, Id, 20000),
+            [{Age, Left}] = [{Age, Left} || {_, _, _, I, _, Age, Left, _}
+                                                <- pending(Config, P), I == Id],
+            [Seconds, "s"] = string:lexemes(
+                               proplists:get_value(timeout, Options), " "),
+            Timeout = list_to_integer(Seconds) * 1000,
+            true = Age + Left >= Timeout andalso Age + Left < Timeout + 5000,
+            true = is_sealed(puppet:attr(<<"from">>, Req))
+                == proplists:is_defined(encoding, Options),
+            iq:answer(E, Req),
+            iq:result(U, Id, Shown)
+    end,
+    %% another secret, another address
+    Before = put({?FUNCTION_NAME, proplists:is_defined(secret, Options)}, Shown),
+    true = lists:member(Before, [undefined, Shown]),
+    true = Shown /= get({?FUNCTION_NAME, not proplists:is_defined(secret, Options)}).
 
 each_request_is_answered_once_though_the_process_is_killed(Config) ->
-    ct:timetrap({seconds, 120}),
-    storm_while(Config, fun(_) ->
-                                kill_host(Config, <<"rush.example.org">>),
-                                timer:sleep(1500)
-                        end).
+    ct:timetrap({seconds, 240}),
+    P = <<"rush.example.org">>,
+    Kill = fun() -> bed:await(fun() -> kill_host(Config, P) == killed end) end,
+    storm_while(Config, lists:duplicate(6, Kill)).
 
 %% Its supervisor starts it again.
 kill_host(Config, P) ->
     case bed:rpc(bed(Config), erlang, whereis, [proc(P)]) of
-        undefined -> ok;
-        Pid -> exit(Pid, kill)
+        undefined -> not_there;
+        Pid -> exit(Pid, kill), killed
     end.
 
 %%%===================================================================
@@ -3366,11 +3406,8 @@ the_route_and_every_request_outlive_the_process_of_a_proxy_host(Config) ->
                                                  "timeout: 30 s"])),
          ok = bed:reload(Bed),
          Watcher = watch_route(Bed, ?P),
-         Report = storm_while(Config, binary_to_list(?P), 0,
-                              fun(_) ->
-                                      kill_host(Config, ?P),
-                                      timer:sleep(300)
-                              end),
+         Kill = fun() -> bed:await(fun() -> kill_host(Config, ?P) == killed end) end,
+         Report = storm_while(Config, ?P, 0, lists:duplicate(6, Kill)),
          {Looks, Missing} = stop_watching(Watcher),
          {Carrier, 0} = {Carrier, Missing},
          true = Looks > 100,

@@ -3,7 +3,7 @@
 -export([new/1, start/1, start/2, connect/1, stop/1, remove/1, install/1, sources/1, ctl/2,
          configure/2, reload/1, command/3, rpc/4, dir/1, port/2, log/1,
          await/1, await/2]).
--export([project/0, run/2]).
+-export([project/0, run/2, open/2, signal/2, collect/1]).
 
 -type bed() :: #{dir := file:filename(), node := node(),
                  c2s := string(), component := string()}.
@@ -135,9 +135,23 @@ must(Arguments) ->
 
 -spec run(file:filename(), [string()]) -> {non_neg_integer(), string()}.
 run(Program, Arguments) ->
-    Port = open_port({spawn_executable, Program},
-                     [{args, Arguments}, exit_status, stderr_to_stdout,
-                      binary, use_stdio]),
+    collect(open(Program, Arguments)).
+
+%% @doc One that goes on until collect/1 has seen its end.
+-spec open(file:filename(), [string()]) -> port().
+open(Program, Arguments) ->
+    open_port({spawn_executable, Program},
+              [{args, Arguments}, exit_status, stderr_to_stdout, binary,
+               use_stdio]).
+
+-spec signal(port(), string()) -> ok.
+signal(Port, Signal) ->
+    {os_pid, OsPid} = erlang:port_info(Port, os_pid),
+    "" = os:cmd("kill -" ++ Signal ++ " " ++ integer_to_list(OsPid)),
+    ok.
+
+-spec collect(port()) -> {non_neg_integer(), string()}.
+collect(Port) ->
     collect(Port, []).
 
 collect(Port, Output) ->

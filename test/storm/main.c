@@ -17,8 +17,9 @@
  * noise; see traffic.c and noise.c. Whoever is on `domain` is behind a
  * component.
  *
- * Ends when `requests` are sent (or `seconds` are over) and all have been
- * answered, or `limit` seconds after the start; then prints one line of JSON.
+ * Ends when `requests` are sent (or `seconds` are over, or SIGTERM has come)
+ * and all have been answered, or `limit` seconds after the start; then prints
+ * one line of JSON.
  * The status is 0 if each request got one answer, its own, from the address it
  * went to.
  */
@@ -213,8 +214,18 @@ static void read_options(int argc, char **argv)
 
 /* The storm */
 
+static volatile sig_atomic_t enough;
+
+static void have_enough(int signal)
+{
+    (void)signal;
+    enough = 1;
+}
+
 static bool is_over(long elapsed)
 {
+    if (enough)
+        return true;
     return option.seconds ? elapsed >= option.seconds * 1000
                           : asked >= option.requests;
 }
@@ -277,6 +288,7 @@ int main(int argc, char **argv)
     read_options(argc, argv);
     srandom((unsigned)option.seed);
     signal(SIGPIPE, SIG_IGN); /* libstrophe writes to connections we cut */
+    signal(SIGTERM, have_enough);
     clients_start();
     wait_for_all();
     seconds = rage();
