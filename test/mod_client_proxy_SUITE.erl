@@ -43,6 +43,7 @@ groups() ->
        a_request_of_the_endpoint_reaches_the_requester_and_is_answered,
        an_iq_to_the_address_of_an_endpoint_reaches_that_endpoint,
        an_answer_comes_from_the_address_as_it_was_written]},
+<<<<<<< HEAD
      {travel, [],
       [an_id_with_blanks_comes_back_as_it_was,
        a_payload_in_any_namespace_travels,
@@ -51,6 +52,10 @@ groups() ->
        an_element_with_the_prefix_xml_gets_bad_request,
        a_request_of_the_endpoint_with_an_unbound_prefix_gets_bad_request,
        an_answer_with_an_unbound_prefix_becomes_an_error]},
+=======
+     {metas, [],
+      [a_meta_of_others_does_not_travel]},
+>>>>>>> 0b8dea9 (Test that no meta of others travels with a stanza)
      {requests, [],
       [without_an_endpoint_a_request_gets_recipient_unavailable,
        a_request_to_an_endpoint_that_left_gets_recipient_unavailable,
@@ -197,8 +202,13 @@ groups() ->
        commands_refuse_a_host_that_is_none]},
      %% what the carrier has a part in, once more with the other one
      {over_port, [],
+<<<<<<< HEAD
       [{group, Name} || Name <- [exchange, travel, outbound, unsolicited, encodings,
                                  failure, limits, program]]},
+=======
+      [{group, Name} || Name <- [exchange, metas, outbound, unsolicited,
+                                 encodings, failure, limits, program]]},
+>>>>>>> 0b8dea9 (Test that no meta of others travels with a stanza)
      {program, [],
       [status_shows_the_program,
        each_request_in_flight_gets_one_error_when_the_program_dies,
@@ -773,6 +783,7 @@ lang(El) ->
     end.
 
 %%%===================================================================
+<<<<<<< HEAD
 %%% What travels
 %%%===================================================================
 
@@ -967,6 +978,69 @@ answer_unbound(Puppet, Request, Type, Payload) ->
 says(Part, Error) ->
     Text = puppet:text(puppet:child(<<"text">>, puppet:child(<<"error">>, Error))),
     string:find(Text, Part) /= nomatch.
+=======
+%%% What modules note on stanzas
+%%%===================================================================
+
+a_meta_of_others_does_not_travel(Config) ->
+    Bed = bed(Config),
+    U = requester(Config),
+    Es = [service(Config, R) || R <- ["a", "b"]],
+    metas:watch(Bed),
+    try
+        Ids = [Id || P <- [?P, <<"sealed.example.org">>], Type <- [get, set],
+                     Id <- noted_exchanges(Config, U, Type, P, Es)],
+        Moved = moved(Config, U, Es),
+        %% there and back
+        [{Id, N, []} = {Id, N, lists:append([metas:others(S) || S <- Forwarded])}
+         || Id <- [Moved | Ids],
+            Forwarded <- [[S || S <- metas:seen(Bed, Id), is_of_proxy(S)]],
+            N <- [case Id of Moved -> 3; _ -> 2 end],
+            N == length(Forwarded) orelse error({Id, Forwarded})]
+    after
+        metas:unwatch(Bed)
+    end.
+
+is_of_proxy(Packet) ->
+    lists:member((element(#iq.from, Packet))#jid.lserver,
+                 [?P, <<"sealed.example.org">>]).
+
+%% A request and its answer, one and its error, one of the endpoint's own.
+noted_exchanges(Config, U, Type, P, Es) ->
+    [Answered, Failed] = [noted(Config, U, Type, P, #{example => <<"note">>})
+                          || _ <- [1, 2]],
+    {E, Req} = who_served(Es, Answered),
+    iq:answer(E, Req),
+    _ = iq:result(U, Answered, P),
+    {E2, Req2} = who_served(Es, Failed),
+    iq:fail(E2, Req2, cancel, "conflict"),
+    _ = iq:refused(U, Failed, P, {cancel, conflict}),
+    To = puppet:attr(<<"from">>, Req),
+    Back = iq:ask(E, Type, To),
+    iq:answer(U, iq:served(U, Back)),
+    _ = iq:result(E, Back, To),
+    [Answered, Failed, Back].
+
+moved(Config, U, Es) ->
+    Id = noted(Config, U, get, ?P, #{example => <<"note">>}),
+    {First, _} = who_served(Es, Id),
+    puppet:order(First, "die"),
+    [Second] = Es -- [First],
+    iq:answer(Second, iq:served(Second, Id)),
+    _ = iq:result(U, Id, ?P),
+    Id.
+
+%% A request on which modules have noted this.
+noted(Config, U, Type, To, Meta) ->
+    noted(Config, U, Type, To, iq:id(), Meta).
+
+noted(Config, U, Type, To, Id, Meta) ->
+    metas:send(bed(Config), ["<iq type='", atom_to_list(Type), "' id='", Id,
+                             "' from='", puppet:jid(U), "' to='", To,
+                             "'><q xmlns='urn:example:test' n='", Id, "'/></iq>"],
+               Meta),
+    Id.
+>>>>>>> 0b8dea9 (Test that no meta of others travels with a stanza)
 
 %%%===================================================================
 %%% To the proxy, from a requester
