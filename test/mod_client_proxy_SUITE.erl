@@ -43,7 +43,6 @@ groups() ->
        a_request_of_the_endpoint_reaches_the_requester_and_is_answered,
        an_iq_to_the_address_of_an_endpoint_reaches_that_endpoint,
        an_answer_comes_from_the_address_as_it_was_written]},
-<<<<<<< HEAD
      {travel, [],
       [an_id_with_blanks_comes_back_as_it_was,
        a_payload_in_any_namespace_travels,
@@ -52,10 +51,9 @@ groups() ->
        an_element_with_the_prefix_xml_gets_bad_request,
        a_request_of_the_endpoint_with_an_unbound_prefix_gets_bad_request,
        an_answer_with_an_unbound_prefix_becomes_an_error]},
-=======
      {metas, [],
-      [a_meta_of_others_does_not_travel]},
->>>>>>> 0b8dea9 (Test that no meta of others travels with a stanza)
+      [a_meta_of_others_does_not_travel,
+       a_privileged_request_gets_its_answer_and_each_error_as_one]},
      {requests, [],
       [without_an_endpoint_a_request_gets_recipient_unavailable,
        a_request_to_an_endpoint_that_left_gets_recipient_unavailable,
@@ -202,13 +200,8 @@ groups() ->
        commands_refuse_a_host_that_is_none]},
      %% what the carrier has a part in, once more with the other one
      {over_port, [],
-<<<<<<< HEAD
-      [{group, Name} || Name <- [exchange, travel, outbound, unsolicited, encodings,
-                                 failure, limits, program]]},
-=======
-      [{group, Name} || Name <- [exchange, metas, outbound, unsolicited,
+      [{group, Name} || Name <- [exchange, travel, metas, outbound, unsolicited,
                                  encodings, failure, limits, program]]},
->>>>>>> 0b8dea9 (Test that no meta of others travels with a stanza)
      {program, [],
       [status_shows_the_program,
        each_request_in_flight_gets_one_error_when_the_program_dies,
@@ -783,7 +776,6 @@ lang(El) ->
     end.
 
 %%%===================================================================
-<<<<<<< HEAD
 %%% What travels
 %%%===================================================================
 
@@ -978,7 +970,8 @@ answer_unbound(Puppet, Request, Type, Payload) ->
 says(Part, Error) ->
     Text = puppet:text(puppet:child(<<"text">>, puppet:child(<<"error">>, Error))),
     string:find(Text, Part) /= nomatch.
-=======
+
+%%%===================================================================
 %%% What modules note on stanzas
 %%%===================================================================
 
@@ -1040,7 +1033,90 @@ noted(Config, U, Type, To, Id, Meta) ->
                              "'><q xmlns='urn:example:test' n='", Id, "'/></iq>"],
                Meta),
     Id.
->>>>>>> 0b8dea9 (Test that no meta of others travels with a stanza)
+
+-define(PRIVILEGED, <<"privileged.test">>).
+
+%% XEP-0356, as mod_privilege notes it: what it becomes is an answer to the
+%% component that asked in U's name, and of nothing else.
+a_privileged_request_gets_its_answer_and_each_error_as_one(Config) ->
+    Bed = bed(Config),
+    U = requester(Config),
+    Quick = <<"quick.example.org">>,
+    Nowhere = in(?P, <<"x">>),
+    Ask = fun(Type, To) -> privileged(Config, U, Type, To) end,
+    Became = fun(Id, From, What) -> privileged_outcome(Config, U, Id, From, What) end,
+    metas:watch(Bed),
+    try
+        Refused = Ask(get, Nowhere),
+        Became(Refused, Nowhere, ?NOT_FOUND),
+        None = Ask(get, ?P),
+        Became(None, ?P, ?UNAVAILABLE),
+        with_ghost(Config, fun() ->
+                                   [Became(Ask(Type, ?P), ?P, ?UNAVAILABLE)
+                                    || Type <- [get, set]]
+                           end),
+        A = service(Config, "a"),
+        Answered = Ask(get, ?P),
+        iq:answer(A, iq:served(A, Answered)),
+        Became(Answered, ?P, result),
+        Failed = Ask(set, ?P),
+        iq:fail(A, iq:served(A, Failed), cancel, "conflict"),
+        Became(Failed, ?P, {cancel, conflict}),
+        Late = Ask(get, Quick),
+        Became(Late, Quick, ?TIMEOUT),
+        Stopped = [Ask(Type, ?P) || Type <- [get, set]],
+        [iq:served(A, Id) || Id <- Stopped],
+        without_module(Config, fun() -> [Became(Id, ?P, ?UNAVAILABLE)
+                                         || Id <- Stopped] end),
+        await_endpoints(Config, ?P, [A]),
+        [Moved, Gone] = [Ask(Type, ?P) || Type <- [get, set]],
+        [iq:served(A, Id) || Id <- [Moved, Gone]],
+        B = service(Config, "b"),
+        puppet:order(A, "die"),
+        Became(Gone, ?P, ?UNAVAILABLE),
+        iq:answer(B, iq:served(B, Moved)),
+        Became(Moved, ?P, result),
+        iq:fence(B, U)
+    after
+        metas:unwatch(Bed)
+    end.
+
+privileged(Config, U, Type, To) ->
+    Jid = bed:rpc(bed(Config), jid, decode, [puppet:jid(U)]),
+    Id = iq:id(),
+    noted(Config, U, Type, To, Id,
+          #{privilege_iq => {original(Id), ?PRIVILEGED, Jid}}).
+
+original(Id) ->
+    <<"original-", Id/binary>>.
+
+%% One answer, from there, with the meta; or the router (24.10 and later) has
+%% made of it what goes to the component.
+privileged_outcome(Config, U, Id, From, What) ->
+    Bed = bed(Config),
+    Jid = bed:rpc(Bed, jid, decode, [puppet:jid(U)]),
+    Meta = {original(Id), ?PRIVILEGED, Jid},
+    Answers =
+        fun() ->
+                [A || #iq{to = #jid{lserver = ?PRIVILEGED},
+                          sub_els = [#privilege{forwarded =
+                                                    #forwarded{sub_els = [A]}}]}
+                          <- metas:seen(Bed, original(Id))]
+                    ++ [A || #iq{type = Type, to = To, meta = #{privilege_iq := M}}
+                                 = A <- metas:seen(Bed, Id),
+                             Type == result orelse Type == error,
+                             M == Meta, To == Jid]
+        end,
+    bed:await(fun() -> Answers() /= [] orelse {Id, metas:seen(Bed, Id)} end),
+    [One] = Answers(),
+    [] = metas:others(One) -- [privilege_iq],
+    El = bed:rpc(Bed, xmpp, encode, [One]),
+    {From, What} = {puppet:attr(<<"from">>, El),
+                    case puppet:attr(<<"type">>, El) of
+                        <<"result">> -> result;
+                        <<"error">> -> puppet:condition(El)
+                    end},
+    nomatch = binary:match(fxml:element_to_binary(El), <<"svc@">>).
 
 %%%===================================================================
 %%% To the proxy, from a requester
