@@ -142,7 +142,8 @@ groups() ->
        what_is_kept_for_a_retry_is_forgotten_with_its_request,
        what_is_kept_for_retries_has_a_bound_and_gives_its_room_back,
        a_set_that_was_not_delivered_moves_to_another_endpoint,
-       a_target_that_blocks_p_is_not_waited_for,
+       a_request_that_the_target_has_blocked_gets_one_service_unavailable,
+       jabber_iq_last_without_a_subscription_gets_one_service_unavailable,
        what_a_killed_client_had_in_hand_is_answered_by_another,
        a_result_that_was_made_of_the_request_is_an_answer,
        after_one_of_four_left_all_requests_are_answered_and_spread_evenly,
@@ -2283,8 +2284,10 @@ a_result_that_was_made_of_the_request_is_an_answer(Config) ->
     _ = bed:rpc(Bed, mod_client_proxy_router, route, [Marked]),
     _ = iq:result(U, Id, ?P).
 
-a_target_that_blocks_p_is_not_waited_for(Config) ->
-    E = service(Config, "a"),
+%% What the server refuses for the target, whose session is there: it is asked
+%% once, and no other resource after that.
+a_request_that_the_target_has_blocked_gets_one_service_unavailable(Config) ->
+    Es = [E | _] = [service(Config, R) || R <- ["a", "b"]],
     U = requester(Config),
     Block = fun(Word) ->
                     Id = iq:id(),
@@ -2296,13 +2299,37 @@ a_target_that_blocks_p_is_not_waited_for(Config) ->
             end,
     Block("block"),
     try
-        [iq:refused(U, iq:ask(U, Type, ?P), ?P, ?UNAVAILABLE)
+        [refused_once(Config, U, Type, "<q xmlns='urn:example:test'/>", Es)
          || Type <- [get, set]]
     after
         Block("unblock")
     end,
-    await_endpoints(Config, ?P, [E]),
-    true = serves(U, ?P, E).
+    [true = lists:member(round_trip(U, Type, ?P, Es), Es) || Type <- [get, set]].
+
+%% mod_last lets ask only who may see the presence of the account.
+jabber_iq_last_without_a_subscription_gets_one_service_unavailable(Config) ->
+    Es = [service(Config, R) || R <- ["a", "b"]],
+    U = requester(Config),
+    [refused_once(Config, U, get, "<query xmlns='jabber:iq:last'/>", Es)
+     || _ <- [1, 2]],
+    [true = lists:member(round_trip(U, Type, ?P, Es), Es) || Type <- [get, set]].
+
+refused_once(Config, U, Type, Payload, Es) ->
+    Bed = bed(Config),
+    metas:watch(Bed),
+    try
+        Id = iq:id(),
+        iq:send(U, Type, ?P, Id, Payload),
+        _ = iq:refused(U, Id, ?P, {cancel, 'service-unavailable'}),
+        iq:quiet(U, U),
+        [_] = [S || #iq{type = T, from = #jid{lserver = ?P}} = S
+                        <- metas:seen(Bed, Id), T == Type],
+        [iq:quiet(U, E) || E <- Es],
+        await_endpoints(Config, ?P, Es),
+        0 = in_flight(Config, ?P)
+    after
+        metas:unwatch(Bed)
+    end.
 
 %% Its connection is dead, which the server finds out by and by: some it has
 %% read, some were written to it, some come while it could still be resumed. The
