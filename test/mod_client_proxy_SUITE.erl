@@ -145,6 +145,7 @@ groups() ->
        a_request_that_the_target_has_blocked_gets_one_service_unavailable,
        jabber_iq_last_without_a_subscription_gets_one_service_unavailable,
        what_a_killed_client_had_in_hand_is_answered_by_another,
+       what_waits_at_an_endpoint_that_is_replaced_gets_recipient_unavailable,
        a_result_that_was_made_of_the_request_is_an_answer,
        after_one_of_four_left_all_requests_are_answered_and_spread_evenly,
        a_request_in_flight_to_a_killed_session_is_answered_at_once,
@@ -2362,6 +2363,29 @@ what_a_killed_client_had_in_hand_is_answered_by_another(Config) ->
      || {set, Id} <- More, lists:member(Id, AtA)],
     iq:quiet(B, U),
     iq:quiet(U, B).
+
+%% Of an only endpoint, by its own resource: whether the new session says that
+%% it is available before the old one's requests are closed, or after.
+what_waits_at_an_endpoint_that_is_replaced_gets_recipient_unavailable(Config) ->
+    ct:timetrap({seconds, 300}),
+    U = requester(Config),
+    Old = service(Config, "a"),
+    lists:foldl(fun(N, E) -> replaced(Config, U, E, N rem 2 == 0) end, Old,
+                lists:seq(1, 40)).
+
+replaced(Config, U, Old, IsQuick) ->
+    await_endpoints(Config, ?P, [Old]),
+    Ids = [iq:ask(U, Type, ?P) || Type <- [get, set, get, set]],
+    Reqs = [iq:served(Old, Id) || Id <- Ids],
+    New = puppet:start(?config(serves, Config), bed(Config), "svc@example.org/a",
+                       ["presence" || IsQuick]),
+    [iq:refused(U, Id, ?P, ?UNAVAILABLE) || Id <- Ids],
+    IsQuick orelse puppet:send(New, "<presence/>"),
+    bed:await(fun() -> endpoint_jids(Config, ?P) == [<<"svc@example.org/a">>] end),
+    [iq:answer(New, Req) || Req <- Reqs],
+    iq:quiet(New, U),
+    iq:quiet(U, New),
+    New.
 
 after_one_of_four_left_all_requests_are_answered_and_spread_evenly(Config) ->
     Es = [service(Config, R) || R <- ["a", "b", "c", "d"]],
