@@ -21,6 +21,7 @@ static void a_request_over_its_deadline_times_out_once(void **state)
     assert_words(expire(), "");
     now += 1;
     assert_words(expire(), failed("remote-server-timeout", " kept"));
+    assert_int_equal(outcomes.v[0].why, JAT_WHY_TIMEOUT);
     assert_int_equal(records[0], record);
     assert_words(expire(), "");
     assert_words(drain(), "");
@@ -92,8 +93,7 @@ static void drain_closes_all(void **state)
         assert_int_equal(outcomes.n, 2);
         closed += outcomes.n;
         for (size_t i = 0; i < outcomes.n; i++)
-            assert_int_equal(outcomes.v[i].condition,
-                             JAT_RECIPIENT_UNAVAILABLE);
+            assert_int_equal(outcomes.v[i].why, JAT_WHY_STOPPED);
     }
     assert_int_equal(closed + outcomes.n, 3);
     assert_int_equal(count("pending"), 0);
@@ -110,6 +110,7 @@ static void an_aborted_request_fails_as_it_was_told(void **state)
     uint64_t record = decision.record;
     assert_words(came(jat_abort(j, record, JAT_WHY_INTERNAL, now, fresh())),
                  failed("internal-server-error", " kept"));
+    assert_int_equal(outcomes.v[0].why, JAT_WHY_INTERNAL);
     assert_int_equal(jat_abort(j, record, JAT_WHY_INTERNAL, now, fresh()),
                      JAT_ENOTFOUND);
 }
@@ -154,6 +155,27 @@ static void a_get_that_bounced_goes_to_another_endpoint_once(void **state)
     assert_int_equal(count("retries"), 32);
 }
 
+static void an_endpoint_whose_request_bounced_has_failed_it(void **state)
+{
+    (void)state;
+    proxy("");
+    come(A);
+    come(B);
+    get("1", U, P);
+    const char *first = line("%s", to_of()), *second = other();
+    bounce(decision.record, false);
+    struct jat_endpoint e = endpoint(first);
+    assert_int_equal(e.requests, 0);
+    assert_int_equal(e.answered, 0);
+    assert_int_equal(e.failed, 1);
+    assert_int_equal(endpoint(second).requests, 1);
+    result("1", second, PU);
+    e = endpoint(second);
+    assert_int_equal(e.requests, 0);
+    assert_int_equal(e.answered, 1);
+    assert_int_equal(e.failed, 0);
+}
+
 static void a_bounced_get_fails_where_there_is_no_other_endpoint(void **state)
 {
     (void)state;
@@ -162,6 +184,7 @@ static void a_bounced_get_fails_where_there_is_no_other_endpoint(void **state)
     get("1", U, P);
     assert_words(bounce(decision.record, true),
                  failed("recipient-unavailable", " kept"));
+    assert_int_equal(outcomes.v[0].why, JAT_WHY_BOUNCED);
     assert_int_equal(count("bounces"), 1);
 }
 
@@ -174,6 +197,7 @@ static void a_get_whose_endpoint_went_goes_to_another_one(void **state)
     come(B);
     assert_words(go(A), "retry " PU " > " B " #1");
     assert_words(go(B), failed("recipient-unavailable", " kept"));
+    assert_int_equal(outcomes.v[0].why, JAT_WHY_GONE);
     assert_int_equal(count("gone"), 2);
 }
 
@@ -421,6 +445,7 @@ int main(void)
         CASE(drain_closes_all),
         CASE(an_aborted_request_fails_as_it_was_told),
         CASE(a_get_that_bounced_goes_to_another_endpoint_once),
+        CASE(an_endpoint_whose_request_bounced_has_failed_it),
         CASE(a_bounced_get_fails_where_there_is_no_other_endpoint),
         CASE(a_get_whose_endpoint_went_goes_to_another_one),
         CASE(a_set_is_sent_again_only_if_it_was_not_delivered),

@@ -80,6 +80,152 @@ static void max_outbound_per_endpoint_counts_each_endpoint(void **state)
     drain();
 }
 
+/* Of so many requests of `weight' octets, how many packets are kept. All are
+ * forwarded. */
+static unsigned kept(unsigned n, const char *user)
+{
+    unsigned all = 0;
+    for (unsigned i = 0; i < n; i++) {
+        get(line("%u", serial++), user, P);
+        assert_int_equal(decision.verb, JAT_DO_REQUEST);
+        all += decision.keep;
+    }
+    return all;
+}
+
+static void packets_are_kept_within_the_shares_of_the_memory(void **state)
+{
+    (void)state;
+    proxy("max_retry_memory=100000 local_domains=home.example");
+    come(A);
+    weight = 100;
+    /* a bare JID: a hundredth */
+    assert_int_equal(kept(7, "u@home.example/r"), 7);
+    assert_int_equal(kept(7, "u@home.example/s"), 3);
+    assert_int_equal(kept(1, "u@home.example"), 0);
+    assert_int_equal(count("retry_memory"), 1000);
+    weight = 1;
+    assert_int_equal(kept(1, "u@home.example/r"), 0);
+    weight = 1001;
+    assert_int_equal(kept(1, "v@home.example/r"), 0);
+    weight = 1000;
+    assert_int_equal(kept(1, "v@home.example/r"), 1);
+    drain();
+    assert_int_equal(count("retry_memory"), 0);
+    /* a remote domain: a tenth; its own name is a user like another */
+    unsigned n = 0;
+    for (unsigned i = 0; i < 20; i++)
+        n += kept(1, line("u%u@example.net/r", i));
+    assert_int_equal(n, 10);
+    assert_int_equal(kept(1, "example.net"), 0);
+    assert_int_equal(kept(1, "example.com"), 1);
+    drain();
+    /* all remote domains: a half */
+    for (unsigned i = n = 0; i < 100; i++)
+        n += kept(1, line("u@d%u.example.net/r", i));
+    assert_int_equal(n, 50);
+    /* the server's own: what is left of the whole */
+    for (unsigned i = n = 0; i < 100; i++)
+        n += kept(1, line("u%u@home.example/r", i));
+    assert_int_equal(n, 50);
+    assert_int_equal(count("retry_memory"), 100000);
+    expire();
+    drain();
+    assert_int_equal(count("retry_memory"), 0);
+    for (unsigned i = n = 0; i < 200; i++)
+        n += kept(1, line("u%u@home.example/r", i));
+    assert_int_equal(n, 100);
+    while (jat_drain(j, now, 256, fresh()) == JAT_EFULL)
+        ;
+}
+
+static void what_cannot_be_sent_again_takes_no_memory(void **state)
+{
+    (void)state;
+    proxy("max_retry_memory=100000 outbound=any");
+    come(A);
+    set("1", U, P);
+    get("2", U, shown(A));
+    get("3", A, PU);
+    weight = 0;
+    assert_int_equal(kept(1, U), 0);
+    weight = UINT32_MAX;
+    assert_int_equal(kept(1, U), 0);
+    weight = 100;
+    reload("max_retry_memory=100000 retries=0");
+    assert_int_equal(kept(1, U), 0);
+    reload("max_retry_memory=0");
+    assert_int_equal(kept(1, U), 0);
+    assert_int_equal(count("retry_memory"), 0);
+    drain();
+}
+
+/* It is what it was when the packet was weighed, whatever is configured then.
+ */
+static void the_memory_of_a_packet_is_given_back_after_a_reload(void **state)
+{
+    (void)state;
+    proxy("max_retry_memory=100000");
+    come(A);
+    assert_int_equal(kept(10, U), 10);
+    reload("max_retry_memory=50000 local_domains=example.net");
+    assert_int_equal(kept(1, U), 0);
+    for (unsigned i = 0; i < 6; i++)
+        result(line("%u", serial - 11 + i), A, PU);
+    assert_int_equal(count("retry_memory"), 400);
+    assert_int_equal(kept(2, U), 1);
+    drain();
+    assert_int_equal(count("retry_memory"), 0);
+}
+
+/* The retry has the packet, and with it the share. */
+static void a_retry_keeps_its_share_of_the_memory(void **state)
+{
+    (void)state;
+    proxy("max_retry_memory=20000 retries=2");
+    come(A);
+    come(B);
+    come(C);
+    weight = 200;
+    assert_int_equal(kept(1, U), 1);
+    uint64_t record = decision.record;
+    for (unsigned i = 0; i < 2; i++) {
+        assert_non_null(strstr(bounce(record, false), "retry"));
+        record = nexts[0];
+        assert_true(outcomes.v[0].kept);
+        assert_int_equal(count("retry_memory"), 200);
+        assert_int_equal(kept(1, U), 0);
+    }
+    assert_non_null(strstr(bounce(record, false), "kept"));
+    assert_int_equal(count("retry_memory"), 0);
+    assert_int_equal(kept(1, U), 1);
+    drain();
+}
+
+/* The first one, all records, then the user, then the domain. */
+static void a_refusal_says_which_limit_is_reached(void **state)
+{
+    (void)state;
+    proxy("max_pending=3 max_pending_per_user=1 max_pending_per_domain=2 "
+          "max_outbound_per_endpoint=1 outbound=any");
+    come(A);
+    get("1", U, P);
+    assert_words(get("2", U, P), FULL);
+    assert_words(why(), "max_pending_per_user");
+    get("1", "v@example.net", P);
+    assert_words(get("1", "w@example.net", P), FULL);
+    assert_words(why(), "max_pending_per_domain");
+    get("1", A, PU);
+    assert_words(get("1", "u@example.com", P), FULL);
+    assert_words(why(), "max_pending");
+    assert_words(get("2", A, PU), FULL);
+    assert_words(why(), "max_pending");
+    result("1", A, PU);
+    assert_words(get("2", A, PU), FULL);
+    assert_words(why(), "max_outbound_per_endpoint");
+    drain();
+}
+
 static void max_endpoints_refuses_the_newest(void **state)
 {
     (void)state;
@@ -177,11 +323,17 @@ static void by_retry_and_drain(uint64_t record)
     go(B);
 }
 
+/* The server refused it. */
+static void by_refusal(uint64_t record)
+{
+    assert_non_null(strstr(bounce_refused(record), "service-unavailable"));
+}
+
 static void quotas_are_given_back_however_a_request_ends(void **state)
 {
     static ending *const endings[] = {
-        by_answer, by_deadline, by_bounce,           by_abort,
-        by_going,  by_drain,    by_retry_and_answer, by_retry_and_drain};
+        by_answer, by_deadline,         by_bounce,          by_abort,  by_going,
+        by_drain,  by_retry_and_answer, by_retry_and_drain, by_refusal};
     static const char *const limits[] = {
         "max_pending=1 local_domains=example.net", "max_pending_per_user=1",
         "max_pending_per_domain=1", "max_pending=3"};
@@ -193,6 +345,7 @@ static void quotas_are_given_back_however_a_request_ends(void **state)
             for (unsigned n = 0; n < 2; n++) {
                 get(line("%u", serial++), U, P);
                 assert_int_equal(decision.verb, JAT_DO_REQUEST);
+                assert_int_equal(count("retry_memory"), weight);
                 uint64_t record = decision.record;
                 const char *id = line("%s", last_id);
                 assert_words(get("full", U, P), FULL);
@@ -200,7 +353,7 @@ static void quotas_are_given_back_however_a_request_ends(void **state)
                 endings[i](record);
             }
         }
-        assert_int_equal(count("pending"), 0);
+        assert_int_equal(count("pending") + count("retry_memory"), 0);
         /* exactly one fits again */
         assert_int_equal(room(U, P), 1);
         drain();
@@ -214,7 +367,8 @@ static void quotas_are_given_back_however_a_request_ends(void **state)
 
 static void outbound_shares_are_given_back_however_a_request_ends(void **state)
 {
-    static ending *const endings[] = {by_deadline, by_abort, by_drain};
+    static ending *const endings[] = {by_deadline, by_abort, by_drain,
+                                      by_refusal};
     static const char *const limits[] = {"max_pending=1",
                                          "max_outbound_per_endpoint=1"};
     (void)state;
@@ -227,6 +381,8 @@ static void outbound_shares_are_given_back_however_a_request_ends(void **state)
             uint64_t record = decision.record;
             const char *id = line("%s", last_id);
             assert_words(get("full", A, PU), FULL);
+            assert_words(why(),
+                         l == 0 ? "max_pending" : "max_outbound_per_endpoint");
             if (i < sizeof endings / sizeof endings[0])
                 endings[i](record);
             else
@@ -240,6 +396,20 @@ static void outbound_shares_are_given_back_however_a_request_ends(void **state)
         assert_int_equal(room(A, PU), 1);
         drain();
     }
+}
+
+static void a_refused_outbound_request_costs_nothing(void **state)
+{
+    (void)state;
+    proxy("max_pending=3 max_outbound_per_endpoint=1 outbound=any");
+    come(A);
+    assert_int_equal(room(A, PU), 1);
+    for (int i = 0; i < 10; i++)
+        assert_words(get("x", A, PU), FULL);
+    assert_int_equal(room(U, P), 2);
+    drain();
+    assert_int_equal(room(U, P), 3);
+    drain();
 }
 
 static void a_refused_request_costs_nothing(void **state)
@@ -588,11 +758,17 @@ int main(void)
         CASE(max_pending_per_user_counts_the_bare_jid),
         CASE(max_pending_per_domain_counts_remote_domains_only),
         CASE(max_outbound_per_endpoint_counts_each_endpoint),
+        CASE(packets_are_kept_within_the_shares_of_the_memory),
+        CASE(what_cannot_be_sent_again_takes_no_memory),
+        CASE(the_memory_of_a_packet_is_given_back_after_a_reload),
+        CASE(a_retry_keeps_its_share_of_the_memory),
+        CASE(a_refusal_says_which_limit_is_reached),
         CASE(max_endpoints_refuses_the_newest),
         CASE(max_stanza_size_bounds_what_is_parsed),
         CASE(an_id_of_more_than_1024_octets_is_refused),
         CASE(quotas_are_given_back_however_a_request_ends),
         CASE(outbound_shares_are_given_back_however_a_request_ends),
+        CASE(a_refused_outbound_request_costs_nothing),
         CASE(a_refused_request_costs_nothing),
         CASE(a_refused_request_leaves_no_handle),
         CASE(a_lower_limit_after_a_reload_holds_at_once),

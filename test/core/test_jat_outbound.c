@@ -60,6 +60,10 @@ static const struct row rows[] = {
     {"a message to P", "message", "chat", A, P, "", "error not-allowed"},
     {"a message to an endpoint", "message", "normal", A, TO_B, "",
      "error not-allowed"},
+    {"a message to an endpoint's JID", "message", "", A, P "/" B, "",
+     "error not-allowed"},
+    {"a message to the target's JID", "message", "", A, P "/" T, "",
+     "error not-allowed"},
     {"a message to a requester", "message", "", A, P "/" U, "",
      "error feature-not-implemented"},
     {"a message error to P", "message", "error", A, P, "", "drop unroutable"},
@@ -366,6 +370,43 @@ static void a_contact_lives_as_long_as_the_record(void **state)
     drain();
 }
 
+/* The requester's answer, by itself: it comes after the request. */
+static void an_answer_of_the_requester_keeps_the_contact(void **state)
+{
+    (void)state;
+    proxy("contact_timeout=1000 timeout=1000");
+    come(A);
+    set("1", U, P);
+    get("1", A, PU);
+    now += 900;
+    result("1", U, shown(A));
+    now += 900;
+    get("2", A, PU);
+    assert_int_equal(decision.verb, JAT_DO_OUTBOUND);
+    drain();
+}
+
+static void an_answer_of_the_requester_makes_a_contact(void **state)
+{
+    (void)state;
+    proxy("contact_timeout=100 timeout=1000");
+    come(A);
+    set("1", U, P); /* until its deadline */
+    result("1", A, PU);
+    now += 999;
+    get("1", A, PU);
+    assert_int_equal(decision.verb, JAT_DO_OUTBOUND);
+    now += 500;
+    expire();
+    assert_int_equal(count("contacts"), 0);
+    result("1", U, shown(A));
+    assert_int_equal(count("contacts"), 1);
+    now += 99;
+    get("2", A, PU);
+    assert_int_equal(decision.verb, JAT_DO_OUTBOUND);
+    drain();
+}
+
 static void contacts_are_bounded_the_oldest_goes_first(void **state)
 {
     (void)state;
@@ -471,6 +512,39 @@ static void a_handle_lives_as_long_as_the_contact(void **state)
     assert_int_equal(count("handles"), 0);
 }
 
+static void a_handle_lives_as_long_as_the_record(void **state)
+{
+    (void)state;
+    proxy("contact_timeout=10 timeout=1000");
+    come(A);
+    const char *user = line("u@%s/%s", times('d', 1000), times('r', 1000));
+    get("1", user, P);
+    const char *as = from_of();
+    now += 999;
+    expire();
+    assert_words(get("2", A, as), line("outbound %s > %s #2", shown(A), user));
+    assert_words(result("1", A, as), line("answer %s > %s #1 kept", P, user));
+    drain();
+}
+
+static void an_answer_of_the_requester_keeps_its_handle(void **state)
+{
+    (void)state;
+    proxy("contact_timeout=1000 timeout=1000");
+    come(A);
+    const char *user = line("u@%s/%s", times('d', 1000), times('r', 1000));
+    get("1", user, P);
+    const char *as = from_of();
+    result("1", A, as);
+    get("2", A, as);
+    now += 900;
+    assert_words(result("2", user, shown(A)), line("answer %s > %s #2", as, A));
+    now += 900;
+    expire();
+    assert_words(get("3", A, as), line("outbound %s > %s #3", shown(A), user));
+    drain();
+}
+
 /* What the core asks for */
 
 static void a_jid_that_may_be_unprepared_is_asked_about(void **state)
@@ -531,11 +605,15 @@ int main(void)
         CASE(a_contact_lasts_contact_timeout_after_the_last_word),
         CASE(an_answer_of_the_target_keeps_the_contact),
         CASE(a_contact_lives_as_long_as_the_record),
+        CASE(an_answer_of_the_requester_keeps_the_contact),
+        CASE(an_answer_of_the_requester_makes_a_contact),
         CASE(contacts_are_bounded_the_oldest_goes_first),
         CASE(a_sealed_address_shows_that_its_owner_spoke_first),
         CASE(a_sealed_target_gets_forbidden_for_every_plain_jid),
         CASE(any_allows_a_plain_jid_though_others_are_sealed),
         CASE(a_handle_lives_as_long_as_the_contact),
+        CASE(a_handle_lives_as_long_as_the_record),
+        CASE(an_answer_of_the_requester_keeps_its_handle),
         CASE(a_jid_that_may_be_unprepared_is_asked_about),
         CASE(an_unknown_endpoint_is_read_once),
     };
