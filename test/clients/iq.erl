@@ -111,11 +111,17 @@ quiet(From, To) ->
         Stanzas -> error({not_quiet, [fxml:element_to_binary(S) || S <- Stanzas]})
     end.
 
-%% @doc Unread stanzas but presences and roster pushes, which come by themselves.
+%% @doc Unread stanzas but presences and pushes (of the roster, of a block list),
+%% which come by themselves.
 all(Puppet) ->
     [El || #xmlel{name = Name} = El <- puppet:unread(Puppet),
-           Name =/= <<"presence">>,
-           puppet:child(<<"query">>, <<"jabber:iq:roster">>, El) == undefined].
+           Name =/= <<"presence">>, not is_push(El)].
+
+is_push(El) ->
+    case puppet:attr(<<"id">>, El) of
+        <<"push", _/binary>> -> true;
+        _ -> puppet:child(<<"query">>, <<"jabber:iq:roster">>, El) /= undefined
+    end.
 
 is_iq(#xmlel{name = <<"iq">>} = El, Types) ->
     lists:member(puppet:attr(<<"type">>, El), Types);
