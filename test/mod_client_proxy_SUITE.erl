@@ -3475,7 +3475,7 @@ storm_while(Config, Happenings) ->
     storm_while(Config, <<"rush.example.org">>, 50, Happenings).
 
 storm_while(Config, P, Churn, Happenings) ->
-    Storm = start_storm(Config, binary_to_list(P), 1000000000, 180, Churn),
+    Storm = start_storm(Config, binary_to_list(P), 1000000000, 600, Churn),
     try
         [begin
              more_answers(Config, P, 200),
@@ -3496,7 +3496,7 @@ more_answers(Config, P, N) ->
               end, 60000).
 
 each_request_is_answered_once_though_the_module_comes_and_goes(Config) ->
-    ct:timetrap({seconds, 240}),
+    ct:timetrap({seconds, 600}),
     Bed = bed(Config),
     P = <<"rush.example.org">>,
     Switch = fun(Site, IsThere) ->
@@ -3523,7 +3523,7 @@ each_request_is_answered_once_though_the_module_comes_and_goes(Config) ->
 
 %% Whoever is asked after a reload finds the new options in force.
 each_request_is_answered_once_though_options_change(Config) ->
-    ct:timetrap({seconds, 240}),
+    ct:timetrap({seconds, 600}),
     Bed = bed(Config),
     P = "rush.example.org",
     %% With two more clients, of which the storm takes no notice
@@ -3578,7 +3578,7 @@ in_force(Config, P, Options, U, E) ->
     true = Shown /= get({?FUNCTION_NAME, not proplists:is_defined(secret, Options)}).
 
 each_request_is_answered_once_though_the_process_is_killed(Config) ->
-    ct:timetrap({seconds, 240}),
+    ct:timetrap({seconds, 600}),
     P = <<"rush.example.org">>,
     Kill = fun() -> bed:await(fun() -> kill_host(Config, P) == killed end) end,
     storm_while(Config, lists:duplicate(6, Kill)).
