@@ -2365,27 +2365,38 @@ what_a_killed_client_had_in_hand_is_answered_by_another(Config) ->
     iq:quiet(U, B).
 
 %% Of an only endpoint, by its own resource: whether the new session says that
-%% it is available before the old one's requests are closed, or after.
+%% it is available at once, or after the old one's requests are closed, or before
+%% the process of the proxy host comes to look at either.
 what_waits_at_an_endpoint_that_is_replaced_gets_recipient_unavailable(Config) ->
-    ct:timetrap({seconds, 300}),
+    ct:timetrap({seconds, 600}),
     U = requester(Config),
     Old = service(Config, "a"),
-    lists:foldl(fun(N, E) -> replaced(Config, U, E, N rem 2 == 0) end, Old,
-                lists:seq(1, 40)).
+    lists:foldl(fun(How, E) -> replaced(Config, U, E, How) end, Old,
+                [How || _ <- lists:seq(1, 20), How <- [quick, late, unseen]]).
 
-replaced(Config, U, Old, IsQuick) ->
+replaced(Config, U, Old, How) ->
     await_endpoints(Config, ?P, [Old]),
     Ids = [iq:ask(U, Type, ?P) || Type <- [get, set, get, set]],
     Reqs = [iq:served(Old, Id) || Id <- Ids],
-    New = puppet:start(?config(serves, Config), bed(Config), "svc@example.org/a",
-                       ["presence" || IsQuick]),
+    New = replace(How, Config),
     [iq:refused(U, Id, ?P, ?UNAVAILABLE) || Id <- Ids],
-    IsQuick orelse puppet:send(New, "<presence/>"),
+    How == late andalso puppet:send(New, "<presence/>"),
     bed:await(fun() -> endpoint_jids(Config, ?P) == [<<"svc@example.org/a">>] end),
     [iq:answer(New, Req) || Req <- Reqs],
     iq:quiet(New, U),
     iq:quiet(U, New),
     New.
+
+replace(unseen, Config) ->
+    Bed = bed(Config),
+    Pid = bed:rpc(Bed, erlang, whereis, [proc(?P)]),
+    ok = bed:rpc(Bed, sys, suspend, [Pid]),
+    try replace(quick, Config)
+    after ok = bed:rpc(Bed, sys, resume, [Pid])
+    end;
+replace(How, Config) ->
+    puppet:start(?config(serves, Config), bed(Config), "svc@example.org/a",
+                 ["presence" || How == quick]).
 
 after_one_of_four_left_all_requests_are_answered_and_spread_evenly(Config) ->
     Es = [service(Config, R) || R <- ["a", "b", "c", "d"]],
