@@ -3208,7 +3208,8 @@ status_shows_every_proxy_host(Config) ->
     Shown = lists:sort(Hosts),
     [[<<"up">>, <<"nif">>] = lists:sublist(Row, 3, 2) || Row <- Rows],
     [[?P, <<"example.org">>, <<"up">>, <<"nif">>,
-      <<"svc@example.org (local)">>, <<"4">>, <<"2">>, Counters]] = [Row || [Host | _] = Row <- Rows, Host == ?P],
+      <<"svc@example.org (local)">>, <<"4">>, <<"2">>, Counters]] =
+        [Row || [Host | _] = Row <- Rows, Host == ?P],
     %% those that are not zero, and not what the columns show already
     true = counter(Counters, "requests") == Before + 2,
     nomatch = re:run(Counters, "=0|pending=|endpoints="),

@@ -78,7 +78,8 @@ pending(Core) ->
 
 prepared(Core) ->
     added = put_endpoint(Core, ?A, none, 0, false),
-    [{_, Shown, _, _, _, _, _, _, _, _}] = ?ADMIN:endpoints(<<"PROXY.Example.ORG">>),
+    [{_, Shown, _, _, _, _, _, _, _, _}] =
+        ?ADMIN:endpoints(<<"PROXY.Example.ORG">>),
     ?assertMatch(<<"proxy.example.org/", _/binary>>, Shown),
     request(Core, 1, began()),
     ?assertMatch([_], ?ADMIN:pending(<<"PROXY.Example.ORG">>)).
@@ -111,7 +112,8 @@ degraded(Core) ->
      end || Command <- [fun ?ADMIN:endpoints/1, fun ?ADMIN:pending/1]].
 
 has(Text, Words) ->
-    [?assertMatch({_, _, {_, _}}, {Word, Text, binary:match(Text, iolist_to_binary(Word))})
+    [?assertMatch({_, _, {_, _}},
+                  {Word, Text, binary:match(Text, iolist_to_binary(Word))})
      || Word <- Words].
 
 %%% client_proxy_status
