@@ -287,8 +287,13 @@ is_privilege_kept({Id, _Host, _Jid}) when is_binary(Id) ->
 is_privilege_kept(_) ->
     true.
 
-privileged(none, Packet) -> Packet;
-privileged(Privilege, Packet) -> xmpp:put_meta(Packet, privilege_iq, Privilege).
+privileged(none, Packet) ->
+    Packet;
+privileged({_Id, _Host, #jid{} = Requester} = Privilege, Packet) ->
+    %% ejabberd 24.10 and 24.12 look for just the JID that is in the meta
+    xmpp:put_meta(Packet#iq{to = Requester}, privilege_iq, Privilege);
+privileged(Privilege, Packet) ->
+    xmpp:put_meta(Packet, privilege_iq, Privilege).
 
 keep(#{packets := Packets}, Record, Keep, Packet) ->
     case {Keep, privilege(Packet)} of

@@ -330,7 +330,7 @@ began() ->
     ?CORE:now() - 300.
 
 handle(Core, Head, Now) ->
-    ?CORE:handle(Core, Head, none, 0, <<>>, Now).
+    ?CORE:handle(Core, Head, none, 0, <<>>, 1000, Now).
 
 opened(Core, <<"proxy.example.org/", Resource/binary>>) ->
     ?CORE:open(Core, Resource, ?CORE:now()).
