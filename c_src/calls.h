@@ -211,17 +211,20 @@ static bool call_endpoints(struct jat *j, struct args *in, struct answer *out)
 {
     struct jat_buf buf = JAT_BUF_INIT;
     struct jat_endpoint rows[ROWS];
+    enum jat_err err = JAT_OK;
     uint32_t cursor;
     unsigned n = 0;
 
     if (!get_uint(in, &cursor) || !get_end(in))
         return false;
-    while (n < ROWS && jat_next_endpoint(j, &cursor, &buf, &rows[n]) == JAT_OK)
+    while (n < ROWS &&
+           (err = jat_next_endpoint(j, &cursor, &buf, &rows[n])) == JAT_OK)
         n++;
-    put_page(out, n == ROWS, cursor, n);
-    for (unsigned i = 0; i < n; i++)
-        put_endpoint(out, &buf, &rows[i]);
-    put_end(out);
+    if (put_page(out, err, cursor, n)) {
+        for (unsigned i = 0; i < n; i++)
+            put_endpoint(out, &buf, &rows[i]);
+        put_end(out);
+    }
     jat_buf_fini(&buf);
     return true;
 }
@@ -230,18 +233,20 @@ static bool call_pending(struct jat *j, struct args *in, struct answer *out)
 {
     struct jat_buf buf = JAT_BUF_INIT;
     struct jat_pending rows[ROWS];
+    enum jat_err err = JAT_OK;
     uint64_t cursor, now;
     unsigned n = 0;
 
     if (!get_u64(in, &now) || !get_u64(in, &cursor) || !get_end(in))
         return false;
     while (n < ROWS &&
-           jat_next_pending(j, &cursor, now, &buf, &rows[n]) == JAT_OK)
+           (err = jat_next_pending(j, &cursor, now, &buf, &rows[n])) == JAT_OK)
         n++;
-    put_page(out, n == ROWS, cursor, n);
-    for (unsigned i = 0; i < n; i++)
-        put_pending(out, &buf, &rows[i]);
-    put_end(out);
+    if (put_page(out, err, cursor, n)) {
+        for (unsigned i = 0; i < n; i++)
+            put_pending(out, &buf, &rows[i]);
+        put_end(out);
+    }
     jat_buf_fini(&buf);
     return true;
 }

@@ -282,15 +282,23 @@ static void put_pending(struct answer *out, const struct jat_buf *buf,
     put_u64(out, p->tries);
 }
 
-/* {Next, Rows} as far as its list: the cursor of the next call, or `done'. */
-static void put_page(struct answer *out, bool more, uint64_t cursor, unsigned n)
+/* {Next, Rows} as far as its list: the cursor of the next call, or `done'. err:
+ * what the last look for a row has returned. False: nothing follows, since not
+ * all rows could be read, and some of them would look like all. */
+static bool put_page(struct answer *out, enum jat_err err, uint64_t cursor,
+                     unsigned n)
 {
+    if (err != JAT_OK && err != JAT_ENOTFOUND) {
+        put_error(out, err);
+        return false;
+    }
     put_tuple(out, 2);
-    if (more)
+    if (err == JAT_OK)
         put_u64(out, cursor);
     else
         put_atom(out, W_done);
     put_list(out, n);
+    return true;
 }
 
 /* Terms to C */

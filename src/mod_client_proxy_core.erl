@@ -26,6 +26,10 @@
               outcome/0, condition/0, why/0, how/0, hint/0, local/0, endpoint/0, pending/0,
               record_ref/0, state/0, add/0]).
 
+%% Of a page of rows that cannot be read for want of memory.
+-define(TRIES, 10).
+-define(PAUSE, 100). % ms
+
 %% Carrier module and what it knows the instance by.
 -opaque core() :: {module(), term()}.
 -type carrier() :: nif | port.
@@ -342,10 +346,19 @@ hint(endpoint_read) -> 64.
 call({Mod, Ref}, Name, Args) ->
     Mod:call(Ref, Name, Args).
 
+%% Page by page. Where one cannot be read for want of memory, it can be a little
+%% later, or else nothing works here any more.
 collect(Core, Name, Args, Cursor, Fun) ->
+    collect(Core, Name, Args, Cursor, Fun, ?TRIES).
+
+collect(Core, Name, Args, Cursor, Fun, Tries) ->
     case call(Core, Name, erlang:append_element(Args, Cursor)) of
-        {done, Rows} -> lists:map(Fun, Rows);
-        {Next, Rows} ->
+        {done, Rows} ->
+            lists:map(Fun, Rows);
+        {error, no_memory} when Tries > 1 ->
+            timer:sleep(?PAUSE),
+            collect(Core, Name, Args, Cursor, Fun, Tries - 1);
+        {Next, Rows} when is_integer(Next) ->
             lists:map(Fun, Rows) ++ collect(Core, Name, Args, Next, Fun)
     end.
 

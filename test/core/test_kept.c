@@ -51,6 +51,8 @@ static void what_is_refused_changes_nothing(void **state)
     for (int i = 0; i < 3; i++) {
         /* the user's, the domain's, that of all domains, the whole */
         assert_int_equal(jat_kept_take(k, 1, 6, 41, WHOLE), JAT_EFULL);
+        assert_int_equal(jat_kept_take(k, 3, JAT_NOBODY, 101, WHOLE),
+                         JAT_EFULL); /* more than all of it */
         assert_int_equal(jat_kept_take(k, 2, 4, 1, WHOLE), JAT_EFULL);
         assert_int_equal(jat_kept_take(k, JAT_NOBODY, 6, 941, WHOLE),
                          JAT_EFULL);

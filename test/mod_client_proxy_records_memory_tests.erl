@@ -1,0 +1,116 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% What is done where the core has no memory for a call: it is made again. The
+%%% core here is this module, which answers as it is told.
+-module(mod_client_proxy_records_memory_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+%% As a carrier
+-export([call/3]).
+
+-define(RECORDS, mod_client_proxy_records).
+-define(CORE, mod_client_proxy_core).
+
+%% Ref: what is left to answer with, in a table.
+call(Ref, Name, Args) ->
+    [{answers, [Answer | Left]}] = ets:lookup(Ref, answers),
+    ets:insert(Ref, [{answers, Left}, {calls, calls(Ref) ++ [{Name, Args}]}]),
+    Answer.
+
+calls(Ref) ->
+    case ets:lookup(Ref, calls) of
+        [{calls, Calls}] -> Calls;
+        [] -> []
+    end.
+
+core(Answers) ->
+    Ref = ets:new(answers, [public]),
+    ets:insert(Ref, {answers, Answers}),
+    {Ref, {?MODULE, Ref}}.
+
+close(Answers, How) ->
+    {Ref, Core} = core(Answers),
+    Self = self(),
+    ok = ?RECORDS:close(fun() -> How(Core) end,
+                        fun(Outcomes) -> Self ! {Ref, self(), Outcomes}, ok end),
+    Ref.
+
+bounce(Core) -> ?CORE:bounce(Core, 7, lost, 1000).
+abort(Core) -> ?CORE:abort(Core, 7, internal, 1000).
+
+what_can_be_closed_is_settled_by_the_caller_himself_test() ->
+    [begin
+         Ref = close([Outcomes], fun bounce/1),
+         receive {Ref, Pid, Settled} ->
+                 ?assertEqual({self(), Outcomes}, {Pid, Settled})
+         after 0 -> error(not_settled)
+         end,
+         ?assertEqual([{bounce, {7, lost, 1000}}], calls(Ref))
+     end || Outcomes <- [[], [{forget, 7}]]].
+
+without_memory_a_call_is_made_until_it_is_done_and_nobody_waits_test_() ->
+    [{timeout, 60,
+      fun() ->
+              None = {error, no_memory},
+              Ref = close([None, None, None, [{forget, 7}]], How),
+              ?assertEqual([Call], calls(Ref)), % the caller went on
+              receive {Ref, Pid, Settled} ->
+                      ?assertEqual([{forget, 7}], Settled),
+                      ?assertNotEqual(self(), Pid),
+                      Mon = monitor(process, Pid),
+                      receive {'DOWN', Mon, _, _, Reason} ->
+                              ?assert(lists:member(Reason, [normal, noproc]))
+                      end
+              after 30000 -> error(not_settled)
+              end,
+              ?assertEqual(lists:duplicate(4, Call), calls(Ref)),
+              receive {Ref, _, _} -> error(settled_twice)
+              after 300 -> ok
+              end
+      end} || {How, Call} <- [{fun bounce/1, {bounce, {7, lost, 1000}}},
+                              {fun abort/1, {abort, {7, internal, 1000}}}]].
+
+%% Whoever had the stanza may be gone the next moment.
+it_goes_on_though_the_caller_ends_test_() ->
+    {timeout, 60,
+     fun() ->
+             {Ref, Core} = core([{error, no_memory}, [{forget, 7}]]),
+             Self = self(),
+             Pid = spawn(fun() ->
+                                 ok = ?RECORDS:close(
+                                         fun() -> bounce(Core) end,
+                                         fun(Outcomes) ->
+                                                 Self ! {Ref, Outcomes}, ok
+                                         end),
+                                 exit(kill)
+                         end),
+             Mon = monitor(process, Pid),
+             receive {'DOWN', Mon, _, _, _} -> ok end,
+             receive {Ref, Outcomes} -> ?assertEqual([{forget, 7}], Outcomes)
+             after 30000 -> error(not_settled)
+             end
+     end}.
+
+row(Jid) ->
+    {Jid, <<"shown@">>, none, 0, false, false, 0, 0, 0, 0}.
+
+a_page_that_cannot_be_read_is_read_again_test_() ->
+    {timeout, 60,
+     fun() ->
+             {Ref, Core} = core([{64, [row(<<"a">>)]}, {error, no_memory},
+                                 {error, no_memory}, {done, [row(<<"b">>)]}]),
+             ?assertMatch([#{jid := <<"a">>}, #{jid := <<"b">>}],
+                          ?CORE:endpoints(Core)),
+             ?assertEqual([{endpoints, {N}} || N <- [0, 64, 64, 64]],
+                          calls(Ref))
+     end}.
+
+%% Some rows would look like all.
+pages_that_can_never_be_read_are_an_error_test_() ->
+    {timeout, 60,
+     fun() ->
+             {_, Core} = core([{64, [row(<<"a">>)]}
+                               | lists:duplicate(1000, {error, no_memory})]),
+             ?assertError(_, ?CORE:endpoints(Core))
+     end}.
