@@ -173,7 +173,8 @@ mod_doc() ->
               desc => ?T("What makes requests stay together with 'balance: "
                          "sticky': the bare JID, the full JID or the domain of "
                          "the requester, or an attribute of the first child "
-                         "element in a namespace. The default is 'bare'.")}},
+                         "element in a namespace (a value that is a JID is "
+                         "compared as one). The default is 'bare'.")}},
            {encoding,
             #{value => "jid | sealed",
               desc => ?T("How a requester is shown to the target, in the "
@@ -241,7 +242,9 @@ mod_doc() ->
            {max_retry_memory,
             #{value => ?T("Size"),
               desc => ?T("How many octets of requests are kept in case they "
-                         "must be sent again. The default is '67108864'.")}},
+                         "must be sent again: at most a hundredth of it for "
+                         "one bare JID, a tenth for one remote domain and a "
+                         "half for all of them. The default is '67108864'.")}},
            {max_endpoints,
             #{value => ?T("Number"),
               desc => ?T("How many resources are used at most. The default is "
