@@ -155,7 +155,7 @@ struct record *truth_waiting(struct truth *t, enum jat_way way,
                              struct jat_str id);
 /* The limits allow one more of this requester, of this session. */
 bool truth_may_request(const struct truth *t, struct jat_str user);
-bool truth_may_keep(const struct truth *t, const struct record *r);
+bool truth_may_keep(const struct truth *t, const struct record *next);
 bool truth_may_ask(const struct truth *t, unsigned session);
 bool truth_is_draining(const struct truth *t, const struct session *s);
 /* Those whom r may go to: who do not drain, or else anybody, but none twice. */
