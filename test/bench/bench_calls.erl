@@ -66,7 +66,9 @@ heads() ->
     Core = core(#{}),
     added = put_endpoint(Core, 1),
     [begin
-         Head = head("1", "u@example.net/r", ["<q xmlns='urn:x'", Attrs, "/>"]),
+         Head = pieces("1", "u@example.net/r",
+                       [<<"<q xmlns='urn:x'">>, iolist_to_binary(Attrs),
+                        <<"/>">>]),
          row("handle, " ++ What, times(500, fun() -> handle(Core, Head) end))
      end || {What, Attrs} <- hard_heads()].
 
@@ -78,10 +80,15 @@ hard_heads() ->
      {"8 KB of head, 250 namespaces",
       [[" xmlns:a", integer_to_list(I), "='urn:a:", integer_to_list(I), "'"]
        || I <- N]},
+     {"8 KB of head, 250 namespaces that are no URIs",
+      [[" xmlns:a", integer_to_list(I), "='urn a ", integer_to_list(I), "'"]
+       || I <- N]},
      {"8 KB of head, character references",
       [" a='", lists:duplicate(1550, "&amp;"), "'"]},
      {"256 KB of head: until it is on a dirty scheduler",
-      [" a='", binary:copy(<<"x">>, 261000), "'"]}].
+      [<<" a='">>, binary:copy(<<"x">>, 261000), <<"'">>]},
+     {"256 KB of head, character references: likewise",
+      [<<" a='">>, binary:copy(<<"&lt;">>, 65000), <<"'">>]}].
 
 %%% Calls
 
@@ -104,9 +111,11 @@ put_endpoint(Core, N) ->
                        #{show => none, priority => 0, pending => false}).
 
 head(Id, From, Child) ->
-    iolist_to_binary(["<iq type='get' id='", Id,
-                      "' xmlns='jabber:client' from='", From, "' to='", ?P,
-                      "'>", Child, "</iq>"]).
+    iolist_to_binary(pieces(Id, From, Child)).
+
+pieces(Id, From, Child) ->
+    [<<"<iq type='get' id='">>, Id, <<"' xmlns='jabber:client' from='">>, From,
+     <<"' to='">>, ?P, <<"'>">>, Child, <<"</iq>">>].
 
 handle(Core, Head) ->
     ?CORE:handle(Core, Head, none, 0, <<>>, 100, 0).
