@@ -92,6 +92,8 @@ static struct jat_config *config_of(const char *options)
     set(c, "max_pending", "2000000");
     set(c, "max_pending_per_user", "2000000");
     set(c, "max_pending_per_domain", "2000000");
+    /* a tenth of it is what the one domain of all requesters may have */
+    set(c, "max_contacts", "2000000");
     while ((name = strtok_r(rest, " ", &rest)) != NULL) {
         char *value = strchr(name, '=');
 
