@@ -16,7 +16,7 @@
 -export([new/1, configure/3, inherit/1, ask/1, status/1, close/1, is_own/1]).
 %% messages
 -export([session/4, presence/3, pong/4, suspect/2, refresh/2, flush/1, down/2,
-         second/1, reconcile/1, check_accounts/1, account_missing/3]).
+         second/1, reconcile/1, check_accounts/1, account_missing/3, reach/3]).
 
 -export_type([endpoints/0, status/0]).
 
@@ -310,7 +310,11 @@ samples(#endpoints{core = Core, servers = Servers}) ->
 add(Name, N, Before) ->
     N + maps:get(Name, Before, 0).
 
-%% Does what mod_client_proxy_reach says.
+%% @doc Does what mod_client_proxy_reach says of a server.
+-spec reach(binary(), fun((mod_client_proxy_reach:server()) ->
+                                 {[mod_client_proxy_reach:action()],
+                                  mod_client_proxy_reach:server()}),
+            endpoints()) -> endpoints().
 reach(S, Fun, #endpoints{servers = Servers} = E) ->
     case Servers of
         #{S := Server} ->

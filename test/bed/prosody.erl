@@ -2,17 +2,19 @@
 %%% certificate of its own, all of it on loopback. It ends with this runner.
 -module(prosody).
 -export([new/1, start/1, stop/1, kill/1, freeze/1, thaw/1, remove/1, s2s/1,
-         roster/2, log/1]).
+         log/1]).
 
 %% It can be given to puppet:start/4 as a bed, for it has a port for clients.
--type prosody() :: #{dir := file:filename(), c2s := string(), s2s := string()}.
+-type prosody() :: #{dir := file:filename(), domain := string(),
+                     c2s := string(), s2s := string()}.
 -export_type([prosody/0]).
 
-%% @doc Names: its port; Certificates: the folder with ca.pem, DOMAIN.pem and
-%% DOMAIN.key.
--spec new(#{domain := string(), accounts := [string()], dns := inet:port_number(),
+%% @doc dns: the port of names; certificates: the folder with ca.pem, DOMAIN.pem
+%% and DOMAIN.key. More domains have no accounts and use that certificate, too.
+-spec new(#{domain := string(), more_domains := [string()],
+            accounts := [string()], dns := inet:port_number(),
             certificates := file:filename()}) -> prosody().
-new(#{domain := Domain, accounts := Accounts, dns := Dns,
+new(#{domain := Domain, more_domains := More, accounts := Accounts, dns := Dns,
       certificates := Certificates}) ->
     Dir = string:trim(os:cmd("mktemp -d ${TMPDIR:-/tmp}/prosody.XXXXXX")),
     [C2s, S2s] = [integer_to_list(P) || P <- bed_epmd:ports(2)],
@@ -45,7 +47,7 @@ new(#{domain := Domain, accounts := Accounts, dns := Dns,
             "                        ['cache-max-negative-ttl:'] = '0',\n"
             "                        ['infra-host-ttl:'] = '1',\n"
             "                        ['module-config:'] = 'iterator' } }\n"
-            "VirtualHost '", Domain, "'\n"]),
+            [["VirtualHost '", Host, "'\n"] || Host <- [Domain | More]]]),
     Folder = Dir ++ "/data/" ++ encoded(Domain) ++ "/accounts/",
     ok = filelib:ensure_dir(Folder),
     [ok = file:write_file(Folder ++ encoded(Account) ++ ".dat",
@@ -113,15 +115,6 @@ await_end(#{dir := Dir}) ->
 -spec s2s(prosody()) -> string().
 s2s(#{s2s := Port}) ->
     Port.
-
-%% @doc The roster of an account, as it is stored.
--spec roster(prosody(), string()) -> binary().
-roster(#{dir := Dir, domain := Domain}, Account) ->
-    case file:read_file(Dir ++ "/data/" ++ encoded(Domain) ++ "/roster/"
-                        ++ encoded(Account) ++ ".dat") of
-        {ok, Text} -> Text;
-        {error, enoent} -> <<>>
-    end.
 
 -spec log(prosody()) -> binary().
 log(#{dir := Dir}) ->
