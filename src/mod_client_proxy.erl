@@ -359,7 +359,7 @@ start_host(ServerHost, P, #{carrier := Carrier} = HostOpts) ->
     case mod_client_proxy_sup:start(ServerHost, P) of
         ok ->
             ok;
-        {error, {already_started, _}} ->
+        running ->
             reconfigure(ServerHost, P);
         {error, Error} ->
             ?CRITICAL_MSG("Proxy host ~ts did not start and is out of service: "

@@ -173,9 +173,11 @@ closed(P, Outcomes) ->
 
 %%% gen_server: start
 
+%% Never fails: see mod_client_proxy_sup. Without options there is nothing to be
+%% done until there are some.
 init([ServerHost, P]) ->
     process_flag(trap_exit, true),
-    case instance(ServerHost, P) of
+    try instance(ServerHost, P) of
         {ok, Instance} ->
             start_timers(),
             Before = mod_client_proxy_router:context(P),
@@ -186,6 +188,12 @@ init([ServerHost, P]) ->
                               starting = [options, endpoints, {retire, Before},
                                           route]})};
         error ->
+            ignore
+    catch Class:Reason:Stack ->
+            ?CRITICAL_MSG("Proxy host ~ts does not start. ejabberdctl "
+                          "reload_config tries again:~n** ~ts",
+                          [P, mod_client_proxy_secrets:format(Class, Reason,
+                                                              Stack)]),
             ignore
     end.
 
@@ -479,14 +487,11 @@ local_domains() ->
              not ejabberd_auth_anonymous:allow_anonymous(Host)].
 
 %% Writing what is there already would cost a global garbage collection.
-publish(#state{host = P, context = Old} = State) ->
-    case context(State) of
-        Old ->
-            State;
-        Context ->
-            mod_client_proxy_router:publish(P, Context),
-            State#state{context = mod_client_proxy_router:context(P)}
-    end.
+publish(#state{host = P} = State) ->
+    Context = context(State),
+    mod_client_proxy_router:context(P) == Context
+        orelse mod_client_proxy_router:publish(P, Context),
+    State#state{context = mod_client_proxy_router:context(P)}.
 
 -spec context(#state{}) -> mod_client_proxy_router:context().
 context(#state{host = P, server_host = ServerHost, context = Old} = State) ->

@@ -111,7 +111,7 @@ host_opt_type(drain_show) ->
 host_opt_type(secret) ->
     secret();
 host_opt_type(old_secrets) ->
-    econf:list_or_single(secret());
+    secrets();
 host_opt_type(carrier) ->
     econf:enum([nif, port, auto]).
 
@@ -255,6 +255,13 @@ secret() ->
          (_) -> fail("A secret has at least 16 octets; `openssl rand -base64 "
                      "24` makes one", [])
       end).
+
+%% Not econf's list: where it gets a map, what it says shows keys and values.
+secrets() ->
+    fun([{_, _} | _]) -> fail("Expected a list of secrets, got map instead", []);
+       (Secrets) when is_list(Secrets) -> lists:map(secret(), Secrets);
+       (Secret) -> [(secret())(Secret)]
+    end.
 
 -spec fail(string(), [term()]) -> no_return().
 fail(Format, Args) ->

@@ -128,9 +128,13 @@ open(File, Args, Options) ->
 
 %% In a process of its own, which takes along what a port leaves in the mailbox.
 alone(Fun, Limit) ->
-    {Pid, Mon} = spawn_monitor(fun() -> exit({done, Fun()}) end),
+    {Pid, Mon} = spawn_monitor(
+                   fun() ->
+                           Result = mod_client_proxy_secrets:shielded(Fun),
+                           exit({done, mod_client_proxy_secrets:hide(Result)})
+                   end),
     receive
-        {'DOWN', Mon, _, _, {done, Result}} -> Result;
+        {'DOWN', Mon, _, _, {done, Result}} -> Result();
         {'DOWN', Mon, _, _, Reason} -> {error, Reason}
     after Limit ->
             erlang:demonitor(Mon, [flush]),

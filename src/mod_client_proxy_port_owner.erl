@@ -66,18 +66,15 @@ start_link(Table, ServerHost) ->
 -spec new(mod_client_proxy_port_table:table(), proxy_host(), config(),
           Seed :: binary()) -> ok | {error, atom()}.
 new(Table, P, Config, Seed) ->
-    call(Table, {new, P, secret(lists:keydelete(<<"host">>, 1, Config)), Seed}).
+    Options = lists:keydelete(<<"host">>, 1, Config),
+    call(Table, {new, P, mod_client_proxy_secrets:hide({Options, Seed})}).
 
 %% @doc Other options. If the program has been lost, the instance is made again
 %% with them.
 -spec configure(mod_client_proxy_port_table:table(), proxy_host(), config(),
                 Seed :: binary()) -> ok | {error, atom()}.
 configure(Table, P, Config, Seed) ->
-    call(Table, {configure, P, secret(Config), Seed}).
-
-%% A fun, because what is printed of a message must not show the keys.
-secret(Config) ->
-    fun() -> Config end.
+    call(Table, {configure, P, mod_client_proxy_secrets:hide({Config, Seed})}).
 
 -spec close(mod_client_proxy_port_table:table(), proxy_host()) -> ok.
 close(Table, P) ->
@@ -125,9 +122,10 @@ handle_continue(inherit, #state{server_host = ServerHost} = State) ->
 
 handle_call({close, P}, _From, State) ->
     {reply, ok, close_host(P, State)};
-handle_call({How, P, Config, Seed} = Request, From, State) ->
+handle_call({How, P, Hidden} = Request, From, State) ->
     State1 = ensure_program(want(How, P, State)),
-    case open(P, Config, Seed, State1) of
+    case mod_client_proxy_secrets:shielded(
+           fun() -> open(P, Hidden(), State1) end) of
         {sent, Tag} ->
             Own = maps:map(fun(_, {Q, _}) when Q == P -> nobodys;
                               (_, What) -> What
@@ -200,14 +198,14 @@ want(new, P, State) ->
 want(configure, _P, State) ->
     State.
 
-open(_P, _Config, _Seed, #state{port = {down, _}}) ->
+open(_P, _, #state{port = {down, _}}) ->
     {error, down};
-open(P, Config, Seed, #state{hosts = Hosts} = State) ->
+open(P, {Config, Seed}, #state{hosts = Hosts} = State) ->
     case Hosts of
         #{P := none} ->
-            send(0, new, {Seed, [{<<"host">>, P} | Config()]}, State);
+            send(0, new, {Seed, [{<<"host">>, P} | Config]}, State);
         #{P := Number} ->
-            send(Number, configure, {Config()}, State)
+            send(Number, configure, {Config}, State)
     end.
 
 opened(P, From, {ok, Number}, #state{table = Table, port = Port,

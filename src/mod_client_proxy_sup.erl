@@ -3,6 +3,9 @@
 %%% The processes of one proxy host, under ejabberd's own supervisor of modules.
 %%% Each is started again alone: what one of them needs of another is in the
 %%% context (mod_client_proxy_router). The route is there first and goes last.
+%%%
+%%% Above are all modules of the server: ours must not use up the patience there.
+%%% So this one has patience of its own, and no child fails to start.
 -module(mod_client_proxy_sup).
 
 -behaviour(supervisor).
@@ -11,8 +14,9 @@
 
 -define(LEAVE, 5000). % ms
 
+%% @doc `running': they ran before, perhaps with other options.
 -spec start(ServerHost :: binary(), mod_client_proxy_options:proxy_host()) ->
-          ok | {error, term()}.
+          ok | running | {error, term()}.
 start(ServerHost, P) ->
     Spec = #{id => mod_client_proxy:proc(P), type => supervisor,
              start => {?MODULE, start_link, [ServerHost, P]}},
@@ -22,8 +26,18 @@ start(ServerHost, P) ->
         {error, already_present} ->
             _ = gen_mod:stop_child(mod_client_proxy:proc(P)),
             start(ServerHost, P);
+        {error, {already_started, Sup}} ->
+            start_host(Sup);
         {error, _} = Err ->
             Err
+    end.
+
+%% It does not run if there were no options for it when it began.
+start_host(Sup) ->
+    case supervisor:restart_child(Sup, host) of
+        {ok, _} -> ok;
+        {error, Is} when Is == running; Is == restarting -> running;
+        {error, _} = Err -> Err
     end.
 
 -spec stop(mod_client_proxy_options:proxy_host()) -> ok.

@@ -1,9 +1,12 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
-%%% Stored keys, with a Mnesia in memory in place of ejabberd's.
+%%% Stored keys, with a Mnesia in memory in place of ejabberd's; and which keys
+%%% are derived when, with a core that is played here.
 -module(mod_client_proxy_keys_tests).
 
 -include_lib("eunit/include/eunit.hrl").
+
+-export([log/2]).
 
 stored_test_() ->
     {setup, fun setup/0, fun teardown/1,
@@ -22,6 +25,147 @@ stored_test_() ->
                Keys = [receive Key -> Key end || _ <- lists:seq(1, 20)],
                ?assertEqual(1, length(lists:usort(Keys)))
        end}]}.
+
+%%% Derived keys
+
+-define(KEYS, mod_client_proxy_keys).
+-define(HOST, <<"keys.example.org">>).
+
+derived_test_() ->
+    {foreach, fun play_core/0, fun stop_playing/1,
+     [fun(_) -> Test end
+      || Test <-
+             [{"the key of the secret comes first, for it seals",
+               fun() ->
+                       ?assertEqual({ok, [key(<<"new">>), key(<<"old">>)]},
+                                    keys(<<"new">>, [<<"old">>]))
+               end},
+              {"without a secret the stored key seals, old ones only open",
+               fun() ->
+                       {ok, [Stored, Old]} = keys(undefined, [<<"old">>]),
+                       ?assertEqual(key(<<"old">>), Old),
+                       ?assertNotEqual(Old, Stored),
+                       ?assertEqual({ok, [Stored]}, keys(undefined, []))
+               end},
+              {"a key is derived once, whichever process asks for it",
+               fun() ->
+                       Self = self(),
+                       [begin
+                            spawn(fun() -> Self ! keys(<<"new">>, [<<"old">>]) end),
+                            ?assertMatch({ok, [_, _]}, receive Keys -> Keys end)
+                        end || _ <- lists:seq(1, 3)],
+                       ?assertEqual([<<"new">>, <<"old">>], derived())
+               end},
+              {"a secret that becomes an old one is not derived again",
+               fun() ->
+                       {ok, _} = keys(<<"a">>, []),
+                       ?assertEqual({ok, [key(<<"b">>), key(<<"a">>)]},
+                                    keys(<<"b">>, [<<"a">>])),
+                       ?assertEqual([<<"a">>, <<"b">>], derived())
+               end},
+              {"a secret that is not used any more is forgotten",
+               fun() ->
+                       [{ok, _} = keys(S, []) || S <- [<<"a">>, <<"b">>, <<"a">>]],
+                       ?assertEqual([<<"a">>, <<"a">>, <<"b">>], derived())
+               end},
+              {"with the proxy host its keys go",
+               fun() ->
+                       {ok, _} = keys(<<"a">>, []),
+                       ok = ?KEYS:forget(?HOST),
+                       ?assertEqual(undefined,
+                                    persistent_term:get({?KEYS, ?HOST}, undefined)),
+                       {ok, _} = keys(<<"a">>, []),
+                       ?assertEqual([<<"a">>, <<"a">>], derived())
+               end},
+              {"what is prepared is there when it is needed",
+               fun() ->
+                       ok = ?KEYS:prepare(nif, ?HOST, secrets(<<"a">>, [<<"b">>])),
+                       ?assertEqual([<<"a">>, <<"b">>], derived()),
+                       ?assertEqual({ok, [key(<<"a">>), key(<<"b">>)]},
+                                    keys(<<"a">>, [<<"b">>])),
+                       ?assertEqual([<<"a">>, <<"b">>], derived())
+               end},
+              {"nothing is prepared with a carrier that does not work",
+               fun() ->
+                       ok = ?KEYS:prepare(port, ?HOST, secrets(<<"a">>, [])),
+                       ?assertEqual([], derived())
+               end},
+              {"what cannot be derived is an error and leaves nothing",
+               fun() ->
+                       ?assertEqual({error, crypto}, keys(<<"bad">>, [<<"a">>])),
+                       ?assertEqual(undefined,
+                                    persistent_term:get({?KEYS, ?HOST}, undefined))
+               end},
+              {"what is kept does not show",
+               fun() ->
+                       {ok, _} = keys(<<"a secret">>, []),
+                       Kept = io_lib:format("~p",
+                                            [persistent_term:get({?KEYS, ?HOST})]),
+                       ?assertMatch({match, _},
+                                    re:run(Kept, "^#Fun<[a-z_.0-9]+>$"))
+               end}]]}.
+
+keys(Secret, Old) ->
+    ?KEYS:keys(nif, ?HOST, secrets(Secret, Old)).
+
+secrets(Secret, Old) ->
+    #{secret => Secret, old_secrets => Old}.
+
+key(Secret) ->
+    crypto:hash(sha256, Secret).
+
+derived() ->
+    lists:sort([Secret || {_, Secret} <- ets:tab2list(?MODULE)]).
+
+%% It notes each secret that a key is made of.
+play_core() ->
+    ?MODULE = ets:new(?MODULE, [named_table, public, bag]),
+    Functions = ["load(nif) -> ok; load(_) -> {error, \"\"}.",
+                 "derive_key(nif, <<\"bad\">>, _) -> {error, crypto};"
+                 "derive_key(nif, Secret, <<\"keys.example.org\">>) ->"
+                 "    ets:insert(mod_client_proxy_keys_tests,"
+                 "               {erlang:unique_integer(), Secret}),"
+                 "    {ok, crypto:hash(sha256, Secret)}."],
+    Forms = [begin
+                 {ok, Tokens, _} = erl_scan:string(Function),
+                 {ok, Form} = erl_parse:parse_form(Tokens),
+                 Form
+             end || Function <- Functions],
+    {ok, Module, Beam} =
+        compile:forms([{attribute, 1, module, mod_client_proxy_core},
+                       {attribute, 1, export, [{load, 1}, {derive_key, 3}]}
+                       | Forms]),
+    code:purge(Module),
+    {module, Module} = code:load_binary(Module, "played here", Beam).
+
+stop_playing(_) ->
+    ets:delete(?MODULE),
+    ok = ?KEYS:forget(?HOST),
+    code:purge(mod_client_proxy_core),
+    {module, _} = code:load_file(mod_client_proxy_core).
+
+a_stored_key_that_is_none_of_ours_is_not_shown_test() ->
+    Pid = setup(),
+    try
+        _ = mod_client_proxy_keys:stored(<<"e.org">>),
+        {atomic, ok} = mnesia:transaction(
+                         fun() -> mnesia:write({client_proxy_key, <<"e.org">>,
+                                                <<"Xq7-tulip">>}) end),
+        ok = logger:add_handler(?MODULE, ?MODULE, #{config => self()}),
+        <<_:32/binary>> = mod_client_proxy_keys:stored(<<"e.org">>),
+        Said = receive {said, Text} -> Text end,
+        ?assertMatch({_, nomatch}, {Said, string:find(Said, "tulip")}),
+        ?assertNotEqual(nomatch, string:find(Said, "the transaction failed"))
+    after
+        logger:remove_handler(?MODULE),
+        teardown(Pid)
+    end.
+
+%% A handler of the logger
+log(Event, #{config := Pid} = Config) ->
+    Text = logger_formatter:format(Event, #{single_line => true}),
+    Pid ! {said, unicode:characters_to_list(Text)},
+    Config.
 
 without_a_database_there_is_a_key_all_the_same_test() ->
     ?assertMatch(<<_:32/binary>>, mod_client_proxy_keys:stored(<<"d.org">>)).

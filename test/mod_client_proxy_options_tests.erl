@@ -214,11 +214,14 @@ refused() ->
              {"an unknown carrier", [with_target({carrier, pigeon})],
               ["carrier", "pigeon", "port"]}]]
         ++ [{"a secret that is refused is not shown",
-             fun() ->
-                     {error, Text} =
-                         validate([with_target({secret, <<"hush">>})]),
-                     ?assertEqual(nomatch, string:find(Text, "hush"))
-             end},
+             [fun() ->
+                      {error, Text} = validate([with_target(Option)]),
+                      ?assertEqual(nomatch, string:find(Text, "hush"))
+              end
+              || Value <- [<<"hush">>, [{<<"hush hush hush hush">>, <<"hush">>}],
+                           [[<<"hush hush hush hush">>]],
+                           [<<"hush hush hush hush">>, [{hush, <<"hush">>}]]],
+                 Option <- [{secret, Value}, {old_secrets, Value}]]},
             {"a target on a proxy host of another virtual host",
              fun() ->
                      Modules = [{mod_client_proxy,

@@ -1,0 +1,307 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The process of a proxy host, alone: every module that it calls is played.
+-module(mod_client_proxy_host_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-import(played, [answer/3, asked/1, arguments/2, logged/0]).
+
+-define(HOST, mod_client_proxy_host).
+-define(P, <<"p.example.org">>).
+-define(VHOST, <<"example.org">>).
+-define(PROC, host_of_the_test).
+
+host_test_() ->
+    {foreach, fun setup/0, fun teardown/1,
+     [fun(_) -> {What, {timeout, 20, Test}} end
+      || {What, Test} <-
+             [{"each clock is set again when it strikes", fun clocks/0},
+              {"the route is claimed when all that it needs is there",
+               fun start/0},
+              {"the context has the options and the virtual host",
+               fun context/0},
+              {"a stop answers all, then leaves nothing", fun stop/0},
+              {"a crash leaves all to the next process", fun crash/0},
+              {"a process that was killed while it stopped is no hindrance",
+               fun killed_at_stop/0},
+              {"another core has a context that has not stopped",
+               fun another_core/0},
+              {"a reload takes the options of that virtual host",
+               fun reload/0},
+              {"a reload that fails is answered all the same",
+               fun failed_reload/0},
+              {"without options nothing is started", fun no_options/0},
+              {"options that cannot be had stop nobody and show nothing",
+               fun broken_options/0},
+              {"another table of packets is published", fun packets/0},
+              {"a packet is forgotten when no record can be as old",
+               fun old_packets/0},
+              {"a name that is taken is left, and taken back", fun taken/0},
+              {"who has no name does not speak", fun silent/0},
+              {"a core that is lost is made again", fun lost/0},
+              {"a sweep of an older core is left alone", fun sweep/0}]]}.
+
+clocks() ->
+    Pid = started(),
+    [?assertEqual({Clock, Ms}, {Clock, set_again(Pid, Clock)})
+     || {Clock, Ms} <- [{tick, 200}, {second, 1000}, {reconcile, 30000},
+                            {reminder, 3600000}]].
+
+set_again(Pid, Clock) ->
+    erlang:trace(Pid, true, [call]),
+    1 = erlang:trace_pattern({erlang, send_after, 3}, true, []),
+    Pid ! Clock,
+    _ = sys:get_state(Pid),
+    erlang:trace(Pid, false, [call]),
+    receive {trace, Pid, call, {erlang, send_after, [Ms, Pid, Clock]}} -> Ms
+    after 1000 -> never
+    end.
+
+start() ->
+    _ = started(),
+    ?assertEqual([{mod_client_proxy_instance, inherit},
+                  {mod_client_proxy_instance, configure},
+                  {mod_client_proxy_router, publish},
+                  {mod_client_proxy_endpoints, configure},
+                  {mod_client_proxy_endpoints, inherit},
+                  {mod_client_proxy_route, claim},
+                  {mod_client_proxy_endpoints, ask}],
+                 asked([configure, publish, inherit, claim, ask])).
+
+context() ->
+    answer(mod_client_proxy_instance, opts,
+           fun(_) -> (opts())#{access := friends, outbound_access := strangers} end),
+    _ = started(),
+    ?assertMatch(#{host := ?P, server_host := ?VHOST, core := core,
+                   access := friends, outbound_access := strangers,
+                   sets := counted, packets := packets}, published()).
+
+stop() ->
+    Pid = started(),
+    #{stopped := Stopped} = published(),
+    answer(mod_client_proxy_records, drain,
+           fun(core, #{stopped := Ref}) ->
+                   ?assertEqual({1, Stopped}, {atomics:get(Ref, 1), Ref}),
+                   ok
+           end),
+    played:forget(),
+    ok = gen_server:stop(Pid, shutdown, 5000),
+    ?assertEqual([{mod_client_proxy_records, drain},
+                  {mod_client_proxy_sessions, watch},
+                  {mod_client_proxy_router, unpublish},
+                  {mod_client_proxy_instance, close}],
+                 asked([drain, watch, unpublish, close])),
+    ?assertEqual([[?P, []]], arguments(mod_client_proxy_sessions, watch)).
+
+crash() ->
+    #{stopped := Stopped} = killed(started()),
+    played:forget(),
+    _ = started(),
+    ?assertMatch(#{core := core, stopped := Stopped, packets := packets},
+                 published()),
+    ?assertEqual(0, atomics:get(Stopped, 1)),
+    ?assertEqual([], asked([drain, close, unpublish])).
+
+killed_at_stop() ->
+    #{stopped := Stopped} = killed(started()),
+    atomics:put(Stopped, 1, 1),
+    _ = started(),
+    #{stopped := New} = published(),
+    ?assertEqual({0, 1}, {atomics:get(New, 1), atomics:get(Stopped, 1)}).
+
+another_core() ->
+    Pid = started(),
+    #{stopped := Stopped} = published(),
+    answer(mod_client_proxy_instance, core, fun(_) -> other_core end),
+    answer(mod_client_proxy_core, carrier,
+           fun(core) -> nif; (other_core) -> port end),
+    played:forget(),
+    ok = ?HOST:reconfigure(?VHOST, ?P, 5000),
+    _ = sys:get_state(Pid),
+    #{core := other_core, stopped := New} = published(),
+    ?assertEqual({1, 0}, {atomics:get(Stopped, 1), atomics:get(New, 1)}),
+    ?assertMatch([[core, #{stopped := Stopped}]],
+                 arguments(mod_client_proxy_records, drain)),
+    ?assertEqual([[core]], arguments(mod_client_proxy_core, close)).
+
+reload() ->
+    _ = started(),
+    played:forget(),
+    answer(mod_client_proxy, options,
+           fun(<<"other.example">>, ?P) -> {ok, (opts())#{secret => hush}} end),
+    ok = ?HOST:reconfigure(<<"other.example">>, ?P, 5000),
+    ?assertMatch([[<<"other.example">>, #{secret := hush}, _]],
+                 arguments(mod_client_proxy_instance, options)),
+    ?assertMatch(#{server_host := <<"other.example">>}, published()),
+    ?assertEqual([{mod_client_proxy_instance, configure},
+                  {mod_client_proxy_endpoints, configure},
+                  {mod_client_proxy_endpoints, reconcile},
+                  {mod_client_proxy_route, claim},
+                  {mod_client_proxy_endpoints, ask}],
+                 asked([configure, reconcile, claim, ask])).
+
+failed_reload() ->
+    Pid = started(),
+    answer(mod_client_proxy, options,
+           fun(_, _) -> error({badmatch, <<"Xq7-tulip">>}) end),
+    ok = ?HOST:reconfigure(?VHOST, ?P, 5000),
+    _ = sys:get_state(Pid),
+    ?assertEqual(Pid, whereis(?PROC)),
+    ?assertNotEqual(nomatch, string:find(logged(), "could not handle")),
+    ?assertEqual(nomatch, string:find(logged(), "tulip")).
+
+no_options() ->
+    answer(mod_client_proxy, options, fun(_, _) -> error end),
+    ?assertEqual(ignore, begin_host()),
+    ?assertEqual([], asked([configure, publish, claim])).
+
+broken_options() ->
+    answer(mod_client_proxy, options,
+           fun(_, _) -> error({badmatch, <<"Xq7-tulip">>}) end),
+    ?assertEqual(ignore, begin_host()),
+    ?assertNotEqual(nomatch, string:find(logged(), "does not start")),
+    ?assertEqual(nomatch, string:find(logged(), "tulip")).
+
+packets() ->
+    Pid = started(),
+    #{stopped := Stopped} = published(),
+    answer(mod_client_proxy_route, packets, fun(?P) -> another_table end),
+    played:forget(),
+    ok = ?HOST:route_restarted(?P),
+    _ = sys:get_state(Pid),
+    ?assertMatch(#{packets := another_table, stopped := Stopped}, published()),
+    ?assertEqual([{mod_client_proxy_route, claim}], asked([claim])).
+
+%% Two deadlines for each try, and the time between two looks.
+old_packets() ->
+    Pid = started(),
+    answer(mod_client_proxy_core, now, fun() -> 1000000 end),
+    Pid ! reconcile,
+    _ = sys:get_state(Pid),
+    ?assertMatch([[_, 1000000 - (2 * 5000 * 3 + 30000)]],
+                 arguments(mod_client_proxy_router, forget_packets)),
+    answer(mod_client_proxy_router, forget_packets, fun(_, _) -> error(badarg) end),
+    played:forget(),
+    Pid ! reconcile,
+    _ = sys:get_state(Pid),
+    ?assertEqual([reconcile], [F || {_, F} <- asked([reconcile])]).
+
+taken() ->
+    Pid = started(),
+    ?assertMatch({ok, #{state := up}}, ?HOST:status(?P)),
+    answer(mod_client_proxy_route, claim, fun(?P) -> {taken, ["mod_muc"]} end),
+    played:forget(),
+    [begin gen_server:cast(Pid, check_route), _ = sys:get_state(Pid) end
+     || _ <- [1, 2]],
+    ?assertMatch({ok, #{state := {down, "its name is taken"}}}, ?HOST:status(?P)),
+    ?assertMatch([[core, #{}]], arguments(mod_client_proxy_records, drain)),
+    ?assertEqual(1, length(string:split(logged(), "stays down", all)) - 1),
+    answer(mod_client_proxy_route, claim, fun(?P) -> up end),
+    played:forget(),
+    Pid ! reconcile,
+    _ = sys:get_state(Pid),
+    ?assertMatch({ok, #{state := up}}, ?HOST:status(?P)),
+    ?assertEqual([{mod_client_proxy_endpoints, ask}], asked([ask])).
+
+silent() ->
+    answer(mod_client_proxy_route, claim, fun(?P) -> {taken, ["mod_muc"]} end),
+    Pid = started(),
+    Pid ! second,
+    ok = ?HOST:reconfigure(?VHOST, ?P, 5000),
+    ?assertEqual([], asked([second, ask])),
+    answer(mod_client_proxy_route, claim, fun(?P) -> up end),
+    gen_server:cast(Pid, check_route),
+    Pid ! second,
+    _ = sys:get_state(Pid),
+    ?assertEqual([ask, second], [F || {_, F} <- asked([second, ask])]).
+
+lost() ->
+    Pid = started(),
+    answer(mod_client_proxy_instance, is_lost, fun(_) -> true end),
+    played:forget(),
+    Pid ! tick,
+    _ = sys:get_state(Pid),
+    ?assertEqual([{mod_client_proxy_instance, renewed},
+                  {mod_client_proxy_instance, configure}],
+                 asked([renewed, configure]) --
+                     [{mod_client_proxy_endpoints, configure}]).
+
+sweep() ->
+    Pid = started(),
+    [Pid ! {sweep, Core, 7} || Core <- [older, core]],
+    _ = sys:get_state(Pid),
+    ?assertMatch([[core, 7, #{core := core}]],
+                 arguments(mod_client_proxy_records, sweep)).
+
+%%% What is played
+
+setup() ->
+    played:start([mod_client_proxy, mod_client_proxy_instance,
+                  mod_client_proxy_endpoints, mod_client_proxy_core,
+                  mod_client_proxy_route, mod_client_proxy_router,
+                  mod_client_proxy_records, mod_client_proxy_sessions,
+                  ejabberd_option, ejabberd_auth_anonymous], answers()).
+
+teardown(_) ->
+    case whereis(?PROC) of
+        undefined -> ok;
+        Pid -> killed(Pid)
+    end,
+    played:stop().
+
+answers() ->
+    Same1 = fun(Last) -> Last end,
+    Same2 = fun(_, Last) -> Last end,
+    Same3 = fun(_, _, Last) -> Last end,
+    [{mod_client_proxy_endpoints, F, Same1}
+     || F <- [ask, inherit, reconcile, second, flush, check_accounts]]
+        ++ [{mod_client_proxy_instance, F, Same1}
+            || F <- [inherit, unconfigured, renewed]]
+        ++ [{mod_client_proxy_endpoints, configure, Same3},
+            {mod_client_proxy_endpoints, new, fun(?P) -> endpoints end},
+            {mod_client_proxy_endpoints, status, fun(endpoints) -> [] end},
+            {mod_client_proxy_instance, configure, Same2},
+            {mod_client_proxy_instance, degraded, Same2},
+            {mod_client_proxy_instance, options, Same3},
+            {mod_client_proxy_instance, new, fun(?P, ?VHOST, _) -> instance end},
+            {mod_client_proxy_instance, opts, fun(instance) -> opts() end},
+            {mod_client_proxy_instance, core, fun(instance) -> core end},
+            {mod_client_proxy_instance, sets, fun(instance) -> counted end},
+            {mod_client_proxy_instance, is_lost, fun(instance) -> false end},
+            {mod_client_proxy_instance, status, fun(instance) -> {up, ""} end},
+            {mod_client_proxy, proc, fun(?P) -> ?PROC end},
+            {mod_client_proxy, options, fun(?VHOST, ?P) -> {ok, opts()} end},
+            {mod_client_proxy_core, carrier, fun(core) -> nif end},
+            {mod_client_proxy_core, now, fun() -> 1 end},
+            {mod_client_proxy_core, counters, fun(core) -> #{} end},
+            {mod_client_proxy_route, claim, fun(?P) -> up end},
+            {mod_client_proxy_route, packets, fun(?P) -> packets end},
+            {mod_client_proxy_router, context, fun(?P) -> published() end},
+            {mod_client_proxy_router, publish,
+             fun(?P, Context) -> played:put(context, Context) end},
+            {mod_client_proxy_router, unpublish,
+             fun(?P) -> played:erase(context) end},
+            {ejabberd_option, hosts, fun() -> [?VHOST] end},
+            {ejabberd_option, domain_balancing, fun() -> #{} end},
+            {ejabberd_auth_anonymous, allow_anonymous, fun(_) -> false end}].
+
+opts() ->
+    #{access => all, outbound_access => all, max_retry_memory => 1,
+      timeout => 5000, retries => 2, sticky_by => bare, balance => random}.
+
+published() ->
+    played:get(context).
+
+started() ->
+    {ok, Pid} = begin_host(),
+    Pid.
+
+begin_host() ->
+    gen_server:start({local, ?PROC}, ?HOST, [?VHOST, ?P], []).
+
+%% What it leaves.
+killed(Pid) ->
+    Mon = monitor(process, Pid),
+    exit(Pid, kill),
+    receive {'DOWN', Mon, _, _, _} -> published() end.

@@ -1,0 +1,214 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% What gen_mod calls, alone: who is started, stopped, told of other options,
+%%% and that nothing which fails shows a secret or stops the server.
+-module(mod_client_proxy_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-import(played, [answer/3, asked/1, arguments/2, logged/0]).
+
+-define(M, mod_client_proxy).
+-define(A, <<"a.example.org">>).
+-define(B, <<"b.example.org">>).
+-define(VHOST, <<"example.org">>).
+-define(OTHER, <<"example.net">>).
+-define(RUNNING(VHost), {?M, running, VHost}).
+
+module_test_() ->
+    {foreach, fun setup/0, fun teardown/1,
+     [fun(_) -> {What, Test} end
+      || {What, Test} <-
+             [{"keys are made before the processes are", fun keys_first/0},
+              {"one that runs takes its new options", fun reload/0},
+              {"one that was taken out is stopped", fun taken_out/0},
+              {"one that goes to another virtual host is stopped here first",
+               fun moved/0},
+              {"a stop leaves nothing", fun stop/0},
+              {"a stop of one virtual host leaves what others need",
+               fun stop_one/0},
+              {"what was stopped is not stopped again", fun stop_again/0},
+              {"a port program runs while somebody wants one", fun port/0},
+              {"a proxy host that does not start is reported, others start",
+               fun one_fails/0},
+              {"one that does not take its options is reported",
+               fun not_taken/0},
+              {"options that cannot be checked show no secret", fun unchecked/0},
+              {"a change of virtual hosts or routes is told to those concerned",
+               fun hooks/0}
+              | [{io_lib:format("nothing raises and no secret shows though "
+                                "~s:~s/~B fails", tuple_to_list(What)),
+                  fun() -> failure(What) end} || What <- failures()]]]}.
+
+keys_first() ->
+    ok = ?M:start(?VHOST, options([?A, ?B])),
+    ?assertEqual([prepare, start, prepare, start],
+                 [F || {_, F} <- asked([prepare, start])]),
+    ?assertMatch([[nif, ?A, #{secret := _}], [nif, ?B, _]],
+                 arguments(mod_client_proxy_keys, prepare)),
+    ?assertEqual([[?VHOST, ?A], [?VHOST, ?B]],
+                 arguments(mod_client_proxy_sup, start)),
+    ?assertEqual([?A, ?B], ?M:running(?VHOST)).
+
+reload() ->
+    ok = ?M:start(?VHOST, options([?A])),
+    answer(mod_client_proxy_sup, start, fun(_, _) -> running end),
+    ok = ?M:reload(?VHOST, options([?A]), #{}),
+    ?assertMatch([[?VHOST, ?A, _]],
+                 arguments(mod_client_proxy_host, reconfigure)),
+    ?assertEqual([], arguments(mod_client_proxy_sup, stop)).
+
+taken_out() ->
+    ok = ?M:start(?VHOST, options([?A, ?B])),
+    played:forget(),
+    ok = ?M:reload(?VHOST, options([?B]), #{}),
+    ?assertEqual([[?A]], arguments(mod_client_proxy_sup, stop)),
+    ?assertEqual([[?A]], arguments(mod_client_proxy_keys, forget)),
+    ?assertEqual([[?A]], arguments(mod_client_proxy_router, unpublish)),
+    ?assertEqual([?B], ?M:running(?VHOST)).
+
+moved() ->
+    answer(ejabberd_option, hosts, fun() -> [?OTHER, ?VHOST] end),
+    ok = ?M:start(?VHOST, options([?A])),
+    answer(gen_mod, get_module_opts,
+           fun(?VHOST, _) -> options([?B]); (?OTHER, _) -> options([?A]) end),
+    played:forget(),
+    ok = ?M:config_reloaded(),
+    ?assertEqual([{mod_client_proxy_sup, stop}, {mod_client_proxy_sup, start},
+                  {mod_client_proxy_sup, start}],
+                 [Call || {mod_client_proxy_sup, _} = Call
+                              <- asked([stop, start])]),
+    ?assertEqual([[?OTHER, ?A], [?VHOST, ?B]],
+                 arguments(mod_client_proxy_sup, start)),
+    ?assertEqual([?A, ?B], ?M:proxy_hosts()).
+
+stop() ->
+    ok = ?M:start(?VHOST, options([?A, ?B])),
+    Hooks = arguments(ejabberd_hooks, add),
+    ?assertEqual(5, length(Hooks)),
+    ?assertEqual([[]], arguments(mod_client_proxy_admin, register)),
+    ok = ?M:stop(?VHOST),
+    ?assertEqual(lists:sort(Hooks), lists:sort(arguments(ejabberd_hooks, delete))),
+    ?assertEqual([[]], arguments(mod_client_proxy_admin, unregister)),
+    ?assertEqual([[?A], [?B]], arguments(mod_client_proxy_sup, stop)),
+    ?assertEqual([[?A], [?B]], arguments(mod_client_proxy_keys, forget)),
+    ?assertEqual([[?A], [?B]], arguments(mod_client_proxy_router, unpublish)),
+    ?assertEqual([[?VHOST]], lists:usort(arguments(mod_client_proxy_port_sup,
+                                                   stop))),
+    ?assertEqual(none, persistent_term:get(?RUNNING(?VHOST), none)).
+
+stop_one() ->
+    ok = ?M:start(?VHOST, options([?A])),
+    answer(gen_mod, is_loaded_elsewhere, fun(_, ?M) -> true end),
+    played:forget(),
+    ok = ?M:start(?OTHER, options([?B])),
+    ok = ?M:stop(?OTHER),
+    ?assertEqual([], asked([add, delete, register, unregister])),
+    ?assertEqual([[?B]], arguments(mod_client_proxy_sup, stop)),
+    ?assertEqual([?A], ?M:running(?VHOST)).
+
+stop_again() ->
+    answer(gen_mod, is_loaded, fun(?VHOST, ?M) -> false end),
+    ok = ?M:stop(?VHOST),
+    ?assertEqual([], asked([stop, delete, unregister])).
+
+port() ->
+    answer(mod_client_proxy_options, carrier, fun(_) -> port end),
+    ok = ?M:start(?VHOST, options([?A])),
+    ?assertEqual([{mod_client_proxy_port_sup, start},
+                  {mod_client_proxy_sup, start}], asked([start, stop])),
+    answer(mod_client_proxy_options, carrier, fun(_) -> nif end),
+    played:forget(),
+    ok = ?M:reload(?VHOST, options([?A]), #{}),
+    ?assertEqual([{mod_client_proxy_sup, start},
+                  {mod_client_proxy_port_sup, stop}], asked([start, stop])).
+
+one_fails() ->
+    answer(mod_client_proxy_sup, start,
+           fun(_, ?A) -> {error, shutdown}; (_, ?B) -> ok end),
+    ok = ?M:start(?VHOST, options([?A, ?B])),
+    ?assertNotEqual(nomatch, string:find(logged(), "a.example.org did not start")),
+    ?assertEqual(nomatch, string:find(logged(), "b.example.org")),
+    ?assertEqual([?A, ?B], ?M:running(?VHOST)).
+
+not_taken() ->
+    answer(mod_client_proxy_sup, start, fun(_, _) -> running end),
+    answer(mod_client_proxy_host, reconfigure,
+           fun(V, P, Ms) -> gen_server:call(nobody_here, {P, V}, Ms) end),
+    ok = ?M:reload(?VHOST, options([?A]), #{}),
+    ?assertNotEqual(nomatch,
+                    string:find(logged(),
+                                "a.example.org did not take its new options")).
+
+failures() ->
+    [{mod_client_proxy_options, hosts, 2}, {mod_client_proxy_options, carrier, 1},
+     {mod_client_proxy_keys, prepare, 3}, {mod_client_proxy_keys, forget, 1},
+     {mod_client_proxy_sup, start, 2}].
+
+failure(What) ->
+    fail(What),
+    ok = ?M:start(?VHOST, secret_options()),
+    ok = ?M:reload(?VHOST, secret_options(), secret_options()),
+    ok = ?M:config_reloaded(),
+    ok = ?M:stop(?VHOST),
+    ?assertNotEqual(nomatch, string:find(logged(), "mod_client_proxy failed to")),
+    ?assertEqual(nomatch, string:find(logged(), "Xq7-tulip")).
+
+unchecked() ->
+    fail({mod_client_proxy_options, check, 2}),
+    Shown = try ?M:depends(?VHOST, secret_options())
+            catch Class:Reason:Stack -> io_lib:format("~p", [{Class, Reason, Stack}])
+            end,
+    ?assertEqual(nomatch, string:find(Shown, "Xq7-tulip")),
+    ?assertNotEqual(nomatch, string:find(Shown, "badmatch")).
+
+secret_options() ->
+    (options([?A]))#{secret => <<"Xq7-tulip">>}.
+
+%% In a way that shows the last argument.
+fail({M, F, 1}) -> answer(M, F, fun(X) -> error({badmatch, {X, secret_options()}}) end);
+fail({M, F, 2}) -> answer(M, F, fun(_, X) -> error({badmatch, {X, secret_options()}}) end);
+fail({M, F, 3}) -> answer(M, F, fun(_, _, X) -> error({badmatch, X}) end).
+
+hooks() ->
+    ok = ?M:start(?VHOST, options([?A, ?B])),
+    true = register(mod_client_proxy:proc(?A), self()),
+    try
+        ok = ?M:route_registered(?A),
+        ok = ?M:route_registered(<<"elsewhere.example.org">>),
+        ok = ?M:route_unregistered(?A),
+        ok = ?M:virtual_hosts_changed(?OTHER),
+        ?assertEqual([check_route, check_route, virtual_hosts_changed],
+                     [receive {'$gen_cast', Told} -> Told after 1000 -> none end
+                      || _ <- [1, 2, 3]])
+    after
+        unregister(mod_client_proxy:proc(?A))
+    end.
+
+%%% What is played
+
+%% Those that are configured; the rest is what mod_client_proxy_options is for.
+options(Ps) ->
+    #{hosts => Ps}.
+
+setup() ->
+    played:start([gen_mod, ejabberd_hooks, ejabberd_option, mod_client_proxy_admin,
+                  mod_client_proxy_options, mod_client_proxy_keys,
+                  mod_client_proxy_sup, mod_client_proxy_host,
+                  mod_client_proxy_router, mod_client_proxy_port_sup],
+                 [{gen_mod, is_loaded, fun(_, ?M) -> true end},
+                  {gen_mod, is_loaded_elsewhere, fun(_, ?M) -> false end},
+                  {gen_mod, get_module_opts, fun(_, ?M) -> options([?A]) end},
+                  {gen_mod, get_module_proc,
+                   fun(P, ?M) -> binary_to_atom(<<"test_", P/binary>>, utf8) end},
+                  {ejabberd_option, hosts, fun() -> [?VHOST] end},
+                  {mod_client_proxy_options, hosts, fun hosts/2},
+                  {mod_client_proxy_options, carrier, fun(auto) -> nif end}]).
+
+hosts(_VHost, #{hosts := Ps} = Opts) ->
+    [{P, #{carrier => auto, secret => maps:get(secret, Opts, undefined),
+           old_secrets => []}} || P <- Ps].
+
+teardown(_) ->
+    [persistent_term:erase(?RUNNING(VHost)) || VHost <- [?VHOST, ?OTHER]],
+    played:stop().
