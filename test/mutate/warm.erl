@@ -10,7 +10,9 @@
 
 %% The suite is named on the command line.
 -define(SUITE, (suite())).
--define(TIMETRAP, 60000).
+%% ms; of a case, and of what a group begins with, which may install a server.
+-define(TIMETRAP, 120000).
+-define(LONG_TIMETRAP, 600000).
 
 run() ->
     {ok, _} = application:ensure_all_started(kernel),
@@ -92,7 +94,8 @@ groups([Path | Paths], Config) ->
 group([Name | Inner], Config) ->
     Group = list_to_existing_atom(Name),
     {Group, _, Members} = lists:keyfind(Group, 1, ?SUITE:groups()),
-    case in_process(fun() -> ?SUITE:init_per_group(Group, Config) end) of
+    case in_process(fun() -> ?SUITE:init_per_group(Group, Config) end,
+                    ?LONG_TIMETRAP) of
         {ok, Config1} ->
             Result = case Inner of
                          [] -> members(Members, Name, Config1);
@@ -134,13 +137,16 @@ ended(Case, Config) ->
     end.
 
 in_process(Fun) ->
+    in_process(Fun, ?TIMETRAP).
+
+in_process(Fun, Timetrap) ->
     {Pid, Ref} = spawn_monitor(fun() -> exit({done, Fun()}) end),
     receive
         {'DOWN', Ref, process, Pid, {done, Result}} -> {ok, Result};
         {'DOWN', Ref, process, Pid, Reason} ->
             io:format(user, "~p~n", [Reason]),
             {failed, Reason}
-    after ?TIMETRAP ->
+    after Timetrap ->
         demonitor(Ref, [flush]),
         exit(Pid, kill),
         {failed, timetrap}
