@@ -46,7 +46,7 @@ new(#{domain := Domain, more_domains := More, accounts := Accounts, dns := Dns,
             "                        ['cache-max-ttl:'] = '0',\n"
             "                        ['cache-max-negative-ttl:'] = '0',\n"
             "                        ['infra-host-ttl:'] = '1',\n"
-            "                        ['module-config:'] = 'iterator' } }\n"
+            "                        ['module-config:'] = 'iterator' } }\n",
             [["VirtualHost '", Host, "'\n"] || Host <- [Domain | More]]]),
     Folder = Dir ++ "/data/" ++ encoded(Domain) ++ "/accounts/",
     ok = filelib:ensure_dir(Folder),

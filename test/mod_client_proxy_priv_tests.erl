@@ -1,0 +1,68 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% A file of the core is used only if it is the one that is meant, as a whole.
+-module(mod_client_proxy_priv_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-define(NAME, "priv_tests").
+-define(BINARY, ?NAME "-1.so").
+
+priv_test_() ->
+    {foreach, fun clean/0, fun(_) -> clean() end,
+     [{"a file of the right size is found", fun found/0},
+      {"without NAME.name the core is not built", fun not_built/0},
+      {"a NAME.name of other than two words is damaged", fun damaged/0},
+      {"a file that is missing or not whole is not used", fun not_whole/0},
+      {"the remedy names packages, commands and the folder", fun remedy/0}]}.
+
+found() ->
+    write(?NAME ".name", ?NAME "-1 5\n"),
+    write(?BINARY, "12345"),
+    ?assertEqual({ok, path(?BINARY)}, find()).
+
+not_built() ->
+    write(?BINARY, "12345"),
+    refused("is not built").
+
+damaged() ->
+    write(?BINARY, "12345"),
+    [begin
+         write(?NAME ".name", Line),
+         refused(?NAME ".name is damaged")
+     end || Line <- ["", ?NAME "-1\n", ?NAME "-1 5 5\n"]].
+
+not_whole() ->
+    write(?NAME ".name", ?NAME "-1 5\n"),
+    refused(?BINARY ") is missing or not whole"),
+    [begin
+         write(?BINARY, Content),
+         refused(?BINARY ") is missing or not whole")
+     end || Content <- ["1234", "123456"]].
+
+remedy() ->
+    Text = text(mod_client_proxy_priv:remedy("It is gone")),
+    ?assertEqual("It is gone. ", string:slice(Text, 0, 12)),
+    [?assertNotEqual({Word, nomatch}, {Word, string:find(Text, Word)})
+     || Word <- ["libxml2-dev", "libssl-dev", "erlang-dev", "make -C c_src",
+                 "module_upgrade mod_client_proxy",
+                 code:priv_dir(mod_client_proxy)]].
+
+refused(What) ->
+    {error, Text} = find(),
+    ?assertNotEqual({text(Text), nomatch}, {text(Text), string:find(text(Text), What)}).
+
+find() ->
+    mod_client_proxy_priv:find(?NAME, ".so").
+
+text(Chardata) ->
+    unicode:characters_to_list(Chardata).
+
+path(File) ->
+    filename:join(code:priv_dir(mod_client_proxy), File).
+
+write(File, Content) ->
+    ok = file:write_file(path(File), Content).
+
+clean() ->
+    [file:delete(path(File)) || File <- [?BINARY, ?NAME ".name"]].
