@@ -1,0 +1,87 @@
+#include "tables.h"
+
+#include "closed.h"
+#include "inflight.h"
+
+static void what_was_closed_is_known_for_its_time(void **s)
+{
+    (void)s;
+    struct jat_closed c = {0};
+    assert_false(jat_closed_has(&c, 7, 0));
+    jat_closed_add(&c, 7, 1000);
+    assert_true(jat_closed_has(&c, 7, 1000));
+    assert_true(jat_closed_has(&c, 7, 1000 + JAT_CLOSED_MS - 1));
+    assert_false(jat_closed_has(&c, 7, 1000 + JAT_CLOSED_MS));
+    assert_false(jat_closed_has(&c, 8, 1000));
+    jat_closed_add(&c, 7, 2000);
+    assert_true(jat_closed_has(&c, 7, 2000 + JAT_CLOSED_MS - 1));
+    jat_closed_fini(&c);
+}
+
+/* The ring turns while it grows. */
+static void many_are_known_and_the_old_ones_make_room(void **s)
+{
+    (void)s;
+    struct jat_closed c = {0};
+    uint64_t step = JAT_CLOSED_MS / 500;
+    for (uint64_t i = 0; i < 5000; i++) {
+        uint64_t now = i * step;
+        jat_closed_add(&c, jat_mix64(i), now);
+        if (i % 50 != 0)
+            continue;
+        for (uint64_t j = i > 600 ? i - 600 : 0; j <= i; j++)
+            assert_int_equal(jat_closed_has(&c, jat_mix64(j), now),
+                             now < j * step + JAT_CLOSED_MS);
+    }
+    assert_true(c.cap <= 1024);
+    assert_false(jat_closed_saturated(&c, 0));
+    jat_closed_fini(&c);
+}
+
+static void without_memory_all_count_as_closed_for_a_while(void **s)
+{
+    (void)s;
+    struct jat_closed c = {0};
+    allow(0);
+    jat_closed_add(&c, 7, 1000);
+    allow_all();
+    assert_true(jat_closed_saturated(&c, 1000 + JAT_CLOSED_MS - 1));
+    assert_false(jat_closed_saturated(&c, 1000 + JAT_CLOSED_MS));
+    for (unsigned i = 0; i < 100; i++)
+        jat_closed_add(&c, i, 2000);
+    assert_true(jat_closed_saturated(&c, 1000 + JAT_CLOSED_MS - 1));
+    assert_false(jat_closed_saturated(&c, 1000 + JAT_CLOSED_MS));
+    jat_closed_fini(&c);
+}
+
+/* Until the last one is over that could not be noted. */
+static void beyond_the_most_all_count_as_closed_for_a_while(void **s)
+{
+    (void)s;
+    struct jat_closed c = {0};
+    for (uint64_t i = 0; i < JAT_CLOSED_MAX; i++)
+        jat_closed_add(&c, jat_mix64(i), 1000);
+    assert_false(jat_closed_saturated(&c, 1000));
+    jat_closed_add(&c, jat_mix64(JAT_CLOSED_MAX), 3000);
+    jat_closed_add(&c, jat_mix64(JAT_CLOSED_MAX), 2000);
+    assert_true(jat_closed_saturated(&c, 3000 + JAT_CLOSED_MS - 1));
+    assert_false(jat_closed_saturated(&c, 3000 + JAT_CLOSED_MS));
+    for (uint64_t i = 0; i < JAT_CLOSED_MAX; i++)
+        assert_true(jat_closed_has(&c, jat_mix64(i), 2000));
+    /* what is over makes room */
+    jat_closed_add(&c, 7, 1000 + JAT_CLOSED_MS);
+    assert_true(jat_closed_has(&c, 7, 1000 + JAT_CLOSED_MS));
+    assert_false(jat_closed_saturated(&c, 3000 + JAT_CLOSED_MS));
+    jat_closed_fini(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_was_closed_is_known_for_its_time),
+        TEST(many_are_known_and_the_old_ones_make_room),
+        TEST(without_memory_all_count_as_closed_for_a_while),
+        TEST(beyond_the_most_all_count_as_closed_for_a_while),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
