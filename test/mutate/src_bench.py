@@ -84,7 +84,9 @@ class Bench:
         libs = must(["sh", "-c", ". test/bed/ejabberd_libs && "
                      "printf '%s\\n%s\\n' \"$ERL_LIBS\" \"$INCLUDES\""],
                     self.tree).split("\n")
-        self.env = {"ERL_LIBS": libs[0], "PROJECT": self.tree}
+        # Servers are made in TMPDIR: what is left of them goes with the tree.
+        self.env = {"ERL_LIBS": libs[0], "PROJECT": self.tree,
+                    "TMPDIR": self.temporary()}
         self.includes = shlex.split(libs[1])
         ebin = os.path.join(self.tree, "_build", "warm")
         os.makedirs(ebin)
@@ -106,11 +108,18 @@ class Bench:
         other.tree = os.path.join(OUT, f"src-{number}")
         other.mutant = os.path.join(other.tree, "_build", "mutant")
         other.ebin = os.path.join(other.tree, "_build", "warm")
-        other.env = {**self.env, "PROJECT": other.tree}
         other.warm = None
         shutil.rmtree(other.tree, ignore_errors=True)
-        shutil.copytree(self.tree, other.tree, symlinks=True)
+        shutil.copytree(self.tree, other.tree, symlinks=True,
+                        ignore=shutil.ignore_patterns("tmp"))
+        other.env = {**self.env, "PROJECT": other.tree,
+                     "TMPDIR": other.temporary()}
         return other
+
+    def temporary(self):
+        folder = os.path.join(self.tree, "tmp")
+        os.makedirs(folder)
+        return folder
 
     def make_graph(self):
         """By whom a module is named: modules and tests."""
