@@ -12,7 +12,7 @@
 
 /* What is sealed has a multiple of so many octets: the JID and NULs, of which
  * it has none itself. So an address does not show how long the JID is. */
-#define BLOCK 32U
+#define BLOCK ((size_t)32)
 #define SEALED_MAX ((RAW_MAX - JAT_SEAL_TAG) / BLOCK * BLOCK)
 
 /* So many sealed addresses of requesters are remembered, of JIDs of at most so
