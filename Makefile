@@ -23,7 +23,8 @@ DEMO_PACKAGES = ejabberd erlang-dev gcc make pkg-config libc6-dev \
 PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
            erlang-proper-dev \
            erlang-tools libcmocka-dev python3-slixmpp clang libclang-rt-14-dev \
-           valgrind clang-format clang-tidy cppcheck shellcheck
+           valgrind clang-format clang-tidy cppcheck shellcheck \
+           prosody lua-unbound openssl
 
 TOOLS = _build/service _build/puppet _build/storm
 

@@ -250,10 +250,9 @@ mod_doc() ->
               desc => ?T("How many resources are used at most. The default is "
                          "'10000'.")}},
            {max_endpoints_per_target,
-            #{value => "1..2147483647",
-              desc => ?T("Online resources of one target on another server; "
-                         "the newest ones beyond it are not used. The default "
-                         "is 1000.")}},
+            #{value => ?T("Number"),
+              desc => ?T("How many resources of one target on another server "
+                         "are used at most. The default is '1000'.")}},
            {resources,
             #{value => "[Glob, ...]",
               desc => ?T("Which resources of the target are used: names in "
