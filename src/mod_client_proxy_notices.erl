@@ -71,13 +71,12 @@ line(refused, P, Target) ->
      "so its resources are not used. Remedy: accept the contact ~ts in a "
      "client of that account. It is asked again from time to time",
      [Target, P, P]};
-line({failed, Text}, P, Target) ->
+line({failed, Reason, Text}, P, Target) ->
     {warning,
      "Proxy host ~ts cannot reach the server of its target ~ts (~ts). Remedy: "
-     "see that the server is up, that its name is in DNS, and that s2s is "
-     "allowed from here to there. It is tried again within 5 minutes, and at "
-     "once when that server is heard of",
-     [P, Target, mod_client_proxy_log:text(Text)]};
+     "~ts. It is tried again within 5 minutes, and at once when that server is "
+     "heard of",
+     [P, Target, mod_client_proxy_log:text(Text), remedy(Reason)]};
 line({error, Text}, P, Target) ->
     {warning,
      "The server of target ~ts has sent back what proxy host ~ts asked (~ts). "
@@ -112,3 +111,11 @@ line({no_room, Max}, P, _) ->
      "larger max_endpoints", [P, Max]};
 line({not_taken, Atom}, P, Session) ->
     {error, "Proxy host ~ts cannot use ~ts: ~p", [P, Session, Atom]}.
+
+remedy(dns) ->
+    "see that the name of that server is right, and in DNS";
+remedy(certificate) ->
+    "see that each of the two servers has a certificate for its name (this one "
+        "for the name of the proxy host) that the other one trusts";
+remedy(connection) ->
+    "see that the server is up, and that s2s is allowed from here to there".

@@ -33,6 +33,7 @@
           backoff := pos_integer(),         %% ms; refused or silent
           retry := pos_integer(),           %% ms; after a failure of s2s
           failed := boolean(),              %% s2s; not answered since
+          failed_at := undefined | integer(), %% the first time
           doubted := boolean(),             %% `unsubscribed', soon after a probe
           spoke_at := undefined | integer(), %% we, in a stanza of our own
           heard_at := undefined | integer(), %% presence of that server
@@ -44,7 +45,7 @@
           owed := #{answer() => true},
           warned := boolean(), error := binary(),
           told := boolean(),                %% a warning; not yet that it is over
-          complaints := #{atom() => integer()}, %% when each was last true
+          complaints := #{term() => integer()}, %% when each was last true
           resources := #{binary() => true},
           full := boolean(),
           %% resources that went: when, and so which news of them are old
@@ -79,7 +80,7 @@
         %% `unsubscribed'
       | refused
         %% the request did not get there
-      | {failed, binary()}
+      | {failed, dns | certificate | connection, binary()}
         %% the request came back from the other side
       | {error, binary()}
         %% the target gave up its own subscription
@@ -108,8 +109,8 @@
 new(Kind, Max) ->
     #{kind => Kind, subscription => unknown, max => Max,
       asked_at => undefined, ask_at => undefined, backoff => ?FIRST_BACKOFF,
-      retry => ?FIRST_RETRY, failed => false, doubted => false,
-      spoke_at => undefined, heard_at => undefined, probed_at => undefined,
+      retry => ?FIRST_RETRY, failed => false,
+      failed_at => undefined, doubted => false, spoke_at => undefined, heard_at => undefined, probed_at => undefined,
       paces => #{}, due => #{}, answers => #{}, owed => #{},
       warned => false, error => <<>>, told => false, complaints => #{},
       resources => #{}, full => false, gone => #{}, unseen => undefined}.
@@ -230,17 +231,37 @@ refuse(What, Subscription, Text, {Removed, T}, Now) ->
          false -> T1 % for it has been asked
      end}.
 
-%% It did not get there. The stanzas that were sent together fail together.
-failed(_Text, #{failed := true} = T, _Now) ->
-    remove_silent(T#{subscription := error});
-failed(Text, #{retry := Retry} = T, Now) ->
-    {Removed, T1} = remove_silent(T),
-    {Said, T2} = complain({failed, Text},
-                          T1#{subscription := error, failed := true,
-                              error := <<"unreachable: ", Text/binary>>,
-                              ask_at := Now + Retry,
-                              retry := min(2 * Retry, ?LAST_RETRY)}, Now),
+%% It did not get there. That may be over in a moment (a restart, a certificate
+%% that is just being loaded): it is logged when the next try fails, too. Stanzas
+%% that were sent together fail together.
+failed(Text, #{failed := Failed} = T, Now) ->
+    {Removed, T1} = remove_silent(T#{subscription := error, warned := true,
+                                     error := <<"unreachable: ",
+                                                Text/binary>>}),
+    {Said, T2} = case Failed of
+                     true -> failed_again(Text, T1, Now);
+                     false -> {[], failed_first(T1, Now)}
+                 end,
     {Said ++ Removed, T2}.
+
+failed_first(#{retry := Retry} = T, Now) ->
+    T#{failed := true, failed_at := Now, ask_at := Now + Retry,
+       retry := min(2 * Retry, ?LAST_RETRY)}.
+
+failed_again(_Text, #{failed_at := At} = T, Now) when Now - At < ?FIRST_RETRY ->
+    {[], T};
+failed_again(Text, T, Now) ->
+    complain({failed, reason(Text), Text}, T, Now).
+
+%% What is to be mended, as far as ejabberd's own words tell.
+reason(Text) ->
+    Reasons = [{dns, [<<"DNS">>]},
+               {certificate, [<<"ertificate">>, <<"TLS">>, <<"uthentication">>]}],
+    case [Reason || {Reason, Words} <- Reasons,
+                    binary:match(Text, Words) /= nomatch] of
+        [Reason | _] -> Reason;
+        [] -> connection
+    end.
 
 %% An error takes nothing away while presence of that server comes in: then it
 %% is our own way to it that is closed, or was.
@@ -271,12 +292,16 @@ complain(What, #{told := Told} = T, Now) ->
 
 %% What is true again and again is said once.
 say(What, #{complaints := Complaints} = T, Now) ->
-    Kind = if is_tuple(What) -> element(1, What); true -> What end,
+    Kind = kind_of(What),
     New = case Complaints of
               #{Kind := At} when Now - At < ?QUIET -> false;
               _ -> true
           end,
     {[{log, What} || New], T#{complaints := Complaints#{Kind => Now}}}.
+
+kind_of({failed, Reason, _}) -> {failed, Reason};
+kind_of({Kind, _}) -> Kind;
+kind_of(Kind) -> Kind.
 
 %%% Resources
 

@@ -329,9 +329,11 @@ what_is_wrong_with_s2s_is_said_as_it_is(Config) ->
     await_targets(Config, "nowhere", "unreachable: DNS lookup failed"),
     await_targets(Config, "closed", "unreachable: .*connection refused"),
     await_targets(Config, "other", "unreachable: .*certificate"),
-    [await_log(Config, ["\\[warning\\].*svc@", Name, ".*Remedy: "], 1000)
-     || Name <- Names],
     %% each of it once, however often it is tried
+    [await_log(Config, ["\\[warning\\].*svc@", Name, ".*Remedy: ", Remedy], 30000)
+     || {Name, Remedy} <- [{"nowhere.test", ".*in DNS"},
+                           {"closed.test", ".*is up"},
+                           {?OTHER, ".*certificate"}]],
     timer:sleep(7000),
     [{Name, 1} = {Name, count(Config, ["mod_client_proxy.*svc@", Name])}
      || Name <- Names].

@@ -56,6 +56,8 @@ others(Gate) ->
                             US == ?B]).
 
 room(_Gate) ->
+    [mod_client_proxy_gate:cast(?P, ?A, N) || N <- lists:seq(1, 1000)],
+    take(messages()),
     [begin
          mod_client_proxy_gate:cast(?P, ?A, N),
          ?assertMatch([{_, N}], take(messages()))

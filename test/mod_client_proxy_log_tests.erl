@@ -39,6 +39,13 @@ a_longer_text_is_cut_and_says_so_test() ->
     Text = mod_client_proxy_log:text(binary:copy(<<16#65e5/utf8>>, 201)),
     ?assertEqual(<<(binary:copy(<<16#65e5/utf8>>, 197))/binary, "...">>, Text).
 
+what_is_written_out_counts_as_it_is_written_test() ->
+    A = binary:copy(<<"a">>, 192),
+    ?assertEqual(<<A/binary, "\\u{202e}">>,
+                 mod_client_proxy_log:text(<<A/binary, 16#202e/utf8>>)),
+    ?assertEqual(<<A/binary, "a...">>,
+                 mod_client_proxy_log:text(<<A/binary, "a", 16#202e/utf8>>)).
+
 whatever_it_is_it_is_one_line_of_at_most_200_characters_test() ->
     rand:seed(exsss, {1, 2, 3}),
     [begin

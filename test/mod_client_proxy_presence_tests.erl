@@ -151,12 +151,26 @@ a_request_that_fails_removes_all_resources_and_is_sent_over_a_new_stream_test() 
     ?assertEqual([], actions(tick(T1, At + 5099))),
     ?assertEqual([{resend, subscribe}], actions(tick(T1, At + 5100))).
 
-a_request_that_fails_is_said_once_test() ->
+a_request_that_fails_is_said_once_and_if_the_next_one_does_too_test() ->
     {T, At} = probed([<<"a">>]),
     {Actions, T1} = event({failed, <<"no route">>}, T, At),
-    ?assertEqual([{log, {failed, <<"no route">>}}, {remove, <<"a">>}], Actions),
+    ?assertEqual([{remove, <<"a">>}], Actions),
     %% the one that was sent with it
-    ?assertEqual([], actions(event({failed, <<"no route">>}, T1, At + 1))).
+    {[], T2} = event({failed, <<"no route">>}, T1, At + 1),
+    {_, T3} = tick(T2, At + 5000),
+    {Said, T4} = event({failed, <<"no route">>}, T3, At + 5001),
+    ?assertEqual([{log, {failed, connection, <<"no route">>}}], Said),
+    ?assertEqual([], actions(event({failed, <<"no way">>}, T4, At + 15000))).
+
+another_reason_is_shown_and_said_test() ->
+    {T, At} = probed([]),
+    {_, T1} = event({failed, <<"DNS lookup failed: nxdomain">>}, T, At),
+    {_, T2} = event({failed, <<"DNS lookup failed: nxdomain">>}, T1, At + 5000),
+    {Said, T3} = event({failed, <<"Peer certificate rejected">>}, T2, At + 15000),
+    ?assertEqual([{log, {failed, certificate, <<"Peer certificate rejected">>}}],
+                 Said),
+    ?assertEqual(<<"unreachable: Peer certificate rejected">>,
+                 mod_client_proxy_presence:trouble(T3)).
 
 after_failures_it_is_asked_again_after_5_10_20_s_up_to_5_minutes_test() ->
     {_, T} = start(remote),
@@ -179,8 +193,16 @@ a_failure_takes_nothing_if_presence_came_after_the_request_test() ->
     T = subscribed([<<"a">>]),
     {_, T1} = probe_by_missing(T, 100000),
     {_, T2} = mod_client_proxy_presence:heard(T1, 170000),
-    {Actions, _} = event({failed, <<"x">>}, T2, 171000),
-    ?assertEqual([{log, {failed, <<"x">>}}], Actions).
+    ?assertEqual([], actions(event({failed, <<"x">>}, T2, 171000))).
+
+%% Even where it came too often to be a reason to ask.
+a_failure_takes_nothing_if_much_presence_came_test() ->
+    {_, T} = event({failed, <<"x">>}, subscribed([<<"a">>]), 100000),
+    {_, T1} = tick(T, 200000), % it is asked
+    {_, T2} = mod_client_proxy_presence:heard(T1, 200001),
+    {_, T3} = event({available, <<"b">>, ?STATE, 200002}, T2, 200002),
+    {_, T4} = event({failed, <<"x">>}, T3, 200003),
+    ?assertEqual([<<"a">>, <<"b">>], mod_client_proxy_presence:resources(T4)).
 
 presence_of_that_server_makes_it_asked_at_once_test() ->
     T = subscribed([<<"a">>]),
@@ -188,7 +210,7 @@ presence_of_that_server_makes_it_asked_at_once_test() ->
     {Actions, T2} = event({available, <<"b">>, ?STATE, 101000}, T1, 101000),
     ?assertEqual([{resend, subscribe}, {put, <<"b">>, ?STATE}], Actions),
     {Confirmed, T3} = event(subscribed, T2, 101500),
-    ?assertEqual([{log, confirmed}, {send, probe}], Confirmed),
+    ?assertEqual([{send, probe}], Confirmed), % nobody was told of it
     ?assertEqual(<<>>, mod_client_proxy_presence:trouble(T3)),
     ?assertEqual([], [A || {_, subscribe} = A <- until(3600000, T3, 102000)]).
 
@@ -217,21 +239,19 @@ an_error_of_the_other_side_is_asked_about_like_a_refusal_test() ->
     ?assertEqual([], actions(tick(T1, At + 59999))),
     ?assertEqual([{send, subscribe}], actions(tick(T1, At + 60000))).
 
-%% All in turn, every 20 s, for an hour: each is said when it was not so for ten
-%% minutes.
+%% Down for 8 s of 20, for an hour.
 what_flaps_is_said_once_test() ->
     Step = fun(Now, {Said, T}) ->
                    {A1, T1} = event({failed, <<"x">>}, T, Now),
-                   {A2, T2} = event({available, <<"a">>, ?STATE, Now + 5000}, T1,
-                                    Now + 5000),
-                   {A3, T3} = event(subscribed, T2, Now + 6000),
-                   {Said ++ [L || {log, _} = L <- A1 ++ A2 ++ A3], T3}
+                   {A2, T2} = event({failed, <<"x">>}, T1, Now + 5000),
+                   {A3, T3} = event({available, <<"a">>, ?STATE, Now + 8000}, T2,
+                                    Now + 8000),
+                   {A4, T4} = event(subscribed, T3, Now + 9000),
+                   {Said ++ [L || {log, _} = L <- A1 ++ A2 ++ A3 ++ A4], T4}
            end,
-    {Said, T} = lists:foldl(Step, {[], subscribed([])},
+    {Said, _} = lists:foldl(Step, {[], subscribed([])},
                             lists:seq(100000, 3700000, 20000)),
-    ?assertEqual([{log, {failed, <<"x">>}}, {log, confirmed}], Said),
-    ?assertEqual([{log, {failed, <<"x">>}}],
-                 actions(event({failed, <<"x">>}, T, 4400000))).
+    ?assertEqual([{log, {failed, connection, <<"x">>}}, {log, confirmed}], Said).
 
 %%% Being asked
 
@@ -408,8 +428,8 @@ a_probe_without_any_answer_removes_nothing_test() ->
 a_server_that_is_cut_off_loses_all_and_is_asked_5_s_later_test() ->
     T = subscribed([<<"a">>]),
     {Actions, T1} = mod_client_proxy_presence:cut(<<"x">>, T, 11000),
-    ?assertEqual([{log, {failed, <<"x">>}}, {remove, <<"a">>}],
-                 lists:sort(Actions)),
+    ?assertEqual([{remove, <<"a">>}], Actions),
+    ?assertEqual(<<"unreachable: x">>, mod_client_proxy_presence:trouble(T1)),
     ?assertEqual([{resend, subscribe}], actions(tick(T1, 16000))).
 
 %%% Help

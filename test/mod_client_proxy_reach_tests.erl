@@ -85,7 +85,9 @@ whatever_comes_later_makes_it_reached_test() ->
 
 %% When its endpoints have been taken out nothing is counted any more.
 nothing_in_flight_does_not_make_it_reached_test() ->
-    S = unreachable(),
+    S0 = watched(new(), 0, 9999, (requests(3))#{answered := 7}),
+    {[{ping, 1}], S1} = watch((requests(3))#{answered := 7}, S0, 10000),
+    {[{unreachable, no_answer}], S} = mod_client_proxy_reach:tick(S1, 20000),
     ?assertEqual([], [A || reached = A <- all(S, 21000, 100000, requests(0))]).
 
 while_it_is_unreachable_it_is_pinged_once_a_minute_test() ->
