@@ -19,7 +19,7 @@
 hooks() ->
     [set_presence_hook, unset_presence_hook, sm_register_connection_hook,
      sm_remove_connection_hook, c2s_session_pending, c2s_session_resumed,
-     bounce_sm_packet].
+     c2s_terminated, bounce_sm_packet].
 
 hooks_test_() ->
     {foreach, local, fun start/0, fun stop/1,
@@ -161,10 +161,12 @@ start() ->
                        ["call(Pid, get_presence, 70) ->"
                         " maps:get(Pid, persistent_term:get("
                         ?MODULE_STRING "))."]),
+    [mod_client_proxy_gate:open(P, #{?US => 100}, #{}) || P <- [?P, ?Q]],
     {Hooks, Second}.
 
 stop({Hooks, Second}) ->
     [ok = ?SESSIONS:watch(P, []) || P <- [?P, ?Q]],
+    [ok = mod_client_proxy_gate:close(P) || P <- [?P, ?Q]],
     [fakes:over(M) || M <- [ejabberd_sm, ejabberd_c2s]],
     persistent_term:erase(?MODULE),
     unregister(mod_client_proxy:proc(?P)),
@@ -196,7 +198,12 @@ told() ->
     collect().
 
 collect() ->
-    receive {'$gen_cast', Note} -> [Note | collect()]
+    receive
+        {'$gen_cast', {gated, Pass, Note}} ->
+            ok = mod_client_proxy_gate:taken(Pass),
+            [Note | collect()];
+        {'$gen_cast', Note} ->
+            [Note | collect()]
     after 0 -> []
     end.
 

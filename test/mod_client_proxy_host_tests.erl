@@ -89,6 +89,7 @@ stop() ->
     ok = gen_server:stop(Pid, shutdown, 5000),
     ?assertEqual([{mod_client_proxy_records, drain},
                   {mod_client_proxy_sessions, watch},
+                  {mod_client_proxy_endpoints, close},
                   {mod_client_proxy_router, unpublish},
                   {mod_client_proxy_instance, close}],
                  asked([drain, watch, unpublish, close])),
@@ -180,12 +181,7 @@ old_packets() ->
     Pid ! reconcile,
     _ = sys:get_state(Pid),
     ?assertMatch([[_, 1000000 - (2 * 5000 * 3 + 30000)]],
-                 arguments(mod_client_proxy_router, forget_packets)),
-    answer(mod_client_proxy_router, forget_packets, fun(_, _) -> error(badarg) end),
-    played:forget(),
-    Pid ! reconcile,
-    _ = sys:get_state(Pid),
-    ?assertEqual([reconcile], [F || {_, F} <- asked([reconcile])]).
+                 arguments(mod_client_proxy_packets, forget_before)).
 
 taken() ->
     Pid = started(),
@@ -241,7 +237,7 @@ setup() ->
                   mod_client_proxy_endpoints, mod_client_proxy_core,
                   mod_client_proxy_route, mod_client_proxy_router,
                   mod_client_proxy_records, mod_client_proxy_sessions,
-                  ejabberd_option, ejabberd_auth_anonymous], answers()).
+                  mod_client_proxy_packets, ejabberd_option, ejabberd_auth_anonymous], answers()).
 
 teardown(_) ->
     case whereis(?PROC) of
