@@ -283,18 +283,24 @@ static char *append_hex(char *p, uint64_t n)
     return p;
 }
 
+/* One half of the 128 bits of the id of ours that has this number. */
+static uint64_t half_of(const struct jat_inflight *t, uint64_t number,
+                        uint64_t half)
+{
+    const uint64_t n[] = {number, half};
+    return jat_hash(&t->ids, jat_str((const char *)n, sizeof(n)));
+}
+
 /* The next id of ours, written to p, which has room for OURS_N octets: hashes
  * of a counter, since the number itself would tell the answerer how many others
  * have asked meanwhile. */
 static struct jat_str next_ours(struct jat_inflight *t, char *p)
 {
-    uint64_t n[] = {
-        atomic_fetch_add_explicit(&t->counter, 1, memory_order_relaxed), 0};
-    struct jat_str counted = jat_str((const char *)n, sizeof(n));
+    uint64_t n =
+        atomic_fetch_add_explicit(&t->counter, 1, memory_order_relaxed);
     char *end = append(p, JAT_STR("jat-"));
-    end = append_hex(end, jat_hash(&t->ids, counted));
-    n[1] = 1;
-    append_hex(end, jat_hash(&t->ids, counted));
+    end = append_hex(end, half_of(t, n, 0));
+    append_hex(end, half_of(t, n, 1));
     return jat_str(p, OURS_N);
 }
 
