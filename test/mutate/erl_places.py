@@ -25,6 +25,7 @@ CLEANUP = re.compile(r"delete|erase|demonitor|unlink|cancel|unregister|remove"
 LOG = re.compile(r"(DEBUG|INFO|WARNING|ERROR|CRITICAL)(_MSG)?$|LOG_|io_lib$")
 # Of these only the text for people would be another.
 TEXTS = {"mod_doc", "mod_options_doc"}
+TEXT_FIELDS = {"args_example", "result_example", "args_desc", "result_desc"}
 OPENING = {"(", "[", "{", "<<", "begin", "case", "if", "receive", "try"}
 CLOSING = {")", "]", "}", ">>", "end"}
 
@@ -68,6 +69,9 @@ class Erlang:
         while i < end:
             if self.is_log(i):
                 i = self.pairs[i + 2] + 1
+                continue
+            if self.text[i] in TEXT_FIELDS and self.text[i + 1] == "=":
+                i = self.pairs.get(i + 2, i + 2) + 1
                 continue
             yield from self.value(i)
             last = self.pairs.get(i, 0)

@@ -119,6 +119,8 @@ class ErlangPlaces(unittest.TestCase):
         self.assertEqual(set(), changes(
             erl_places.find, "-spec f(1, 2) -> true.\n-define(A, [1, 2]).\n"))
         self.assertEqual(set(), changes(
+            erl_places.find, "f() ->\n    #c{result_example = [{1, 2}, 3]}.\n"))
+        self.assertEqual(set(), changes(
             erl_places.find, 'f(A, B) ->\n    ?INFO_MSG("~p~p", [A, B]).\n'))
 
 
