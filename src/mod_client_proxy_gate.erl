@@ -13,7 +13,7 @@
 
 %% Of one target: how many messages wait, and whether one was dropped.
 -opaque pass() :: atomics:atomics_ref().
--opaque gate() :: #{mod_client_proxy_sessions:us() => {pass(), pos_integer()}}.
+-type gate() :: #{mod_client_proxy_sessions:us() => {pass(), pos_integer()}}.
 
 -define(WAITING, 1).
 -define(MISSED, 2).

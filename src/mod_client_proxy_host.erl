@@ -125,8 +125,8 @@ age(Packet) ->
 %% @doc A request to this endpoint came back: look whether it is still there.
 -spec suspect(mod_client_proxy_options:proxy_host(),
               mod_client_proxy_sessions:usr()) -> ok.
-suspect(P, USR) ->
-    gen_server:cast(mod_client_proxy:proc(P), {suspect, USR}).
+suspect(P, {U, S, _} = USR) ->
+    mod_client_proxy_gate:cast(P, {U, S}, {suspect, USR}).
 
 %% @doc Waits until the endpoints have taken in what is known of this session:
 %% its first stanza may well be faster than the hook that said it is there.

@@ -3150,6 +3150,13 @@ made_up_resources_take_nothing_from_others(Config) ->
     50 = length([J || <<"loud@remote.test/", _/binary>> = J
                           <- endpoint_jids(Config, P)]),
     true = lists:all(fun(X) -> is_endpoint(Config, P, X) end, [E, F]),
+    %% so it is with what sessions of an account of this server say
+    Local = bed:rpc(Bed, flood, resources, [P, <<"svc">>, <<"example.org">>,
+                                            100000]),
+    true = Local < 64 bsl 20,
+    true = lists:all(fun(X) -> is_endpoint(Config, P, X) end, [E, F]),
+    50 = length([J || <<"loud@remote.test/", _/binary>> = J
+                          <- endpoint_jids(Config, P)]),
     Lines = [L || L <- binary:split(log_since(Config), <<"\n">>, [global]),
                   binary:match(L, <<"max_endpoints_per_target">>) /= nomatch],
     1 = length(Lines).
