@@ -154,6 +154,7 @@ groups() ->
        stopping_the_module_answers_every_request,
        stopping_the_module_answers_requests_of_the_endpoint,
        a_request_that_comes_while_the_module_stops_is_answered_once,
+       a_request_that_comes_while_the_module_stops_is_answered,
        a_reload_with_other_options_loses_no_request]},
      {balance, [],
       [random_reaches_every_endpoint,
@@ -223,6 +224,13 @@ groups() ->
        a_name_that_was_taken_while_a_process_was_dead_is_left_alone,
        deadlines_are_kept_while_the_process_of_a_proxy_host_is_busy,
        packets_kept_for_a_retry_outlive_the_process_of_a_proxy_host]},
+     {secrets, [],
+      [no_secret_shows_while_it_works,
+       no_secret_shows_when_options_are_refused,
+       no_secret_shows_when_processes_are_killed,
+       no_secret_shows_when_a_reload_is_not_taken,
+       no_secret_shows_when_functions_fail,
+       no_secret_shows_when_a_port_program_fails]},
      {soak, [],
       [everything_at_once_for_a_while]},
      {configuration, [],
@@ -239,6 +247,8 @@ groups() ->
        a_name_is_left_to_a_component_and_taken_again,
        a_start_that_fails_half_way_loses_no_request,
        each_proxy_host_belongs_to_one_virtual_host,
+       a_proxy_host_that_is_taken_out_is_stopped_and_answers_what_is_in_flight,
+       access_is_asked_of_the_virtual_host_of_the_proxy_host,
        two_servers_run_side_by_side]},
      {installation, [],
       [module_check_is_content,
@@ -386,6 +396,8 @@ init_per_group(configuration, Config) ->
     own_server(short_site(["target_address: svc@example.org"]), Config);
 init_per_group(crashes, Config) ->
     own_server(keyed_site("auto", ["target_address: svc@example.org"]), Config);
+init_per_group(secrets, Config) ->
+    own_server(secret_site(1, []), Config);
 init_per_group(Name, Config) when Name == installation; Name == soak ->
     own_server(none, Config);
 init_per_group(_, Config) ->
@@ -398,7 +410,7 @@ end_per_group(remote, Config) ->
 end_per_group(over_port, Config) ->
     use_carrier(Config, "auto");
 end_per_group(Name, Config) when Name == configuration; Name == installation;
-                                 Name == crashes; Name == soak ->
+                                 Name == crashes; Name == secrets; Name == soak ->
     bed:remove(bed(Config));
 end_per_group(_, _Config) ->
     ok.
@@ -2517,6 +2529,52 @@ stopped(Config, Ps, Value) ->
          ok = bed:rpc(bed(Config), atomics, put, [Stopped, 1, Value])
      end || P <- Ps].
 
+a_request_that_comes_while_the_module_stops_is_answered(Config) ->
+    Bed = bed(Config),
+    E = service(Config, "a"),
+    U = requester(Config),
+    true = serves(U, ?P, E),
+    %% The first of all that are stopped comes to the place where records are
+    %% closed, and waits there: what comes now is nobody's but its own.
+    [?P | _] = bed:rpc(Bed, mod_client_proxy, running, [<<"example.org">>]),
+    Host = bed:rpc(Bed, erlang, whereis, [proc(?P)]),
+    #{stopped := Stopped} = bed:rpc(Bed, mod_client_proxy_router, context, [?P]),
+    await_go(Bed, mod_client_proxy_records),
+    try
+        bed:configure(Bed, hosts()),
+        {Pid, Mon} = spawn_monitor(fun() -> ok = bed:reload(Bed) end),
+        bed:await(fun() -> bed:rpc(Bed, atomics, get, [Stopped, 1]) == 1 end, 20000),
+        [iq:refused(U, iq:ask(U, Type, ?P), ?P, ?UNAVAILABLE)
+         || Type <- [get, set]],
+        iq:quiet(E, U),
+        mend(Bed, mod_client_proxy_records),
+        Host ! go,
+        receive {'DOWN', Mon, process, Pid, normal} -> ok end
+    after
+        mend(Bed, mod_client_proxy_records),
+        Host ! go,
+        bed:configure(Bed, site(proxy_hosts())),
+        ok = bed:reload(Bed)
+    end.
+
+%% Until mend/2, who calls drain/2 waits for a message, and nothing is done.
+await_go(Bed, Module) ->
+    Wait = {'receive', 1, [{clause, 1, [{atom, 1, go}], [], [{atom, 1, ok}]}]},
+    Functions = [F || {Name, _} = F <- bed:rpc(Bed, Module, module_info, [exports]),
+                      Name /= module_info],
+    {ok, Module, Beam} =
+        compile:forms([{attribute, 1, module, Module},
+                       {attribute, 1, export, Functions}
+                       | [{function, 1, Name, Arity,
+                           [{clause, 1, lists:duplicate(Arity, {var, 1, '_'}), [],
+                             [case Name of
+                                  drain -> Wait;
+                                  _ -> {atom, 1, ok}
+                              end]}]} || {Name, Arity} <- Functions]]),
+    _ = bed:rpc(Bed, code, purge, [Module]),
+    {module, Module} = bed:rpc(Bed, code, load_binary, [Module, "waits", Beam]),
+    ok.
+
 a_reload_with_other_options_loses_no_request(Config) ->
     E = service(Config, "a"),
     U = requester(Config),
@@ -3751,6 +3809,301 @@ packets_kept_for_a_retry_outlive_the_process_of_a_proxy_host(Config) ->
      end || Id <- Ids].
 
 %%%===================================================================
+%%% Secrets: whatever fails, none of them is to be read anywhere
+%%%===================================================================
+
+%% Those that options have, in turn; all are the beginning of what is looked for.
+-define(SECRET, "Xq7-tulip-secret-").
+
+secret(N) ->
+    ?SECRET ++ integer_to_list(1 + N rem 4).
+
+%% The Nth of the sites: another secret each time, and the one before.
+secret_site(N, Lines) ->
+    [all_is_logged(),
+     short_site(["host: proxy.example.org", "encoding: sealed",
+                 "target_address: svc@example.org",
+                 "secret: \"" ++ secret(N) ++ "\"",
+                 "old_secrets: [\"" ++ secret(N + 3) ++ "\"]" | Lines])].
+
+%% Of our modules, whatever `loglevel' says.
+all_is_logged() ->
+    Files = filelib:wildcard(bed:project() ++ "/src/*.erl"),
+    ["log_modules_fully: [",
+     lists:join(", ", [filename:basename(File, ".erl") || File <- Files]), "]\n"].
+
+%% In a process of the server's own: what is logged is in its own log then.
+reload_there(Bed, Site) ->
+    Done = fun() -> length(binary:matches(bed:log(Bed),
+                                          [<<"Configuration reloaded success">>,
+                                           <<"Configuration reload aborted">>]))
+           end,
+    Before = Done(),
+    bed:configure(Bed, Site),
+    {ok, _} = bed:rpc(Bed, timer, apply_after, [0, ejabberd_config, reload, []]),
+    bed:await(fun() -> timer:sleep(50), Done() > Before end, 10000).
+
+%% A reload that is not waited for.
+begin_reload(Bed, Site) ->
+    bed:configure(Bed, Site),
+    {ok, _} = bed:rpc(Bed, timer, apply_after, [0, ejabberd_config, reload, []]).
+
+no_secret_shows_while_it_works(Config) ->
+    Bed = bed(Config),
+    [begin
+         ok = ready(Config, secret_site(N, ["carrier: " ++ Carrier])),
+         E = service(Config, "a"),
+         U = requester(Config),
+         true = serves(U, ?P, E),
+         puppet:stop_all(),
+         nothing_shows(Config)
+     end || {N, Carrier} <- [{1, "nif"}, {2, "port"}, {3, "nif"}]],
+    %% The search finds what is there to be found.
+    [Key | _] = keys(Bed),
+    [true = shows(Print(Text), look_for([Key]))
+     || Text <- [Key], Print <- prints()],
+    true = shows(io_lib:format("~p", [[{opts, #{secret => list_to_binary(secret(1))}}]]),
+                 look_for([])).
+
+%% Serves, with these options.
+ready(Config, Site) ->
+    Bed = bed(Config),
+    reload_there(Bed, Site),
+    bed:await(fun() -> element(3, status(Config, ?P)) == <<"up">> end, 20000),
+    ok.
+
+no_secret_shows_when_options_are_refused(Config) ->
+    Bed = bed(Config),
+    ok = ready(Config, secret_site(1, [])),
+    Right = ["host: proxy.example.org", "target_address: svc@example.org"],
+    S = secret(1),
+    [begin
+         %% what it says in the log is what the command says
+         Refused = fun() -> said(Config, "Configuration reload aborted") end,
+         Before = Refused(),
+         reload_there(Bed, Site),
+         {Lines, false, true} = {Lines, log_shows(Config), Refused() > Before}
+     end || Lines <- [["secret: {a: \"" ++ S ++ "\"}"],
+                      ["secret: [\"" ++ S ++ "\"]"],
+                      ["secret: [[\"" ++ S ++ "\"]]"],
+                      ["old_secrets: {\"" ++ S ++ "\": \"" ++ S ++ "\"}"],
+                      ["old_secrets: [[\"" ++ S ++ "\"]]"],
+                      ["old_secrets: [{a: \"" ++ S ++ "\"}, short]"],
+                      ["secret: \"" ++ S ++ "\"", "balance: banana"],
+                      ["secret: \"" ++ S ++ "\"", "secret: \"" ++ S ++ "\""],
+                      ["secret: \"" ++ S ++ "\"", "timeout: {}"],
+                      ["secret: \"" ++ S ++ "\"", "hosts: {}"],
+                      ["secret: \"" ++ S ++ "\"", "banana: 1"],
+                      ["secret: \"" ++ S ++ "\"", "target_address: \"@\""]],
+            Site <- [short_site(Right ++ Lines),
+                     short_site(["target_address: svc@example.org", "hosts:",
+                                 "  \"proxy.example.org\":"
+                                 | ["    " ++ Line || Line <- Lines]])]],
+    nothing_shows(Config),
+    reload_there(Bed, secret_site(1, [])).
+
+no_secret_shows_when_processes_are_killed(Config) ->
+    Bed = bed(Config),
+    [begin
+         ok = ready(Config, secret_site(N, ["carrier: " ++ Carrier])),
+         [begin
+              Which = lists:keyfind(Name, 1, ours(Bed)),
+              {Name, true} = {Name, Which /= false},
+              End(element(2, Which)),
+              bed:await(fun() -> element(3, status(Config, ?P)) == <<"up">> end,
+                        20000)
+          end || Name <- [host, route, deadlines],
+                 End <- [fun(Pid) -> exit(Pid, kill) end,
+                         fun(Pid) -> exit(Pid, {shutdown, crash}) end,
+                         fun(Pid) -> bed:rpc(Bed, sys, terminate, [Pid, crash]) end,
+                         fun(Pid) -> Pid ! crash, Pid ! {'EXIT', self(), crash} end,
+                         fun(Pid) -> gen_server:cast(Pid, crash) end,
+                         fun(Pid) -> catch gen_server:call(Pid, crash, 100) end]],
+         nothing_shows(Config)
+     end || {N, Carrier} <- [{1, "nif"}, {2, "port"}]].
+
+no_secret_shows_when_a_reload_is_not_taken(Config) ->
+    Bed = bed(Config),
+    ct:timetrap({seconds, 300}),
+    ok = ready(Config, secret_site(1, [])),
+    Host = fun() -> element(2, lists:keyfind(host, 1, ours(Bed))) end,
+    Complaint = "did not take its new options",
+    %% killed in the middle of it, by two ways
+    [begin
+         Pid = Host(),
+         ok = bed:rpc(Bed, sys, suspend, [Pid]),
+         begin_reload(Bed, secret_site(N, [])),
+         bed:await(fun() ->
+                           {messages, Waiting} = bed:rpc(Bed, erlang, process_info,
+                                                         [Pid, messages]),
+                           [] /= [M || {'$gen_call', _, _} = M <- Waiting]
+                   end, 20000),
+         look_at(Bed, Pid),
+         End(Pid),
+         bed:await(fun() -> said(Config, Complaint) >= N - 1 end, 20000),
+         bed:await(fun() -> element(3, status(Config, ?P)) == <<"up">> end, 20000)
+     end || {N, End} <- [{2, fun(Pid) -> exit(Pid, kill) end},
+                         {3, fun(Pid) ->
+                                     bed:rpc(Bed, sys, terminate, [Pid, crash])
+                             end}]],
+    %% and one that takes too long
+    ok = bed:rpc(Bed, sys, suspend, [Host()]),
+    begin_reload(Bed, secret_site(4, [])),
+    bed:await(fun() -> said(Config, Complaint) >= 3 end, 90000),
+    ok = bed:rpc(Bed, sys, resume, [Host()]),
+    nothing_shows(Config),
+    ok = ready(Config, secret_site(1, [])).
+
+%% Modules that handle secrets fail in each of three ways, and those that what
+%% handles them needs.
+no_secret_shows_when_functions_fail(Config) ->
+    ct:timetrap({seconds, 600}),
+    Bed = bed(Config),
+    Ways = [{mod_client_proxy_keys, error}, {mod_client_proxy_keys, no_clause},
+            {mod_client_proxy_keys, rubbish}, {mod_client_proxy_core, no_clause},
+            {mod_client_proxy_core, rubbish}, {mod_client_proxy_instance, error},
+            {mod_client_proxy_instance, no_clause}, {mod_client_proxy_name, error},
+            {mod_client_proxy_records, error}, {mod_client_proxy_sup, no_clause}],
+    [begin
+         ok = ready(Config, secret_site(N, [])),
+         break(Bed, Module, How),
+         reload_there(Bed, secret_site(N + 1, ["timeout: " ++ integer_to_list(N + 5)])),
+         [exit(Pid, kill) || {host, Pid} <- ours(Bed)],
+         timer:sleep(300),
+         mend(Bed, Module),
+         [exit(Pid, kill) || {host, Pid} <- ours(Bed)],
+         {Module, How, false} = {Module, How, log_shows(Config)}
+     end || {N, {Module, How}} <- lists:zip(lists:seq(1, length(Ways)), Ways)],
+    %% It ends while that is so, and is started.
+    [begin
+         ok = ready(Config, secret_site(N, [])),
+         break(Bed, Module, How),
+         reload_there(Bed, all_is_logged()),
+         mend(Bed, Module),
+         reload_there(Bed, all_is_logged()),
+         break(Bed, Module, How),
+         reload_there(Bed, secret_site(N + 1, [])),
+         mend(Bed, Module),
+         {Module, How, false} = {Module, How, log_shows(Config)}
+     end || {N, {Module, How}} <- [{1, {mod_client_proxy_records, error}},
+                                   {2, {mod_client_proxy_keys, no_clause}},
+                                   {3, {mod_client_proxy_instance, no_clause}},
+                                   {1, {mod_client_proxy_core, rubbish}},
+                                   {2, {mod_client_proxy_name, no_clause}}]],
+    ok = ready(Config, secret_site(1, [])),
+    nothing_shows(Config).
+
+no_secret_shows_when_a_port_program_fails(Config) ->
+    ct:timetrap({seconds, 300}),
+    Bed = bed(Config),
+    ok = ready(Config, secret_site(1, ["carrier: port"])),
+    signal(Config, program(Config), "KILL"),
+    bed:await(fun() -> element(3, status(Config, ?P)) == <<"up">> end, 20000),
+    %% a configuration that it does not take
+    signal(Config, program(Config), "STOP"),
+    begin_reload(Bed, secret_site(2, ["carrier: port"])),
+    timer:sleep(2000),
+    nothing_shows(Config),
+    [exit(Pid, kill) || {Name, Pid} <- ours(Bed), Name == owner],
+    bed:await(fun() -> element(3, status(Config, ?P)) == <<"up">> end, 30000),
+    [begin
+         ok = ready(Config, secret_site(N, ["carrier: port"])),
+         break(Bed, Module, How),
+         begin_reload(Bed, secret_site(N + 1, ["carrier: port"])),
+         timer:sleep(500),
+         [exit(Pid, kill) || {Name, Pid} <- ours(Bed), Name == owner],
+         timer:sleep(300),
+         mend(Bed, Module),
+         {Module, How, false} = {Module, How, log_shows(Config)}
+     end || {N, {Module, How}} <- [{2, {mod_client_proxy_port, no_clause}},
+                                   {3, {mod_client_proxy_port, rubbish}},
+                                   {1, {mod_client_proxy_port_table, no_clause}}]],
+    ok = ready(Config, secret_site(1, ["carrier: port"])),
+    nothing_shows(Config).
+
+%% Log, console, status, and all that can be seen of our processes.
+nothing_shows(Config) ->
+    Bed = bed(Config),
+    Wanted = look_for(keys(Bed)),
+    {ok, Console} = file:read_file(bed:dir(Bed) ++ "/console.log"),
+    [{Where, false} = {Where, shows(Text, Wanted)}
+     || {Where, Text} <- [{log, log_since(Config)}, {console, Console},
+                          {status, io_lib:format("~p", [status(Bed)])}]],
+    [look_at(Bed, Pid, Wanted) || {_, Pid} <- ours(Bed)],
+    Terms = [Term || {Name, _} = Term <- bed:rpc(Bed, persistent_term, get, []),
+                     is_ours(Name)],
+    {terms, false} = {terms, shows(io_lib:format("~p", [Terms]), Wanted)},
+    ok.
+
+log_shows(Config) ->
+    shows(log_since(Config), look_for([])).
+
+is_ours(Name) ->
+    string:find(io_lib:format("~p", [Name]), "client_proxy") /= nomatch.
+
+look_at(Bed, Pid) ->
+    look_at(Bed, Pid, look_for(keys(Bed))).
+
+look_at(Bed, Pid, Wanted) ->
+    Info = bed:rpc(Bed, erlang, process_info,
+                   [Pid, [registered_name, messages, dictionary, initial_call,
+                          current_stacktrace]]),
+    Status = case bed:rpc(Bed, erlang, process_info, [Pid, status]) of
+                 undefined -> gone;
+                 _ -> catch bed:rpc(Bed, sys, get_status, [Pid, 2000])
+             end,
+    {Pid, false} = {Pid, shows(io_lib:format("~p~n~p", [Info, Status]), Wanted)}.
+
+%% What they are to their supervisors, and the supervisors.
+ours(Bed) ->
+    lists:append([[{sup, Sup} | children(Bed, Sup)]
+                  || {Name, Sup, _, _} <- bed:rpc(Bed, supervisor, which_children,
+                                                  [ejabberd_gen_mod_sup]),
+                     is_ours(Name), is_pid(Sup)]).
+
+children(Bed, Sup) ->
+    [{Id, Pid} || {Id, Pid, _, _} <- bed:rpc(Bed, supervisor, which_children, [Sup]),
+                  is_pid(Pid)].
+
+%% The keys that are made of the secrets.
+keys(Bed) ->
+    case persistent_term:get({?MODULE, keys}, none) of
+        none ->
+            Keys = [begin
+                        {ok, Key} = bed:rpc(Bed, mod_client_proxy_core, derive_key,
+                                            [nif, list_to_binary(secret(N)), ?P]),
+                        Key
+                    end || N <- lists:seq(1, 4)],
+            persistent_term:put({?MODULE, keys}, Keys),
+            Keys;
+        Keys ->
+            Keys
+    end.
+
+%% A part of each in every form that it may be printed in, without white space.
+look_for(Keys) ->
+    Secret = list_to_binary(?SECRET),
+    [iolist_to_binary(Print(Text)) || Text <- [Secret | Keys], Print <- prints()]
+        ++ [base64:encode(binary:part(Secret, 0, 15))].
+
+prints() ->
+    [fun(Bin) -> binary:part(Bin, 0, 15) end,
+     fun(Bin) -> lists:join(",", [integer_to_list(C)
+                                  || <<C>> <= binary:part(Bin, 0, 15)]) end,
+     fun(Bin) -> [io_lib:format("~2.16.0b", [C])
+                  || <<C>> <= binary:part(Bin, 0, 15)] end,
+     fun(Bin) -> [io_lib:format("~2.16.0B", [C])
+                  || <<C>> <= binary:part(Bin, 0, 15)] end,
+     fun(Bin) -> base64:encode(binary:part(Bin, 0, 15)) end].
+
+shows(Text, Wanted) ->
+    Plain = binary:replace(octets(Text), [<<" ">>, <<"\n">>, <<"\"">>], <<>>, [global]),
+    binary:match(Plain, Wanted) /= nomatch.
+
+octets(Octets) when is_binary(Octets) -> Octets;
+octets(Text) -> unicode:characters_to_binary(Text).
+
+%%%===================================================================
 %%% The soak (make soak), for too short a time to tell whether memory is flat
 %%%===================================================================
 
@@ -3975,22 +4328,36 @@ failing_starts() ->
 tell_host(Config, P, Message) ->
     gen_server:cast(bed:rpc(bed(Config), erlang, whereis, [proc(P)]), Message).
 
-%% Until mend/2, each function of Module fails.
+%% Until mend/2, each function of Module fails: by an error, because no clause
+%% takes its arguments, or because it returns them.
 break(Bed, Module) ->
+    break(Bed, Module, error).
+
+break(Bed, Module, How) ->
     Functions = [F || {Name, _} = F <- bed:rpc(Bed, Module, module_info, [exports]),
                       Name /= module_info],
     {ok, Module, Beam} =
         compile:forms([{attribute, 1, module, Module},
                        {attribute, 1, export, Functions}
-                       | [fails(F) || F <- Functions]]),
+                       | [fails(F, How) || F <- Functions]]),
+    _ = bed:rpc(Bed, code, purge, [Module]),
     {module, Module} = bed:rpc(Bed, code, load_binary, [Module, "broken", Beam]),
     ok.
 
-fails({Name, Arity}) ->
+fails({Name, Arity}, error) ->
     Error = {call, 1, {remote, 1, {atom, 1, erlang}, {atom, 1, error}},
              [{atom, 1, broken}]},
     {function, 1, Name, Arity,
-     [{clause, 1, lists:duplicate(Arity, {var, 1, '_'}), [], [Error]}]}.
+     [{clause, 1, lists:duplicate(Arity, {var, 1, '_'}), [], [Error]}]};
+fails({Name, Arity}, no_clause) ->
+    {function, 1, Name, Arity,
+     [{clause, 1, lists:duplicate(Arity, {var, 1, '_'}), [[{atom, 1, false}]],
+       [{atom, 1, ok}]}]};
+fails({Name, Arity}, rubbish) ->
+    Args = [{var, 1, list_to_atom("A" ++ integer_to_list(N))}
+            || N <- lists:seq(1, Arity)],
+    {function, 1, Name, Arity,
+     [{clause, 1, Args, [], [{tuple, 1, [{atom, 1, rubbish} | Args]}]}]}.
 
 mend(Bed, Module) ->
     _ = bed:rpc(Bed, code, purge, [Module]),
@@ -4084,6 +4451,55 @@ each_proxy_host_belongs_to_one_virtual_host(Config) ->
         Left = lists:sort([{element(1, H), element(2, H)} || H <- status(Bed)]),
         [<<"up">>] = lists:usort([element(3, H) || H <- status(Bed)])
     after
+        bed:configure(Bed, short_site(["target_address: svc@example.org"])),
+        ok = bed:reload(Bed)
+    end.
+
+a_proxy_host_that_is_taken_out_is_stopped_and_answers_what_is_in_flight(Config) ->
+    Bed = bed(Config),
+    Site = fun(Names) ->
+                   short_site(["target_address: svc@example.org", "hosts:"
+                               | ["  " ++ Name ++ ": {}" || Name <- Names]])
+           end,
+    Desk = <<"desk.example.org">>,
+    bed:configure(Bed, Site(["proxy.example.org", "desk.example.org"])),
+    ok = bed:reload(Bed),
+    E = service(Config, "a"),
+    U = requester(Config),
+    [Kept, Gone] = [iq:ask(U, get, P) || P <- [?P, Desk]],
+    [Req, _] = [iq:served(E, Id) || Id <- [Kept, Gone]],
+    bed:configure(Bed, Site(["proxy.example.org"])),
+    ok = bed:reload(Bed),
+    _ = iq:refused(U, Gone, Desk, ?UNAVAILABLE),
+    iq:answer(E, Req),
+    _ = iq:result(U, Kept, ?P),
+    [?P] = [element(1, H) || H <- status(Bed)],
+    false = has_route(Bed, Desk),
+    undefined = bed:rpc(Bed, erlang, whereis, [proc(Desk)]),
+    undefined = bed:rpc(Bed, mod_client_proxy_router, context, [Desk]),
+    [] = [Desk || {Key, _} <- bed:rpc(Bed, persistent_term, get, []),
+                  string:find(io_lib:format("~p", [Key]), Desk) /= nomatch],
+    true = serves(U, ?P, E).
+
+%% The same name of a rule, other rules on each.
+access_is_asked_of_the_virtual_host_of_the_proxy_host(Config) ->
+    Bed = bed(Config),
+    try
+        bed:configure(
+          Bed, ["hosts: [example.net]\n"
+                "host_config:\n"
+                "  example.org: {access_rules: {some: [allow: all]}}\n"
+                "  example.net: {access_rules: {some: [deny: all]}}\n",
+                short_site(["target_address: svc@example.org", "access: some",
+                            "hosts: {\"proxy.@HOST@\": {}}"])]),
+        ok = bed:reload(Bed),
+        E = service(Config, "a"),
+        U = requester(Config),
+        true = serves(U, ?P, E),
+        Far = <<"proxy.example.net">>,
+        _ = iq:refused(U, iq:ask(U, get, Far), Far, ?FORBIDDEN)
+    after
+        puppet:stop_all(),
         bed:configure(Bed, short_site(["target_address: svc@example.org"])),
         ok = bed:reload(Bed)
     end.
@@ -4213,14 +4629,29 @@ it_is_uninstalled_and_installed_again(Config) ->
     {0, Installed} = bed:ctl(Bed, ["modules_installed"]),
     nomatch = re:run(Installed, "mod_client_proxy"),
     [] = bed:rpc(Bed, ejabberd_router, get_all_routes, []) -- [<<"example.org">>],
-    %% Nothing of it is left in the VM.
-    [] = [M || {M, _} <- bed:rpc(Bed, code, all_loaded, []),
-               lists:prefix("mod_client_proxy", atom_to_list(M))],
+    nothing_is_left(Bed),
     change_core(Bed),
     bed:configure(Bed, short_site(["target_address: svc@example.org"])),
     {0, _} = bed:ctl(Bed, ["module_install", "mod_client_proxy"]),
     served_here(Config),
     true = core_in_use(Bed) /= Before.
+
+%% Nothing of it in the VM: modules, hooks, commands, processes, tables, terms.
+nothing_is_left(Bed) ->
+    Ask = fun(Module, Function, Args) -> bed:rpc(Bed, Module, Function, Args) end,
+    [{What, []} = {What, [Thing || Thing <- Things, is_ours(Thing)]}
+     || {What, Things} <-
+            [{modules, [M || {M, _} <- Ask(code, all_loaded, [])]},
+             {hooks, Ask(ets, tab2list, [hooks])},
+             {commands, Ask(ejabberd_commands, list_commands, [])},
+             {names, Ask(erlang, registered, [])},
+             {children, Ask(supervisor, which_children, [ejabberd_gen_mod_sup])},
+             {tables, [Ask(ets, info, [Table, name])
+                       || Table <- Ask(ets, all, []), is_atom(Table)]},
+             {terms, [Key || {Key, _} <- Ask(persistent_term, get, [])]}]],
+    [] = [Name || Name <- Ask(erlang, registered, []),
+                  string:find(atom_to_list(Name), "proxy_route") /= nomatch],
+    ok.
 
 served_here(Config) ->
     E = service(Config, "a"),
