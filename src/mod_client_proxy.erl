@@ -383,6 +383,7 @@ stop_hosts(ServerHost, Keep) ->
 %% It leaves nothing, even where it had to be killed.
 stop_host(P) ->
     mod_client_proxy_sup:stop(P),
+    mod_client_proxy_sessions:watch(P, []),
     mod_client_proxy_router:unpublish(P),
     mod_client_proxy_keys:forget(P).
 

@@ -59,13 +59,17 @@ watch(P, Targets) ->
     Change = fun() ->
                      Old = watched(),
                      New = rewatch(P, Targets, Old),
-                     New == Old orelse persistent_term:put(?WATCHED, New),
+                     New == Old orelse set_watched(New),
                      update_hooks(servers(Old), servers(New))
              end,
     global:trans({?MODULE, self()}, Change, [node()]).
 
 watched() ->
     persistent_term:get(?WATCHED, #{}).
+
+%% Nothing is left when the module is gone.
+set_watched(None) when map_size(None) == 0 -> persistent_term:erase(?WATCHED);
+set_watched(Watched) -> persistent_term:put(?WATCHED, Watched).
 
 rewatch(P, Targets, Old) ->
     Without = maps:filtermap(fun(_, Ps) ->

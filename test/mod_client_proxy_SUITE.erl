@@ -4647,7 +4647,8 @@ nothing_is_left(Bed) ->
              {names, Ask(erlang, registered, [])},
              {children, Ask(supervisor, which_children, [ejabberd_gen_mod_sup])},
              {tables, [Ask(ets, info, [Table, name])
-                       || Table <- Ask(ets, all, []), is_atom(Table)]},
+                       || Table <- Ask(ets, all, []), is_atom(Table)]
+                  -- [client_proxy_key]}, % stored keys stay in the database
              {terms, [Key || {Key, _} <- Ask(persistent_term, get, [])]}]],
     [] = [Name || Name <- Ask(erlang, registered, []),
                   string:find(atom_to_list(Name), "proxy_route") /= nomatch],

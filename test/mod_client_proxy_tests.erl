@@ -65,6 +65,7 @@ taken_out() ->
     ?assertEqual([[?A]], arguments(mod_client_proxy_sup, stop)),
     ?assertEqual([[?A]], arguments(mod_client_proxy_keys, forget)),
     ?assertEqual([[?A]], arguments(mod_client_proxy_router, unpublish)),
+    ?assertEqual([[?A, []]], arguments(mod_client_proxy_sessions, watch)),
     ?assertEqual([?B], ?M:running(?VHOST)).
 
 moved() ->
@@ -195,7 +196,8 @@ setup() ->
     played:start([gen_mod, ejabberd_hooks, ejabberd_option, mod_client_proxy_admin,
                   mod_client_proxy_options, mod_client_proxy_keys,
                   mod_client_proxy_sup, mod_client_proxy_host,
-                  mod_client_proxy_router, mod_client_proxy_port_sup],
+                  mod_client_proxy_router, mod_client_proxy_sessions,
+                  mod_client_proxy_port_sup],
                  [{gen_mod, is_loaded, fun(_, ?M) -> true end},
                   {gen_mod, is_loaded_elsewhere, fun(_, ?M) -> false end},
                   {gen_mod, get_module_opts, fun(_, ?M) -> options([?A]) end},
