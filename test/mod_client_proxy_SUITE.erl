@@ -112,6 +112,7 @@ groups() ->
        a_handle_is_forgotten_with_its_contact]},
      {ids, [],
       [an_id_of_ejabberds_own_kind_is_replaced_and_restored,
+       an_id_with_a_tab_gets_its_answer,
        two_requests_in_flight_under_one_id_are_both_answered,
        an_id_closed_by_deadline_is_not_used_again_at_once,
        a_request_of_ejabberds_own_gets_its_answer_from_p]},
@@ -1789,6 +1790,22 @@ an_id_of_ejabberds_own_kind_is_replaced_and_restored(Config) ->
          iq:result(U, Id, ?P)
      end || Id <- [<<"rr-1-2-3">>, <<"rr-">>,
                    <<"rr-16920345829034-4711-Fxg0ZbHvX2nKqPKYkBpoK4">>]].
+
+%% ejabberd writes a TAB as it is, and whoever reads it takes it for a blank: so
+%% the endpoint is given an id without one. (The requester gets a blank.)
+an_id_with_a_tab_gets_its_answer(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    [begin
+         N = iq:id(),
+         iq:send(U, Type, ?P, <<"a\tb">>,
+                 ["<q xmlns='urn:example:test' n='", N, "'/>"]),
+         iq:answer(E, iq:served(E, N)),
+         El = puppet:recv(U, fun(#xmlel{name = Name}) -> Name == <<"iq">> end),
+         {<<"result">>, ?P} = {puppet:attr(<<"type">>, El),
+                               puppet:attr(<<"from">>, El)},
+         true = lists:member(puppet:attr(<<"id">>, El), [<<"a\tb">>, <<"a b">>])
+     end || Type <- [get, set]].
 
 two_requests_in_flight_under_one_id_are_both_answered(Config) ->
     E = service(Config, "a"),

@@ -221,7 +221,7 @@ text({U, S, <<>>}) -> <<U/binary, $@, S/binary>>;
 text({U, S, R}) -> <<U/binary, $@, S/binary, $/, R/binary>>.
 
 iq(Type, From, To, Id, Children) ->
-    iolist_to_binary(["<iq xmlns='jabber:client' type='", Type, "' id='", Id,
+    iolist_to_binary(["<iq xmlns='jabber:client' type='", Type, "' id='", mod_client_proxy_head:escape(Id),
                       "' from='", From, "' to='", To, "'>", Children, "</iq>"]).
 
 %%% Generators
@@ -280,7 +280,7 @@ proxy() ->
     frequency([{6, ?P}, {3, {seen, nat()}}, {1, <<?P/binary, "/x">>},
                {1, <<"foo@", ?P/binary>>}, {1, <<"u@example.net">>}]).
 
-id() -> oneof([<<"1">>, <<"2">>, <<"rr-1">>, <<>>]).
+id() -> oneof([<<"1">>, <<"2">>, <<"rr-1">>, <<"a\tb">>, <<>>]).
 
 children() ->
     frequency([{5, "<q xmlns='urn:x'/>"}, {2, child()}]).

@@ -70,7 +70,7 @@ which() -> frequency([{3, 0}, {2, range(1, 3)}, {2, nat()}]).
 
 endpoint() -> ?LET(N, range($1, $3), {<<"svc">>, <<"example.org">>, <<N>>}).
 user() -> ?LET(N, range($1, $2), {<<"u">>, <<"example.net">>, <<N>>}).
-id() -> oneof([<<"1">>, <<"2">>, <<"rr-1">>, <<>>]).
+id() -> oneof([<<"1">>, <<"2">>, <<"rr-1">>, <<"a\tb">>, <<>>]).
 
 %%% The model
 
@@ -129,6 +129,7 @@ pick(N, Records) ->
     lists:nth(1 + N rem length(Records), Records).
 
 must_replace(_, <<"rr-", _/binary>>, _) -> true;
+must_replace(_, <<"a\tb">>, _) -> true;
 must_replace(Answerer, Id, Shown) ->
     Key = {Answerer, Shown, Id},
     closed(Key) orelse lists:member(Key, [key(R) || R <- get_model(open)]).
@@ -415,7 +416,7 @@ handle(Type, Id, From, To) ->
     mod_client_proxy_core:handle(
       get_model(core),
       iolist_to_binary(
-        ["<iq xmlns='jabber:client' type='", atom_to_list(Type), "' id='", Id,
+        ["<iq xmlns='jabber:client' type='", atom_to_list(Type), "' id='", mod_client_proxy_head:escape(Id),
          "' from='", text(From), "' to='", text(To), "'>",
          ["<query xmlns='urn:example'/>" || Type =/= result], "</iq>"]),
       none, 0, <<>>, 100, get_model(now)).

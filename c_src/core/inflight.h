@@ -10,9 +10,9 @@
  *   JAT_OUTBOUND: E  writes to P/enc(U);       U sees P/enc(E)
  *
  * The id is kept on the way out unless (answerer, shown, id) is in flight, was
- * closed without an answer within the last JAT_CLOSED_MS, or begins with
- * "rr-" (ejabberd's router would swallow the answer); then it is one of ours:
- * "jat-" and 128 bits in hex that tell nobody how many there are. */
+ * closed without an answer within the last JAT_CLOSED_MS, or ejabberd would
+ * lose it (it begins with "rr-", or has a TAB); then it is one of ours: "jat-"
+ * and 128 bits in hex that tell nobody how many there are. */
 #ifndef JAT_INFLIGHT_H
 #define JAT_INFLIGHT_H
 

@@ -232,6 +232,21 @@ static void ejabberds_internal_prefix_is_replaced(void **state)
     jat_inflight_free(t);
 }
 
+static void an_id_with_a_tab_is_replaced(void **state)
+{
+    (void)state;
+    static const char *const ids[] = {"\t", "a\tb", "ab\t", "\tab"};
+    struct jat_inflight *t = inflight();
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        struct jat_request q =
+            request(JAT_STR("u@x/r"), 1, jat_str(ids[i], strlen(ids[i])));
+        struct sent s = put(t, &q, 0);
+        assert_true(s.replaced);
+        assert_int_equal(answer(t, &q, id_of(&s)), JAT_OK);
+    }
+    jat_inflight_free(t);
+}
+
 /* "jat-" and 128 bits in hex. */
 static bool is_ours(struct jat_str id)
 {
@@ -1053,6 +1068,7 @@ int main(void)
         TEST(strings_may_have_65535_octets),
         TEST(the_id_is_kept),
         TEST(ejabberds_internal_prefix_is_replaced),
+        TEST(an_id_with_a_tab_is_replaced),
         TEST(an_id_in_flight_for_the_same_two_is_replaced),
         TEST(an_id_of_ours_that_is_taken_is_passed_over),
         TEST(an_id_of_ours_tells_nothing_of_the_others),

@@ -214,7 +214,10 @@ static void check_id(const struct truth *t, const struct record *r)
     bool replaced = !jat_str_eq(r->id, r->id_out);
 
     CHECK(!is_in_use(t, r, r->id_out));
-    CHECK(replaced == (begins_with(r->id, "rr-") || is_in_use(t, r, r->id)));
+    CHECK(replaced ==
+          (begins_with(r->id, "rr-") ||
+           (r->id.n > 0 && memchr(r->id.p, '\t', r->id.n) != NULL) ||
+           is_in_use(t, r, r->id)));
     CHECK(!replaced || begins_with(r->id_out, "jat-"));
 }
 
