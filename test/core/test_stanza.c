@@ -404,13 +404,13 @@ static void many_odd_names_hide_no_unbound_prefix(void **state)
     static const char *const ends[] = {"<q a='b'/></iq>", "<p:q/></iq>",
                                        "<q p:a='b'/></iq>"};
     struct jat_stanza s;
-    for (size_t end = 0; end < 3; end++) {
+    for (size_t k = 0; k < 3; k++) {
         struct jat_buf b = JAT_BUF_INIT;
         jat_buf_add(&b, JAT_STR("<iq " NS ">"));
         for (unsigned i = 0; i < 300; i++)
             jat_buf_add(&b, text("<q xmlns='a %u'/>", i));
-        jat_buf_add(&b, str(ends[end]));
-        if (end == 0) {
+        jat_buf_add(&b, str(ends[k]));
+        if (k == 0) {
             assert_int_equal(parse(jat_str(b.p, b.n), &s), JAT_OK);
             assert_int_equal(s.n_children, 301);
         } else {
