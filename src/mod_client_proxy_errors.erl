@@ -19,32 +19,25 @@
 %% @doc The error, in the language of whom it is for.
 -spec error(condition(), why(), Lang :: binary()) -> stanza_error().
 error(Condition, Why, Lang) ->
-    make(Condition, text(Why), Lang).
+    Make = constructor(Condition),
+    Error = xmpp:Make(text(Why), Lang),
+    case Condition of
+        %% the library says `wait'; RFC 6120, 8.3.3.6 leaves it open
+        'internal-server-error' -> Error#stanza_error{type = cancel};
+        _ -> Error
+    end.
 
-make('bad-request', Text, Lang) ->
-    xmpp:err_bad_request(Text, Lang);
-make('feature-not-implemented', Text, Lang) ->
-    xmpp:err_feature_not_implemented(Text, Lang);
-make('forbidden', Text, Lang) ->
-    xmpp:err_forbidden(Text, Lang);
-make('internal-server-error', Text, Lang) ->
-    %% the library says `wait'; RFC 6120, 8.3.3.6 leaves it open
-    Error = xmpp:err_internal_server_error(Text, Lang),
-    Error#stanza_error{type = cancel};
-make('item-not-found', Text, Lang) ->
-    xmpp:err_item_not_found(Text, Lang);
-make('not-allowed', Text, Lang) ->
-    xmpp:err_not_allowed(Text, Lang);
-make('policy-violation', Text, Lang) ->
-    xmpp:err_policy_violation(Text, Lang);
-make('recipient-unavailable', Text, Lang) ->
-    xmpp:err_recipient_unavailable(Text, Lang);
-make('remote-server-timeout', Text, Lang) ->
-    xmpp:err_remote_server_timeout(Text, Lang);
-make('resource-constraint', Text, Lang) ->
-    xmpp:err_resource_constraint(Text, Lang);
-make('service-unavailable', Text, Lang) ->
-    xmpp:err_service_unavailable(Text, Lang).
+constructor('bad-request') -> err_bad_request;
+constructor('feature-not-implemented') -> err_feature_not_implemented;
+constructor('forbidden') -> err_forbidden;
+constructor('internal-server-error') -> err_internal_server_error;
+constructor('item-not-found') -> err_item_not_found;
+constructor('not-allowed') -> err_not_allowed;
+constructor('policy-violation') -> err_policy_violation;
+constructor('recipient-unavailable') -> err_recipient_unavailable;
+constructor('remote-server-timeout') -> err_remote_server_timeout;
+constructor('resource-constraint') -> err_resource_constraint;
+constructor('service-unavailable') -> err_service_unavailable.
 
 %% @doc The condition and the reason of a stanza that the core could not decide
 %% about: what {error, Reason} of mod_client_proxy_core:handle/7 says.
