@@ -206,8 +206,9 @@ static void a_retry_keeps_its_share_of_the_memory(void **state)
 static void a_refusal_says_which_limit_is_reached(void **state)
 {
     (void)state;
-    proxy("max_pending=3 max_pending_per_user=1 max_pending_per_domain=2 "
-          "max_outbound_per_endpoint=1 outbound=any");
+    proxy("max_pending=6 max_pending_per_user=1 max_pending_per_domain=2 "
+          "max_outbound_per_endpoint=1 outbound=any "
+          "local_domains=example.org");
     come(A);
     get("1", U, P);
     assert_words(get("2", U, P), FULL);
@@ -216,7 +217,12 @@ static void a_refusal_says_which_limit_is_reached(void **state)
     assert_words(get("1", "w@example.net", P), FULL);
     assert_words(why(), "max_pending_per_domain");
     get("1", A, PU);
-    assert_words(get("1", "u@example.com", P), FULL);
+    get("1", "u@example.com", P);
+    assert_words(get("1", "u@example.edu", P), FULL);
+    assert_words(why(), "max_pending_remote");
+    get("1", "v@example.org", P);
+    get("1", "w@example.org", P);
+    assert_words(get("1", "x@example.org", P), FULL);
     assert_words(why(), "max_pending");
     assert_words(get("2", A, PU), FULL);
     assert_words(why(), "max_pending");
@@ -401,7 +407,8 @@ static void outbound_shares_are_given_back_however_a_request_ends(void **state)
 static void a_refused_outbound_request_costs_nothing(void **state)
 {
     (void)state;
-    proxy("max_pending=3 max_outbound_per_endpoint=1 outbound=any");
+    proxy("max_pending=3 max_outbound_per_endpoint=1 outbound=any "
+          "local_domains=example.net");
     come(A);
     assert_int_equal(room(A, PU), 1);
     for (int i = 0; i < 10; i++)
