@@ -545,7 +545,11 @@ endpoint_jids(Config, P) ->
     lists:sort([element(1, E) || E <- endpoints(Config, P)]).
 
 is_endpoint(Config, P, E) ->
-    lists:member(puppet:jid(E), endpoint_jids(Config, P)).
+    lists:member(as_shown(Config, puppet:jid(E)), endpoint_jids(Config, P)).
+
+%% Commands show no more than 200 characters of it.
+as_shown(Config, Jid) ->
+    bed:rpc(bed(Config), mod_client_proxy_log, text, [Jid]).
 
 await_endpoints(Config, P, Es) ->
     Jids = lists:sort([puppet:jid(E) || E <- Es]),
