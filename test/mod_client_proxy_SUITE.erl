@@ -224,7 +224,8 @@ groups() ->
        the_route_comes_back_when_its_own_process_is_killed,
        a_name_that_was_taken_while_a_process_was_dead_is_left_alone,
        deadlines_are_kept_while_the_process_of_a_proxy_host_is_busy,
-       packets_kept_for_a_retry_outlive_the_process_of_a_proxy_host]},
+       packets_kept_for_a_retry_outlive_the_process_of_a_proxy_host,
+       a_process_that_dies_again_and_again_takes_no_other_module_down]},
      {secrets, [],
       [no_secret_shows_while_it_works,
        no_secret_shows_when_options_are_refused,
@@ -3830,6 +3831,26 @@ packets_kept_for_a_retry_outlive_the_process_of_a_proxy_host(Config) ->
          _ = iq:result(U, Id, ?P)
      end || Id <- Ids].
 
+%% More often than its supervisor has patience for.
+a_process_that_dies_again_and_again_takes_no_other_module_down(Config) ->
+    Bed = bed(Config),
+    bed:configure(Bed, keyed_site("auto", ["target_address: svc@example.org"])),
+    ok = bed:reload(Bed),
+    Modules = bed:rpc(Bed, erlang, whereis, [ejabberd_gen_mod_sup]),
+    Supervisor = fun() -> proplists:get_value(sup, ours(Bed)) end,
+    Before = Supervisor(),
+    [begin
+         bed:await(fun() -> is_pid(bed:rpc(Bed, erlang, whereis, [proc(?P)])) end),
+         kill_host(Config, ?P)
+     end || _ <- lists:seq(1, 25)],
+    bed:await(fun() -> is_tuple(status(Config, ?P))
+                           andalso element(3, status(Config, ?P)) == <<"up">> end),
+    Modules = bed:rpc(Bed, erlang, whereis, [ejabberd_gen_mod_sup]),
+    true = Supervisor() /= Before,
+    E = service(Config, "a"),
+    U = requester(Config),
+    true = serves(U, ?P, E).
+
 %%%===================================================================
 %%% Secrets: whatever fails, none of them is to be read anywhere
 %%%===================================================================
@@ -3932,6 +3953,7 @@ no_secret_shows_when_processes_are_killed(Config) ->
               Which = lists:keyfind(Name, 1, ours(Bed)),
               {Name, true} = {Name, Which /= false},
               End(element(2, Which)),
+              timer:sleep(150), % not so often that the supervisor gives up
               bed:await(fun() -> element(3, status(Config, ?P)) == <<"up">> end,
                         20000)
           end || Name <- [host, route, deadlines],
