@@ -4041,14 +4041,25 @@ no_secret_shows_when_a_port_program_fails(Config) ->
     ct:timetrap({seconds, 300}),
     Bed = bed(Config),
     ok = ready(Config, secret_site(1, ["carrier: port"])),
-    signal(Config, program(Config), "KILL"),
-    bed:await(fun() -> element(3, status(Config, ?P)) == <<"up">> end, 20000),
+    Killed = program(Config),
+    signal(Config, Killed, "KILL"),
+    bed:await(fun() -> not is_alive(Killed) end),
+    bed:await(fun() ->
+                      {P, _, State, Carrier, _, _, _, _} = status(Config, ?P),
+                      P == ?P andalso State == <<"up">>
+                          andalso re:run(Carrier, "pid " ++ Killed ++ "\\b",
+                                         [{capture, none}]) == nomatch
+              end, 20000),
     %% a configuration that it does not take
-    signal(Config, program(Config), "STOP"),
+    Stopped = program(Config),
+    signal(Config, Stopped, "STOP"),
     begin_reload(Bed, secret_site(2, ["carrier: port"])),
     timer:sleep(2000),
     nothing_shows(Config),
     [exit(Pid, kill) || {Name, Pid} <- ours(Bed), Name == owner],
+    %% so that it sees that it has no owner, and ends
+    signal(Config, Stopped, "CONT"),
+    bed:await(fun() -> not is_alive(Stopped) end),
     bed:await(fun() -> element(3, status(Config, ?P)) == <<"up">> end, 30000),
     [begin
          ok = ready(Config, secret_site(N, ["carrier: port"])),
