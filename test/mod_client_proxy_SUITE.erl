@@ -1628,7 +1628,7 @@ a_result_of_a_stranger_is_not_delivered(Config) ->
 
 %% P/enc(E), as an operator learns it.
 address_of(Config, P, E) ->
-    element(2, lists:keyfind(puppet:jid(E), 1, endpoints(Config, P))).
+    element(2, lists:keyfind(as_shown(Config, puppet:jid(E)), 1, endpoints(Config, P))).
 
 %%%===================================================================
 %%% Encodings
