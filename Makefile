@@ -83,7 +83,7 @@ check-server: tools
 # Not a part of `check`: it takes the better part of two hours.
 mutants: deps
 	@python3 test/mutate/self_test.py
-	@test/mutate/mutants
+	@env -u MAKEFLAGS -u MFLAGS test/mutate/mutants
 
 # Not a part of `check`: the table of types takes minutes to make.
 dialyzer:
