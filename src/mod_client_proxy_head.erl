@@ -53,8 +53,8 @@ count([_]) -> <<"<one/>">>;
 count([_ | _]) -> <<"<one/><more/>">>.
 
 child(#xmlel{name = Name, attrs = Attrs}) ->
-    [$<, name(Name), [[$\s, Attr, <<"='">>, escape(Value), $']
-                      || {Attr, Value} <- Attrs, byte_size(Attr) =< ?MAX_NAME]
+    [$<, name(Name), [[$\s, Attr, $= | value(Value)]
+                      || {Attr, Value} <- Attrs, is_shown(Attr)]
      | <<"/>">>];
 child(Decoded) ->
     child(xmpp:encode(Decoded)).
@@ -65,10 +65,35 @@ name(Name) when byte_size(Name) =< ?MAX_NAME ->
     Name;
 name(Name) ->
     case binary:split(Name, <<":">>) of
-        [Prefix, _] when byte_size(Prefix) < ?MAX_NAME - 6 ->
+        [Prefix, _] when byte_size(Prefix) =< ?MAX_NAME ->
             [Prefix, <<":long">>];
         _ ->
             <<"long">>
+    end.
+
+%% A prefix that is shown in some name is declared, too.
+is_shown(<<"xmlns:", Prefix/binary>>) -> byte_size(Prefix) =< ?MAX_NAME;
+is_shown(Attr) -> byte_size(Attr) =< ?MAX_NAME.
+
+%% In those quotes of which there are fewer in it, so that it is never longer
+%% than the sender wrote it.
+value(Value) ->
+    case is_plain(Value) of
+        true -> [$', Value, $'];
+        false -> quoted(quote(Value), Value)
+    end.
+
+quoted(Quote, Value) ->
+    [Quote, escape(Value, Quote), Quote].
+
+quote(Value) ->
+    case binary:matches(Value, <<"'">>) of
+        [] -> $';
+        Single ->
+            case length(binary:matches(Value, <<"\"">>)) of
+                N when N < length(Single) -> $";
+                _ -> $'
+            end
     end.
 
 %% @doc The domain of P as the sender wrote it, since some clients compare the
@@ -96,8 +121,11 @@ address(#jid{luser = U, lserver = S, lresource = R}) ->
 escape(Value) ->
     case is_plain(Value) of
         true -> Value;
-        false -> << <<(reference(C))/binary>> || <<C>> <= Value >>
+        false -> escape(Value, $')
     end.
+
+escape(Value, Quote) ->
+    << <<(reference(C, Quote))/binary>> || <<C>> <= Value >>.
 
 is_plain(<<C, Rest/binary>>)
   when C > $<; C >= $(, C < $<; C >= $\s, C < $& ->
@@ -105,10 +133,11 @@ is_plain(<<C, Rest/binary>>)
 is_plain(Rest) ->
     Rest == <<>>.
 
-reference($&) -> <<"&amp;">>;
-reference($<) -> <<"&lt;">>;
-reference($') -> <<"&#39;">>;
-reference($\t) -> <<"&#9;">>;
-reference($\n) -> <<"&#10;">>;
-reference($\r) -> <<"&#13;">>;
-reference(C) -> <<C>>.
+reference($&, _) -> <<"&amp;">>;
+reference($<, _) -> <<"&lt;">>;
+reference($\t, _) -> <<"&#9;">>;
+reference($\n, _) -> <<"&#10;">>;
+reference($\r, _) -> <<"&#13;">>;
+reference($', $') -> <<"&#39;">>;
+reference($", $") -> <<"&#34;">>;
+reference(C, _) -> <<C>>.
