@@ -165,8 +165,9 @@ perform({outbound, From, To, Id, Record}, Context, Packet) ->
             end);
 perform({answer, From, To, Id, Record, Kept}, #{packets := Packets}, Packet) ->
     Privilege = mod_client_proxy_packets:forget(Packets, Record, Kept),
+    Answer = translate(Packet, From, To, Id),
     ejabberd_router:route(
-      privileged(Privilege, answer(translate(Packet, From, To, Id))));
+      privileged(Privilege, answer(Answer#iq{from = asked(From)})));
 perform({reply, Condition, Why}, _Context, Packet) ->
     refuse(Condition, Why, Packet);
 perform({local, target_presence}, #{host := P}, Packet) ->
@@ -332,6 +333,12 @@ jid({U, S, R}) ->
     #jid{user = U, server = S, resource = R,
          luser = U, lserver = S, lresource = R}.
 
+%% Whom the asker has written to, as he wrote it. To ejabberd the prepared domain
+%% is P: it makes a stream to another server for each one that it is told.
+asked({_, S, _} = Parts) ->
+    Jid = jid(Parts),
+    Jid#jid{lserver = jid:nameprep(S)}.
+
 %%%===================================================================
 %%% Records closed without an answer
 %%%===================================================================
@@ -370,7 +377,7 @@ settle1({forget, Record}, Context, _) ->
     ok.
 
 fail({fail, _Record, Condition, Why, From, To, Id, _Kept}, Privilege) ->
-    Error = error_iq(Condition, Why, #iq{id = Id, from = jid(From),
+    Error = error_iq(Condition, Why, #iq{id = Id, from = asked(From),
                                          to = jid(To)}),
     ejabberd_router:route(privileged(Privilege, Error)).
 
@@ -432,17 +439,20 @@ bounce_sm_packet(Acc) ->
 %% 6121, 4.3).
 refuse(_Condition, _Why, #presence{}) ->
     ok;
-refuse(Condition, Why, #iq{} = Packet)
-  when Why == unbound_prefix; Why == reserved_namespace ->
-    %% an error has the payload in it: this one would end the sender's stream
-    refused(Condition, Why, Packet#iq{sub_els = []});
 refuse(Condition, Why, Packet) ->
-    refused(Condition, Why, unmark(Packet)).
-
-refused(Condition, Why, Packet) ->
-    ejabberd_router:route_error(Packet,
+    ejabberd_router:route_error(unmark(sent_back(Packet)),
                                 mod_client_proxy_errors:error(
                                   Condition, Why, xmpp:get_lang(Packet))).
+
+%% An error has the payload in it. One that would end the sender's stream, or
+%% that cannot even be looked at, is left out, whatever the error is for.
+sent_back(Packet) ->
+    try mod_client_proxy_payload:walk(xmpp:get_els(Packet)) of
+        {ok, _} -> Packet;
+        _ -> xmpp:set_els(Packet, [])
+    catch
+        _:_ -> xmpp:set_els(Packet, [])
+    end.
 
 %% The language of the requester is not known any more.
 error_iq(Condition, Why, Packet) ->

@@ -1,0 +1,123 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% What the router hands to ejabberd, which is played here: stanzas that end
+%%% nobody's stream, from addresses that ejabberd takes for those of P.
+-module(mod_client_proxy_router_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+-include("xmpp.hrl").
+
+-define(P, <<"proxy.example.org">>).
+-define(WRITTEN, <<"PROXY.Example.org">>).
+-define(U, {<<"u">>, <<"example.net">>, <<"r">>}).
+-define(E, {<<"svc">>, <<"example.org">>, <<"a">>}).
+
+router_test_() ->
+    {foreach,
+     fun() ->
+             {ok, _} = application:ensure_all_started(xmpp),
+             fakes:module(ejabberd_router,
+                          ["route(Packet) -> self() ! {routed, Packet}, ok.",
+                           "route_error(Packet, Error) ->"
+                           "    route(xmpp:make_error(Packet, Error))."])
+     end,
+     fun(_) ->
+             mod_client_proxy_router:unpublish(?P),
+             fakes:over(ejabberd_router)
+     end,
+     [{atom_to_list(Name), fun() -> Test() end}
+      || {Name, Test} <-
+             [{what_is_refused_does_not_end_the_stream_of_its_sender,
+               fun what_is_refused_does_not_end_the_stream_of_its_sender/0},
+              {what_is_refused_has_its_payload_in_it,
+               fun what_is_refused_has_its_payload_in_it/0},
+              {an_answer_comes_from_the_prepared_domain,
+               fun an_answer_comes_from_the_prepared_domain/0},
+              {an_error_comes_from_the_prepared_domain,
+               fun an_error_comes_from_the_prepared_domain/0}]]}.
+
+%%% Payload in errors
+
+%% Whatever it is refused for.
+what_is_refused_does_not_end_the_stream_of_its_sender() ->
+    [begin
+         ok = mod_client_proxy_router:route(Stanza),
+         Error = routed(),
+         ?assertEqual(error, xmpp:get_type(Error)),
+         ?assertMatch({Why, {ok, _}},
+                      {Why, mod_client_proxy_payload:walk(xmpp:get_els(Error))})
+     end || {Why, Publish, Stanza} <- refusals(unbound()), Publish() == ok].
+
+what_is_refused_has_its_payload_in_it() ->
+    [begin
+         ok = mod_client_proxy_router:route(Stanza),
+         ?assertEqual({Why, true},
+                      {Why, lists:member(bound(), xmpp:get_els(routed()))})
+     end || {Why, Publish, Stanza} <- refusals(bound()), Publish() == ok].
+
+refusals(El) ->
+    Up = fun() -> publish(#{}) end,
+    Many = [{<<"a", (integer_to_binary(N))/binary>>, <<>>}
+            || N <- lists:seq(1, 300)],
+    [{a_message, Up, message(El)},
+     {stopped, fun() -> mod_client_proxy_router:unpublish(?P) end, iq(El)},
+     {degraded, fun() -> publish(#{core => undefined}) end, iq(El)},
+     {failed, fun() -> publish(#{access => {no, rule}}) end, iq(El)}
+     | [{too_many_attributes, Up, iq(El#xmlel{attrs = Many})}
+        || El == unbound()]].
+
+unbound() -> #xmlel{name = <<"q">>, children = [#xmlel{name = <<"f:z">>}]}.
+bound() -> #xmlel{name = <<"q">>, attrs = [{<<"xmlns">>, <<"urn:x">>}]}.
+
+iq(El) ->
+    #iq{type = get, id = <<"1">>, from = jid(?U), to = written(),
+        sub_els = [El]}.
+
+message(El) ->
+    #message{type = chat, id = <<"1">>, from = jid(?U), to = written(),
+             sub_els = [El]}.
+
+%%% Addresses
+
+%% ejabberd makes a stream to another server for each pair of prepared domains:
+%% P in other letters is not another one.
+an_answer_comes_from_the_prepared_domain() ->
+    ok = publish(#{}),
+    ok = mod_client_proxy_router:route(iq(bound())),
+    #iq{type = get, from = As, to = E} = routed(),
+    ok = mod_client_proxy_router:route(#iq{type = result, id = <<"1">>,
+                                           from = E, to = As}),
+    ?assertMatch(#iq{type = result,
+                     from = #jid{server = ?WRITTEN, lserver = ?P}}, routed()).
+
+an_error_comes_from_the_prepared_domain() ->
+    ok = publish(#{}),
+    ok = mod_client_proxy_router:route(iq(bound())),
+    #iq{type = get} = routed(),
+    Context = #{core := Core} = mod_client_proxy_router:context(?P),
+    {done, Outcomes} = mod_client_proxy_core:drain(Core, 0),
+    ok = mod_client_proxy_router:settle(Context, Outcomes),
+    ?assertMatch(#iq{type = error,
+                     from = #jid{server = ?WRITTEN, lserver = ?P}}, routed()).
+
+written() -> (jid:make(?P))#jid{server = ?WRITTEN}.
+
+jid({U, S, R}) -> jid:make(U, S, R).
+
+routed() ->
+    receive {routed, Packet} -> Packet
+    after 0 -> error(nothing_was_routed)
+    end.
+
+publish(Other) ->
+    {ok, Core} = mod_client_proxy_core:new(
+                   nif, <<"example.org">>,
+                   #{host => ?P, keys => [binary:copy(<<"k">>, 32)],
+                     targets => [<<"svc@example.org">>]}),
+    added = mod_client_proxy_core:put_endpoint(
+              Core, ?E, #{show => none, priority => 0, pending => false}),
+    Context = #{host => ?P, server_host => <<"example.org">>, core => Core,
+                access => all, outbound_access => all,
+                packets => mod_client_proxy_packets:open(none),
+                stopped => atomics:new(1, [])},
+    mod_client_proxy_router:publish(?P, maps:merge(Context, Other)).
