@@ -24,6 +24,7 @@
  * -> its address; entries end by their number, never by their age. */
 struct jat_keyring {
     struct jat_recent *remembered;
+    struct jat_seed seed; /* see jat_keyring_seed */
     size_t n;
     struct jat_seal *sealers[][JAT_ROLE_COUNT];
 };
@@ -119,20 +120,28 @@ static enum jat_err new_sealer(struct jat_str key, enum jat_role role,
     return err;
 }
 
-/* A seed that nobody can know who has not the key, for "/" is no JID. */
-static enum jat_err new_memory(struct jat_keyring *k)
+/* A seed that nobody can know who has not the key, where `name` is no JID. */
+static enum jat_err seed_of(const struct jat_keyring *k, struct jat_str name,
+                            struct jat_seed *out)
 {
     struct jat_buf sealed = JAT_BUF_INIT;
-    struct jat_seed seed;
     enum jat_err err =
-        jat_seal_seal(k->sealers[0][JAT_ROLE_REQUESTER], JAT_STR("/"), &sealed);
+        jat_seal_seal(k->sealers[0][JAT_ROLE_REQUESTER], name, &sealed);
 
-    if (err == JAT_OK) {
-        memcpy(&seed, sealed.p, sizeof seed);
-        err = jat_recent_new(&seed, &k->remembered);
-    }
+    if (err == JAT_OK)
+        memcpy(out, sealed.p, sizeof *out);
     jat_buf_fini(&sealed);
     return err;
+}
+
+static enum jat_err new_memory(struct jat_keyring *k)
+{
+    struct jat_seed seed;
+    enum jat_err err = seed_of(k, JAT_STR("/"), &seed);
+
+    if (err == JAT_OK)
+        err = seed_of(k, JAT_STR("/sticky"), &k->seed);
+    return err == JAT_OK ? jat_recent_new(&seed, &k->remembered) : err;
 }
 
 enum jat_err jat_keyring_new(const struct jat_str *keys, size_t n,
@@ -169,6 +178,11 @@ void jat_keyring_free(struct jat_keyring *k)
             jat_seal_free(k->sealers[i][role]);
     jat_recent_free(k->remembered);
     jat_free(k);
+}
+
+const struct jat_seed *jat_keyring_seed(const struct jat_keyring *k)
+{
+    return &k->seed;
 }
 
 void jat_keyring_retire(struct jat_keyring *k)

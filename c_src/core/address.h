@@ -18,6 +18,7 @@
 
 #include "buf.h"
 #include "err.h"
+#include "hash.h"
 #include "seal.h"
 
 enum jat_role { JAT_ROLE_REQUESTER, JAT_ROLE_ENDPOINT, JAT_ROLE_COUNT };
@@ -37,6 +38,10 @@ void jat_keyring_free(struct jat_keyring *k);
 /* Another one seals from now on: gives back the memory of what is remembered.
  */
 void jat_keyring_retire(struct jat_keyring *k);
+
+/* Follows from the first key: the same on every node and after every restart,
+ * and known to nobody else. */
+const struct jat_seed *jat_keyring_seed(const struct jat_keyring *k);
 
 /* The longest JID (octets) that a sealed resource can carry. */
 size_t jat_address_max_sealed(void);

@@ -285,6 +285,19 @@ static bool sticky_key(const struct jat_call *c, struct jat_str *key)
     return true;
 }
 
+/* The same everywhere and always, so that `sticky` is, too. Which endpoint it
+ * leads to is seen by the target: where requesters are hidden from it, it must
+ * not be able to find out at home to whom that fits. */
+static uint64_t sticky_hash(const struct jat_config *config, struct jat_str key)
+{
+    static const struct jat_seed everywhere = {{0, 0}};
+
+    return jat_hash(config->encoding == JAT_ENCODE_SEALED
+                        ? jat_keyring_seed(config->keyring)
+                        : &everywhere,
+                    key);
+}
+
 /* Puts the record; its id is appended to buf. r->shown is in buf, too, so the
  * room is made before. */
 static enum jat_err put(struct jat *j, struct jat_request *r,
@@ -400,7 +413,7 @@ enum jat_err jat_request_begin(struct jat_call *c, jat_eid only)
     if (config->balance == JAT_STICKY && r.any_endpoint) {
         if (!sticky_key(c, &key))
             return jat_ask(c, JAT_ASK_JID, key);
-        r.sticky_key = jat_hash(&(struct jat_seed){{0, 0}}, key);
+        r.sticky_key = sticky_hash(config, key);
     }
     err = take_share(c, &r, &full);
     if (err == JAT_EFULL)

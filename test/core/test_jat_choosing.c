@@ -52,6 +52,42 @@ static void sticky_goes_by_the_key_that_was_asked_for(void **state)
     }
 }
 
+/* Of how many of 40 requesters the endpoint is another one by these options. */
+static unsigned moved(const char *before, const char *after)
+{
+    const char *to[40];
+    unsigned n = 0;
+    proxy(before);
+    ten_endpoints();
+    for (unsigned i = 0; i < 40; i++)
+        to[i] = chosen(line("u%u@example.net/r", i), OTHER);
+    drain();
+    proxy(after);
+    ten_endpoints();
+    for (unsigned i = 0; i < 40; i++)
+        n += strcmp(to[i], chosen(line("u%u@example.net/r", i), OTHER)) != 0;
+    drain();
+    return n;
+}
+
+/* Otherwise a target would guess whose requests come to which of its endpoints,
+ * which it may name as it likes, and know the requester soon. */
+static void who_is_sealed_sticks_where_only_the_key_says(void **state)
+{
+    (void)state;
+    assert_int_equal(moved("balance=sticky encoding=sealed keys=k",
+                           "balance=sticky encoding=sealed keys=k"),
+                     0);
+    assert_true(moved("balance=sticky encoding=sealed keys=k",
+                      "balance=sticky encoding=sealed keys=l") > 20);
+    assert_true(moved("balance=sticky encoding=sealed keys=k",
+                      "balance=sticky encoding=jid keys=k") > 20);
+    /* no pseudonym: what the target sees it need not guess */
+    assert_int_equal(moved("balance=sticky encoding=jid keys=k",
+                           "balance=sticky encoding=jid keys=l"),
+                     0);
+}
+
 static void sticky_by_an_attribute_brings_a_room_together(void **state)
 {
     (void)state;
@@ -302,6 +338,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(sticky_goes_by_the_key_that_was_asked_for),
+        CASE(who_is_sealed_sticks_where_only_the_key_says),
         CASE(sticky_by_an_attribute_brings_a_room_together),
         CASE(a_room_that_may_be_unprepared_is_asked_about),
         CASE(a_room_that_is_no_jid_counts_as_it_is),
