@@ -229,9 +229,15 @@ find_out({jid, Text}, _Context, _Packet, _Prepared) ->
     end;
 find_out({outbound, User}, Context, _Packet, Prepared) ->
     #{server_host := ServerHost, outbound_access := Access} = Context,
-    case acl:match_rule(ServerHost, Access, jid:decode(User)) of
-        allow -> {[outbound_allowed], Prepared};
-        deny -> {[outbound_denied], Prepared}
+    try jid:decode(User) of
+        Jid ->
+            case acl:match_rule(ServerHost, Access, Jid) of
+                allow -> {[outbound_allowed], Prepared};
+                deny -> {[outbound_denied], Prepared}
+            end
+    catch
+        %% what the core takes for prepared without asking: u@.
+        error:{bad_jid, _} -> {[jid_malformed], Prepared}
     end;
 find_out({endpoint, _}, #{host := P}, Packet, Prepared) ->
     ok = mod_client_proxy_host:refresh(P, xmpp:get_from(Packet)),
@@ -459,16 +465,25 @@ error_iq(Condition, Why, Packet) ->
     Packet#iq{type = error,
               sub_els = [mod_client_proxy_errors:error(Condition, Why, <<>>)]}.
 
-%% At most once a second: whatever goes wrong here goes wrong often.
+%% At most once a second: whatever goes wrong here goes wrong often. What is in
+%% the stanza others have chosen, so of that there is one line.
 complain(Context, What, Class, Reason, Stack) ->
     Now = erlang:monotonic_time(second),
     case Context of
         #{complained := Ref, host := P} ->
             case atomics:exchange(Ref, 1, Now) of
                 Now -> ok;
-                _ -> ?ERROR_MSG("~ts could not handle a stanza: ~p:~p~n~p~n~p",
-                                [P, Class, Reason, What, Stack])
+                _ -> ?ERROR_MSG("~ts could not handle a stanza: ~ts~n** ~ts",
+                                [P, brief(What),
+                                 mod_client_proxy_secrets:format(
+                                   Class, brief(Reason), Stack)])
             end;
         undefined ->
             ok
     end.
+
+-define(BRIEF, 40). % terms of a term
+
+brief(Term) ->
+    mod_client_proxy_log:text(
+      iolist_to_binary(io_lib:format("~0P", [Term, ?BRIEF]))).

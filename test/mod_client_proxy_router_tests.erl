@@ -7,6 +7,8 @@
 -include_lib("eunit/include/eunit.hrl").
 -include("xmpp.hrl").
 
+-export([log/2]).
+
 -define(P, <<"proxy.example.org">>).
 -define(WRITTEN, <<"PROXY.Example.org">>).
 -define(U, {<<"u">>, <<"example.net">>, <<"r">>}).
@@ -34,7 +36,11 @@ router_test_() ->
               {an_answer_comes_from_the_prepared_domain,
                fun an_answer_comes_from_the_prepared_domain/0},
               {an_error_comes_from_the_prepared_domain,
-               fun an_error_comes_from_the_prepared_domain/0}]]}.
+               fun an_error_comes_from_the_prepared_domain/0},
+              {an_addressee_that_is_no_jid_is_not_found,
+               fun an_addressee_that_is_no_jid_is_not_found/0},
+              {what_fails_is_logged_in_few_words,
+               fun what_fails_is_logged_in_few_words/0}]]}.
 
 %%% Payload in errors
 
@@ -100,6 +106,45 @@ an_error_comes_from_the_prepared_domain() ->
     ?assertMatch(#iq{type = error,
                      from = #jid{server = ?WRITTEN, lserver = ?P}}, routed()).
 
+%% Where an access rule is asked about the addressee, and it looks like one that
+%% needs no preparation.
+an_addressee_that_is_no_jid_is_not_found() ->
+    [begin
+         ok = publish(#{outbound_access => [{deny, [all]}]},
+                      #{outbound => any, outbound_acl => true}),
+         ok = mod_client_proxy_router:route(
+                #iq{type = Type, id = <<"1">>, from = jid(?E),
+                    to = (jid:make(?P))#jid{resource = Bad, lresource = Bad},
+                    sub_els = [bound()]}),
+         #iq{type = error} = Error = routed(),
+         ?assertMatch({Bad, #stanza_error{reason = 'item-not-found'}},
+                      {Bad, xmpp:get_error(Error)})
+     end || Type <- [get, set], Bad <- [<<"u@.">>, <<"..">>, <<"u@../r">>]].
+
+%% A function that fails has the stanza among its arguments.
+what_fails_is_logged_in_few_words() ->
+    Self = self(),
+    ok = publish(#{access => {no, rule}}),
+    El = #xmlel{name = <<"q">>,
+                attrs = [{<<"a">>, binary:copy(<<"line\n">>, 20000)}],
+                children = [#xmlel{name = <<"r">>} || _ <- lists:seq(1, 1000)]},
+    ok = logger:add_handler(?MODULE, ?MODULE, #{config => #{to => Self}}),
+    ok = mod_client_proxy_router:route(iq(El)),
+    ok = logger:remove_handler(?MODULE),
+    #iq{type = error} = routed(),
+    Text = receive {logged, Line} -> Line
+           after 1000 -> error(nothing_was_logged)
+           end,
+    ?assertNotEqual(nomatch, string:find(Text, "match_rule")),
+    ?assertEqual(nomatch, string:find(Text, "line\nline")),
+    ?assert(length(Text) < 2000).
+
+%% A handler of logger
+log(#{msg := {Format, Args}}, #{config := #{to := To}}) when is_list(Format) ->
+    To ! {logged, lists:flatten(io_lib:format(Format, Args))};
+log(_, _) ->
+    ok.
+
 written() -> (jid:make(?P))#jid{server = ?WRITTEN}.
 
 jid({U, S, R}) -> jid:make(U, S, R).
@@ -110,10 +155,13 @@ routed() ->
     end.
 
 publish(Other) ->
+    publish(Other, #{}).
+
+publish(Other, Options) ->
     {ok, Core} = mod_client_proxy_core:new(
                    nif, <<"example.org">>,
-                   #{host => ?P, keys => [binary:copy(<<"k">>, 32)],
-                     targets => [<<"svc@example.org">>]}),
+                   Options#{host => ?P, keys => [binary:copy(<<"k">>, 32)],
+                            targets => [<<"svc@example.org">>]}),
     added = mod_client_proxy_core:put_endpoint(
               Core, ?E, #{show => none, priority => 0, pending => false}),
     Context = #{host => ?P, server_host => <<"example.org">>, core => Core,
