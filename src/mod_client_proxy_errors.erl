@@ -98,7 +98,7 @@ text(max_pending_per_domain) ->
 text(max_pending_remote) ->
     ?T("Too many requests of other servers are waiting for an answer");
 text(max_contacts) ->
-    ?T("Too many long addresses of your server are in use");
+    ?T("Too many long addresses are in use");
 text(no_memory) ->
     ?T("The service is short of memory");
 text(busy) ->
@@ -122,8 +122,11 @@ text(refused) ->
     ?T("The server of the service does not let the request through");
 text(stopped) ->
     ?T("The service is being stopped");
-text(answer_invalid) ->
+text(answer_unbound_prefix) ->
     ?T("The answer is not valid: it uses a prefix that it does not declare");
+text(answer_reserved_namespace) ->
+    ?T("The answer is not valid: it uses the namespace of the prefix 'xml' for "
+       "an element");
 %% Of the target
 text(to_host) ->
     ?T("A proxy answers its target's pings and disco#info queries only");

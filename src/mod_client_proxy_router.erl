@@ -194,9 +194,12 @@ answer(#iq{sub_els = Els} = Packet) ->
     case mod_client_proxy_payload:walk(Els) of
         {ok, _} ->
             Packet;
-        _ ->
-            error_iq('internal-server-error', answer_invalid, Packet)
+        Fault ->
+            error_iq('internal-server-error', answer_fault(Fault), Packet)
     end.
+
+answer_fault(unbound_prefix) -> answer_unbound_prefix;
+answer_fault(reserved_namespace) -> answer_reserved_namespace.
 
 %% A request whose record is made is answered even if it cannot be sent, or if
 %% the record came too late for the stop of the proxy host to find it: either it

@@ -37,6 +37,8 @@ router_test_() ->
                fun an_answer_comes_from_the_prepared_domain/0},
               {an_error_comes_from_the_prepared_domain,
                fun an_error_comes_from_the_prepared_domain/0},
+              {what_is_wrong_with_an_answer_is_said_as_it_is,
+               fun what_is_wrong_with_an_answer_is_said_as_it_is/0},
               {an_addressee_that_is_no_jid_is_not_found,
                fun an_addressee_that_is_no_jid_is_not_found/0},
               {what_fails_is_logged_in_few_words,
@@ -105,6 +107,26 @@ an_error_comes_from_the_prepared_domain() ->
     ok = mod_client_proxy_router:settle(Context, Outcomes),
     ?assertMatch(#iq{type = error,
                      from = #jid{server = ?WRITTEN, lserver = ?P}}, routed()).
+
+what_is_wrong_with_an_answer_is_said_as_it_is() ->
+    ok = publish(#{}),
+    [begin
+         ok = mod_client_proxy_router:route(iq(bound())),
+         #iq{type = get, from = As, to = E} = routed(),
+         ok = mod_client_proxy_router:route(
+                #iq{type = result, id = <<"1">>, from = E, to = As,
+                    sub_els = [El]}),
+         #iq{type = error, sub_els = [Error]} = routed(),
+         ?assertMatch(#stanza_error{reason = 'internal-server-error',
+                                    type = cancel}, Error),
+         #stanza_error{text = [#text{data = Text}]} = Error,
+         ?assertEqual({Word, true}, {Word, string:find(Text, Word) /= nomatch})
+     end || {El, Word} <-
+                [{unbound(), "does not declare"},
+                 {#xmlel{name = <<"x">>,
+                         attrs = [{<<"xmlns">>,
+                                   <<"http://www.w3.org/XML/1998/namespace">>}]},
+                  "namespace of the prefix 'xml'"}]].
 
 %% Where an access rule is asked about the addressee, and it looks like one that
 %% needs no preparation.
