@@ -35,12 +35,12 @@
 -spec walk([xmlel() | cdata() | term()]) ->
           {ok, Weight :: non_neg_integer()} | fault().
 walk(Els) ->
-    try {ok, elements(Els, [<<"xml">>], 0)}
+    try {ok, elements(Els, #{<<"xml">> => true}, 0)}
     catch throw:Fault -> Fault
     end.
 
-%% Bound: the prefixes that are declared around these elements. Most elements and
-%% attributes have none.
+%% Bound: the prefixes that are declared around these elements; there may be
+%% thousands, each used by thousands. Most elements and attributes have none.
 elements([#xmlel{name = Name, attrs = Attrs, children = Children} | Els],
          Bound, Weight) ->
     Weight1 = attributes(Attrs,
@@ -75,7 +75,7 @@ all_plain([]) ->
     true.
 
 declare([{<<"xmlns:", Prefix/binary>>, _} | Attrs], Bound) ->
-    declare(Attrs, [Prefix | Bound]);
+    declare(Attrs, Bound#{Prefix => true});
 declare([_ | Attrs], Bound) ->
     declare(Attrs, Bound);
 declare([], Bound) ->
@@ -93,7 +93,7 @@ declares(_) -> false.
 is_bound(_Name, none, _Bound) ->
     true;
 is_bound(Name, At, Bound) ->
-    lists:member(binary:part(Name, 0, At), Bound).
+    is_map_key(binary:part(Name, 0, At), Bound).
 
 colon(<<$:, _/binary>>, At) -> At;
 colon(<<_, Rest/binary>>, At) -> colon(Rest, At + 1);

@@ -34,6 +34,31 @@ unbound_test_() ->
                  "<q xmlns:f='u'><f:r/><ff:r/></q>",
                  "<q xmlns:ff='u'><f:r/></q>"]].
 
+%% Thousands of prefixes that are declared, and thousands of elements that use
+%% one of them, cost about what one prefix does.
+many_prefixes_cost_little_more_than_one_test() ->
+    One = costs(0),
+    Many = costs(8000),
+    ?assert(Many < 10 * One + 20000).
+
+%% Reductions, which are the same on a busy machine; lists:member/2 counts them,
+%% too.
+costs(Prefixes) ->
+    Leaves = [#xmlel{name = <<"p:b">>} || _ <- lists:seq(1, 8000)],
+    Nested = lists:foldl(
+               fun(N, Els) ->
+                       [#xmlel{name = <<"a">>, children = Els,
+                               attrs = [{<<"xmlns:p",
+                                           (integer_to_binary(100 * N + K))/binary>>,
+                                         <<"u">>} || K <- lists:seq(0, 99)]}]
+               end, Leaves, lists:seq(1, Prefixes div 100)),
+    Els = [#xmlel{name = <<"q">>, attrs = [{<<"xmlns:p">>, <<"u">>}],
+                  children = Nested}],
+    {reductions, Before} = process_info(self(), reductions),
+    {ok, _} = mod_client_proxy_payload:walk(Els),
+    {reductions, After} = process_info(self(), reductions),
+    After - Before.
+
 %% What ejabberd makes of <xml:x/>.
 a_reserved_namespace_is_a_fault_at_any_depth_test() ->
     [?assertEqual(reserved_namespace,
