@@ -384,6 +384,7 @@ stop_hosts(ServerHost, Keep) ->
 stop_host(P) ->
     mod_client_proxy_sup:stop(P),
     mod_client_proxy_sessions:watch(P, []),
+    mod_client_proxy_gate:close(P),
     mod_client_proxy_router:unpublish(P),
     mod_client_proxy_keys:forget(P).
 

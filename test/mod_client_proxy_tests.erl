@@ -25,6 +25,8 @@ module_test_() ->
               {"one that goes to another virtual host is stopped here first",
                fun moved/0},
               {"a stop leaves nothing", fun stop/0},
+              {"a stop leaves no gate, though the process was killed",
+               fun stop_killed/0},
               {"a stop of one virtual host leaves what others need",
                fun stop_one/0},
               {"what was stopped is not stopped again", fun stop_again/0},
@@ -97,6 +99,12 @@ stop() ->
     ?assertEqual([[?VHOST]], lists:usort(arguments(mod_client_proxy_port_sup,
                                                    stop))),
     ?assertEqual(none, persistent_term:get(?RUNNING(?VHOST), none)).
+
+stop_killed() ->
+    ok = ?M:start(?VHOST, options([?A])),
+    _ = mod_client_proxy_gate:open(?A, #{{<<"t">>, ?VHOST} => 1}, #{}),
+    ok = ?M:stop(?VHOST),
+    ?assertEqual(none, persistent_term:get({mod_client_proxy_gate, ?A}, none)).
 
 stop_one() ->
     ok = ?M:start(?VHOST, options([?A])),
