@@ -346,7 +346,10 @@ jid({U, S, R}) ->
 %% is P: it makes a stream to another server for each one that it is told.
 asked({_, S, _} = Parts) ->
     Jid = jid(Parts),
-    Jid#jid{lserver = jid:nameprep(S)}.
+    case context(S) of
+        undefined -> Jid#jid{lserver = jid:nameprep(S)};
+        _ -> Jid % as nearly everybody writes it
+    end.
 
 %%%===================================================================
 %%% Records closed without an answer
