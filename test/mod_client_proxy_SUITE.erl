@@ -3766,7 +3766,7 @@ the_route_comes_back_when_its_own_process_is_killed(Config) ->
     [<<"up">>] = [element(3, H) || H <- status(Bed)].
 
 ets_owner(Bed, P) ->
-    #{packets := Packets} = bed:rpc(Bed, mod_client_proxy_router, context, [P]),
+    #{packets := {Packets, _}} = bed:rpc(Bed, mod_client_proxy_router, context, [P]),
     bed:rpc(Bed, ets, info, [Packets, owner]).
 
 a_name_that_was_taken_while_a_process_was_dead_is_left_alone(Config) ->
