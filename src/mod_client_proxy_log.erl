@@ -57,15 +57,20 @@ visible(C) ->
         false -> io_lib:format("\\u{~.16b}", [C])
     end.
 
-%% Control characters of both sets, line and paragraph separators, marks that
-%% have no width or turn the direction of what follows.
+%% Control characters of both sets, line and paragraph separators, and what
+%% Unicode calls default ignorable: marks that have no width or turn the direction
+%% of what follows, and letters that are blank.
 is_seen(C) ->
     not lists:any(fun({First, Last}) -> C >= First andalso C =< Last end,
                   [{16#0, 16#1f}, {16#7f, 16#9f}, {16#ad, 16#ad},
-                   {16#61c, 16#61c}, {16#115f, 16#1160}, {16#180e, 16#180e},
+                   {16#34f, 16#34f}, {16#61c, 16#61c}, {16#115f, 16#1160},
+                   {16#17b4, 16#17b5}, {16#180b, 16#180f},
                    {16#200b, 16#200f}, {16#2028, 16#202e},
-                   {16#2060, 16#206f}, {16#3164, 16#3164}, {16#feff, 16#feff},
-                   {16#fff0, 16#fffb}, {16#e0000, 16#e0fff}]).
+                   {16#2060, 16#206f}, {16#3164, 16#3164},
+                   {16#fe00, 16#fe0f}, {16#feff, 16#feff},
+                   {16#ffa0, 16#ffa0}, {16#fff0, 16#fffb},
+                   {16#1bca0, 16#1bca3}, {16#1d173, 16#1d17a},
+                   {16#e0000, 16#e0fff}]).
 
 -spec new() -> limiter().
 new() ->

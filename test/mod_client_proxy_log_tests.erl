@@ -5,6 +5,17 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
+%% Default_Ignorable_Code_Point of the Unicode Character Database: first and last
+%% of each range.
+what_is_not_seen_is_escaped_test() ->
+    [?assertMatch({C, <<"a\\u{", _/binary>>},
+                  {C, mod_client_proxy_log:text(<<"a", C/utf8, "b">>)})
+     || C <- [16#ad, 16#34f, 16#61c, 16#115f, 16#1160, 16#17b4, 16#17b5,
+              16#180b, 16#180f, 16#200b, 16#200f, 16#202a, 16#202e, 16#2060,
+              16#206f, 16#3164, 16#fe00, 16#fe0f, 16#feff, 16#ffa0, 16#fff0,
+              16#fff8, 16#1bca0, 16#1bca3, 16#1d173, 16#1d17a, 16#e0000,
+              16#e0fff]].
+
 %%% Texts
 
 a_plain_text_stays_as_it_is_test_() ->
