@@ -149,5 +149,7 @@ text(outbound_none) ->
     ?T("The service may not write to anybody on its own");
 text(outbound_access) ->
     ?T("Access denied by service policy: this addressee is not allowed");
+text(unreachable) ->
+    ?T("The addressee cannot be reached");
 text(max_outbound_per_endpoint) ->
     ?T("Too many requests of this instance are waiting for an answer").

@@ -88,6 +88,7 @@ route(Packet) ->
 route(#{core := Core, host := P} = Context, Packet) when Core /= undefined ->
     case {xmpp:get_meta(Packet, ?MARK, undefined), xmpp:get_type(Packet)} of
         {undefined, _} -> decide(Context, Packet);
+        {{P, outbound}, error} -> decide(Context, unreachable(Packet));
         {{P, Record}, error} -> bounced(Context, Record, Packet);
         _ -> decide(Context, unmark(Packet))
     end;
@@ -100,6 +101,18 @@ route(undefined, Packet) ->
 %% here (the stanza came by way of another proxy host).
 unmark(Packet) ->
     xmpp:del_meta(xmpp:del_meta(Packet, ?MARK), ?UNDELIVERED).
+
+%% A request of the target came back from this server. Where it could not be
+%% delivered, what ejabberd says of that may name the addressee's server, which
+%% the target is perhaps not to know. What an account or a service here answers is
+%% an answer like any other.
+unreachable(#iq{from = #jid{lserver = Server, lresource = Resource}} = Packet) ->
+    IsSession = Resource /= <<>>
+        andalso mod_client_proxy_sessions:is_local(Server),
+    case IsSession orelse not ejabberd_router:is_my_route(Server) of
+        true -> error_iq('service-unavailable', unreachable, unmark(Packet));
+        false -> unmark(Packet)
+    end.
 
 decide(Context, #iq{type = Type} = Packet) when Type == get; Type == set ->
     case check(Context, Packet) of
@@ -161,7 +174,7 @@ perform({outbound, From, To, Id, Record}, Context, Packet) ->
     forward(Context, Record,
             fun() ->
                     keep(Context, Record, false, Packet),
-                    translate(Packet, From, To, Id)
+                    mark(translate(Packet, From, To, Id), Context, outbound)
             end);
 perform({answer, From, To, Id, Record, Kept}, #{packets := Packets}, Packet) ->
     Privilege = mod_client_proxy_packets:forget(Packets, Record, Kept),
@@ -216,6 +229,7 @@ forward(#{stopped := Stopped} = Context, Record, Prepare) ->
             abort(Context, Record, internal)
     end.
 
+%% By its record, or as a client-initiated one.
 mark(Packet, #{host := P}, Record) ->
     xmpp:put_meta(Packet, ?MARK, {P, Record}).
 

@@ -1503,9 +1503,16 @@ an_error_of_the_requester_reaches_the_endpoint(Config) ->
 
 a_request_of_the_endpoint_to_nobody_bounces_to_it(Config) ->
     E = service(Config, "a"),
-    To = <<"any.example.org/romeo@example.org/nowhere">>,
-    [iq:refused(E, iq:ask(E, Type, To), To, {cancel, 'service-unavailable'})
-     || Type <- [get, set]],
+    [begin
+         To = in(<<"any.example.org">>, U),
+         Error = iq:refused(E, iq:ask(E, Type, To), To,
+                            {cancel, 'service-unavailable'}),
+         %% it says nothing of who that is, nor of his server
+         nomatch = string:find(fxml:element_to_binary(
+                                 puppet:child(<<"error">>, Error)), "example"),
+         true = says(<<"cannot be reached">>, Error)
+     end || Type <- [get, set],
+            U <- [<<"romeo@example.org/nowhere">>, <<"romeo@nowhere.example/x">>]],
     0 = in_flight(Config, <<"any.example.org">>).
 
 an_answer_to_the_endpoint_is_taken_once_and_from_whom_it_asked(Config) ->

@@ -55,7 +55,7 @@ static const struct kind {
       {10, NODE, WORK, NOT_FOUND},
       {10, HOST, DISCO, RESULT | BAD_REQUEST}, /* of a set */
       {10, HOST, PING, RESULT | BAD_REQUEST},
-      {10, HOST, WORK, BAD_REQUEST},
+      {10, HOST, WORK, NO_SERVICE},
 };
 
 static const struct kind *choose_kind(const struct kind *kinds, size_t count)
