@@ -155,7 +155,6 @@ groups() ->
        stopping_the_module_answers_every_request,
        stopping_the_module_answers_requests_of_the_endpoint,
        a_request_that_comes_while_the_module_stops_is_answered_once,
-       a_request_that_comes_while_the_module_stops_is_answered,
        a_reload_with_other_options_loses_no_request]},
      {balance, [],
       [random_reaches_every_endpoint,
@@ -2557,53 +2556,6 @@ stopped(Config, Ps, Value) ->
                                          context, [P]),
          ok = bed:rpc(bed(Config), atomics, put, [Stopped, 1, Value])
      end || P <- Ps].
-
-a_request_that_comes_while_the_module_stops_is_answered(Config) ->
-    Bed = bed(Config),
-    E = service(Config, "a"),
-    U = requester(Config),
-    true = serves(U, ?P, E),
-    %% It comes to the place where records are closed, and waits there: what
-    %% comes now is nobody's but its own.
-    Host = bed:rpc(Bed, erlang, whereis, [proc(?P)]),
-    #{stopped := Stopped} = bed:rpc(Bed, mod_client_proxy_router, context, [?P]),
-    await_go(Bed, mod_client_proxy_records),
-    try
-        bed:configure(Bed, hosts()),
-        {Pid, Mon} = spawn_monitor(fun() -> ok = bed:reload(Bed) end),
-        bed:await(fun() -> bed:rpc(Bed, atomics, get, [Stopped, 1]) == 1 end, 20000),
-        [iq:refused(U, iq:ask(U, Type, ?P), ?P, ?UNAVAILABLE)
-         || Type <- [get, set]],
-        iq:quiet(E, U),
-        mend(Bed, mod_client_proxy_records),
-        Host ! go,
-        receive {'DOWN', Mon, process, Pid, normal} -> ok end
-    after
-        mend(Bed, mod_client_proxy_records),
-        Host ! go,
-        bed:configure(Bed, site(proxy_hosts())),
-        ok = bed:reload(Bed)
-    end.
-
-%% Until mend/2, P waits for a message when it is to close its records. The others
-%% have none.
-await_go(Bed, Module) ->
-    Functions = ["drain(_, #{host := <<\"proxy.example.org\">>}) ->"
-                 "    receive go -> ok end;"
-                 "drain(_, _) -> ok.",
-                 "expire(_, _) -> ok.", "sweep(_, _, _) -> ok."],
-    Forms = [begin
-                 {ok, Tokens, _} = erl_scan:string(Function),
-                 {ok, Form} = erl_parse:parse_form(Tokens),
-                 Form
-             end || Function <- Functions],
-    {ok, Module, Beam} =
-        compile:forms([{attribute, 1, module, Module},
-                       {attribute, 1, export, [{drain, 2}, {expire, 2}, {sweep, 3}]}
-                       | Forms]),
-    _ = bed:rpc(Bed, code, purge, [Module]),
-    {module, Module} = bed:rpc(Bed, code, load_binary, [Module, "waits", Beam]),
-    ok.
 
 a_reload_with_other_options_loses_no_request(Config) ->
     E = service(Config, "a"),
