@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% Targets on another server, which is a real Prosody: subscription and presence
 %%% as it means them, over s2s with certificates, and what becomes of requests
 %%% when either server, or what is between them, fails.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* The shares of the memory for packets that are kept for another try. Each
  * packet counts with its octets, as long as a record has it.
  *

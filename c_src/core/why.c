@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 #include "why.h"
 
 const char *jat_condition_name(enum jat_condition c)

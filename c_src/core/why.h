@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* Why a stanza is answered with an error: the one table of reasons, each with
  * its word and the error's condition (RFC 6120, 8.3.3). The word says what is
  * wrong with this very stanza; mod_client_proxy_errors has a text for each. */

@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% Runs in the server of a bed: more than any client could send in that time.
 -module(flood).
 -include("xmpp.hrl").

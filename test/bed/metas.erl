@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% What the stanzas in a bed's server carry beside their XML: the meta that
 %%% modules note on them. The hook filter_packet sees each stanza that is
 %%% routed, and keeps it here; and one with any meta can be sent.

@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% The names of a test's world: a DNS server on loopback, which knows the
 %%% servers of that test and nobody else. So beds find each other by the names
 %%% that they have, on the ports that they have.

@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% A throw-away Prosody: Debian's program, but a folder, accounts, ports and a
 %%% certificate of its own, all of it on loopback. It ends with this runner.
 -module(prosody).

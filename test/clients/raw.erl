@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% A client that is no library: its stream header is the caller's, and what comes
 %%% in is not parsed. For what a library would never say.
 -module(raw).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* What calls.h makes of want of memory. The carrier here is neither of the two:
  * arguments are numbers and words in a row, and the answer is a text. */
 /* first: its calls are what they are, see scarce.h */

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 """What the two benches share: a copy of the tree, and programs with a limit."""
 
 import os

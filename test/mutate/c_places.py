@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 """Where C can be changed: in the bodies of functions, and in the tables that
 are initialized beside them. Not in declarations, enums and macros."""
 

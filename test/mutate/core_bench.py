@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 """Mutants of c_src/core against the tests of test/core.
 
 A mutant runs against one program after the other, those of its own unit first,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 """Where Erlang can be changed: in the clauses of functions. Not in attributes
 (types, specs, macros), log messages and documentation."""
 

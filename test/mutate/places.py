@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 """Places where a source can be changed a little, and the drawing of them.
 
 A place says which octets of a file are replaced and by what. c_places.py and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 """Are mutants made, and judged, as they should be? Run by `make mutants` before
 anything else."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 """Mutants of src: first the EUnit and PropEr modules that name the module or
 one that names it, then the groups of the Common Test suite that concern it, in
 one server (warm.erl)."""

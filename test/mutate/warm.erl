@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% Runs groups of the Common Test suite again and again in one server, which is
 %%% installed once and begins anew with each beam that is to be tried. (ct_run
 %%% would install it each time, and does not stop at the first failure.)
