@@ -179,6 +179,18 @@ static void the_memory_of_a_packet_is_given_back_after_a_reload(void **state)
 }
 
 /* The retry has the packet, and with it the share. */
+static void the_smallest_packet_gives_its_octet_back(void **state)
+{
+    (void)state;
+    proxy("max_retry_memory=20000");
+    come(A);
+    weight = 1;
+    assert_int_equal(kept(1, U), 1);
+    assert_int_equal(count("retry_memory"), 1);
+    drain();
+    assert_int_equal(count("retry_memory"), 0);
+}
+
 static void a_retry_keeps_its_share_of_the_memory(void **state)
 {
     (void)state;
@@ -768,6 +780,7 @@ int main(void)
         CASE(packets_are_kept_within_the_shares_of_the_memory),
         CASE(what_cannot_be_sent_again_takes_no_memory),
         CASE(the_memory_of_a_packet_is_given_back_after_a_reload),
+        CASE(the_smallest_packet_gives_its_octet_back),
         CASE(a_retry_keeps_its_share_of_the_memory),
         CASE(a_refusal_says_which_limit_is_reached),
         CASE(max_endpoints_refuses_the_newest),
