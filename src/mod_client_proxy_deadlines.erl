@@ -1,7 +1,8 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
-%%% The clock of a proxy host: has the records whose deadline has come closed,
-%%% whatever its other processes are busy with, and whether they live or not.
+%%% The clock of a proxy host. It has those records closed whose deadline has come.
+%%% It is a process of its own, so that deadlines are kept while the others are busy
+%%% or are started again.
 -module(mod_client_proxy_deadlines).
 
 -behaviour(gen_server).

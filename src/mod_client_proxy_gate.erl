@@ -1,10 +1,10 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% How much of what a target says waits for the process of a proxy host. A
-%%% target may send faster than its presences are taken in: what is too much is
-%%% dropped in the sender's process, and that something was is noted, so that the
-%%% truth can be found out later. So nobody fills a mailbox, and the deadlines of
-%%% others, which come by the same one, stay in time.
+%%% target may send faster than its presences are taken in. What is too much is
+%%% dropped in the sender's process. It is noted that something was dropped, so
+%%% that the truth can be found out later. So no target can fill the mailbox of the
+%%% process or delay what others say.
 -module(mod_client_proxy_gate).
 
 -export([open/3, close/1, cast/3, taken/1, missed/1]).

@@ -210,8 +210,8 @@ instance(ServerHost, P) ->
               end
       end).
 
-%% Who is on his way now has read that context, and is to see that this process
-%% stops. One that was killed while it stopped has left it behind.
+%% Senders that route a stanza now have read that context. They must see when this
+%% process stops. A process that was killed while it stopped has left the mark set.
 inherit(#{stopped := Stopped} = Context) ->
     case atomics:get(Stopped, 1) of
         0 -> Context;

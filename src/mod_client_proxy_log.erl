@@ -19,8 +19,8 @@
 -define(HOUR, 3600000).
 -define(LINES_AN_HOUR, 60).
 
-%% @doc A text that another party chose, as it may stand in a line: no line ends
-%% and nothing else that is not seen but acts, at most 200 characters.
+%% @doc A text that another party chose, made fit for a line of the log: at most
+%% 200 characters, with line ends and invisible characters escaped.
 -spec text(binary()) -> binary().
 text(Text) ->
     text(Text, ?MAX_CHARACTERS, <<>>).

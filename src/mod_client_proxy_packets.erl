@@ -5,8 +5,8 @@
 %%% by way of XEP-0356. How much may be kept the core decides, by the weight that
 %%% is given here; a record whose packet is not kept fails instead.
 %%%
-%%% The table belongs to a process that may end before those who use it. What is
-%%% not there any more was not kept.
+%%% The table belongs to a process that may end before those who use it. A packet
+%%% that is not found counts as one that was not kept.
 -module(mod_client_proxy_packets).
 
 -export([new/1, open/1, weight/2, keep/4, take/2, forget/3, forget_before/2, size/1]).
