@@ -452,8 +452,7 @@ static void settled(struct truth *t, const struct closing *c,
         sent_again(t, next, o, text);
     } else {
         truth_ended(t, r, false);
-        if (c->why == BOUNCED && c->how == JAT_HOW_REFUSED &&
-            r->way == JAT_REQUEST)
+        if (reason_of(c) == JAT_WHY_REFUSED && r->way == JAT_REQUEST)
             t->sessions[r->session].failed--; /* it has no part in it */
         failed(t, r, c, o, text);
     }
