@@ -56,15 +56,16 @@ static enum jat_err take_pending(struct jat *j, const struct jat_config *config)
                            (uint32_t)config->max_pending);
 }
 
-/* All remote domains together have half of the records: domains without number
- * cannot take what the server's own users need. */
+/* All remote domains together have half of the records, but one at least:
+ * domains without number cannot take what the server's own users need. */
 static enum jat_err take_remote(struct jat *j, const struct jat_config *config,
                                 uint64_t domain)
 {
+    uint32_t max = (uint32_t)config->max_pending;
+
     return domain == JAT_NOBODY
                ? JAT_OK
-               : jat_credit_take(j->pending, REMOTE,
-                                 (uint32_t)config->max_pending / 2);
+               : jat_credit_take(j->pending, REMOTE, max < 2 ? 1 : max / 2);
 }
 
 static void give_remote(struct jat *j, uint64_t domain)

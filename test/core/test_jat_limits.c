@@ -625,6 +625,17 @@ static void remote_domains_have_half_of_max_pending_together(void **state)
     drain();
 }
 
+static void of_one_pending_request_a_remote_domain_may_have_it(void **state)
+{
+    (void)state;
+    proxy(LOCAL "max_pending=1");
+    come(A);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(room(U, P), 1);
+        drain();
+    }
+}
+
 static void one_domain_makes_only_its_own_contacts_forgotten(void **state)
 {
     (void)state;
@@ -795,6 +806,7 @@ int main(void)
         CASE(a_domain_that_becomes_local_gets_its_share_back),
         CASE(the_counters_add_up_after_any_mixture),
         CASE(remote_domains_have_half_of_max_pending_together),
+        CASE(of_one_pending_request_a_remote_domain_may_have_it),
         CASE(one_domain_makes_only_its_own_contacts_forgotten),
         CASE(domains_without_number_make_no_contact_forgotten),
         CASE(nobody_makes_the_handles_of_others_forgotten),

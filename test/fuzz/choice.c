@@ -54,7 +54,8 @@ static void check_load(const struct truth *t, const struct record *r,
     CHECK(!most);
 }
 
-/* sticky: whoever was preferred to another one is so for ever. */
+/* sticky: whoever was preferred to another one is so as long as the
+ * keys are the same. */
 static void check_preference(struct truth *t, const struct record *r,
                              const unsigned *among, unsigned n)
 {

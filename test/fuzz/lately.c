@@ -53,18 +53,19 @@ static bool fit(const struct truth *t, const struct lately *l,
              count_remote(t, l, (struct jat_str){NULL, 0}) + more <= max / 2));
 }
 
-/* anew: surely, so that there are no more than may be afterwards; otherwise one
- * that was there may only have been touched. made: it is there now, surely;
- * otherwise there may have been no room for it, if it is remote. */
+/* made: it is there now, surely; otherwise there may have been no room for it,
+ * if it is remote. A new local one leaves no more than there may be; one that
+ * is found, though it be over, takes the place that it has. */
 static void put(struct truth *t, struct lately *l, struct jat_str user,
-                struct spoke new, uint64_t until, bool anew, bool made)
+                struct spoke new, uint64_t until, bool made)
 {
     uint64_t max = (uint64_t)t->o.max_contacts;
     struct jat_str domain = domain_of(user);
     bool remote = is_remote(t, domain), fits;
     struct spoke *s = find(l, new.key);
 
-    l->bound = (anew && !remote) || l->bound < max ? max : l->bound;
+    if ((s == NULL && !remote) || l->bound < max)
+        l->bound = max;
     if (s == NULL) {
         s = &l->v[l->n++];
         *s = (struct spoke){.key = truth_keep(t, new.key),
@@ -128,7 +129,7 @@ void truth_contact(struct truth *t, struct jat_str user, struct jat_str target,
 
         if (made && !is_known(t, s, false))
             put(t, &t->contacts, user, (struct spoke){.key = key}, until,
-                !is_known(t, s, true), false);
+                false);
         else
             touch(t, &t->contacts, key, until);
     }
@@ -143,7 +144,7 @@ void truth_handle(struct truth *t, struct jat_str resource, struct jat_str jid,
         return;
     if (made)
         put(t, &t->handles, jid, (struct spoke){.key = resource, .value = jid},
-            until, true, true);
+            until, true);
     else
         touch(t, &t->handles, resource, until);
 }
@@ -185,12 +186,17 @@ void lately_doubt(struct lately *l)
 
 void lately_forget(struct lately *l, uint64_t now, size_t max)
 {
-    unsigned kept = 0;
+    unsigned over = 0, kept = 0;
 
+    for (unsigned i = 0; i < l->n; i++)
+        over += l->v[i].most <= now;
+    if (over > max) { /* which ones? */
+        l->exact = false;
+        return;
+    }
     for (unsigned i = 0; i < l->n; i++)
         if (l->v[i].most > now)
             l->v[kept++] = l->v[i];
-    l->exact = l->exact && l->n - kept <= max;
     l->n = kept;
 }
 

@@ -120,6 +120,8 @@ void truth_configured(struct truth *t, const struct options *o,
     CHECK(err == (lacks ? JAT_EBADARG : JAT_OK));
     if (lacks)
         return;
+    if (t->o.encoding != o->encoding || !jat_str_eq(t->o.keys, o->keys))
+        t->n_preferences = 0; /* what they go by is keyed */
     if (!jat_str_eq(t->o.local_domain, o->local_domain)) {
         lately_doubt(&t->contacts);
         lately_doubt(&t->handles);
@@ -243,7 +245,7 @@ bool truth_may_request(const struct truth *t, struct jat_str user)
            n_user < t->o.max_pending_per_user &&
            (jat_str_eq(jid.server, t->o.local_domain) ||
             (n_domain < t->o.max_pending_per_domain &&
-             n_remote < t->o.max_pending / 2));
+             n_remote < (t->o.max_pending < 2 ? 1 : t->o.max_pending / 2)));
 }
 
 /* Shares of the memory: the whole, a bare JID, a domain, all domains. */
