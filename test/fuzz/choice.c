@@ -93,7 +93,8 @@ void truth_check_choice(struct truth *t, const struct record *r)
         check_load(t, r, among, n);
         break;
     case JAT_STICKY:
-        check_preference(t, r, among, n);
+        if (r->keyed == t->keyed)
+            check_preference(t, r, among, n);
         break;
     case JAT_RANDOM:
     case JAT_BALANCE_COUNT:

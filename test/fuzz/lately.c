@@ -53,24 +53,36 @@ static bool fit(const struct truth *t, const struct lately *l,
              count_remote(t, l, (struct jat_str){NULL, 0}) + more <= max / 2));
 }
 
+/* The record is of a time when its domain was local and now is not, or the
+ * other way round: what becomes of it is found by chance. */
+static bool strays(const struct truth *t, const struct record *r)
+{
+    return is_remote(t, domain_of(r->user)) != r->by_domain;
+}
+
 /* made: it is there now, surely; otherwise there may have been no room for it,
  * if it is remote. A new local one leaves no more than there may be; one that
  * is found, though it be over, takes the place that it has. */
-static void put(struct truth *t, struct lately *l, struct jat_str user,
+static void put(struct truth *t, struct lately *l, const struct record *r,
                 struct spoke new, uint64_t until, bool made)
 {
     uint64_t max = (uint64_t)t->o.max_contacts;
-    struct jat_str domain = domain_of(user);
-    bool remote = is_remote(t, domain), fits;
+    struct jat_str domain = domain_of(r->user);
+    bool remote = is_remote(t, domain), stray = strays(t, r), fits;
     struct spoke *s = find(l, new.key);
 
-    if ((s == NULL && !remote) || l->bound < max)
+    if ((s == NULL && !remote && !stray) || l->bound < max)
         l->bound = max;
     if (s == NULL) {
         s = &l->v[l->n++];
         *s = (struct spoke){.key = truth_keep(t, new.key),
                             .value = truth_keep(t, new.value),
                             .domain = truth_keep(t, domain)};
+    }
+    if (stray) {
+        raise_to(&s->most, until);
+        lately_doubt(l);
+        return;
     }
     fits = fit(t, l, domain, 0);
     if (fits || made || !remote)
@@ -90,14 +102,14 @@ static void put(struct truth *t, struct lately *l, struct jat_str user,
             l->v[i].least = 0;
 }
 
-static void touch(struct truth *t, struct lately *l, struct jat_str key,
-                  uint64_t until)
+static void touch(struct truth *t, struct lately *l, const struct record *r,
+                  struct jat_str key, uint64_t until)
 {
     struct spoke *s = find(l, key);
 
     if (s == NULL || s->most <= t->now)
         return;
-    if (s->least > t->now)
+    if (s->least > t->now && !strays(t, r))
         raise_to(&s->least, until);
     raise_to(&s->most, until);
 }
@@ -117,36 +129,35 @@ static struct jat_str pair(struct jat_buf *b, struct jat_str user,
     return jat_str(b->p, b->n);
 }
 
-void truth_contact(struct truth *t, struct jat_str user, struct jat_str target,
-                   bool made, uint64_t until)
+void truth_contact(struct truth *t, const struct record *r, bool made,
+                   uint64_t until)
 {
     struct jat_buf b = JAT_BUF_INIT;
-    struct jat_str key = pair(&b, user, target);
+    struct jat_str key = pair(&b, r->user, t->sessions[r->session].jid);
 
     raise_to(&until, t->now + (uint64_t)t->o.contact_timeout);
     if (t->o.outbound == JAT_OUTBOUND_REPLY) { /* nothing else goes by them */
         const struct spoke *s = find(&t->contacts, key);
 
         if (made && !is_known(t, s, false))
-            put(t, &t->contacts, user, (struct spoke){.key = key}, until,
-                false);
+            put(t, &t->contacts, r, (struct spoke){.key = key}, until, false);
         else
-            touch(t, &t->contacts, key, until);
+            touch(t, &t->contacts, r, key, until);
     }
     jat_buf_fini(&b);
 }
 
-void truth_handle(struct truth *t, struct jat_str resource, struct jat_str jid,
-                  bool made, uint64_t until)
+void truth_handle(struct truth *t, const struct record *r,
+                  struct jat_str resource, bool made, uint64_t until)
 {
     raise_to(&until, t->now + (uint64_t)t->o.contact_timeout);
     if (jat_address_form(resource) != JAT_FORM_HANDLE)
         return;
     if (made)
-        put(t, &t->handles, jid, (struct spoke){.key = resource, .value = jid},
-            until, true);
+        put(t, &t->handles, r,
+            (struct spoke){.key = resource, .value = r->user}, until, true);
     else
-        touch(t, &t->handles, resource, until);
+        touch(t, &t->handles, r, resource, until);
 }
 
 bool truth_is_contact(struct truth *t, struct jat_str user,

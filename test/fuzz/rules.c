@@ -152,6 +152,7 @@ static struct verdict request(struct truth *t, const struct view *v,
         .asked = truth_keep(t, v->s.to),
         .shown = shown,
         .key = truth_keep(t, key),
+        .keyed = t->keyed,
         .set = set,
         .any = any,
         .weight = !set && any && t->o.retries > 0 ? v->weight : 0,
@@ -300,7 +301,9 @@ static struct verdict outbound(struct truth *t, const struct view *v)
                                 .user = user,
                                 .asked = truth_keep(t, v->s.to),
                                 .shown = t->sessions[session].shown,
-                                .set = v->s.type == JAT_TYPE_SET};
+                                .set = v->s.type == JAT_TYPE_SET,
+                                .by_domain =
+                                    !jat_str_eq(jid.server, t->o.local_domain)};
     return out;
 }
 
@@ -401,12 +404,13 @@ static void begun(struct truth *t, const struct view *v, struct record r,
     r.deadline = t->now + (uint64_t)t->o.timeout;
     r.request = t->n_requests++;
     truth_begun(t, &r);
-    truth_contact(t, r.user, t->sessions[r.session].jid, r.way == JAT_REQUEST,
-                  r.way == JAT_REQUEST ? r.deadline : 0);
-    if (r.way == JAT_REQUEST)
-        truth_handle(t, r.shown, r.user, true, r.deadline);
-    else
-        truth_handle(t, v->to.resource, r.user, false, 0);
+    if (r.way == JAT_REQUEST) {
+        truth_contact(t, &r, true, r.deadline);
+        truth_handle(t, &r, r.shown, true, r.deadline);
+    } else {
+        truth_contact(t, &r, false, 0);
+        truth_handle(t, &r, v->to.resource, false, 0);
+    }
     t->stats[r.way == JAT_REQUEST ? JAT_STAT_requests
                                   : JAT_STAT_outbound_requests]++;
 }
@@ -431,9 +435,8 @@ static void answered(struct truth *t, struct record *r,
     CHECK(jat_str_eq(jat_buf_str(buf, d->id), r->id));
     CHECK(d->new_id == !jat_str_eq(r->id, r->id_out));
     truth_ended(t, r, true);
-    truth_contact(t, r->user, jid, !requested, 0);
-    truth_handle(t, requested ? r->shown : resource_of(r->asked), r->user,
-                 false, 0);
+    truth_contact(t, r, !requested, 0);
+    truth_handle(t, r, requested ? r->shown : resource_of(r->asked), false, 0);
     t->stats[requested ? JAT_STAT_answers : JAT_STAT_outbound_answers]++;
 }
 

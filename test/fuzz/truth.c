@@ -121,7 +121,7 @@ void truth_configured(struct truth *t, const struct options *o,
     if (lacks)
         return;
     if (t->o.encoding != o->encoding || !jat_str_eq(t->o.keys, o->keys))
-        t->n_preferences = 0; /* what they go by is keyed */
+        t->n_preferences = 0, t->keyed++;
     if (!jat_str_eq(t->o.local_domain, o->local_domain)) {
         lately_doubt(&t->contacts);
         lately_doubt(&t->handles);
@@ -400,7 +400,7 @@ static void sent_again(struct truth *t, struct record next,
     next.retries--;
     next.id_out = truth_keep(t, jat_buf_str(text, o->id));
     truth_begun(t, &next);
-    truth_contact(t, next.user, t->sessions[i].jid, true, next.deadline);
+    truth_contact(t, &next, true, next.deadline);
     t->stats[JAT_STAT_retries]++;
 }
 

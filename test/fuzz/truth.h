@@ -62,6 +62,7 @@ struct record {
     unsigned request; /* the same one for each retry of a request */
     struct jat_str user, asked, shown, id, id_out;
     struct jat_str key; /* of `sticky` */
+    unsigned keyed;     /* under which keys it was hashed */
     uint64_t ref, born, deadline, closed;
     bool set, any, by_domain;
     uint32_t weight; /* of the packet, if it is kept; or 0 */
@@ -97,7 +98,7 @@ struct truth {
     struct preference {
         struct jat_str key, better, worse;
     } preferences[MAX_PREFERENCES];
-    unsigned n_preferences;
+    unsigned n_preferences, keyed; /* they go by the keyed-th keys */
     char *kept[MAX_KEPT];
     unsigned n_kept;
 };
@@ -173,12 +174,14 @@ bool truth_is_p(const struct jat_buf *buf, const struct jat_parts *p,
 bool truth_is_jid(const struct jat_buf *buf, const struct jat_parts *p,
                   struct jat_str jid);
 
-/* U and the target have spoken. made: U did, so that there is a contact. */
-void truth_contact(struct truth *t, struct jat_str user, struct jat_str target,
-                   bool made, uint64_t until);
-/* The resource, if it is a handle, was shown to a target or used by it. */
-void truth_handle(struct truth *t, struct jat_str resource, struct jat_str jid,
-                  bool made, uint64_t until);
+/* U and the target of the record have spoken. made: U did, so that there is a
+ * contact. */
+void truth_contact(struct truth *t, const struct record *r, bool made,
+                   uint64_t until);
+/* The resource, if it is a handle of the record's U, was shown to a target or
+ * used by it. */
+void truth_handle(struct truth *t, const struct record *r,
+                  struct jat_str resource, bool made, uint64_t until);
 /* seen: the core behaves as if so; that settles it where the truth is not
  * sure. */
 bool truth_is_contact(struct truth *t, struct jat_str user,
