@@ -28,7 +28,12 @@ PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
 
 TOOLS = _build/service _build/puppet _build/storm
 
-.PHONY: all tools demo serve check check-lint check-core check-fuzz \
+# Writes into the Erlang code which C sources it goes with.
+sum:
+	@sed -i "s/^-define(SOURCES, .*/-define(SOURCES, \"$$($(MAKE) -s -C c_src sum)\")./" \
+	    src/mod_client_proxy_priv.erl
+
+.PHONY: all sum tools demo serve check check-lint check-core check-fuzz \
         check-erl check-nif-asan check-server coverage mutants fuzz soak bench \
         dialyzer deps deps-demo clean
 

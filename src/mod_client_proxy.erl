@@ -253,6 +253,14 @@ mod_doc() ->
             #{value => ?T("Number"),
               desc => ?T("How many resources of one target on another server "
                          "are used at most. The default is '1000'.")}},
+           {subscribe,
+            #{value => "remote | all",
+              desc => ?T("Which targets are asked for their presence: those of "
+                         "other servers, which cannot serve without it, or "
+                         "those of this server, too. These would be shown the "
+                         "question at each login; an account that accepts can "
+                         "then be asked what only its contacts may ask, such "
+                         "as 'jabber:iq:last'. The default is 'remote'.")}},
            {resources,
             #{value => "[Glob, ...]",
               desc => ?T("Which resources of the target are used: names in "

@@ -109,7 +109,8 @@ status(P) ->
         {ok, #{server_host := ServerHost, state := State, carrier := Carrier,
                targets := Targets, counters := Counters}} ->
             {Now, Past} = maps:fold(fun gauge/3, {#{}, #{}}, Counters),
-            {P, ServerHost, state(State), text(Carrier),
+            {P, ServerHost, text(mod_client_proxy_condition:text(State)),
+             text(Carrier),
              text(lists:join(", ", [target(T) || T <- Targets])),
              maps:get(endpoints, Now, 0), maps:get(pending, Now, 0),
              text(lists:join(" ", [[word(Name), $=, integer_to_binary(N)]
@@ -124,9 +125,6 @@ gauge(Name, N, {Now, Past}) when Name == endpoints; Name == pending ->
     {Now#{Name => N}, Past};
 gauge(Name, N, {Now, Past}) ->
     {Now, Past#{Name => N}}.
-
-state(up) -> <<"up">>;
-state({State, Text}) -> text([word(State), ": ", Text]).
 
 target(#{jid := Jid, kind := Kind, trouble := <<>>}) ->
     [foreign(Jid), " (", word(Kind), ")"];

@@ -24,7 +24,7 @@
 
 -export_type([core/0, carrier/0, config/0, parts/0, asker/0, decision/0,
               outcome/0, condition/0, why/0, how/0, hint/0, local/0, endpoint/0, pending/0,
-              record_ref/0, state/0, add/0]).
+              record_ref/0, state/0, add/0, status/0]).
 
 %% Of a page of rows that cannot be read for want of memory.
 -define(TRIES, 10).
@@ -152,6 +152,10 @@
         %% nothing tells its name any more.
       | {forget, record_ref()}.
 
+%% Whether calls are answered; what there is to be said about the carrier; the
+%% checksum of the core's C sources (empty: not known).
+-type status() :: {up | {down, unicode:chardata()}, unicode:chardata(),
+                   Sum :: string()}.
 -type state() :: #{show := none | chat | away | xa | dnd,
                    priority := -128..127, pending := boolean()}.
 -type add() :: added | updated | ignored | full | {error, atom()}.
@@ -169,8 +173,7 @@
 -callback new(ServerHost :: binary(), [{binary(), integer() | binary()}],
               Seed :: <<_:192>>) -> {ok, term()} | {error, atom()}.
 -callback close(term()) -> ok.
--callback status(term()) -> {up | {down, unicode:chardata()},
-                             unicode:chardata()}.
+-callback status(term()) -> status().
 -callback derive_key(Secret :: binary(), Host :: binary()) ->
     {ok, <<_:256>>} | {error, atom()}.
 -callback handle(term(), Args :: tuple(), asker()) ->
@@ -206,8 +209,7 @@ configure(Core, Config) ->
 close({Mod, Ref}) ->
     Mod:close(Ref).
 
-%% @doc Whether calls are answered, and what is to be said about that.
--spec status(core()) -> {up | {down, unicode:chardata()}, unicode:chardata()}.
+-spec status(core()) -> status().
 status({Mod, Ref}) ->
     Mod:status(Ref).
 

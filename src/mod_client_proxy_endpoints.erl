@@ -28,6 +28,7 @@
          core :: undefined | mod_client_proxy_core:core(),
          max = 0 :: non_neg_integer(), %% option max_endpoints
          may_ask = false :: boolean(), %% it has its name
+         subscribe = remote :: remote | all, %% option: who is asked
          gate = #{} :: mod_client_proxy_gate:gate(),
          limiter = mod_client_proxy_log:new() :: mod_client_proxy_log:limiter(),
          %% those of remote targets
@@ -73,13 +74,15 @@ new(P) ->
 %% @doc Takes the options, and the core that all endpoints are to be put into
 %% (again: what it takes of them may have changed, too).
 -spec configure(undefined | mod_client_proxy_core:core(),
-                #{targets := [binary()], max_endpoints := pos_integer(),
+                #{targets := [binary()], subscribe := remote | all,
+                  max_endpoints := pos_integer(),
                   max_endpoints_per_target := pos_integer(),
                   atom() => term()}, endpoints()) -> endpoints().
-configure(Core, #{targets := Jids, max_endpoints := Max,
+configure(Core, #{targets := Jids, subscribe := Subscribe, max_endpoints := Max,
                   max_endpoints_per_target := PerTarget}, E) ->
-    put_all(set_targets(Jids, PerTarget, E#endpoints{core = Core, max = Max,
-                                                     replaced = #{}})).
+    put_all(set_targets(Jids, PerTarget,
+                        E#endpoints{core = Core, subscribe = Subscribe,
+                                    max = Max, replaced = #{}})).
 
 %% @doc The proxy host stops.
 -spec close(endpoints()) -> ok.
@@ -188,8 +191,10 @@ drop_target({U, S} = US, #endpoints{targets = Targets, sessions = Table} = E) ->
                  missing = maps:remove(US, E2#endpoints.missing),
                  dirty = maps:remove(US, E2#endpoints.dirty)}.
 
-%% @doc Asks the targets that have not been asked yet for their presence. Only
-%% for a proxy host that has its name: who has not would speak in another's.
+%% @doc Asks the targets that have not been asked yet for their presence; those
+%% of this server only if option `subscribe' says so: they would be shown the
+%% question at each login, and serve without an answer. Only for a proxy host that
+%% has its name: who has not would speak in another's.
 -spec ask(endpoints()) -> endpoints().
 ask(E) ->
     ask_unknown(E#endpoints{may_ask = true}).
@@ -197,9 +202,11 @@ ask(E) ->
 %% Not before other servers can ask back: while this one boots, its listener is
 %% not open and it has no certificates, and what fails then is not tried again for
 %% minutes.
-ask_unknown(#endpoints{may_ask = true, targets = Targets} = E) ->
+ask_unknown(#endpoints{may_ask = true, targets = Targets,
+                       subscribe = Subscribe} = E) ->
     Unknown = [US || {US, T} <- maps:to_list(Targets),
-                     mod_client_proxy_presence:subscription(T) == unknown],
+                     mod_client_proxy_presence:subscription(T) == unknown,
+                     Subscribe == all orelse kind(US) == remote],
     case Unknown /= [] andalso is_started() of
         true ->
             each_target(fun(T) ->

@@ -30,7 +30,7 @@
 -type status() ::
         #{host := mod_client_proxy_options:proxy_host(),
           server_host := binary(),
-          state := up | {down | degraded, unicode:chardata()},
+          state := mod_client_proxy_condition:condition(),
           carrier := unicode:chardata(),
           targets := [mod_client_proxy_endpoints:status()],
           counters := #{atom() => non_neg_integer()}}.
@@ -45,7 +45,10 @@
          context :: undefined | mod_client_proxy_router:context(),
          longest = 0 :: non_neg_integer(), %% ms; no record lives longer
          starting :: [step()], %% what is still to be done
-         route = down :: down | up | taken,
+         route = down :: down | up | {taken, Owners :: [iolist()]},
+         %% how it is, and how the log says that it is
+         condition = none :: none | mod_client_proxy_condition:condition(),
+         said = none :: none | mod_client_proxy_condition:condition(),
          endpoints :: mod_client_proxy_endpoints:endpoints(),
          complained = undefined :: undefined | integer()}). %% in this second
 
@@ -363,7 +366,7 @@ info(tick, #state{instance = Instance} = State) ->
     erlang:send_after(?TICK, self(), tick),
     case mod_client_proxy_instance:is_lost(Instance) of
         true -> renew(State);
-        false -> State
+        false -> announce(State)
     end;
 info({sweep, Core, Eid}, #state{context = Context} = State) ->
     %% that of an older core is drained
@@ -393,7 +396,7 @@ info(check_accounts, State) ->
     endpoints(fun mod_client_proxy_endpoints:check_accounts/1, State);
 info(reminder, State) ->
     erlang:send_after(?REMINDER, self(), reminder),
-    mod_client_proxy_instance:log_trouble(State#state.instance),
+    mod_client_proxy_condition:remind(State#state.host, State#state.said),
     State;
 info({'EXIT', _Pid, _Reason}, State) ->
     State;
@@ -425,7 +428,8 @@ terminate(Reason, #state{host = P} = State)
     mod_client_proxy_sessions:watch(P, []),
     mod_client_proxy_endpoints:close(State#state.endpoints),
     mod_client_proxy_router:unpublish(P),
-    mod_client_proxy_instance:close(State#state.instance);
+    mod_client_proxy_instance:close(State#state.instance),
+    mod_client_proxy_condition:stopped(P, State#state.said);
 terminate(_Reason, _State) ->
     ok.
 
@@ -571,23 +575,15 @@ claim(#state{host = P, context = Context, route = Old} = State) ->
         {up, up} ->
             State;
         {up, _} ->
-            Old == taken andalso
-                ?INFO_MSG("Proxy host ~ts has its name now and is up", [P]),
             %% only who has the name may speak in it, and gets the answers
             endpoints(fun mod_client_proxy_endpoints:ask/1,
                       State#state{route = up});
-        {{taken, _}, taken} ->
-            State;
-        {{taken, Owners}, _} ->
-            log_taken(P, Owners),
+        {{taken, _} = Taken, {taken, _}} ->
+            State#state{route = Taken};
+        {{taken, _} = Taken, _} ->
             drain(State, Context),
-            State#state{route = taken}
+            State#state{route = Taken}
     end.
-
-log_taken(P, Owners) ->
-    ?ERROR_MSG("Proxy host ~ts stays down: its name is the route of something "
-               "else (~ts). Give one of them another name; this one comes up "
-               "by itself when the name is free", [P, lists:join(", ", Owners)]).
 
 %% The name may have been taken by a late comer, or become free.
 check_route(#state{starting = [_ | _]} = State) ->
@@ -600,8 +596,8 @@ check_route(State) ->
 -spec make_status(#state{}) -> status().
 make_status(#state{host = P, server_host = ServerHost, instance = Instance,
                    endpoints = Endpoints} = State) ->
-    {Health, Carrier} = mod_client_proxy_instance:status(Instance),
-    #{host => P, server_host => ServerHost, state => health(Health, State),
+    {_, Carrier} = mod_client_proxy_instance:status(Instance),
+    #{host => P, server_host => ServerHost, state => condition(State),
       carrier => Carrier,
       targets => mod_client_proxy_endpoints:status(Endpoints),
       counters => case core(State) of
@@ -609,7 +605,40 @@ make_status(#state{host = P, server_host = ServerHost, instance = Instance,
                       Core -> mod_client_proxy_core:counters(Core)
                   end}.
 
-health(_Core, #state{route = taken}) -> {down, "its name is taken"};
-health(_Core, #state{route = down}) ->
+condition(#state{route = {taken, Owners}}) ->
+    {down, ["its name is taken: something else has a route of that name (",
+            lists:join(", ", Owners), "). Remedy: give one of them another "
+            "name; the proxy host comes up by itself when its name is free"]};
+condition(#state{route = down}) ->
     {down, "it failed to start (the log says how)"};
-health(Core, _State) -> Core.
+condition(#state{instance = Instance} = State) ->
+    case mod_client_proxy_instance:status(Instance) of
+        {up, _} -> access_rules(State);
+        {Condition, _} -> Condition
+    end.
+
+%% A rule that does not exist allows nobody, and ejabberd does not say so.
+access_rules(#state{server_host = ServerHost} = State) ->
+    Rules = [{all, []}, {none, []} | ejabberd_option:access_rules(ServerHost)],
+    case [[atom_to_list(Rule), " (option ", atom_to_list(Option), ")"]
+          || Option <- [access, outbound_access],
+             Rule <- [maps:get(Option, opts(State))],
+             is_atom(Rule), not lists:keymember(Rule, 1, Rules)] of
+        [] -> up;
+        Missing -> {up, ["no such access rule, so nobody is allowed: ",
+                         lists:join(", ", Missing),
+                         ". Remedy: define it in access_rules"]}
+    end.
+
+%% What lasts from one tick to the next: a program that ended and was started
+%% again at once is not worth a line.
+announce(#state{host = P, condition = Before, said = Said} = State) ->
+    case flat(condition(State)) of
+        Before ->
+            State#state{said = mod_client_proxy_condition:log(P, Before, Said)};
+        Condition ->
+            State#state{condition = Condition}
+    end.
+
+flat({Word, Text}) -> {Word, unicode:characters_to_binary(Text)};
+flat(up) -> up.

@@ -7,7 +7,7 @@
 
 -export([new/3, options/3, inherit/1, configure/2, unconfigured/1, renewed/1,
          degraded/2, close/1, core/1, opts/1, carrier/1, sets/1, is_lost/1,
-         is_lost_core/1, status/1, log_trouble/1]).
+         is_lost_core/1, status/1]).
 
 -export_type([instance/0]).
 
@@ -62,7 +62,8 @@ options(ServerHost, HostOpts, Instance) ->
                       opts = maps:without(maps:keys(Secrets), HostOpts)}.
 
 %% @doc Makes the core, or gives the one that is there the current options. If
-%% that cannot be done, the log says why. LocalDomains: see
+%% that cannot be done, status/1 says why, or, where a core goes on with what it
+%% has, the log. LocalDomains: see
 %% mod_client_proxy_core:config().
 -spec configure([binary()], instance()) -> instance().
 configure(LocalDomains, Instance) ->
@@ -101,32 +102,33 @@ loaded({error, Text}) -> throw({degraded, Text}).
 
 made({ok, Core}) -> Core;
 made({error, Atom}) -> throw({degraded, ["the core refused to start: ",
-                                         atom_to_list(Atom)]}).
+                                         reason(Atom)]}).
 
 configured(ok) -> ok;
 configured({error, down}) -> ok; % it takes them when it is back: unconfigured/1
 configured({error, Atom}) -> throw({degraded, ["the core refused the options: ",
-                                               atom_to_list(Atom)]}).
+                                               reason(Atom)]}).
 
-%% @doc Says so in the log. A core that works goes on with the options that it
-%% has.
+%% What libcrypto refuses is there in every OpenSSL 3, but for one that has been
+%% told to do without.
+reason(crypto) ->
+    "OpenSSL offers no AES-SIV or no PBKDF2 here. Remedy: activate its provider "
+        "'default' in the file that the environment variable OPENSSL_CONF of the "
+        "server names (or else in OpenSSL's own openssl.cnf), and restart the "
+        "server";
+reason(Atom) ->
+    atom_to_list(Atom).
+
+%% @doc Why there is no core. One that works goes on with the options that it has,
+%% and the log says so.
 -spec degraded(unicode:chardata(), instance()) -> instance().
 degraded(Text, #instance{core = undefined} = Instance) ->
-    Degraded = Instance#instance{trouble = Text},
-    log_trouble(Degraded),
-    Degraded;
+    Instance#instance{trouble = [Text, ". After mending it: ejabberdctl "
+                                 "reload_config"]};
 degraded(Text, #instance{host = P} = Instance) ->
     ?ERROR_MSG("Proxy host ~ts goes on with the options before: ~ts. "
                "ejabberdctl reload_config tries again", [P, Text]),
     Instance#instance{trouble = none}.
-
--spec log_trouble(instance()) -> ok.
-log_trouble(#instance{core = undefined, host = P, trouble = Text}) ->
-    ?CRITICAL_MSG("Proxy host ~ts is out of order and answers every request "
-                  "with internal-server-error: ~ts. After mending it: "
-                  "ejabberdctl reload_config", [P, Text]);
-log_trouble(_Instance) ->
-    ok.
 
 %% @doc The core has lost the options that it had.
 -spec unconfigured(instance()) -> instance().
@@ -180,18 +182,30 @@ is_lost_core(Core) ->
     mod_client_proxy_core:carrier(Core) == nif
         andalso element(1, mod_client_proxy_core:status(Core)) /= up.
 
-%% @doc Its health, and the carrier with what there is to know of it.
+%% @doc Its condition, and the carrier with what there is to know of it.
 -spec status(instance()) ->
-          {up | {degraded, unicode:chardata()}, unicode:chardata()}.
+          {mod_client_proxy_condition:condition(), unicode:chardata()}.
 status(#instance{core = undefined, trouble = Text} = Instance) ->
     {{degraded, Text}, atom_to_list(carrier(Instance))};
 status(#instance{core = Core}) ->
-    Name = atom_to_list(mod_client_proxy_core:carrier(Core)),
-    case mod_client_proxy_core:status(Core) of
-        {up, ""} -> {up, Name};
-        {up, Detail} -> {up, [Name, " (", Detail, ")"]};
-        {{down, Text}, Detail} -> {{degraded, Text}, [Name, " (", Detail, ")"]}
-    end.
+    {Health, Detail, Sum} = mod_client_proxy_core:status(Core),
+    Details = [Detail || Detail /= ""]
+        ++ [["core ", integer_to_list(mod_client_proxy_priv:abi()), $-, Sum]
+            || Sum /= ""],
+    {condition(Health, Sum),
+     [atom_to_list(mod_client_proxy_core:carrier(Core)),
+      [[" (", lists:join(", ", Details), ")"] || Details /= []]]}.
+
+condition(up, Sum) ->
+    case mod_client_proxy_priv:sources() of
+        Sum -> up;
+        _ -> {outdated, mod_client_proxy_priv:remedy(
+                          "The C core is of other sources than the module's "
+                          "Erlang code. Its last build has failed, or it was "
+                          "not restarted since")}
+    end;
+condition({down, Text}, _Sum) ->
+    {degraded, Text}.
 
 %%% Keys and configuration
 
@@ -201,7 +215,7 @@ keys(#instance{host = P, secrets = Secrets} = Instance) ->
             Keys;
         {error, Atom} ->
             throw({degraded, ["no key can be derived from option secret: ",
-                              atom_to_list(Atom)]})
+                              reason(Atom)]})
     end.
 
 config(LocalDomains, #instance{host = P, opts = Opts} = Instance) ->

@@ -13,8 +13,6 @@
 -on_load(on_load/0).
 -nifs([loaded/0, new_nif/2, derive_key_nif/2, call_nif/3, call_dirty_nif/3]).
 
-%% Must be JAT_ABI of c_src/core/jat.h.
--define(ABI, 4).
 %% Octets of the largest head that is read on a normal scheduler; LARGE of
 %% c_src/nif.c.
 -define(LARGE, 8192).
@@ -24,8 +22,8 @@
 -spec load() -> ok | {error, unicode:chardata()}.
 load() ->
     case loaded() of
-        true -> ok;
-        false -> load_nif()
+        "" -> load_nif();
+        _Sum -> ok
     end.
 
 -spec new(ServerHost :: binary(), [{binary(), integer() | binary()}],
@@ -40,13 +38,12 @@ close(_Ref) ->
 
 %% @doc An instance is lost when the library that made it is replaced by one of
 %% another core.
--spec status(reference()) ->
-          {up | {down, unicode:chardata()}, unicode:chardata()}.
+-spec status(reference()) -> mod_client_proxy_core:status().
 status(Ref) ->
     try call_nif(Ref, counters, {}) of
-        _ -> {up, ""}
+        _ -> {up, "", loaded()}
     catch
-        error:_ -> {{down, "the C core was replaced"}, ""}
+        error:_ -> {{down, "the C core was replaced"}, "", ""}
     end.
 
 -spec derive_key(binary(), binary()) -> {ok, <<_:256>>} | {error, atom()}.
@@ -70,7 +67,8 @@ call(Ref, Name, Args) ->
 
 %%% Loading
 
--dialyzer({nowarn_function, load/0}). %% loaded() is the NIF's
+-dialyzer({nowarn_function, load/0}). %% loaded() is the NIF's: the checksum of
+                                      %% its C sources
 
 %% Never fails: a module that cannot be loaded would stop the boot of the whole
 %% server. Whoever needs the NIF asks load/0.
@@ -80,10 +78,17 @@ on_load() ->
 
 load_nif() ->
     case mod_client_proxy_priv:find("mod_client_proxy_nif", ".so") of
-        {ok, So} ->
-            case erlang:load_nif(filename:rootname(So, ".so"), ?ABI) of
-                ok -> ok;
-                {error, {reload, _}} -> ok; % somebody else was faster
+        {ok, So, _Sum} ->
+            case erlang:load_nif(filename:rootname(So, ".so"),
+                                 mod_client_proxy_priv:abi()) of
+                ok ->
+                    ok;
+                {error, {reload, _}} ->
+                    ok; % somebody else was faster
+                {error, {load, _}} ->
+                    {error, mod_client_proxy_priv:remedy(
+                              "The C core is of another version than the "
+                              "module's Erlang code")};
                 {error, {_, Text}} ->
                     {error, mod_client_proxy_priv:remedy(Text)}
             end;
@@ -93,7 +98,7 @@ load_nif() ->
 
 %%% Replaced by c_src/nif.c
 
-loaded() -> false.
+loaded() -> "".
 new_nif(_, _) -> not_loaded().
 derive_key_nif(_, _) -> not_loaded().
 call_nif(_, _, _) -> not_loaded().

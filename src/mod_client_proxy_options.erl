@@ -39,6 +39,7 @@
           max_retry_memory := non_neg_integer(), %% octets
           max_endpoints := pos_integer(),
           max_endpoints_per_target := pos_integer(),
+          subscribe := remote | all,
           resources := [binary()],          %% globs, prepared; []: all
           drain_show := [chat | away | xa | dnd],
           secret => undefined | binary(),
@@ -49,6 +50,9 @@
 
 %% Of the core (c_src/core/config.c), and enough for all.
 -define(MAX, 16#7fffffff).
+%% What econf:timeout/1 takes.
+-define(DURATION, "^0*[1-9][0-9]{0,15}( *(ms|msecs?|millisec(ond)?s?|"
+                  "s|sec(ond)?s?|m|min(ute)?s?|h|hours?|d|days?) *)?$").
 %% The gen_server of a proxy host is registered as mod_client_proxy_<P>, and a
 %% name has at most 255 octets.
 -define(MAX_HOST, 238).
@@ -66,6 +70,10 @@ opt_type(hosts) ->
             fail("Expected a map of at least one proxy host to its options, "
                  "such as \"proxy.@HOST@\": {target_address: \"svc@@HOST@\"}",
                  [])
+    end;
+opt_type('_') ->
+    fun(_) ->
+            fail_unknown([Name || {Name, _} <- defaults(), Name /= '_'])
     end;
 opt_type(Option) ->
     host_opt_type(Option).
@@ -104,6 +112,8 @@ host_opt_type(Max) when Max == max_contacts; Max == max_pending;
                         Max == max_stanza_size; Max == max_endpoints;
                         Max == max_endpoints_per_target ->
     econf:int(1, ?MAX);
+host_opt_type(subscribe) ->
+    econf:enum([remote, all]);
 host_opt_type(resources) ->
     econf:list_or_single(econf:and_then(econf:binary(), fun glob/1), [unique]);
 host_opt_type(drain_show) ->
@@ -115,10 +125,13 @@ host_opt_type(old_secrets) ->
 host_opt_type(carrier) ->
     econf:enum([nif, port, auto]).
 
-%% @doc Every option with its default. `undefined' is "not given".
+%% @doc Every option with its default. `undefined' is "not given". '_' is any
+%% other: of so many options ejabberd would name only the one that is spelled
+%% most like it.
 -spec defaults() -> [{atom(), term()}].
 defaults() ->
-    [{host, undefined},
+    [{'_', undefined},
+     {host, undefined},
      {hosts, []},
      {target_address, undefined},
      {targets, []} | host_defaults()].
@@ -143,6 +156,7 @@ host_defaults() ->
      {max_retry_memory, 67108864},
      {max_endpoints, 10000},
      {max_endpoints_per_target, 1000},
+     {subscribe, remote},
      {resources, []},
      {drain_show, [xa, dnd]},
      {secret, undefined},
@@ -152,7 +166,8 @@ host_defaults() ->
 host_options() ->
     Names = [target_address, targets | [Name || {Name, _} <- host_defaults()]],
     Types = maps:from_list([{Name, host_opt_type(Name)} || Name <- Names]),
-    Options = econf:options(Types, [{return, map}, unique]),
+    Unknown = fun(_) -> fail_unknown(Names) end,
+    Options = econf:options(Types#{'_' => Unknown}, [{return, map}, unique]),
     fun(Given) when Given == <<>>; Given == ''; Given == null ->
             #{}; % "proxy.example.org": and nothing behind it
        (Given) ->
@@ -216,27 +231,32 @@ sticky_by(_) ->
          "of an attribute, such as {\"http://jitsi.org/protocol/focus\": room}",
          []).
 
-%% Seconds where no unit is given; fractions of one by `ms'.
+%% Seconds where no unit is given; fractions of one by `ms'. What econf would say
+%% of anything else does not tell what a time looks like.
 duration() ->
     fun(Value) ->
-            Unit = case is_integer(Value) orelse is_digits(Value) of
+            Text = duration_text(Value),
+            Unit = case is_like(Text, "^[0-9]+$") of
                        true -> second;
                        false -> millisecond
                    end,
-            case (econf:timeout(Unit))(Value) of
-                Ms when Ms > ?MAX ->
-                    fail("Expected a time of at most 24 days", []);
-                Ms ->
-                    Ms
+            case is_like(Text, ?DURATION) andalso (econf:timeout(Unit))(Text) of
+                Ms when is_integer(Ms), Ms =< ?MAX ->
+                    Ms;
+                _ ->
+                    fail("Expected a time of 1 ms to 24 days, such as 500 ms, "
+                         "30 s, 2 minutes or 1 hour; a number without a unit "
+                         "is seconds", [])
             end
     end.
 
-is_digits(Value) when is_atom(Value) ->
-    is_digits(atom_to_binary(Value, utf8));
-is_digits(Value) when is_binary(Value) ->
-    re:run(Value, "^[0-9]+$", [{capture, none}]) == match;
-is_digits(_) ->
-    false.
+duration_text(Value) when is_integer(Value) -> integer_to_binary(Value);
+duration_text(Value) when is_atom(Value) -> atom_to_binary(Value, utf8);
+duration_text(Value) when is_binary(Value) -> Value;
+duration_text(_) -> <<>>.
+
+is_like(Text, Pattern) ->
+    re:run(Text, Pattern, [caseless, {capture, none}]) == match.
 
 %% The characters of a glob are ASCII: preparing leaves them.
 glob(Text) ->
@@ -267,6 +287,11 @@ secrets() ->
 fail(Format, Args) ->
     %% the one reason that all releases print as the text it is
     econf:fail({invalid_syntax, io_lib:format(Format, Args)}).
+
+-spec fail_unknown([atom()]) -> no_return().
+fail_unknown(Names) ->
+    fail("There is no such option. Available options are: ~ts",
+         [lists:join(", ", lists:sort(lists:map(fun atom_to_list/1, Names)))]).
 
 -spec fail_both_targets() -> no_return().
 fail_both_targets() ->

@@ -26,8 +26,6 @@
 
 -define(TABLE, mod_client_proxy_port_table).
 
-%% Must be JAT_ABI of c_src/core/jat.h.
--define(ABI, "4").
 %% Octets of a frame; must be FRAME_MAX of c_src/port.c. The rest of a frame
 %% beside head and prepared JID is far smaller than ROOM.
 -define(MAX_FRAME, 16#1000000).
@@ -46,20 +44,21 @@
 -spec load() -> ok | {error, unicode:chardata()}.
 load() ->
     case program() of
-        {ok, File, Args} -> try_out(File, Args ++ ["check"]);
+        {ok, File, Args, _Sum} -> try_out(File, Args ++ ["check"]);
         {error, _} = Err -> Err
     end.
 
-%% @doc The program and its arguments. The installer copies files without their
+%% @doc The program, its arguments, and the checksum of its sources. The installer copies files without their
 %% run bit.
--spec program() -> {ok, file:filename(), [string()]} |
+-spec program() -> {ok, file:filename(), [string()], Sum :: string()} |
                    {error, unicode:chardata()}.
 program() ->
     case mod_client_proxy_priv:find("mod_client_proxy_port", "") of
-        {ok, File} ->
+        {ok, File, Sum} ->
             case runnable(File) of
                 ok ->
-                    {ok, File, [?ABI]};
+                    {ok, File, [integer_to_list(mod_client_proxy_priv:abi())],
+                     Sum};
                 {error, Reason} ->
                     {error, io_lib:format(
                               "~ts cannot be made executable (~ts): do it by "
@@ -104,7 +103,7 @@ tried(Port, Said) ->
 -spec derive_key(binary(), binary()) -> {ok, <<_:256>>} | {error, atom()}.
 derive_key(Secret, Host) ->
     Derive = fun() ->
-                     {ok, File, Args} = program(),
+                     {ok, File, Args, _Sum} = program(),
                      Port = open(File, Args, [{packet, 4}]),
                      %% no port_command: one that raises shows its arguments
                      Port ! {self(), {command, frame(1, 0, derive_key,
@@ -165,7 +164,7 @@ close({Table, P}) ->
     mod_client_proxy_port_owner:close(Table, P).
 
 %% @doc How the program is: for people.
--spec status(ref()) -> {up | {down, unicode:chardata()}, unicode:chardata()}.
+-spec status(ref()) -> mod_client_proxy_core:status().
 status({Table, _P}) ->
     mod_client_proxy_port_owner:status(Table).
 

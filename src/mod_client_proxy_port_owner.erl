@@ -92,15 +92,15 @@ call(Table, Request) ->
     end.
 
 -spec status(mod_client_proxy_port_table:table()) ->
-          {up | {down, unicode:chardata()}, unicode:chardata()}.
+          mod_client_proxy_core:status().
 status(Table) ->
     case ?TABLE:get(Table, program) of
-        {ok, {up, OsPid, Restarts}} ->
-            {up, io_lib:format("pid ~B, restarts ~B", [OsPid, Restarts])};
+        {ok, {up, OsPid, Sum, Restarts}} ->
+            {up, io_lib:format("pid ~B, restarts ~B", [OsPid, Restarts]), Sum};
         {ok, {down, Text, Restarts}} ->
-            {{down, Text}, io_lib:format("restarts ~B", [Restarts])};
+            {{down, Text}, io_lib:format("restarts ~B", [Restarts]), ""};
         none ->
-            {{down, "the port program is not running"}, ""}
+            {{down, "the port program is not running"}, "", ""}
     end.
 
 %%% gen_server
@@ -309,8 +309,8 @@ ensure_program(State) ->
 
 start_program(#state{table = Table, restarts = Restarts} = State) ->
     try
-        {Port, OsPid} = open_program(),
-        ?TABLE:set(Table, program, {up, OsPid, Restarts}),
+        {Port, OsPid, Sum} = open_program(),
+        ?TABLE:set(Table, program, {up, OsPid, Sum, Restarts}),
         State#state{port = Port, os_pid = OsPid, since = now_()}
     catch
         throw:{cannot, Why} -> died(Why, State#state{since = now_()});
@@ -320,12 +320,12 @@ start_program(#state{table = Table, restarts = Restarts} = State) ->
 
 open_program() ->
     case mod_client_proxy_port:program() of
-        {ok, File, Args} ->
+        {ok, File, Args, Sum} ->
             Port = mod_client_proxy_port:open(
                      File, Args, [{packet, 4}, {busy_limits_port, ?BUSY},
                                   {busy_limits_msgq, ?BUSY}]),
             case erlang:port_info(Port, os_pid) of
-                {os_pid, OsPid} -> {Port, OsPid};
+                {os_pid, OsPid} -> {Port, OsPid, Sum};
                 undefined -> throw({cannot, "it ended at once"})
             end;
         {error, Text} ->

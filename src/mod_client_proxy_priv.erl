@@ -1,21 +1,32 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% The C core's files in priv. Each is named after the checksum of its sources;
-%%% NAME.name says which one is meant, and how many octets it has.
+%%% NAME.name says which one is meant, how many octets it has, and the checksum of
+%%% its C sources alone. And what to do where one is missing or not right.
 -module(mod_client_proxy_priv).
 
--export([find/2, remedy/1]).
+-export([find/2, remedy/1, abi/0, sources/0]).
 
-%% @doc The file that is meant by NAME.name, if it is there as a whole. The text
-%% says what is missing and which command mends it.
+%% The version of the calls between this code and the core: JAT_ABI of
+%% c_src/core/jat.h.
+-define(ABI, 4).
+%% The checksum of the C sources that this code goes with. `make sum` writes it
+%% here, and `make check-lint` looks whether it is right.
+-define(SOURCES, "1302632412").
+
+%% @doc The file that is meant by NAME.name, if it is there as a whole, with the
+%% checksum of its C sources (empty: it is older than such checksums). The text
+%% says what is missing and what mends it.
 -spec find(Name :: string(), Extension :: string()) ->
-          {ok, file:filename()} | {error, unicode:chardata()}.
+          {ok, file:filename(), Sum :: string()} | {error, unicode:chardata()}.
 find(Name, Extension) ->
     case file:read_file(filename:join(dir(), Name ++ ".name")) of
         {ok, Line} ->
             case string:lexemes(binary_to_list(Line), " \n") of
                 [File, Size] ->
-                    whole(File ++ Extension, Size);
+                    whole(File ++ Extension, Size, "");
+                [File, Size, Sum] ->
+                    whole(File ++ Extension, Size, Sum);
                 _ ->
                     {error, remedy([Name, ".name is damaged"])}
             end;
@@ -24,22 +35,55 @@ find(Name, Extension) ->
                             file:format_error(Reason), ")"])}
     end.
 
-whole(Name, Size) ->
+whole(Name, Size, Sum) ->
     File = filename:join(dir(), Name),
     case integer_to_list(filelib:file_size(File)) of
-        Size -> {ok, File};
+        Size -> {ok, File, Sum};
         _ -> {error, remedy(["The C core (", Name,
                              ") is missing or not whole"])}
     end.
 
+-spec abi() -> pos_integer().
+abi() ->
+    ?ABI.
+
+-spec sources() -> string().
+sources() ->
+    ?SOURCES.
+
+%% @doc What is wrong with the C core, followed by what mends it: another build,
+%% or, where the system's loader says that it has not found a shared library, the
+%% package of that library.
 -spec remedy(unicode:chardata()) -> unicode:chardata().
 remedy(Text) ->
+    case re:run(unicode:characters_to_binary(Text),
+                "\\blib[^ :]*\\.so[^ :]*(?=: cannot open shared object file)",
+                [{capture, first, binary}]) of
+        {match, [Library]} -> install(Text, Library);
+        nomatch -> build(Text)
+    end.
+
+install(Text, Library) ->
+    io_lib:format(
+      "~ts. Install the package of the library ~ts~ts, then 'ejabberdctl "
+      "reload_config'", [Text, Library, package(Library)]).
+
+package(<<"libxml2.", _/binary>>) -> " (Debian: libxml2)";
+package(<<"libcrypto.so.3", _/binary>>) -> " (Debian: libssl3)";
+package(_) -> "".
+
+build(Text) ->
     io_lib:format(
       "~ts. Install the packages of a C compiler, make, libxml2 (libxml2-dev), "
       "OpenSSL 3 (libssl-dev) and Erlang's headers (erlang-dev), run "
-      "'make -C c_src' in the module's sources, then "
-      "'ejabberdctl module_upgrade mod_client_proxy'. It was looked for in ~ts",
-      [Text, dir()]).
+      "'make -C c_src' in the module's sources as the user ~ts (what another "
+      "user builds there stops the next upgrade), then 'ejabberdctl "
+      "module_upgrade mod_client_proxy'. The core was looked for in ~ts",
+      [Text, user(), dir()]).
+
+%% Who the server runs as.
+user() ->
+    string:trim(os:cmd("id -un")).
 
 dir() ->
     case code:priv_dir(mod_client_proxy) of

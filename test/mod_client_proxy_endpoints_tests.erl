@@ -57,6 +57,8 @@ endpoints_test_() ->
                 fun missing/1},
                {"a server that is silent is pinged, left and taken again",
                 fun silent_server/1},
+               {"a target of this server is asked where an option says so",
+                fun local_target/1},
                {"a ping that comes back takes the endpoints out at once",
                 fun cut_server/1},
                {"what was dropped is found out by a probe", fun missed/1},
@@ -72,6 +74,17 @@ asked_when_started(Core) ->
     ?assertEqual([{?FAR, subscribe}], sent()),
     _ = second(E1),
     ?assertEqual([], sent()).
+
+local_target(Core) ->
+    set(hosts, [<<"example.org">>, <<"far.test">>]),
+    start_ejabberd(),
+    E = second(?E:ask(configured(Core, [?FAR]))),
+    ?assertMatch([#{kind := local}], ?E:status(E)),
+    ?assertEqual([], sent()),
+    E1 = ?E:configure(Core, options(#{targets => [<<"svc@far.test">>],
+                                      subscribe => all}), E),
+    _ = second(?E:ask(E1)),
+    ?assertEqual([{?FAR, subscribe}], sent()).
 
 without_a_name(Core) ->
     start_ejabberd(),
@@ -243,9 +256,8 @@ per_target(Core) ->
     _ = available(<<"x">>, Other, E),
     ?assert(lists:member(<<"b@far.test/x">>, in(Core))),
     %% a reload with another bound
-    E1 = ?E:configure(Core, #{targets => [<<"svc@far.test">>],
-                              max_endpoints => 10000,
-                              max_endpoints_per_target => 21}, E),
+    E1 = ?E:configure(Core, options(#{targets => [<<"svc@far.test">>],
+                                      max_endpoints_per_target => 21}), E),
     _ = available(<<"z">>, ?FAR, available(<<"y">>, ?FAR, E1)),
     ?assertEqual([<<"svc@far.test/y">>],
                  [Jid || Jid <- in(Core), binary:last(Jid) >= $y]).
@@ -372,10 +384,13 @@ configure(Core, Targets, E) ->
     configure(Core, Targets, 10000, E).
 
 configure(Core, Targets, Max, E) ->
-    ?E:configure(Core, #{targets => [<<U/binary, $@, S/binary>>
-                                         || {U, S} <- Targets],
-                         max_endpoints => Max, max_endpoints_per_target => 20},
-                 E).
+    ?E:configure(Core, options(#{targets => [<<U/binary, $@, S/binary>>
+                                                 || {U, S} <- Targets],
+                                 max_endpoints => Max}), E).
+
+options(Others) ->
+    maps:merge(#{subscribe => remote, max_endpoints => 10000,
+                 max_endpoints_per_target => 20}, Others).
 
 %% All of them have been asked and have said yes.
 subscribed(Core, Targets) ->

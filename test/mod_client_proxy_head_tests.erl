@@ -40,6 +40,7 @@ a_value_full_of_quotes_is_not_too_long_test_() ->
      || Quote <- [<<"'">>, <<"\"">>]].
 
 core() ->
+    {ok, _} = application:ensure_all_started(xmpp),
     {ok, Core} = mod_client_proxy_core:new(
                    nif, <<"example.org">>,
                    #{host => ?P, keys => [binary:copy(<<"k">>, 32)],

@@ -39,6 +39,11 @@ host_test_() ->
                fun old_packets/0},
               {"a name that is taken is left, and taken back", fun taken/0},
               {"who has no name does not speak", fun silent/0},
+              {"how it is has one line each time that it changes",
+               fun condition/0},
+              {"what is over at the next tick has no line", fun short/0},
+              {"what is to be mended is said again each hour", fun reminded/0},
+              {"an access rule that does not exist is said", fun no_rule/0},
               {"a core that is lost is made again", fun lost/0},
               {"a sweep of an older core is left alone", fun sweep/0}]]}.
 
@@ -190,9 +195,10 @@ taken() ->
     played:forget(),
     [begin gen_server:cast(Pid, check_route), _ = sys:get_state(Pid) end
      || _ <- [1, 2]],
-    ?assertMatch({ok, #{state := {down, "its name is taken"}}}, ?HOST:status(?P)),
+    {ok, #{state := {down, Text}}} = ?HOST:status(?P),
+    [?assertNotEqual(nomatch, string:find(lists:flatten(Text), Words))
+     || Words <- ["its name is taken", "(mod_muc)", "Remedy: "]],
     ?assertMatch([[core, #{}]], arguments(mod_client_proxy_records, drain)),
-    ?assertEqual(1, length(string:split(logged(), "stays down", all)) - 1),
     answer(mod_client_proxy_route, claim, fun(?P) -> up end),
     played:forget(),
     Pid ! reconcile,
@@ -211,6 +217,88 @@ silent() ->
     Pid ! second,
     _ = sys:get_state(Pid),
     ?assertEqual([ask, second], [F || {_, F} <- asked([second, ask])]).
+
+condition() ->
+    Pid = started(),
+    ?assertEqual(["Proxy host p.example.org is up"], lines(Pid)),
+    ?assertEqual([], lines(Pid)),
+    condition({degraded, ["no ", <<"core">>]}),
+    ?assertEqual(["Proxy host p.example.org is out of order and answers every "
+                  "request with an error: no core"], lines(Pid)),
+    ?assertEqual([], lines(Pid)),
+    condition({degraded, "no key"}),
+    [_] = lines(Pid),
+    condition({outdated, "an old core"}),
+    ?assertEqual(["Proxy host p.example.org is up, but outdated: an old core"],
+                 lines(Pid)),
+    condition(up),
+    ?assertEqual(["Proxy host p.example.org is up again, and all is well"],
+                 lines(Pid)),
+    answer(mod_client_proxy_route, claim, fun(?P) -> {taken, ["mod_muc"]} end),
+    gen_server:cast(Pid, check_route),
+    ["Proxy host p.example.org is down: its name is taken: " ++ _] = lines(Pid),
+    answer(mod_client_proxy_route, claim, fun(?P) -> up end),
+    gen_server:cast(Pid, check_route),
+    ["Proxy host p.example.org is up again" ++ _] = lines(Pid),
+    ok = gen_server:stop(Pid),
+    ?assertEqual("Proxy host p.example.org is down: it was stopped\n", logged()).
+
+short() ->
+    Pid = started(),
+    _ = lines(Pid),
+    condition({degraded, "it has ended"}),
+    tick(Pid),
+    condition(up),
+    ?assertEqual([], lines(Pid)),
+    condition({degraded, "it has ended"}),
+    [_] = lines(Pid).
+
+reminded() ->
+    Pid = started(),
+    _ = lines(Pid),
+    Pid ! reminder,
+    ?assertEqual([], lines(Pid)),
+    condition({degraded, "no core"}),
+    [Line] = lines(Pid),
+    [begin Pid ! reminder, ?assertEqual([Line], lines(Pid)) end || _ <- [1, 2]].
+
+no_rule() ->
+    Options = fun(Access, Outbound) ->
+                      answer(mod_client_proxy_instance, opts,
+                             fun(_) -> (opts())#{access := Access,
+                                                 outbound_access := Outbound}
+                             end)
+              end,
+    Pid = started(),
+    _ = lines(Pid),
+    Options(local, [{allow, []}]),
+    ?assertEqual([], lines(Pid)),
+    Options(locale, none),
+    [Line] = lines(Pid),
+    [?assertNotEqual(nomatch, string:find(Line, Words))
+     || Words <- ["is up, but", "locale (option access)", "Remedy: "]],
+    {ok, #{state := {up, _}}} = ?HOST:status(?P),
+    %% it is defined by and by
+    answer(ejabberd_option, access_rules, fun(?VHOST) -> [{locale, []}] end),
+    ["Proxy host p.example.org is up again" ++ _] = lines(Pid),
+    Options(locale, local),
+    [Other] = lines(Pid),
+    ?assertNotEqual(nomatch, string:find(Other, "local (option outbound_access)")).
+
+condition(Condition) ->
+    answer(mod_client_proxy_instance, status, fun(instance) -> {Condition, ""} end).
+
+tick(Pid) ->
+    Pid ! tick,
+    _ = sys:get_state(Pid),
+    ok.
+
+%% What it has logged by the second tick from now.
+lines(Pid) ->
+    [tick(Pid) || _ <- [1, 2]],
+    Lines = string:lexemes(logged(), "\n"),
+    played:forget(),
+    Lines.
 
 lost() ->
     Pid = started(),
@@ -233,6 +321,7 @@ sweep() ->
 %%% What is played
 
 setup() ->
+    ok = logger:set_module_level(mod_client_proxy_condition, info),
     played:start([mod_client_proxy, mod_client_proxy_instance,
                   mod_client_proxy_endpoints, mod_client_proxy_core,
                   mod_client_proxy_route, mod_client_proxy_router,
@@ -244,7 +333,8 @@ teardown(_) ->
         undefined -> ok;
         Pid -> killed(Pid)
     end,
-    played:stop().
+    played:stop(),
+    logger:unset_module_level(mod_client_proxy_condition).
 
 answers() ->
     Same1 = fun(Last) -> Last end,
@@ -280,6 +370,7 @@ answers() ->
              fun(?P) -> played:erase(context) end},
             {ejabberd_option, hosts, fun() -> [?VHOST] end},
             {ejabberd_option, domain_balancing, fun() -> #{} end},
+            {ejabberd_option, access_rules, fun(?VHOST) -> [{local, []}] end},
             {ejabberd_auth_anonymous, allow_anonymous, fun(_) -> false end}].
 
 opts() ->

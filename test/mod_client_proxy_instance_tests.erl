@@ -7,6 +7,10 @@
 
 -define(INSTANCE, mod_client_proxy_instance).
 -define(VHOST, <<"example.org">>).
+-define(FOLDER(Module), filename:dirname(code:which(Module))).
+
+%% For the VM of a test
+-export([trouble/1]).
 
 payload_of_a_set_test_() ->
     {"the payload of a set is shown unless the core's own options need none",
@@ -23,6 +27,68 @@ payload_of_a_set() ->
                   || I <- [New, ByRoom, Refused, Random, RefusedToo,
                            configured(by_room(opts()), RefusedToo)]]),
     ?assertEqual(shown, ?INSTANCE:sets(?INSTANCE:unconfigured(Random))).
+
+condition_test_() ->
+    {foreach,
+     fun() ->
+             played:start([mod_client_proxy_core, mod_client_proxy_router],
+                          [{mod_client_proxy_core, carrier, fun(_) -> port end},
+                           {mod_client_proxy_router, context,
+                            fun(_) -> #{core => core} end}])
+     end,
+     fun(_) -> played:stop() end,
+     [{What, fun() -> ?assertMatch({{Condition, Carrier}, _},
+                                   {status(Status), Status}) end}
+      || {What, Status, Condition, Carrier} <-
+             [{"a core of our sources is up",
+               {up, "pid 7", mod_client_proxy_priv:sources()}, up,
+               "port (pid 7, core 4-" ++ mod_client_proxy_priv:sources() ++ ")"},
+              {"one of others is outdated", {up, "", "17"}, outdated,
+               "port (core 4-17)"},
+              {"one that is older than checksums, too", {up, "", ""}, outdated,
+               "port"},
+              {"one that is down is degraded, whatever it is of",
+               {{down, "gone"}, "restarts 3", ""}, degraded,
+               "port (restarts 3)"}]]}.
+
+status(Status) ->
+    played:answer(mod_client_proxy_core, status, fun(core) -> Status end),
+    New = ?INSTANCE:new(<<"proxy.example.org">>, ?VHOST, opts()),
+    {Condition, Carrier} = ?INSTANCE:status(?INSTANCE:inherit(New)),
+    {case Condition of
+         {Word, _} -> Word;
+         up -> up
+     end, lists:flatten(Carrier)}.
+
+without_openssls_default_provider_test_() ->
+    [{"without OpenSSL's own algorithms it says what to mend: "
+      ++ atom_to_list(Carrier),
+      {timeout, 60, fun() -> without_provider(Carrier) end}}
+     || Carrier <- [nif, port]].
+
+without_provider(Carrier) ->
+    File = filename:join(os:getenv("TMPDIR", "/tmp"),
+                         "openssl-" ++ os:getpid() ++ ".cnf"),
+    ok = file:write_file(File, "openssl_conf = init\n[init]\n"
+                         "providers = providers\n[providers]\nbase = base\n"
+                         "[base]\nactivate = 1\n"),
+    {ok, Peer, _} =
+        peer:start(#{connection => standard_io, env => [{"OPENSSL_CONF", File}],
+                     args => ["-pa", ?FOLDER(?INSTANCE), ?FOLDER(?MODULE)]}),
+    try
+        Text = peer:call(Peer, ?MODULE, trouble, [Carrier], 50000),
+        [?assertNotEqual({Text, nomatch}, {Text, string:find(Text, Words)})
+         || Words <- ["option secret", "OPENSSL_CONF", "'default'", "restart"]]
+    after
+        peer:stop(Peer),
+        file:delete(File)
+    end.
+
+trouble(Carrier) ->
+    New = ?INSTANCE:new(<<"proxy.example.org">>, ?VHOST,
+                        (opts())#{carrier := Carrier}),
+    {{degraded, Text}, _} = ?INSTANCE:status(configured(New)),
+    lists:flatten(Text).
 
 by_room(Opts) ->
     Opts#{balance := sticky, sticky_by := {<<"urn:example:room">>, <<"room">>}}.

@@ -346,8 +346,8 @@ other_abi() ->
     Binary.
 
 abi({call, L, {remote, _, {atom, _, erlang}, {atom, _, load_nif}} = F,
-     [So, {integer, L2, _}]}) ->
-    {call, L, F, [So, {integer, L2, 99}]};
+     [So, Abi]}) ->
+    {call, L, F, [So, {integer, element(2, Abi), 99}]};
 abi(Form) when is_tuple(Form) ->
     list_to_tuple([abi(F) || F <- tuple_to_list(Form)]);
 abi(Forms) when is_list(Forms) ->

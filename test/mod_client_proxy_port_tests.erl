@@ -89,14 +89,14 @@ program_test_() ->
              {"a program that writes nonsense is done with", fun nonsense/0}]].
 
 run_bit() ->
-    {ok, File, _} = ?PORT:program(),
+    {ok, File, _, _} = ?PORT:program(),
     ok = file:change_mode(File, 8#644),
     ?assertEqual(ok, ?PORT:load()),
     {ok, #file_info{mode = Mode}} = file:read_file_info(File),
     ?assertEqual(8#755, Mode band 8#777).
 
 no_program() ->
-    {ok, File, _} = ?PORT:program(),
+    {ok, File, _, _} = ?PORT:program(),
     [begin
          ok = file:rename(Missing, Missing ++ ".away"),
          try {error, Text} = ?PORT:load(),
@@ -134,7 +134,7 @@ nonsense() ->
 
 %% Another program in the place of ours.
 with_script(Script, Fun) ->
-    {ok, File, _} = ?PORT:program(),
+    {ok, File, _, _} = ?PORT:program(),
     Name = name_file(File),
     {ok, Line} = file:read_file(Name),
     Other = filename:join(filename:dirname(File), "script"),
@@ -162,7 +162,8 @@ exchange(Core) ->
     ?assertMatch(#{requests := 1, answers := 1, outbound_answers := 1},
                  ?CORE:counters(Core)),
     ?assertMatch([#{jid := <<"svc@example.org/a">>}], ?CORE:endpoints(Core)),
-    ?assertMatch({up, [_ | _]}, ?CORE:status(Core)),
+    {up, [_ | _], Sum} = ?CORE:status(Core),
+    ?assertEqual(mod_client_proxy_priv:sources(), Sum),
     ?assertEqual(0, rows(Core)).
 
 wrong_terms({?PORT, Ref}) ->
@@ -703,7 +704,7 @@ signal(Core, Signal) ->
 
 os_pid({_, {Table, _}}) ->
     case ?TABLE:get(Table, program) of
-        {ok, {up, Pid, _}} -> integer_to_list(Pid);
+        {ok, {up, Pid, _, _}} -> integer_to_list(Pid);
         _ -> "0x" % not running: no process is that
     end.
 

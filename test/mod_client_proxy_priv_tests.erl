@@ -12,14 +12,19 @@ priv_test_() ->
     {foreach, fun clean/0, fun(_) -> clean() end,
      [{"a file of the right size is found", fun found/0},
       {"without NAME.name the core is not built", fun not_built/0},
-      {"a NAME.name of other than two words is damaged", fun damaged/0},
+      {"a NAME.name of other words is damaged", fun damaged/0},
       {"a file that is missing or not whole is not used", fun not_whole/0},
-      {"the remedy names packages, commands and the folder", fun remedy/0}]}.
+      {"the remedy names packages, commands, the user and the folder",
+       fun remedy/0},
+      {"a shared library that is missing is the package of that library",
+       fun library/0}]}.
 
 found() ->
     write(?NAME ".name", ?NAME "-1 5\n"),
     write(?BINARY, "12345"),
-    ?assertEqual({ok, path(?BINARY)}, find()).
+    ?assertEqual({ok, path(?BINARY), ""}, find()),
+    write(?NAME ".name", ?NAME "-1 5 1234\n"),
+    ?assertEqual({ok, path(?BINARY), "1234"}, find()).
 
 not_built() ->
     write(?BINARY, "12345"),
@@ -30,7 +35,7 @@ damaged() ->
     [begin
          write(?NAME ".name", Line),
          refused(?NAME ".name is damaged")
-     end || Line <- ["", ?NAME "-1\n", ?NAME "-1 5 5\n"]].
+     end || Line <- ["", ?NAME "-1\n", ?NAME "-1 5 5 5\n"]].
 
 not_whole() ->
     write(?NAME ".name", ?NAME "-1 5\n"),
@@ -46,7 +51,25 @@ remedy() ->
     [?assertNotEqual({Word, nomatch}, {Word, string:find(Text, Word)})
      || Word <- ["libxml2-dev", "libssl-dev", "erlang-dev", "make -C c_src",
                  "module_upgrade mod_client_proxy",
+                 "as the user " ++ string:trim(os:cmd("id -un")),
                  code:priv_dir(mod_client_proxy)]].
+
+library() ->
+    [begin
+         Text = text(mod_client_proxy_priv:remedy(Said)),
+         ?assertEqual({Text, nomatch}, {Text, string:find(Text, "compiler")}),
+         [?assertNotEqual({Text, Word, nomatch},
+                          {Text, Word, string:find(Text, Word)})
+          || Word <- [Said, "reload_config" | Words]]
+     end || {Said, Words} <-
+                [{"Failed to load NIF library: 'libxml2.so.2: cannot open shared "
+                  "object file: No such file or directory'",
+                  ["library libxml2.so.2 (Debian: libxml2),"]},
+                 {"port: error while loading shared libraries: libcrypto.so.3: "
+                  "cannot open shared object file: No such file or directory",
+                  ["library libcrypto.so.3 (Debian: libssl3),"]},
+                 {"libz.so.1: cannot open shared object file: no",
+                  ["library libz.so.1,"]}]].
 
 refused(What) ->
     {error, Text} = find(),

@@ -49,7 +49,7 @@ rss(Pid) ->
 %% key: without it the proxy host is out of order, and says so.
 port_programs() ->
     Table = mod_client_proxy_port:table(<<"example.org">>),
-    [Pid || {ok, {up, Pid, _}} <-
+    [Pid || {ok, {up, Pid, _, _}} <-
                 [mod_client_proxy_port_table:get(Table, program)]].
 
 %% @doc What is in the tables of all proxy hosts, summed.
