@@ -5,7 +5,7 @@
 
 -export([register/0, unregister/0]).
 %% commands
--export([status/0, endpoints/1, pending/1]).
+-export([status/0, endpoints/1, pending/1, counters/1]).
 
 -include("ejabberd_commands.hrl").
 
@@ -30,11 +30,12 @@ commands() ->
     [#ejabberd_commands{
         name = client_proxy_status, tags = [client_proxy],
         desc = "Show the proxy hosts and how they are",
-        longdesc = "State is 'up', or what is wrong and so what to mend. "
-            "Behind the carrier 'port' stands the program's process. "
-            "Behind each target stands what is wrong with it, if anything. "
-            "Pending are requests in flight now; the counters count since the "
-            "proxy host was started.",
+        longdesc = "State is 'up', or what is wrong and so what to mend: 'up: "
+            "...' and 'outdated: ...' serve, 'degraded: ...' answers requests "
+            "with an error, 'down: ...' gets none. Behind the carrier stands "
+            "the C core's version and checksum, and behind 'port' the program's "
+            "process. Behind each target stands what is wrong with it, if "
+            "anything. Pending are requests in flight now.",
         module = ?MODULE, function = status,
         args = [],
         result = {hosts,
@@ -42,20 +43,34 @@ commands() ->
                                          {state, string}, {carrier, string},
                                          {targets, string},
                                          {endpoints, integer},
-                                         {pending, integer},
-                                         {counters, string}]}}}},
+                                         {pending, integer}]}}}},
         result_desc = "Proxy host, virtual host, state, carrier, targets, "
-            "resources in use, requests in flight, counters that are not zero",
+            "resources in use, requests in flight",
         result_example = [{<<"proxy.example.org">>, <<"example.org">>,
-                           <<"up">>, <<"nif">>,
-                           <<"svc@example.org (local)">>, 3, 12,
-                           <<"answered=9041 failed=3">>}]},
+                           <<"up">>, <<"nif (core 4-1302632412)">>,
+                           <<"svc@example.org (local)">>, 3, 12}]},
+     #ejabberd_commands{
+        name = client_proxy_counters, tags = [client_proxy],
+        desc = "Show what a proxy host has counted since it was started",
+        longdesc = text(["When nobody is at work they add up. ",
+                         lists:join(". ", [[atom_to_list(Entry), ": ", Meaning]
+                                           || {Entry, Meaning} <- explained()]),
+                         "."]),
+        module = ?MODULE, function = counters,
+        args = [{host, binary}],
+        args_desc = ["Proxy host"],
+        args_example = [<<"proxy.example.org">>],
+        result = {counters,
+                  {list, {counter, {tuple, [{name, string},
+                                            {value, integer}]}}}},
+        result_desc = "Name and value of each counter, in the order of the names",
+        result_example = [{<<"answers">>, 9041}, {<<"timeouts">>, 3}]},
      #ejabberd_commands{
         name = client_proxy_endpoints, tags = [client_proxy],
         desc = "Show the resources behind a proxy host",
         longdesc = "Shown is the address that requesters see. A draining "
             "resource gets new requests only when there is no other; one that "
-            "is pending waits for its connection to be resumed (XEP-0198).",
+            "is resuming waits for its connection (XEP-0198), and drains, too.",
         module = ?MODULE, function = endpoints,
         args = [{host, binary}],
         args_desc = ["Proxy host"],
@@ -64,13 +79,13 @@ commands() ->
                   {list, {endpoint, {tuple, [{jid, string}, {shown, string},
                                              {show, string},
                                              {priority, integer},
-                                             {pending, string},
+                                             {resuming, string},
                                              {draining, string},
                                              {requests, integer},
                                              {outbound, integer},
                                              {answered, integer},
                                              {failed, integer}]}}}},
-        result_desc = "Full JID, address shown, show, priority, pending, "
+        result_desc = "Full JID, address shown, show, priority, resuming, "
             "draining, requests to it in flight, requests of its own in "
             "flight, answered, failed",
         result_example = [{<<"svc@example.org/a">>,
@@ -102,29 +117,25 @@ commands() ->
 
 -spec status() -> [tuple()].
 status() ->
-    [status(P) || P <- mod_client_proxy:proxy_hosts()].
+    case mod_client_proxy:proxy_hosts() of
+        [] -> error_text("No proxy host is configured: give mod_client_proxy its "
+                         "options in ejabberd.yml, then ejabberdctl "
+                         "reload_config");
+        Ps -> lists:map(fun status/1, Ps)
+    end.
 
 status(P) ->
     case mod_client_proxy_host:status(P) of
         {ok, #{server_host := ServerHost, state := State, carrier := Carrier,
                targets := Targets, counters := Counters}} ->
-            {Now, Past} = maps:fold(fun gauge/3, {#{}, #{}}, Counters),
             {P, ServerHost, text(mod_client_proxy_condition:text(State)),
              text(Carrier),
              text(lists:join(", ", [target(T) || T <- Targets])),
-             maps:get(endpoints, Now, 0), maps:get(pending, Now, 0),
-             text(lists:join(" ", [[word(Name), $=, integer_to_binary(N)]
-                                   || {Name, N} <- maps:to_list(Past),
-                                      N > 0]))};
+             maps:get(endpoints, Counters, 0), maps:get(pending, Counters, 0)};
         error ->
             {P, <<>>, <<"down: it does not answer (the log may say why)">>,
-             <<>>, <<>>, 0, 0, <<>>}
+             <<>>, <<>>, 0, 0}
     end.
-
-gauge(Name, N, {Now, Past}) when Name == endpoints; Name == pending ->
-    {Now#{Name => N}, Past};
-gauge(Name, N, {Now, Past}) ->
-    {Now, Past#{Name => N}}.
 
 target(#{jid := Jid, kind := Kind, trouble := <<>>}) ->
     [foreign(Jid), " (", word(Kind), ")"];
@@ -162,14 +173,46 @@ request(#{way := Way, user := User, endpoint := Endpoint, id := Id,
     {word(Way), foreign(User), foreign(Endpoint), foreign(Id), word(Type), Age,
      Left, Tries}.
 
+%% What is counted, and what is in the core's tables now; without the core, of
+%% that nothing.
+-spec counters(binary()) -> [{binary(), integer()}] | failure().
+counters(Host) ->
+    with_context(Host, fun counted/1).
+
+counted(#{core := Core, ledger := Ledger}) ->
+    Now = case Core of
+              undefined -> #{};
+              _ -> maps:with([Entry || {Entry, _} <- now_entries()],
+                             mod_client_proxy_core:counters(Core))
+          end,
+    lists:sort([{word(Entry), N}
+                || {Entry, N} <- mod_client_proxy_ledger:read(Ledger)
+                       ++ maps:to_list(Now)]).
+
+explained() ->
+    mod_client_proxy_ledger:entries() ++ now_entries().
+
+now_entries() ->
+    [{pending, "requests in flight now"},
+     {endpoints, "resources in use now"},
+     {contacts, "how many are remembered now as having spoken lately"},
+     {handles, "short names for long addresses in use now"},
+     {retry_memory, "octets of requests kept now for another try"}].
+
 with_core(Host, Fun) ->
+    with_context(Host,
+                 fun(#{core := undefined, host := P}) ->
+                         error_text(["Proxy host ", P, " is out of order: "
+                                     "client_proxy_status says why"]);
+                    (#{core := Core}) ->
+                         Fun(Core)
+                 end).
+
+with_context(Host, Fun) ->
     P = jid:nameprep(Host),
     case P /= error andalso mod_client_proxy_router:context(P) of
-        #{core := Core} when Core /= undefined ->
-            Fun(Core);
-        #{} ->
-            error_text(["Proxy host ", P, " is out of order: "
-                        "client_proxy_status says why"]);
+        #{} = Context ->
+            Fun(Context);
         _ ->
             error_text(["No proxy host ", Host, " here. There are: ",
                         lists:join(", ", mod_client_proxy:proxy_hosts())])

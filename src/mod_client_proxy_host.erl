@@ -554,6 +554,8 @@ renew(#state{host = P, instance = Instance} = State) ->
     ?ERROR_MSG("Proxy host ~ts has lost its core and begins a new one. Requests "
                "that were in flight are not answered. Upgrades are done by "
                "'ejabberdctl module_upgrade mod_client_proxy'", [P]),
+    #{ledger := Ledger} = State#state.context,
+    mod_client_proxy_ledger:lost(Ledger),
     reconfigure(State#state{instance =
                                 mod_client_proxy_instance:renewed(Instance)}).
 

@@ -29,6 +29,7 @@
           outbound_access := all | term(),
           sets => counted | shown,             %% to the core; absent: shown
           packets := mod_client_proxy_packets:store(),
+          ledger => mod_client_proxy_ledger:ledger(), %% made by publish/2
           stopped := atomics:atomics_ref(),    %% 1: by mod_client_proxy_host
           complained => atomics:atomics_ref()}. %% when (s), made by publish/2
 
@@ -59,6 +60,7 @@
 publish(P, Context) ->
     persistent_term:put({?MODULE, P},
                         maps:merge(#{complained => atomics:new(1, []),
+                                     ledger => mod_client_proxy_ledger:new(),
                                      sets => shown}, Context)).
 
 -spec unpublish(binary()) -> ok.
@@ -78,12 +80,17 @@ context(P) ->
 %% request is answered.
 -spec route(stanza()) -> ok.
 route(Packet) ->
-    P = (xmpp:get_to(Packet))#jid.lserver,
-    try route(context(P), Packet)
+    Context = context((xmpp:get_to(Packet))#jid.lserver),
+    count(stanzas, Context),
+    try route(Context, Packet)
     catch Class:Reason:Stack ->
-            complain(context(P), Packet, Class, Reason, Stack),
-            refuse('internal-server-error', internal, Packet)
+            complain(Context, Packet, Class, Reason, Stack),
+            refuse(Context, 'internal-server-error', internal, Packet)
     end.
+
+%% Without a context there is nobody to count for.
+count(Entry, #{ledger := Ledger}) -> mod_client_proxy_ledger:count(Entry, Ledger);
+count(_Entry, undefined) -> ok.
 
 route(#{core := Core, host := P} = Context, Packet) when Core /= undefined ->
     case {xmpp:get_meta(Packet, ?MARK, undefined), xmpp:get_type(Packet)} of
@@ -92,10 +99,10 @@ route(#{core := Core, host := P} = Context, Packet) when Core /= undefined ->
         {{P, Record}, error} -> bounced(Context, Record, Packet);
         _ -> decide(Context, unmark(Packet))
     end;
-route(#{core := undefined}, Packet) ->
-    refuse('internal-server-error', degraded, Packet);
+route(#{core := undefined} = Context, Packet) ->
+    refuse(Context, 'internal-server-error', degraded, Packet);
 route(undefined, Packet) ->
-    refuse('recipient-unavailable', stopped, Packet).
+    refuse(undefined, 'recipient-unavailable', stopped, Packet).
 
 %% A mark that is not for this proxy host, or not on a bounce, means nothing
 %% here (the stanza came by way of another proxy host).
@@ -120,7 +127,7 @@ decide(Context, #iq{type = Type} = Packet) when Type == get; Type == set ->
             decide(Context, Packet, access(Context, xmpp:get_from(Packet)),
                    weight(Packet, Payload));
         {Condition, Why} ->
-            refuse(Condition, Why, Packet)
+            refuse(Context, Condition, Why, Packet)
     end;
 decide(Context, Packet) ->
     decide(Context, Packet, [], 0).
@@ -165,50 +172,71 @@ weight(_Packet, _Payload) ->
     0.
 
 perform({request, From, To, Id, Record, Keep}, Context, Packet) ->
+    count(requests, Context),
+    count_new_id(Id, Context),
     forward(Context, Record,
             fun() ->
                     keep(Context, Record, Keep, Packet),
                     mark(translate(Packet, From, To, Id), Context, Record)
             end);
 perform({outbound, From, To, Id, Record}, Context, Packet) ->
+    count(outbound_requests, Context),
+    count_new_id(Id, Context),
     forward(Context, Record,
             fun() ->
                     keep(Context, Record, false, Packet),
                     mark(translate(Packet, From, To, Id), Context, outbound)
             end);
-perform({answer, From, To, Id, Record, Kept}, #{packets := Packets}, Packet) ->
+perform({answer, From, To, Id, Record, Kept}, #{packets := Packets} = Context,
+        Packet) ->
+    count(answers, Context),
     Privilege = mod_client_proxy_packets:forget(Packets, Record, Kept),
     Answer = translate(Packet, From, To, Id),
     ejabberd_router:route(
       privileged(Privilege, answer(Answer#iq{from = asked(From)})));
-perform({reply, Condition, Why}, _Context, Packet) ->
-    refuse(Condition, Why, Packet);
-perform({local, target_presence}, #{host := P}, Packet) ->
-    mod_client_proxy_host:presence(P, Packet);
-perform({local, What}, #{host := P}, Packet) ->
-    mod_client_proxy_self:answer(P, What, Packet);
-perform({drop, Reason}, #{host := P}, Packet) ->
-    ?DEBUG("~ts dropped a stanza (~ts):~n~ts", [P, Reason, xmpp:pp(Packet)]);
-perform({error, settled}, _Context, _Packet) ->
-    ok; % the carrier has answered it
-perform({error, Reason}, #{host := P},
+perform({reply, Condition, Why}, Context, Packet) ->
+    refuse(Context, Condition, Why, Packet);
+perform({local, target_presence}, #{host := P} = Context, Packet) ->
+    mod_client_proxy_host:presence(P, Packet),
+    count(local, Context);
+perform({local, What}, #{host := P} = Context, Packet) ->
+    mod_client_proxy_self:answer(P, What, Packet),
+    count(local, Context);
+perform({drop, Reason}, #{host := P} = Context, Packet) ->
+    ?DEBUG("~ts dropped a stanza (~ts):~n~ts", [P, Reason, xmpp:pp(Packet)]),
+    count(case Reason of
+              unsolicited -> unsolicited;
+              _ -> dropped
+          end, Context);
+perform({error, settled}, Context, _Packet) ->
+    %% the carrier has made its record, and has answered it
+    count(requests, Context);
+perform({error, Reason}, #{host := P} = Context,
         #presence{to = #jid{luser = <<>>, lresource = <<>>}} = Packet)
   when ?UNANSWERED(Reason) ->
     %% the host knows who is a target; without it, what the presence says would
     %% never be known
-    mod_client_proxy_host:presence(P, Packet);
-perform({error, Reason}, #{host := P}, Packet) ->
+    mod_client_proxy_host:presence(P, Packet),
+    count(local, Context);
+perform({error, Reason}, #{host := P} = Context, Packet) ->
     ?DEBUG("~ts refused a stanza (~ts):~n~ts", [P, Reason, xmpp:pp(Packet)]),
     {Condition, Why} = mod_client_proxy_errors:of_call(Reason),
-    refuse(Condition, Why, Packet).
+    Why == malformed andalso count(malformed, Context),
+    refuse(Context, Condition, Why, Packet).
 
-%% An answer that would end the stream of whom it is for is not passed on.
+count_new_id(same, _Context) -> ok;
+count_new_id(_Id, Context) -> count(replaced_ids, Context).
+
+%% An answer that would end the stream of whom it is for, or that cannot even be
+%% looked at, is not passed on.
 answer(#iq{sub_els = Els} = Packet) ->
-    case mod_client_proxy_payload:walk(Els) of
+    try mod_client_proxy_payload:walk(Els) of
         {ok, _} ->
             Packet;
         Fault ->
             error_iq('internal-server-error', answer_fault(Fault), Packet)
+    catch
+        _:_ -> error_iq('internal-server-error', internal, Packet)
     end.
 
 answer_fault(unbound_prefix) -> answer_unbound_prefix;
@@ -384,6 +412,7 @@ settle1({retry, _, _, _, _, _New}, undefined, _) ->
     ok; % answered when its instance is closed
 settle1({retry, Old, From, To, Id, New}, #{packets := Packets} = Context,
         Undelivered) ->
+    count(retries, Context),
     {Kept, Privilege} = mod_client_proxy_packets:take(Packets, Old),
     {Kept, Privilege} == {none, none} orelse
         mod_client_proxy_packets:keep(Packets, New, Kept, Privilege),
@@ -392,15 +421,26 @@ settle1({retry, Old, From, To, Id, New}, #{packets := Packets} = Context,
         {none, _} -> send_again(Context, New, From, To, Id, Undelivered);
         {_, _} -> send_again(Context, New, From, To, Id, Kept)
     end;
-settle1({fail, Record, _, _, _, _, _, Kept} = Outcome, Context, _) ->
+settle1({fail, Record, _, Why, _, _, _, Kept} = Outcome, Context, _) ->
+    count(ending(Why), Context),
     fail(Outcome, forget(Context, Record, Kept));
-settle1({privileged, Privilege, {fail, Record, _, _, _, _, _, Kept} = Outcome},
+settle1({privileged, Privilege, {fail, Record, _, Why, _, _, _, Kept} = Outcome},
         Context, _) ->
+    count(ending(Why), Context),
     _ = forget(Context, Record, Kept),
     fail(Outcome, Privilege);
 settle1({forget, Record}, Context, _) ->
+    count(forgotten, Context),
     _ = forget(Context, Record, false),
     ok.
+
+ending(timeout) -> timeouts;
+ending(bounced) -> undelivered;
+ending(gone) -> gone;
+ending(refused) -> refused_by_server;
+ending(stopped) -> stopped;
+ending(core_lost) -> lost;
+ending(_) -> failed.
 
 fail({fail, _Record, Condition, Why, From, To, Id, _Kept}, Privilege) ->
     Error = error_iq(Condition, Why, #iq{id = Id, from = asked(From),
@@ -429,6 +469,7 @@ abort(#{core := Core} = Context, Record, Why) ->
 %% on it came back for another reason: the server does not let P through to this
 %% account (XEP-0191, mod_last), and asking again would change nothing.
 bounced(#{core := Core, host := P} = Context, Record, Packet) ->
+    count(bounces, Context),
     Endpoint = jid:tolower(xmpp:get_from(Packet)),
     Undelivered = xmpp:get_meta(Packet, ?UNDELIVERED, undefined),
     How = case Undelivered of
@@ -463,9 +504,16 @@ bounce_sm_packet(Acc) ->
 %% Answers a request or a message with an error from the address that it was
 %% sent to. Nothing else is answered (RFC 6120, 8.3.1; presence gets none, RFC
 %% 6121, 4.3).
-refuse(_Condition, _Why, #presence{}) ->
-    ok;
-refuse(Condition, Why, Packet) ->
+refuse(Context, Condition, Why, Packet) ->
+    case xmpp:get_type(Packet) of
+        Type when Type == result; Type == error; is_record(Packet, presence) ->
+            count(dropped, Context);
+        _ ->
+            count(refused, Context),
+            error_to_sender(Condition, Why, Packet)
+    end.
+
+error_to_sender(Condition, Why, Packet) ->
     ejabberd_router:route_error(unmark(sent_back(Packet)),
                                 mod_client_proxy_errors:error(
                                   Condition, Why, xmpp:get_lang(Packet))).

@@ -29,7 +29,8 @@ columns_test_() ->
               {"more rows than the core gives at once", fun many/1},
               {"a host that is none", fun unknown/1},
               {"a host that is no host name", fun no_name/1},
-              {"a host that is out of order", fun degraded/1}]]}.
+              {"a host that is out of order", fun degraded/1},
+              {"each counter", fun counters/1}]]}.
 
 endpoints(Core) ->
     added = put_endpoint(Core, ?A, chat, 7, false),
@@ -109,7 +110,28 @@ degraded(Core) ->
     [begin
          {error, not_exists, 1, Text} = Command(?P),
          has(Text, [?P, "out of order", "client_proxy_status"])
-     end || Command <- [fun ?ADMIN:endpoints/1, fun ?ADMIN:pending/1]].
+     end || Command <- [fun ?ADMIN:endpoints/1, fun ?ADMIN:pending/1]],
+    %% what it has counted is there all the same
+    ?assertMatch([{<<"answers">>, 0} | _], ?ADMIN:counters(?P)).
+
+counters(Core) ->
+    added = put_endpoint(Core, ?A, none, 0, false),
+    [request(Core, N, began()) || N <- [1, 2]],
+    #{ledger := Ledger} = mod_client_proxy_router:context(?P),
+    [mod_client_proxy_ledger:count(Entry, Ledger)
+     || Entry <- [stanzas, stanzas, refused, requests]],
+    Rows = ?ADMIN:counters(?P),
+    ?assertEqual(lists:sort(Rows), Rows),
+    [?assertEqual({Name, N}, {Name, proplists:get_value(Name, Rows)})
+     || {Name, N} <- [{<<"stanzas">>, 2}, {<<"refused">>, 1}, {<<"requests">>, 1},
+                      {<<"answers">>, 0}, {<<"pending">>, 2},
+                      {<<"endpoints">>, 1}, {<<"contacts">>, 0},
+                      {<<"handles">>, 0}]],
+    shape(client_proxy_counters, hd(Rows)),
+    %% each is explained where an operator looks
+    #ejabberd_commands{longdesc = Text} =
+        lists:keyfind(client_proxy_counters, #ejabberd_commands.name, commands()),
+    has(Text, [[Name, ": "] || {Name, _} <- Rows]).
 
 has(Text, Words) ->
     [?assertMatch({_, _, {_, _}},
@@ -126,16 +148,17 @@ status_test_() ->
               {"what is wrong with it, its targets and its carrier",
                fun troubles/0},
               {"one that does not answer is there all the same", fun silent/0},
-              {"all that run, of all virtual hosts", fun several/0}]]}.
+              {"all that run, of all virtual hosts", fun several/0},
+              {"that there is none yet", fun none/0}]]}.
 
 status() ->
     Host = play(?P, #{server_host => ?VHOST, state => up, carrier => "nif",
                       targets => [target(<<"svc@example.org">>, local, <<>>)],
-                      counters => #{endpoints => 3, pending => 12, answers => 9041,
-                                    timeouts => 0, gone => 5}}),
+                      counters => #{endpoints => 3, pending => 12,
+                                    contacts => 5}}),
     [Row] = ?ADMIN:status(),
     ?assertEqual({?P, ?VHOST, <<"up">>, <<"nif">>, <<"svc@example.org (local)">>,
-                  3, 12, <<"answers=9041 gone=5">>}, Row),
+                  3, 12}, Row),
     shape(client_proxy_status, Row),
     played(Host).
 
@@ -150,17 +173,22 @@ troubles() ->
     ?assertEqual([{?P, ?VHOST, <<"degraded: no core">>, <<"port (pid 17)">>,
                    <<"svc@example.org (local), "
                      "far@example.net (remote, subscription refused)">>,
-                   0, 0, <<>>}], ?ADMIN:status()),
+                   0, 0}], ?ADMIN:status()),
     played(Host),
     Down = play(?P, #{server_host => ?VHOST, state => {down, "its name is taken"},
                       carrier => "nif", targets => [], counters => #{}}),
-    ?assertMatch([{?P, _, <<"down: its name is taken">>, _, <<>>, _, _, _}],
+    ?assertMatch([{?P, _, <<"down: its name is taken">>, _, <<>>, _, _}],
                  ?ADMIN:status()),
     played(Down).
 
 silent() ->
-    [{?P, <<>>, State, <<>>, <<>>, 0, 0, <<>>}] = ?ADMIN:status(),
+    [{?P, <<>>, State, <<>>, <<>>, 0, 0}] = ?ADMIN:status(),
     has(State, ["down", "log"]).
+
+none() ->
+    persistent_term:put(?RUNNING, []),
+    {error, not_exists, 1, Text} = ?ADMIN:status(),
+    has(Text, ["No proxy host is configured", "ejabberd.yml", "reload_config"]).
 
 several() ->
     Other = {mod_client_proxy, running, <<"example.net">>},
@@ -170,9 +198,9 @@ several() ->
                     #{server_host => <<"example.net">>, state => up,
                       carrier => "nif", targets => [], counters => #{}}),
         ?assertMatch([{<<"bots.example.net">>, <<"example.net">>, <<"up">>, _, _,
-                       _, _, _},
-                      {<<"proxy.example.net">>, <<>>, _, _, _, _, _, _},
-                      {?P, <<>>, _, _, _, _, _, _}], ?ADMIN:status()),
+                       _, _},
+                      {<<"proxy.example.net">>, <<>>, _, _, _, _, _},
+                      {?P, <<>>, _, _, _, _, _}], ?ADMIN:status()),
         played(Host)
     after
         persistent_term:erase(Other)
@@ -210,7 +238,7 @@ shape(Name, Row) ->
     {_, {list, {_, {tuple, Columns}}}} = Command#ejabberd_commands.result,
     ?assertEqual([Type || {_, Type} <- Columns],
                  [type(Value) || Value <- tuple_to_list(Row)]),
-    [Example] = Command#ejabberd_commands.result_example,
+    [Example | _] = Command#ejabberd_commands.result_example,
     ?assertEqual([type(Value) || Value <- tuple_to_list(Example)],
                  [type(Value) || Value <- tuple_to_list(Row)]).
 
@@ -220,8 +248,8 @@ type(Value) when is_binary(Value) -> string.
 registered_test_() ->
     {setup, fun commands/0,
      fun(Commands) ->
-             [?_assertEqual([client_proxy_endpoints, client_proxy_pending,
-                             client_proxy_status],
+             [?_assertEqual([client_proxy_counters, client_proxy_endpoints,
+                             client_proxy_pending, client_proxy_status],
                             lists:sort([C#ejabberd_commands.name
                                         || C <- Commands])),
               [{atom_to_list(C#ejabberd_commands.name), fun() -> exported(C) end}

@@ -365,7 +365,10 @@ answers() ->
             {mod_client_proxy_route, packets, fun(?P) -> packets end},
             {mod_client_proxy_router, context, fun(?P) -> published() end},
             {mod_client_proxy_router, publish,
-             fun(?P, Context) -> played:put(context, Context) end},
+             fun(?P, Context) ->
+                     Ledger = mod_client_proxy_ledger:new(),
+                     played:put(context, maps:merge(#{ledger => Ledger}, Context))
+             end},
             {mod_client_proxy_router, unpublish,
              fun(?P) -> played:erase(context) end},
             {ejabberd_option, hosts, fun() -> [?VHOST] end},

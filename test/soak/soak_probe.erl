@@ -60,10 +60,13 @@ left() ->
                            Core /= undefined],
     lists:foldl(fun add/2, #{}, [left(Context) || Context <- Contexts]).
 
-left(#{core := Core, packets := Packets}) ->
-    Counters = mod_client_proxy_core:counters(Core),
+left(#{core := Core, packets := Packets, ledger := Ledger}) ->
+    #{pending := Pending} = Counters = mod_client_proxy_core:counters(Core),
+    {Stanzas, Requests} = mod_client_proxy_ledger:balance(Ledger, Pending),
     (maps:with([endpoints, pending, contacts, handles, retry_memory],
-              Counters))#{packets => mod_client_proxy_packets:size(Packets)}.
+              Counters))#{packets => mod_client_proxy_packets:size(Packets),
+                          stanzas_unaccounted_for => abs(Stanzas),
+                          requests_unaccounted_for => abs(Requests)}.
 
 add(Map, Sum) ->
     maps:fold(fun(Key, N, Acc) ->
@@ -74,20 +77,24 @@ add(Map, Sum) ->
 %% be answered, so a record that one leaves ends by its deadline.
 junk(P, Count) ->
     case mod_client_proxy_router:context(P) of
-        #{core := Core} when Core /= undefined ->
-            [junk_one(Core, P) || _ <- lists:seq(1, Count)],
+        #{core := Core, ledger := Ledger} when Core /= undefined ->
+            [junk_one(Core, Ledger, P) || _ <- lists:seq(1, Count)],
             ok;
         _ ->
             ok
     end.
 
-junk_one(Core, P) ->
+junk_one(Core, Ledger, P) ->
     Now = mod_client_proxy_core:now(),
     Head = mangle(iolist_to_binary(head(P)), rand:uniform(4) - 1),
     Decision = mod_client_proxy_core:handle(Core, Head, none,
                                             rand:uniform(128) - 1,
                                             <<>>, rand:uniform(1000) - 1, Now),
     true = is_tuple(Decision),
+    %% its end will be counted
+    lists:member(element(1, Decision), [request, outbound]) andalso
+        [mod_client_proxy_ledger:count(Entry, Ledger)
+         || Entry <- [stanzas, requests]],
     _ = mod_client_proxy_core:open(Core, rand:bytes(rand:uniform(40)), Now),
     _ = mod_client_proxy_core:bounce(Core, rand:uniform(1 bsl 62), undelivered,
                                      Now),

@@ -1,0 +1,110 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% What a proxy host has counted since it was started, in two ledgers that add
+%%% up when nobody is at work:
+%%%
+%%%   stanzas = the sum of what was done with each
+%%%   requests + outbound_requests = the sum of their ends + those in flight
+%%%
+%%% They are kept here and not in the core, for a core may be lost with all that
+%%% is in it, and some stanzas never come to one. Counting is by whoever does what
+%%% is counted, in a few nanoseconds.
+-module(mod_client_proxy_ledger).
+
+-export([new/0, count/2, lost/1, read/1, balance/2, entries/0]).
+
+-export_type([ledger/0, entry/0]).
+
+-opaque ledger() :: counters:counters_ref().
+-type entry() ::
+        stanzas
+        %% what was done with a stanza
+      | requests | outbound_requests | answers | bounces | refused | local
+      | unsolicited | dropped
+        %% ends of requests, beside `answers'
+      | timeouts | undelivered | gone | refused_by_server | stopped | failed
+      | lost | forgotten
+        %% of which
+      | retries | replaced_ids | malformed.
+
+-define(DONE, [requests, outbound_requests, answers, bounces, refused, local,
+               unsolicited, dropped]).
+-define(ENDS, [answers, timeouts, undelivered, gone, refused_by_server, stopped,
+               failed, lost, forgotten]).
+
+%% @doc Each entry, and what it means: for people, in the order in which they are
+%% shown.
+-spec entries() -> [{entry(), string()}].
+entries() ->
+    [{stanzas, "stanzas that came in; the sum of the next eight"},
+     {requests, "requests forwarded to the target"},
+     {outbound_requests, "requests of the target forwarded"},
+     {answers, "answers forwarded, either way"},
+     {bounces, "requests of ours that came back from a server"},
+     {refused, "requests and messages answered with an error at once"},
+     {local, "stanzas that the proxy host answered or took itself"},
+     {unsolicited, "answers that nobody waited for, dropped"},
+     {dropped, "other stanzas that were dropped"},
+     {timeouts, "requests over their deadline. This and the next seven are, with "
+      "answers and what is in flight, the sum of requests and outbound_requests"},
+     {undelivered, "requests that could not be delivered to any resource"},
+     {gone, "requests whose resource went away"},
+     {refused_by_server, "requests that the server of the target let not through"},
+     {stopped, "requests answered with an error by a stop or a change of carrier"},
+     {failed, "requests that failed in the module itself: the log says how"},
+     {lost, "requests in flight when the C core was lost"},
+     {forgotten, "requests of a resource that went away before the answer"},
+     {retries, "requests sent to another resource"},
+     {replaced_ids, "requests forwarded under an id of ours"},
+     {malformed, "stanzas that the parser refused"}].
+
+-spec new() -> ledger().
+new() ->
+    counters:new(length(entries()), [write_concurrency]).
+
+-spec count(entry(), ledger()) -> ok.
+count(Entry, Ledger) ->
+    counters:add(Ledger, place(Entry), 1).
+
+place(stanzas) -> 1;
+place(requests) -> 2;
+place(outbound_requests) -> 3;
+place(answers) -> 4;
+place(bounces) -> 5;
+place(refused) -> 6;
+place(local) -> 7;
+place(unsolicited) -> 8;
+place(dropped) -> 9;
+place(timeouts) -> 10;
+place(undelivered) -> 11;
+place(gone) -> 12;
+place(refused_by_server) -> 13;
+place(stopped) -> 14;
+place(failed) -> 15;
+place(lost) -> 16;
+place(forgotten) -> 17;
+place(retries) -> 18;
+place(replaced_ids) -> 19;
+place(malformed) -> 20.
+
+%% @doc A core is gone, with all requests that were in flight there.
+-spec lost(ledger()) -> ok.
+lost(Ledger) ->
+    counters:add(Ledger, place(lost), unended(Ledger)).
+
+-spec read(ledger()) -> [{entry(), integer()}].
+read(Ledger) ->
+    [{Entry, counters:get(Ledger, place(Entry))} || {Entry, _} <- entries()].
+
+%% @doc Stanzas of which nothing says what was done with them, and requests that
+%% have neither an end nor are in flight. At rest both are 0.
+-spec balance(ledger(), InFlight :: non_neg_integer()) ->
+          {Stanzas :: integer(), Requests :: integer()}.
+balance(Ledger, InFlight) ->
+    {sum([stanzas], Ledger) - sum(?DONE, Ledger), unended(Ledger) - InFlight}.
+
+unended(Ledger) ->
+    sum([requests, outbound_requests], Ledger) - sum(?ENDS, Ledger).
+
+sum(Entries, Ledger) ->
+    lists:sum([counters:get(Ledger, place(Entry)) || Entry <- Entries]).
