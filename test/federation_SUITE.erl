@@ -103,10 +103,15 @@ end_per_testcase(_Case, Config) ->
         {failed, Reason} -> explain(Reason, Config);
         _ -> ok
     end,
-    prosody:thaw(far(Config)),
-    puppet:stop_all(),
-    bed:configure(bed(Config), base(Config)),
-    ok = bed:reload(bed(Config)).
+    %% a crash here would be a warning only
+    try
+        prosody:thaw(far(Config)),
+        puppet:stop_all(),
+        bed:configure(bed(Config), base(Config)),
+        ok = bed:reload(bed(Config))
+    catch
+        _:What -> {fail, {not_clean, What}}
+    end.
 
 explain(Reason, Config) ->
     Tail = fun(Text) ->

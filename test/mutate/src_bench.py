@@ -44,6 +44,8 @@ GROUPS = {
               "over_port/program", "configuration", "installation"],
     "_instance": ["commands", "jitsi", "over_port/program", "configuration",
                   "installation"],
+    "_condition": ["configuration", "installation", "over_port/program"],
+    "_ledger": ["commands", "failure", "outbound"],
     "_keys": ["encodings", "configuration", "installation"],
     "_name": ["requests", "configuration"],
     "_nif": EXCHANGE + ["outbound", "limits", "commands", "installation"],
@@ -170,9 +172,12 @@ class Bench:
         modules = {module_of(p.path) for p in places}
         for test in sorted(set().union(*map(self.tests_of, modules))):
             self.limits.measure(test, self.erlang(test), self.eunit(), self.env)
-        for group in dict.fromkeys(g for m in sorted(modules)
-                                   for g in groups_of(m)):
-            self.measure_group(group, 2)
+
+    def measure_groups(self, groups):
+        """The same of groups, when they are needed for the first time."""
+        for group in groups:
+            if group not in self.limits.clean:
+                self.measure_group(group, 2)
 
     def measure_group(self, group, tries):
         begin = time.monotonic()
@@ -230,6 +235,7 @@ class Bench:
             if status != 0:
                 return KILLED, test
         groups = groups_of(module)
+        self.measure_groups(groups)
         try:
             answer = self.ask(os.path.join(self.mutant, module + ".beam"),
                               groups, sum(map(self.limits.of, groups)))
