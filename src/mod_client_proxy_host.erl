@@ -46,6 +46,7 @@
          longest = 0 :: non_neg_integer(), %% ms; no record lives longer
          starting :: [step()], %% what is still to be done
          route = down :: down | up | {taken, Owners :: [iolist()]},
+         missing_rules = [] :: [unicode:chardata()],
          %% how it is, and how the log says that it is
          condition = none :: none | mod_client_proxy_condition:condition(),
          said = none :: none | mod_client_proxy_condition:condition(),
@@ -462,7 +463,18 @@ configure(#state{host = P, instance = Instance, longest = Longest} = State) ->
                 mod_client_proxy_instance:degraded(
                   "the core failed (the log says how)", Inherited)
         end,
-    State#state{instance = Configured, longest = longest(opts(State), Longest)}.
+    State#state{instance = Configured, longest = longest(opts(State), Longest),
+                missing_rules = missing_rules(State)}.
+
+%% A rule that does not exist allows nobody, and ejabberd does not say so. To be
+%% called when the configuration of the whole server has changed, and not while it
+%% does.
+missing_rules(#state{server_host = ServerHost} = State) ->
+    Rules = [{all, []}, {none, []} | ejabberd_option:access_rules(ServerHost)],
+    [[atom_to_list(Rule), " (option ", atom_to_list(Option), ")"]
+     || Option <- [access, outbound_access],
+        Rule <- [maps:get(Option, opts(State))],
+        is_atom(Rule), not lists:keymember(Rule, 1, Rules)].
 
 %% A core that is not used any more, for another carrier is. Who has read the
 %% context before sees that it has stopped (see mod_client_proxy_router).
@@ -613,23 +625,14 @@ condition(#state{route = {taken, Owners}}) ->
             "name; the proxy host comes up by itself when its name is free"]};
 condition(#state{route = down}) ->
     {down, "it failed to start (the log says how)"};
-condition(#state{instance = Instance} = State) ->
+condition(#state{instance = Instance, missing_rules = Missing}) ->
     case mod_client_proxy_instance:status(Instance) of
-        {up, _} -> access_rules(State);
-        {Condition, _} -> Condition
-    end.
-
-%% A rule that does not exist allows nobody, and ejabberd does not say so.
-access_rules(#state{server_host = ServerHost} = State) ->
-    Rules = [{all, []}, {none, []} | ejabberd_option:access_rules(ServerHost)],
-    case [[atom_to_list(Rule), " (option ", atom_to_list(Option), ")"]
-          || Option <- [access, outbound_access],
-             Rule <- [maps:get(Option, opts(State))],
-             is_atom(Rule), not lists:keymember(Rule, 1, Rules)] of
-        [] -> up;
-        Missing -> {up, ["no such access rule, so nobody is allowed: ",
-                         lists:join(", ", Missing),
-                         ". Remedy: define it in access_rules"]}
+        {up, _} when Missing /= [] ->
+            {up, ["no such access rule, so nobody is allowed: ",
+                  lists:join(", ", Missing),
+                  ". Remedy: define it in access_rules"]};
+        {Condition, _} ->
+            Condition
     end.
 
 %% What lasts from one tick to the next: a program that ended and was started

@@ -263,13 +263,14 @@ reminded() ->
     [begin Pid ! reminder, ?assertEqual([Line], lines(Pid)) end || _ <- [1, 2]].
 
 no_rule() ->
+    Pid = started(),
     Options = fun(Access, Outbound) ->
                       answer(mod_client_proxy_instance, opts,
                              fun(_) -> (opts())#{access := Access,
                                                  outbound_access := Outbound}
-                             end)
+                             end),
+                      ok = ?HOST:reconfigure(?VHOST, ?P, 5000)
               end,
-    Pid = started(),
     _ = lines(Pid),
     Options(local, [{allow, []}]),
     ?assertEqual([], lines(Pid)),
@@ -279,7 +280,9 @@ no_rule() ->
      || Words <- ["is up, but", "locale (option access)", "Remedy: "]],
     {ok, #{state := {up, _}}} = ?HOST:status(?P),
     %% it is defined by and by
-    answer(ejabberd_option, access_rules, fun(?VHOST) -> [{locale, []}] end),
+    answer(ejabberd_option, access_rules, fun(_) -> [{locale, []}] end),
+    ?assertEqual([], lines(Pid)), % not before all of a reload is there
+    ok = ?HOST:reconfigure(?VHOST, ?P, 5000),
     ["Proxy host p.example.org is up again" ++ _] = lines(Pid),
     Options(locale, local),
     [Other] = lines(Pid),
@@ -373,7 +376,7 @@ answers() ->
              fun(?P) -> played:erase(context) end},
             {ejabberd_option, hosts, fun() -> [?VHOST] end},
             {ejabberd_option, domain_balancing, fun() -> #{} end},
-            {ejabberd_option, access_rules, fun(?VHOST) -> [{local, []}] end},
+            {ejabberd_option, access_rules, fun(_) -> [{local, []}] end},
             {ejabberd_auth_anonymous, allow_anonymous, fun(_) -> false end}].
 
 opts() ->
