@@ -20,9 +20,9 @@ void jat_credit_free(struct jat_credit *c);
 /* As jat_quota_key, and the key of what has no name. */
 uint64_t jat_credit_key(const struct jat_credit *c, struct jat_str name);
 
-/* Takes one of the key's max, of which each call knows what it is now; it is one
- * or more.
- * JAT_EFULL, JAT_ENOMEM: as before. JAT_NOBODY (see quota.h) always may. */
+/* Takes one of the key's max, of which each call knows what it is now; it is
+ * one or more. JAT_EFULL, JAT_ENOMEM: as before. JAT_NOBODY (see quota.h)
+ * always may. */
 enum jat_err jat_credit_take(struct jat_credit *c, uint64_t key, uint32_t max);
 /* Gives one back. The caller has taken it before. */
 void jat_credit_give(struct jat_credit *c, uint64_t key);
