@@ -52,10 +52,11 @@ commands() ->
      #ejabberd_commands{
         name = client_proxy_counters, tags = [client_proxy],
         desc = "Show what a proxy host has counted since it was started",
-        longdesc = text(["When nobody is at work they add up. ",
-                         lists:join(". ", [[atom_to_list(Entry), ": ", Meaning]
-                                           || {Entry, Meaning} <- explained()]),
-                         "."]),
+        longdesc = lists:flatten(
+                     ["When nobody is at work they add up. ",
+                      lists:join(". ", [[atom_to_list(Entry), ": ", Meaning]
+                                        || {Entry, Meaning} <- explained()]),
+                      "."]),
         module = ?MODULE, function = counters,
         args = [{host, binary}],
         args_desc = ["Proxy host"],

@@ -202,6 +202,7 @@ groups() ->
        endpoints_shows_every_resource,
        pending_shows_what_is_in_flight,
        counters_say_what_became_of_each_stanza,
+       each_command_explains_itself,
        commands_refuse_a_host_that_is_none]},
      %% what the carrier has a part in, once more with the other one
      {over_port, [],
@@ -3412,6 +3413,16 @@ pending_shows_what_is_in_flight(Config) ->
     _ = iq:result(U, Moved, ?P),
     _ = iq:outcome(B, Back),
     [] = table(Config, ["client_proxy_pending", "proxy.example.org"]).
+
+each_command_explains_itself(Config) ->
+    [begin
+         {0, Text} = bed:ctl(bed(Config), ["help", Command]),
+         [{match, _} = re:run(Text, Word, [multiline])
+          || Word <- ["Command Name: " ++ Command, "Description:" | Words]]
+     end || {Command, Words} <- [{"client_proxy_status", ["outdated"]},
+                                 {"client_proxy_endpoints", ["resuming"]},
+                                 {"client_proxy_pending", ["milliseconds"]},
+                                 {"client_proxy_counters", ["stanzas:", "timeouts:"]}]].
 
 %% One of each kind; what it adds, and to what.
 counters_say_what_became_of_each_stanza(Config) ->

@@ -131,7 +131,7 @@ counters(Core) ->
     %% each is explained where an operator looks
     #ejabberd_commands{longdesc = Text} =
         lists:keyfind(client_proxy_counters, #ejabberd_commands.name, commands()),
-    has(Text, [[Name, ": "] || {Name, _} <- Rows]).
+    has(list_to_binary(Text), [[Name, ": "] || {Name, _} <- Rows]).
 
 has(Text, Words) ->
     [?assertMatch({_, _, {_, _}},
@@ -260,7 +260,12 @@ registered_test_() ->
                                          || C <- taken_back()]))]
      end}.
 
-exported(#ejabberd_commands{module = Module, function = Function, args = Args,
+exported(#ejabberd_commands{desc = Short, longdesc = Long} = Command) ->
+    %% ejabberdctl help takes no binaries
+    [?assert(io_lib:printable_unicode_list(Text)) || Text <- [Short, Long]],
+    callable(Command).
+
+callable(#ejabberd_commands{module = Module, function = Function, args = Args,
                             args_example = Example, args_desc = Desc}) ->
     ?assertEqual(?ADMIN, Module),
     ?assert(lists:member({Function, length(Args)}, Module:module_info(exports))),
