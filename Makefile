@@ -8,6 +8,8 @@
 # make dialyzer     the types of the Erlang sources
 # make soak         everything at once, for as long as you say (MINUTES=30
 #                   CARRIER=nif): does anything grow, is anything lost?
+# make sum          after a change of c_src: writes the checksum of the C sources
+#                   into the Erlang code, which says `outdated` of any other core
 # make bench        what it costs: one table, also in test/bench/RESULTS.md
 #                   (make bench PARTS=core: only that part, only printed)
 #

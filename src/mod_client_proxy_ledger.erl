@@ -40,7 +40,7 @@ entries() ->
      {requests, "requests forwarded to the target"},
      {outbound_requests, "requests of the target forwarded"},
      {answers, "answers forwarded, either way"},
-     {bounces, "requests of ours that came back from a server"},
+     {bounces, "forwarded requests that came back from a server"},
      {refused, "requests and messages answered with an error at once"},
      {local, "stanzas that the proxy host answered or took itself"},
      {unsolicited, "answers that nobody waited for, dropped"},

@@ -209,7 +209,7 @@ perform({drop, Reason}, #{host := P} = Context, Packet) ->
               _ -> dropped
           end, Context);
 perform({error, settled}, Context, _Packet) ->
-    %% the carrier has made its record, and has answered it
+    %% the carrier has answered it, and the end of its record is counted there
     count(requests, Context);
 perform({error, Reason}, #{host := P} = Context,
         #presence{to = #jid{luser = <<>>, lresource = <<>>}} = Packet)
