@@ -24,7 +24,7 @@ DEMO_PACKAGES = ejabberd erlang-dev gcc make pkg-config libc6-dev \
                 libxml2-dev libssl-dev libstrophe-dev
 PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
            erlang-proper-dev \
-           erlang-tools libcmocka-dev python3-slixmpp clang libclang-rt-14-dev \
+           erlang-tools libcmocka-dev python3-slixmpp clang libclang-rt-dev \
            valgrind clang-format clang-tidy cppcheck shellcheck \
            prosody lua-unbound openssl
 

@@ -55,7 +55,7 @@ wrong_terms_are_badarg_test_() ->
              {Ref, pending, {0, x}},
              {x, counters, {}},
              {Ref, open, {x, 0}},
-             {Ref, put_endpoint, {<<"a@b/c">>, none, 0, maybe}},
+             {Ref, put_endpoint, {<<"a@b/c">>, none, 0, 'maybe'}},
              {Ref, put_endpoint, {<<"a@b/c">>, none, 1 bsl 31, false}},
              {Ref, counters, {1}},
              {Ref, counters, []},
