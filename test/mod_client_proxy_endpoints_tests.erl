@@ -43,6 +43,8 @@ endpoints_test_() ->
                {"very many hints are one reading of all", fun many_hints/1},
                {"hints of who is no target are nothing", fun stranger/1},
                {"a process that ends is read again", fun down/1},
+               {"a process whose session has gone is watched no longer",
+                fun unwatched/1},
                {"beyond max_endpoints the newest are refused, said once, and "
                 "come in when there is room", fun refused/1},
                {"what option resources does not name is not wanted in the core",
@@ -211,6 +213,21 @@ down(Core) ->
     Ref = receive {'DOWN', R, process, Pid, _} -> R after 5000 -> none end,
     _ = flush_all(?E:down(Ref, E)),
     ?assertEqual([], in(Core)).
+
+unwatched(Core) ->
+    Pid = spawn_link(fun() -> receive stop -> ok end end),
+    session(<<"a">>, Pid),
+    E = ?E:reconcile(configured(Core, [?NEAR])),
+    ?assert(is_monitored(Pid)),
+    no_session(<<"a">>),
+    _ = ?E:reconcile(E),
+    ?assertEqual([], in(Core)),
+    ?assertNot(is_monitored(Pid)),
+    Pid ! stop.
+
+is_monitored(Pid) ->
+    {monitors, Monitors} = process_info(self(), monitors),
+    lists:member({process, Pid}, Monitors).
 
 %%% Bounds
 

@@ -90,6 +90,16 @@ wrong_configurations_are_an_error_test_() ->
                    lists:keyreplace(<<"keys">>, 1, options(),
                                     {<<"keys">>, <<"short">>})]].
 
+%% As enum jat_hint of c_src/core/jat.h has them.
+each_hint_has_a_bit_of_its_own_test() ->
+    {ok, Header} = file:read_file(os:getenv("PROJECT") ++ "/c_src/core/jat.h"),
+    {match, Bits} = re:run(Header, "JAT_HINT_([A-Z_]+) = ([0-9]+)",
+                           [global, {capture, all_but_first, list}]),
+    ?assertEqual(7, length(Bits)),
+    [?assertEqual({Name, list_to_integer(Bit)},
+                  {Name, ?CORE:hints([list_to_atom(string:lowercase(Name))])})
+     || [Name, Bit] <- Bits].
+
 an_error_of_configure_leaves_all_as_it_was_test() ->
     Core = core(#{outbound => none}),
     ?assertEqual({error, badarg}, ?CORE:configure(Core, #{timeout => 0})),

@@ -245,7 +245,8 @@ settled({_, {Table, _}} = Core) ->
     ?assertEqual({error, settled}, result(Caller)),
     signal(Core, "CONT").
 
-late_outcomes(Core) ->
+late_outcomes({_, {Table, _}} = Core) ->
+    Owner = owner(Table),
     {_, Ref1} = request(Core, 1),
     {_, Ref2} = request(Core, 2),
     signal(Core, "STOP"),
@@ -257,7 +258,9 @@ late_outcomes(Core) ->
     ?assertEqual([], result(Drained)),
     signal(Core, "CONT"),
     ?assertEqual([{1, 'internal-server-error'}, {2, 'recipient-unavailable'}], routed(2)),
-    ?assertEqual(0, rows(Core)).
+    ?assertEqual(0, rows(Core)),
+    exchange_again(Core),
+    ?assertEqual(Owner, owner(Table)).
 
 killed_caller(Core) ->
     {As, _} = request(Core, 1),
