@@ -17,6 +17,7 @@ stanza that came in, `resumed FULL-JID`, and `closed` when the server ended it.
 """
 
 import asyncio
+import inspect
 import logging
 import os
 import sys
@@ -27,6 +28,10 @@ import slixmpp
 from slixmpp.plugins.xep_0198.stanza import Enable
 from slixmpp.stanza import Iq, Message, Presence
 from slixmpp.xmlstream import tostring
+
+# Before 1.9 it was said by arguments of connect() whether TLS is used.
+TLS_BY_CONNECT = "disable_starttls" in inspect.signature(
+    slixmpp.ClientXMPP.connect).parameters
 
 
 class Puppet:
@@ -91,7 +96,11 @@ class Puppet:
 
 class Client(Puppet, slixmpp.ClientXMPP):
     def __init__(self, jid, password, host, port, flags):
-        slixmpp.ClientXMPP.__init__(self, jid, password)
+        # Over a stream without TLS slixmpp 1.10 offers a channel binding to which
+        # ejabberd 24.12 does not agree; so no SCRAM.
+        slixmpp.ClientXMPP.__init__(
+            self, jid, password, sasl_mech="PLAIN",
+            plugin_config={"feature_mechanisms": {"unencrypted_plain": True}})
         self.host, self.port = host, int(port)
         if sm(flags):
             self.register_plugin("xep_0198")
@@ -105,8 +114,14 @@ class Client(Puppet, slixmpp.ClientXMPP):
         return stanza
 
     def go(self):
-        self.connect((self.host, self.port), disable_starttls=True,
-                     force_starttls=False)
+        if TLS_BY_CONNECT:
+            self.connect((self.host, self.port), disable_starttls=True,
+                         force_starttls=False)
+        else:
+            self.enable_direct_tls = False
+            self.enable_starttls = False
+            self.enable_plaintext = True
+            self.connect(self.host, self.port)
 
 
 class Component(Puppet, slixmpp.ComponentXMPP):

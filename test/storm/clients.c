@@ -89,7 +89,7 @@ static int on_stanza(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *userdata)
         return 1;
     }
     /* Of what goes out before this, libstrophe does not know that the server
-     * counts it. */
+     * counts it (see came_online). */
     if (is(xmpp_stanza_get_name(stanza), "enabled"))
         xmpp_send_raw_string(conn, "<presence/>");
     /* Our own presence comes back to us: now everybody knows of it. */
@@ -101,17 +101,31 @@ static int on_stanza(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *userdata)
     return 1;
 }
 
+/* To libstrophe 0.12 this is when it has a resource, and what follows comes by
+ * in on_stanza. To later ones it is when stream management works (XEP-0198),
+ * and they do not show whether an old session was resumed: so it may have lost
+ * what was on its way. */
+static void came_online(struct client *client)
+{
+    bool late = !xmpp_version_check(0, 12);
+
+    xmpp_handler_add(client->conn, on_stanza, NULL, NULL, NULL, client);
+    if (client->state == WAKING && late)
+        ledger_abandon(client);
+    if (client->state == WAKING)
+        client->state = late ? COMING : ONLINE;
+    if (client->state == COMING && (late || !client->resumable))
+        xmpp_send_raw_string(client->conn, "<presence/>");
+}
+
 static void on_event(xmpp_conn_t *conn, xmpp_conn_event_t event, int error,
                      xmpp_stream_error_t *stream_error, void *userdata)
 {
     struct client *client = userdata;
 
+    (void)conn;
     if (event == XMPP_CONN_CONNECT) {
-        xmpp_handler_add(conn, on_stanza, NULL, NULL, NULL, client);
-        if (client->state == WAKING)
-            client->state = ONLINE;
-        else if (!client->resumable)
-            xmpp_send_raw_string(conn, "<presence/>");
+        came_online(client);
         return;
     }
     /* An endpoint may have been replaced: two of them can have one JID. */
