@@ -1,6 +1,8 @@
 # make demo         see it work, in a throw-away ejabberd on this machine
 # make serve        the same, left up for clients of yours
 # make check        all tests, with a summary
+# make check-on     the same on another release of Debian, in a root of its own
+#                   (RELEASE=trixie; RUNNERS="core erl server": only these)
 # make coverage     which lines of C the tests do not run
 # make mutants      are the tests good? Changes the sources at random and counts
 #                   what no test notices (CORE=100 SRC=60; test/mutate/mutants)
@@ -35,7 +37,7 @@ sum:
 	@sed -i "s/^-define(SOURCES, .*/-define(SOURCES, \"$$($(MAKE) -s -C c_src sum)\")./" \
 	    src/mod_client_proxy_priv.erl
 
-.PHONY: all sum tools demo serve check check-lint check-core check-fuzz \
+.PHONY: all sum tools demo serve check check-on check-lint check-core check-fuzz \
         check-erl check-nif-asan check-server coverage mutants fuzz soak bench \
         dialyzer deps deps-demo clean
 
@@ -56,8 +58,16 @@ serve: deps-demo
 	@$(MAKE) -s tools
 	@test/demo/demo serve
 
+RUNNERS = lint core fuzz erl nif-asan server
+
 check: deps
-	@test/check lint core fuzz erl nif-asan server
+	@test/check $(RUNNERS)
+
+RELEASE = trixie
+
+check-on:
+	@test/bed/deps debootstrap
+	@test/check_on $(RELEASE) $(RUNNERS)
 
 check-lint:
 	@test/check_lint
