@@ -24,6 +24,8 @@
 
 %% The proxy hosts that run for a virtual host: a list.
 -define(RUNNING(ServerHost), {?MODULE, running, ServerHost}).
+%% The module is being uninstalled: a flag.
+-define(UNINSTALLING, {?MODULE, uninstalling}).
 %% Deriving keys and answering all that is open are what can take long.
 -define(CALL_TIMEOUT, 60000). % ms
 
@@ -51,18 +53,26 @@ stop_common() ->
     mod_client_proxy_admin:unregister().
 
 stop(ServerHost) ->
-    %% uninstalling comes here once more after pre_uninstall/0, when calling a
-    %% helper would only load it again
+    %% uninstalling comes here for each virtual host, when calling a helper could
+    %% only load it again
     case gen_mod:is_loaded(ServerHost, ?MODULE) of
-        true -> guarded(stop, ServerHost, fun() -> do_stop(ServerHost) end);
+        true -> do_stop(ServerHost);
         false -> ok
     end.
 
 do_stop(ServerHost) ->
-    stop_hosts(ServerHost, []),
-    mod_client_proxy_port_sup:stop(ServerHost),
-    persistent_term:erase(?RUNNING(ServerHost)),
-    gen_mod:is_loaded_elsewhere(ServerHost, ?MODULE) orelse stop_common().
+    Last = not gen_mod:is_loaded_elsewhere(ServerHost, ?MODULE),
+    guarded(stop, ServerHost,
+            fun() ->
+                    stop_hosts(ServerHost, []),
+                    mod_client_proxy_port_sup:stop(ServerHost),
+                    persistent_term:erase(?RUNNING(ServerHost)),
+                    Last andalso stop_common()
+            end),
+    case Last andalso persistent_term:erase(?UNINSTALLING) of
+        true -> forget_helpers();
+        false -> ok
+    end.
 
 reload(ServerHost, NewOpts, _OldOpts) ->
     guarded(reload, ServerHost,
@@ -99,11 +109,16 @@ mod_options(_ServerHost) ->
     mod_client_proxy_options:defaults().
 
 %% @doc The installer forgets this module only; the others would run on in
-%% their old version after an upgrade.
+%% their old version after an upgrade. It stops this module next, on each virtual
+%% host: they are needed until then.
 pre_uninstall() ->
-    lists:foreach(fun(ServerHost) ->
-                          catch gen_mod:stop_module(ServerHost, ?MODULE)
-                  end, ejabberd_option:hosts()),
+    case lists:any(fun(ServerHost) -> gen_mod:is_loaded(ServerHost, ?MODULE) end,
+                   ejabberd_option:hosts()) of
+        true -> persistent_term:put(?UNINSTALLING, true);
+        false -> forget_helpers()
+    end.
+
+forget_helpers() ->
     lists:foreach(fun(Module) ->
                           code:purge(Module),
                           code:delete(Module),

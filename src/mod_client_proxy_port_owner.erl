@@ -265,9 +265,10 @@ send(Number, Name, Args, #state{port = Port}) ->
 
 %% Tag 0: whatever becomes of it. What cannot be aborted now has its deadline.
 send_unheard(Number, Name, Args, #state{port = Port}) ->
-    catch erlang:port_command(
-            Port, mod_client_proxy_port:frame(0, Number, Name, Args),
-            [nosuspend]).
+    Frame = mod_client_proxy_port:frame(0, Number, Name, Args),
+    try erlang:port_command(Port, Frame, [nosuspend])
+    catch error:badarg -> true % it has ended
+    end.
 
 %% An instance has no deadline.
 free(Number, #state{port = Port} = State) ->
@@ -345,7 +346,9 @@ end_program(#state{table = Table, port = Port} = State) ->
 
 %% After this nobody can write to it: who tries is told so.
 close(Port) when is_port(Port) ->
-    catch port_close(Port);
+    try port_close(Port)
+    catch error:badarg -> true % it has ended
+    end;
 close({down, Timer}) ->
     erlang:cancel_timer(Timer);
 close(none) ->

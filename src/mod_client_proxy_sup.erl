@@ -68,6 +68,8 @@ await_end(Name) ->
     Mon = monitor(process, Name),
     receive {'DOWN', Mon, _, _, _} -> ok
     after ?LEAVE ->
-            catch exit(whereis(Name), kill),
+            try exit(whereis(Name), kill)
+            catch error:badarg -> true % it has just ended
+            end,
             receive {'DOWN', Mon, _, _, _} -> ok end
     end.

@@ -230,7 +230,7 @@ static double choice(struct jat_endpoints *t, enum jat_balance balance)
         if (took < best)
             best = took;
     }
-    return (double)best / CALLS;
+    return (double)best / (int)CALLS;
 }
 
 static void choices(void)
