@@ -4055,9 +4055,14 @@ no_secret_shows_when_processes_are_killed(Config) ->
                          fun(Pid) -> bed:rpc(Bed, sys, terminate, [Pid, crash]) end,
                          fun(Pid) -> Pid ! crash, Pid ! {'EXIT', self(), crash} end,
                          fun(Pid) -> gen_server:cast(Pid, crash) end,
-                         fun(Pid) -> catch gen_server:call(Pid, crash, 100) end]],
+                         fun(Pid) -> try_call(Pid, crash) end]],
          nothing_shows(Config)
      end || {N, Carrier} <- [{1, "nif"}, {2, "port"}]].
+
+try_call(Pid, Request) ->
+    try gen_server:call(Pid, Request, 100)
+    catch exit:Reason -> Reason
+    end.
 
 no_secret_shows_when_a_reload_is_not_taken(Config) ->
     Bed = bed(Config),
@@ -4198,7 +4203,10 @@ look_at(Bed, Pid, Wanted) ->
                           current_stacktrace]]),
     Status = case bed:rpc(Bed, erlang, process_info, [Pid, status]) of
                  undefined -> gone;
-                 _ -> catch bed:rpc(Bed, sys, get_status, [Pid, 2000])
+                 _ ->
+                     try bed:rpc(Bed, sys, get_status, [Pid, 2000])
+                     catch error:Reason -> Reason
+                     end
              end,
     {Pid, false} = {Pid, shows(io_lib:format("~p~n~p", [Info, Status]), Wanted)}.
 

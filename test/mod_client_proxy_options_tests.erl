@@ -17,6 +17,7 @@ setup() ->
     {ok, _} = application:ensure_all_started(yconf),
     ejabberd_options = ets:new(ejabberd_options, [named_table, public]),
     ets:insert(ejabberd_options, [{{hosts, global}, ?VHOSTS},
+                                  {{version, global}, <<"26.07">>},
                                   {{define_keyword, global}, []}]),
     set_vhost(<<"example.org">>).
 

@@ -66,7 +66,9 @@ start() ->
     receive {Pid, ready} -> ok end.
 
 filter_packet(Packet) when is_tuple(Packet) ->
-    catch ets:insert(?MODULE, {xmpp:get_id(Packet), Packet}),
+    try ets:insert(?MODULE, {xmpp:get_id(Packet), Packet})
+    catch error:badarg -> false % nobody looks
+    end,
     Packet;
 filter_packet(drop) ->
     drop.

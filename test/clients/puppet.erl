@@ -212,8 +212,9 @@ init(Program, Arguments) ->
 loop(#{port := Port} = State) ->
     receive
         {_From, order, Line} ->
-            %% It may have ended in this moment.
-            catch port_command(Port, [Line, $\n]),
+            try port_command(Port, [Line, $\n])
+            catch error:badarg -> false % it has just ended
+            end,
             loop(State);
         {From, await_line, Prefix} ->
             loop(lines(State#{line => {From, list_to_binary(Prefix)}}));
