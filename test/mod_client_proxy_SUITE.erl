@@ -3636,7 +3636,7 @@ a_hundred_thousand_requests_while_endpoints_come_and_go(Config) ->
 %% Requests of 8 requesters to mill@example.org, whose 8 resources come and go:
 %% each got one answer, its own.
 storm(Config, P, Requests, Seconds) ->
-    reported(Config, bed:collect(start_storm(Config, P, Requests, Seconds, 50))).
+    reported(bed:collect(start_storm(Config, P, Requests, Seconds, 50))).
 
 %% Churn: ms between two goings, 0 for none.
 start_storm(Config, P, Requests, Seconds, Churn) ->
@@ -3647,9 +3647,9 @@ start_storm(Config, P, Requests, Seconds, Churn) ->
               "requests=" ++ integer_to_list(Requests), "window=16",
               "churn=" ++ integer_to_list(Churn), "limit=" ++ integer_to_list(Seconds)]).
 
-reported(Config, {Status, Json}) ->
+reported({Status, Json}) ->
     ct:pal("~s", [Json]),
-    {Report} = bed:rpc(bed(Config), jiffy, decode, [Json]),
+    {Report} = bed_json:decode(Json),
     [0, 0, 0] = [proplists:get_value(Key, Report)
                  || Key <- [<<"doubles">>, <<"unanswered">>, <<"wrong">>]],
     0 = Status,
@@ -3671,7 +3671,7 @@ storm_while(Config, P, Churn, Happenings) ->
     after
         bed:signal(Storm, "TERM")
     end,
-    Report = reported(Config, bed:collect(Storm)),
+    Report = reported(bed:collect(Storm)),
     books_add_up(Config, P),
     Report.
 

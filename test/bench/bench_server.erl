@@ -120,7 +120,7 @@ load(#plan{bed = Bed, load = Load}, Ways, Arguments) ->
                        ["port=" ++ bed:port(Bed, c2s), "cpu=" ++ pids(Bed),
                         "ways=" ++ lists:append(lists:join(",", Ways))
                         | Arguments]),
-    {Report} = bed:rpc(Bed, jiffy, decode, [list_to_binary(Json)]),
+    {Report} = bed_json:decode(Json),
     [fun(Name) -> proplists:get_value(Name, Figures) end
      || {_, {Figures}} <- Report].
 

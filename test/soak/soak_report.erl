@@ -8,7 +8,7 @@
 
 %% @doc A storm's line of JSON.
 decode(Json) ->
-    {Object} = jiffy:decode(Json),
+    {Object} = bed_json:decode(Json),
     maps:from_list(
       [{binary_to_atom(Key), case Value of {Inner} -> Inner; _ -> Value end}
        || {Key, Value} <- Object]).
@@ -73,7 +73,7 @@ print(#{options := Options, storms := Storms, memory := Memory, left := Left,
      || #{words := Words} = Storm <- Storms, Word <- lists:sublist(Words, 20)],
     [io:format("DID NOT HOLD: ~0tP~n", [Failure, 50]) || Failure <- Failures],
     Failures == [] andalso io:format("all of it held~n"),
-    io:format("~ts~n", [jiffy:encode(json(Options, Storms, Report))]).
+    io:format("~ts~n", [bed_json:encode(json(Options, Storms, Report))]).
 
 clients(Storms) ->
     [{Key, sum(Key, Storms)} || Key <- [comings, goings, naps, moods, noise]].
