@@ -154,7 +154,7 @@ static void equal_loads_are_chosen_alike(void **state)
     double share[N];
     for (int i = 0; i < N; i++) {
         atomic_store(&loads[i], 5);
-        share[i] = 1.0 / N;
+        share[i] = 1.0 / (int)N;
     }
     for (int i = 0; i < DRAWS; i++)
         seen[pick(JAT_LEAST_PENDING, N, NULL, 0)]++;
@@ -170,7 +170,7 @@ static void an_endpoint_that_goes_moves_only_its_own_share(void **state)
     double share[N];
     for (size_t i = 0; i < N; i++) {
         left[i] = candidates[i];
-        share[i] = 1.0 / N;
+        share[i] = 1.0 / (int)N;
     }
     left[4] = left[N - 1]; /* number 4 has gone; the order has changed */
     unsigned moved_to[N] = {0}, movers = 0;
