@@ -24,7 +24,8 @@
 
 %% The proxy hosts that run for a virtual host: a list.
 -define(RUNNING(ServerHost), {?MODULE, running, ServerHost}).
-%% The module is being uninstalled: a flag.
+%% While the module is uninstalled: the virtual hosts on which it is still to be
+%% stopped.
 -define(UNINSTALLING, {?MODULE, uninstalling}).
 %% Deriving keys and answering all that is open are what can take long.
 -define(CALL_TIMEOUT, 60000). % ms
@@ -34,6 +35,7 @@
 start(ServerHost, Opts) ->
     guarded(start, ServerHost,
             fun() ->
+                    persistent_term:erase(?UNINSTALLING),
                     gen_mod:is_loaded_elsewhere(ServerHost, ?MODULE)
                         orelse start_common(),
                     start_hosts(ServerHost,
@@ -52,26 +54,26 @@ stop_common() ->
                   end, hooks()),
     mod_client_proxy_admin:unregister().
 
+%% The installer calls this for each virtual host, even where the module is not
+%% loaded. Nothing is done there: calling a helper would load it again.
 stop(ServerHost) ->
-    %% uninstalling comes here for each virtual host, when calling a helper could
-    %% only load it again
     case gen_mod:is_loaded(ServerHost, ?MODULE) of
         true -> do_stop(ServerHost);
         false -> ok
     end.
 
 do_stop(ServerHost) ->
-    Last = not gen_mod:is_loaded_elsewhere(ServerHost, ?MODULE),
     guarded(stop, ServerHost,
             fun() ->
                     stop_hosts(ServerHost, []),
                     mod_client_proxy_port_sup:stop(ServerHost),
                     persistent_term:erase(?RUNNING(ServerHost)),
-                    Last andalso stop_common()
+                    gen_mod:is_loaded_elsewhere(ServerHost, ?MODULE)
+                        orelse stop_common()
             end),
-    case Last andalso persistent_term:erase(?UNINSTALLING) of
-        true -> forget_helpers();
-        false -> ok
+    case persistent_term:get(?UNINSTALLING, none) of
+        none -> ok;
+        ServerHosts -> uninstalling(ServerHosts -- [ServerHost])
     end.
 
 reload(ServerHost, NewOpts, _OldOpts) ->
@@ -109,21 +111,21 @@ mod_options(_ServerHost) ->
     mod_client_proxy_options:defaults().
 
 %% @doc The installer forgets this module only; the others would run on in
-%% their old version after an upgrade. It stops this module next, on each virtual
-%% host: they are needed until then.
+%% their old version after an upgrade. After this, the installer calls stop/1 for
+%% each virtual host: the others are needed until the last stop.
 pre_uninstall() ->
-    case lists:any(fun(ServerHost) -> gen_mod:is_loaded(ServerHost, ?MODULE) end,
-                   ejabberd_option:hosts()) of
-        true -> persistent_term:put(?UNINSTALLING, true);
-        false -> forget_helpers()
-    end.
+    uninstalling([ServerHost || ServerHost <- ejabberd_option:hosts(),
+                                gen_mod:is_loaded(ServerHost, ?MODULE)]).
 
-forget_helpers() ->
+uninstalling([]) ->
+    persistent_term:erase(?UNINSTALLING),
     lists:foreach(fun(Module) ->
                           code:purge(Module),
                           code:delete(Module),
                           forget(Module, 10)
-                  end, helpers()).
+                  end, helpers());
+uninstalling(ServerHosts) ->
+    persistent_term:put(?UNINSTALLING, ServerHosts).
 
 %% Purging kills who is still inside, and that may be the session of somebody
 %% who has just sent something: they get a second to leave.
@@ -138,10 +140,11 @@ forget(Module, Tries) ->
             forget(Module, Tries - 1)
     end.
 
+%% What was loaded from the folder of this module.
 helpers() ->
-    Prefix = atom_to_list(?MODULE) ++ "_",
-    [Module || {Module, _} <- code:all_loaded(),
-               lists:prefix(Prefix, atom_to_list(Module))].
+    Folder = filename:dirname(code:which(?MODULE)),
+    [Module || {Module, File} <- code:all_loaded(), Module /= ?MODULE,
+               is_list(File), filename:dirname(File) == Folder].
 
 mod_doc() ->
     #{desc =>

@@ -62,8 +62,10 @@ commands() ->
         args_desc = ["Proxy host"],
         args_example = [<<"proxy.example.org">>],
         result = {counters,
-                  {list, {counter, {tuple, [{name, string},
-                                            {value, integer}]}}}},
+                  %% ({name, _} would be an object in JSON, which ejabberd 24.12
+                  %% fails to write on OTP 27.)
+                  {list, {row, {tuple, [{counter, string},
+                                        {value, integer}]}}}},
         result_desc = "Name and value of each counter, in the order of the names",
         result_example = [{<<"answers">>, 9041}, {<<"timeouts">>, 3}]},
      #ejabberd_commands{

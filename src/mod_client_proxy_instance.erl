@@ -117,14 +117,13 @@ reason(crypto) ->
         "server names (or else in OpenSSL's own openssl.cnf), and restart the "
         "server";
 reason(Atom) ->
-    atom_to_list(Atom).
+    [atom_to_list(Atom), ". After mending it: ejabberdctl reload_config"].
 
 %% @doc Why there is no core. One that works goes on with the options that it has,
 %% and the log says so.
 -spec degraded(unicode:chardata(), instance()) -> instance().
 degraded(Text, #instance{core = undefined} = Instance) ->
-    Instance#instance{trouble = [Text, ". After mending it: ejabberdctl "
-                                 "reload_config"]};
+    Instance#instance{trouble = Text};
 degraded(Text, #instance{host = P} = Instance) ->
     ?ERROR_MSG("Proxy host ~ts goes on with the options before: ~ts. "
                "ejabberdctl reload_config tries again", [P, Text]),
@@ -201,8 +200,7 @@ condition(up, Sum) ->
         Sum -> up;
         _ -> {outdated, mod_client_proxy_priv:remedy(
                           "The C core is of other sources than the module's "
-                          "Erlang code. Its last build has failed, or it was "
-                          "not restarted since")}
+                          "Erlang code: its last build has failed")}
     end;
 condition({down, Text}, _Sum) ->
     {degraded, Text}.

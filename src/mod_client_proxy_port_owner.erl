@@ -150,10 +150,10 @@ handle_info({Port, {data, Data}}, #state{port = Port} = State) ->
             {noreply, died("what it wrote is no answer", State)}
     end;
 handle_info({Port, {exit_status, Status}}, #state{port = Port} = State) ->
-    {noreply, died(io_lib:format("exit status ~B", [Status]), State)};
+    {noreply, died(ended(Status), State)};
 handle_info({'EXIT', Port, Reason}, #state{port = Port} = State) ->
     %% a write has failed before the exit status was there, which now never comes
-    {noreply, died(io_lib:format("~p", [Reason]), State)};
+    {noreply, died(io_lib:format("writing to it has failed: ~p", [Reason]), State)};
 handle_info(tick, State) ->
     erlang:send_after(?TICK, self(), tick),
     State1 = watch(State),
@@ -353,6 +353,10 @@ close({down, Timer}) ->
     erlang:cancel_timer(Timer);
 close(none) ->
     ok.
+
+%% A signal is 128 and its number.
+ended(Status) when Status > 128 -> io_lib:format("signal ~B", [Status - 128]);
+ended(Status) -> io_lib:format("exit status ~B", [Status]).
 
 died(Why, #state{table = Table, port = Port, own = Own, hosts = Hosts,
                  restarts = Restarts} = State) ->

@@ -74,11 +74,12 @@ package(_) -> "".
 
 build(Text) ->
     io_lib:format(
-      "~ts. Install the packages of a C compiler, make, libxml2 (libxml2-dev), "
-      "OpenSSL 3 (libssl-dev) and Erlang's headers (erlang-dev), run "
-      "'make -C c_src' in the module's sources as the user ~ts (what another "
-      "user builds there stops the next upgrade), then 'ejabberdctl "
-      "module_upgrade mod_client_proxy'. The core was looked for in ~ts",
+      "~ts. Run 'make -C c_src' in the module's sources as the user ~ts, and "
+      "mend what it complains of. It needs a C compiler, make, and the headers "
+      "of libxml2 (Debian: libxml2-dev), OpenSSL 3 (libssl-dev) and Erlang "
+      "(erlang-dev). What another user builds there stops the next upgrade. "
+      "Then run 'ejabberdctl module_upgrade mod_client_proxy'. The core was "
+      "looked for in ~ts",
       [Text, user(), dir()]).
 
 %% Who the server runs as.

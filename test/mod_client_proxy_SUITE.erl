@@ -203,6 +203,7 @@ groups() ->
        pending_shows_what_is_in_flight,
        counters_say_what_became_of_each_stanza,
        each_command_explains_itself,
+       over_http_each_command_returns_json,
        commands_refuse_a_host_that_is_none]},
      %% what the carrier has a part in, once more with the other one
      {over_port, [],
@@ -3438,6 +3439,57 @@ each_command_explains_itself(Config) ->
                                  {"client_proxy_pending", ["milliseconds"]},
                                  {"client_proxy_counters", ["stanzas:", "timeouts:"]}]].
 
+%% With what README says of api_permissions; and without it nothing.
+over_http_each_command_returns_json(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    true = serves(U, ?P, E),
+    {403, _} = over_http(Config, "client_proxy_status", []),
+    Bed = bed(Config),
+    bed:configure(Bed, [site(proxy_hosts()),
+                        "api_permissions:\n"
+                        "  \"client proxy, from this machine\":\n"
+                        "    from: mod_http_api\n"
+                        "    who: {access: {allow: {ip: 127.0.0.1/8}}}\n"
+                        "    what: [client_proxy_status, client_proxy_endpoints,"
+                        " client_proxy_pending, client_proxy_counters]\n"]),
+    try
+        ok = bed:reload(Bed),
+        json_of_each_command(Config)
+    after
+        bed:configure(Bed, site(proxy_hosts())),
+        ok = bed:reload(Bed)
+    end.
+
+json_of_each_command(Config) ->
+    Host = [{<<"host">>, ?P}],
+    {200, Hosts} = over_http(Config, "client_proxy_status", []),
+    [<<"up">>] = [State || {Columns} <- Hosts,
+                           lists:member({<<"host">>, ?P}, Columns),
+                           {<<"state">>, State} <- Columns],
+    {200, [{Endpoint}]} = over_http(Config, "client_proxy_endpoints", Host),
+    <<"svc@example.org/a">> = proplists:get_value(<<"jid">>, Endpoint),
+    true = is_integer(proplists:get_value(<<"requests">>, Endpoint)),
+    {200, []} = over_http(Config, "client_proxy_pending", Host),
+    {200, Counters} = over_http(Config, "client_proxy_counters", Host),
+    Values = maps:from_list(
+               [{proplists:get_value(<<"counter">>, Row),
+                 proplists:get_value(<<"value">>, Row)} || {Row} <- Counters]),
+    true = maps:get(<<"answers">>, Values) > 0,
+    [] = [Value || Value <- maps:values(Values), not is_integer(Value)],
+    [{404, _} = over_http(Config, Command, [{<<"host">>, <<"none.org">>}])
+     || Command <- ["client_proxy_endpoints", "client_proxy_pending",
+                    "client_proxy_counters"]].
+
+over_http(Config, Command, Arguments) ->
+    {ok, _} = application:ensure_all_started(inets),
+    Url = "http://127.0.0.1:" ++ bed:port(bed(Config), http) ++ "/api/" ++ Command,
+    {ok, {{_, Status, _}, _, Body}} =
+        httpc:request(post, {Url, [], "application/json",
+                             iolist_to_binary(bed_json:encode({Arguments}))},
+                      [], [{body_format, binary}]),
+    {Status, bed_json:decode(Body)}.
+
 %% One of each kind; what it adds, and to what.
 counters_say_what_became_of_each_stanza(Config) ->
     E = service(Config, "a"),
@@ -3509,6 +3561,8 @@ each_request_in_flight_gets_one_error_when_the_program_dies(Config) ->
     [iq:refused(U, Id, ?P, ?UNAVAILABLE) || Id <- Ids],
     _ = iq:refused(E, Back, To, ?UNAVAILABLE),
     true = erlang:monotonic_time(millisecond) - Started < 2000,
+    1 = said(Config, "has ended \\((signal 9|writing to it has failed: epipe)\\). "
+                     "41 requests in flight"),
     %% what comes now comes too late
     await_endpoints(Config, ?P, [E]),
     [iq:answer(E, Req) || Req <- Reqs],

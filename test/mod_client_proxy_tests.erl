@@ -30,6 +30,12 @@ module_test_() ->
               {"a stop of one virtual host leaves what others need",
                fun stop_one/0},
               {"what was stopped is not stopped again", fun stop_again/0},
+              {"the last stop of an uninstallation forgets the helpers",
+               fun uninstall/0},
+              {"what is stopped already is uninstalled at once",
+               fun uninstall_stopped/0},
+              {"an uninstallation that did not end is forgotten at a start",
+               fun uninstall_undone/0},
               {"a port program runs while somebody wants one", fun port/0},
               {"a proxy host that does not start is reported, others start",
                fun one_fails/0},
@@ -120,6 +126,35 @@ stop_again() ->
     answer(gen_mod, is_loaded, fun(?VHOST, ?M) -> false end),
     ok = ?M:stop(?VHOST),
     ?assertEqual([], asked([stop, delete, unregister])).
+
+uninstall() ->
+    answer(ejabberd_option, hosts, fun() -> [?VHOST, ?OTHER, <<"none.org">>] end),
+    answer(gen_mod, is_loaded, fun(S, ?M) -> S /= <<"none.org">> end),
+    ok = ?M:pre_uninstall(),
+    ?assertEqual([], asked([stop, stop_module])),
+    {module, _} = code:ensure_loaded(mod_client_proxy_gate),
+    _ = ?M:stop(?OTHER),
+    _ = ?M:stop(<<"none.org">>),
+    ?assert(is_helper_loaded()),
+    _ = ?M:stop(?VHOST),
+    ?assertNot(is_helper_loaded()).
+
+uninstall_stopped() ->
+    answer(gen_mod, is_loaded, fun(_, ?M) -> false end),
+    {module, _} = code:ensure_loaded(mod_client_proxy_gate),
+    _ = ?M:pre_uninstall(),
+    ?assertNot(is_helper_loaded()).
+
+uninstall_undone() ->
+    {module, _} = code:ensure_loaded(mod_client_proxy_gate),
+    ok = ?M:pre_uninstall(),
+    ok = ?M:start(?VHOST, options([?A])),
+    _ = ?M:stop(?VHOST),
+    ?assert(is_helper_loaded()).
+
+%% One that is not played, and that a stop calls.
+is_helper_loaded() ->
+    code:is_loaded(mod_client_proxy_gate) /= false.
 
 port() ->
     answer(mod_client_proxy_options, carrier, fun(_) -> port end),

@@ -6,7 +6,7 @@
 -export([project/0, run/2, open/2, signal/2, collect/1]).
 
 -type bed() :: #{dir := file:filename(), node := node(),
-                 c2s := string(), component := string()}.
+                 c2s := string(), component := string(), http := string()}.
 -export_type([bed/0]).
 
 %% @doc Makes a bed with these additions to ejabberd.yml; does not boot it.
@@ -18,7 +18,7 @@ new(Yaml) ->
              || Line <- string:lexemes(binary_to_list(Text), "\n")],
     Port = fun(Name) -> proplists:get_value(Name, Ports) end,
     Bed = #{dir => Dir, c2s => Port("C2S_PORT"),
-            component => Port("COMPONENT_PORT"),
+            component => Port("COMPONENT_PORT"), http => Port("HTTP_PORT"),
             node => list_to_atom("bed-" ++ Port("DIST_PORT") ++ "@127.0.0.1")},
     configure(Bed, Yaml),
     Bed.
@@ -92,7 +92,7 @@ rpc(#{node := Node}, Module, Function, Arguments) ->
 dir(#{dir := Dir}) ->
     Dir.
 
--spec port(bed(), c2s | component) -> string().
+-spec port(bed(), c2s | component | http) -> string().
 port(Bed, Which) ->
     maps:get(Which, Bed).
 
