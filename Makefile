@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+#
 # make demo         see it work, in a throw-away ejabberd on this machine
 # make serve        the same, left up for clients of yours
 # make check        all tests, with a summary

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* The calls: arguments to C, one call of the core, its result to terms. nif.c
  * and port.c each include this file, once. Nothing is decided here or there. */
 #ifndef CALLS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* The carrier in the VM: single terms by enif_*, instances of the core as
  * Erlang resources, loading. What is called, and with what, is in calls.h.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* The carrier as a program of its own: single terms by ei, instances of the
  * core by number, frames on standard input and output. What is called, and with
  * what, is in calls.h. All ei_* of the project live in this file.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* The terms that cross between Erlang and C; mod_client_proxy_core.erl
  * documents them. Written once, for both carriers: each brings what is declared
  * first, which reads or writes one term at a time, and gets the core's structs.

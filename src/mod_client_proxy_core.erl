@@ -46,7 +46,7 @@
 -type record_ref() :: pos_integer().
 
 %% What new/3 and configure/2 take. Options that are absent have the defaults
-%% of c_src/core/config.c, which are SPEC's.
+%% of c_src/core/config.c, which are those of doc/behaviour.md.
 -type config() ::
         #{host => binary(),                %% P; only new/3 takes it
           targets => [binary()],           %% bare JIDs, prepared
@@ -73,7 +73,7 @@
           local_domains => [binary()]      %% not under max_pending_per_domain
          }.
 
-%% Stanza error conditions (RFC 6120, 8.3.3); the type follows from SPEC.
+%% Stanza error conditions (RFC 6120, 8.3.3); the type is as in doc/behaviour.md.
 -type condition() :: 'bad-request' | 'feature-not-implemented' | 'forbidden' |
                      'internal-server-error' | 'item-not-found' |
                      'not-allowed' | 'policy-violation' |

@@ -55,7 +55,7 @@
 
 -define(TICK, 200).                  % ms; whether the core is there
 -define(SECOND, 1000).               % ms; what presence waits for
--define(RECONCILE, 30000).           % ms; SPEC, "Endpoints"
+-define(RECONCILE, 30000).           % ms; doc/behaviour.md, "Endpoints"
 -define(REMINDER, 3600000).          % ms
 -define(ACCOUNT_CHECK, 10000).       % ms
 -define(REFRESH_TIMEOUT, 2000).      % ms

@@ -31,8 +31,8 @@
 -define(MAX_FRAME, 16#1000000).
 -define(ROOM, 1024).
 
--define(LIMIT, 1000).         % ms; SPEC: for who has a stanza in his hands, or
-                              % only wants to look
+-define(LIMIT, 1000).         % ms; for who has a stanza in his hands, or only
+                              % wants to look (doc/behaviour.md)
 -define(LONG_LIMIT, 15000).   % ms; for others. A program that hangs is ended
                               % before (?HANGS of the owner)
 -define(ON_ITS_WAY, 5000).    % ms

@@ -75,7 +75,7 @@ handle_cast(_Message, State) ->
     {noreply, State}.
 
 handle_info({route, Packet}, State) ->
-    %% from another node (see EJABBERD, "Routing")
+    %% from another node (see doc/ejabberd.md, "Routing")
     spawn(mod_client_proxy_router, route, [Packet]),
     {noreply, State};
 handle_info(_Info, State) ->

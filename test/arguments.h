@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* Arguments of test programs, name=value. */
 #ifndef ARGUMENTS_H
 #define ARGUMENTS_H

@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% Runs each *_tests module by EUnit and each prop_* module by PropEr.
 -module(check_erl).
 -export([run/0]).

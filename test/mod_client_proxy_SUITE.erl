@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% The module in a real ejabberd, with clients made of libraries that were not
 %%% written here: every row of what it promises to do with IQs, as a case.
 %%%

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* enc(X): the resource that stands for a JID X behind the proxy host, and the
  * way back. Three forms, told apart by their looks:
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* The strategies: pure functions over a view of the table. */
 #ifndef JAT_BALANCE_H
 #define JAT_BALANCE_H

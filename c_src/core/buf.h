@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* A growable output owned by the caller. Additions never fail visibly: after
  * the first failed allocation the buffer is `failed`, further additions do
  * nothing, and the caller looks once at the end. */

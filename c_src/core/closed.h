@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* What was closed without an answer within the last JAT_CLOSED_MS, as 64-bit
  * fingerprints: a late answer must not be taken for that of a new request. Part
  * of inflight, one in each shard, guarded by the shard's mutex.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* The options of one proxy host as the core knows them. A configuration is
  * filled by name (the table in config.c has names, defaults and bounds), then
  * given to jat_instance_new or jat_configure, which makes it immutable: whoever

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* Contacts: which requester and which target have spoken lately. They are what
  * `outbound: reply` goes by, and are kept only for it. Both are known by a hash
  * (see quota.h), which every record and every endpoint has already. A remote

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* A quota of few keys that all threads count against: each thread takes several
  * at once and keeps what it does not need yet, so that on most calls no two
  * threads meet.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* The resource table of one proxy host: the online resources of its targets.
  * Read by every request, written by presence. Everything that leaves is a copy
  * (strings in the caller's buffer).

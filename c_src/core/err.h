@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* What can go wrong in the core. Outputs are untouched on failure unless a
  * prototype says otherwise. */
 #ifndef JAT_ERR_H

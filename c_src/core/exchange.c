@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* The life of a record: a request begins and ends with its answer. (settle.c
  * has the other ends.)
  *

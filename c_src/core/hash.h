@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* SipHash-1-3 (Aumasson, Bernstein; the variant with fewer rounds that hash
  * tables use). Keys of tables are chosen by strangers, so every table hashes
  * with the random seed of its instance. */

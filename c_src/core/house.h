@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* One proxy host from inside: shared by jat.c and exchange.c, nobody else. */
 #ifndef JAT_HOUSE_H
 #define JAT_HOUSE_H

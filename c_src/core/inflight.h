@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* Records: requests that were forwarded and not answered yet. Sharded; taking a
  * record has exactly one winner. A record is found by
  *   - its answer: (way, who answers, address shown to it, id shown to it),

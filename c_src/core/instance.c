@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* An instance: made, configured, its endpoints, what it shows to people. */
 #include "house.h"
 #include "mem.h"

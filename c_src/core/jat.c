@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* The switchboard. A stanza is placed in one of two tables (who sent it) by
  * what it is (row) and where it goes (column); the cell is the function that
- * decides. The tables are SPEC's "Table of stanzas". */
+ * decides. The tables are those of doc/behaviour.md, "Table of stanzas". */
 #include "jat.h"
 
 #include "house.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* mod_client_proxy's core: Jabber Address Translation, NAT for XMPP addresses.
  * Read this first, then jat.c: the two explain the whole core.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* JIDs as text (RFC 7622). The caller has prepared them (nodeprep, nameprep,
  * resourceprep); here they are split, checked for form, and compared as
  * octets. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* A lock for tables that are read far more often than written: each thread
  * reads under a mutex that (nearly) nobody else touches, a writer takes them
  * all. No counter that all readers write. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* The allocator seam: all memory of the core comes from here, so that tests
  * can make any allocation fail. */
 #ifndef JAT_MEM_H

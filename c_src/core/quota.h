@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* How many records somebody has: counts by key, sharded; a key without records
  * takes no memory.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* What was seen lately: a bounded, sharded map from a key to a value that is
  * forgotten some time after the last touch, the least recently touched first
  * where it is full. Contacts, handles and remembered addresses live here.

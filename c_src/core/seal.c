@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* What libcrypto notes of a failure, for whoever asks next in the thread, is
  * cleared: all that is to be known of it is the enum jat_err. */
 #include "seal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* Deterministic authenticated encryption of short texts: AES-128-SIV (RFC
  * 5297) of libcrypto, keys by PBKDF2-HMAC-SHA256 (RFC 8018). The only user of
  * libcrypto. No cryptography of our own. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* The other ends of a record: it bounced, its deadline came, its endpoint went
  * away, the module stops. Either the request is sent to another endpoint, under
  * a new record, or it fails with an error to the asker.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* One stanza's text to a flat view. The only user of libxml2.
  *
  * The text is a whole iq, message or presence element in jabber:client;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 #include "stats.h"
 
 uint64_t jat_stats_get(struct jat_stats *s, enum jat_stat what)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* Counters that any thread adds to without meeting another: striped, summed
  * when somebody looks. */
 #ifndef JAT_STATS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* A borrowed run of octets. It never owns what it points to; it need not end
  * in NUL and may hold any octet. {NULL, 0} is the empty string. */
 #ifndef JAT_STR_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* What the tables have in common: shards, and in each of them
  *   pool   numbered elements in one growable array,
  *   index  from a hash to the number of an element,

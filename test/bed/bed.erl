@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% The bed script for Erlang tests, and calls into the server that it boots.
 -module(bed).
 -export([new/1, start/1, start/2, connect/1, stop/1, remove/1, install/1, sources/1, ctl/2,

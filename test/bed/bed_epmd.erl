@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% The nodes of a bed find each other without epmd: a node's name ends in its
 %%% port (bed-20123@127.0.0.1). So no daemon is shared with the system, none
 %%% has to be ended, and any number of beds can run side by side.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* What the benchmarks of the core share: a proxy host, heads of stanzas as the
  * Erlang side writes them, a clock, rows of the table (see run). */
 #ifndef BENCH_H

@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% What ejabberd's own second routing pass costs: the least that a proxy of this
 %%% kind can be, with no C, no table, no limit, and trust in everybody.
 -module(bench_bare).

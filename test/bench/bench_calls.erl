@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% How long a call of the NIF holds a scheduler: the largest and the median time
 %% of its thread, for each kind of call, with tables as large as they may get.
 -module(bench_calls).

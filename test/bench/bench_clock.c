@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* The processor time of the calling thread, in ns: whatever else the machine
  * does meanwhile does not count. */
 #include <erl_nif.h>

@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% The processor time (ns) of the scheduler thread (bench_clock.c). Only in a VM
 %%% that has one scheduler is it the time of a process.
 -module(bench_clock).

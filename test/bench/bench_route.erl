@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% A bare second pass (bench_bare) that takes single steps of the real one, and
 %%% throws away what comes of them.
 -module(bench_route).

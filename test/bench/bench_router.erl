@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% The way of a stanza without ejabberd: requests and their answers through
 %%% mod_client_proxy_router:route/1, ejabberd's router being one that only
 %%% remembers what it was given. What is compared runs in turn, in slices far

@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% A round trip through a real ejabberd: server CPU and latency of requests that
 %%% go through a proxy host, beside those of the same clients talking directly.
 %%% The server has one processor, the load generator another one. What is

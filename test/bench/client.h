@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* A client of a benchmark: just enough XMPP over plain TCP to log in (SASL
  * PLAIN, no TLS) and to take stanzas from the stream as they are. What a server
  * sends is believed; whatever is wrong ends the program. */

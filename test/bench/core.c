@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* core CASE [ROUNDS]   one request and its reply, again and again
  *
  *   jid, sealed            through the core, in this encoding; 8 requesters

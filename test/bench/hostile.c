@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* hostile   part `hostile` of run: heads that are made to cost much
  *
  * Each within the limits, so that it is parsed to its end: names that no head

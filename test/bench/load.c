@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /*
  * Requests and their answers between clients of one process, by way of several
  * addresses in turn, and what each costs the server.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* size   part `size` of run: what the tables cost when they are large
  *
  * 10,000 endpoints, up to 1,000,000 requests in flight from 100,000

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* threads   part `threads` of run: what several threads get done in the core at
  * the same time, against what one does; and, to tell the core from the machine,
  * what two processes do that share nothing

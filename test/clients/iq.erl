@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% Requests and answers between puppets. A test's request carries its own id in
 %%% the payload, too: so it is known again at the endpoint whatever became of
 %%% the id on the way.

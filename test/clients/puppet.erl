@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% Holds the strings of puppet.py and puppet.c: clients that say what they are
 %%% told to say, and what they get is waited for here.
 -module(puppet).

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 """A client (or component) that says what it is told to say and nothing else.
 
     puppet.py JID PASSWORD HOST PORT [presence | priority=N] [sm[=S]] [component]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* The XEPs' examples, one stanza at a time. Their files hold many stanzas in
  * one root element. */
 #ifndef EXAMPLES_H

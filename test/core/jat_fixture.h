@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* One proxy host for the tests of jat.c and what it calls: stanzas go in as
  * text, decisions and outcomes come out as one line of text each.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* Want of memory, for every test there is. With SCARCE in the environment each
  * call of the core that a test makes is made again and again: first its first
  * allocation fails, then its second, ..., with all that follow and, if it is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* What the tests of the tables share: random numbers from a fixed seed, and an
  * allocator that fails when told to and counts the blocks that are alive. */
 #ifndef TABLES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* Options by name: what is taken, what is refused, what they mean. */
 #include "house.h"
 #include "jat_fixture.h"

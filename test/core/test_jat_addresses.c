@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* Under which addresses and ids a request travels and comes back. */
 #include "jat_fixture.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* The ends of a record other than its answer, and retries. */
 #include "jat_fixture.h"
 

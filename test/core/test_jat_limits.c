@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* Limits: what is beyond them is refused, and all that was counted is given
  * back, however a record ends. */
 #include "jat_fixture.h"

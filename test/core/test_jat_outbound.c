@@ -1,4 +1,6 @@
-/* What a target sends: SPEC's second table of stanzas, `outbound`, contacts. */
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
+/* What a target sends: the second table of doc/behaviour.md, `outbound`,
+ * contacts. */
 #include "jat_fixture.h"
 
 #define PU P "/" U

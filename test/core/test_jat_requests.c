@@ -1,4 +1,5 @@
-/* What a requester sends: SPEC's first table of stanzas. */
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
+/* What a requester sends: the first table of doc/behaviour.md. */
 #include "jat_fixture.h"
 
 #define PU P "/" U

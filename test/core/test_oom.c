@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* Want of memory when a record has been made or taken: then nothing may fail
  * any more, only less be done. All other want of memory: scarce.h. */
 #include "turns.h"

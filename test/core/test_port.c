@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* The port program, from outside: frames good and bad, in pieces and in crowds,
  * and how it ends. The program beside this one is the one that is run, with the
  * same sanitizers, or under the same valgrind. */

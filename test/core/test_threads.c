@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* Eight threads do everything at once with one proxy host; made for the thread
  * sanitizer. The same seeds give the same attempts, though not the same order.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* Traffic through one proxy host, by one thread or several, and its books. Each
  * request has a number, its id; whoever sees it end notes that, and when all
  * has come to an end each must have had exactly one. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* A stanza as libxml2's own tree has it, against our view of it. */
 #ifndef TREE_H
 #define TREE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* What a worker does in one turn: a table of functions, and how often each. */
 #ifndef TURNS_H
 #define TURNS_H

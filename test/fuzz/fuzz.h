@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* What the fuzz targets share: checks that hold whatever the input is, and the
  * input read as a sequence of choices. An input is played from the same state
  * each time: what a target makes, it frees, and it asks neither the clock nor

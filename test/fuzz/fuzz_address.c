@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* Any text as a JID, as a resource, and as what is to be sealed. */
 #include "address.h"
 #include "fuzz.h"

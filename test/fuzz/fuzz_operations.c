@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* Sequences of whatever can happen to a proxy host, against the truth: an input
  * is a configuration, then steps. In the end all is closed, and each request
  * has had exactly one end. */

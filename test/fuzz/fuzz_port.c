@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* Frames to the port program: calls that are right, nearly right, or any
  * octets. It ends by itself, or answers each frame with one whole term that
  * bears the frame's tag. */

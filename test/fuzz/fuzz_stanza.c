@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* Any texts to the parser, one after the other. libxml2's own tree of each
  * decides whether it was right to take it, or to refuse it for that reason. */
 #include <libxml/parser.h>

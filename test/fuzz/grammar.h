@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* XML written by the choices of an input: nearly well-formed, so that what lies
  * behind libxml2's own checks is reached, and large where that is chosen. */
 #ifndef GRAMMAR_H

@@ -1,4 +1,5 @@
-/* What a stanza leads to: SPEC's "Table of stanzas", row by row. */
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
+/* What a stanza leads to: the tables of doc/behaviour.md, row by row. */
 #include "truth.h"
 
 struct view {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* split_examples FOLDER OUT: writes each stanza of the XEPs' examples to a file
  * of its own, so that a fuzz target can begin with them. */
 #include "examples.h"

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* The truth about one proxy host, kept in the most naive way: lists that are
  * searched from one end to the other. The core and the truth are told the same
  * things, and whatever the core says is held against the truth.
  *
- *   rules.c    what each stanza leads to: SPEC's tables
+ *   rules.c    what each stanza leads to: the tables of doc/behaviour.md
  *   truth.c    the records that come of it, and how they are closed
  *   choice.c   to whom a request may go
  *   lately.c   who spoke lately: contacts, handles

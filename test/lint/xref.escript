@@ -1,4 +1,5 @@
 #!/usr/bin/env escript
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %% xref.escript EBIN: calls that lead nowhere, functions that nobody calls, and
 %% what newer releases of Erlang/OTP will not have.
 main([Ebin]) ->

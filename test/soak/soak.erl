@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% A proxy host under everything at once, for minutes or hours: storms of clients
 %%% of every kind (test/storm) on several proxy hosts, malformed streams, broken
 %%% heads, an operator who changes options, looks at everything and takes the

@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% Sockets that break the rules: XML that is none, that has no end, that is too
 %% large; connections that end in the middle of a stanza. ejabberd refuses nearly
 %%% all of it, and nothing of it may matter to anybody else.

@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% Lives in the server that is soaked (loaded by soak.erl): looks around there,
 %%% and hands heads to the core that ejabberd would never let through.
 -module(soak_probe).

@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% What a soak has shown, and whether it was right: for people, then as JSON.
 -module(soak_report).
 -export([decode/1, failures/1, print/1]).

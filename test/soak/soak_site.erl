@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% The proxy hosts of a soak, who storms each of them, and the options that the
 %%% operator changes meanwhile.
 -module(soak_site).

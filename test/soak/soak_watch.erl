@@ -1,3 +1,5 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
 %%% Memory over time: samples, windows, quarters, and whether it is flat.
 %%%
 %%% A run is cut into 40 windows, of each of which the least sample counts (the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* Clients: how they log in, leave and come back. Those of option `domain` share
  * one component (XEP-0114), the others have a connection each. */
 #include <stdio.h>

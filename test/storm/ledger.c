@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* The ledger: each request and its one answer.
  *
  * A request travels under an id with its number in it, and carries its number

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* What nobody waits for: messages and presences of every type, results and
  * errors without a request, moods of endpoints. Nothing of it may be answered
  * but messages, and those by messages. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* Clients that storm a proxy host: they ask, serve, come, go and misbehave, and
  * keep a ledger of what has become of each request. See main.c.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* What is asked and how it is answered. Tame, a storm is gets and sets to the
  * proxy host and their results. In the wild every kind of request comes, and
  * whoever is asked answers in every way, so that much must not be delivered. */
