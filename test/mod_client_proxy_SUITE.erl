@@ -912,7 +912,7 @@ push(From, To) ->
     Id = iq:id(),
     puppet:send(From, ["<message id='", Id, "' to='", puppet:jid(To), "'><body>",
                        lists:duplicate(1 bsl 17, $x), "</body></message>"]),
-    _ = puppet:recv(To, fun(El) -> puppet:attr(<<"id">>, El) == Id end),
+    _ = puppet:recv(To, fun(El) -> puppet:attr(<<"id">>, El) == Id end, 60000),
     ok.
 
 %% An element with its namespaces instead of prefixes, which libstrophe does not

@@ -128,10 +128,10 @@ row_takes(#iq{sub_els = Els} = Packet) ->
     {ok, Payload} = mod_client_proxy_payload:walk(Els),
     Weight = ?PACKETS:weight(Packet, Payload),
     N = 1 + 4000000 div Weight,
-    Before = memory(),
+    Before = weighed:memory(),
     Store = new(),
     [?PACKETS:keep(Store, I, copy(Packet), none) || I <- lists:seq(1, N)],
-    Taken = (memory() - Before) div N,
+    Taken = (weighed:memory() - Before) div N,
     ets:delete(?MODULE),
     ?assert(abs(Taken - Weight) =< max(Taken, Weight) div 4,
             {taken, Taken, weight, Weight}).
@@ -143,23 +143,6 @@ copy(#iq{id = Id, lang = Lang} = Packet) ->
 new() ->
     catch ets:delete(?MODULE),
     ?PACKETS:new(?MODULE).
-
-%% Once it no longer changes: what was freed by another scheduler may take a while
-%% on a machine with much to do.
-memory() ->
-    erlang:garbage_collect(),
-    memory(0, none, 200).
-
-memory(5, Octets, _Tries) ->
-    Octets;
-memory(_Times, Octets, 0) ->
-    Octets;
-memory(Times, Octets, Tries) ->
-    timer:sleep(10),
-    case erlang:memory(ets) + erlang:memory(binary) of
-        Octets -> memory(Times + 1, Octets, Tries - 1);
-        Now -> memory(0, Now, Tries - 1)
-    end.
 
 text(N) ->
     binary:copy(<<"x">>, N).

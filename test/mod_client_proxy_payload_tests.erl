@@ -111,10 +111,10 @@ weighs_what_it_takes(Els) ->
     {ok, Weight} = mod_client_proxy_payload:walk(Els),
     N = 1 + 4000000 div Weight,
     Table = ets:new(table, [set]),
-    Before = memory(),
+    Before = weighed:memory(),
     [ets:insert(Table, {I, copy(Els)}) || I <- lists:seq(1, N)],
     Row = 8 * 16, % the row itself is not a part of the payload
-    Taken = (memory() - Before) div N - Row,
+    Taken = (weighed:memory() - Before) div N - Row,
     ets:delete(Table),
     %% within a quarter; of what is very small the row cannot be told exactly
     ?assert(abs(Taken - Weight) =< max(Taken, Weight) div 4 + 64,
@@ -125,10 +125,6 @@ copy(Els) when is_list(Els) -> lists:map(fun copy/1, Els);
 copy(El) when is_tuple(El) -> list_to_tuple(copy(tuple_to_list(El)));
 copy(Binary) when is_binary(Binary) -> binary:copy(Binary);
 copy(Other) -> Other.
-
-memory() ->
-    erlang:garbage_collect(),
-    erlang:memory(ets) + erlang:memory(binary).
 
 q(Attrs, Children) ->
     #xmlel{name = <<"q">>, attrs = Attrs, children = Children}.

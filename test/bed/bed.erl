@@ -106,7 +106,7 @@ log(#{dir := Dir}) ->
 %% @doc Asks until the answer is true; for what nobody tells us of.
 -spec await(fun(() -> term())) -> true.
 await(Ask) ->
-    await(Ask, 5000).
+    await(Ask, 15000).
 
 -spec await(fun(() -> term()), integer()) -> true.
 await(Ask, Patience) ->

@@ -37,7 +37,7 @@ id() ->
 
 %% @doc What has become of a request: its result or error.
 outcome(User, Id) ->
-    outcome(User, Id, 5000).
+    outcome(User, Id, 15000).
 
 outcome(User, Id, Patience) ->
     puppet:recv(User, fun(El) ->
@@ -64,7 +64,7 @@ refused(User, Id, From, Error) ->
 
 %% @doc The request with this id in its payload, as it arrived.
 served(Endpoint, Id) ->
-    served(Endpoint, Id, 5000).
+    served(Endpoint, Id, 15000).
 
 served(Endpoint, Id, Patience) ->
     puppet:recv(Endpoint, fun(El) -> is_served(El, Id) end, Patience).

@@ -14,7 +14,8 @@
 -type kind() :: strophe | slixmpp | component.
 -export_type([puppet/0, kind/0]).
 
--define(PATIENCE, 5000).
+%% ms. For what is to come: on a machine with much to do it may take its time.
+-define(PATIENCE, 15000).
 
 %% @doc All puppets are known, so that none outlives the test that made it.
 start_registry() ->
