@@ -1,16 +1,14 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% Who is behind a proxy host: its targets and their online resources, the
-%%% endpoints. Puts together what the session manager says of local targets
-%%% (mod_client_proxy_sessions) and presence says of remote ones
-%%% (mod_client_proxy_presence), and keeps the core told.
+%%% endpoints. Four parts say what is to be done, and it is done here:
+%%%
+%%%   mod_client_proxy_presence   what presence says of a target, one for each
+%%%   mod_client_proxy_locals     the sessions of local targets
+%%%   mod_client_proxy_servers    whether the servers of remote ones are reached
+%%%   mod_client_proxy_wanted     the endpoints as they should be in the core
 %%%
 %%% Runs in the process of mod_client_proxy_host, which passes its messages on.
-%%% It sends itself `flush' and {sweep, Core, Eid}.
-%%%
-%%% Endpoints on a server that cannot be reached (mod_client_proxy_reach) are not
-%%% in the core, though they are wanted there: requests to them are settled as
-%%% those of an endpoint that has gone.
 -module(mod_client_proxy_endpoints).
 
 -export([new/1, configure/3, inherit/1, ask/1, status/1, close/1]).
@@ -23,53 +21,31 @@
 -include("logger.hrl").
 -include("xmpp.hrl").
 
+-type us() :: mod_client_proxy_sessions:us().
+-type usr() :: mod_client_proxy_sessions:usr().
+
 -record(endpoints,
         {host :: mod_client_proxy_options:proxy_host(),
-         core :: undefined | mod_client_proxy_core:core(),
-         max = 0 :: non_neg_integer(), %% option max_endpoints
          may_ask = false :: boolean(), %% it has its name
          subscribe = remote :: remote | all, %% option: who is asked
          gate = #{} :: mod_client_proxy_gate:gate(),
          limiter = mod_client_proxy_log:new() :: mod_client_proxy_log:limiter(),
-         %% those of remote targets
-         servers = #{} :: #{binary() => mod_client_proxy_reach:server()},
-         %% to which a new stream is made just now, and by which process
-         renewing = #{} :: #{binary() => reference()},
          targets = #{} :: #{us() => mod_client_proxy_presence:target()},
-         missing = #{} :: #{us() => true}, %% local accounts, said so
-         sessions = mod_client_proxy_sessions:new()
-                      :: mod_client_proxy_sessions:table(),
-         %% when (ms) sessions were replaced lately, and said so
-         replaced = #{} :: #{usr() => [integer()] | said},
-         watching = #{} :: #{usr() => reference()},
-         watched_by = #{} :: #{reference() => usr()},
-         %% resources whose sessions are to be read again
-         dirty = #{} :: #{us() => #{binary() => true}},
-         %% endpoints as they should be in the core, and which of them it did
-         %% not take (full, or not in option `resources')
-         wanted = #{} :: #{usr() => mod_client_proxy_core:state()},
-         refused = #{} :: #{usr() => true},
-         full = false :: boolean()}). %% said so
+         locals = mod_client_proxy_locals:new() :: mod_client_proxy_locals:locals(),
+         servers :: mod_client_proxy_servers:servers(),
+         wanted :: mod_client_proxy_wanted:wanted()}).
 
 -opaque endpoints() :: #endpoints{}.
 -type status() :: #{jid := binary(), kind := local | remote,
                     subscription := atom(), trouble := binary()}.
--type us() :: mod_client_proxy_sessions:us().
--type usr() :: mod_client_proxy_sessions:usr().
 
--define(PRESENCE_TIMEOUT, 1000). % ms; of one session
--define(LATE_ANSWER, 600000). % ms; to a ping, which is welcome even then
-%% Of so many resources of one account that are to be read again, all are.
--define(MAX_DIRTY, 100).
 %% Messages of a target that may wait are as many as its resources, and some.
 -define(MORE_MESSAGES, 100).
-%% So many replacements in this time (ms) are no accident.
--define(REPLACED_MAX, 3).
--define(REPLACED_WITHIN, 60000).
 
 -spec new(mod_client_proxy_options:proxy_host()) -> endpoints().
 new(P) ->
-    #endpoints{host = P}.
+    #endpoints{host = P, servers = mod_client_proxy_servers:new(P),
+               wanted = mod_client_proxy_wanted:new(P)}.
 
 %% @doc Takes the options, and the core that all endpoints are to be put into
 %% (again: what it takes of them may have changed, too).
@@ -79,10 +55,14 @@ new(P) ->
                   max_endpoints_per_target := pos_integer(),
                   atom() => term()}, endpoints()) -> endpoints().
 configure(Core, #{targets := Jids, subscribe := Subscribe, max_endpoints := Max,
-                  max_endpoints_per_target := PerTarget}, E) ->
-    put_all(set_targets(Jids, PerTarget,
-                        E#endpoints{core = Core, subscribe = Subscribe,
-                                    max = Max, replaced = #{}})).
+                  max_endpoints_per_target := PerTarget},
+          #endpoints{locals = Locals, wanted = Wanted} = E) ->
+    USs = [split_bare(Jid) || Jid <- Jids],
+    E1 = E#endpoints{subscribe = Subscribe,
+                     locals = mod_client_proxy_locals:configure(Max, Locals),
+                     wanted = mod_client_proxy_wanted:use(Core, Max, Wanted)},
+    E2 = set_servers(USs, set_targets(USs, PerTarget, E1)),
+    wanted(fun mod_client_proxy_wanted:put_all/1, E2).
 
 %% @doc The proxy host stops.
 -spec close(endpoints()) -> ok.
@@ -93,28 +73,26 @@ close(#endpoints{host = P}) ->
 %% local targets the session manager will say, of remote ones presence goes on
 %% from there.
 -spec inherit(endpoints()) -> endpoints().
-inherit(#endpoints{core = undefined} = E) ->
-    reconcile(E);
-inherit(#endpoints{core = Core} = E) ->
+inherit(#endpoints{wanted = Wanted} = E) ->
     reconcile(lists:foldl(fun inherit/2, E,
-                          mod_client_proxy_core:endpoints(Core))).
+                          mod_client_proxy_wanted:in_core(Wanted))).
 
-inherit(#{jid := Jid} = Endpoint, #endpoints{targets = Targets,
-                                             sessions = Table} = E) ->
+inherit(#{jid := Jid} = Endpoint, #endpoints{targets = Targets, locals = Locals,
+                                             wanted = Wanted} = E) ->
     {U, S, R} = USR = split_full(Jid),
     US = {U, S},
     State = maps:with([show, priority, pending], Endpoint),
-    Wanted = (E#endpoints.wanted)#{USR => State},
-    case {Targets, mod_client_proxy_sessions:is_local(S)} of
-        {#{US := _}, true} ->
-            E#endpoints{wanted = Wanted,
-                        sessions = mod_client_proxy_sessions:seed(USR, State,
-                                                                  Table)};
-        {#{US := T}, false} ->
+    Seeded = mod_client_proxy_wanted:seed(USR, State, Wanted),
+    case {Targets, kind(US)} of
+        {#{US := _}, local} ->
+            E#endpoints{wanted = Seeded,
+                        locals = mod_client_proxy_locals:seed(USR, State,
+                                                              Locals)};
+        {#{US := T}, remote} ->
             T1 = mod_client_proxy_presence:seed(R, State, T),
-            E#endpoints{wanted = Wanted, targets = Targets#{US := T1}};
+            E#endpoints{wanted = Seeded, targets = Targets#{US := T1}};
         _ ->
-            take_out(USR, E)
+            E#endpoints{wanted = mod_client_proxy_wanted:take_out(USR, Wanted)}
     end.
 
 %% @doc Each target, and what is wrong with it.
@@ -126,47 +104,41 @@ status(#endpoints{targets = Targets} = E) ->
        trouble => trouble(US, T, E)}
      || {{U, S} = US, T} <- maps:to_list(Targets)].
 
-trouble(US, _T, #endpoints{missing = Missing}) when is_map_key(US, Missing) ->
-    <<"no such account">>;
-trouble({_, S}, T, #endpoints{servers = Servers}) ->
-    case {mod_client_proxy_presence:trouble(T), Servers} of
-        {<<>>, #{S := Server}} ->
-            case mod_client_proxy_reach:is_reached(Server) of
-                true -> <<>>;
-                false -> <<"its server does not answer">>
-            end;
-        {Trouble, _} ->
-            Trouble
+trouble({_, S} = US, T, #endpoints{locals = Locals, servers = Servers}) ->
+    case {mod_client_proxy_locals:is_missing(US, Locals),
+          mod_client_proxy_presence:trouble(T),
+          mod_client_proxy_servers:is_reached(S, Servers)} of
+        {true, _, _} -> <<"no such account">>;
+        {false, <<>>, false} -> <<"its server does not answer">>;
+        {false, Trouble, _} -> Trouble
     end.
 
 %%% Targets
 
-set_targets(Jids, PerTarget, #endpoints{host = P, targets = Old,
-                                        servers = Servers, gate = Gate} = E) ->
-    New = maps:from_list([{split_bare(Jid), true} || Jid <- Jids]),
+set_targets(USs, PerTarget, #endpoints{host = P, targets = Old,
+                                       gate = Gate} = E) ->
     Gone = [US || US <- maps:keys(Old),
-                  not is_map_key(US, New) orelse kind_changed(US, Old)],
-    E1 = lists:foldl(fun drop_target/2, E, Gone),
-    mod_client_proxy_sessions:watch(P, [US || US <- maps:keys(New),
-                                              kind(US) == local]),
-    Targets = maps:map(
-                fun(US, _) ->
-                        case E1#endpoints.targets of
-                            #{US := T} ->
-                                mod_client_proxy_presence:limit(PerTarget, T);
-                            _ ->
-                                mod_client_proxy_presence:new(kind(US),
-                                                              PerTarget)
-                        end
-                end, New),
-    Remote = maps:from_list([{S, mod_client_proxy_reach:new()}
-                             || {_, S} = US <- maps:keys(New),
-                                kind(US) == remote]),
-    Messages = maps:map(fun(_, _) -> PerTarget + ?MORE_MESSAGES end, New),
-    E1#endpoints{targets = Targets,
-                 servers = maps:merge(Remote, maps:with(maps:keys(Remote),
-                                                        Servers)),
-                 gate = mod_client_proxy_gate:open(P, Messages, Gate)}.
+                  not lists:member(US, USs) orelse kind_changed(US, Old)],
+    #endpoints{targets = Left} = E1 = lists:foldl(fun drop_target/2, E, Gone),
+    mod_client_proxy_sessions:watch(P, [US || US <- USs, kind(US) == local]),
+    Targets = [{US, case Left of
+                        #{US := T} ->
+                            mod_client_proxy_presence:limit(PerTarget, T);
+                        _ ->
+                            mod_client_proxy_presence:new(kind(US), PerTarget)
+                    end} || US <- USs],
+    Messages = [{US, PerTarget + ?MORE_MESSAGES} || US <- USs],
+    E1#endpoints{targets = maps:from_list(Targets),
+                 gate = mod_client_proxy_gate:open(P, maps:from_list(Messages),
+                                                   Gate)}.
+
+%% A server that is no longer one of ours closes nothing.
+set_servers(USs, #endpoints{servers = Servers} = E) ->
+    Names = lists:usort([S || {_, S} = US <- USs, kind(US) == remote]),
+    lists:foldl(fun enter/2,
+                E#endpoints{servers = mod_client_proxy_servers:set(Names,
+                                                                   Servers)},
+                mod_client_proxy_servers:names(Servers) -- Names).
 
 kind_changed(US, Targets) ->
     mod_client_proxy_presence:kind(maps:get(US, Targets)) /= kind(US).
@@ -177,19 +149,15 @@ kind({_, S}) ->
         false -> remote
     end.
 
-locals(#endpoints{targets = Targets}) ->
+local_targets(#endpoints{targets = Targets}) ->
     [US || US <- maps:keys(Targets), kind(US) == local].
 
-drop_target({U, S} = US, #endpoints{targets = Targets, sessions = Table} = E) ->
-    E1 = lists:foldl(
-           fun(R, Acc) -> apply_session({U, S, R}, none, hint, Acc) end,
-           E, mod_client_proxy_sessions:resources(US, Table)),
+drop_target({U, S} = US, #endpoints{targets = Targets} = E) ->
+    E1 = locals(fun(L) -> mod_client_proxy_locals:drop(US, L) end, E),
     E2 = lists:foldl(
            fun(R, Acc) -> remove({U, S, R}, Acc) end,
            E1, mod_client_proxy_presence:resources(maps:get(US, Targets))),
-    E2#endpoints{targets = maps:remove(US, Targets),
-                 missing = maps:remove(US, E2#endpoints.missing),
-                 dirty = maps:remove(US, E2#endpoints.dirty)}.
+    E2#endpoints{targets = maps:remove(US, Targets)}.
 
 %% @doc Asks the targets that have not been asked yet for their presence; those
 %% of this server only if option `subscribe' says so: they would be shown the
@@ -224,10 +192,11 @@ is_started() ->
 
 %% @doc To be called each second.
 -spec second(endpoints()) -> endpoints().
-second(#endpoints{targets = Targets} = E) ->
+second(#endpoints{targets = Targets, wanted = Wanted} = E) ->
     E1 = each_target(fun(T) -> mod_client_proxy_presence:tick(T, now_()) end,
                      maps:keys(Targets), find_missed(ask_unknown(E))),
-    watch_servers(E1).
+    InCore = fun() -> mod_client_proxy_wanted:in_core(Wanted) end,
+    servers(fun(Sv) -> mod_client_proxy_servers:watch(InCore, Sv) end, E1).
 
 %% @doc A presence from a target.
 -spec presence(us(), mod_client_proxy_presence:event(), endpoints()) ->
@@ -244,13 +213,15 @@ presence(_US, _Event, E) ->
     E.
 
 %% What one account sends says of the others that their server is there.
-heard(S, US, #endpoints{servers = Servers} = E) when is_map_key(S, Servers) ->
-    E1 = reach(S, fun(Server) -> mod_client_proxy_reach:heard(Server, now_())
-                  end, E),
-    each_target(fun(T) -> mod_client_proxy_presence:heard(T, now_()) end,
-                on_server(S, E1) -- [US], E1);
-heard(_S, _US, E) ->
-    E.
+heard(S, US, #endpoints{servers = Servers} = E) ->
+    case mod_client_proxy_servers:is_remote(S, Servers) of
+        true ->
+            E1 = servers(fun(Sv) -> mod_client_proxy_servers:heard(S, Sv) end, E),
+            each_target(fun(T) -> mod_client_proxy_presence:heard(T, now_()) end,
+                        on_server(S, E1) -- [US], E1);
+        false ->
+            E
+    end.
 
 on_server(S, #endpoints{targets = Targets}) ->
     [US || {_, S1} = US <- maps:keys(Targets), S1 == S].
@@ -266,88 +237,98 @@ suspect({U, S, R}, E) ->
 find_missed(#endpoints{gate = Gate} = E) ->
     lists:foldl(fun find_missed/2, E, mod_client_proxy_gate:missed(Gate)).
 
-find_missed({_, S} = US, #endpoints{servers = Servers} = E)
-  when is_map_key(S, Servers) ->
-    each_target(fun(T) -> mod_client_proxy_presence:missed(T, now_()) end, [US],
-                E);
-find_missed(US, #endpoints{sessions = Table} = E) ->
-    apply_sessions(US, reconcile,
-                   E#endpoints{sessions =
-                                   mod_client_proxy_sessions:forget_shows(
-                                     US, Table)}).
+find_missed({_, S} = US, #endpoints{servers = Servers} = E) ->
+    case mod_client_proxy_servers:is_remote(S, Servers) of
+        true ->
+            each_target(fun(T) -> mod_client_proxy_presence:missed(T, now_()) end,
+                        [US], E);
+        false ->
+            locals(fun(L) -> mod_client_proxy_locals:reread(US, L) end, E)
+    end.
+
+%%% Sessions of local targets
+
+%% @doc A hint that a session has changed.
+-spec session(usr(), pid(), mod_client_proxy_sessions:note(), endpoints()) ->
+          endpoints().
+session({U, S, R} = USR, Pid, Note, #endpoints{targets = Targets,
+                                               locals = Locals} = E)
+  when is_map_key({U, S}, Targets) ->
+    Noted = mod_client_proxy_locals:note(USR, Pid, Note, Locals),
+    mark({U, S}, R, E#endpoints{locals = Noted});
+session(_USR, _Pid, _Note, E) ->
+    E.
+
+mark({_, S} = US, R, #endpoints{targets = Targets, servers = Servers,
+                                locals = Locals} = E) ->
+    case is_map_key(US, Targets)
+        andalso not mod_client_proxy_servers:is_remote(S, Servers) of
+        true -> E#endpoints{locals = mod_client_proxy_locals:mark(US, R, Locals)};
+        false -> E
+    end.
+
+%% @doc A process has ended; what it was is known by the reference.
+-spec down(reference(), endpoints()) -> endpoints().
+down(Ref, #endpoints{locals = Locals, servers = Servers} = E) ->
+    case mod_client_proxy_locals:down(Ref, Locals) of
+        {ok, {U, S, R}} ->
+            mark({U, S}, R, E);
+        error ->
+            {Server, Servers1} = mod_client_proxy_servers:renewed(Ref, Servers),
+            renewed(Server, E#endpoints{servers = Servers1})
+    end.
+
+%% @doc Reads this session now, with all that is to be read.
+-spec refresh(usr(), endpoints()) -> endpoints().
+refresh({U, S, R}, E) ->
+    flush(mark({U, S}, R, E)).
+
+-spec flush(endpoints()) -> endpoints().
+flush(E) ->
+    locals(fun mod_client_proxy_locals:flush/1, E).
+
+%% @doc Reads all of the local targets, whatever hints there were, and tries
+%% again what was refused.
+-spec reconcile(endpoints()) -> endpoints().
+reconcile(E) ->
+    Locals = local_targets(E),
+    E1 = wanted(fun mod_client_proxy_wanted:retry/1,
+                locals(fun(L) -> mod_client_proxy_locals:reconcile(Locals, L) end,
+                       E)),
+    mod_client_proxy_locals:check_accounts(
+      mod_client_proxy_locals:missing(E1#endpoints.locals)),
+    E1.
+
+%% @doc The answers are casts: {missing, US, true | false}.
+-spec check_accounts(endpoints()) -> endpoints().
+check_accounts(E) ->
+    mod_client_proxy_locals:check_accounts(local_targets(E)),
+    E.
+
+-spec account_missing(us(), boolean(), endpoints()) -> endpoints().
+account_missing({U, S} = US, Missing, #endpoints{host = P, targets = Targets,
+                                                 locals = Locals} = E) ->
+    IsNews = Missing andalso is_map_key(US, Targets)
+        andalso not mod_client_proxy_locals:is_missing(US, Locals),
+    IsNews andalso
+        ?WARNING_MSG("Target ~ts@~ts of proxy host ~ts does not exist on this "
+                     "server. Remedy: ejabberdctl register ~ts ~ts PASSWORD, or "
+                     "another target_address", [U, S, P, U, S]),
+    case IsNews orelse not Missing of
+        true -> E#endpoints{locals = mod_client_proxy_locals:account_missing(
+                                       US, Missing, Locals)};
+        false -> E
+    end.
 
 %%% Servers of remote targets
-
-watch_servers(#endpoints{servers = Servers} = E) when map_size(Servers) == 0 ->
-    E;
-watch_servers(#endpoints{host = P, servers = Servers} = E) ->
-    Samples = samples(E),
-    maps:fold(
-      fun(S, _, Acc) ->
-              Sample = (maps:get(S, Samples, #{answered => 0, failed => 0,
-                                               requests => 0}))
-                  #{streams => ejabberd_s2s:get_connections_pids({P, S})},
-              Watched = reach(S, fun(Server) ->
-                                         mod_client_proxy_reach:watch(
-                                           Sample, Server, now_())
-                                 end, Acc),
-              reach(S, fun(Server) ->
-                               mod_client_proxy_reach:tick(Server, now_())
-                       end, Watched)
-      end, E, Servers).
-
-%% What the core has counted for the endpoints on each server.
-samples(#endpoints{core = undefined}) ->
-    #{};
-samples(#endpoints{core = Core, servers = Servers}) ->
-    lists:foldl(
-      fun(#{jid := Jid, answered := Answered, failed := Failed,
-            requests := Requests}, Acc) ->
-              case split_full(Jid) of
-                  {_, S, _} when is_map_key(S, Servers) ->
-                      Before = maps:get(S, Acc, #{}),
-                      Acc#{S => #{answered => add(answered, Answered, Before),
-                                  failed => add(failed, Failed, Before),
-                                  requests => add(requests, Requests, Before)}};
-                  _ ->
-                      Acc
-              end
-      end, #{}, mod_client_proxy_core:endpoints(Core)).
-
-add(Name, N, Before) ->
-    N + maps:get(Name, Before, 0).
 
 %% @doc Does what mod_client_proxy_reach says of a server.
 -spec reach(binary(), fun((mod_client_proxy_reach:server()) ->
                                  {[mod_client_proxy_reach:action()],
                                   mod_client_proxy_reach:server()}),
             endpoints()) -> endpoints().
-reach(S, Fun, #endpoints{servers = Servers} = E) ->
-    case Servers of
-        #{S := Server} ->
-            {Actions, Server1} = Fun(Server),
-            lists:foldl(fun(Action, Acc) -> reach_action(Action, S, Acc) end,
-                        E#endpoints{servers = Servers#{S := Server1}}, Actions);
-        _ ->
-            E
-    end.
-
-reach_action({ping, Ref}, S, #endpoints{host = P} = E) ->
-    Ping = mod_client_proxy_metas:own(#iq{type = get, from = jid:make(P),
-                                          to = jid:make(S),
-                                          sub_els = [#ping{}]}),
-    ejabberd_router:route_iq(Ping, {pong, S, Ref}, self(), ?LATE_ANSWER),
-    E;
-reach_action({unreachable, no_answer}, S, E) ->
-    log(silent_server, {<<>>, S}, leave(S, E));
-reach_action({unreachable, no_stream}, S, E) ->
-    each_target(fun(T) ->
-                        mod_client_proxy_presence:cut(
-                          <<"no connection to its server">>, T, now_())
-                end, on_server(S, E), leave(S, E));
-reach_action(reached, S, E) ->
-    each_target(fun(T) -> mod_client_proxy_presence:back(T, now_()) end,
-                on_server(S, E), enter(S, E)).
+reach(S, Fun, E) ->
+    servers(fun(Sv) -> mod_client_proxy_servers:reach(S, Fun, Sv) end, E).
 
 %% @doc The answer to a ping of ours.
 -spec pong(binary(), pos_integer(), iq() | timeout, endpoints()) -> endpoints().
@@ -362,55 +343,66 @@ pong(S, Ref, #iq{} = Answer, E) ->
             heard(S, undefined, E)
     end.
 
-%% Takes the endpoints on a server out of the core, and puts them back.
+server_action({unreachable, S, no_answer}, E) ->
+    log(silent_server, {<<>>, S}, leave(S, E));
+server_action({unreachable, S, no_stream}, E) ->
+    each_target(fun(T) ->
+                        mod_client_proxy_presence:cut(
+                          <<"no connection to its server">>, T, now_())
+                end, on_server(S, E), leave(S, E));
+server_action({reached, S}, E) ->
+    each_target(fun(T) -> mod_client_proxy_presence:back(T, now_()) end,
+                on_server(S, E), enter(S, E)).
+
 leave(S, #endpoints{wanted = Wanted} = E) ->
-    lists:foldl(fun take_out/2, E, [USR || {_, S1, _} = USR <- maps:keys(Wanted),
-                                           S1 == S]).
+    E#endpoints{wanted = mod_client_proxy_wanted:leave(S, unreachable, Wanted)}.
 
-enter(S, #endpoints{wanted = Wanted} = E) ->
-    maps:fold(fun put_in/3, E, maps:filter(fun({_, S1, _}, _) -> S1 == S end,
-                                           Wanted)).
+enter(S, E) ->
+    wanted(fun(W) -> mod_client_proxy_wanted:enter(S, unreachable, W) end, E).
 
-is_open({_, S, _}, #endpoints{servers = Servers, renewing = Renewing}) ->
-    not is_map_key(S, Renewing) andalso
-        case Servers of
-            #{S := Server} -> mod_client_proxy_reach:is_reached(Server);
-            _ -> true
-        end.
+%% Until there is a new stream no endpoints are added on that server.
+resend(S, Packet, #endpoints{servers = Servers, wanted = Wanted} = E) ->
+    E#endpoints{servers = mod_client_proxy_servers:resend(S, Packet, Servers),
+                wanted = mod_client_proxy_wanted:close(S, renewing, Wanted)}.
 
-%% After a failure ejabberd's stream waits for minutes before it tries again, and
-%% bounces all until then. It is ended first, so that the next stanza makes a new
-%% one. Until that is done no endpoints are added on that server.
-resend(S, Packet, #endpoints{host = P, renewing = Renewing} = E) ->
-    {_Pid, Ref} = spawn_monitor(fun() ->
-                                        mod_client_proxy_stream:renew(P, S),
-                                        ejabberd_router:route(Packet)
-                                end),
-    E#endpoints{renewing = Renewing#{S => Ref}}.
-
-renewed(Ref, #endpoints{renewing = Renewing} = E) ->
-    case [S || {S, R} <- maps:to_list(Renewing), R == Ref] of
-        [S] -> enter(S, E#endpoints{renewing = maps:remove(S, Renewing)});
-        [] -> E
-    end.
+renewed(none, E) ->
+    E;
+renewed(S, E) ->
+    wanted(fun(W) -> mod_client_proxy_wanted:enter(S, renewing, W) end, E).
 
 %%% Doing what the parts say
 
-%% Those of USs that are targets; does what mod_client_proxy_presence says.
+locals(Fun, #endpoints{locals = Locals} = E) ->
+    {Actions, Locals1} = Fun(Locals),
+    lists:foldl(fun({put, USR, State}, Acc) -> put(USR, State, Acc);
+                   ({remove, USR}, Acc) -> remove(USR, Acc);
+                   ({log, What, USR}, Acc) -> log(What, USR, Acc)
+                end, E#endpoints{locals = Locals1}, Actions).
+
+servers(Fun, #endpoints{servers = Servers} = E) ->
+    {Actions, Servers1} = Fun(Servers),
+    lists:foldl(fun server_action/2, E#endpoints{servers = Servers1}, Actions).
+
+wanted(Fun, #endpoints{wanted = Wanted} = E) ->
+    {Notices, Wanted1} = Fun(Wanted),
+    lists:foldl(fun({What, Who}, Acc) -> log(What, Who, Acc) end,
+                E#endpoints{wanted = Wanted1}, Notices).
+
+%% Those of USs that are targets.
 each_target(Fun, USs, E) ->
     lists:foldl(fun(US, #endpoints{targets = Targets} = Acc) ->
                         case Targets of
                             #{US := T} ->
                                 {Actions, T1} = Fun(T),
                                 New = Targets#{US := T1},
-                                act(US, Actions,
-                                    Acc#endpoints{targets = New});
+                                target_actions(US, Actions,
+                                               Acc#endpoints{targets = New});
                             _ ->
                                 Acc
                         end
                 end, E, USs).
 
-act({U, S} = US, Actions, #endpoints{host = P} = E) ->
+target_actions({U, S} = US, Actions, #endpoints{host = P} = E) ->
     lists:foldl(
       fun({send, Type}, Acc) ->
               ejabberd_router:route(own_presence(Type, P, US)),
@@ -429,255 +421,18 @@ own_presence(Type, P, {U, S}) ->
     mod_client_proxy_metas:own(#presence{type = Type, from = jid:make(P),
                                          to = jid:make(U, S)}).
 
+put(USR, State, E) ->
+    wanted(fun(W) -> mod_client_proxy_wanted:put(USR, State, W) end, E).
+
+remove(USR, E) ->
+    wanted(fun(W) -> mod_client_proxy_wanted:remove(USR, W) end, E).
+
 log(What, Who, #endpoints{host = P, limiter = Limiter} = E) ->
     E#endpoints{limiter = mod_client_proxy_notices:log(What, P, Who, Limiter,
                                                        now_())}.
 
-%% @doc A local target can do without any subscription, but not without an
-%% account. The answers are casts: {missing, US, true | false}.
--spec check_accounts(endpoints()) -> endpoints().
-check_accounts(E) ->
-    check_accounts(locals(E), E).
-
-check_accounts([], E) ->
-    E;
-check_accounts(USs, E) ->
-    Server = self(),
-    Check = fun({U, S} = US) ->
-                    gen_server:cast(Server,
-                                    {missing, US,
-                                     not ejabberd_auth:user_exists(U, S)})
-            end,
-    %% anonymous accounts exist while they are online; the backend of others
-    %% may be slow (LDAP, a script)
-    Made = [US || {_, S} = US <- USs,
-                  not ejabberd_auth_anonymous:allow_anonymous(S)],
-    spawn(fun() -> lists:foreach(Check, Made) end),
-    E.
-
--spec account_missing(us(), boolean(), endpoints()) -> endpoints().
-account_missing({U, S} = US, true, #endpoints{missing = Missing, host = P,
-                                              targets = Targets} = E)
-  when not is_map_key(US, Missing), is_map_key(US, Targets) ->
-    ?WARNING_MSG("Target ~ts@~ts of proxy host ~ts does not exist on this "
-                 "server. Remedy: ejabberdctl register ~ts ~ts PASSWORD, or "
-                 "another target_address", [U, S, P, U, S]),
-    E#endpoints{missing = Missing#{US => true}};
-account_missing(_US, true, E) ->
-    E;
-account_missing(US, false, #endpoints{missing = Missing} = E) ->
-    E#endpoints{missing = maps:remove(US, Missing)}.
-
-%%% Local sessions
-
-%% @doc A hint that a session has changed.
--spec session(usr(), pid(), mod_client_proxy_sessions:note(), endpoints()) ->
-          endpoints().
-session({U, S, R} = USR, Pid, Note, #endpoints{targets = Targets,
-                                               sessions = Table} = E)
-  when is_map_key({U, S}, Targets) ->
-    Table1 = mod_client_proxy_sessions:note(USR, Pid, Note, Table),
-    mark({U, S}, R, E#endpoints{sessions = Table1});
-session(_USR, _Pid, _Note, E) ->
-    E.
-
-%% @doc A process has ended; what it was is known by the reference.
--spec down(reference(), endpoints()) -> endpoints().
-down(Ref, #endpoints{watched_by = By} = E) ->
-    case By of
-        #{Ref := {U, S, R}} -> mark({U, S}, R, E);
-        _ -> renewed(Ref, E)
-    end.
-
-%% @doc Reads this session now, with all that is to be read.
--spec refresh(usr(), endpoints()) -> endpoints().
-refresh({U, S, R}, E) ->
-    flush(mark({U, S}, R, E)).
-
-%% Hints come in crowds: they are collected, and read for once the mailbox has
-%% been through.
-mark({_, S} = US, R, #endpoints{targets = Targets, servers = Servers,
-                                dirty = Dirty} = E)
-  when is_map_key(US, Targets), not is_map_key(S, Servers) ->
-    map_size(Dirty) == 0 andalso (self() ! flush),
-    Rs = case Dirty of
-             #{US := Some} when map_size(Some) < ?MAX_DIRTY -> Some#{R => true};
-             #{US := _} -> #{<<>> => true};
-             _ -> #{R => true}
-         end,
-    E#endpoints{dirty = Dirty#{US => Rs}};
-mark(_US, _R, E) ->
-    E.
-
--spec flush(endpoints()) -> endpoints().
-flush(#endpoints{dirty = Dirty} = E) ->
-    maps:fold(fun({U, S} = US, Rs, Acc) ->
-                      case {kind(US), maps:keys(Rs)} of
-                          {remote, _} ->
-                              Acc;
-                          {local, [R]} when R /= <<>> ->
-                              Read = mod_client_proxy_sessions:read(U, S, R),
-                              apply_session({U, S, R}, Read, hint, Acc);
-                          {local, _} ->
-                              apply_sessions(US, hint, Acc)
-                      end
-              end, E#endpoints{dirty = #{}}, Dirty).
-
-%% @doc Reads all of the local targets, whatever hints there were, and tries
-%% again what was refused.
--spec reconcile(endpoints()) -> endpoints().
-reconcile(#endpoints{missing = Missing} = E0) ->
-    E = forget_replaced(E0),
-    E1 = lists:foldl(fun(US, Acc) -> apply_sessions(US, reconcile, Acc) end,
-                     E, locals(E)),
-    #endpoints{wanted = Wanted, refused = Refused} = E1,
-    check_accounts(maps:keys(Missing),
-                   maps:fold(fun put_in/3, E1,
-                             maps:with(maps:keys(Refused), Wanted))).
-
-apply_sessions({U, S} = US, Why, #endpoints{sessions = Table} = E) ->
-    Read = mod_client_proxy_sessions:read(U, S),
-    Rs = lists:usort(maps:keys(Read)
-                     ++ mod_client_proxy_sessions:resources(US, Table)),
-    lists:foldl(fun(R, Acc) ->
-                        apply_session({U, S, R}, maps:get(R, Read, none), Why,
-                                      Acc)
-                end, E, Rs).
-
-%% Does what mod_client_proxy_sessions says.
-apply_session(USR, Session, Why, #endpoints{sessions = Table} = E) ->
-    {Actions, Table1} = mod_client_proxy_sessions:refresh(USR, Session, Why,
-                                                          Table),
-    lists:foldl(fun do_session/2, E#endpoints{sessions = Table1}, Actions).
-
-do_session({watch, USR, Pid}, E) ->
-    #endpoints{watching = Watching, watched_by = By} = E1 = unwatch(USR, E),
-    Ref = erlang:monitor(process, Pid),
-    E1#endpoints{watching = Watching#{USR => Ref},
-                 watched_by = By#{Ref => USR}};
-do_session({unwatch, USR}, E) ->
-    unwatch(USR, E);
-do_session({put, USR, State}, E) ->
-    put(USR, State, E);
-do_session({remove, USR}, E) ->
-    remove(USR, E);
-do_session({replaced, USR}, E) ->
-    replaced(USR, E);
-do_session({ask, USR, Pid}, E) ->
-    mod_client_proxy_sessions:shows(self(), [{USR, Pid}], ?PRESENCE_TIMEOUT),
-    E.
-
-%% Two clients with one resource take it from each other for ever.
-replaced(USR, #endpoints{replaced = Replaced} = E) ->
-    Now = now_(),
-    case maps:get(USR, Replaced, []) of
-        said ->
-            E;
-        Before ->
-            Recent = [Now | [T || T <- Before, T > Now - ?REPLACED_WITHIN]],
-            said_replaced(USR, length(Recent) >= ?REPLACED_MAX, Recent, E)
-    end.
-
-said_replaced(USR, _, _, #endpoints{replaced = Replaced, max = Max} = E)
-  when map_size(Replaced) >= Max, not is_map_key(USR, Replaced) ->
-    E;
-said_replaced(USR, false, Recent, #endpoints{replaced = Replaced} = E) ->
-    E#endpoints{replaced = Replaced#{USR => Recent}};
-said_replaced(USR, true, _, E) ->
-    #endpoints{replaced = Replaced} = E1 = log(replaced, USR, E),
-    E1#endpoints{replaced = Replaced#{USR => said}}.
-
-forget_replaced(#endpoints{replaced = Replaced} = E) ->
-    Since = now_() - ?REPLACED_WITHIN,
-    E#endpoints{replaced = maps:filter(fun(_, [Last | _]) -> Last > Since;
-                                          (_, said) -> true
-                                       end, Replaced)}.
-
-unwatch(USR, #endpoints{watching = Watching, watched_by = By} = E) ->
-    case maps:take(USR, Watching) of
-        {Ref, Rest} ->
-            erlang:demonitor(Ref, [flush]),
-            E#endpoints{watching = Rest, watched_by = maps:remove(Ref, By)};
-        error ->
-            E
-    end.
-
-%%% The core
-
 now_() ->
     mod_client_proxy_clock:now().
-
-put(USR, State, #endpoints{wanted = Wanted} = E) ->
-    put_in(USR, State, E#endpoints{wanted = Wanted#{USR => State}}).
-
-put_all(#endpoints{wanted = Wanted} = E) ->
-    maps:fold(fun put_in/3, E, Wanted).
-
-put_in(_USR, _State, #endpoints{core = undefined} = E) ->
-    E;
-put_in(USR, State, E) ->
-    case is_open(USR, E) of
-        true -> put_in_core(USR, State, E);
-        false -> E
-    end.
-
-put_in_core(USR, State, #endpoints{core = Core} = E) ->
-    case mod_client_proxy_core:put_endpoint(Core, USR, State) of
-        Added when Added == added; Added == updated -> taken(USR, E);
-        ignored -> take_out(USR, refused(USR, E));
-        full -> log_full(refused(USR, E));
-        {error, down} -> E; % all are put again when it is back
-        {error, Atom} -> log({not_taken, Atom}, USR, refused(USR, E))
-    end.
-
-taken(USR, #endpoints{refused = Refused} = E) when is_map_key(USR, Refused) ->
-    Rest = maps:remove(USR, Refused),
-    E#endpoints{refused = Rest,
-                full = E#endpoints.full andalso map_size(Rest) > 0};
-taken(_USR, E) ->
-    E.
-
-refused(USR, #endpoints{refused = Refused} = E) ->
-    E#endpoints{refused = Refused#{USR => true}}.
-
-log_full(#endpoints{full = false, host = P, max = Max} = E) ->
-    log({no_room, Max}, {<<>>, P}, E#endpoints{full = true});
-log_full(E) ->
-    E.
-
-remove(USR, #endpoints{wanted = Wanted, refused = Refused} = E) ->
-    refill(take_out(USR, E#endpoints{wanted = maps:remove(USR, Wanted),
-                                     refused = maps:remove(USR, Refused)})).
-
-%% Where there were too many, the first one that the core takes has the place
-%% that may have become free.
-refill(#endpoints{full = false} = E) ->
-    E;
-refill(#endpoints{refused = Refused} = E) ->
-    refill(maps:next(maps:iterator(Refused)), E).
-
-refill(none, E) ->
-    E;
-refill({USR, true, Rest}, #endpoints{wanted = Wanted} = E) ->
-    E1 = case Wanted of
-             #{USR := State} -> put_in(USR, State, E);
-             _ -> E
-         end,
-    case E1#endpoints.refused of
-        #{USR := true} -> refill(maps:next(Rest), E1);
-        _ -> E1
-    end.
-
-take_out(_USR, #endpoints{core = undefined} = E) ->
-    E;
-take_out(USR, #endpoints{core = Core} = E) ->
-    case mod_client_proxy_core:remove_endpoint(Core, USR) of
-        {ok, Eid} ->
-            self() ! {sweep, Core, Eid},
-            E;
-        unknown ->
-            E
-    end.
 
 split_bare(Jid) ->
     [U, S] = binary:split(Jid, <<"@">>),

@@ -1,0 +1,169 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The endpoints of a proxy host as they should be in the core, and which of them
+%%% it did not take (it is full, or option `resources' does not name them). Keeps
+%%% the core told, and sends this process {sweep, Core, Eid} for each endpoint that
+%%% it has taken out.
+%%%
+%%% Endpoints on a server that is closed are wanted, but not in the core. There may
+%%% be several reasons for that at a time.
+-module(mod_client_proxy_wanted).
+
+-export([new/1, use/3, put_all/1, seed/3, put/3, remove/2, take_out/2, retry/1,
+         close/3, leave/3, enter/3, in_core/1]).
+
+-export_type([wanted/0, notice/0]).
+
+-type usr() :: mod_client_proxy_sessions:usr().
+-type reason() :: unreachable | renewing.
+%% For the log.
+-type notice() :: {mod_client_proxy_notices:notice(), mod_client_proxy_notices:who()}.
+
+-record(wanted,
+        {host :: mod_client_proxy_options:proxy_host(),
+         core :: undefined | mod_client_proxy_core:core(),
+         max = 0 :: non_neg_integer(), %% option max_endpoints
+         endpoints = #{} :: #{usr() => mod_client_proxy_core:state()},
+         refused = #{} :: #{usr() => true},
+         full = false :: boolean(), %% said so
+         closed = #{} :: #{Server :: binary() => [reason(), ...]},
+         notices = [] :: [notice()]}). %% of this call, the newest first
+
+-opaque wanted() :: #wanted{}.
+
+-spec new(mod_client_proxy_options:proxy_host()) -> wanted().
+new(P) ->
+    #wanted{host = P}.
+
+%% @doc The core to be told from now on, and how many endpoints it takes.
+-spec use(undefined | mod_client_proxy_core:core(), non_neg_integer(), wanted()) ->
+          wanted().
+use(Core, Max, W) ->
+    W#wanted{core = Core, max = Max}.
+
+%% @doc Puts all into the core, again: what it takes may have changed.
+-spec put_all(wanted()) -> {[notice()], wanted()}.
+put_all(#wanted{endpoints = Endpoints} = W) ->
+    noticed(put_some(Endpoints, W)).
+
+%% @doc Enters an endpoint that is in the core from before this process.
+-spec seed(usr(), mod_client_proxy_core:state(), wanted()) -> wanted().
+seed(USR, State, #wanted{endpoints = Endpoints} = W) ->
+    W#wanted{endpoints = Endpoints#{USR => State}}.
+
+-spec put(usr(), mod_client_proxy_core:state(), wanted()) ->
+          {[notice()], wanted()}.
+put(USR, State, W) ->
+    noticed(put_in(USR, State, seed(USR, State, W))).
+
+-spec remove(usr(), wanted()) -> {[notice()], wanted()}.
+remove(USR, #wanted{endpoints = Endpoints, refused = Refused} = W) ->
+    noticed(refill(take_out(USR, W#wanted{endpoints = maps:remove(USR, Endpoints),
+                                          refused = maps:remove(USR, Refused)}))).
+
+%% @doc Tries again what was refused.
+-spec retry(wanted()) -> {[notice()], wanted()}.
+retry(#wanted{endpoints = Endpoints, refused = Refused} = W) ->
+    noticed(put_some(maps:with(maps:keys(Refused), Endpoints), W)).
+
+%%% Servers
+
+%% @doc Adds no more endpoints on this server.
+-spec close(Server :: binary(), reason(), wanted()) -> wanted().
+close(S, Reason, #wanted{closed = Closed} = W) ->
+    Reasons = maps:get(S, Closed, []),
+    W#wanted{closed = Closed#{S => lists:usort([Reason | Reasons])}}.
+
+%% @doc Takes those that are in the core out, too.
+-spec leave(Server :: binary(), reason(), wanted()) -> wanted().
+leave(S, Reason, #wanted{endpoints = Endpoints} = W) ->
+    lists:foldl(fun take_out/2, close(S, Reason, W),
+                [USR || {_, S1, _} = USR <- maps:keys(Endpoints), S1 == S]).
+
+%% @doc The reason is no more. After the last one the endpoints are put back.
+-spec enter(Server :: binary(), reason(), wanted()) -> {[notice()], wanted()}.
+enter(S, Reason, #wanted{closed = Closed, endpoints = Endpoints} = W) ->
+    case lists:delete(Reason, maps:get(S, Closed, [])) of
+        [] ->
+            Here = maps:filter(fun({_, S1, _}, _) -> S1 == S end, Endpoints),
+            noticed(put_some(Here, W#wanted{closed = maps:remove(S, Closed)}));
+        Reasons ->
+            {[], W#wanted{closed = Closed#{S => Reasons}}}
+    end.
+
+%%% The core
+
+%% @doc What the core has.
+-spec in_core(wanted()) -> [mod_client_proxy_core:endpoint()].
+in_core(#wanted{core = undefined}) -> [];
+in_core(#wanted{core = Core}) -> mod_client_proxy_core:endpoints(Core).
+
+noticed(#wanted{notices = Notices} = W) ->
+    {lists:reverse(Notices), W#wanted{notices = []}}.
+
+notice(What, Who, #wanted{notices = Notices} = W) ->
+    W#wanted{notices = [{What, Who} | Notices]}.
+
+put_some(Endpoints, W) ->
+    maps:fold(fun put_in/3, W, Endpoints).
+
+put_in(_USR, _State, #wanted{core = undefined} = W) ->
+    W;
+put_in({_, S, _}, _State, #wanted{closed = Closed} = W)
+  when is_map_key(S, Closed) ->
+    W;
+put_in(USR, State, #wanted{core = Core} = W) ->
+    case mod_client_proxy_core:put_endpoint(Core, USR, State) of
+        Added when Added == added; Added == updated -> taken(USR, W);
+        ignored -> take_out(USR, refused(USR, W));
+        full -> full(refused(USR, W));
+        {error, down} -> W; % all are put again when it is back
+        {error, Atom} -> notice({not_taken, Atom}, USR, refused(USR, W))
+    end.
+
+taken(USR, #wanted{refused = Refused} = W) when is_map_key(USR, Refused) ->
+    Rest = maps:remove(USR, Refused),
+    W#wanted{refused = Rest,
+             full = W#wanted.full andalso map_size(Rest) > 0};
+taken(_USR, W) ->
+    W.
+
+refused(USR, #wanted{refused = Refused} = W) ->
+    W#wanted{refused = Refused#{USR => true}}.
+
+full(#wanted{full = false, host = P, max = Max} = W) ->
+    notice({no_room, Max}, {<<>>, P}, W#wanted{full = true});
+full(W) ->
+    W.
+
+%% Where there were too many, the first one that the core takes has the place
+%% that may have become free.
+refill(#wanted{full = false} = W) ->
+    W;
+refill(#wanted{refused = Refused} = W) ->
+    refill(maps:next(maps:iterator(Refused)), W).
+
+refill(none, W) ->
+    W;
+refill({USR, true, Rest}, #wanted{endpoints = Endpoints} = W) ->
+    W1 = case Endpoints of
+             #{USR := State} -> put_in(USR, State, W);
+             _ -> W
+         end,
+    case W1#wanted.refused of
+        #{USR := true} -> refill(maps:next(Rest), W1);
+        _ -> W1
+    end.
+
+%% @doc Takes an endpoint out of the core, wanted or not.
+-spec take_out(usr(), wanted()) -> wanted().
+take_out(_USR, #wanted{core = undefined} = W) ->
+    W;
+take_out(USR, #wanted{core = Core} = W) ->
+    case mod_client_proxy_core:remove_endpoint(Core, USR) of
+        {ok, Eid} ->
+            self() ! {sweep, Core, Eid},
+            W;
+        unknown ->
+            W
+    end.
