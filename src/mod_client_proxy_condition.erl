@@ -4,9 +4,9 @@
 %%% the log has one line whenever it changes.
 -module(mod_client_proxy_condition).
 
--export([log/3, remind/2, stopped/2, text/1]).
+-export([nothing_said/0, announce/3, remind/2, stopped/2, text/1]).
 
--export_type([condition/0]).
+-export_type([condition/0, said/0]).
 
 -include("logger.hrl").
 
@@ -21,10 +21,28 @@
         %% it has no route
       | {down, unicode:chardata()}.
 
-%% @doc Says how the proxy host is, if that is not how it was; `none': nothing has
-%% been said of it before.
--spec log(mod_client_proxy_options:proxy_host(), condition(),
-          Before :: condition() | none) -> condition().
+%% How it is, as it was seen last, and as the log has it (`none': it says nothing
+%% yet).
+-opaque said() :: {condition() | none, condition() | none}.
+
+-spec nothing_said() -> said().
+nothing_said() ->
+    {none, none}.
+
+%% @doc To be called at each tick. Logs how the proxy host is, if that is not what
+%% the log says, and lasts from one tick to the next: a program that ended and was
+%% started again at once is not worth a line.
+-spec announce(mod_client_proxy_options:proxy_host(), condition(), said()) ->
+          said().
+announce(P, Condition, {Before, Said}) ->
+    case flat(Condition) of
+        Before -> {Before, log(P, Before, Said)};
+        Now -> {Now, Said}
+    end.
+
+flat({Word, Text}) -> {Word, unicode:characters_to_binary(Text)};
+flat(up) -> up.
+
 log(_P, Condition, Condition) ->
     Condition;
 log(P, up, none) ->
@@ -38,17 +56,17 @@ log(P, Condition, _Before) ->
     Condition.
 
 %% @doc Says once more what is still to be mended.
--spec remind(mod_client_proxy_options:proxy_host(), condition() | none) -> ok.
-remind(P, Condition) when is_tuple(Condition) ->
+-spec remind(mod_client_proxy_options:proxy_host(), said()) -> ok.
+remind(P, {_, Condition}) when is_tuple(Condition) ->
     say(P, Condition);
-remind(_P, _Condition) ->
+remind(_P, _Said) ->
     ok.
 
 %% @doc Says that the proxy host is stopped.
--spec stopped(mod_client_proxy_options:proxy_host(), condition() | none) -> ok.
-stopped(_P, none) ->
+-spec stopped(mod_client_proxy_options:proxy_host(), said()) -> ok.
+stopped(_P, {_, none}) ->
     ok;
-stopped(P, _Before) ->
+stopped(P, _Said) ->
     ?INFO_MSG("Proxy host ~ts is down: it was stopped", [P]).
 
 say(P, {up, Text}) ->

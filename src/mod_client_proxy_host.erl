@@ -2,9 +2,8 @@
 %%%
 %%% The gen_server of one proxy host. It owns what is not on the way of a
 %%% stanza: the instance of the core, the endpoints, presence, reload and stop.
-%%% Stanzas pass in the senders' own processes
-%%% (mod_client_proxy_router) and find what they need in the context that is
-%%% published here.
+%%% Stanzas pass in the senders' own processes (mod_client_proxy_router) and find
+%%% what they need in the context that is published here.
 %%%
 %%% It never gives up: without a carrier, a key or its name it runs on and says
 %%% so. When it crashes, the next one goes on with the same core, found in the
@@ -15,8 +14,7 @@
 -behaviour(gen_server).
 
 -export([status/1, reconfigure/3]).
--export([init/1, handle_call/3, handle_cast/2, handle_info/2,
-         terminate/2, code_change/3]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
 -export_type([status/0]).
 
@@ -42,9 +40,8 @@
          starting :: [step()], %% what is still to be done
          route = down :: down | up | {taken, Owners :: [iolist()]},
          missing_rules = [] :: [unicode:chardata()],
-         %% how it is, and how the log says that it is
-         condition = none :: none | mod_client_proxy_condition:condition(),
-         said = none :: none | mod_client_proxy_condition:condition(),
+         said = mod_client_proxy_condition:nothing_said()
+                      :: mod_client_proxy_condition:said(),
          endpoints :: mod_client_proxy_endpoints:endpoints(),
          complained = undefined :: undefined | integer()}). %% in this second
 
@@ -132,8 +129,8 @@ start({start, Step}, #state{starting = [Step | Steps]} = State) ->
     (step(Step, State))#state{starting = Steps}.
 
 step(options, #state{host = P} = State) ->
-    warn_balancing(P),
-    warn_sticky(P, opts(State)),
+    mod_client_proxy_advice:balancing(P),
+    mod_client_proxy_advice:sticky(P, opts(State)),
     publish(configure(State));
 step(endpoints, State) ->
     endpoints(fun mod_client_proxy_endpoints:inherit/1, set_targets(State));
@@ -150,24 +147,6 @@ start_timers() ->
     erlang:send_after(?REMINDER, self(), reminder),
     erlang:send_after(?ACCOUNT_CHECK, self(), check_accounts),
     ok.
-
-warn_sticky(P, #{sticky_by := By, balance := Balance})
-  when By /= bare, Balance /= sticky ->
-    ?WARNING_MSG("Option sticky_by of proxy host ~ts has no effect with "
-                 "'balance: ~ts'. Remedy: 'balance: sticky', or no sticky_by",
-                 [P, Balance]);
-warn_sticky(_P, _Opts) ->
-    ok.
-
-warn_balancing(P) ->
-    case is_map_key(P, ejabberd_option:domain_balancing()) of
-        true ->
-            ?ERROR_MSG("Option domain_balancing names proxy host ~ts, which "
-                       "then gets only some of its stanzas in the right way: "
-                       "take it out there", [P]);
-        false ->
-            ok
-    end.
 
 %%% gen_server: calls and messages
 
@@ -264,7 +243,7 @@ info(tick, #state{instance = Instance} = State) ->
         false -> announce(State)
     end;
 info({sweep, Core, Eid}, #state{context = Context} = State) ->
-    %% that of an older core is drained
+    %% the records of an older core are all closed
     Core == core(State)
         andalso mod_client_proxy_records:sweep(Core, Eid, Context),
     State;
@@ -328,9 +307,6 @@ terminate(Reason, #state{host = P} = State)
 terminate(_Reason, _State) ->
     ok.
 
-code_change(_OldVsn, State, _Extra) ->
-    {ok, State}.
-
 %%% The core
 
 core(#state{instance = Instance}) ->
@@ -346,7 +322,8 @@ use_core(#state{host = P} = State) ->
     retire(Before, core(Used)),
     Used.
 
-configure(#state{host = P, instance = Instance, longest = Longest} = State) ->
+configure(#state{host = P, server_host = ServerHost, instance = Instance,
+                 longest = Longest} = State) ->
     Inherited = mod_client_proxy_instance:inherit(Instance),
     Configured =
         try mod_client_proxy_instance:configure(local_domains(), Inherited)
@@ -358,17 +335,8 @@ configure(#state{host = P, instance = Instance, longest = Longest} = State) ->
                   "the core failed (the log says how)", Inherited)
         end,
     State#state{instance = Configured, longest = longest(opts(State), Longest),
-                missing_rules = missing_rules(State)}.
-
-%% A rule that does not exist allows nobody, and ejabberd does not say so. To be
-%% called when the configuration of the whole server has changed, and not while it
-%% does.
-missing_rules(#state{server_host = ServerHost} = State) ->
-    Rules = [{all, []}, {none, []} | ejabberd_option:access_rules(ServerHost)],
-    [[atom_to_list(Rule), " (option ", atom_to_list(Option), ")"]
-     || Option <- [access, outbound_access],
-        Rule <- [maps:get(Option, opts(State))],
-        is_atom(Rule), not lists:keymember(Rule, 1, Rules)].
+                missing_rules = mod_client_proxy_advice:missing_rules(
+                                  ServerHost, opts(State))}.
 
 %% A core that is not used any more, for another carrier is. Who has read the
 %% context before sees that it has stopped (see mod_client_proxy_router).
@@ -436,7 +404,8 @@ take_options(ServerHost, #state{host = P, instance = Instance} = State) ->
               end,
     New = State#state{server_host = ServerHost,
                       instance = mod_client_proxy_secrets:shielded(Options)},
-    opts(New) == opts(State) orelse warn_sticky(P, opts(New)),
+    opts(New) == opts(State)
+        orelse mod_client_proxy_advice:sticky(P, opts(New)),
     reconfigure(New).
 
 %% `resources' or `max_endpoints' may have changed, or the core have come up:
@@ -529,15 +498,6 @@ condition(#state{instance = Instance, missing_rules = Missing}) ->
             Condition
     end.
 
-%% What lasts from one tick to the next: a program that ended and was started
-%% again at once is not worth a line.
-announce(#state{host = P, condition = Before, said = Said} = State) ->
-    case flat(condition(State)) of
-        Before ->
-            State#state{said = mod_client_proxy_condition:log(P, Before, Said)};
-        Condition ->
-            State#state{condition = Condition}
-    end.
-
-flat({Word, Text}) -> {Word, unicode:characters_to_binary(Text)};
-flat(up) -> up.
+announce(#state{host = P, said = Said} = State) ->
+    State#state{said = mod_client_proxy_condition:announce(P, condition(State),
+                                                           Said)}.

@@ -1,0 +1,45 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% What ejabberd takes for a good configuration, though a proxy host cannot work
+%%% with it as it is meant.
+-module(mod_client_proxy_advice).
+
+-export([balancing/1, sticky/2, missing_rules/2]).
+
+-include("logger.hrl").
+
+%% @doc Logs that ejabberd would spread the stanzas itself.
+-spec balancing(mod_client_proxy_options:proxy_host()) -> ok.
+balancing(P) ->
+    case is_map_key(P, ejabberd_option:domain_balancing()) of
+        true ->
+            ?ERROR_MSG("Option domain_balancing names proxy host ~ts, which "
+                       "then gets only some of its stanzas in the right way: "
+                       "take it out there", [P]);
+        false ->
+            ok
+    end.
+
+%% @doc Logs that an option has no effect.
+-spec sticky(mod_client_proxy_options:proxy_host(),
+             mod_client_proxy_options:host_options()) -> ok.
+sticky(P, #{sticky_by := By, balance := Balance})
+  when By /= bare, Balance /= sticky ->
+    ?WARNING_MSG("Option sticky_by of proxy host ~ts has no effect with "
+                 "'balance: ~ts'. Remedy: 'balance: sticky', or no sticky_by",
+                 [P, Balance]);
+sticky(_P, _Opts) ->
+    ok.
+
+%% @doc Access rules that are named and do not exist, for people. Such a rule
+%% allows nobody, and ejabberd does not say so. To be called when the configuration
+%% of the whole server has changed, and not while it does.
+-spec missing_rules(ServerHost :: binary(),
+                    mod_client_proxy_options:host_options()) ->
+          [unicode:chardata()].
+missing_rules(ServerHost, Opts) ->
+    Rules = [{all, []}, {none, []} | ejabberd_option:access_rules(ServerHost)],
+    [[atom_to_list(Rule), " (option ", atom_to_list(Option), ")"]
+     || Option <- [access, outbound_access],
+        Rule <- [maps:get(Option, Opts)],
+        is_atom(Rule), not lists:keymember(Rule, 1, Rules)].
