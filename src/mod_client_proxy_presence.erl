@@ -27,7 +27,6 @@
 -type reason() :: confirmed | bounce | missed | room.
 -opaque target() ::
         #{kind := kind(), subscription := subscription(),
-          max := pos_integer(),             %% resources
           asked_at := undefined | integer(),
           ask_at := undefined | integer(),  %% when to ask again
           backoff := pos_integer(),         %% ms; refused or silent
@@ -46,13 +45,7 @@
           warned := boolean(), error := binary(),
           told := boolean(),                %% a warning; not yet that it is over
           complaints := #{term() => integer()}, %% when each was last true
-          resources := #{binary() => true},
-          full := boolean(),
-          %% resources that went: when, and so which news of them are old
-          gone := #{binary() => integer()},
-          %% those of which the answer to a probe has not spoken yet
-          unseen := undefined | {integer(), Answered :: boolean(),
-                                 #{binary() => true}}}.
+          resources := mod_client_proxy_resources:resources()}.
 -type answer() :: subscribe | unsubscribe | probe.
 -type event() ::
         %% Since: when this was said at first; of what a server repeats to
@@ -107,23 +100,23 @@
 
 -spec new(kind(), MaxResources :: pos_integer()) -> target().
 new(Kind, Max) ->
-    #{kind => Kind, subscription => unknown, max => Max,
+    #{kind => Kind, subscription => unknown,
       asked_at => undefined, ask_at => undefined, backoff => ?FIRST_BACKOFF,
-      retry => ?FIRST_RETRY, failed => false,
-      failed_at => undefined, doubted => false, spoke_at => undefined, heard_at => undefined, probed_at => undefined,
-      paces => #{}, due => #{}, answers => #{}, owed => #{},
+      retry => ?FIRST_RETRY, failed => false, failed_at => undefined,
+      doubted => false, spoke_at => undefined, heard_at => undefined,
+      probed_at => undefined, paces => #{}, due => #{}, answers => #{}, owed => #{},
       warned => false, error => <<>>, told => false, complaints => #{},
-      resources => #{}, full => false, gone => #{}, unseen => undefined}.
+      resources => mod_client_proxy_resources:new(Max)}.
 
 %% @doc Sets how many resources there may be. Those that are there stay.
 -spec limit(pos_integer(), target()) -> target().
-limit(Max, T) ->
-    T#{max := Max}.
+limit(Max, #{resources := Rs} = T) ->
+    T#{resources := mod_client_proxy_resources:limit(Max, Rs)}.
 
 %% @doc Enters a resource that is in use from before this process.
 -spec seed(binary(), mod_client_proxy_core:state(), target()) -> target().
-seed(Resource, _State, #{resources := Resources} = T) ->
-    T#{resources := Resources#{Resource => true}}.
+seed(Resource, _State, #{resources := Rs} = T) ->
+    T#{resources := mod_client_proxy_resources:seed(Resource, Rs)}.
 
 %% @doc Asks for the subscription. A server answers a request for what it has
 %% granted already, so this is also the way to learn whether it is still granted.
@@ -179,19 +172,21 @@ remote(Event, T, Now) when is_atom(Event) ->
     answer(Event, T, Now);
 remote({available, <<>>, _State, _Since}, T, _Now) ->
     {[], T}; % an account is no resource
-remote({available, R, State, Since}, T, Now) ->
-    available(R, State, Since, seen(R, T), Now);
+remote({available, R, State, Since}, #{resources := Rs} = T, Now) ->
+    {How, Rs1} = mod_client_proxy_resources:available(R, Since, Rs),
+    T1 = T#{resources := Rs1},
+    case How of
+        known -> {[{put, R, State}], T1};
+        old -> {[], T1};
+        full -> say({full, mod_client_proxy_resources:max(Rs)}, T1, Now)
+    end;
 remote({unavailable, <<>>}, T, _Now) ->
     %% the whole account: then that is known
-    remove_all(T#{unseen := undefined, due := #{}});
-remote({unavailable, R}, #{resources := Resources} = T, Now)
-  when is_map_key(R, Resources) ->
-    {Actions, T1} = remove(R, seen(R, T)),
-    {Actions, went(R, Now, T1)};
-remote({unavailable, R}, T, _Now) ->
-    {[], seen(R, T)};
+    remove_all(T#{due := #{}});
+remote({unavailable, R}, T, Now) ->
+    removed(fun(Rs) -> mod_client_proxy_resources:unavailable(R, Now, Rs) end, T);
 remote({error, R, _Text}, T, _Now) ->
-    remove(R, T).
+    removed(fun(Rs) -> mod_client_proxy_resources:remove(R, Rs) end, T).
 
 %%% What others ask
 
@@ -305,49 +300,18 @@ kind_of(Kind) -> Kind.
 
 %%% Resources
 
-available(R, State, Since, #{gone := Gone} = T, Now) ->
-    case Gone of
-        #{R := At} when Since =< At -> {[], T}; % true before it went
-        _ -> come(R, State, T#{gone := maps:remove(R, Gone)}, Now)
-    end.
-
-come(R, State, #{resources := Resources, max := Max} = T, _Now)
-  when is_map_key(R, Resources); map_size(Resources) < Max ->
-    {[{put, R, State}], T#{resources := Resources#{R => true}}};
-come(_R, _State, T, Now) ->
-    full(T, Now).
-
-full(#{max := Max} = T, Now) ->
-    say({full, Max}, T#{full := true}, Now).
-
-remove(R, #{resources := Resources} = T) ->
-    case maps:take(R, Resources) of
-        {_, Rest} -> {[{remove, R}], room(T#{resources := Rest})};
-        error -> {[], T}
-    end.
-
-remove_all(#{resources := Resources} = T) ->
-    {[{remove, R} || R <- maps:keys(Resources)],
-     T#{resources := #{}, unseen := undefined, full := false}}.
+remove_all(T) ->
+    removed(fun mod_client_proxy_resources:remove_all/1, T).
 
 %% Whom there was no place for is found by a probe.
-room(#{full := true, resources := Resources, max := Max, due := Due} = T)
-  when map_size(Resources) < Max ->
-    T#{full := false, due := Due#{room => true}};
-room(T) ->
-    T.
-
-went(R, Now, #{gone := Gone, max := Max} = T) when map_size(Gone) < Max ->
-    T#{gone := Gone#{R => Now}};
-went(R, Now, #{gone := Gone} = T) ->
-    {_, Oldest} = lists:min([{At, G} || {G, At} <- maps:to_list(Gone)]),
-    T#{gone := (maps:remove(Oldest, Gone))#{R => Now}}.
-
-%% A probe's answer speaks of every resource that is there.
-seen(R, #{unseen := {At, _, Unseen}} = T) ->
-    T#{unseen := {At, true, maps:remove(R, Unseen)}};
-seen(_R, T) ->
-    T.
+removed(Fun, #{resources := Rs, due := Due} = T) ->
+    {Removed, Rs1} = Fun(Rs),
+    {HasRoom, Rs2} = mod_client_proxy_resources:take_room(Rs1),
+    {[{remove, R} || R <- Removed],
+     T#{resources := Rs2, due := case HasRoom of
+                                     true -> Due#{room => true};
+                                     false -> Due
+                                 end}}.
 
 %% @doc A request to a resource came back, so that server cannot be reached, or
 %% could not be: is it there again?
@@ -399,8 +363,8 @@ probe(_Reason, T, _Now) ->
 how(bounce) -> resend;
 how(_) -> send.
 
-check(missed, Now, #{resources := Resources} = T) ->
-    T#{unseen := {Now + ?ANSWER, false, Resources}};
+check(missed, Now, #{resources := Rs} = T) ->
+    T#{resources := mod_client_proxy_resources:probed(Now + ?ANSWER, Rs)};
 check(_Reason, _Now, T) ->
     T.
 
@@ -447,10 +411,10 @@ silent(#{doubted := true} = T, Now) ->
     remote(unsubscribed, T, Now);
 silent(#{warned := true, failed := false} = T, _Now) ->
     {[], T};
-silent(#{resources := Resources, failed := Failed, ask_at := AskAt,
-         asked_at := At, backoff := Backoff} = T, Now) ->
-    What = case map_size(Resources) of
-               0 -> silent;
+silent(#{failed := Failed, ask_at := AskAt, asked_at := At,
+         backoff := Backoff} = T, Now) ->
+    What = case resources(T) of
+               [] -> silent;
                _ -> directed
            end,
     %% that it did not fail this time is news, too
@@ -460,14 +424,8 @@ silent(#{resources := Resources, failed := Failed, ask_at := AskAt,
            end,
     complain(What, T#{failed := false, error := <<>>, ask_at := Next}, Now).
 
-unseen(#{unseen := {At, Answered, Unseen}} = T, Now) when At =< Now ->
-    Gone = [R || Answered, R <- maps:keys(Unseen)],
-    lists:foldl(fun(R, {Actions, Acc}) ->
-                        {More, Acc1} = remove(R, Acc),
-                        {Actions ++ More, Acc1}
-                end, {[], T#{unseen := undefined}}, Gone);
-unseen(T, _Now) ->
-    {[], T}.
+unseen(T, Now) ->
+    removed(fun(Rs) -> mod_client_proxy_resources:remove_unseen(Now, Rs) end, T).
 
 probes(#{due := Due} = T, _Now) when map_size(Due) == 0 ->
     {[], T};
@@ -486,8 +444,8 @@ requests(T, _Now) ->
 %%% What is known
 
 -spec resources(target()) -> [binary()].
-resources(#{resources := Resources}) ->
-    maps:keys(Resources).
+resources(#{resources := Rs}) ->
+    mod_client_proxy_resources:names(Rs).
 
 -spec kind(target()) -> kind().
 kind(#{kind := Kind}) ->
@@ -499,15 +457,19 @@ subscription(#{subscription := Subscription}) ->
 
 %% @doc What is wrong with a target, in a few words; empty if nothing is.
 -spec trouble(target()) -> binary().
-trouble(#{full := true, max := Max, warned := false}) ->
-    <<"more than ", (integer_to_binary(Max))/binary, " resources">>;
-trouble(#{warned := false}) ->
-    <<>>;
-trouble(#{error := <<>>, resources := Resources})
-  when map_size(Resources) > 0 ->
-    <<"subscription not confirmed, only resources that show themselves are "
-      "known">>;
-trouble(#{error := <<>>}) ->
-    <<"subscription not confirmed">>;
+trouble(#{warned := false, resources := Rs}) ->
+    case mod_client_proxy_resources:is_full(Rs) of
+        true ->
+            Max = integer_to_binary(mod_client_proxy_resources:max(Rs)),
+            <<"more than ", Max/binary, " resources">>;
+        false ->
+            <<>>
+    end;
+trouble(#{error := <<>>} = T) ->
+    case resources(T) of
+        [] -> <<"subscription not confirmed">>;
+        _ -> <<"subscription not confirmed, only resources that show themselves "
+               "are known">>
+    end;
 trouble(#{error := Error}) ->
     Error.
