@@ -30,7 +30,7 @@ translated(Packet, From, To, Id) ->
 
 %% @doc Whom the answer of a request goes to: the address that he has written to,
 %% his own, and his id; and the privilege, if there is one.
--spec sender(stanza()) -> mod_client_proxy_core:asker().
+-spec sender(stanza()) -> mod_client_proxy_core:sender().
 sender(#iq{type = Type, id = Id, from = From, to = To} = Packet)
   when Type == get; Type == set ->
     Sender = {parts(mod_client_proxy_head:as_written(To)), parts(From), Id},

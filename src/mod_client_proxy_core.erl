@@ -17,11 +17,11 @@
 -module(mod_client_proxy_core).
 
 -export([load/1, new/3, configure/2, close/1, status/1, carrier/1, derive_key/3,
-         handle/7, bounce/4, abort/4, expire/2, sweep/4, drain/2,
+         handle/7, needs_sender/1, bounce/4, abort/4, expire/2, sweep/4, drain/2,
          put_endpoint/3, remove_endpoint/2, endpoints/1, pending/2,
          counters/1, open/3, hints/1]).
 
--export_type([core/0, carrier/0, config/0, parts/0, asker/0, decision/0,
+-export_type([core/0, carrier/0, config/0, parts/0, sender/0, decision/0,
               outcome/0, condition/0, why/0, how/0, hint/0, local/0, endpoint/0, pending/0,
               record_ref/0, state/0, add/0, status/0]).
 
@@ -34,10 +34,11 @@
 -type carrier() :: nif | port.
 %% {luser, lserver, lresource}, prepared.
 -type parts() :: {binary(), binary(), binary()}.
-%% Whom a request is answered to if the core is lost: the address that he had
-%% written to, his own, and his id, with the meta that the answer needs, if there
-%% is one (mod_client_proxy_packets:meta()); `none' for what is no request.
--type asker() :: {To :: parts(), From :: parts(), Id :: binary()}
+%% The sender of a request, so that it can be answered even if the core is lost:
+%% the address that it was written to, the sender's own, and the id, with the meta
+%% that the answer needs, if there is one (mod_client_proxy_packets:meta()). `none'
+%% for what is no request, and where the carrier does not need it.
+-type sender() :: {To :: parts(), From :: parts(), Id :: binary()}
                | {To :: parts(), From :: parts(), Id :: binary(),
                   mod_client_proxy_packets:meta()}
                | none.
@@ -141,14 +142,14 @@
         %% Send the packet kept by Old once more, keep it by New now.
         {retry, Old :: record_ref(), From :: parts(), To :: parts(),
          Id :: binary(), New :: record_ref()}
-        %% An iq error with this condition to the asker: From is the address
+        %% An iq error with this condition to the sender: From is the address
         %% that he had written to, Id is his.
       | {fail, record_ref(), condition(), why(), From :: parts(),
          To :: parts(), Id :: binary(), Kept :: boolean()}
         %% The same with a meta (from a carrier that has lost its core).
       | {privileged, mod_client_proxy_packets:meta(), outcome()}
-        %% Nobody can be told: the asker was an endpoint that has gone, and
-        %% nothing tells its name any more.
+        %% The endpoint that sent this request has gone, and its JID cannot be
+        %% recovered: there is nobody to tell.
       | {forget, record_ref()}.
 
 %% Whether calls are answered; what there is to be said about the carrier; the
@@ -175,7 +176,7 @@
 -callback status(term()) -> status().
 -callback derive_key(Secret :: binary(), Host :: binary()) ->
     {ok, <<_:256>>} | {error, atom()}.
--callback handle(term(), Args :: tuple(), asker()) ->
+-callback handle(term(), Args :: tuple(), sender()) ->
     decision() | {error, atom()}.
 -callback call(term(), Name :: atom(), Args :: tuple()) -> term().
 
@@ -231,17 +232,23 @@ derive_key(Carrier, Secret, Host) ->
 %% <<>>, or the answer to {ask, {jid, _}}. Weight: octets that the packet takes
 %% if it is kept for another try, 0 if it cannot be kept. They count within
 %% max_retry_memory as long as a record has the packet.
--spec handle(core(), Head :: iodata(), asker(), Hints :: non_neg_integer(),
+-spec handle(core(), Head :: iodata(), sender(), Hints :: non_neg_integer(),
              Prepared :: binary(), Weight :: non_neg_integer(),
              Now :: non_neg_integer()) ->
           decision() | {error, atom()}.
-handle({mod_client_proxy_nif, Ref}, Head, Asker, Hints, Prepared, Weight,
+handle({mod_client_proxy_nif, Ref}, Head, Sender, Hints, Prepared, Weight,
        Now) ->
     %% the name written out: cheaper, and there are many
     mod_client_proxy_nif:handle(Ref, {Head, Hints, Prepared, Weight, Now},
-                                Asker);
-handle({Mod, Ref}, Head, Asker, Hints, Prepared, Weight, Now) ->
-    Mod:handle(Ref, {Head, Hints, Prepared, Weight, Now}, Asker).
+                                Sender);
+handle({Mod, Ref}, Head, Sender, Hints, Prepared, Weight, Now) ->
+    Mod:handle(Ref, {Head, Hints, Prepared, Weight, Now}, Sender).
+
+%% @doc Whether the carrier may lose its core and live on, so that it has to know
+%% whom an error is owed then.
+-spec needs_sender(core()) -> boolean().
+needs_sender({mod_client_proxy_nif, _}) -> false;
+needs_sender({_Mod, _Ref}) -> true.
 
 %% @doc The forwarded request of this record came back from ejabberd. [] if
 %% somebody else closed it before. Where there is no memory nothing was closed:

@@ -20,7 +20,7 @@
 %% owner, is another one.
 -type ref() :: {Table :: atom(), mod_client_proxy_options:proxy_host()}.
 %% Why there is no answer: the program is not running, it has too much to do,
-%% it is too slow; or there is one, but the asker has been told otherwise.
+%% it is too slow; or there is one, but the sender has been told otherwise.
 -type unanswered() :: down | busy | timeout | settled.
 
 -define(TABLE, mod_client_proxy_port_table).
@@ -75,13 +75,13 @@ status({Table, _P}) ->
 
 %%% Calls
 
--spec handle(ref(), tuple(), mod_client_proxy_core:asker()) ->
+-spec handle(ref(), tuple(), mod_client_proxy_core:sender()) ->
           mod_client_proxy_core:decision() | {error, atom()}.
-handle(Ref, {Pieces, Hints, Prepared, Weight, Now}, Asker) ->
+handle(Ref, {Pieces, Hints, Prepared, Weight, Now}, Sender) ->
     Head = iolist_to_binary(Pieces),
     case byte_size(Head) + byte_size(Prepared) < ?MAX_FRAME - ?ROOM
         andalso ask(Ref, handle, {Head, Hints, Prepared, Weight, Now},
-                    Asker) of
+                    Sender) of
         false -> {error, too_big};
         {unanswered, Why} -> {error, Why};
         Decision -> Decision
@@ -119,19 +119,19 @@ limit(_) ->
 command_options(Name) when Name == handle; Name == open -> [nosuspend];
 command_options(_) -> [].
 
-ask({Table, P}, Name, Args, Asker) ->
+ask({Table, P}, Name, Args, Sender) ->
     case ?TABLE:instance(Table, P) of
         {Port, Number} ->
             Tag = erlang:unique_integer([positive]),
             Alias = alias([reply]),
             try
-                ?TABLE:add(Table, Tag, Alias, P, Asker),
+                ?TABLE:add(Table, Tag, Alias, P, Sender),
                 erlang:port_command(Port,
                                     mod_client_proxy_port_program:frame(
                                       Tag, Number, Name, Args),
                                     command_options(Name))
             of
-                true -> wait(Table, Tag, Alias, Asker, limit(Name));
+                true -> wait(Table, Tag, Alias, Sender, limit(Name));
                 false -> unanswered(Table, Tag, Alias, busy)
             catch error:badarg -> unanswered(Table, Tag, Alias, down)
             end;
@@ -139,19 +139,19 @@ ask({Table, P}, Name, Args, Asker) ->
             {unanswered, down}
     end.
 
-wait(Table, Tag, Alias, Asker, Limit) ->
-    receive {Alias, Answer} -> answered(Table, Tag, Asker, Answer)
-    after Limit -> give_up(Table, Tag, Alias, Asker)
+wait(Table, Tag, Alias, Sender, Limit) ->
+    receive {Alias, Answer} -> answered(Table, Tag, Sender, Answer)
+    after Limit -> give_up(Table, Tag, Alias, Sender)
     end.
 
 %% Its row stays, for the owner to know that nobody waits.
-give_up(Table, Tag, Alias, Asker) ->
+give_up(Table, Tag, Alias, Sender) ->
     case ?TABLE:claim(Table, Tag, caller) of
         true ->
             forget_alias(Alias),
             {unanswered, timeout};
         false ->
-            receive {Alias, Answer} -> answered(Table, Tag, Asker, Answer)
+            receive {Alias, Answer} -> answered(Table, Tag, Sender, Answer)
             after ?ON_ITS_WAY ->
                     %% the table is gone, and with it who could answer for us
                     unanswered(Table, Tag, Alias, timeout)
@@ -170,11 +170,11 @@ forget_alias(Alias) ->
     end.
 
 %% Forwarded: the row stays until the answer.
-answered(_Table, _Tag, _Asker, {forward, Decision}) ->
+answered(_Table, _Tag, _Sender, {forward, Decision}) ->
     Decision;
-answered(Table, Tag, Asker, Answer) ->
+answered(Table, Tag, Sender, Answer) ->
     case ?TABLE:take(Table, Tag) of
-        none when Asker /= none -> {unanswered, settled};
+        none when Sender /= none -> {unanswered, settled};
         _ -> result(Table, Answer)
     end.
 

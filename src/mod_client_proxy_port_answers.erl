@@ -5,7 +5,7 @@
 %%%
 %%% The row of a request that is forwarded stays in the table; which one belongs
 %%% to which record is known here, for the life of the program. When the record
-%%% ends, the tag of the row goes to the caller who is to tell the asker.
+%%% ends, the tag of the row goes to the caller who is to tell the sender.
 -module(mod_client_proxy_port_answers).
 
 -export([new/2, hand/3, sweep/1, release/2, owe_nobody/1]).
@@ -143,7 +143,7 @@ handed(Tags, #answers{handed = {New, Old}} = A) ->
     A#answers{handed = {Tags ++ New, Old}}.
 
 %% @doc To be called every few seconds. Callers take their rows at once: one that
-%% is still there had a caller that was killed, and the asker is told here.
+%% is still there had a caller that was killed, and the sender is told here.
 -spec sweep(answers()) -> answers().
 sweep(#answers{handed = {New, Old}, table = Table} = A) ->
     settle(lists:flatmap(fun(Tag) -> owed(?TABLE:take(Table, Tag)) end, Old), A),
@@ -177,9 +177,9 @@ owe_nobody(Table, {Tag, nobody, {Alias, _}, _}, {Owed, Tags}) ->
     end,
     {Owed, [Tag | Tags]};
 %% He has his answer, or would have if an owner had not ended in between.
-owe_nobody(Table, {Tag, owner, {Alias, _}, Asker}, {Owed, Tags}) ->
+owe_nobody(Table, {Tag, owner, {Alias, _}, Sender}, {Owed, Tags}) ->
     Call = ?TABLE:take(Table, Tag),
-    Why = case Asker of
+    Why = case Sender of
               none -> down;
               _ -> settled
           end,

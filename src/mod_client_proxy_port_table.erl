@@ -5,7 +5,7 @@
 %%% its identifier, so that one that has been orphaned does not write into
 %%% another's table.
 %%%
-%%%   {Tag, Who, {Alias, P}, Asker}   a call, and what is owed for it
+%%%   {Tag, Who, {Alias, P}, Sender}  a call, and who is owed an answer for it
 %%%   {P, Port, Number}               an instance of the program that runs now
 %%%   {owner, Pid}
 %%%   {program, Status}
@@ -14,9 +14,9 @@
 %%% caller, who does not want to wait any more, both claim it; the first one has
 %%% it. If the owner has it, the answer goes to the alias.
 %%%
-%%% A call with an asker is a request that somebody waits for an answer to. If
+%%% A call with a sender is a request, whose sender waits for an answer. If
 %%% it is forwarded, its row stays until it is answered. Whoever is about to
-%%% tell the asker, be it the answer or an error, takes the row first, and does
+%%% tell the sender, be it the answer or an error, takes the row first, and does
 %%% so only if he gets it: one request has one answer, whoever of caller, owner
 %%% and program ends when.
 -module(mod_client_proxy_port_table).
@@ -34,7 +34,7 @@
 -type tag() :: pos_integer().
 -type who() :: nobody | owner | caller.
 -type reply_to() :: {reference(), mod_client_proxy_options:proxy_host()}.
--type call() :: {tag(), who(), reply_to(), mod_client_proxy_core:asker()}.
+-type call() :: {tag(), who(), reply_to(), mod_client_proxy_core:sender()}.
 
 -define(WHO, 2).
 -define(REPLY_TO, 3).
@@ -55,9 +55,9 @@ new(Name, Heir) ->
 %%% Calls
 
 -spec add(table(), tag(), reference(), mod_client_proxy_options:proxy_host(),
-          mod_client_proxy_core:asker()) -> true.
-add(Table, Tag, Alias, P, Asker) ->
-    ets:insert(Table, {Tag, 0, {Alias, P}, Asker}).
+          mod_client_proxy_core:sender()) -> true.
+add(Table, Tag, Alias, P, Sender) ->
+    ets:insert(Table, {Tag, 0, {Alias, P}, Sender}).
 
 %% @doc Whether the call is his now. In the row nobody is 0, owner 1, caller 2:
 %% one's own number is added, unless that makes more; then it is the other's

@@ -62,21 +62,24 @@ decide(Context, #iq{type = Type} = Packet) when Type == get; Type == set ->
 decide(Context, Packet) ->
     decide(Context, Packet, [], 0).
 
-decide(#{sets := Sets} = Context, Packet, Hints, Weight) ->
+decide(#{core := Core, sets := Sets} = Context, Packet, Hints, Weight) ->
     Head = mod_client_proxy_head:text(Sets, Packet),
-    decide(Context, Packet, Head, Hints, <<>>, Weight, ?MAX_QUESTIONS).
+    Sender = case mod_client_proxy_core:needs_sender(Core) of
+                 true -> mod_client_proxy_addresses:sender(Packet);
+                 false -> none
+             end,
+    ask_core(Context, Packet, Head, Sender, Hints, <<>>, Weight, ?MAX_QUESTIONS).
 
-decide(#{core := Core} = Context, Packet, Head, Hints, Prepared, Weight,
-       Questions) ->
+ask_core(#{core := Core} = Context, Packet, Head, Sender, Hints, Prepared, Weight,
+         Questions) ->
     case mod_client_proxy_core:handle(
-           Core, Head, mod_client_proxy_addresses:sender(Packet),
-           mod_client_proxy_core:hints(Hints), Prepared, Weight,
-           mod_client_proxy_clock:now()) of
+           Core, Head, Sender, mod_client_proxy_core:hints(Hints), Prepared,
+           Weight, mod_client_proxy_clock:now()) of
         {ask, Question} when Questions > 0 ->
             {Hint, Prepared1} = mod_client_proxy_hints:find_out(
                                   Question, Context, Packet, Prepared),
-            decide(Context, Packet, Head, Hint ++ Hints, Prepared1, Weight,
-                   Questions - 1);
+            ask_core(Context, Packet, Head, Sender, Hint ++ Hints, Prepared1,
+                     Weight, Questions - 1);
         Decision ->
             perform(Decision, Context, Packet)
     end.

@@ -7,7 +7,7 @@
 
 -define(TABLE, mod_client_proxy_port_table).
 -define(P, <<"proxy.example.org">>).
--define(ASKER, {{<<>>, ?P, <<>>}, {<<"romeo">>, <<"example.org">>, <<"a">>},
+-define(SENDER, {{<<>>, ?P, <<>>}, {<<"romeo">>, <<"example.org">>, <<"a">>},
                 <<"1">>}).
 
 table_test_() ->
@@ -43,11 +43,11 @@ gone(T) ->
 taken(T) ->
     Self = self(),
     [begin
-         ?TABLE:add(T, Tag, make_ref(), ?P, ?ASKER),
+         ?TABLE:add(T, Tag, make_ref(), ?P, ?SENDER),
          [spawn_link(fun() -> Self ! ?TABLE:take(T, Tag) end)
           || _ <- lists:seq(1, 8)],
          Got = [receive Row -> Row end || _ <- lists:seq(1, 8)],
-         ?assertMatch([{Tag, nobody, _, ?ASKER}], [R || R <- Got, R /= none])
+         ?assertMatch([{Tag, nobody, _, ?SENDER}], [R || R <- Got, R /= none])
      end || Tag <- lists:seq(1, 50)].
 
 reply_to(T) ->
@@ -59,10 +59,10 @@ reply_to(T) ->
 all(T) ->
     Alias = make_ref(),
     Tags = lists:seq(1, 2500),
-    [?TABLE:add(T, Tag, Alias, ?P, ?ASKER) || Tag <- Tags],
+    [?TABLE:add(T, Tag, Alias, ?P, ?SENDER) || Tag <- Tags],
     fill(T),
     Calls = ?TABLE:fold(fun(Call, Acc) -> [Call | Acc] end, [], T),
-    ?assertEqual([{Tag, nobody, {Alias, ?P}, ?ASKER} || Tag <- Tags],
+    ?assertEqual([{Tag, nobody, {Alias, ?P}, ?SENDER} || Tag <- Tags],
                  lists:sort(Calls)).
 
 meanwhile(T) ->

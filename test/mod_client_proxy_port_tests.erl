@@ -39,12 +39,12 @@ carrier_test_() ->
                fun side_by_side/1},
               {"who is not answered in 1 s is told, and his record aborted",
                fun late_decision/1},
-              {"an answer that comes too late is an error to the asker",
+              {"an answer that comes too late is an error to the sender",
                fun late_answer/1},
               {"what is settled already is not answered again", fun settled/1},
               {"outcomes that come too late are carried out",
                fun late_outcomes/1},
-              {"an answer whose caller was killed is an error to the asker",
+              {"an answer whose caller was killed is an error to the sender",
                fun killed_caller/1},
               {"the program dies: one error for each request in flight",
                fun program_dies/1},
@@ -226,7 +226,7 @@ late_answer(Core) ->
     ?assertMatch(#{pending := 0}, ?CORE:counters(Core)),
     ?assertEqual(0, rows(Core)).
 
-%% The owner has told the askers meanwhile: it took the rows.
+%% The owner has told the senders meanwhile: it took the rows.
 settled({_, {Table, _}} = Core) ->
     {As1, _} = request(Core, 1),
     {_, Ref2} = request(Core, 2),
@@ -697,8 +697,8 @@ request(Core, N) ->
 answer(Core, N, As) ->
     handle(Core, iq(result, integer_to_binary(N), ?A, As), none).
 
-handle(Core, Head, Asker) ->
-    ?CORE:handle(Core, Head, Asker, 0, <<>>, 0, ?NOW).
+handle(Core, Head, Sender) ->
+    ?CORE:handle(Core, Head, Sender, 0, <<>>, 0, ?NOW).
 
 %% Calls that are waited for and requests that are owed an answer.
 rows({_, {Table, _}}) ->

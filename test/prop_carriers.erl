@@ -75,8 +75,8 @@ last() ->
      {endpoints, 0}, {pending, 0}].
 
 compare(Step) ->
-    {Name, Args, Asker} = call(Step),
-    case both(fun(Carrier) -> do(Carrier, get(Carrier), Name, Args, Asker) end) of
+    {Name, Args, Sender} = call(Step),
+    case both(fun(Carrier) -> do(Carrier, get(Carrier), Name, Args, Sender) end) of
         {same, Result} ->
             put(results, [{Name, kind(Result)} | get(results)]),
             learn(Name, Args, Result),
@@ -100,7 +100,7 @@ both(Fun) ->
         Different -> Different
     end.
 
-do(Carrier, Ref, handle, Args, Asker) -> Carrier:handle(Ref, Args, Asker);
+do(Carrier, Ref, handle, Args, Sender) -> Carrier:handle(Ref, Args, Sender);
 do(Carrier, Ref, Name, Args, _) -> Carrier:call(Ref, Name, Args).
 
 %%% Steps to calls: what is chosen from what was seen before

@@ -52,7 +52,7 @@ sorted(#xmlel{attrs = Attrs, children = Els} = El) ->
 sorted({error, _} = NotParsed) ->
     NotParsed.
 
-handle(none, {Head, 0, <<>>, _Weight, _Now}, _Asker) ->
+handle(none, {Head, 0, <<>>, _Weight, _Now}, _Sender) ->
     put(head, iolist_to_binary(Head)),
     {drop, unroutable}.
 
