@@ -159,8 +159,8 @@ endpoint(P, #{jid := Jid, shown := Shown, show := Show,
               draining := Draining, requests := Requests,
               outbound := Outbound, answered := Answered,
               failed := Failed}) ->
-    {foreign(Jid), <<P/binary, $/, Shown/binary>>, word(Show), Priority, word(Pending), word(Draining), Requests,
-     Outbound, Answered, Failed}.
+    {foreign(Jid), <<P/binary, $/, Shown/binary>>, word(Show), Priority,
+     word(Pending), word(Draining), Requests, Outbound, Answered, Failed}.
 
 -spec pending(binary()) -> [tuple()] | failure().
 pending(Host) ->

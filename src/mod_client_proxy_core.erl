@@ -34,7 +34,7 @@
 -type carrier() :: nif | port.
 %% {luser, lserver, lresource}, prepared.
 -type parts() :: {binary(), binary(), binary()}.
-%% The sender of a request, so that it can be answered even if the core is lost:
+%% The sender of a request, who is answered even if the core is lost:
 %% the address that it was written to, the sender's own, and the id, with the meta
 %% that the answer needs, if there is one (mod_client_proxy_packets:meta()). `none'
 %% for what is no request, and where the carrier does not need it.

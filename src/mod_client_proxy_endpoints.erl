@@ -161,8 +161,8 @@ drop_target({U, S} = US, #endpoints{targets = Targets} = E) ->
 
 %% @doc Asks the targets that have not been asked yet for their presence; those
 %% of this server only if option `subscribe' says so: they would be shown the
-%% question at each login, and serve without an answer. Only for a proxy host that
-%% has its name: who has not would speak in another's.
+%% question at each login, and serve without an answer. To be called when the
+%% proxy host has its name: without it, the answers would go to somebody else.
 -spec ask(endpoints()) -> endpoints().
 ask(E) ->
     ask_unknown(E#endpoints{may_ask = true}).

@@ -1,10 +1,10 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
-%%% How much of what a target says waits for the process of a proxy host. A
-%%% target may send faster than its presences are taken in. What is too much is
-%%% dropped in the sender's process. It is noted that something was dropped, so
-%%% that the truth can be found out later. So no target can fill the mailbox of the
-%%% process or delay what others say.
+%%% A bound for the messages of each target that wait for the process of a proxy
+%%% host. A target may send presence faster than it is handled. What is too much is
+%%% dropped in the sender's process, and it is noted that something was dropped, so
+%%% that the truth can be found out later. So no target can fill the mailbox, or
+%%% delay what others say.
 -module(mod_client_proxy_gate).
 
 -export([open/3, close/1, cast/3, taken/1, missed/1]).
@@ -18,9 +18,9 @@
 -define(WAITING, 1).
 -define(MISSED, 2).
 
-%% @doc Lets in the targets of a proxy host, and of each as many messages at a
-%% time. Old: what this process was given before; another process begins anew,
-%% for nobody has taken what waited for the one before it.
+%% @doc Sets the targets of a proxy host, and how many messages of each may wait.
+%% Old: what this call has returned before in this process. A new process begins
+%% with #{}, for the messages to the process before are lost.
 -spec open(mod_client_proxy_options:proxy_host(),
            #{mod_client_proxy_sessions:us() => pos_integer()}, gate()) -> gate().
 open(P, Targets, Old) ->

@@ -6,9 +6,9 @@
 %%% what they need in the context that is published here.
 %%%
 %%% It never gives up: without a carrier, a key or its name it runs on and says
-%%% so. When it crashes, the next one goes on with the same core, found in the
-%%% context: no record is lost. The route, the kept packets and the deadlines are
-%%% with processes of their own (mod_client_proxy_sup), so nobody notices.
+%%% so. When it crashes, the next one goes on with the same core, which it finds in
+%%% the context: no record is lost. Nobody notices, for the route, the kept packets
+%%% and the deadlines belong to other processes (mod_client_proxy_sup).
 -module(mod_client_proxy_host).
 
 -behaviour(gen_server).
@@ -105,8 +105,9 @@ instance(ServerHost, P) ->
               end
       end).
 
-%% Senders that route a stanza now have read that context. They must see when this
-%% process stops. A process that was killed while it stopped has left the mark set.
+%% The context of the process before is kept, since senders that route a stanza now
+%% have read it, and must see when this process stops. If that process was killed
+%% during its stop, the mark `stopped' is set, and a new one is needed.
 inherit(#{stopped := Stopped} = Context) ->
     case atomics:get(Stopped, 1) of
         0 -> Context;
@@ -115,8 +116,8 @@ inherit(#{stopped := Stopped} = Context) ->
 inherit(undefined) ->
     undefined.
 
-%% A step that fails, and those after it, are tried again from time to time. What
-%% is done already serves meanwhile: nothing in flight is forgotten.
+%% A step that fails, and those after it, are tried again from time to time. The
+%% steps before it are done, so what is in flight goes on.
 start(#state{starting = []} = State) ->
     State;
 start(#state{starting = Steps} = State) ->
@@ -159,13 +160,13 @@ handle_cast(Message, State) ->
 handle_info(Message, State) ->
     {noreply, safely(fun info/2, Message, State)}.
 
-%% Whatever one message does, the next ones find a process: a crash would cost
-%% more than it mends (the records' packets, the supervisor's patience).
+%% A message that cannot be handled must not end the process: a crash would cost
+%% more than it mends.
 safely(Fun, Message, #state{host = P, complained = Last} = State) ->
     try Fun(Message, State)
     catch
         Class:Reason:Stack ->
-            %% what is collected is not lost with the message that brought it on
+            %% the hints that were to be read are still there
             Message == flush andalso
                 erlang:send_after(?SECOND, self(), flush),
             Now = erlang:monotonic_time(second),
@@ -181,7 +182,7 @@ brief({start, {retire, _}}) -> {start, retire};
 brief(Message) -> Message.
 
 call({{reconfigure, ServerHost}, From}, State) ->
-    %% who reloads waits for us, and for no other reason than order
+    %% the caller only waits, so it is answered whatever happens
     try take_options(ServerHost, State)
     after gen_server:reply(From, ok)
     end;
@@ -217,7 +218,7 @@ cast({missing, US, Missing}, State) ->
 cast(check_route, State) ->
     check_route(State);
 cast(route_restarted, State) ->
-    %% with another table of packets
+    %% it has made another table of packets
     check_route(published(State));
 cast(lost, #state{instance = Instance} = State) ->
     case mod_client_proxy_instance:carrier(Instance) of
@@ -230,7 +231,7 @@ cast(lost, #state{instance = Instance} = State) ->
             State
     end;
 cast(virtual_hosts_changed, State) ->
-    %% which domains are ours, and so which targets are local
+    %% another target may be local now
     reconfigure(State);
 cast(Message, State) ->
     ?WARNING_MSG("Unexpected cast: ~p", [Message]),
@@ -257,7 +258,7 @@ info({iq_reply, Answer, {pong, Server, Ref}}, State) ->
               end, State);
 info(second, State) ->
     erlang:send_after(?SECOND, self(), second),
-    %% who has not the name does not speak
+    %% without its name the proxy host must not send anything
     case State#state.route of
         up -> endpoints(fun mod_client_proxy_endpoints:second/1, State);
         _ -> State
@@ -291,9 +292,9 @@ set_targets(State) ->
                                                            opts(State), E)
               end, State).
 
-%% Stopped, not crashed: nothing new is answered, every record is; then the route
-%% goes, with the process that has it. After a crash the next process takes over
-%% where this one was.
+%% It is stopped: nothing new is forwarded any more, and every record is answered.
+%% The route goes after that, with the process that owns it. After a crash nothing
+%% of this is done, and the next process goes on.
 terminate(Reason, #state{host = P} = State)
   when Reason == normal; Reason == shutdown; element(1, Reason) == shutdown ->
     #{stopped := Stopped} = Context = context(State),
@@ -338,8 +339,9 @@ configure(#state{host = P, server_host = ServerHost, instance = Instance,
                 missing_rules = mod_client_proxy_advice:missing_rules(
                                   ServerHost, opts(State))}.
 
-%% A core that is not used any more, for another carrier is. Who has read the
-%% context before sees that it has stopped (see mod_client_proxy_router).
+%% Another carrier is used now: the records of the old core are answered. Senders
+%% that have read the old context see that it has stopped
+%% (mod_client_proxy_outcomes:send/3).
 retire(#{core := Old, stopped := Stopped} = Context, Core)
   when Old /= undefined, Core /= undefined ->
     case {mod_client_proxy_core:carrier(Old),
@@ -358,8 +360,8 @@ retire(_Context, _Core) ->
 longest(#{timeout := Timeout, retries := Retries}, Before) ->
     max(Before, 2 * Timeout * (Retries + 1) + ?RECONCILE).
 
-%% Accounts here are made by somebody; those of anonymous hosts, like those of
-%% other servers, cost nothing.
+%% Hosts whose accounts somebody has made. Accounts of anonymous hosts, like those
+%% of other servers, cost nothing, so they share one limit.
 local_domains() ->
     [Host || Host <- ejabberd_option:hosts(),
              not ejabberd_auth_anonymous:allow_anonymous(Host)].
@@ -423,8 +425,8 @@ reconfigure(State) ->
 
 %%% Time
 
-%% The carrier's code was replaced under us, by another that cannot read what
-%% this one has left.
+%% The code of the carrier was replaced while it was in use, and the new code cannot
+%% read the old core.
 renew(#state{host = P, instance = Instance} = State) ->
     ?ERROR_MSG("Proxy host ~ts has lost its core and begins a new one. Requests "
                "that were in flight are not answered. Upgrades are done by "
@@ -452,7 +454,7 @@ claim(#state{host = P, context = Context, route = Old} = State) ->
         {up, up} ->
             State;
         {up, _} ->
-            %% only who has the name may speak in it, and gets the answers
+            %% only with its name it gets the answers
             endpoints(fun mod_client_proxy_endpoints:ask/1,
                       State#state{route = up});
         {{taken, _} = Taken, {taken, _}} ->

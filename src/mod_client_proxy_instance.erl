@@ -109,8 +109,8 @@ configured({error, down}) -> ok; % it takes them when it is back: unconfigured/1
 configured({error, Atom}) -> throw({degraded, ["the core refused the options: ",
                                                reason(Atom)]}).
 
-%% What libcrypto refuses is there in every OpenSSL 3, but for one that has been
-%% told to do without.
+%% Every OpenSSL 3 has what libcrypto refuses here, unless its configuration turns
+%% it off.
 reason(crypto) ->
     "OpenSSL offers no AES-SIV or no PBKDF2 here. Remedy: activate its provider "
         "'default' in the file that the environment variable OPENSSL_CONF of the "

@@ -66,8 +66,8 @@ forget(P) ->
     _ = persistent_term:erase(?DERIVED(P)),
     ok.
 
-%% They outlive the process of the proxy host, which would be busy for a while
-%% with making them again.
+%% They outlive the process of the proxy host: to derive them again would keep the
+%% next one busy for a while.
 known(P) ->
     (persistent_term:get(?DERIVED(P), fun() -> #{} end))().
 

@@ -9,7 +9,8 @@
 %%% that is not found counts as one that was not kept.
 -module(mod_client_proxy_packets).
 
--export([new/1, open/1, weight/2, keep/4, take/2, forget/3, forget_before/2, size/1]).
+-export([new/1, open/1, weight/2, keep/4, take/2, forget/3, forget_before/2,
+         size/1]).
 
 -export_type([store/0, meta/0]).
 

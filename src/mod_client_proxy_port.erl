@@ -1,13 +1,12 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
-%%% The carrier over a program of its own (mod_client_proxy_port_program): what the
-%%% callers do. A
-%%% crash of the C core ends that program and not the server. There is one
-%%% program for each virtual host; its owner is mod_client_proxy_port_owner.
+%%% The carrier over a program of its own (mod_client_proxy_port_program): the
+%%% callers' side. A crash of the C core ends that program and not the server. There
+%%% is one program for each virtual host; its owner is mod_client_proxy_port_owner.
 %%%
-%%% A call is written to the program by whoever makes it, many at once; the owner
-%%% gets the answers and hands each to its caller. What the two know of each other
-%%% is in a table (mod_client_proxy_port_table says how).
+%%% Each caller writes its call to the program itself, many at the same time. The
+%%% owner gets the answers and hands each to its caller. What the two know of each
+%%% other is in a table (mod_client_proxy_port_table).
 -module(mod_client_proxy_port).
 
 -export([load/0, new/3, derive_key/2, handle/3, call/3, close/1, status/1]).
@@ -19,8 +18,9 @@
 %% The table, and the proxy host: what stays the same when the program, or its
 %% owner, is another one.
 -type ref() :: {Table :: atom(), mod_client_proxy_options:proxy_host()}.
-%% Why there is no answer: the program is not running, it has too much to do,
-%% it is too slow; or there is one, but the sender has been told otherwise.
+%% Why there is no answer. `down': the program is not running; `busy': it has too
+%% much to do; `timeout': it is too slow; `settled': the owner has already sent an
+%% error to the sender.
 -type unanswered() :: down | busy | timeout | settled.
 
 -define(TABLE, mod_client_proxy_port_table).
@@ -30,11 +30,11 @@
 -define(MAX_FRAME, 16#1000000).
 -define(ROOM, 1024).
 
--define(LIMIT, 1000).         % ms; for who has a stanza in his hands, or only
-                              % wants to look (doc/behaviour.md)
+-define(LIMIT, 1000).         % ms; on the way of a stanza, and for calls that
+                              % only look (doc/behaviour.md, "Carriers")
 -define(LONG_LIMIT, 15000).   % ms; for others. A program that hangs is ended
-                              % before (?HANGS of the owner)
--define(ON_ITS_WAY, 5000).    % ms
+                              % earlier (?HANGS of the owner)
+-define(ON_ITS_WAY, 5000).    % ms; for an answer that the owner has claimed
 
 %%% The program
 
@@ -97,8 +97,8 @@ call(Ref, Name, Args) ->
         Result -> Result
     end.
 
-%% What stands in for the result. Outcomes that come too late are seen to by the
-%% owner, so none is lost here.
+%% The result where there is no answer. The owner carries out outcomes that come
+%% too late, so none is lost here.
 instead(Name, _Why) when Name == bounce; Name == abort; Name == counters ->
     [];
 instead(Name, _Why) when Name == expire; Name == drain; Name == sweep;
@@ -115,7 +115,7 @@ limit(Name) when Name == handle; Name == bounce; Name == abort; Name == open;
 limit(_) ->
     ?LONG_LIMIT.
 
-%% Who has a stanza that can be refused does not wait for the pipe, either.
+%% A stanza can be refused, so its process does not wait for a full pipe, either.
 command_options(Name) when Name == handle; Name == open -> [nosuspend];
 command_options(_) -> [].
 
@@ -144,7 +144,7 @@ wait(Table, Tag, Alias, Sender, Limit) ->
     after Limit -> give_up(Table, Tag, Alias, Sender)
     end.
 
-%% Its row stays, for the owner to know that nobody waits.
+%% The row stays: it tells the owner that nobody waits any more.
 give_up(Table, Tag, Alias, Sender) ->
     case ?TABLE:claim(Table, Tag, caller) of
         true ->
@@ -153,7 +153,7 @@ give_up(Table, Tag, Alias, Sender) ->
         false ->
             receive {Alias, Answer} -> answered(Table, Tag, Sender, Answer)
             after ?ON_ITS_WAY ->
-                    %% the table is gone, and with it who could answer for us
+                    %% the table has gone, and with it the owner's claim
                     unanswered(Table, Tag, Alias, timeout)
             end
     end.

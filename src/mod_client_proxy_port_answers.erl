@@ -15,8 +15,8 @@
 -define(TABLE, mod_client_proxy_port_table).
 
 -type proxy_host() :: mod_client_proxy_options:proxy_host().
-%% Carries out outcomes that no caller waits for. It is handed down from who starts
-%% the carrier, which is used by those who know how to do that.
+%% Carries out outcomes that no caller waits for (mod_client_proxy_outcomes:late/2).
+%% Whoever starts the carrier hands it down, for those modules use this one.
 -type late() :: fun((proxy_host(), [mod_client_proxy_core:outcome()]) -> ok).
 -type tag() :: mod_client_proxy_port_table:tag().
 
@@ -35,8 +35,8 @@
 new(Table, Late) ->
     #answers{table = Table, late = Late, records = ets:new(records, [])}.
 
-%% @doc Hands an answer of the program to its caller, or does without him. The
-%% records that are returned are to be aborted.
+%% @doc Hands an answer of the program to its caller, or does what is to be done if
+%% the caller waits no longer. The records that are returned are to be aborted.
 -spec hand(tag(), Result :: term(), answers()) ->
           {[{proxy_host(), mod_client_proxy_core:record_ref()}], answers()}.
 hand(Tag, Result, #answers{table = Table} = A) ->
@@ -56,7 +56,7 @@ hand(Tag, Result, #answers{table = Table} = A) ->
             {too_late(P, Result, A), A}
     end.
 
-%% What the caller gets, and the rows that he takes then.
+%% What the caller gets, and the rows that it takes then.
 answer(Tag, P, {request, _, _, _, Record, _} = Decision, A) ->
     {forward(P, Record, Tag, Decision, A), [], []};
 answer(Tag, P, {outbound, _, _, _, Record} = Decision, A) ->
@@ -80,8 +80,8 @@ forward(P, Record, Tag, Decision, #answers{records = Records}) ->
     ets:insert(Records, {{P, Record}, Tag}),
     {forward, Decision}.
 
-%% The caller has given up. A request is not forwarded then, and he has refused
-%% it; whom an answer or an outcome was for is still to be told.
+%% The caller has given up. If it had a request, it has refused it, and the record
+%% is aborted. If it had an answer, or outcomes, their receivers are told here.
 too_late(P, {request, _, _, _, Record, _}, _A) ->
     [{P, Record}];
 too_late(P, {outbound, _, _, _, Record}, _A) ->
@@ -112,8 +112,8 @@ outcomes([O | _] = Outcomes) when ?IS_OUTCOME(O) -> {none, Outcomes};
 outcomes({Next, [O | _] = Outcomes}) when ?IS_OUTCOME(O) -> {Next, Outcomes};
 outcomes(_) -> none.
 
-%% Each outcome with the row of its request, or `none' if nobody is told now.
-%% Those whose request has been answered are left out.
+%% Each outcome with the row of its request (`none': the request is sent again, so
+%% nobody is told now). Outcomes of requests that have been answered are left out.
 with_requests(P, Outcomes, A) ->
     lists:foldr(fun(Outcome, Acc) -> with_request(P, Outcome, Acc, A) end,
                 {[], []}, Outcomes).
@@ -142,15 +142,15 @@ request_of(P, Record, #answers{records = Records}) ->
 handed(Tags, #answers{handed = {New, Old}} = A) ->
     A#answers{handed = {Tags ++ New, Old}}.
 
-%% @doc To be called every few seconds. Callers take their rows at once: one that
-%% is still there had a caller that was killed, and the sender is told here.
+%% @doc To be called every few seconds. Callers take their rows at once. If a row is
+%% still there at the next call, its caller was killed, and the sender is told here.
 -spec sweep(answers()) -> answers().
 sweep(#answers{handed = {New, Old}, table = Table} = A) ->
     settle(lists:flatmap(fun(Tag) -> owed(?TABLE:take(Table, Tag)) end, Old), A),
     A#answers{handed = {[], New}}.
 
-%% @doc The instance of this proxy host is freed. Its records have been drained;
-%% if any is left, it is answered here.
+%% @doc The instance of this proxy host is freed. Its records have all been closed;
+%% if one is left, it is answered here.
 -spec release(proxy_host(), answers()) -> answers().
 release(P, #answers{table = Table, records = Records} = A) ->
     Left = ets:match(Records, {{P, '_'}, '$1'}),
@@ -158,9 +158,9 @@ release(P, #answers{table = Table, records = Records} = A) ->
     settle(lists:flatmap(fun([Tag]) -> owed(?TABLE:take(Table, Tag)) end, Left), A),
     A.
 
-%% @doc The program has gone, or an owner with it. Whoever waits for an answer
-%% hears that there is none; whoever has asked through the proxy gets an error.
-%% How many those were.
+%% @doc The program has gone, or an owner with it. Callers that wait are told that
+%% there is no answer; senders of requests in flight get an error. Returns the
+%% number of these errors.
 -spec owe_nobody(answers()) -> {non_neg_integer(), answers()}.
 owe_nobody(#answers{table = Table, records = Records} = A) ->
     ets:delete_all_objects(Records),
@@ -169,14 +169,15 @@ owe_nobody(#answers{table = Table, records = Records} = A) ->
     settle(Owed, A),
     {length(Owed), handed(Tags, A)}.
 
-%% The caller still waits: he answers, and takes the row for it.
+%% The caller still waits: it answers the sender, and takes the row for that.
 owe_nobody(Table, {Tag, nobody, {Alias, _}, _}, {Owed, Tags}) ->
     case ?TABLE:claim(Table, Tag, owner) of
         true -> Alias ! {Alias, {unanswered, down}};
         false -> ok
     end,
     {Owed, [Tag | Tags]};
-%% He has his answer, or would have if an owner had not ended in between.
+%% The owner has claimed it: the caller has the answer, or an owner ended before it
+%% could send it.
 owe_nobody(Table, {Tag, owner, {Alias, _}, Sender}, {Owed, Tags}) ->
     Call = ?TABLE:take(Table, Tag),
     Why = case Sender of
@@ -199,7 +200,7 @@ owed({Tag, owner, Call, {To, From, Id, Privilege}}, Record, Why, Kept) ->
     [{P, {privileged, Privilege, Fail}}
      || {P, Fail} <- owed({Tag, owner, Call, {To, From, Id}}, Record, Why, Kept)];
 owed(_, _Record, _Why, _Kept) ->
-    []. % it asked for nothing, or its caller answers for it
+    []. % no request, or its caller answers the sender
 
 %% As in JAT_WHYS of c_src/core/why.h.
 condition(busy) -> 'resource-constraint';

@@ -6,11 +6,11 @@
 %%% the proxy hosts are told to make their instances again. Who gets which answer
 %%% is the matter of mod_client_proxy_port_answers.
 %%%
-%%% Nothing here waits for the program: a program that does not read must not
-%%% make its owner deaf.
+%%% Nothing here waits for the program: its owner must go on to read messages, even
+%%% if the program does not read.
 %%%
-%%% When this process itself crashes the program ends with it; the next owner
-%%% finds in the table (mod_client_proxy_port_table) whom to tell what.
+%%% When this process itself crashes, the program ends with it. The next owner
+%%% finds in the table (mod_client_proxy_port_table) who is owed an error.
 -module(mod_client_proxy_port_owner).
 
 -behaviour(gen_server).
@@ -26,11 +26,11 @@
 -define(CALL_TIMEOUT, 15000). % ms
 -define(TICK, 2000).          % ms
 -define(HANGS, 10000).        % ms without an answer
--define(STABLE, 60000).       % ms; what lives so long does not keep dying
+-define(STABLE, 60000).       % ms; after that long it does not `keep dying'
 -define(LONGEST_WAIT, 60000). % ms
--define(AGAIN, 100).          % ms; what cannot be written now
-%% Octets that may wait for a program that is slow: one that is only out of
-%% turn for a moment must not make requests fail.
+-define(AGAIN, 100).          % ms; until a write is tried again
+%% Octets that may wait until the program reads them. If it does not run for a
+%% moment, requests must not fail because of that.
 -define(BUSY, {2097152, 4194304}).
 
 -type proxy_host() :: mod_client_proxy_options:proxy_host().
@@ -53,7 +53,7 @@
          pinged = none :: none | integer()}). %% ms
 
 -type own() :: ping | {proxy_host(), gen_server:from()}
-             | nobodys. %% who waited was killed; another does in his place
+             | nobodys. %% the caller was killed, and another one calls instead
 
 %% @doc Late: see mod_client_proxy_port_answers.
 -spec start_link(mod_client_proxy_port_table:table(), binary(),
@@ -196,7 +196,7 @@ decode(Data) ->
 want(_How, P, #state{hosts = Hosts} = State) when not is_map_key(P, Hosts) ->
     State#state{hosts = Hosts#{P => none}};
 want(new, P, State) ->
-    want(new, P, release(P, State)); % one that nobody has any more
+    want(new, P, release(P, State)); % the old one is used by nobody
 want(configure, _P, State) ->
     State.
 
@@ -265,14 +265,15 @@ send(Number, Name, Args, #state{port = Port}) ->
     catch error:badarg -> {error, down}
     end.
 
-%% Tag 0: whatever becomes of it. What cannot be aborted now has its deadline.
+%% Tag 0: the answer is ignored. A record that cannot be aborted now is closed by
+%% its deadline.
 send_unheard(Number, Name, Args, #state{port = Port}) ->
     Frame = mod_client_proxy_port_program:frame(0, Number, Name, Args),
     try erlang:port_command(Port, Frame, [nosuspend])
     catch error:badarg -> true % it has ended
     end.
 
-%% An instance has no deadline.
+%% If it cannot be written now, it is tried again: an instance has no deadline.
 free(Number, #state{port = Port} = State) ->
     send_unheard(Number, free, {}, State) == false andalso
         erlang:send_after(?AGAIN, self(), {free, Port, Number}),
@@ -335,8 +336,8 @@ open_program() ->
             throw({cannot, Text})
     end.
 
-%% No proxy host wants it any more. Whether it hangs is not known yet, and there
-%% is nothing in it that would be missed.
+%% No proxy host uses it any more. It is killed, for it may hang, and nothing in it
+%% is needed.
 end_program(#state{table = Table, port = Port} = State) ->
     _ = is_port(Port) andalso erlang:port_info(Port, os_pid) /= undefined
         andalso kill(State),
@@ -394,9 +395,9 @@ next_start(#state{since = Since, failures = Failures}) ->
 in(0) -> "at once";
 in(Ms) -> io_lib:format("in ~B s", [Ms div 1000]).
 
-%% Whether it still answers, be it only others: one that has so much to do that
-%% no ping can be written does not hang. One that does not read is as good as
-%% dead; whoever is suspended because of it goes on when it is closed.
+%% Whether it still answers anybody: a program that has so much to do that no ping
+%% can be written does not hang. One that does not read is as good as dead.
+%% Callers that are suspended because of it go on when its port is closed.
 watch(#state{port = Port, pinged = none} = State) when is_port(Port) ->
     ping(State#state{pinged = now_()});
 watch(#state{port = Port, pinged = Since} = State) when is_port(Port) ->

@@ -46,7 +46,7 @@ runnable(File) ->
         {error, _} = Err -> Err
     end.
 
-%% What the program, or the system, has to say about running it.
+%% Runs it once. If that fails, what the program or the system says is passed on.
 try_out(File, Args) ->
     Try = fun() -> tried(open(File, Args, [stderr_to_stdout]), []) end,
     case alone(Try, ?TRY_LIMIT) of
@@ -90,7 +90,7 @@ derive_key(Secret, Host) ->
         _ -> {error, down}
     end.
 
-%% @doc Its frames, or else its words, and its exit status come as messages.
+%% @doc What it writes, and its exit status, come as messages.
 -spec open(file:filename(), [string()], list()) -> port().
 open(File, Args, Options) ->
     open_port({spawn_executable, File},
@@ -101,7 +101,7 @@ open(File, Args, Options) ->
 frame(Tag, Number, Name, Args) ->
     term_to_binary({Tag, Number, Name, Args}).
 
-%% In a process of its own, which takes along what a port leaves in the mailbox.
+%% In a process of its own: what a port leaves in the mailbox goes with it.
 alone(Fun, Limit) ->
     {Pid, Mon} = spawn_monitor(
                    fun() ->

@@ -2,9 +2,9 @@
 %%%
 %%% For each virtual host that has proxy hosts with `carrier: port': keeps the
 %%% process that owns the port program (mod_client_proxy_port_owner) alive, and
-%%% the table of what it owes. The table is this process's because this process
-%%% does nothing else: whatever happens to the owner, the next one finds there
-%%% who is still to be answered. If this process is killed, its heir answers.
+%%% the table of calls. This process owns the table because it does nothing else:
+%%% whatever happens to the program's owner, the next one finds there who is still
+%%% to be answered. If this process is killed, its heir answers.
 -module(mod_client_proxy_port_sup).
 
 -behaviour(supervisor).
@@ -47,7 +47,7 @@ init([Name, ServerHost, Late]) ->
              start => {mod_client_proxy_port_owner, start_link,
                        [Table, ServerHost, Late]}}]}}.
 
-%% The table comes before the news of the end.
+%% The heir gets the table before it is told of the end of the process.
 inherit(Sup, Late) ->
     Mon = monitor(process, Sup),
     receive

@@ -1,24 +1,23 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% What callers and owner of a port program know of each other, in a table that
-%%% outlives both program and owner. Callers know it by its name; the owner by
-%%% its identifier, so that one that has been orphaned does not write into
-%%% another's table.
+%%% outlives both program and owner. Callers know it by its name. The owner knows it
+%%% by its identifier: if its supervisor has been killed, it must not write into the
+%%% table of the next one.
 %%%
 %%%   {Tag, Who, {Alias, P}, Sender}  a call, and who is owed an answer for it
 %%%   {P, Port, Number}               an instance of the program that runs now
 %%%   {owner, Pid}
 %%%   {program, Status}
 %%%
-%%% A call is everybody's at first. The owner, who has its answer, and the
-%%% caller, who does not want to wait any more, both claim it; the first one has
-%%% it. If the owner has it, the answer goes to the alias.
+%%% At first nobody has claimed a call. The owner claims it when the answer is
+%%% there, the caller when it will not wait any longer; the first one has it. If
+%%% that is the owner, the answer goes to the alias.
 %%%
-%%% A call with a sender is a request, whose sender waits for an answer. If
-%%% it is forwarded, its row stays until it is answered. Whoever is about to
-%%% tell the sender, be it the answer or an error, takes the row first, and does
-%%% so only if he gets it: one request has one answer, whoever of caller, owner
-%%% and program ends when.
+%%% A call with a sender is a request, whose sender waits for an answer. If it is
+%%% forwarded, its row stays until it is answered. To send the answer, or an error,
+%%% one must take the row first, and only one can get it. So one request has one
+%%% answer, whenever the caller, the owner or the program ends.
 -module(mod_client_proxy_port_table).
 
 -export([new/2]).
@@ -59,9 +58,9 @@ new(Name, Heir) ->
 add(Table, Tag, Alias, P, Sender) ->
     ets:insert(Table, {Tag, 0, {Alias, P}, Sender}).
 
-%% @doc Whether the call is his now. In the row nobody is 0, owner 1, caller 2:
-%% one's own number is added, unless that makes more; then it is the other's
-%% and stays so.
+%% @doc Claims the call; false if the other one has claimed it. In the row `nobody'
+%% is 0, `owner' 1, `caller' 2. One's own number is added; if that makes more than
+%% it, the call was claimed, and the number of the other one stays.
 -spec claim(table(), tag(), owner | caller) -> boolean().
 claim(Table, Tag, owner) ->
     claim(Table, Tag, 1, 2);

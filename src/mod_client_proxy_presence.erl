@@ -18,12 +18,12 @@
 -export_type([target/0, kind/0, subscription/0, event/0, action/0,
               complaint/0]).
 
-%% Of a local target the session manager knows the resources, and no
-%% subscription is needed: nothing that is said about either is of consequence.
+%% The session manager knows the resources of a local target, and no subscription is
+%% needed: what presence says of either changes nothing.
 -type kind() :: local | remote.
 -type subscription() :: unknown | asked | subscribed | refused | error.
-%% Why the account is probed. Each reason has a time of its own until it may be
-%% one again.
+%% Why the account is probed. For each reason there is a time to wait until the next
+%% probe.
 -type reason() :: confirmed | bounce | missed | room.
 -opaque target() ::
         #{kind := kind(), subscription := subscription(),
@@ -162,8 +162,8 @@ local(_Event, T, _Now) ->
 
 remote(unsubscribed, #{doubted := false, probed_at := At} = T, Now)
   when is_integer(At), Now - At < ?ANSWER ->
-    %% The answer to the probe, or what the account has said? It will answer
-    %% this.
+    %% This may be the server's answer to the probe, or the account's own word: one
+    %% request more, and its answer decides.
     {Actions, T1} = ask(T, Now),
     {Actions, T1#{doubted := true}};
 remote(unsubscribed, T, Now) ->
@@ -226,9 +226,9 @@ refuse(What, Subscription, Text, {Removed, T}, Now) ->
          false -> T1 % for it has been asked
      end}.
 
-%% It did not get there. That may be over in a moment (a restart, a certificate
-%% that is just being loaded): it is logged when the next try fails, too. Stanzas
-%% that were sent together fail together.
+%% Our stanza did not get there. That may be over in a moment (a restart, a
+%% certificate that is just being loaded), so it is logged only when the next try
+%% fails, too. Stanzas that were sent together fail together: they are one try.
 failed(Text, #{failed := Failed} = T, Now) ->
     {Removed, T1} = remove_silent(T#{subscription := error, warned := true,
                                      error := <<"unreachable: ",
@@ -258,8 +258,8 @@ reason(Text) ->
         [] -> connection
     end.
 
-%% An error takes nothing away while presence of that server comes in: then it
-%% is our own way to it that is closed, or was.
+%% After an error the resources stay while presence comes in from that server: then
+%% it is there, and only our own stream to it has failed.
 remove_silent(#{heard_at := Heard, spoke_at := Spoke} = T)
   when is_integer(Heard), is_integer(Spoke), Heard >= Spoke - ?RECENT ->
     {[], T};
@@ -285,7 +285,7 @@ complain(What, #{told := Told} = T, Now) ->
     {Said, T1} = say(What, T, Now),
     {Said, T1#{warned := true, told := Told orelse Said /= []}}.
 
-%% What is true again and again is said once.
+%% The same complaint is logged once, as long as it stays true.
 say(What, #{complaints := Complaints} = T, Now) ->
     Kind = kind_of(What),
     New = case Complaints of
@@ -303,7 +303,7 @@ kind_of(Kind) -> Kind.
 remove_all(T) ->
     removed(fun mod_client_proxy_resources:remove_all/1, T).
 
-%% Whom there was no place for is found by a probe.
+%% Where there is a place again, a probe finds the resources that had none.
 removed(Fun, #{resources := Rs, due := Due} = T) ->
     {Removed, Rs1} = Fun(Rs),
     {HasRoom, Rs2} = mod_client_proxy_resources:take_room(Rs1),
@@ -417,7 +417,7 @@ silent(#{failed := Failed, ask_at := AskAt, asked_at := At,
                [] -> silent;
                _ -> directed
            end,
-    %% that it did not fail this time is news, too
+    %% the request did not fail this time, so it is asked again later
     Next = case Failed of
                true -> At + Backoff;
                false -> AskAt

@@ -117,8 +117,8 @@ seen(R, #{unseen := {Until, _, Unseen}} = Rs) ->
 seen(_R, Rs) ->
     Rs.
 
-%% @doc Removes those that the answer has not spoken of, once it is complete. Without
-%% any answer nothing is known of them.
+%% @doc Removes those that the answer has not spoken of, once it is complete.
+%% Without any answer nothing is known of them.
 -spec remove_unseen(Now :: integer(), resources()) -> {[resource()], resources()}.
 remove_unseen(Now, #{unseen := {Until, Answered, Unseen}, known := Known} = Rs)
   when Until =< Now ->

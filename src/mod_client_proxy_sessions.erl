@@ -149,8 +149,8 @@ session_resumed(#{jid := Jid} = State) ->
 session_resumed(State) ->
     State.
 
-%% What a session bounces from now on it bounces because it ends, though the
-%% session manager still has it.
+%% This session ends, though the session manager still has it: that is why it
+%% bounces what it bounces from now on.
 -spec session_terminated(State, term()) -> State
               when State :: ejabberd_c2s:state().
 session_terminated(State, _Reason) ->
@@ -160,8 +160,8 @@ session_terminated(State, _Reason) ->
 is_target(#jid{luser = U, lserver = S}) ->
     is_map_key({U, S}, watched()).
 
-%% Runs in every session's process of the virtual host: one look at a map,
-%% unless it is a target's.
+%% Runs in the process of every session of the virtual host. For sessions of others
+%% than targets it is one look at a map.
 tell(#jid{luser = U, lserver = S, lresource = R}, Note) ->
     case watched() of
         #{{U, S} := Ps} ->
@@ -173,8 +173,8 @@ tell(#jid{luser = U, lserver = S, lresource = R}, Note) ->
 tell(error, _) ->
     ok.
 
-%% What a client can say at any rate, and what can be read again, is not sent at
-%% any rate.
+%% A client may cause these without a bound, and they can be read again later: so
+%% they go through the gate.
 tell(P, US, Note, Message) when Note == hint; element(1, Note) == show ->
     mod_client_proxy_gate:cast(P, US, Message);
 tell(P, _US, _Note, Message) ->
@@ -323,7 +323,7 @@ refresh(USR, #{pid := Pid, priority := Priority} = Session, Why, Table) ->
         andalso (Why == reconcile orelse not is_map_key(asked, Note)),
     Actions =
         [{watch, USR, Pid} || Pid /= OldPid]
-        %% what the session before has not answered it never will
+        %% the session before will never answer what is still open
         ++ [{remove, USR} || OldState /= undefined, Replaced or not Wanted]
         ++ [{replaced, USR} || OldState /= undefined, Replaced]
         ++ [{put, USR, State} || Wanted, Replaced orelse State /= OldState]

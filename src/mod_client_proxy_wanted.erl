@@ -17,7 +17,8 @@
 -type usr() :: mod_client_proxy_sessions:usr().
 -type reason() :: unreachable | renewing.
 %% For the log.
--type notice() :: {mod_client_proxy_notices:notice(), mod_client_proxy_notices:who()}.
+-type notice() :: {mod_client_proxy_notices:notice(),
+                   mod_client_proxy_notices:who()}.
 
 -record(wanted,
         {host :: mod_client_proxy_options:proxy_host(),
