@@ -4,29 +4,30 @@
 %%% #jid{}. None is prepared a second time.
 -module(mod_client_proxy_addresses).
 
--export([translate/4, answer/5, sender/1, jid/1, written/2]).
+-export([translate/5, answer/5, sender/1, jid/1, written/2]).
 
 -include("xmpp.hrl").
 
 -type parts() :: mod_client_proxy_core:parts().
 
-%% @doc The packet with other addresses and another id (`same': its own), without
-%% the metas of others.
--spec translate(iq(), parts(), parts(), binary() | same) -> iq().
-translate(Packet, From, To, Id) ->
-    translated(Packet, jid(From), jid(To), Id).
+%% @doc The request with other addresses, another id (`same': its own), and this
+%% meta only.
+-spec translate(iq(), parts(), parts(), binary() | same,
+                mod_client_proxy_metas:meta()) -> iq().
+translate(Packet, From, To, Id, Meta) ->
+    translated(Packet, jid(From), jid(To), Id, Meta).
 
 %% @doc The same of an answer, which comes from the very address that the request
-%% was written to.
+%% was written to, and has no meta.
 -spec answer(iq(), parts(), parts(), binary() | same,
              mod_client_proxy_options:proxy_host()) -> iq().
 answer(Packet, From, To, Id, P) ->
-    translated(Packet, written(From, P), jid(To), Id).
+    translated(Packet, written(From, P), jid(To), Id, #{}).
 
-translated(Packet, From, To, same) ->
-    Packet#iq{from = From, to = To, meta = #{}};
-translated(Packet, From, To, Id) ->
-    Packet#iq{id = Id, from = From, to = To, meta = #{}}.
+translated(Packet, From, To, same, Meta) ->
+    Packet#iq{from = From, to = To, meta = Meta};
+translated(Packet, From, To, Id, Meta) ->
+    Packet#iq{id = Id, from = From, to = To, meta = Meta}.
 
 %% @doc Whom the answer of a request goes to: the address that he has written to,
 %% his own, and his id; and the privilege, if there is one.

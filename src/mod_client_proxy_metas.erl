@@ -10,12 +10,16 @@
 %%% carry a mark of another name.
 -module(mod_client_proxy_metas).
 
--export([mark/3, marked/1, unmark/1, undelivered/1, own/1, is_own/1]).
+-export([mark/2, marked/1, unmark/1, undelivered/1, own/1, is_own/1]).
 %% hook of ejabberd_sm
 -export([bounce_sm_packet/1]).
 -export([privilege/1, is_privilege_kept/1, privileged/2]).
 
+-export_type([meta/0]).
+
 -include("xmpp.hrl").
+
+-type meta() :: #{atom() => term()}.
 
 %% Meta keys. The second holds the packet itself.
 -define(MARK, client_proxy).
@@ -27,18 +31,18 @@
 
 %%% Marks
 
-%% @doc Marks a request that is forwarded for this proxy host: by its record, or
-%% as a request of the target.
--spec mark(iq(), mod_client_proxy_options:proxy_host(),
-           mod_client_proxy_core:record_ref() | outbound) -> iq().
-mark(Packet, P, Record) ->
-    xmpp:put_meta(Packet, ?MARK, {P, Record}).
+%% @doc The meta of a request that is forwarded for this proxy host: its record, or
+%% that it is a request of the target.
+-spec mark(mod_client_proxy_options:proxy_host(),
+           mod_client_proxy_core:record_ref() | outbound) -> meta().
+mark(P, Record) ->
+    #{?MARK => {P, Record}}.
 
 -spec marked(stanza()) ->
           {mod_client_proxy_options:proxy_host(),
            mod_client_proxy_core:record_ref() | outbound} | undefined.
-marked(Packet) ->
-    xmpp:get_meta(Packet, ?MARK, undefined).
+marked(#iq{meta = #{?MARK := Mark}}) -> Mark;
+marked(_Packet) -> undefined.
 
 -spec unmark(stanza()) -> stanza().
 unmark(Packet) ->

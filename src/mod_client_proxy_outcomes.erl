@@ -155,7 +155,7 @@ ending(core_lost) -> lost;
 ending(_) -> failed.
 
 fail({fail, _Record, Condition, Why, From, To, Id, _Kept}, Context, Privilege) ->
-    Packet = #iq{id = Id, from = written(From, Context),
+    Packet = #iq{type = error, id = Id, from = written(From, Context),
                  to = mod_client_proxy_addresses:jid(To)},
     ejabberd_router:route(
       mod_client_proxy_metas:privileged(
@@ -174,7 +174,6 @@ forget(#{packets := Packets}, Record, Kept) ->
 send_again(#{host := P} = Context, Record, From, To, Id, Packet) ->
     send(Context, Record,
          fun() ->
-                 mod_client_proxy_metas:mark(
-                   mod_client_proxy_addresses:translate(Packet, From, To, Id),
-                   P, Record)
+                 mod_client_proxy_addresses:translate(
+                   Packet, From, To, Id, mod_client_proxy_metas:mark(P, Record))
          end).

@@ -136,9 +136,8 @@ forward(From, To, Id, Record, Mark, Keep, #{host := P} = Context, Packet) ->
       Context, Record,
       fun() ->
               keep(Context, Record, Keep, Packet),
-              mod_client_proxy_metas:mark(
-                mod_client_proxy_addresses:translate(Packet, From, To, Id),
-                P, Mark)
+              mod_client_proxy_addresses:translate(
+                Packet, From, To, Id, mod_client_proxy_metas:mark(P, Mark))
       end).
 
 keep(#{packets := Packets}, Record, Keep, Packet) ->
