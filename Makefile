@@ -15,7 +15,8 @@
 # make sum          after a change of c_src: writes the checksum of the C sources
 #                   into the Erlang code, which says `outdated` of any other core
 # make bench        what it costs: one table, also in test/bench/RESULTS.md
-#                   (make bench PARTS=core: only that part, only printed)
+#                   (PARTS=core: only that part, only printed; BEFORE=REV:
+#                   another revision beside it; SHORT=1: does it work?)
 #
 # Each installs the Debian packages that it misses (as root). For the module
 # itself nothing of this is needed: ejabberd's installer runs c_src/Makefile.
@@ -110,7 +111,6 @@ dialyzer:
 	@test/lint/dialyzer
 
 bench: deps
-	@$(MAKE) -s -C test/bench
 	@test/bench/run $(PARTS)
 
 MINUTES = 10
