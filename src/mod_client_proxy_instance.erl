@@ -189,8 +189,7 @@ status(#instance{core = undefined, trouble = Text} = Instance) ->
 status(#instance{core = Core}) ->
     {Health, Detail, Sum} = mod_client_proxy_core:status(Core),
     Details = [Detail || Detail /= ""]
-        ++ [["core ", integer_to_list(mod_client_proxy_priv:abi()), $-, Sum]
-            || Sum /= ""],
+        ++ [["core ", Sum] || Sum /= ""],
     {condition(Health, Sum),
      [atom_to_list(mod_client_proxy_core:carrier(Core)),
       [[" (", lists:join(", ", Details), ")"] || Details /= []]]}.

@@ -3332,7 +3332,7 @@ status_shows_every_proxy_host(Config) ->
     Shown = [Host || [Host | _] <- Rows],
     Shown = lists:sort(Hosts),
     [Nif] = lists:usort([Carrier || [_, _, <<"up">>, Carrier | _] <- Rows]),
-    {match, _} = re:run(Nif, "^nif \\(core [0-9]+-[0-9]+\\)$"),
+    {match, _} = re:run(Nif, "^nif \\(core [0-9.]+(-dev)?-[0-9]+\\)$"),
     [[?P, <<"example.org">>, <<"up">>, Nif,
       <<"svc@example.org (local)">>, <<"4">>, <<"2">>]] =
         [Row || [Host | _] = Row <- Rows, Host == ?P],
@@ -3545,7 +3545,7 @@ commands_refuse_a_host_that_is_none(Config) ->
 status_shows_the_program(Config) ->
     {0, Text} = bed:ctl(bed(Config), ["client_proxy_status"]),
     [{match, _} = re:run(Text, ["(?m)^", Host, "\t.*\tup\tport \\(pid [0-9]+, "
-                                "restarts [0-9]+, core [0-9]+-[0-9]+\\)\t"])
+                                "restarts [0-9]+, core [0-9.]+(-dev)?-[0-9]+\\)\t"])
      || {Host, _} <- proxy_hosts()],
     true = is_alive(program(Config)).
 
