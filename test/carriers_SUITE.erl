@@ -82,7 +82,7 @@ end_per_testcase(_Case, Config) ->
 status_shows_the_program(Config) ->
     {0, Text} = bed:ctl(bed(Config), ["client_proxy_status"]),
     [{match, _} = re:run(Text, ["(?m)^", Host, "\t.*\tup\tport \\(pid [0-9]+, "
-                                "restarts [0-9]+, core [0-9]+-[0-9]+\\)\t"])
+                                "restarts [0-9]+, core [0-9.]+(-dev)?-[0-9]+\\)\t"])
      || {Host, _} <- proxy_hosts()],
     true = is_alive(program(Config)).
 
