@@ -14,7 +14,6 @@
 
 -export([start/2, stop/1, reload/3, depends/2, mod_opt_type/1, mod_options/1,
          mod_doc/0, pre_uninstall/0]).
--export([proc/1, proxy_hosts/0, running/1, options/2]).
 %% global hooks
 -export([config_reloaded/0, virtual_hosts_changed/1, route_registered/1,
          route_unregistered/1]).
@@ -22,8 +21,6 @@
 -include("logger.hrl").
 -include("translate.hrl").
 
-%% The proxy hosts that run for a virtual host: a list.
--define(RUNNING(ServerHost), {?MODULE, running, ServerHost}).
 %% While the module is uninstalled: the virtual hosts on which it is still to be
 %% stopped.
 -define(UNINSTALLING, {?MODULE, uninstalling}).
@@ -67,7 +64,7 @@ do_stop(ServerHost) ->
             fun() ->
                     stop_hosts(ServerHost, []),
                     mod_client_proxy_port_sup:stop(ServerHost),
-                    persistent_term:erase(?RUNNING(ServerHost)),
+                    mod_client_proxy_hosts:forget(ServerHost),
                     gen_mod:is_loaded_elsewhere(ServerHost, ?MODULE)
                         orelse stop_common()
             end),
@@ -180,40 +177,6 @@ mod_doc() ->
 
 %%% Proxy hosts
 
-%% @doc The name of the gen_server of a proxy host.
--spec proc(mod_client_proxy_options:proxy_host()) -> atom().
-proc(P) ->
-    gen_mod:get_module_proc(P, ?MODULE).
-
-%% @doc The proxy hosts of all virtual hosts: those that run, and those that
-%% should.
--spec proxy_hosts() -> [mod_client_proxy_options:proxy_host()].
-proxy_hosts() ->
-    lists:usort(lists:flatmap(fun running/1, ejabberd_option:hosts())).
-
-%% @doc The options that a proxy host has now. `error': it has been taken out
-%% of the configuration, or the module does not run.
--spec options(ServerHost :: binary(), mod_client_proxy_options:proxy_host()) ->
-          {ok, mod_client_proxy_options:host_options()} | error.
-options(ServerHost, P) ->
-    case gen_mod:is_loaded(ServerHost, ?MODULE) of
-        true ->
-            Opts = gen_mod:get_module_opts(ServerHost, ?MODULE),
-            case lists:keyfind(P, 1, mod_client_proxy_config:hosts(ServerHost,
-                                                                    Opts)) of
-                {_, HostOpts} -> {ok, HostOpts};
-                false -> error
-            end;
-        false ->
-            error
-    end.
-
-%% @doc The proxy hosts that run for a virtual host.
--spec running(ServerHost :: binary()) ->
-          [mod_client_proxy_options:proxy_host()].
-running(ServerHost) ->
-    persistent_term:get(?RUNNING(ServerHost), []).
-
 start_hosts(ServerHost, Hosts) ->
     UsePort = lists:any(fun({_, #{carrier := Carrier}}) ->
                                 mod_client_proxy_options:carrier(Carrier) == port
@@ -222,10 +185,11 @@ start_hosts(ServerHost, Hosts) ->
     lists:foreach(fun({P, HostOpts}) -> start_host(ServerHost, P, HostOpts) end,
                   Hosts),
     UsePort orelse mod_client_proxy_port_sup:stop(ServerHost),
-    set_running(ServerHost, [P || {P, _} <- Hosts]).
+    mod_client_proxy_hosts:set_running(ServerHost, [P || {P, _} <- Hosts]).
 
 start_port(ServerHost) ->
-    case mod_client_proxy_port_sup:start(ServerHost) of
+    Late = fun mod_client_proxy_outcomes:late/2,
+    case mod_client_proxy_port_sup:start(ServerHost, Late) of
         ok -> ok;
         {error, Reason} ->
             ?CRITICAL_MSG("The port program of virtual host ~ts is not "
@@ -258,21 +222,15 @@ reconfigure(ServerHost, P) ->
 stop_hosts(ServerHost, Keep) ->
     lists:foreach(fun(P) ->
                           lists:keymember(P, 1, Keep) orelse stop_host(P)
-                  end, running(ServerHost)).
+                  end, mod_client_proxy_hosts:running(ServerHost)).
 
 %% It leaves nothing, even where it had to be killed.
 stop_host(P) ->
     mod_client_proxy_sup:stop(P),
     mod_client_proxy_sessions:watch(P, []),
     mod_client_proxy_gate:close(P),
-    mod_client_proxy_router:unpublish(P),
+    mod_client_proxy_context:unpublish(P),
     mod_client_proxy_keys:forget(P).
-
-set_running(ServerHost, Ps) ->
-    case running(ServerHost) of
-        Ps -> ok; % writing again would cost a global garbage collection
-        _ -> persistent_term:put(?RUNNING(ServerHost), Ps)
-    end.
 
 %%% Hooks
 
@@ -314,11 +272,11 @@ route_unregistered(Domain) ->
     check_route(Domain).
 
 check_route(Domain) ->
-    case lists:member(Domain, proxy_hosts()) of
-        true -> gen_server:cast(proc(Domain), check_route);
+    case lists:member(Domain, mod_client_proxy_hosts:all()) of
+        true -> mod_client_proxy_hosts:cast(Domain, check_route);
         false -> ok
     end.
 
 cast_all(Message) ->
-    lists:foreach(fun(P) -> gen_server:cast(proc(P), Message) end,
-                  proxy_hosts()).
+    lists:foreach(fun(P) -> mod_client_proxy_hosts:cast(P, Message) end,
+                  mod_client_proxy_hosts:all()).

@@ -120,7 +120,7 @@ commands() ->
 
 -spec status() -> [tuple()].
 status() ->
-    case mod_client_proxy:proxy_hosts() of
+    case mod_client_proxy_hosts:all() of
         [] -> error_text("No proxy host is configured: give mod_client_proxy its "
                          "options in ejabberd.yml, then ejabberdctl "
                          "reload_config");
@@ -164,7 +164,7 @@ endpoint(P, #{jid := Jid, shown := Shown, show := Show,
 
 -spec pending(binary()) -> [tuple()] | failure().
 pending(Host) ->
-    Now = mod_client_proxy_core:now(),
+    Now = mod_client_proxy_clock:now(),
     with_core(Host,
               fun(Core) ->
                       lists:map(fun request/1,
@@ -213,12 +213,12 @@ with_core(Host, Fun) ->
 
 with_context(Host, Fun) ->
     P = jid:nameprep(Host),
-    case P /= error andalso mod_client_proxy_router:context(P) of
+    case P /= error andalso mod_client_proxy_context:get(P) of
         #{} = Context ->
             Fun(Context);
         _ ->
             error_text(["No proxy host ", Host, " here. There are: ",
-                        lists:join(", ", mod_client_proxy:proxy_hosts())])
+                        lists:join(", ", mod_client_proxy_hosts:all())])
     end.
 
 %% Both frontends print it: ejabberdctl as "Error: not_exists: ...".

@@ -7,17 +7,16 @@
 %%%
 %%% A carrier may lose an instance with all that is in it. It answers for the
 %%% requests that were in flight and tells the proxy host
-%%% (mod_client_proxy_host:lost/1), which makes the instance again by configure/2
+%%% (the message `lost'), which makes the instance again by configure/2
 %%% and fills it. Until then handle/7 returns an error, and the others what they
 %%% return when there is nothing.
 %%%
 %%% Every time is in milliseconds of one monotonic clock of the caller
-%%% (now/0 here), every size in octets. No function raises for what comes from
+%%% (mod_client_proxy_clock), every size in octets. No function raises for what comes from
 %%% the world; `badarg' is the bug of a caller.
 -module(mod_client_proxy_core).
 
 -export([load/1, new/3, configure/2, close/1, status/1, carrier/1, derive_key/3,
-         now/0,
          handle/7, bounce/4, abort/4, expire/2, sweep/4, drain/2,
          put_endpoint/3, remove_endpoint/2, endpoints/1, pending/2,
          counters/1, open/3, hints/1]).
@@ -203,13 +202,6 @@ carrier({mod_client_proxy_port, _}) -> port.
           {ok, <<_:256>>} | {error, atom()}.
 derive_key(Carrier, Secret, Host) ->
     (carrier_module(Carrier)):derive_key(Secret, Host).
-
-%% @doc The clock of every call: ms since the VM started.
--spec now() -> non_neg_integer().
-now() ->
-    erlang:convert_time_unit(
-      erlang:monotonic_time() - erlang:system_info(start_time),
-      native, millisecond).
 
 %% @doc Decides about one stanza, given its head: the iq, message or presence
 %% element (of jabber:client, which need not be said: RFC 6120, 4.8.2) with

@@ -42,7 +42,7 @@ handle_info(_Info, State) ->
 
 %% A core that is lost is the matter of mod_client_proxy_host.
 expire(P) ->
-    case mod_client_proxy_router:context(P) of
+    case mod_client_proxy_context:get(P) of
         #{core := Core} = Context when Core /= undefined ->
             case mod_client_proxy_instance:is_lost_core(Core) of
                 true -> undefined;

@@ -13,7 +13,7 @@
 %%% those of an endpoint that has gone.
 -module(mod_client_proxy_endpoints).
 
--export([new/1, configure/3, inherit/1, ask/1, status/1, close/1, is_own/1]).
+-export([new/1, configure/3, inherit/1, ask/1, status/1, close/1]).
 %% messages
 -export([session/4, presence/3, pong/4, suspect/2, refresh/2, flush/1, down/2,
          second/1, reconcile/1, check_accounts/1, account_missing/3, reach/3]).
@@ -333,8 +333,9 @@ reach(S, Fun, #endpoints{servers = Servers} = E) ->
     end.
 
 reach_action({ping, Ref}, S, #endpoints{host = P} = E) ->
-    Ping = own(#iq{type = get, from = jid:make(P), to = jid:make(S),
-                   sub_els = [#ping{}]}),
+    Ping = mod_client_proxy_metas:own(#iq{type = get, from = jid:make(P),
+                                          to = jid:make(S),
+                                          sub_els = [#ping{}]}),
     ejabberd_router:route_iq(Ping, {pong, S, Ref}, self(), ?LATE_ANSWER),
     E;
 reach_action({unreachable, no_answer}, S, E) ->
@@ -353,7 +354,7 @@ reach_action(reached, S, E) ->
 pong(_S, _Ref, timeout, E) ->
     E;
 pong(S, Ref, #iq{} = Answer, E) ->
-    case is_own(Answer) of
+    case mod_client_proxy_metas:is_own(Answer) of
         true ->
             reach(S, fun(Server) -> mod_client_proxy_reach:failed(Ref, Server)
                      end, E);
@@ -393,15 +394,6 @@ renewed(Ref, #endpoints{renewing = Renewing} = E) ->
         [] -> E
     end.
 
-%% What we send ourselves bears a mark. Only ejabberd's own bounces keep it.
-own(Packet) ->
-    xmpp:put_meta(Packet, client_proxy_own, true).
-
-%% @doc Whether this is a stanza of ours that ejabberd could not deliver.
--spec is_own(stanza()) -> boolean().
-is_own(Packet) ->
-    xmpp:get_meta(Packet, client_proxy_own, false).
-
 %%% Doing what the parts say
 
 %% Those of USs that are targets; does what mod_client_proxy_presence says.
@@ -434,7 +426,8 @@ act({U, S} = US, Actions, #endpoints{host = P} = E) ->
       end, E, Actions).
 
 own_presence(Type, P, {U, S}) ->
-    own(#presence{type = Type, from = jid:make(P), to = jid:make(U, S)}).
+    mod_client_proxy_metas:own(#presence{type = Type, from = jid:make(P),
+                                         to = jid:make(U, S)}).
 
 log(What, Who, #endpoints{host = P, limiter = Limiter} = E) ->
     E#endpoints{limiter = mod_client_proxy_notices:log(What, P, Who, Limiter,
@@ -612,7 +605,7 @@ unwatch(USR, #endpoints{watching = Watching, watched_by = By} = E) ->
 %%% The core
 
 now_() ->
-    mod_client_proxy_core:now().
+    mod_client_proxy_clock:now().
 
 put(USR, State, #endpoints{wanted = Wanted} = E) ->
     put_in(USR, State, E#endpoints{wanted = Wanted#{USR => State}}).

@@ -1,11 +1,11 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% The stanza errors that a proxy host makes: for each reason a condition and a
-%%% text that is true of this very stanza. Reasons of the core come with their
-%%% conditions (c_src/core/why.h).
+%%% text that is true of this very stanza, and how such an error is sent. Reasons of
+%%% the core come with their conditions (c_src/core/why.h).
 -module(mod_client_proxy_errors).
 
--export([error/3, of_call/1]).
+-export([refuse/4, iq/3, answer/1, make/3, of_call/1]).
 
 -export_type([condition/0, why/0]).
 
@@ -16,9 +16,58 @@
 -type condition() :: mod_client_proxy_core:condition().
 -type why() :: atom().
 
+%%% Stanzas
+
+%% @doc Answers a request or a message with an error from the address that it was
+%% sent to. Nothing else is answered (RFC 6120, 8.3.1; presence gets none, RFC
+%% 6121, 4.3).
+-spec refuse(mod_client_proxy_context:context() | undefined, condition(), why(),
+             stanza()) -> ok.
+refuse(Context, Condition, Why, Packet) ->
+    case xmpp:get_type(Packet) of
+        Type when Type == result; Type == error; is_record(Packet, presence) ->
+            mod_client_proxy_context:count(dropped, Context);
+        _ ->
+            mod_client_proxy_context:count(refused, Context),
+            ejabberd_router:route_error(
+              mod_client_proxy_metas:unmark(sent_back(Packet)),
+              make(Condition, Why, xmpp:get_lang(Packet)))
+    end.
+
+%% An error has the payload in it. One that would end the sender's stream, or
+%% that cannot even be looked at, is left out, whatever the error is for.
+sent_back(Packet) ->
+    try mod_client_proxy_payload:walk(xmpp:get_els(Packet)) of
+        {ok, _} -> Packet;
+        _ -> xmpp:set_els(Packet, [])
+    catch
+        _:_ -> xmpp:set_els(Packet, [])
+    end.
+
+%% @doc The packet as an error. The language of its receiver is not known.
+-spec iq(condition(), why(), iq()) -> iq().
+iq(Condition, Why, Packet) ->
+    Packet#iq{type = error, sub_els = [make(Condition, Why, <<>>)]}.
+
+%% @doc The answer, or an error in its place: one that would end the stream of
+%% whom it is for, or that cannot even be looked at, is not passed on.
+-spec answer(iq()) -> iq().
+answer(#iq{sub_els = Els} = Packet) ->
+    try mod_client_proxy_payload:walk(Els) of
+        {ok, _} -> Packet;
+        Fault -> iq('internal-server-error', answer_fault(Fault), Packet)
+    catch
+        _:_ -> iq('internal-server-error', internal, Packet)
+    end.
+
+answer_fault(unbound_prefix) -> answer_unbound_prefix;
+answer_fault(reserved_namespace) -> answer_reserved_namespace.
+
+%%% Errors
+
 %% @doc The error, in the language of whom it is for.
--spec error(condition(), why(), Lang :: binary()) -> stanza_error().
-error(Condition, Why, Lang) ->
+-spec make(condition(), why(), Lang :: binary()) -> stanza_error().
+make(Condition, Why, Lang) ->
     Make = constructor(Condition),
     Error = xmpp:Make(text(Why), Lang),
     case Condition of

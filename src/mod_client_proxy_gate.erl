@@ -47,8 +47,7 @@ cast(P, US, Message) ->
         #{US := {Pass, Max}} ->
             case atomics:add_get(Pass, ?WAITING, 1) of
                 N when N =< Max ->
-                    gen_server:cast(mod_client_proxy:proc(P),
-                                    {gated, Pass, Message});
+                    mod_client_proxy_hosts:cast(P, {gated, Pass, Message});
                 _ ->
                     atomics:sub(Pass, ?WAITING, 1),
                     atomics:put(Pass, ?MISSED, 1)

@@ -14,18 +14,13 @@
 
 -behaviour(gen_server).
 
--export([presence/2, suspect/2, refresh/2, status/1]).
-%% For mod_client_proxy and mod_client_proxy_route
--export([reconfigure/3, route_restarted/1]).
-%% For the carriers
--export([lost/1, closed/2]).
+-export([status/1, reconfigure/3]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2,
          terminate/2, code_change/3]).
 
 -export_type([status/0]).
 
 -include("logger.hrl").
--include("xmpp.hrl").
 
 -type status() ::
         #{host := mod_client_proxy_options:proxy_host(),
@@ -36,13 +31,13 @@
           counters := #{atom() => non_neg_integer()}}.
 
 -type step() :: options | endpoints
-              | {retire, undefined | mod_client_proxy_router:context()} | route.
+              | {retire, undefined | mod_client_proxy_context:context()} | route.
 
 -record(state,
         {host :: mod_client_proxy_options:proxy_host(),
          server_host :: binary(),
          instance :: mod_client_proxy_instance:instance(),
-         context :: undefined | mod_client_proxy_router:context(),
+         context :: undefined | mod_client_proxy_context:context(),
          longest = 0 :: non_neg_integer(), %% ms; no record lives longer
          starting :: [step()], %% what is still to be done
          route = down :: down | up | {taken, Owners :: [iolist()]},
@@ -58,122 +53,21 @@
 -define(RECONCILE, 30000).           % ms; doc/behaviour.md, "Endpoints"
 -define(REMINDER, 3600000).          % ms
 -define(ACCOUNT_CHECK, 10000).       % ms
--define(REFRESH_TIMEOUT, 2000).      % ms
-
-%%% For the data path
-
-%% @doc Takes a presence from a target to the proxy host. Runs in the sender's
-%% process, which for a local target is its session: only there can be told a
-%% directed unavailable (the session is available otherwise) from that of a
-%% session that ends.
--spec presence(mod_client_proxy_options:proxy_host(), presence()) -> ok.
-presence(P, #presence{from = From, type = Type} = Packet) ->
-    {U, S, R} = USR = jid:tolower(From),
-    case mod_client_proxy_sessions:is_local(S) of
-        true when Type == available, R /= <<>> ->
-            session(P, USR, {withdrawn, false});
-        true when Type == unavailable, R /= <<>> ->
-            session(P, USR,
-                    case mod_client_proxy_sessions:is_present(USR, self()) of
-                        true -> {withdrawn, true};
-                        false -> hint
-                    end);
-        true when Type == error ->
-            session(P, USR, hint);
-        _ ->
-            mod_client_proxy_gate:cast(P, {U, S}, {presence, {U, S},
-                                                   event(R, Packet)})
-    end.
-
-session(P, {U, S, _} = USR, Note) ->
-    mod_client_proxy_gate:cast(P, {U, S}, {session, USR, self(), Note}).
-
-event(R, #presence{type = available, priority = Priority} = Packet) ->
-    {available, R, #{show => mod_client_proxy_sessions:show(Packet),
-                     priority => case Priority of
-                                     undefined -> 0;
-                                     _ -> Priority
-                                 end,
-                     pending => false},
-     mod_client_proxy_core:now() - age(Packet)};
-event(R, #presence{type = unavailable}) ->
-    {unavailable, R};
-event(R, #presence{type = error} = Packet) ->
-    Text = case xmpp:get_error(Packet) of
-               #stanza_error{} = Error ->
-                   %% of any length
-                   mod_client_proxy_log:text(xmpp:format_stanza_error(Error));
-               undefined ->
-                   <<"error">>
-           end,
-    case mod_client_proxy_endpoints:is_own(Packet) of
-        true -> {failed, Text};
-        false -> {error, R, Text}
-    end;
-event(_R, #presence{type = Type}) ->
-    Type.
-
-%% How long ago (ms) this was said at first (XEP-0203).
-age(#presence{sub_els = []}) ->
-    0;
-age(Packet) ->
-    try xmpp:try_subtag(Packet, #delay{stamp = {0, 0, 0}}) of
-        #delay{stamp = Stamp} ->
-            max(0, timer:now_diff(erlang:timestamp(), Stamp) div 1000);
-        false ->
-            0
-    catch
-        _:_ -> 0
-    end.
-
-%% @doc A request to this endpoint came back: look whether it is still there.
--spec suspect(mod_client_proxy_options:proxy_host(),
-              mod_client_proxy_sessions:usr()) -> ok.
-suspect(P, {U, S, _} = USR) ->
-    mod_client_proxy_gate:cast(P, {U, S}, {suspect, USR}).
-
-%% @doc Waits until the endpoints have taken in what is known of this session:
-%% its first stanza may well be faster than the hook that said it is there.
--spec refresh(mod_client_proxy_options:proxy_host(), jid()) -> ok.
-refresh(P, Jid) ->
-    Proc = mod_client_proxy:proc(P),
-    try gen_server:call(Proc, {refresh, jid:tolower(Jid)}, ?REFRESH_TIMEOUT)
-    catch exit:_ -> ok % busy or gone: then it is as it is known
-    end.
+-define(STATUS_TIMEOUT, 5000).       % ms
 
 %% @doc For client_proxy_status.
 -spec status(mod_client_proxy_options:proxy_host()) -> {ok, status()} | error.
 status(P) ->
-    try {ok, gen_server:call(mod_client_proxy:proc(P), status)}
+    try {ok, mod_client_proxy_hosts:call(P, status, ?STATUS_TIMEOUT)}
     catch exit:_ -> error
     end.
-
-%%% For the module
 
 %% @doc Takes the options that gen_mod has now. They are not in the message, since
 %% messages can be seen in a log.
 -spec reconfigure(ServerHost :: binary(), mod_client_proxy_options:proxy_host(),
                   Timeout :: pos_integer()) -> ok.
 reconfigure(ServerHost, P, Timeout) ->
-    gen_server:call(mod_client_proxy:proc(P), {reconfigure, ServerHost}, Timeout).
-
-%% @doc The process that has the route is another one.
--spec route_restarted(mod_client_proxy_options:proxy_host()) -> ok.
-route_restarted(P) ->
-    gen_server:cast(mod_client_proxy:proc(P), route_restarted).
-
-%%% For the carriers
-
-%% @doc The instance is lost, and can be made again.
--spec lost(mod_client_proxy_options:proxy_host()) -> ok.
-lost(P) ->
-    gen_server:cast(mod_client_proxy:proc(P), lost).
-
-%% @doc Carries out outcomes that no caller waits for.
--spec closed(mod_client_proxy_options:proxy_host(),
-             [mod_client_proxy_core:outcome()]) -> ok.
-closed(P, Outcomes) ->
-    mod_client_proxy_router:settle(mod_client_proxy_router:context(P), Outcomes).
+    mod_client_proxy_hosts:call(P, {reconfigure, ServerHost}, Timeout).
 
 %%% gen_server: start
 
@@ -184,7 +78,7 @@ init([ServerHost, P]) ->
     try instance(ServerHost, P) of
         {ok, Instance} ->
             start_timers(),
-            Before = mod_client_proxy_router:context(P),
+            Before = mod_client_proxy_context:get(P),
             {ok, start(#state{host = P, server_host = ServerHost,
                               instance = Instance, context = inherit(Before),
                               endpoints = mod_client_proxy_endpoints:new(P),
@@ -205,7 +99,7 @@ init([ServerHost, P]) ->
 instance(ServerHost, P) ->
     mod_client_proxy_secrets:shielded(
       fun() ->
-              case mod_client_proxy:options(ServerHost, P) of
+              case mod_client_proxy_hosts:options(ServerHost, P) of
                   {ok, HostOpts} ->
                       {ok, mod_client_proxy_instance:new(P, ServerHost,
                                                          HostOpts)};
@@ -349,7 +243,7 @@ cast(route_restarted, State) ->
 cast(lost, #state{instance = Instance} = State) ->
     case mod_client_proxy_instance:carrier(Instance) of
         port ->
-            forget_packets(mod_client_proxy_core:now() + 1, State),
+            forget_packets(mod_client_proxy_clock:now() + 1, State),
             use_core(State#state{instance =
                                      mod_client_proxy_instance:unconfigured(
                                        Instance)});
@@ -391,7 +285,7 @@ info(second, State) ->
     end;
 info(reconcile, State) ->
     erlang:send_after(?RECONCILE, self(), reconcile),
-    forget_packets(mod_client_proxy_core:now() - State#state.longest, State),
+    forget_packets(mod_client_proxy_clock:now() - State#state.longest, State),
     check_route(reconcile(State));
 info(check_accounts, State) ->
     endpoints(fun mod_client_proxy_endpoints:check_accounts/1, State);
@@ -425,10 +319,10 @@ terminate(Reason, #state{host = P} = State)
   when Reason == normal; Reason == shutdown; element(1, Reason) == shutdown ->
     #{stopped := Stopped} = Context = context(State),
     atomics:put(Stopped, 1, 1),
-    drain(State, Context),
+    close_all(State, Context),
     mod_client_proxy_sessions:watch(P, []),
     mod_client_proxy_endpoints:close(State#state.endpoints),
-    mod_client_proxy_router:unpublish(P),
+    mod_client_proxy_context:unpublish(P),
     mod_client_proxy_instance:close(State#state.instance),
     mod_client_proxy_condition:stopped(P, State#state.said);
 terminate(_Reason, _State) ->
@@ -447,7 +341,7 @@ opts(#state{instance = Instance}) ->
 
 %% The current options, in a core that has all endpoints.
 use_core(#state{host = P} = State) ->
-    Before = mod_client_proxy_router:context(P),
+    Before = mod_client_proxy_context:get(P),
     Used = set_targets(publish(configure(State))),
     retire(Before, core(Used)),
     Used.
@@ -486,7 +380,7 @@ retire(#{core := Old, stopped := Stopped} = Context, Core)
             ok;
         {_, _} ->
             atomics:put(Stopped, 1, 1),
-            mod_client_proxy_records:drain(Old, Context),
+            mod_client_proxy_records:close_all(Old, Context),
             mod_client_proxy_core:close(Old)
     end;
 retire(_Context, _Core) ->
@@ -505,11 +399,11 @@ local_domains() ->
 %% Writing what is there already would cost a global garbage collection.
 publish(#state{host = P} = State) ->
     Context = context(State),
-    mod_client_proxy_router:context(P) == Context
-        orelse mod_client_proxy_router:publish(P, Context),
-    State#state{context = mod_client_proxy_router:context(P)}.
+    mod_client_proxy_context:get(P) == Context
+        orelse mod_client_proxy_context:publish(P, Context),
+    State#state{context = mod_client_proxy_context:get(P)}.
 
--spec context(#state{}) -> mod_client_proxy_router:context().
+-spec context(#state{}) -> mod_client_proxy_context:context().
 context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
     #{access := Access, outbound_access := OutboundAccess} =
         opts(State),
@@ -536,7 +430,7 @@ published(State) ->
 
 take_options(ServerHost, #state{host = P, instance = Instance} = State) ->
     Options = fun() ->
-                      {ok, HostOpts} = mod_client_proxy:options(ServerHost, P),
+                      {ok, HostOpts} = mod_client_proxy_hosts:options(ServerHost, P),
                       mod_client_proxy_instance:options(ServerHost, HostOpts,
                                                         Instance)
               end,
@@ -577,9 +471,9 @@ forget_packets(_Before, #state{context = undefined}) ->
 forget_packets(Before, #state{context = #{packets := Packets}}) ->
     mod_client_proxy_packets:forget_before(Packets, Before).
 
-drain(State, Context) ->
+close_all(State, Context) ->
     Core = core(State),
-    Core == undefined orelse mod_client_proxy_records:drain(Core, Context),
+    Core == undefined orelse mod_client_proxy_records:close_all(Core, Context),
     ok.
 
 %%% The route
@@ -595,7 +489,7 @@ claim(#state{host = P, context = Context, route = Old} = State) ->
         {{taken, _} = Taken, {taken, _}} ->
             State#state{route = Taken};
         {{taken, _} = Taken, _} ->
-            drain(State, Context),
+            close_all(State, Context),
             State#state{route = Taken}
     end.
 

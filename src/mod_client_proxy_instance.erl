@@ -40,7 +40,7 @@ new(P, ServerHost, HostOpts) ->
 %% since.)
 -spec inherit(instance()) -> instance().
 inherit(#instance{core = undefined, host = P} = Instance) ->
-    case mod_client_proxy_router:context(P) of
+    case mod_client_proxy_context:get(P) of
         #{core := Core} when Core /= undefined ->
             case is_lost_core(Core) of
                 true -> Instance;
@@ -169,8 +169,7 @@ sets(#instance{config = Config}) ->
     end.
 
 %% @doc The core will never come back: another carrier's code took the place of
-%% its own. (A port program comes back, and says so to
-%% mod_client_proxy_host:lost/1.)
+%% its own. (A port program comes back, and the proxy host is told.)
 -spec is_lost(instance()) -> boolean().
 is_lost(#instance{core = Core}) ->
     Core /= undefined andalso is_lost_core(Core).

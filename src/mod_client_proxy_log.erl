@@ -4,9 +4,11 @@
 %%% text of theirs looks there, and how often they make us write.
 -module(mod_client_proxy_log).
 
--export([text/1, new/0, admit/3]).
+-export([text/1, new/0, admit/3, complain/5]).
 
 -export_type([limiter/0]).
+
+-include("logger.hrl").
 
 %% When a line of each kind was written last, and how many were left out since;
 %% what was written in this hour.
@@ -18,6 +20,7 @@
 -define(MINUTE, 60000).
 -define(HOUR, 3600000).
 -define(LINES_AN_HOUR, 60).
+-define(MAX_TERMS, 40). % of a term
 
 %% @doc A text that another party chose, made fit for a line of the log: at most
 %% 200 characters, with line ends and invisible characters escaped.
@@ -103,3 +106,23 @@ admit1(Kind, #{kinds := Kinds, lines := Lines} = L, Now) ->
              end, LeftOut,
              L#{kinds := Kinds#{Kind => {Now, 0}}, lines := Lines + 1}}
     end.
+
+%% @doc Logs that a stanza could not be handled, at most once a second: whatever
+%% goes wrong there goes wrong often. What: the stanza, or its record. What is in
+%% it others have chosen, so of that there is one line.
+-spec complain(mod_client_proxy_context:context() | undefined, What :: term(),
+               error | exit | throw, term(), list()) -> ok.
+complain(undefined, _What, _Class, _Reason, _Stack) ->
+    ok;
+complain(#{complained := Ref, host := P}, What, Class, Reason, Stack) ->
+    Now = erlang:monotonic_time(second),
+    case atomics:exchange(Ref, 1, Now) of
+        Now -> ok;
+        _ -> ?ERROR_MSG("~ts could not handle a stanza: ~ts~n** ~ts",
+                        [P, brief(What),
+                         mod_client_proxy_secrets:format(Class, brief(Reason),
+                                                         Stack)])
+    end.
+
+brief(Term) ->
+    text(iolist_to_binary(io_lib:format("~0P", [Term, ?MAX_TERMS]))).

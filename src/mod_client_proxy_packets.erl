@@ -58,7 +58,7 @@ weight(#iq{id = Id, lang = Lang}, Payload) ->
 %% the packet is sent again.
 -spec keep(store(), record_ref(), iq() | none, meta() | none) -> ok.
 keep({Table, Privileged}, Record, Packet, Privilege) ->
-    try ets:insert(Table, {Record, mod_client_proxy_core:now(), bare(Packet),
+    try ets:insert(Table, {Record, mod_client_proxy_clock:now(), bare(Packet),
                            Privilege}) of
         true when Privilege /= none -> counters:add(Privileged, 1, 1);
         true -> ok

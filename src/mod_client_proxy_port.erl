@@ -1,6 +1,7 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
-%%% The carrier over a program of its own, c_src/port.c: what the callers do. A
+%%% The carrier over a program of its own (mod_client_proxy_port_program): what the
+%%% callers do. A
 %%% crash of the C core ends that program and not the server. There is one
 %%% program for each virtual host; its owner is mod_client_proxy_port_owner.
 %%%
@@ -10,8 +11,8 @@
 -module(mod_client_proxy_port).
 
 -export([load/0, new/3, derive_key/2, handle/3, call/3, close/1, status/1]).
-%% For mod_client_proxy_port_owner, _sup
--export([table/1, program/0, open/3, frame/4]).
+%% For mod_client_proxy_port_sup
+-export([table/1]).
 
 -export_type([ref/0, unanswered/0]).
 
@@ -21,8 +22,6 @@
 %% Why there is no answer: the program is not running, it has too much to do,
 %% it is too slow; or there is one, but the asker has been told otherwise.
 -type unanswered() :: down | busy | timeout | settled.
-
--include_lib("kernel/include/file.hrl").
 
 -define(TABLE, mod_client_proxy_port_table).
 
@@ -36,110 +35,16 @@
 -define(LONG_LIMIT, 15000).   % ms; for others. A program that hangs is ended
                               % before (?HANGS of the owner)
 -define(ON_ITS_WAY, 5000).    % ms
--define(DERIVE_LIMIT, 60000). % ms
 
 %%% The program
 
-%% @doc Makes sure that the program is there and can be run.
 -spec load() -> ok | {error, unicode:chardata()}.
 load() ->
-    case program() of
-        {ok, File, Args, _Sum} -> try_out(File, Args ++ ["check"]);
-        {error, _} = Err -> Err
-    end.
+    mod_client_proxy_port_program:load().
 
-%% @doc The program, its arguments, and the checksum of its sources. The installer copies files without their
-%% run bit.
--spec program() -> {ok, file:filename(), [string()], Sum :: string()} |
-                   {error, unicode:chardata()}.
-program() ->
-    case mod_client_proxy_priv:find("mod_client_proxy_port", "") of
-        {ok, File, Sum} ->
-            case runnable(File) of
-                ok ->
-                    {ok, File, [integer_to_list(mod_client_proxy_priv:abi())],
-                     Sum};
-                {error, Reason} ->
-                    {error, io_lib:format(
-                              "~ts cannot be made executable (~ts): do it by "
-                              "chmod +x", [File, file:format_error(Reason)])}
-            end;
-        {error, _} = Err ->
-            Err
-    end.
-
-runnable(File) ->
-    case file:read_file_info(File) of
-        {ok, #file_info{mode = Mode}} when Mode band 8#111 == 8#111 -> ok;
-        {ok, #file_info{mode = Mode}} -> file:change_mode(File, Mode bor 8#111);
-        {error, _} = Err -> Err
-    end.
-
-%% What the program, or the system, has to say about running it.
-try_out(File, Args) ->
-    Try = fun() -> tried(open(File, Args, [stderr_to_stdout]), []) end,
-    case alone(Try, ?LONG_LIMIT) of
-        {0, _} ->
-            ok;
-        {error, Reason} ->
-            not_run(File, io_lib:format("~p", [Reason]), "");
-        {Status, Said} ->
-            not_run(File, ["exit status ", integer_to_list(Status)], Said)
-    end.
-
-not_run(File, Why, Said) ->
-    {error, mod_client_proxy_priv:remedy(
-              io_lib:format("~ts cannot be run (~ts). ~ts",
-                            [File, Why, string:trim(Said)]))}.
-
-tried(Port, Said) ->
-    receive
-        {Port, {data, Data}} -> tried(Port, [Said, Data]);
-        {Port, {exit_status, Status}} -> {Status, Said}
-    end.
-
-%% @doc PBKDF2, in a program of its own that ends with it: it takes tenths of a
-%% second, and the others' calls are not to wait for it.
 -spec derive_key(binary(), binary()) -> {ok, <<_:256>>} | {error, atom()}.
 derive_key(Secret, Host) ->
-    Derive = fun() ->
-                     {ok, File, Args, _Sum} = program(),
-                     Port = open(File, Args, [{packet, 4}]),
-                     %% no port_command: one that raises shows its arguments
-                     Port ! {self(), {command, frame(1, 0, derive_key,
-                                                     {Secret, Host})}},
-                     receive
-                         {Port, {data, Data}} -> binary_to_term(Data);
-                         {Port, {exit_status, Status}} -> {0, Status}
-                     end
-             end,
-    case alone(Derive, ?DERIVE_LIMIT) of
-        {1, badarg} -> error(badarg);
-        {1, Answer} -> Answer;
-        _ -> {error, down}
-    end.
-
-%% @doc Its frames, or else its words, and its exit status come as messages.
--spec open(file:filename(), [string()], list()) -> port().
-open(File, Args, Options) ->
-    open_port({spawn_executable, File},
-              [{args, Args}, binary, exit_status | Options]).
-
-%% In a process of its own, which takes along what a port leaves in the mailbox.
-alone(Fun, Limit) ->
-    {Pid, Mon} = spawn_monitor(
-                   fun() ->
-                           Result = mod_client_proxy_secrets:shielded(Fun),
-                           exit({done, mod_client_proxy_secrets:hide(Result)})
-                   end),
-    receive
-        {'DOWN', Mon, _, _, {done, Result}} -> Result();
-        {'DOWN', Mon, _, _, Reason} -> {error, Reason}
-    after Limit ->
-            erlang:demonitor(Mon, [flush]),
-            exit(Pid, kill),
-            {error, timeout}
-    end.
+    mod_client_proxy_port_program:derive_key(Secret, Host).
 
 %%% Instances
 
@@ -221,7 +126,9 @@ ask({Table, P}, Name, Args, Asker) ->
             Alias = alias([reply]),
             try
                 ?TABLE:add(Table, Tag, Alias, P, Asker),
-                erlang:port_command(Port, frame(Tag, Number, Name, Args),
+                erlang:port_command(Port,
+                                    mod_client_proxy_port_program:frame(
+                                      Tag, Number, Name, Args),
                                     command_options(Name))
             of
                 true -> wait(Table, Tag, Alias, Asker, limit(Name));
@@ -231,11 +138,6 @@ ask({Table, P}, Name, Args, Asker) ->
         none ->
             {unanswered, down}
     end.
-
-%% @doc A call as the program reads it.
--spec frame(non_neg_integer(), non_neg_integer(), atom(), tuple()) -> binary().
-frame(Tag, Number, Name, Args) ->
-    term_to_binary({Tag, Number, Name, Args}).
 
 wait(Table, Tag, Alias, Asker, Limit) ->
     receive {Alias, Answer} -> answered(Table, Tag, Asker, Answer)

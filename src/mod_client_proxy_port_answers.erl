@@ -8,17 +8,21 @@
 %%% ends, the tag of the row goes to the caller who is to tell the asker.
 -module(mod_client_proxy_port_answers).
 
--export([new/1, hand/3, sweep/1, release/2, owe_nobody/1]).
+-export([new/2, hand/3, sweep/1, release/2, owe_nobody/1]).
 
--export_type([answers/0]).
+-export_type([answers/0, late/0]).
 
 -define(TABLE, mod_client_proxy_port_table).
 
 -type proxy_host() :: mod_client_proxy_options:proxy_host().
+%% Carries out outcomes that no caller waits for. It is handed down from who starts
+%% the carrier, which is used by those who know how to do that.
+-type late() :: fun((proxy_host(), [mod_client_proxy_core:outcome()]) -> ok).
 -type tag() :: mod_client_proxy_port_table:tag().
 
 -record(answers,
         {table :: mod_client_proxy_port_table:table(),
+         late :: late(),
          %% {{P, Record}, Tag}
          records :: ets:tid(),
          %% rows that their callers are about to take: since the last sweep, and
@@ -27,9 +31,9 @@
 
 -opaque answers() :: #answers{}.
 
--spec new(mod_client_proxy_port_table:table()) -> answers().
-new(Table) ->
-    #answers{table = Table, records = ets:new(records, [])}.
+-spec new(mod_client_proxy_port_table:table(), late()) -> answers().
+new(Table, Late) ->
+    #answers{table = Table, late = Late, records = ets:new(records, [])}.
 
 %% @doc Hands an answer of the program to its caller, or does without him. The
 %% records that are returned are to be aborted.
@@ -84,7 +88,7 @@ too_late(P, {outbound, _, _, _, Record}, _A) ->
     [{P, Record}];
 too_late(P, {answer, _, _, _, Record, Kept}, #answers{table = Table} = A) ->
     Call = ?TABLE:take(Table, request_of(P, Record, A)),
-    settle(owed(Call, Record, busy, Kept)),
+    settle(owed(Call, Record, busy, Kept), A),
     [];
 too_late(P, Result, #answers{table = Table} = A) ->
     case outcomes(Result) of
@@ -95,7 +99,7 @@ too_late(P, Result, #answers{table = Table} = A) ->
             settle([{P, Outcome}
                     || {Outcome, Request} <- Owed,
                        Request == none orelse
-                           ?TABLE:take(Table, Request) /= none]),
+                           ?TABLE:take(Table, Request) /= none], A),
             Aborts
     end.
 
@@ -142,7 +146,7 @@ handed(Tags, #answers{handed = {New, Old}} = A) ->
 %% is still there had a caller that was killed, and the asker is told here.
 -spec sweep(answers()) -> answers().
 sweep(#answers{handed = {New, Old}, table = Table} = A) ->
-    settle(lists:flatmap(fun(Tag) -> owed(?TABLE:take(Table, Tag)) end, Old)),
+    settle(lists:flatmap(fun(Tag) -> owed(?TABLE:take(Table, Tag)) end, Old), A),
     A#answers{handed = {[], New}}.
 
 %% @doc The instance of this proxy host is freed. Its records have been drained;
@@ -151,7 +155,7 @@ sweep(#answers{handed = {New, Old}, table = Table} = A) ->
 release(P, #answers{table = Table, records = Records} = A) ->
     Left = ets:match(Records, {{P, '_'}, '$1'}),
     ets:match_delete(Records, {{P, '_'}, '_'}),
-    settle(lists:flatmap(fun([Tag]) -> owed(?TABLE:take(Table, Tag)) end, Left)),
+    settle(lists:flatmap(fun([Tag]) -> owed(?TABLE:take(Table, Tag)) end, Left), A),
     A.
 
 %% @doc The program has gone, or an owner with it. Whoever waits for an answer
@@ -162,7 +166,7 @@ owe_nobody(#answers{table = Table, records = Records} = A) ->
     ets:delete_all_objects(Records),
     {Owed, Tags} = ?TABLE:fold(fun(Call, Acc) -> owe_nobody(Table, Call, Acc) end,
                                {[], []}, Table),
-    settle(Owed),
+    settle(Owed, A),
     {length(Owed), handed(Tags, A)}.
 
 %% The caller still waits: he answers, and takes the row for it.
@@ -202,12 +206,11 @@ condition(busy) -> 'resource-constraint';
 condition(core_lost) -> 'recipient-unavailable'.
 
 %% In a process of its own: it may be a hundred thousand errors.
-settle([]) ->
+settle([], _A) ->
     ok;
-settle(Owed) ->
+settle(Owed, #answers{late = Late}) ->
     Ps = lists:usort([P || {P, _} <- Owed]),
     spawn(fun() ->
-                  [mod_client_proxy_host:closed(P, [O || {Q, O} <- Owed, Q == P])
-                   || P <- Ps]
+                  [Late(P, [O || {Q, O} <- Owed, Q == P]) || P <- Ps]
           end),
     ok.

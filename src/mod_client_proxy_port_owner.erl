@@ -15,7 +15,7 @@
 
 -behaviour(gen_server).
 
--export([start_link/2, new/4, configure/4, close/2, status/1]).
+-export([start_link/3, new/4, configure/4, close/2, status/1]).
 -export([init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2,
          terminate/2]).
 
@@ -55,10 +55,12 @@
 -type own() :: ping | {proxy_host(), gen_server:from()}
              | nobodys. %% who waited was killed; another does in his place
 
--spec start_link(mod_client_proxy_port_table:table(), binary()) ->
+%% @doc Late: see mod_client_proxy_port_answers.
+-spec start_link(mod_client_proxy_port_table:table(), binary(),
+                 mod_client_proxy_port_answers:late()) ->
           {ok, pid()} | {error, term()}.
-start_link(Table, ServerHost) ->
-    gen_server:start_link(?MODULE, [Table, ServerHost], []).
+start_link(Table, ServerHost, Late) ->
+    gen_server:start_link(?MODULE, [Table, ServerHost, Late], []).
 
 %%% For mod_client_proxy_port
 
@@ -105,19 +107,19 @@ status(Table) ->
 
 %%% gen_server
 
-init([Table, ServerHost]) ->
+init([Table, ServerHost, Late]) ->
     process_flag(trap_exit, true),
     process_flag(message_queue_data, off_heap),
     erlang:send_after(?TICK, self(), tick),
     ?TABLE:set(Table, owner, self()),
     {ok, #state{table = Table, server_host = ServerHost,
-                answers = mod_client_proxy_port_answers:new(Table)},
+                answers = mod_client_proxy_port_answers:new(Table, Late)},
      {continue, inherit}}.
 
 %% What an owner before this one has left.
 handle_continue(inherit, #state{server_host = ServerHost} = State) ->
     {_, State1} = lost(State),
-    tell(mod_client_proxy:running(ServerHost)),
+    tell(mod_client_proxy_hosts:running(ServerHost)),
     {noreply, State1}.
 
 handle_call({close, P}, _From, State) ->
@@ -256,7 +258,7 @@ release(P, #state{table = Table, answers = Answers, hosts = Hosts} = State) ->
 send(Number, Name, Args, #state{port = Port}) ->
     Tag = erlang:unique_integer([positive]),
     try erlang:port_command(
-          Port, mod_client_proxy_port:frame(Tag, Number, Name, Args),
+          Port, mod_client_proxy_port_program:frame(Tag, Number, Name, Args),
           [nosuspend]) of
         true -> {sent, Tag};
         false -> {error, busy}
@@ -265,7 +267,7 @@ send(Number, Name, Args, #state{port = Port}) ->
 
 %% Tag 0: whatever becomes of it. What cannot be aborted now has its deadline.
 send_unheard(Number, Name, Args, #state{port = Port}) ->
-    Frame = mod_client_proxy_port:frame(0, Number, Name, Args),
+    Frame = mod_client_proxy_port_program:frame(0, Number, Name, Args),
     try erlang:port_command(Port, Frame, [nosuspend])
     catch error:badarg -> true % it has ended
     end.
@@ -320,9 +322,9 @@ start_program(#state{table = Table, restarts = Restarts} = State) ->
     end.
 
 open_program() ->
-    case mod_client_proxy_port:program() of
+    case mod_client_proxy_port_program:find() of
         {ok, File, Args, Sum} ->
-            Port = mod_client_proxy_port:open(
+            Port = mod_client_proxy_port_program:open(
                      File, Args, [{packet, 4}, {busy_limits_port, ?BUSY},
                                   {busy_limits_msgq, ?BUSY}]),
             case erlang:port_info(Port, os_pid) of
@@ -424,7 +426,7 @@ kill(#state{os_pid = OsPid}) ->
 
 %% The proxy hosts make their instances again.
 tell(Ps) ->
-    lists:foreach(fun mod_client_proxy_host:lost/1, Ps).
+    lists:foreach(fun(P) -> mod_client_proxy_hosts:cast(P, lost) end, Ps).
 
 now_() ->
-    mod_client_proxy_core:now().
+    mod_client_proxy_clock:now().

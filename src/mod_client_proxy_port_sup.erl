@@ -9,20 +9,21 @@
 
 -behaviour(supervisor).
 
--export([start/1, stop/1, start_link/2, init/1]).
+-export([start/2, stop/1, start_link/3, init/1]).
 
 -define(TABLE, mod_client_proxy_port_table).
 -define(OWNER_ENDS, 5000). % ms
 
 %% @doc Must not be called by a process that ejabberd_gen_mod_sup is waiting
-%% for.
--spec start(ServerHost :: binary()) -> ok | {error, term()}.
-start(ServerHost) ->
+%% for. Late: see mod_client_proxy_port_answers.
+-spec start(ServerHost :: binary(), mod_client_proxy_port_answers:late()) ->
+          ok | {error, term()}.
+start(ServerHost, Late) ->
     Name = mod_client_proxy_port:table(ServerHost),
     case supervisor:start_child(ejabberd_gen_mod_sup,
                                 #{id => Name, type => supervisor,
                                   start => {?MODULE, start_link,
-                                            [Name, ServerHost]}}) of
+                                            [Name, ServerHost, Late]}}) of
         {ok, _} -> ok;
         {error, {already_started, _}} -> ok;
         {error, _} = Err -> Err
@@ -33,34 +34,35 @@ stop(ServerHost) ->
     _ = gen_mod:stop_child(mod_client_proxy_port:table(ServerHost)),
     ok.
 
--spec start_link(atom(), binary()) -> {ok, pid()}.
-start_link(Name, ServerHost) ->
-    supervisor:start_link(?MODULE, [Name, ServerHost]).
+-spec start_link(atom(), binary(), mod_client_proxy_port_answers:late()) ->
+          {ok, pid()}.
+start_link(Name, ServerHost, Late) ->
+    supervisor:start_link(?MODULE, [Name, ServerHost, Late]).
 
-init([Name, ServerHost]) ->
+init([Name, ServerHost, Late]) ->
     Sup = self(),
-    Table = ?TABLE:new(Name, spawn(fun() -> inherit(Sup) end)),
+    Table = ?TABLE:new(Name, spawn(fun() -> inherit(Sup, Late) end)),
     {ok, {#{strategy => one_for_one, intensity => 10, period => 10},
           [#{id => owner,
              start => {mod_client_proxy_port_owner, start_link,
-                       [Table, ServerHost]}}]}}.
+                       [Table, ServerHost, Late]}}]}}.
 
 %% The table comes before the news of the end.
-inherit(Sup) ->
+inherit(Sup, Late) ->
     Mon = monitor(process, Sup),
     receive
-        {'ETS-TRANSFER', Table, Sup, none} -> wind_up(Table);
+        {'ETS-TRANSFER', Table, Sup, none} -> wind_up(Table, Late);
         {'DOWN', Mon, _, _, _} -> ok
     end.
 
 %% The owner answers whom it can when it sees that it is an orphan.
-wind_up(Table) ->
+wind_up(Table, Late) ->
     case ?TABLE:get(Table, owner) of
         {ok, Owner} -> await_end(Owner);
         none -> ok
     end,
     _ = mod_client_proxy_port_answers:owe_nobody(
-          mod_client_proxy_port_answers:new(Table)),
+          mod_client_proxy_port_answers:new(Table, Late)),
     ok.
 
 await_end(Owner) ->

@@ -4,7 +4,7 @@
 %%% (RFC 6121): the subscription of the proxy host, which it asks for until it
 %%% has it, and, for a remote target, its resources: there presence is the
 %%% truth. No side effects and no clock; times are milliseconds of
-%%% mod_client_proxy_core:now/0.
+%%% mod_client_proxy_clock:now/0.
 %%%
 %%% Only an account that has said `subscribed' is probed. To any other one a
 %%% probe is worse than useless: its server answers `unsubscribed', and forgets

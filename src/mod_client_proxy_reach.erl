@@ -6,7 +6,7 @@
 %%% does not answer that either, until anything comes from it.
 %%%
 %%% No side effects and no clock; times are milliseconds of
-%%% mod_client_proxy_core:now/0.
+%%% mod_client_proxy_clock:now/0.
 -module(mod_client_proxy_reach).
 
 -export([new/0, watch/3, heard/2, failed/2, tick/2, is_reached/1]).

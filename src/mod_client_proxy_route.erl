@@ -56,12 +56,12 @@ init([ServerHost, P]) ->
 
 %% With a context, the proxy host has been here before us.
 handle_continue(again, #state{host = P} = State) ->
-    case mod_client_proxy_router:context(P) of
+    case mod_client_proxy_context:get(P) of
         undefined ->
             ok;
         _ ->
             _ = try_claim(State),
-            mod_client_proxy_host:route_restarted(P)
+            mod_client_proxy_hosts:cast(P, route_restarted)
     end,
     {noreply, State}.
 

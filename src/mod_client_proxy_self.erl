@@ -36,7 +36,7 @@ answer(_P, _What, #iq{lang = Lang} = IQ) ->
 
 %% XEP-0030, and XEP-0157 by the hook of mod_disco, as other services do.
 disco_info(P, Lang) ->
-    Forms = case mod_client_proxy_router:context(P) of
+    Forms = case mod_client_proxy_context:get(P) of
                 #{server_host := ServerHost} ->
                     ejabberd_hooks:run_fold(disco_info, ServerHost, [],
                                             [ServerHost, mod_client_proxy,

@@ -108,7 +108,7 @@ hooks() ->
      %% before mod_stream_mgmt bounces what was not acknowledged, 50
      {c2s_terminated, ?MODULE, session_terminated, 49},
      %% before ejabberd_sm makes the bounce, 100
-     {bounce_sm_packet, mod_client_proxy_router, bounce_sm_packet, 90}].
+     {bounce_sm_packet, mod_client_proxy_metas, bounce_sm_packet, 90}].
 
 -spec set_presence(binary(), binary(), binary(), presence()) -> ok.
 set_presence(User, Server, Resource, Presence) ->
@@ -178,7 +178,7 @@ tell(error, _) ->
 tell(P, US, Note, Message) when Note == hint; element(1, Note) == show ->
     mod_client_proxy_gate:cast(P, US, Message);
 tell(P, _US, _Note, Message) ->
-    gen_server:cast(mod_client_proxy:proc(P), Message).
+    mod_client_proxy_hosts:cast(P, Message).
 
 %%% Reading
 

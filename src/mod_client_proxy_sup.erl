@@ -18,13 +18,13 @@
 -spec start(ServerHost :: binary(), mod_client_proxy_options:proxy_host()) ->
           ok | running | {error, term()}.
 start(ServerHost, P) ->
-    Spec = #{id => mod_client_proxy:proc(P), type => supervisor,
+    Spec = #{id => mod_client_proxy_hosts:proc(P), type => supervisor,
              start => {?MODULE, start_link, [ServerHost, P]}},
     case supervisor:start_child(ejabberd_gen_mod_sup, Spec) of
         {ok, _} ->
             ok;
         {error, already_present} ->
-            _ = gen_mod:stop_child(mod_client_proxy:proc(P)),
+            _ = gen_mod:stop_child(mod_client_proxy_hosts:proc(P)),
             start(ServerHost, P);
         {error, {already_started, Sup}} ->
             start_host(Sup);
@@ -42,7 +42,7 @@ start_host(Sup) ->
 
 -spec stop(mod_client_proxy_options:proxy_host()) -> ok.
 stop(P) ->
-    _ = gen_mod:stop_child(mod_client_proxy:proc(P)),
+    _ = gen_mod:stop_child(mod_client_proxy_hosts:proc(P)),
     ok.
 
 -spec start_link(binary(), mod_client_proxy_options:proxy_host()) ->
@@ -52,7 +52,7 @@ start_link(ServerHost, P) ->
 
 %% Where one like this was killed, its children may still be about to end.
 init([ServerHost, P]) ->
-    Proc = mod_client_proxy:proc(P),
+    Proc = mod_client_proxy_hosts:proc(P),
     lists:foreach(fun await_end/1, [Proc, mod_client_proxy_route:name(P)]),
     {ok, {#{strategy => one_for_one, intensity => 10, period => 1},
           [#{id => route,

@@ -106,7 +106,7 @@ no_name(_Core) ->
      end || Command <- [fun ?ADMIN:endpoints/1, fun ?ADMIN:pending/1]].
 
 degraded(Core) ->
-    mod_client_proxy_router:publish(?P, (context(Core))#{core := undefined}),
+    mod_client_proxy_context:publish(?P, (context(Core))#{core := undefined}),
     [begin
          {error, not_exists, 1, Text} = Command(?P),
          has(Text, [?P, "out of order", "client_proxy_status"])
@@ -117,7 +117,7 @@ degraded(Core) ->
 counters(Core) ->
     added = put_endpoint(Core, ?A, none, 0, false),
     [request(Core, N, began()) || N <- [1, 2]],
-    #{ledger := Ledger} = mod_client_proxy_router:context(?P),
+    #{ledger := Ledger} = mod_client_proxy_context:get(?P),
     [mod_client_proxy_ledger:count(Entry, Ledger)
      || Entry <- [stanzas, stanzas, refused, requests]],
     Rows = ?ADMIN:counters(?P),
@@ -211,7 +211,7 @@ target(Jid, Kind, Trouble) ->
 
 %% A process that answers as that of a proxy host does; once.
 play(P, Status) ->
-    Proc = mod_client_proxy:proc(P),
+    Proc = mod_client_proxy_hosts:proc(P),
     Self = self(),
     spawn_link(fun() ->
                        register(Proc, self()),
@@ -317,11 +317,11 @@ start() ->
                              keys => [binary:copy(<<1>>, 32)], timeout => 10000,
                              outbound => any, drain_show => [xa, dnd],
                              local_domains => [?VHOST]}),
-    mod_client_proxy_router:publish(?P, context(Core)),
+    mod_client_proxy_context:publish(?P, context(Core)),
     Core.
 
 stop(Core) ->
-    mod_client_proxy_router:unpublish(?P),
+    mod_client_proxy_context:unpublish(?P),
     persistent_term:erase(?RUNNING),
     ets:delete(ejabberd_options),
     ?CORE:close(Core).
@@ -360,10 +360,10 @@ outbound(Core, N, Now) ->
 
 %% When those began that are looked at by the clock.
 began() ->
-    ?CORE:now() - 300.
+    mod_client_proxy_clock:now() - 300.
 
 handle(Core, Head, Now) ->
     ?CORE:handle(Core, Head, none, 0, <<>>, 1000, Now).
 
 opened(Core, <<"proxy.example.org/", Resource/binary>>) ->
-    ?CORE:open(Core, Resource, ?CORE:now()).
+    ?CORE:open(Core, Resource, mod_client_proxy_clock:now()).

@@ -348,7 +348,7 @@ missed(Core) ->
     [mod_client_proxy_gate:taken(Pass) || Pass <- Waiting],
     _ = second(E),
     ?assertEqual([{?FAR, probe}], sent()),
-    true = unregister(mod_client_proxy:proc(?P)).
+    true = unregister(mod_client_proxy_hosts:proc(?P)).
 
 bounce(Core) ->
     E = lists:foldl(fun(R, Acc) -> available(R, ?FAR, Acc) end,
@@ -416,7 +416,7 @@ subscribed(Core, Targets) ->
                 ?E:ask(configured(Core, Targets)), Targets).
 
 available(R, US, E) ->
-    ?E:presence(US, {available, R, ?STATE, mod_client_proxy_core:now()}, E).
+    ?E:presence(US, {available, R, ?STATE, mod_client_proxy_clock:now()}, E).
 
 second(E) ->
     ?E:second(E).
@@ -477,7 +477,7 @@ pings() ->
     end.
 
 register_here() ->
-    true = register(mod_client_proxy:proc(?P), self()),
+    true = register(mod_client_proxy_hosts:proc(?P), self()),
     ok.
 
 %%% Sessions

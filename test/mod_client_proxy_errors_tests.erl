@@ -22,7 +22,7 @@ whys() ->
 every_reason_of_the_core_has_a_text_test() ->
     {ok, _} = application:ensure_all_started(xmpp),
     [?assertMatch(#stanza_error{reason = Condition, text = [#text{}]},
-                  mod_client_proxy_errors:error(Condition, Why, <<"en">>))
+                  mod_client_proxy_errors:make(Condition, Why, <<"en">>))
      || {Why, Condition} <- whys()].
 
 %% (A packet that is not kept is a detail that helps nobody.)
@@ -33,7 +33,7 @@ no_two_reasons_of_the_core_say_the_same_test() ->
 
 text(Condition, Why) ->
     #stanza_error{text = [#text{data = Text}]} =
-        mod_client_proxy_errors:error(Condition, Why, <<"en">>),
+        mod_client_proxy_errors:make(Condition, Why, <<"en">>),
     Text.
 
 the_type_follows_from_the_condition_test() ->
@@ -44,7 +44,7 @@ the_type_follows_from_the_condition_test() ->
              {'remote-server-timeout', wait}, {'resource-constraint', wait},
              {'service-unavailable', cancel}],
     [?assertMatch(#stanza_error{type = Type, reason = Condition},
-                  mod_client_proxy_errors:error(Condition, timeout, <<>>))
+                  mod_client_proxy_errors:make(Condition, timeout, <<>>))
      || {Condition, Type} <- Types],
     [?assert(lists:keymember(Condition, 1, Types)) || {_, Condition} <- whys()].
 
@@ -53,7 +53,7 @@ whatever_the_core_could_not_decide_has_a_condition_and_a_text_test() ->
          {Condition, Why} = mod_client_proxy_errors:of_call(Reason),
          ?assertEqual({Reason, Expected}, {Reason, Condition}),
          ?assertMatch(#stanza_error{reason = Expected},
-                      mod_client_proxy_errors:error(Condition, Why, <<>>))
+                      mod_client_proxy_errors:make(Condition, Why, <<>>))
      end || {Reason, Expected} <-
                 [{too_big, 'policy-violation'}, {too_deep, 'policy-violation'},
                  {too_many_attributes, 'policy-violation'},

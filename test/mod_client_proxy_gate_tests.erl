@@ -24,13 +24,13 @@ gate_test_() ->
               {"the next process begins anew", fun anew/1}]]}.
 
 open() ->
-    true = register(mod_client_proxy:proc(?P), self()),
+    true = register(mod_client_proxy_hosts:proc(?P), self()),
     mod_client_proxy_gate:open(?P, #{?A => 3, ?B => 3}, #{}).
 
 close(_) ->
     mod_client_proxy_gate:close(?P),
     _ = messages(),
-    true = unregister(mod_client_proxy:proc(?P)).
+    true = unregister(mod_client_proxy_hosts:proc(?P)).
 
 at_most(_Gate) ->
     [mod_client_proxy_gate:cast(?P, ?A, N) || N <- lists:seq(1, 1000)],

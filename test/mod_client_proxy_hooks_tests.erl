@@ -150,10 +150,10 @@ shows() ->
 start() ->
     {ok, _} = application:ensure_all_started(xmpp),
     {ok, Hooks} = ejabberd_hooks:start_link(),
-    true = register(mod_client_proxy:proc(?P), self()),
+    true = register(mod_client_proxy_hosts:proc(?P), self()),
     Self = self(),
     Second = spawn_link(fun() -> pass_on(Self) end),
-    true = register(mod_client_proxy:proc(?Q), Second),
+    true = register(mod_client_proxy_hosts:proc(?Q), Second),
     play(offline),
     ok = fakes:module(ejabberd_sm,
                        ["get_user_info(U, S, _) ->"
@@ -172,7 +172,7 @@ stop({Hooks, Second}) ->
     [ok = mod_client_proxy_gate:close(P) || P <- [?P, ?Q]],
     [fakes:over(M) || M <- [ejabberd_sm, ejabberd_c2s]],
     persistent_term:erase(?MODULE),
-    unregister(mod_client_proxy:proc(?P)),
+    unregister(mod_client_proxy_hosts:proc(?P)),
     [begin
          Mon = monitor(process, Pid),
          unlink(Pid),
@@ -196,7 +196,7 @@ pass_on(To) ->
 
 %% All that was told so far.
 told() ->
-    mod_client_proxy:proc(?Q) ! {ping, self()},
+    mod_client_proxy_hosts:proc(?Q) ! {ping, self()},
     receive pong -> ok end,
     collect().
 

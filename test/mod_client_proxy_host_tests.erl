@@ -67,7 +67,7 @@ start() ->
     _ = started(),
     ?assertEqual([{mod_client_proxy_instance, inherit},
                   {mod_client_proxy_instance, configure},
-                  {mod_client_proxy_router, publish},
+                  {mod_client_proxy_context, publish},
                   {mod_client_proxy_endpoints, configure},
                   {mod_client_proxy_endpoints, inherit},
                   {mod_client_proxy_route, claim},
@@ -85,19 +85,19 @@ context() ->
 stop() ->
     Pid = started(),
     #{stopped := Stopped} = published(),
-    answer(mod_client_proxy_records, drain,
+    answer(mod_client_proxy_records, close_all,
            fun(core, #{stopped := Ref}) ->
                    ?assertEqual({1, Stopped}, {atomics:get(Ref, 1), Ref}),
                    ok
            end),
     played:forget(),
     ok = gen_server:stop(Pid, shutdown, 5000),
-    ?assertEqual([{mod_client_proxy_records, drain},
+    ?assertEqual([{mod_client_proxy_records, close_all},
                   {mod_client_proxy_sessions, watch},
                   {mod_client_proxy_endpoints, close},
-                  {mod_client_proxy_router, unpublish},
+                  {mod_client_proxy_context, unpublish},
                   {mod_client_proxy_instance, close}],
-                 asked([drain, watch, unpublish, close])),
+                 asked([close_all, watch, unpublish, close])),
     ?assertEqual([[?P, []]], arguments(mod_client_proxy_sessions, watch)).
 
 crash() ->
@@ -107,7 +107,7 @@ crash() ->
     ?assertMatch(#{core := core, stopped := Stopped, packets := packets},
                  published()),
     ?assertEqual(0, atomics:get(Stopped, 1)),
-    ?assertEqual([], asked([drain, close, unpublish])).
+    ?assertEqual([], asked([close_all, close, unpublish])).
 
 killed_at_stop() ->
     #{stopped := Stopped} = killed(started()),
@@ -128,13 +128,13 @@ another_core() ->
     #{core := other_core, stopped := New} = published(),
     ?assertEqual({1, 0}, {atomics:get(Stopped, 1), atomics:get(New, 1)}),
     ?assertMatch([[core, #{stopped := Stopped}]],
-                 arguments(mod_client_proxy_records, drain)),
+                 arguments(mod_client_proxy_records, close_all)),
     ?assertEqual([[core]], arguments(mod_client_proxy_core, close)).
 
 reload() ->
     _ = started(),
     played:forget(),
-    answer(mod_client_proxy, options,
+    answer(mod_client_proxy_hosts, options,
            fun(<<"other.example">>, ?P) -> {ok, (opts())#{secret => hush}} end),
     ok = ?HOST:reconfigure(<<"other.example">>, ?P, 5000),
     ?assertMatch([[<<"other.example">>, #{secret := hush}, _]],
@@ -149,7 +149,7 @@ reload() ->
 
 failed_reload() ->
     Pid = started(),
-    answer(mod_client_proxy, options,
+    answer(mod_client_proxy_hosts, options,
            fun(_, _) -> error({badmatch, <<"Xq7-tulip">>}) end),
     ok = ?HOST:reconfigure(?VHOST, ?P, 5000),
     _ = sys:get_state(Pid),
@@ -158,12 +158,12 @@ failed_reload() ->
     ?assertEqual(nomatch, string:find(logged(), "tulip")).
 
 no_options() ->
-    answer(mod_client_proxy, options, fun(_, _) -> error end),
+    answer(mod_client_proxy_hosts, options, fun(_, _) -> error end),
     ?assertEqual(ignore, begin_host()),
     ?assertEqual([], asked([configure, publish, claim])).
 
 broken_options() ->
-    answer(mod_client_proxy, options,
+    answer(mod_client_proxy_hosts, options,
            fun(_, _) -> error({badmatch, <<"Xq7-tulip">>}) end),
     ?assertEqual(ignore, begin_host()),
     ?assertNotEqual(nomatch, string:find(logged(), "does not start")),
@@ -174,7 +174,7 @@ packets() ->
     #{stopped := Stopped} = published(),
     answer(mod_client_proxy_route, packets, fun(?P) -> another_table end),
     played:forget(),
-    ok = ?HOST:route_restarted(?P),
+    gen_server:cast(Pid, route_restarted),
     _ = sys:get_state(Pid),
     ?assertMatch(#{packets := another_table, stopped := Stopped}, published()),
     ?assertEqual([{mod_client_proxy_route, claim}], asked([claim])).
@@ -182,7 +182,7 @@ packets() ->
 %% Two deadlines for each try, and the time between two looks.
 old_packets() ->
     Pid = started(),
-    answer(mod_client_proxy_core, now, fun() -> 1000000 end),
+    answer(mod_client_proxy_clock, now, fun() -> 1000000 end),
     Pid ! reconcile,
     _ = sys:get_state(Pid),
     ?assertMatch([[_, 1000000 - (2 * 5000 * 3 + 30000)]],
@@ -198,7 +198,7 @@ taken() ->
     {ok, #{state := {down, Text}}} = ?HOST:status(?P),
     [?assertNotEqual(nomatch, string:find(lists:flatten(Text), Words))
      || Words <- ["its name is taken", "(mod_muc)", "Remedy: "]],
-    ?assertMatch([[core, #{}]], arguments(mod_client_proxy_records, drain)),
+    ?assertMatch([[core, #{}]], arguments(mod_client_proxy_records, close_all)),
     answer(mod_client_proxy_route, claim, fun(?P) -> up end),
     played:forget(),
     Pid ! reconcile,
@@ -325,9 +325,10 @@ sweep() ->
 
 setup() ->
     ok = logger:set_module_level(mod_client_proxy_condition, info),
-    played:start([mod_client_proxy, mod_client_proxy_instance,
+    played:start([mod_client_proxy_hosts, mod_client_proxy_clock,
+                  mod_client_proxy_instance,
                   mod_client_proxy_endpoints, mod_client_proxy_core,
-                  mod_client_proxy_route, mod_client_proxy_router,
+                  mod_client_proxy_route, mod_client_proxy_context,
                   mod_client_proxy_records, mod_client_proxy_sessions,
                   mod_client_proxy_packets, ejabberd_option, ejabberd_auth_anonymous], answers()).
 
@@ -359,20 +360,21 @@ answers() ->
             {mod_client_proxy_instance, sets, fun(instance) -> counted end},
             {mod_client_proxy_instance, is_lost, fun(instance) -> false end},
             {mod_client_proxy_instance, status, fun(instance) -> {up, ""} end},
-            {mod_client_proxy, proc, fun(?P) -> ?PROC end},
-            {mod_client_proxy, options, fun(?VHOST, ?P) -> {ok, opts()} end},
+            {mod_client_proxy_hosts, call,
+             fun(?P, Request, Ms) -> gen_server:call(?PROC, Request, Ms) end},
+            {mod_client_proxy_hosts, options, fun(?VHOST, ?P) -> {ok, opts()} end},
             {mod_client_proxy_core, carrier, fun(core) -> nif end},
-            {mod_client_proxy_core, now, fun() -> 1 end},
+            {mod_client_proxy_clock, now, fun() -> 1 end},
             {mod_client_proxy_core, counters, fun(core) -> #{} end},
             {mod_client_proxy_route, claim, fun(?P) -> up end},
             {mod_client_proxy_route, packets, fun(?P) -> packets end},
-            {mod_client_proxy_router, context, fun(?P) -> published() end},
-            {mod_client_proxy_router, publish,
+            {mod_client_proxy_context, get, fun(?P) -> published() end},
+            {mod_client_proxy_context, publish,
              fun(?P, Context) ->
                      Ledger = mod_client_proxy_ledger:new(),
                      played:put(context, maps:merge(#{ledger => Ledger}, Context))
              end},
-            {mod_client_proxy_router, unpublish,
+            {mod_client_proxy_context, unpublish,
              fun(?P) -> played:erase(context) end},
             {ejabberd_option, hosts, fun() -> [?VHOST] end},
             {ejabberd_option, domain_balancing, fun() -> #{} end},

@@ -31,9 +31,9 @@ payload_of_a_set() ->
 condition_test_() ->
     {foreach,
      fun() ->
-             played:start([mod_client_proxy_core, mod_client_proxy_router],
+             played:start([mod_client_proxy_core, mod_client_proxy_context],
                           [{mod_client_proxy_core, carrier, fun(_) -> port end},
-                           {mod_client_proxy_router, context,
+                           {mod_client_proxy_context, get,
                             fun(_) -> #{core => core} end}])
      end,
      fun(_) -> played:stop() end,

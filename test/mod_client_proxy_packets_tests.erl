@@ -68,11 +68,11 @@ what_was_never_kept_is_nothing() ->
 only_what_is_older_is_forgotten() ->
     Store = new(),
     ?PACKETS:keep(Store, 1, packet(), ?PRIVILEGE),
-    Then = mod_client_proxy_core:now(),
+    Then = mod_client_proxy_clock:now(),
     ?PACKETS:forget_before(Store, Then - 1000),
     ?assertMatch({#iq{}, _}, ?PACKETS:take(Store, 1)),
     ?PACKETS:keep(Store, 2, packet(), ?PRIVILEGE),
-    ?PACKETS:forget_before(Store, mod_client_proxy_core:now() + 1),
+    ?PACKETS:forget_before(Store, mod_client_proxy_clock:now() + 1),
     ?assertEqual({none, none}, ?PACKETS:take(Store, 2)),
     %% and no privilege counts any more: what has none is not looked up
     ?PACKETS:keep(Store, 3, packet(), none),

@@ -18,6 +18,7 @@
 -define(PORT, mod_client_proxy_port).
 -define(OWNER, mod_client_proxy_port_owner).
 -define(CORE, mod_client_proxy_core).
+-define(NOW, mod_client_proxy_clock:now()).
 -define(TABLE, mod_client_proxy_port_table).
 -define(VHOST, <<"example.org">>).
 -define(P, <<"proxy.example.org">>).
@@ -89,14 +90,14 @@ program_test_() ->
              {"a program that writes nonsense is done with", fun nonsense/0}]].
 
 run_bit() ->
-    {ok, File, _, _} = ?PORT:program(),
+    {ok, File, _, _} = mod_client_proxy_port_program:find(),
     ok = file:change_mode(File, 8#644),
     ?assertEqual(ok, ?PORT:load()),
     {ok, #file_info{mode = Mode}} = file:read_file_info(File),
     ?assertEqual(8#755, Mode band 8#777).
 
 no_program() ->
-    {ok, File, _, _} = ?PORT:program(),
+    {ok, File, _, _} = mod_client_proxy_port_program:find(),
     [begin
          ok = file:rename(Missing, Missing ++ ".away"),
          try {error, Text} = ?PORT:load(),
@@ -134,7 +135,7 @@ nonsense() ->
 
 %% Another program in the place of ours.
 with_script(Script, Fun) ->
-    {ok, File, _, _} = ?PORT:program(),
+    {ok, File, _, _} = mod_client_proxy_port_program:find(),
     Name = name_file(File),
     {ok, Line} = file:read_file(Name),
     Other = filename:join(filename:dirname(File), "script"),
@@ -233,7 +234,7 @@ settled({_, {Table, _}} = Core) ->
     [?assertMatch({Tag, owner, _, _}, ?TABLE:take(Table, Tag)) || Tag <- Tags],
     ?assertEqual(2, length(Tags)),
     ?assertEqual({drop, unsolicited}, answer(Core, 1, As1)),
-    ?assertEqual([], ?CORE:abort(Core, Ref2, internal, ?CORE:now())),
+    ?assertEqual([], ?CORE:abort(Core, Ref2, internal, ?NOW)),
     %% or it takes that of a call which waits
     signal(Core, "STOP"),
     Caller = spawn_call(fun() -> request(Core, 3) end),
@@ -251,9 +252,9 @@ late_outcomes({_, {Table, _}} = Core) ->
     {_, Ref2} = request(Core, 2),
     signal(Core, "STOP"),
     Aborted = spawn_call(
-                fun() -> ?CORE:abort(Core, Ref1, internal, ?CORE:now()) end),
+                fun() -> ?CORE:abort(Core, Ref1, internal, ?NOW) end),
     Drained = spawn_call(
-                fun() -> ?CORE:bounce(Core, Ref2, undelivered, ?CORE:now()) end),
+                fun() -> ?CORE:bounce(Core, Ref2, undelivered, ?NOW) end),
     ?assertEqual([], result(Aborted)),
     ?assertEqual([], result(Drained)),
     signal(Core, "CONT"),
@@ -283,7 +284,7 @@ program_dies(Core) ->
     %% what is left of the time before means nothing
     [{drop, unsolicited} = answer(Core, N, As)
      || {N, {As, _}} <- lists:zip(lists:seq(1, 20), Records)],
-    [[] = ?CORE:bounce(Core, Ref, undelivered, ?CORE:now()) || {_, Ref} <- Records],
+    [[] = ?CORE:bounce(Core, Ref, undelivered, ?NOW) || {_, Ref} <- Records],
     ?assertEqual([], routed()),
     exchange_again(Core),
     ?assertEqual(0, rows(Core)).
@@ -292,7 +293,7 @@ waiting(Core) ->
     signal(Core, "STOP"),
     Callers = [spawn_call(fun() -> request(Core, N) end)
                || N <- lists:seq(1, 100)],
-    Control = spawn_call(fun() -> ?CORE:expire(Core, ?CORE:now()) end),
+    Control = spawn_call(fun() -> ?CORE:expire(Core, ?NOW) end),
     await(fun() -> rows(Core) == 101 end),
     signal(Core, "KILL"),
     [?assertEqual({error, down}, result(C)) || C <- Callers],
@@ -315,10 +316,10 @@ writing({_, {Table, P}} = Core) ->
 addresses(Core) ->
     {{_, _, Shown}, _} = request(Core, 1),
     [#{shown := Endpoint}] = ?CORE:endpoints(Core),
-    {ok, requester, User} = ?CORE:open(Core, Shown, ?CORE:now()),
+    {ok, requester, User} = ?CORE:open(Core, Shown, ?NOW),
     signal(Core, "KILL"),
     made_again(Core),
-    ?assertEqual({ok, requester, User}, ?CORE:open(Core, Shown, ?CORE:now())),
+    ?assertEqual({ok, requester, User}, ?CORE:open(Core, Shown, ?NOW)),
     ?assertMatch([#{shown := Endpoint}], ?CORE:endpoints(Core)).
 
 keeps_dying(Core) ->
@@ -407,7 +408,7 @@ busy({_, {Table, P}} = Core) ->
     await(fun() -> badarg == try ?CORE:counters(Core) catch error:E -> E end end).
 
 padding(Size) ->
-    ?PORT:frame(0, 0, nothing, {binary:copy(<<"x">>, Size)}).
+    mod_client_proxy_port_program:frame(0, 0, nothing, {binary:copy(<<"x">>, Size)}).
 
 both_die({_, {Table, _}} = Core) ->
     {_, Sup, _, _} = lists:keyfind(Table, 1, supervisor:which_children(
@@ -451,7 +452,7 @@ last(Core) ->
 %% Its process has unpublished the context before.
 closed(Core) ->
     _ = request(Core, 1),
-    mod_client_proxy_router:unpublish(?P),
+    mod_client_proxy_context:unpublish(?P),
     ?CORE:close(Core),
     ?assertEqual([{1, 'recipient-unavailable'}], routed(1)).
 
@@ -502,7 +503,7 @@ one_answer_each(Core) ->
 
 %% It is done in steps; those killed as they answered may have left many records.
 drained(Core) ->
-    case ?CORE:drain(Core, ?CORE:now()) of
+    case ?CORE:drain(Core, ?NOW) of
         {more, Outcomes} -> Outcomes ++ drained(Core);
         {done, Outcomes} -> Outcomes
     end.
@@ -585,14 +586,14 @@ start() ->
     Sup = start_supervisor(),
     receive {'$gen_cast', lost} -> ok end, % a new owner tells all there are
     {ok, Core} = ?CORE:new(port, ?VHOST, config()),
-    mod_client_proxy_router:publish(?P, context(Core)),
+    mod_client_proxy_context:publish(?P, context(Core)),
     put(sup, Sup),
     added = ?CORE:put_endpoint(Core, ?A, state()),
     Core.
 
 stop(_) ->
     stop_supervisor(get(sup)),
-    mod_client_proxy_router:unpublish(?P),
+    mod_client_proxy_context:unpublish(?P),
     persistent_term:erase(?RUNNING),
     unregister(?HOST),
     code:purge(ejabberd_router),
@@ -602,7 +603,8 @@ stop(_) ->
 start_supervisor() ->
     {ok, Sup} = supervisor:start_link({local, ejabberd_gen_mod_sup}, ?MODULE, []),
     unlink(Sup),
-    ok = mod_client_proxy_port_sup:start(?VHOST),
+    ok = mod_client_proxy_port_sup:start(?VHOST,
+                                         fun mod_client_proxy_outcomes:late/2),
     Sup.
 
 stop_supervisor(Sup) ->
@@ -696,7 +698,7 @@ answer(Core, N, As) ->
     handle(Core, iq(result, integer_to_binary(N), ?A, As), none).
 
 handle(Core, Head, Asker) ->
-    ?CORE:handle(Core, Head, Asker, 0, <<>>, 0, ?CORE:now()).
+    ?CORE:handle(Core, Head, Asker, 0, <<>>, 0, ?NOW).
 
 %% Calls that are waited for and requests that are owed an answer.
 rows({_, {Table, _}}) ->

@@ -1,8 +1,8 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
-%%% The ends of records that no stanza brings about, with a core and a router
-%%% that are played here: all that the core hands out is settled, however much
-%%% it is and whoever dies meanwhile.
+%%% The ends of records that no stanza brings about. The core and what carries
+%%% outcomes out are played here: all that the core hands out is settled, however
+%%% much it is and whoever dies meanwhile.
 -module(mod_client_proxy_records_tests).
 
 -include_lib("eunit/include/eunit.hrl").
@@ -25,7 +25,7 @@ records_test_() ->
               {"a sweep waits where nothing can be taken now",
                fun sweep_later/0}]]}.
 
-%% The router tells who has this name.
+%% What settles tells who has this name.
 listening(Test) ->
     true = register(?MODULE, self()),
     try Test()
@@ -34,14 +34,14 @@ listening(Test) ->
 
 drain() ->
     Core = core([{more, [a, b]}, {more, [c]}, {done, [d]}]),
-    ok = ?RECORDS:drain(Core, context),
+    ok = ?RECORDS:close_all(Core, context),
     ?assertEqual([{asked, drain}, {settled, [a, b]}, {asked, drain},
                   {settled, [c]}, {asked, drain}, {settled, [d]}], told()).
 
 drain_later() ->
     Core = core([{more, []}, {more, [a]}, {done, []}]),
     Began = erlang:monotonic_time(millisecond),
-    ok = ?RECORDS:drain(Core, context),
+    ok = ?RECORDS:close_all(Core, context),
     ?assert(erlang:monotonic_time(millisecond) - Began >= 100),
     ?assertEqual([[], [a], []], settled(told())).
 
@@ -101,17 +101,17 @@ call(Pid, Name, Args) ->
                    end},
     receive {Pid, Result} -> Result end.
 
-%%% The router
+%%% Outcomes
 
 setup() ->
-    stand_in(mod_client_proxy_router, [{settle, 2}],
+    stand_in(mod_client_proxy_outcomes, [{settle, 2}],
              ["settle(context, Outcomes) ->"
               "    mod_client_proxy_records_tests ! {settled, Outcomes},"
               "    ok."]).
 
 teardown(_) ->
-    code:purge(mod_client_proxy_router),
-    {module, _} = code:load_file(mod_client_proxy_router).
+    code:purge(mod_client_proxy_outcomes),
+    {module, _} = code:load_file(mod_client_proxy_outcomes).
 
 stand_in(Module, Exports, Functions) ->
     Forms = [begin

@@ -24,7 +24,7 @@ router_test_() ->
                            "    route(xmpp:make_error(Packet, Error))."])
      end,
      fun(_) ->
-             mod_client_proxy_router:unpublish(?P),
+             mod_client_proxy_context:unpublish(?P),
              fakes:over(ejabberd_router)
      end,
      [{atom_to_list(Name), fun() -> Test() end}
@@ -68,7 +68,7 @@ refusals(El) ->
     Many = [{<<"a", (integer_to_binary(N))/binary>>, <<>>}
             || N <- lists:seq(1, 300)],
     [{a_message, Up, message(El)},
-     {stopped, fun() -> mod_client_proxy_router:unpublish(?P) end, iq(El)},
+     {stopped, fun() -> mod_client_proxy_context:unpublish(?P) end, iq(El)},
      {degraded, fun() -> publish(#{core => undefined}) end, iq(El)},
      {failed, fun() -> publish(#{access => {no, rule}}) end, iq(El)}
      | [{too_many_attributes, Up, iq(El#xmlel{attrs = Many})}
@@ -102,9 +102,9 @@ an_error_comes_from_the_prepared_domain() ->
     ok = publish(#{}),
     ok = mod_client_proxy_router:route(iq(bound())),
     #iq{type = get} = routed(),
-    Context = #{core := Core} = mod_client_proxy_router:context(?P),
+    Context = #{core := Core} = mod_client_proxy_context:get(?P),
     {done, Outcomes} = mod_client_proxy_core:drain(Core, 0),
-    ok = mod_client_proxy_router:settle(Context, Outcomes),
+    ok = mod_client_proxy_outcomes:settle(Context, Outcomes),
     ?assertMatch(#iq{type = error,
                      from = #jid{server = ?WRITTEN, lserver = ?P}}, routed()).
 
@@ -190,4 +190,4 @@ publish(Other, Options) ->
                 access => all, outbound_access => all,
                 packets => mod_client_proxy_packets:open(none),
                 stopped => atomics:new(1, [])},
-    mod_client_proxy_router:publish(?P, maps:merge(Context, Other)).
+    mod_client_proxy_context:publish(?P, maps:merge(Context, Other)).

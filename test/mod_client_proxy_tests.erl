@@ -56,7 +56,7 @@ keys_first() ->
                  arguments(mod_client_proxy_keys, prepare)),
     ?assertEqual([[?VHOST, ?A], [?VHOST, ?B]],
                  arguments(mod_client_proxy_sup, start)),
-    ?assertEqual([?A, ?B], ?M:running(?VHOST)).
+    ?assertEqual([?A, ?B], mod_client_proxy_hosts:running(?VHOST)).
 
 reload() ->
     ok = ?M:start(?VHOST, options([?A])),
@@ -72,9 +72,9 @@ taken_out() ->
     ok = ?M:reload(?VHOST, options([?B]), #{}),
     ?assertEqual([[?A]], arguments(mod_client_proxy_sup, stop)),
     ?assertEqual([[?A]], arguments(mod_client_proxy_keys, forget)),
-    ?assertEqual([[?A]], arguments(mod_client_proxy_router, unpublish)),
+    ?assertEqual([[?A]], arguments(mod_client_proxy_context, unpublish)),
     ?assertEqual([[?A, []]], arguments(mod_client_proxy_sessions, watch)),
-    ?assertEqual([?B], ?M:running(?VHOST)).
+    ?assertEqual([?B], mod_client_proxy_hosts:running(?VHOST)).
 
 moved() ->
     answer(ejabberd_option, hosts, fun() -> [?OTHER, ?VHOST] end),
@@ -89,7 +89,7 @@ moved() ->
                               <- asked([stop, start])]),
     ?assertEqual([[?OTHER, ?A], [?VHOST, ?B]],
                  arguments(mod_client_proxy_sup, start)),
-    ?assertEqual([?A, ?B], ?M:proxy_hosts()).
+    ?assertEqual([?A, ?B], mod_client_proxy_hosts:all()).
 
 stop() ->
     ok = ?M:start(?VHOST, options([?A, ?B])),
@@ -101,7 +101,7 @@ stop() ->
     ?assertEqual([[]], arguments(mod_client_proxy_admin, unregister)),
     ?assertEqual([[?A], [?B]], arguments(mod_client_proxy_sup, stop)),
     ?assertEqual([[?A], [?B]], arguments(mod_client_proxy_keys, forget)),
-    ?assertEqual([[?A], [?B]], arguments(mod_client_proxy_router, unpublish)),
+    ?assertEqual([[?A], [?B]], arguments(mod_client_proxy_context, unpublish)),
     ?assertEqual([[?VHOST]], lists:usort(arguments(mod_client_proxy_port_sup,
                                                    stop))),
     ?assertEqual(none, persistent_term:get(?RUNNING(?VHOST), none)).
@@ -120,7 +120,7 @@ stop_one() ->
     ok = ?M:stop(?OTHER),
     ?assertEqual([], asked([add, delete, register, unregister])),
     ?assertEqual([[?B]], arguments(mod_client_proxy_sup, stop)),
-    ?assertEqual([?A], ?M:running(?VHOST)).
+    ?assertEqual([?A], mod_client_proxy_hosts:running(?VHOST)).
 
 stop_again() ->
     answer(gen_mod, is_loaded, fun(?VHOST, ?M) -> false end),
@@ -173,7 +173,7 @@ one_fails() ->
     ok = ?M:start(?VHOST, options([?A, ?B])),
     ?assertNotEqual(nomatch, string:find(logged(), "a.example.org did not start")),
     ?assertEqual(nomatch, string:find(logged(), "b.example.org")),
-    ?assertEqual([?A, ?B], ?M:running(?VHOST)).
+    ?assertEqual([?A, ?B], mod_client_proxy_hosts:running(?VHOST)).
 
 not_taken() ->
     answer(mod_client_proxy_sup, start, fun(_, _) -> running end),
@@ -216,7 +216,7 @@ fail({M, F, 3}) -> answer(M, F, fun(_, _, X) -> error({badmatch, X}) end).
 
 hooks() ->
     ok = ?M:start(?VHOST, options([?A, ?B])),
-    true = register(mod_client_proxy:proc(?A), self()),
+    true = register(mod_client_proxy_hosts:proc(?A), self()),
     try
         ok = ?M:route_registered(?A),
         ok = ?M:route_registered(<<"elsewhere.example.org">>),
@@ -226,7 +226,7 @@ hooks() ->
                      [receive {'$gen_cast', Told} -> Told after 1000 -> none end
                       || _ <- [1, 2, 3]])
     after
-        unregister(mod_client_proxy:proc(?A))
+        unregister(mod_client_proxy_hosts:proc(?A))
     end.
 
 %%% What is played
@@ -240,7 +240,7 @@ setup() ->
                   mod_client_proxy_config, mod_client_proxy_options,
                   mod_client_proxy_keys,
                   mod_client_proxy_sup, mod_client_proxy_host,
-                  mod_client_proxy_router, mod_client_proxy_sessions,
+                  mod_client_proxy_context, mod_client_proxy_sessions,
                   mod_client_proxy_port_sup],
                  [{gen_mod, is_loaded, fun(_, ?M) -> true end},
                   {gen_mod, is_loaded_elsewhere, fun(_, ?M) -> false end},

@@ -39,12 +39,12 @@ head(Stanza, Sets) ->
                 core => {?MODULE, none}, access => all, outbound_access => all,
                 packets => mod_client_proxy_packets:open(none),
                 stopped => atomics:new(1, [])},
-    mod_client_proxy_router:publish(?P, case Sets of
+    mod_client_proxy_context:publish(?P, case Sets of
                                             absent -> Context;
                                             _ -> Context#{sets => Sets}
                                         end),
     ok = mod_client_proxy_router:route(Stanza),
-    mod_client_proxy_router:unpublish(?P),
+    mod_client_proxy_context:unpublish(?P),
     sorted(fxml_stream:parse_element(erase(head))).
 
 sorted(#xmlel{attrs = Attrs, children = Els} = El) ->

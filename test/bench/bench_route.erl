@@ -12,7 +12,7 @@
 %% @doc Registers a host of example.org for each step; context and core are those
 %% of proxy host P.
 start(P) ->
-    ok = persistent_term:put(?MODULE, mod_client_proxy_router:context(P)),
+    ok = persistent_term:put(?MODULE, mod_client_proxy_context:get(P)),
     Self = self(),
     Pid = spawn(fun() ->
                         lists:foreach(fun register/1, ?STEPS),
@@ -54,4 +54,4 @@ handle(Head) ->
     #{core := Core} = context(),
     mod_client_proxy_core:handle(
       Core, Head, none, mod_client_proxy_core:hints([access_denied]), <<>>, 0,
-      mod_client_proxy_core:now()).
+      mod_client_proxy_clock:now()).

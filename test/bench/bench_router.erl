@@ -59,7 +59,7 @@ proxy(P, Encoding) ->
     added = mod_client_proxy_core:put_endpoint(
               Core, {<<"svc">>, <<"example.org">>, <<"e1">>},
               #{show => none, priority => 0, pending => false}),
-    ?ROUTER:publish(P, #{host => P, server_host => <<"example.org">>,
+    mod_client_proxy_context:publish(P, #{host => P, server_host => <<"example.org">>,
                          core => Core, access => all, outbound_access => all,
                          sets => counted,
                          packets => mod_client_proxy_packets:new(packets),
@@ -107,7 +107,7 @@ tree(Size) ->
                         "</data>"])).
 
 steps() ->
-    #{core := {?NIF, Ref}} = Context = ?ROUTER:context(<<"jid.example.org">>),
+    #{core := {?NIF, Ref}} = Context = mod_client_proxy_context:get(<<"jid.example.org">>),
     Request = request(jid, get, [text(64)]),
     Large = request(jid, get, [tree(16384)]),
     ?ROUTER:route(Request),
@@ -129,8 +129,8 @@ steps() ->
      {"keep a get and forget it, 64 octets", Keep(Request)},
      {"keep a get and forget it, 16 KB of elements", Keep(Large)},
      {"the context of a proxy host",
-      fun() -> ?ROUTER:context(<<"jid.example.org">>) end},
-     {"the clock", fun mod_client_proxy_core:now/0}].
+      fun() -> mod_client_proxy_context:get(<<"jid.example.org">>) end},
+     {"the clock", fun mod_client_proxy_clock:now/0}].
 
 %%% Measuring
 

@@ -56,9 +56,9 @@ port_programs() ->
 
 %% @doc What is in the tables of all proxy hosts, summed.
 left() ->
-    Contexts = [Context || P <- mod_client_proxy:proxy_hosts(),
+    Contexts = [Context || P <- mod_client_proxy_hosts:all(),
                            #{core := Core} = Context <-
-                               [mod_client_proxy_router:context(P)],
+                               [mod_client_proxy_context:get(P)],
                            Core /= undefined],
     lists:foldl(fun add/2, #{}, [left(Context) || Context <- Contexts]).
 
@@ -78,7 +78,7 @@ add(Map, Sum) ->
 %% @doc Heads that are broken in some way. None of them names anybody who could
 %% be answered, so a record that one leaves ends by its deadline.
 junk(P, Count) ->
-    case mod_client_proxy_router:context(P) of
+    case mod_client_proxy_context:get(P) of
         #{core := Core, ledger := Ledger} when Core /= undefined ->
             [junk_one(Core, Ledger, P) || _ <- lists:seq(1, Count)],
             ok;
@@ -87,7 +87,7 @@ junk(P, Count) ->
     end.
 
 junk_one(Core, Ledger, P) ->
-    Now = mod_client_proxy_core:now(),
+    Now = mod_client_proxy_clock:now(),
     Head = mangle(iolist_to_binary(head(P)), rand:uniform(4) - 1),
     Decision = mod_client_proxy_core:handle(Core, Head, none,
                                             rand:uniform(128) - 1,

@@ -2,14 +2,14 @@
 %%%
 %%% What is done where the core has no memory for a call: it is made again. The
 %%% core here is this module, which answers as it is told.
--module(mod_client_proxy_records_memory_tests).
+-module(mod_client_proxy_outcomes_memory_tests).
 
 -include_lib("eunit/include/eunit.hrl").
 
 %% As a carrier
 -export([call/3]).
 
--define(RECORDS, mod_client_proxy_records).
+-define(OUTCOMES, mod_client_proxy_outcomes).
 -define(CORE, mod_client_proxy_core).
 
 %% Ref: what is left to answer with, in a table.
@@ -32,7 +32,7 @@ core(Answers) ->
 close(Answers, How) ->
     {Ref, Core} = core(Answers),
     Self = self(),
-    ok = ?RECORDS:close(fun() -> How(Core) end,
+    ok = ?OUTCOMES:close(fun() -> How(Core) end,
                         fun(Outcomes) -> Self ! {Ref, self(), Outcomes}, ok end),
     Ref.
 
@@ -78,7 +78,7 @@ it_goes_on_though_the_caller_ends_test_() ->
              {Ref, Core} = core([{error, no_memory}, [{forget, 7}]]),
              Self = self(),
              Pid = spawn(fun() ->
-                                 ok = ?RECORDS:close(
+                                 ok = ?OUTCOMES:close(
                                          fun() -> bounce(Core) end,
                                          fun(Outcomes) ->
                                                  Self ! {Ref, Outcomes}, ok

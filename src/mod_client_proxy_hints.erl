@@ -1,0 +1,107 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% What the core cannot know of a stanza: what its head does not show, what the
+%%% access rules say, and what only ejabberd can find out.
+-module(mod_client_proxy_hints).
+
+-export([request/2, find_out/4]).
+
+-include("xmpp.hrl").
+
+-type context() :: mod_client_proxy_context:context().
+
+%% Attributes of one element (RFC 6120 sets no bound): more cost libxml2 too
+%% much before it could refuse them. JAT_MAX_ATTRIBUTES of the core.
+-define(MAX_ATTRIBUTES, 256).
+
+%% @doc Of a request, before the core is called: what it is to be told, and how
+%% many octets the packet takes if it is kept; or why it is refused at once.
+-spec request(context(), iq()) ->
+          {ok, [mod_client_proxy_core:hint()], Weight :: non_neg_integer()}
+        | {mod_client_proxy_errors:condition(), mod_client_proxy_errors:why()}.
+request(Context, #iq{from = From, sub_els = Els} = Packet) ->
+    Privilege = mod_client_proxy_metas:privilege(Packet),
+    case {loops(Context, From), too_many_attributes(Els),
+          mod_client_proxy_metas:is_privilege_kept(Privilege)} of
+        {true, _, _} -> {'not-allowed', loop};
+        {_, true, _} -> {'policy-violation', too_many_attributes};
+        {_, _, false} -> {'policy-violation', id_too_long};
+        _ -> payload(Context, Packet)
+    end.
+
+payload(Context, #iq{from = From, sub_els = Els} = Packet) ->
+    case mod_client_proxy_payload:walk(Els) of
+        {ok, Payload} -> {ok, access(Context, From), weight(Packet, Payload)};
+        Fault -> {'bad-request', Fault}
+    end.
+
+%% Only a `get' is kept: no other one may be sent twice.
+weight(#iq{type = get} = Packet, Payload) ->
+    mod_client_proxy_packets:weight(Packet, Payload);
+weight(_Packet, _Payload) ->
+    0.
+
+access(#{access := all}, _From) ->
+    [];
+access(#{access := Access, server_host := ServerHost}, From) ->
+    case acl:match_rule(ServerHost, Access, From) of
+        allow -> [];
+        deny -> [access_denied]
+    end.
+
+too_many_attributes([#xmlel{attrs = Attrs} | _]) ->
+    length(Attrs) > ?MAX_ATTRIBUTES;
+too_many_attributes(_) ->
+    false.
+
+%% A requester on another proxy host of ours is allowed, unless his resource there
+%% stands for somebody on a proxy host again.
+loops(_Context, #jid{luser = User}) when User /= <<>> ->
+    false; %% no stanza of a proxy host comes from a node
+loops(#{host := P}, #jid{lserver = P}) ->
+    false; %% the core's matter
+loops(_Context, #jid{lserver = Server, lresource = Resource}) ->
+    case mod_client_proxy_context:get(Server) of
+        #{core := Core} when Core /= undefined ->
+            Jid = case mod_client_proxy_core:open(
+                         Core, Resource, mod_client_proxy_clock:now()) of
+                      {ok, _Role, Opened} -> Opened;
+                      {error, _} -> Resource
+                  end,
+            mod_client_proxy_context:get(server_of(Jid)) /= undefined;
+        _ ->
+            false
+    end.
+
+server_of(Jid) ->
+    [Bare | _] = binary:split(Jid, <<"/">>),
+    lists:last(binary:split(Bare, <<"@">>)).
+
+%% @doc Answers a question of the core (`ask' of mod_client_proxy_core:decision())
+%% by a hint, or by a prepared JID in the place of Prepared.
+-spec find_out({atom(), binary()}, context(), stanza(), Prepared :: binary()) ->
+          {[mod_client_proxy_core:hint()], Prepared :: binary()}.
+find_out({resourceprep, Text}, _Context, _Packet, Prepared) ->
+    case jid:resourceprep(Text) of
+        Text -> {[resourceprep_ok], Prepared};
+        _ -> {[resourceprep_refused], Prepared}
+    end;
+find_out({jid, Text}, _Context, _Packet, _Prepared) ->
+    try {[], jid:encode(jid:tolower(jid:decode(Text)))}
+    catch _:_ -> {[jid_malformed], <<>>}
+    end;
+find_out({outbound, User}, Context, _Packet, Prepared) ->
+    #{server_host := ServerHost, outbound_access := Access} = Context,
+    try jid:decode(User) of
+        Jid ->
+            case acl:match_rule(ServerHost, Access, Jid) of
+                allow -> {[outbound_allowed], Prepared};
+                deny -> {[outbound_denied], Prepared}
+            end
+    catch
+        %% what the core takes for prepared without asking: u@.
+        error:{bad_jid, _} -> {[jid_malformed], Prepared}
+    end;
+find_out({endpoint, _}, #{host := P}, Packet, Prepared) ->
+    ok = mod_client_proxy_targets:refresh(P, xmpp:get_from(Packet)),
+    {[endpoint_read], Prepared}.

@@ -1,0 +1,98 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The metas of a packet: what is noted on it inside this server, and never
+%%% leaves it.
+%%%
+%%% A forwarded request carries a mark in its meta, {P, Record}, and no other
+%%% meta. ejabberd's own bounces keep the meta of what they bounce; a client's
+%%% answer is another stanza and has none. That is how errors of the two are told
+%%% apart. The same holds of the stanzas that a proxy host sends on its own: they
+%%% carry a mark of another name.
+-module(mod_client_proxy_metas).
+
+-export([mark/3, marked/1, unmark/1, undelivered/1, own/1, is_own/1]).
+%% hook of ejabberd_sm
+-export([bounce_sm_packet/1]).
+-export([privilege/1, is_privilege_kept/1, privileged/2]).
+
+-include("xmpp.hrl").
+
+%% Meta keys. The second holds the packet itself.
+-define(MARK, client_proxy).
+-define(UNDELIVERED, client_proxy_undelivered).
+-define(OWN, client_proxy_own).
+
+%% Octets of the longest id that is kept; JAT_ID_MAX of the core.
+-define(MAX_ID, 1024).
+
+%%% Marks
+
+%% @doc Marks a request that is forwarded for this proxy host: by its record, or
+%% as a request of the target.
+-spec mark(iq(), mod_client_proxy_options:proxy_host(),
+           mod_client_proxy_core:record_ref() | outbound) -> iq().
+mark(Packet, P, Record) ->
+    xmpp:put_meta(Packet, ?MARK, {P, Record}).
+
+-spec marked(stanza()) ->
+          {mod_client_proxy_options:proxy_host(),
+           mod_client_proxy_core:record_ref() | outbound} | undefined.
+marked(Packet) ->
+    xmpp:get_meta(Packet, ?MARK, undefined).
+
+-spec unmark(stanza()) -> stanza().
+unmark(Packet) ->
+    xmpp:del_meta(xmpp:del_meta(Packet, ?MARK), ?UNDELIVERED).
+
+%% @doc Hook of ejabberd_sm, in the sender's process, when there is no session:
+%% the proof that a request was not delivered. It keeps the packet in the
+%% bounce, so that even a `set' can be sent to another endpoint.
+-spec bounce_sm_packet({bounce | term(), stanza()}) ->
+          {bounce | term(), stanza()}.
+bounce_sm_packet({bounce, #iq{meta = #{?MARK := _}} = Packet}) ->
+    {bounce, xmpp:put_meta(Packet, ?UNDELIVERED, unmark(Packet))};
+bounce_sm_packet(Acc) ->
+    Acc.
+
+%% @doc The packet that the hook has kept in this bounce.
+-spec undelivered(stanza()) -> iq() | undefined.
+undelivered(Packet) ->
+    xmpp:get_meta(Packet, ?UNDELIVERED, undefined).
+
+%% @doc Marks a stanza that the proxy host sends on its own.
+-spec own(stanza()) -> stanza().
+own(Packet) ->
+    xmpp:put_meta(Packet, ?OWN, true).
+
+%% @doc Whether this is such a stanza, which ejabberd could not deliver.
+-spec is_own(stanza()) -> boolean().
+is_own(Packet) ->
+    xmpp:get_meta(Packet, ?OWN, false).
+
+%%% Privilege
+
+%% @doc What other modules have noted on a stanza would lead its answer or its
+%% bounce around us. One note has to come back with the answer: ejabberd turns a
+%% result or an error with it into one to the component that has asked in the name
+%% of the requester (XEP-0356). So it is kept beside the record.
+-spec privilege(stanza()) -> mod_client_proxy_packets:meta() | none.
+privilege(#iq{meta = #{privilege_iq := Privilege}}) -> Privilege;
+privilege(_Packet) -> none.
+
+%% @doc Whether it is small enough to be kept. The id of the component's own
+%% request is the one part without a bound.
+-spec is_privilege_kept(mod_client_proxy_packets:meta() | none) -> boolean().
+is_privilege_kept({Id, _Host, _Jid}) when is_binary(Id) ->
+    byte_size(Id) =< ?MAX_ID;
+is_privilege_kept(_) ->
+    true.
+
+%% @doc Gives the note back to the answer, or to the error in its place.
+-spec privileged(mod_client_proxy_packets:meta() | none, iq()) -> iq().
+privileged(none, Packet) ->
+    Packet;
+privileged({_Id, _Host, #jid{} = Requester} = Privilege, Packet) ->
+    %% ejabberd 24.10 and 24.12 look for just the JID that is in the meta
+    xmpp:put_meta(Packet#iq{to = Requester}, privilege_iq, Privilege);
+privileged(Privilege, Packet) ->
+    xmpp:put_meta(Packet, privilege_iq, Privilege).

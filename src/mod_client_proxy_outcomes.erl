@@ -1,0 +1,180 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% What becomes of a request once its record is made: it is sent, it comes back,
+%%% it is sent again, or its sender gets an error in the place of the answer. One
+%%% of these happens, whatever fails.
+-module(mod_client_proxy_outcomes).
+
+-export([send/3, bounced/3, unreachable/1, close/2, settle/2, late/2]).
+
+-include("xmpp.hrl").
+
+-import(mod_client_proxy_context, [count/2]).
+
+-type context() :: mod_client_proxy_context:context().
+-type outcome() :: mod_client_proxy_core:outcome().
+-type record_ref() :: mod_client_proxy_core:record_ref().
+
+-define(PAUSE, 100). % ms; where nothing can be closed now, for want of memory
+
+%%% On its way
+
+%% @doc Sends the packet that Prepare makes. A request whose record is made is
+%% answered even if it cannot be sent, or if the record came too late for the stop
+%% of the proxy host to find it: either it is seen here that the stop has begun, or
+%% the record was there before it did.
+-spec send(context(), record_ref(), fun(() -> iq())) -> ok.
+send(#{stopped := Stopped} = Context, Record, Prepare) ->
+    try Prepare() of
+        Packet ->
+            case atomics:get(Stopped, 1) of
+                0 -> ejabberd_router:route(Packet);
+                1 -> abort(Context, Record, stopped)
+            end
+    catch Class:Reason:Stack ->
+            mod_client_proxy_log:complain(Context, Record, Class, Reason, Stack),
+            abort(Context, Record, internal)
+    end.
+
+abort(#{core := Core} = Context, Record, Why) ->
+    close(fun() ->
+                  mod_client_proxy_core:abort(Core, Record, Why,
+                                              mod_client_proxy_clock:now())
+          end,
+          fun(Outcomes) -> settle(Context, Outcomes) end).
+
+%%% It comes back
+
+%% @doc A forwarded request came back from ejabberd itself: there was no session,
+%% or it ended before the request was read, or s2s failed. From a session that goes
+%% on it came back for another reason: the server does not let P through to this
+%% account (XEP-0191, mod_last), and asking again would change nothing.
+-spec bounced(context(), record_ref(), iq()) -> ok.
+bounced(#{core := Core, host := P} = Context, Record, Packet) ->
+    count(bounces, Context),
+    Endpoint = jid:tolower(xmpp:get_from(Packet)),
+    Undelivered = mod_client_proxy_metas:undelivered(Packet),
+    How = case Undelivered of
+              undefined -> came_back(mod_client_proxy_sessions:lives(Endpoint));
+              _ -> undelivered
+          end,
+    How == refused orelse mod_client_proxy_targets:suspect(P, Endpoint),
+    close(fun() ->
+                  mod_client_proxy_core:bounce(Core, Record, How,
+                                               mod_client_proxy_clock:now())
+          end,
+          fun(Outcomes) -> settle(Context, Outcomes, Undelivered) end).
+
+came_back(true) -> refused;
+came_back(false) -> lost.
+
+%% @doc A request of the target came back from this server. Where it could not be
+%% delivered, what ejabberd says of that may name the addressee's server, which
+%% the target is perhaps not to know. What an account or a service here answers is
+%% an answer like any other.
+-spec unreachable(iq()) -> iq().
+unreachable(#iq{from = #jid{lserver = Server, lresource = Resource}} = Bounce) ->
+    Packet = mod_client_proxy_metas:unmark(Bounce),
+    IsSession = Resource /= <<>>
+        andalso mod_client_proxy_sessions:is_local(Server),
+    case IsSession orelse not ejabberd_router:is_my_route(Server) of
+        true -> mod_client_proxy_errors:iq('service-unavailable', unreachable,
+                                           Packet);
+        false -> Packet
+    end.
+
+%%% Closed without an answer
+
+%% @doc Closes one record by a call of the core: at once, or, where there is no
+%% memory for that now, in a process of its own as soon as there is. Settle carries
+%% the outcomes out.
+-spec close(fun(() -> [outcome()] | {error, atom()}),
+            fun(([outcome()]) -> ok)) -> ok.
+close(Call, Settle) ->
+    case Call() of
+        {error, _} -> spawn(fun() -> close_later(Call, Settle) end), ok;
+        Outcomes -> Settle(Outcomes)
+    end.
+
+close_later(Call, Settle) ->
+    timer:sleep(?PAUSE),
+    case Call() of
+        {error, _} -> close_later(Call, Settle);
+        Outcomes -> Settle(Outcomes)
+    end.
+
+%% @doc Carries out what the core says becomes of records. Without a context the
+%% proxy host has been stopped, and the packets that were kept are gone.
+-spec settle(context() | undefined, [outcome()]) -> ok.
+settle(Context, Outcomes) ->
+    settle(Context, Outcomes, undefined).
+
+%% @doc The same for a carrier that has found out later than its caller could
+%% wait.
+-spec late(mod_client_proxy_options:proxy_host(), [outcome()]) -> ok.
+late(P, Outcomes) ->
+    settle(mod_client_proxy_context:get(P), Outcomes).
+
+%% Undelivered: the packet of the one request, where it came back with it.
+settle(Context, Outcomes, Undelivered) ->
+    lists:foreach(fun(Outcome) -> settle1(Outcome, Context, Undelivered) end,
+                  Outcomes).
+
+settle1({retry, _, _, _, _, _New}, undefined, _) ->
+    ok; % answered when its instance is closed
+settle1({retry, Old, From, To, Id, New}, #{packets := Packets} = Context,
+        Undelivered) ->
+    count(retries, Context),
+    {Kept, Privilege} = mod_client_proxy_packets:take(Packets, Old),
+    {Kept, Privilege} == {none, none} orelse
+        mod_client_proxy_packets:keep(Packets, New, Kept, Privilege),
+    case {Kept, Undelivered} of
+        {none, undefined} -> abort(Context, New, not_kept);
+        {none, _} -> send_again(Context, New, From, To, Id, Undelivered);
+        {_, _} -> send_again(Context, New, From, To, Id, Kept)
+    end;
+settle1({fail, Record, _, Why, _, _, _, Kept} = Outcome, Context, _) ->
+    count(ending(Why), Context),
+    fail(Outcome, Context, forget(Context, Record, Kept));
+settle1({privileged, Privilege, {fail, Record, _, Why, _, _, _, Kept} = Outcome},
+        Context, _) ->
+    count(ending(Why), Context),
+    _ = forget(Context, Record, Kept),
+    fail(Outcome, Context, Privilege);
+settle1({forget, Record}, Context, _) ->
+    count(forgotten, Context),
+    _ = forget(Context, Record, false),
+    ok.
+
+ending(timeout) -> timeouts;
+ending(bounced) -> undelivered;
+ending(gone) -> gone;
+ending(refused) -> refused_by_server;
+ending(stopped) -> stopped;
+ending(core_lost) -> lost;
+ending(_) -> failed.
+
+fail({fail, _Record, Condition, Why, From, To, Id, _Kept}, Context, Privilege) ->
+    Packet = #iq{id = Id, from = written(From, Context),
+                 to = mod_client_proxy_addresses:jid(To)},
+    ejabberd_router:route(
+      mod_client_proxy_metas:privileged(
+        Privilege, mod_client_proxy_errors:iq(Condition, Why, Packet))).
+
+written(From, #{host := P}) ->
+    mod_client_proxy_addresses:written(From, P);
+written({_, S, _} = From, undefined) ->
+    mod_client_proxy_addresses:written(From, jid:nameprep(S)).
+
+forget(undefined, _Record, _Kept) ->
+    none;
+forget(#{packets := Packets}, Record, Kept) ->
+    mod_client_proxy_packets:forget(Packets, Record, Kept).
+
+send_again(#{host := P} = Context, Record, From, To, Id, Packet) ->
+    send(Context, Record,
+         fun() ->
+                 mod_client_proxy_metas:mark(
+                   mod_client_proxy_addresses:translate(Packet, From, To, Id),
+                   P, Record)
+         end).
