@@ -14,8 +14,10 @@
 #                   CARRIER=nif): does anything grow, is anything lost?
 # make sum          after a change of c_src: writes the checksum of the C sources
 #                   into the Erlang code, which says `outdated` of any other core
+# make dist         _build/mod_client_proxy-VERSION.tar.gz of what is committed
 # make bench        what it costs: one table, also in test/bench/RESULTS.md
-#                   (make bench PARTS=core: only that part, only printed)
+#                   (PARTS=core: only that part, only printed; BEFORE=REV:
+#                   another revision beside it; SHORT=1: does it work?)
 #
 # Each installs the Debian packages that it misses (as root). For the module
 # itself nothing of this is needed: ejabberd's installer runs c_src/Makefile.
@@ -30,7 +32,7 @@ PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
            erlang-proper-dev \
            erlang-tools libcmocka-dev python3-slixmpp clang libclang-rt-dev \
            valgrind clang-format clang-tidy cppcheck shellcheck \
-           prosody lua-unbound openssl
+           prosody lua-unbound openssl git
 
 TOOLS = _build/service _build/puppet _build/storm
 
@@ -41,10 +43,19 @@ sum:
 
 .PHONY: all sum tools demo serve check check-on check-lint check-core check-fuzz \
         check-erl check-nif-asan check-server coverage mutants fuzz soak bench \
-        dialyzer deps deps-demo clean
+        dialyzer dist deps deps-demo clean
 
 all:
 	$(MAKE) -C c_src
+
+# The same commit makes the same octets. .gitattributes says what stays out.
+dist:
+	@git diff --quiet HEAD || { echo "Commit your changes first" >&2; exit 1; }
+	@mkdir -p _build
+	@name=mod_client_proxy-$$($(MAKE) -s -C c_src version) && \
+	    git -c tar.umask=0022 archive --prefix=$$name/ -o _build/dist.tar HEAD && \
+	    gzip -9n <_build/dist.tar >_build/$$name.tar.gz && rm _build/dist.tar && \
+	    echo _build/$$name.tar.gz
 
 deps:
 	@test/bed/deps $(PACKAGES)
@@ -110,7 +121,6 @@ dialyzer:
 	@test/lint/dialyzer
 
 bench: deps
-	@$(MAKE) -s -C test/bench
 	@test/bench/run $(PARTS)
 
 MINUTES = 10

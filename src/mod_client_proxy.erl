@@ -1,7 +1,7 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% What ejabberd starts, stops, reloads and asks for options: for each virtual
-%%% host, the proxy hosts that belong to it (mod_client_proxy_options) get their
+%%% host, the proxy hosts that belong to it (mod_client_proxy_config) get their
 %%% processes (mod_client_proxy_sup), under ejabberd's own supervisor.
 %%%
 %%% start/2 never fails: gen_mod ends the whole server over a module that does.
@@ -36,7 +36,7 @@ start(ServerHost, Opts) ->
                     gen_mod:is_loaded_elsewhere(ServerHost, ?MODULE)
                         orelse start_common(),
                     start_hosts(ServerHost,
-                                mod_client_proxy_options:hosts(ServerHost, Opts))
+                                mod_client_proxy_config:hosts(ServerHost, Opts))
             end).
 
 start_common() ->
@@ -76,7 +76,7 @@ do_stop(ServerHost) ->
 reload(ServerHost, NewOpts, _OldOpts) ->
     guarded(reload, ServerHost,
             fun() ->
-                    Hosts = mod_client_proxy_options:hosts(ServerHost, NewOpts),
+                    Hosts = mod_client_proxy_config:hosts(ServerHost, NewOpts),
                     stop_hosts(ServerHost, Hosts),
                     start_hosts(ServerHost, Hosts)
             end).
@@ -96,7 +96,7 @@ guarded(What, ServerHost, Fun) ->
 %% while they are validated (gen_mod:validate/2 expects this throw).
 depends(ServerHost, Opts) ->
     case mod_client_proxy_secrets:shielded(
-           fun() -> mod_client_proxy_options:check(ServerHost, Opts) end) of
+           fun() -> mod_client_proxy_config:check(ServerHost, Opts) end) of
         ok -> [];
         {error, Text} -> throw({gen_mod, {invalid_syntax, Text}})
     end.
@@ -154,153 +154,7 @@ mod_doc() ->
            "",
            ?T("Options that are not given for a proxy host are those given "
               "directly under the module, or else the defaults.")],
-      opts =>
-          [{host,
-            #{value => ?T("Host"),
-              desc => ?T("The proxy host, when there is only one. Its options "
-                         "stand beside this one. The keyword '@HOST@' is "
-                         "replaced with the name of the virtual host. The "
-                         "default is 'proxy.@HOST@'.")}},
-           {hosts,
-            #{value => "{Host: Options}",
-              desc => ?T("The proxy hosts, each with its options. A proxy host "
-                         "without '@HOST@' in its name belongs to the virtual "
-                         "host with the longest matching suffix, else to the "
-                         "first one. Cannot be used together with 'host'.")}},
-           {target_address,
-            #{value => "user@server",
-              desc => ?T("The account behind the proxy host. '@HOST@' is "
-                         "replaced. The account may be on another server; then "
-                         "it must accept the subscription request of the "
-                         "proxy host.")}},
-           {targets,
-            #{value => "[user@server, ...]",
-              desc => ?T("The accounts behind the proxy host, if there are "
-                         "more than one.")}},
-           {balance,
-            #{value => "random | round_robin | least_pending | sticky",
-              desc => ?T("How a request gets its resource: by chance; each in "
-                         "turn; of two by chance the one with fewer requests "
-                         "in flight; or always the same one for the same "
-                         "'sticky_by'. The default is 'random'.")}},
-           {sticky_by,
-            #{value => "bare | full | domain | {Namespace: Attribute}",
-              desc => ?T("What makes requests stay together with 'balance: "
-                         "sticky': the bare JID, the full JID or the domain of "
-                         "the requester, or an attribute of the first child "
-                         "element in a namespace (a value that is a JID is "
-                         "compared as one). The default is 'bare'.")}},
-           {encoding,
-            #{value => "jid | sealed",
-              desc => ?T("How a requester is shown to the target, in the "
-                         "resource of the proxy host: as the JID it is, or as "
-                         "a pseudonym that cannot be forged and only the proxy "
-                         "host can open. The default is 'jid'.")}},
-           {disco,
-            #{value => "forward | self",
-              desc => ?T("Who answers service discovery and pings to the proxy "
-                         "host while a resource is online: a resource, or the "
-                         "proxy host itself. The default is 'forward'.")}},
-           {timeout,
-            #{value => "timeout()",
-              desc => ?T("How long a request may wait for its answer before "
-                         "the requester is told. Without a unit: seconds. The "
-                         "default is '60 seconds'.")}},
-           {retries,
-            #{value => "0..7",
-              desc => ?T("How many more resources a request is sent to when "
-                         "the one before has gone. The default is '1'.")}},
-           {outbound,
-            #{value => "reply | any | none",
-              desc => ?T("To whom the target may send requests of its own "
-                         "through the proxy host: to those who spoke first, to "
-                         "all whom 'outbound_access' allows, or to nobody. The "
-                         "default is 'reply'.")}},
-           {outbound_access,
-            #{value => ?T("AccessName"),
-              desc => ?T("The access rule of 'outbound: any'. The default is "
-                         "'all'.")}},
-           {access,
-            #{value => ?T("AccessName"),
-              desc => ?T("Who may send requests to the proxy host. The default "
-                         "is 'all'.")}},
-           {contact_timeout,
-            #{value => "timeout()",
-              desc => ?T("How long after the last stanza somebody counts as "
-                         "one who spoke first. The default is '10 minutes'.")}},
-           {max_contacts,
-            #{value => ?T("Number"),
-              desc => ?T("How many of those are remembered, at most a tenth "
-                         "of them of one remote server and half of them of "
-                         "all remote servers. The default is '100000'.")}},
-           {max_pending,
-            #{value => ?T("Number"),
-              desc => ?T("How many requests may be in flight at once, at most "
-                         "half of them of remote servers. The default is "
-                         "'100000'.")}},
-           {max_pending_per_user,
-            #{value => ?T("Number"),
-              desc => ?T("The same for one account that sends requests. The "
-                         "default is '1000'.")}},
-           {max_pending_per_domain,
-            #{value => ?T("Number"),
-              desc => ?T("The same for one remote server, or one virtual host "
-                         "with anonymous login. The default is '10000'.")}},
-           {max_outbound_per_endpoint,
-            #{value => ?T("Number"),
-              desc => ?T("How many requests one resource of the target may "
-                         "have in flight. The default is '1000'.")}},
-           {max_stanza_size,
-            #{value => ?T("Size"),
-              desc => ?T("The largest stanza, in octets, where its content has "
-                         "to be read. The default is '262144'.")}},
-           {max_retry_memory,
-            #{value => ?T("Size"),
-              desc => ?T("How many octets of requests are kept in case they "
-                         "must be sent again: at most a hundredth of it for "
-                         "one bare JID, a tenth for one remote domain and a "
-                         "half for all of them. The default is '67108864'.")}},
-           {max_endpoints,
-            #{value => ?T("Number"),
-              desc => ?T("How many resources are used at most. The default is "
-                         "'10000'.")}},
-           {max_endpoints_per_target,
-            #{value => ?T("Number"),
-              desc => ?T("How many resources of one target on another server "
-                         "are used at most. The default is '1000'.")}},
-           {subscribe,
-            #{value => "remote | all",
-              desc => ?T("Which targets are asked for their presence: those of "
-                         "other servers, which cannot serve without it, or "
-                         "those of this server, too. These would be shown the "
-                         "question at each login; an account that accepts can "
-                         "then be asked what only its contacts may ask, such "
-                         "as 'jabber:iq:last'. The default is 'remote'.")}},
-           {resources,
-            #{value => "[Glob, ...]",
-              desc => ?T("Which resources of the target are used: names in "
-                         "which '*' stands for any text and '?' for any "
-                         "character. The default is all.")}},
-           {drain_show,
-            #{value => "[chat | away | xa | dnd, ...]",
-              desc => ?T("A resource with such a presence gets new requests "
-                         "only when there is no other. The default is '[xa, "
-                         "dnd]'.")}},
-           {secret,
-            #{value => ?T("Text"),
-              desc => ?T("What the key of sealed addresses is made from, at "
-                         "least 16 octets. By default a key is made once and "
-                         "kept in the Mnesia database.")}},
-           {old_secrets,
-            #{value => "[Text, ...]",
-              desc => ?T("Secrets whose addresses are still understood.")}},
-           {carrier,
-            #{value => "auto | nif | port",
-              desc => ?T("How the part that is written in C is run: 'nif' in "
-                         "the server, which is fast; 'port' in a program of "
-                         "its own, whose crash costs the requests of that "
-                         "moment (each gets an error) and nothing else. The "
-                         "default is 'auto', which is 'nif'.")}}],
+      opts => mod_client_proxy_options:doc(),
       example =>
           [{?T("An account as a service, and the conference focus of Jitsi "
                "Meet, where all of one room must reach the same instance:"),
@@ -395,7 +249,7 @@ config_reloaded() ->
 
 do_config_reloaded() ->
     Hosts = [{ServerHost,
-              mod_client_proxy_options:hosts(
+              mod_client_proxy_config:hosts(
                 ServerHost, gen_mod:get_module_opts(ServerHost, ?MODULE))}
              || ServerHost <- ejabberd_option:hosts(),
                 gen_mod:is_loaded(ServerHost, ?MODULE)],

@@ -47,7 +47,7 @@ commands() ->
         result_desc = "Proxy host, virtual host, state, carrier, targets, "
             "resources in use, requests in flight",
         result_example = [{<<"proxy.example.org">>, <<"example.org">>,
-                           <<"up">>, <<"nif (core 4-1302632412)">>,
+                           <<"up">>, <<"nif (core 0.1.0-1302632412)">>,
                            <<"svc@example.org (local)">>, 3, 12}]},
      #ejabberd_commands{
         name = client_proxy_counters, tags = [client_proxy],

@@ -45,33 +45,13 @@
 %% A request in flight; never used twice by one instance.
 -type record_ref() :: pos_integer().
 
-%% What new/3 and configure/2 take. Options that are absent have the defaults
-%% of c_src/core/config.c, which are those of doc/behaviour.md.
+%% What new/3 and configure/2 take: the options that mod_client_proxy_options:core/1
+%% makes, and these. (What is absent has the default of c_src/core/config.c.)
 -type config() ::
         #{host => binary(),                %% P; only new/3 takes it
-          targets => [binary()],           %% bare JIDs, prepared
           keys => [<<_:256>>],             %% the first seals, all open
-          encoding => jid | sealed,
-          balance => random | round_robin | least_pending | sticky,
-          sticky_by => bare | full | domain | {Ns :: binary(), Attr :: binary()},
-          disco => self | forward,
-          timeout => pos_integer(),        %% ms
-          retries => 0..7,
-          outbound => reply | any | none,
-          outbound_acl => boolean(),       %% `any' asks for the ACL (see ask)
-          contact_timeout => pos_integer(),
-          max_contacts => pos_integer(),
-          max_pending => pos_integer(),
-          max_pending_per_user => pos_integer(),
-          max_pending_per_domain => pos_integer(),
-          max_outbound_per_endpoint => pos_integer(),
-          max_stanza_size => pos_integer(),
-          max_retry_memory => non_neg_integer(), %% octets (see handle/7)
-          max_endpoints => pos_integer(),
-          resources => [binary()],         %% globs (*, ?); [] is all
-          drain_show => [chat | away | xa | dnd],
-          local_domains => [binary()]      %% not under max_pending_per_domain
-         }.
+          local_domains => [binary()],     %% not under max_pending_per_domain
+          atom() => term()}.
 
 %% Stanza error conditions (RFC 6120, 8.3.3); the type is as in doc/behaviour.md.
 -type condition() :: 'bad-request' | 'feature-not-implemented' | 'forbidden' |

@@ -39,7 +39,7 @@ options(ServerHost, P) ->
     case gen_mod:is_loaded(ServerHost, ?MODULE_NAME) of
         true ->
             Opts = gen_mod:get_module_opts(ServerHost, ?MODULE_NAME),
-            case lists:keyfind(P, 1, mod_client_proxy_options:hosts(ServerHost,
+            case lists:keyfind(P, 1, mod_client_proxy_config:hosts(ServerHost,
                                                                     Opts)) of
                 {_, HostOpts} -> {ok, HostOpts};
                 false -> error

@@ -188,8 +188,7 @@ status(#instance{core = undefined, trouble = Text} = Instance) ->
 status(#instance{core = Core}) ->
     {Health, Detail, Sum} = mod_client_proxy_core:status(Core),
     Details = [Detail || Detail /= ""]
-        ++ [["core ", integer_to_list(mod_client_proxy_priv:abi()), $-, Sum]
-            || Sum /= ""],
+        ++ [["core ", Sum] || Sum /= ""],
     {condition(Health, Sum),
      [atom_to_list(mod_client_proxy_core:carrier(Core)),
       [[" (", lists:join(", ", Details), ")"] || Details /= []]]}.
@@ -216,10 +215,5 @@ keys(#instance{host = P, secrets = Secrets} = Instance) ->
     end.
 
 config(LocalDomains, #instance{host = P, opts = Opts} = Instance) ->
-    Same = maps:with([targets, encoding, balance, sticky_by, disco, timeout,
-                      retries, outbound, contact_timeout, max_contacts,
-                      max_pending, max_pending_per_user, max_pending_per_domain,
-                      max_outbound_per_endpoint, max_stanza_size,
-                      max_retry_memory, max_endpoints, resources, drain_show], Opts),
-    Same#{host => P, keys => keys(Instance), local_domains => LocalDomains,
-          outbound_acl => maps:get(outbound_access, Opts) /= all}.
+    (mod_client_proxy_options:core(Opts))
+        #{host => P, keys => keys(Instance), local_domains => LocalDomains}.

@@ -1,11 +1,16 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
-%%% The C core's files in priv. Each is named after the checksum of its sources;
-%%% NAME.name says which one is meant, how many octets it has, and the checksum of
-%%% its C sources alone. And what to do where one is missing or not right.
+%%% The C core's files in priv. Each is named after the version and the checksum of
+%%% its sources; NAME.name says which one is meant, how many octets it has, and its
+%%% version with the checksum of its C sources alone. And what to do where one is
+%%% missing or not right.
 -module(mod_client_proxy_priv).
 
 -export([find/2, remedy/1, abi/0, sources/0]).
+
+%% The version of the module, with -dev until it is released. c_src/Makefile reads
+%% it here; `make check-lint` looks whether CHANGELOG.md has the same.
+-define(VERSION, "0.1.0-dev").
 
 %% The version of the calls between this code and the core: JAT_ABI of
 %% c_src/core/jat.h.
@@ -14,9 +19,9 @@
 %% here, and `make check-lint` looks whether it is right.
 -define(SOURCES, "2088627302").
 
-%% @doc The file that is meant by NAME.name, if it is there as a whole, with the
-%% checksum of its C sources (empty: it is older than such checksums). The text
-%% says what is missing and what mends it.
+%% @doc The file that is meant by NAME.name, if it is there as a whole, with what
+%% sources/0 was for it (empty: it is older than such checksums). The text says
+%% what is missing and what mends it.
 -spec find(Name :: string(), Extension :: string()) ->
           {ok, file:filename(), Sum :: string()} | {error, unicode:chardata()}.
 find(Name, Extension) ->
@@ -47,9 +52,11 @@ whole(Name, Size, Sum) ->
 abi() ->
     ?ABI.
 
+%% @doc The version, and the checksum of the C sources that this code goes with:
+%% what the core that belongs to it calls itself.
 -spec sources() -> string().
 sources() ->
-    ?SOURCES.
+    ?VERSION "-" ?SOURCES.
 
 %% @doc What is wrong with the C core, followed by what mends it: another build,
 %% or, where the system's loader says that it has not found a shared library, the

@@ -1,7 +1,8 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% The configuration as ejabberd sees it: whole validations by gen_mod, and the
-%%% text that the operator gets.
+%%% text that the operator gets. And whether README and the core have the same
+%%% options as the table in mod_client_proxy_options.
 -module(mod_client_proxy_options_tests).
 
 -include_lib("eunit/include/eunit.hrl").
@@ -10,7 +11,7 @@
 
 options_test_() ->
     {setup, fun setup/0, fun teardown/1,
-     [accepted(), refused(), merged(), owned()]}.
+     [accepted(), refused(), merged(), owned(), documented(), shared()]}.
 
 setup() ->
     {ok, _} = application:ensure_all_started(xmpp),
@@ -276,15 +277,21 @@ merged() ->
        || {Name, Default} <- mod_client_proxy_options:defaults(),
           Default /= undefined, not lists:member(Name, [hosts, targets])]}].
 
-%% Times are given in seconds.
-given(Name, Ms) when Name == timeout; Name == contact_timeout -> Ms div 1000;
-given(_Name, Value) -> Value.
+%% Times are given as the documentation writes them.
+given(Name, Default) ->
+    case lists:keyfind(Name, 1, mod_client_proxy_options:rows()) of
+        {_, _, duration, _, _, _} ->
+            list_to_binary(mod_client_proxy_option_types:written(duration,
+                                                                 Default));
+        _ ->
+            Default
+    end.
 
 %%% Which virtual host
 
 owned() ->
     Of = fun(VHost, Name, Others) ->
-                 [P || {P, _} <- mod_client_proxy_options:hosts(
+                 [P || {P, _} <- mod_client_proxy_config:hosts(
                                    VHost, opts(VHost, [{host, Name},
                                                        target(<<"x@b.org">>)]),
                                    Others)]
@@ -330,7 +337,119 @@ owned() ->
                                      || V <- ?VHOSTS, V /= VHost]))
        end || VHost <- ?VHOSTS]}].
 
+%%% README
+
+documented() ->
+    [{"README has the row of each option, and no other",
+      fun() ->
+              Rows = lists:map(fun readme_row/1, mod_client_proxy_options:rows()),
+              There = readme_rows(),
+              %% EUnit cuts what is long
+              [io:format(user, "~nmissing in README: ~ts~n", [Row])
+               || Row <- Rows -- There],
+              [io:format(user, "~nnot to be in README: ~ts~n", [Row])
+               || Row <- There -- Rows],
+              ?assertEqual(Rows, There)
+      end},
+     {"ejabberd's documentation has each option with its default",
+      fun() ->
+              #{opts := Doc} = mod_client_proxy:mod_doc(),
+              ?assertEqual(mod_client_proxy_options:names(module),
+                           [Name || {Name, _} <- Doc]),
+              #{timeout := #{value := Value, desc := Text}} = maps:from_list(Doc),
+              ?assertEqual("timeout()", Value),
+              ?assertNotEqual(nomatch,
+                              string:find(Text, " The default is `60 s`."))
+      end}].
+
+readme_row({Name, _, Type, Default, _, Text}) ->
+    Value = mod_client_proxy_option_types:value(Type),
+    Cells = [code(atom_to_list(Name)), code(string:replace(Value, "|", "\\|", all)),
+             code(mod_client_proxy_option_types:written(Type, Default)), Text],
+    unicode:characters_to_binary(["| ", lists:join(" | ", Cells), " |"]).
+
+code("") -> "";
+code(Text) -> [$`, Text, $`].
+
+%% What stands below the head of the table of options.
+readme_rows() ->
+    [_, Rest] = string:split(project_file("README.md"),
+                             "| option | value | default | what it does |\n"
+                             "|---|---|---|---|\n"),
+    [Table | _] = string:split(Rest, "\n\n"),
+    string:split(Table, "\n", all).
+
+%%% The core
+
+shared() ->
+    [{"the core has the options that it is given, and no other",
+      ?_assertEqual(lists:sort([host, keys, local_domains, sticky_by_attribute
+                                | maps:keys(for_core([]))]),
+                    lists:sort([Name || {Name, _, _} <- core_rows()]))},
+     {"the core's own defaults are the same",
+      [{atom_to_list(Name), ?_assert(is_same(Type, Default, InC))}
+       || {Name, Type, InC} <- core_rows(), Type /= "LIST",
+          {Given, Default} <- maps:to_list(for_core([])), Given == Name]},
+     {setup, fun() -> ok = mod_client_proxy_core:load(nif) end,
+      {"the core refuses what the validators refuse, and nothing else",
+       [{lists:flatten(io_lib:format("~s: ~p", [Name, Value])),
+         ?_assertEqual(is_valid(Name, Value), is_taken(Name, Value))}
+        || {Name, _, Type, _, same, _} <- mod_client_proxy_options:rows(),
+           Value <- candidates(Type)]}}].
+
+for_core(Options) ->
+    Defaults = maps:from_list(mod_client_proxy_options:defaults()),
+    mod_client_proxy_options:core(maps:merge(Defaults, maps:from_list(Options))).
+
+%% Words are constants in C, such as JAT_OUTBOUND_REPLY.
+is_same("WORD", Word, InC) ->
+    lists:suffix([$_ | string:uppercase(atom_to_list(Word))], InC);
+is_same("INT", false, InC) ->
+    InC == "0";
+is_same("INT", Number, InC) ->
+    InC == integer_to_list(Number).
+
+%% Values of which some are allowed, as the module keeps them.
+candidates({enum, _}) ->
+    [Word || {_, _, {enum, Words}, _, _, _} <- mod_client_proxy_options:rows(),
+             Word <- Words];
+candidates({enums, Words}) ->
+    [[], Words, [brb | Words]];
+candidates(Type) when element(1, Type) == int; Type == duration ->
+    [-1, 0, 1, 7, 8, 16#7fffffff, 16#80000000];
+candidates(_) ->
+    [].
+
+is_valid(Name, Value) ->
+    {_, _, Type, _, _, _} = lists:keyfind(Name, 1, mod_client_proxy_options:rows()),
+    Given = case Type of
+                duration -> iolist_to_binary(io_lib:format("~B ms", [Value]));
+                _ -> Value
+            end,
+    {ok, Value} == econf:validate(mod_client_proxy_options:opt_type(Name), Given).
+
+is_taken(Name, Value) ->
+    Options = for_core([{targets, [<<"svc@example.org">>]}, {Name, Value}]),
+    Config = Options#{host => <<"p.example.org">>, keys => [<<0:256>>],
+                      local_domains => [<<"example.org">>]},
+    case mod_client_proxy_core:new(nif, <<"example.org">>, Config) of
+        {ok, _} -> true;
+        {error, badarg} -> false
+    end.
+
+%% Name, type and default of each row in c_src/core/config.c.
+core_rows() ->
+    {match, Rows} =
+        re:run(project_file("c_src/core/config.c"),
+               "\\{\"(\\w+)\",\\s*(INT|WORD|LIST),\\s*AT\\(\\w+\\),\\s*(\\w+),",
+               [global, {capture, all_but_first, list}]),
+    [{list_to_atom(Name), Type, Default} || [Name, Type, Default] <- Rows].
+
 %%% Help
+
+project_file(Name) ->
+    {ok, Text} = file:read_file(filename:join(os:getenv("PROJECT"), Name)),
+    Text.
 
 target(Jid) -> {target_address, Jid}.
 
@@ -356,7 +475,7 @@ opts(VHost, Given) ->
     Opts.
 
 hosts(Given) ->
-    mod_client_proxy_options:hosts(<<"example.org">>,
+    mod_client_proxy_config:hosts(<<"example.org">>,
                                    opts(<<"example.org">>, Given), []).
 
 value(Name, Given) ->

@@ -185,7 +185,7 @@ not_taken() ->
                                 "a.example.org did not take its new options")).
 
 failures() ->
-    [{mod_client_proxy_options, hosts, 2}, {mod_client_proxy_options, carrier, 1},
+    [{mod_client_proxy_config, hosts, 2}, {mod_client_proxy_options, carrier, 1},
      {mod_client_proxy_keys, prepare, 3}, {mod_client_proxy_keys, forget, 1},
      {mod_client_proxy_sup, start, 2}].
 
@@ -199,7 +199,7 @@ failure(What) ->
     ?assertEqual(nomatch, string:find(logged(), "Xq7-tulip")).
 
 unchecked() ->
-    fail({mod_client_proxy_options, check, 2}),
+    fail({mod_client_proxy_config, check, 2}),
     Shown = try ?M:depends(?VHOST, secret_options())
             catch Class:Reason:Stack -> io_lib:format("~p", [{Class, Reason, Stack}])
             end,
@@ -231,13 +231,14 @@ hooks() ->
 
 %%% What is played
 
-%% Those that are configured; the rest is what mod_client_proxy_options is for.
+%% Those that are configured; the rest is what mod_client_proxy_config is for.
 options(Ps) ->
     #{hosts => Ps}.
 
 setup() ->
     played:start([gen_mod, ejabberd_hooks, ejabberd_option, mod_client_proxy_admin,
-                  mod_client_proxy_options, mod_client_proxy_keys,
+                  mod_client_proxy_config, mod_client_proxy_options,
+                  mod_client_proxy_keys,
                   mod_client_proxy_sup, mod_client_proxy_host,
                   mod_client_proxy_context, mod_client_proxy_sessions,
                   mod_client_proxy_port_sup],
@@ -247,7 +248,7 @@ setup() ->
                   {gen_mod, get_module_proc,
                    fun(P, ?M) -> binary_to_atom(<<"test_", P/binary>>, utf8) end},
                   {ejabberd_option, hosts, fun() -> [?VHOST] end},
-                  {mod_client_proxy_options, hosts, fun hosts/2},
+                  {mod_client_proxy_config, hosts, fun hosts/2},
                   {mod_client_proxy_options, carrier, fun(auto) -> nif end}]).
 
 hosts(_VHost, #{hosts := Ps} = Opts) ->

@@ -3,25 +3,29 @@
  * Requests and their answers between clients of one process, by way of several
  * addresses in turn, and what each costs the server.
  *
- *     load port=5222 cpu=PID[,PID...] ways=WAY[,WAY...]
+ *     load servers=SERVER[,SERVER] ways=WAY[,WAY...]
  *          [requesters=8] [answerers=8] [type=get] [payload=64] [tree=0]
  *          [window=16 | rate=REQUESTS/S] [slice=500] [rounds=1] [warmup=500]
  *          [requester=load@example.org] [answerer=svc@example.org]
  *          [password=secret]
  *
+ * A server is PORT:PID[:PID...]: where clients log in, and the processes that
+ * make it up. Each has requesters and answerers of its own.
+ *
  * A way is the JID that the requesters write to, or `direct', which is any of
  * the answerers; an answer is its request's payload. In each round each way
- * gets a slice of so many requests, every other round in reverse: whatever else
- * the machine does for longer than a slice comes upon all ways alike.
+ * through each server gets a slice of so many requests, every other round in
+ * reverse: whatever else the machine does for longer than a slice comes upon
+ * all alike.
  *
  * With `window` so many requests are open all the time; with `rate` they begin
  * at random times (a Poisson process), and latency counts from the time at
  * which a request was due. The payload is `payload` octets of text, or, with
  * tree=1, of elements.
  *
- * `cpu` are the processes that make up the server. Prints one line of JSON: for
- * each way, under its name, figures of each round. Ends with 0 if each request
- * had its own payload back, under its id, from the address that it went to.
+ * Prints one line of JSON: for each server, for each way, under its name,
+ * figures of each round. Ends with 0 if each request had its own payload back,
+ * under its id, from the address that it went to.
  */
 #include <fcntl.h>
 #include <math.h>
@@ -37,14 +41,15 @@
 #include "client.h"
 
 #define MAX_CLIENTS 256
+#define MAX_SERVERS 2
 #define MAX_WAYS 8
 #define PATIENCE 10 /* s without any answer */
 #define SECOND 1000000000L
 
 static struct {
-    const char *ways, *requester, *answerer, *password, *type, *cpu;
-    long port, requesters, answerers, payload, tree, window, rate, slice,
-        rounds, warmup;
+    const char *servers, *ways, *requester, *answerer, *password, *type;
+    long requesters, answerers, payload, tree, window, rate, slice, rounds,
+        warmup;
 } option = {
     .requester = "load@example.org",
     .answerer = "svc@example.org",
@@ -59,7 +64,14 @@ static struct {
     .warmup = 500,
 };
 
-/* Requesters, then answerers. */
+static struct server {
+    const char *pids; /* :PID[:PID...] */
+    long port;
+    struct client *clients; /* requesters, then answerers */
+} servers[MAX_SERVERS];
+static int server_count;
+
+/* Those of all servers. */
 static struct client clients[MAX_CLIENTS];
 static long client_count;
 static int epoll;
@@ -72,11 +84,13 @@ struct figures {
     double p50_us, p99_us, per_second;
 };
 
+/* One way through one server. */
 struct way {
+    const struct server *server;
     const char *to; /* NULL: directly */
     struct figures *round;
 };
-static struct way ways[MAX_WAYS];
+static struct way ways[MAX_SERVERS * MAX_WAYS];
 static int way_count;
 
 /* All requests of a run, numbered, and the slice that is being run. */
@@ -111,11 +125,11 @@ static long cpu_time(const char *pids)
     long sum = 0;
     char *end;
 
-    for (const char *p = pids; *p; p = *end == ',' ? end + 1 : end) {
+    for (const char *p = pids; *p == ':'; p = end) {
         clockid_t clock;
 
-        if (clock_getcpuclockid((pid_t)strtol(p, &end, 10), &clock) != 0 ||
-            end == p)
+        if (clock_getcpuclockid((pid_t)strtol(p + 1, &end, 10), &clock) != 0 ||
+            end == p + 1)
             die("load: no process %s", p);
         sum += read_clock(clock);
     }
@@ -128,10 +142,11 @@ static long cpu_time(const char *pids)
 
 static void ask(long due)
 {
-    struct buffer *out = &clients[sent % option.requesters].out;
+    const struct server *s = way->server;
+    struct buffer *out = &s->clients[sent % option.requesters].out;
     long answerer = option.requesters + lrand48() % option.answerers;
 
-    request[sent].to = way->to ? way->to : clients[answerer].jid;
+    request[sent].to = way->to ? way->to : s->clients[answerer].jid;
     request[sent].due = due;
     print(out, "<iq type='%s' id='%ld' to='%s'>", option.type, sent,
           request[sent].to);
@@ -158,7 +173,7 @@ static bool is_answer(const struct client *c, struct text iq, long n)
     struct text what = content(iq);
 
     return n >= 0 && n < sent && request[n].due != 0 &&
-           c == &clients[n % option.requesters] &&
+           c == &way->server->clients[n % option.requesters] &&
            is(attribute(iq, "from"), request[n].to) &&
            (!warm ||
             (is(attribute(iq, "type"), "result") && what.n == payload.n &&
@@ -268,13 +283,13 @@ static int by_time(const void *a, const void *b)
 
 static void measure(const struct way *w, struct figures *f)
 {
-    long wall = now(), server = cpu_time(option.cpu);
+    long wall = now(), server = cpu_time(w->server->pids);
     long own = read_clock(CLOCK_PROCESS_CPUTIME_ID);
     struct request *slice = &request[sent];
     double n = (double)option.slice;
 
     run(w, option.slice);
-    f->cpu_us = (double)(cpu_time(option.cpu) - server) / n / 1e3;
+    f->cpu_us = (double)(cpu_time(w->server->pids) - server) / n / 1e3;
     f->own_cpu_us =
         (double)(read_clock(CLOCK_PROCESS_CPUTIME_ID) - own) / n / 1e3;
     f->per_second = n * (double)SECOND / (double)(now() - wall);
@@ -296,7 +311,7 @@ static void measure_all(void)
         }
 }
 
-static void report(void)
+static void report_way(const struct way *w)
 {
     static const struct {
         const char *name;
@@ -309,21 +324,31 @@ static void report(void)
         {"per_second", offsetof(struct figures, per_second)},
     };
 
-    for (int i = 0; i < way_count; i++) {
-        printf("%c\"%s\":{", i ? ',' : '{', ways[i].to ? ways[i].to : "direct");
-        for (size_t k = 0; k < sizeof figures / sizeof *figures; k++) {
-            printf("%s\"%s\":", k ? "," : "", figures[k].name);
-            for (long n = 0; n < option.rounds; n++) {
-                const char *f = (const char *)&ways[i].round[n];
+    printf("\"%s\":{", w->to ? w->to : "direct");
+    for (size_t k = 0; k < sizeof figures / sizeof *figures; k++) {
+        printf("%s\"%s\":", k ? "," : "", figures[k].name);
+        for (long n = 0; n < option.rounds; n++) {
+            const char *f = (const char *)&w->round[n];
 
-                printf("%c%.2f", n ? ',' : '[',
-                       *(const double *)(const void *)(f + figures[k].at));
-            }
-            printf("]");
+            printf("%c%.2f", n ? ',' : '[',
+                   *(const double *)(const void *)(f + figures[k].at));
+        }
+        printf("]");
+    }
+    printf("}");
+}
+
+static void report(void)
+{
+    for (int s = 0; s < server_count; s++) {
+        printf("%c", s ? ',' : '[');
+        for (int i = s; i < way_count; i += server_count) {
+            printf("%c", i == s ? '{' : ',');
+            report_way(&ways[i]);
         }
         printf("}");
     }
-    printf("}\n");
+    printf("]\n");
 }
 
 /* The begin */
@@ -345,7 +370,8 @@ static void make_payload(void)
     print(&payload, "</data>");
 }
 
-static void log_in(const char *account, char letter, long count)
+static void log_in(const struct server *s, const char *account, char letter,
+                   long count)
 {
     for (long i = 0; i < count; i++) {
         struct client *c = &clients[client_count];
@@ -354,38 +380,58 @@ static void log_in(const char *account, char letter, long count)
         char resource[32];
 
         (void)snprintf(resource, sizeof resource, "%c%ld", letter, i);
-        client_log_in(c, option.port, account, option.password, resource);
+        client_log_in(c, s->port, account, option.password, resource);
         if (fcntl(c->fd, F_SETFL, O_NONBLOCK) != 0 ||
             epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event) != 0)
             die("load: cannot wait for %s", c->jid);
     }
 }
 
+static void read_servers(char *list)
+{
+    for (char *rest, *text = strtok_r(list, ",", &rest); text;
+         text = strtok_r(NULL, ",", &rest)) {
+        struct server *s = &servers[server_count++];
+        char *pids;
+
+        if (server_count > MAX_SERVERS)
+            die("load: at most %d servers, please", MAX_SERVERS);
+        s->port = strtol(text, &pids, 10);
+        s->pids = pids;
+        s->clients = &clients[client_count];
+        log_in(s, option.requester, 'r', option.requesters);
+        log_in(s, option.answerer, 'e', option.answerers);
+    }
+}
+
+/* A way through each of the servers, then the next one. */
 static void read_ways(char *list)
 {
     for (char *rest, *to = strtok_r(list, ",", &rest); to;
          to = strtok_r(NULL, ",", &rest)) {
-        struct way *w = &ways[way_count++];
-
-        if (way_count > MAX_WAYS)
+        if (way_count / server_count == MAX_WAYS)
             die("load: at most %d ways, please", MAX_WAYS);
-        w->to = strcmp(to, "direct") == 0 ? NULL : to;
-        w->round = calloc((size_t)option.rounds, sizeof *w->round);
-        if (!w->round)
-            die("load: no memory");
+        for (int s = 0; s < server_count; s++) {
+            struct way *w = &ways[way_count++];
+
+            w->server = &servers[s];
+            w->to = strcmp(to, "direct") == 0 ? NULL : to;
+            w->round = calloc((size_t)option.rounds, sizeof *w->round);
+            if (!w->round)
+                die("load: no memory");
+        }
     }
 }
 
 static void read_options(int argc, char **argv)
 {
     static const struct argument known[] = {
+        {"servers", &option.servers, NULL},
         {"ways", &option.ways, NULL},
         {"requester", &option.requester, NULL},
         {"answerer", &option.answerer, NULL},
         {"password", &option.password, NULL},
         {"type", &option.type, NULL},
-        {"cpu", &option.cpu, NULL},
-        {"port", NULL, &option.port},
         {"requesters", NULL, &option.requesters},
         {"answerers", NULL, &option.answerers},
         {"payload", NULL, &option.payload},
@@ -401,11 +447,11 @@ static void read_options(int argc, char **argv)
 
     if (unknown)
         die("load: what is %s?", unknown);
-    if (!option.port || !option.cpu || !option.ways)
-        die("load: port, cpu and ways are needed");
+    if (!option.servers || !option.ways)
+        die("load: servers and ways are needed");
     if (option.requesters < 1 || option.answerers < 1 ||
-        option.requesters + option.answerers > MAX_CLIENTS)
-        die("load: 1 to %d clients, please", MAX_CLIENTS);
+        option.requesters + option.answerers > MAX_CLIENTS / MAX_SERVERS)
+        die("load: 1 to %d clients, please", MAX_CLIENTS / MAX_SERVERS);
     if (option.window < 1 || option.slice < 1 || option.rounds < 1 ||
         option.warmup < 0 || option.payload < 0)
         die("load: window, slice and rounds of at least 1, please");
@@ -413,23 +459,23 @@ static void read_options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    char *list;
+    char *server_list, *way_list;
     long total;
 
     read_options(argc, argv);
-    list = strdup(option.ways);
+    server_list = strdup(option.servers);
+    way_list = strdup(option.ways);
     epoll = epoll_create1(0);
-    if (!list || epoll < 0)
+    if (!server_list || !way_list || epoll < 0)
         die("load: no memory");
-    read_ways(list);
+    (void)prctl(PR_SET_TIMERSLACK, 1); /* ns; 50000 is usual */
+    make_payload();
+    read_servers(server_list);
+    read_ways(way_list);
     total = way_count * (option.warmup + option.rounds * option.slice);
     request = calloc((size_t)total, sizeof *request);
     if (!request)
         die("load: no memory");
-    make_payload();
-    (void)prctl(PR_SET_TIMERSLACK, 1); /* ns; 50000 is usual */
-    log_in(option.requester, 'r', option.requesters);
-    log_in(option.answerer, 'e', option.answerers);
     measure_all();
     report();
     return wrong != 0;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
-/* threads   part `threads` of run: what several threads get done in the core at
- * the same time, against what one does; and, to tell the core from the machine,
- * what two processes do that share nothing
+/* threads ENCODING TURN   what several threads get done in the core at the same
+ * time; and, to tell the core from the machine, what two processes do that
+ * share nothing
  *
- * Runs are short and take turns; a figure is the median of the ratios.
+ * Prints a line for each case: its name, rounds a second, ns of CPU a round. It
+ * is one turn of many (see turns); in every other one the order is reversed.
  *
  * Each thread has requesters of its own; all share the endpoints. One round is
  * a request and its reply; every 64th goes with a presence of an endpoint,
@@ -23,7 +24,6 @@
 #define ENDPOINTS 8U
 #define WARM_UP 500U
 #define RUN_MS 40U
-#define TURNS 25
 
 struct worker {
     pthread_t thread;
@@ -151,58 +151,32 @@ static struct result run_apart(const char *options)
                            (r[0].cpu_ns + r[1].cpu_ns) / 2};
 }
 
-static int by_value(const void *a, const void *b)
+static const struct {
+    const char *name;
+    unsigned threads; /* 0: two processes */
+} cases[] = {
+    {"1 thread", 1},  {"2 threads", 2}, {"2 processes", 0},
+    {"4 threads", 4}, {"8 threads", 8},
+};
+
+#define CASES (sizeof cases / sizeof *cases)
+
+static void turn(const char *options, bool reversed)
 {
-    double x = *(const double *)a, y = *(const double *)b;
+    for (size_t i = 0; i < CASES; i++) {
+        size_t k = reversed ? CASES - 1 - i : i;
+        struct result r = cases[k].threads
+                              ? run(options, cases[k].threads, false)
+                              : run_apart(options);
 
-    return (x > y) - (x < y);
-}
-
-static double median(double *values)
-{
-    qsort(values, TURNS, sizeof *values, by_value);
-    return values[TURNS / 2];
-}
-
-enum { ONE, TWO, APART, FOUR, EIGHT, CASES };
-
-static void compare(const char *encoding)
-{
-    static const struct {
-        const char *what, *goal;
-    } rows[CASES] = {
-        [ONE] = {"1 thread: rounds a second", ""},
-        [TWO] = {"2 threads: times one", "at least 1.85"},
-        [APART] = {"2 processes, nothing shared: times one", ""},
-        [FOUR] = {"4 threads: times one", ""},
-        [EIGHT] = {"8 threads: times one", ""},
-    };
-    double rate[CASES][TURNS], used[CASES][TURNS];
-    char what[80], options[32];
-
-    (void)snprintf(options, sizeof options, "encoding=%s", encoding);
-    for (int i = 0; i < TURNS; i++) {
-        struct result r[CASES] = {
-            [ONE] = run(options, 1, false),  [TWO] = run(options, 2, false),
-            [FOUR] = run(options, 4, false), [EIGHT] = run(options, 8, false),
-            [APART] = run_apart(options),
-        };
-
-        for (int k = 0; k < CASES; k++) {
-            rate[k][i] = k == ONE ? r[ONE].rate * 1e3 : r[k].rate / r[ONE].rate;
-            used[k][i] = r[k].cpu_ns;
-        }
-    }
-    for (int k = 0; k < CASES; k++) {
-        (void)snprintf(what, sizeof what, "%s, %s (ns of CPU a round)",
-                       encoding, rows[k].what);
-        row(what, rows[k].goal, "%.*f (%.0f)", k == ONE ? 0 : 2,
-            median(rate[k]), median(used[k]));
+        printf("%s\t%.0f\t%.0f\n", cases[k].name, r.rate * 1e3, r.cpu_ns);
+        (void)fflush(stdout); /* before a process inherits it */
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    char options[32];
     pthread_barrierattr_t of_processes;
 
     apart = mmap(NULL, sizeof *apart, PROT_READ | PROT_WRITE,
@@ -213,9 +187,9 @@ int main(void)
         pthread_barrier_init(&apart->warm, &of_processes, 2) != 0)
         die("nothing that two processes share");
     jat_stanza_init();
-    printf("# The core: threads at the same time, %ld processors\n",
-           sysconf(_SC_NPROCESSORS_ONLN));
-    compare("jid");
-    compare("sealed");
+    if (argc != 3)
+        die("threads: which encoding and turn?");
+    (void)snprintf(options, sizeof options, "encoding=%s", argv[1]);
+    turn(options, strtoul(argv[2], NULL, 10) % 2 == 1);
     return 0;
 }

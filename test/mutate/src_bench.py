@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 """Mutants of src: first the EUnit and PropEr modules that name the module or
-one that names it, then the groups of the Common Test suite that concern it, in
-one server (warm.erl)."""
+one that names it, then the groups of the Common Test suites that concern it,
+in one server (warm.erl)."""
 
 import glob
 import os
@@ -111,7 +111,8 @@ class Bench:
               *glob.glob(os.path.join(self.tree, "test/bed/*.erl")),
               *glob.glob(os.path.join(self.tree, "test/clients/*.erl")),
               *glob.glob(os.path.join(self.tree, "test/soak/*.erl")),
-              os.path.join(self.tree, "test/mod_client_proxy_SUITE.erl"),
+              os.path.join(self.tree, "test/suite.erl"),
+              *glob.glob(os.path.join(self.tree, "test/*_SUITE.erl")),
               os.path.join(self.tree, "test/mutate/warm.erl")],
              self.tree, env=self.env)
         self.make_graph()
@@ -131,6 +132,10 @@ class Bench:
         other.env = {**self.env, "PROJECT": other.tree,
                      "TMPDIR": other.temporary()}
         return other
+
+    def suites(self):
+        return sorted(module_of(p) for p in
+                      glob.glob(os.path.join(self.tree, "test/*_SUITE.erl")))
 
     def temporary(self):
         folder = os.path.join(self.tree, "tmp")
@@ -240,7 +245,7 @@ class Bench:
             answer = self.ask(os.path.join(self.mutant, module + ".beam"),
                               groups, sum(map(self.limits.of, groups)))
         except Hung:
-            return NEITHER, "the suite: it hangs"
+            return NEITHER, "the suites: they hang"
         return (SURVIVED, "") if answer == "passed" else (KILLED, answer)
 
     def ask(self, beam, groups, limit):
@@ -266,7 +271,7 @@ class Bench:
                  f"{os.path.basename(self.tree)}@127.0.0.1", "-hidden",
                  "-dist_listen", "false", "-start_epmd", "false",
                  "-epmd_module", "bed_epmd", "-pa", self.ebin,
-                 "-s", "warm", "run", "-extra", "mod_client_proxy_SUITE"],
+                 "-s", "warm", "run", "-extra", *self.suites()],
                 cwd=self.tree, env={**os.environ, **self.env}, text=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
                 start_new_session=True, errors="replace")

@@ -1,6 +1,6 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
-%%% Runs groups of the Common Test suite again and again in one server, which is
+%%% Runs groups of the Common Test suites again and again in one server, which is
 %%% installed once and begins anew with each beam that is to be tried. (ct_run
 %%% would install it each time, and does not stop at the first failure.)
 %%%
@@ -10,29 +10,23 @@
 -module(warm).
 -export([run/0]).
 
-%% The suite is named on the command line.
--define(SUITE, (suite())).
 %% ms; of a case, and of what a group begins with, which may install a server.
 -define(TIMETRAP, 120000).
 -define(LONG_TIMETRAP, 600000).
 
 run() ->
     {ok, _} = application:ensure_all_started(kernel),
-    Config = ?SUITE:init_per_suite([]),
+    Config = suite:start([]),
     Bed = proplists:get_value(bed, Config),
     say("bed ~s", [bed:dir(Bed)]),
     ok = bed:stop(Bed),
     keep(Bed),
     serve(Bed, Config).
 
-suite() ->
-    [Name] = init:get_plain_arguments(),
-    list_to_atom(Name).
-
 serve(Bed, Config) ->
     case io:get_line("") of
         eof ->
-            ?SUITE:end_per_suite(Config),
+            suite:stop(Config),
             halt();
         Line ->
             [Beam | Groups] = string:lexemes(Line, " \n"),
@@ -88,22 +82,32 @@ say(Format, Arguments) ->
 groups([], _Config) ->
     ok;
 groups([Path | Paths], Config) ->
-    case group(string:lexemes(Path, "/"), Config) of
+    Names = string:lexemes(Path, "/"),
+    case group(Names, suite_of(Names), Config) of
         ok -> groups(Paths, Config);
         Failure -> Failure
     end.
 
-group([Name | Inner], Config) ->
+%% The suite, of those named on the command line, that has this group, and in it
+%% the inner one.
+suite_of([Name | Inner]) ->
+    [Suite] = [Suite || Suite <- [list_to_atom(A) || A <- init:get_plain_arguments()],
+                        {Group, _, Members} <- Suite:groups(),
+                        atom_to_list(Group) == Name,
+                        Inner -- [atom_to_list(G) || {group, G} <- Members] == []],
+    Suite.
+
+group([Name | Inner], Suite, Config) ->
     Group = list_to_existing_atom(Name),
-    {Group, _, Members} = lists:keyfind(Group, 1, ?SUITE:groups()),
-    case in_process(fun() -> ?SUITE:init_per_group(Group, Config) end,
+    {Group, _, Members} = lists:keyfind(Group, 1, Suite:groups()),
+    case in_process(fun() -> Suite:init_per_group(Group, Config) end,
                     ?LONG_TIMETRAP) of
         {ok, Config1} ->
             Result = case Inner of
-                         [] -> members(Members, Name, Config1);
-                         _ -> group(Inner, Config1)
+                         [] -> members(Members, Name, Suite, Config1);
+                         _ -> group(Inner, Suite, Config1)
                      end,
-            Ended = in_process(fun() -> ?SUITE:end_per_group(Group, Config1) end),
+            Ended = in_process(fun() -> Suite:end_per_group(Group, Config1) end),
             case {Result, Ended} of
                 {ok, {failed, _}} -> [Name, ":end_per_group"];
                 _ -> Result
@@ -112,28 +116,28 @@ group([Name | Inner], Config) ->
             [Name, ":init_per_group"]
     end.
 
-members([], _Group, _Config) ->
+members([], _Group, _Suite, _Config) ->
     ok;
-members([{group, Inner} | Members], Group, Config) ->
-    case group([atom_to_list(Inner)], Config) of
-        ok -> members(Members, Group, Config);
+members([{group, Inner} | Members], Group, Suite, Config) ->
+    case group([atom_to_list(Inner)], Suite, Config) of
+        ok -> members(Members, Group, Suite, Config);
         Failure -> Failure
     end;
-members([Case | Members], Group, Config) ->
-    case in_process(fun() -> one(Case, Config) end) of
-        {ok, ok} -> members(Members, Group, Config);
+members([Case | Members], Group, Suite, Config) ->
+    case in_process(fun() -> one(Case, Suite, Config) end) of
+        {ok, ok} -> members(Members, Group, Suite, Config);
         _ ->
-            _ = in_process(fun() -> ended(Case, [{log, 0} | Config]) end),
+            _ = in_process(fun() -> ended(Case, Suite, [{log, 0} | Config]) end),
             [Group, ":", atom_to_list(Case)]
     end.
 
-one(Case, Config) ->
-    Config1 = ?SUITE:init_per_testcase(Case, Config),
-    _ = ?SUITE:Case(Config1),
-    ended(Case, Config1).
+one(Case, Suite, Config) ->
+    Config1 = Suite:init_per_testcase(Case, Config),
+    _ = Suite:Case(Config1),
+    ended(Case, Suite, Config1).
 
-ended(Case, Config) ->
-    case ?SUITE:end_per_testcase(Case, [{tc_status, ok} | Config]) of
+ended(Case, Suite, Config) ->
+    case Suite:end_per_testcase(Case, [{tc_status, ok} | Config]) of
         {fail, _} = Failure -> error(Failure);
         _ -> ok
     end.

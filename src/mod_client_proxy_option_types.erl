@@ -1,0 +1,198 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The types of the options in mod_client_proxy_options: for each the validator
+%%% (econf) that ejabberd runs, and how its values are written in documentation.
+-module(mod_client_proxy_option_types).
+
+-export([validator/1, value/1, written/2, expand/2, fail/2]).
+
+-export_type([type/0]).
+
+-type type() :: {enum, [atom(), ...]}              %% one of these words
+              | {enums, [atom(), ...]}             %% some of them
+              | {int, Min :: integer()}            %% to ?MAX
+              | {int, Min :: integer(), Max :: integer()}
+              | duration                           %% ms
+              | acl                                %% an access rule
+              | host                               %% of a proxy host
+              | account | accounts                 %% bare JIDs
+              | sticky_by
+              | globs                              %% of resources
+              | secret | secrets
+              | hosts. %% a map; its validator is in mod_client_proxy_options
+
+%% The largest number that the core takes, and enough for all.
+-define(MAX, 16#7fffffff).
+%% What econf:timeout/1 takes.
+-define(DURATION, "^0*[1-9][0-9]{0,15}( *(ms|msecs?|millisec(ond)?s?|"
+                  "s|sec(ond)?s?|m|min(ute)?s?|h|hours?|d|days?) *)?$").
+%% The gen_server of a proxy host is registered as mod_client_proxy_<P>, and a
+%% name has at most 255 octets.
+-define(MAX_HOST, 238).
+
+%%% In documentation
+
+%% @doc What values look like.
+-spec value(type()) -> string().
+value({enum, Words}) -> words(Words, " | ");
+value({enums, Words}) -> "[" ++ words(Words, " | ") ++ ", ...]";
+value({int, Min, Max}) -> integer_to_list(Min) ++ ".." ++ integer_to_list(Max);
+value({int, _}) -> "Number";
+value(duration) -> "timeout()";
+value(acl) -> "AccessName";
+value(host) -> "Host";
+value(account) -> "user@server";
+value(accounts) -> "[user@server, ...]";
+value(sticky_by) -> "bare | full | domain | {Namespace: Attribute}";
+value(globs) -> "[Glob, ...]";
+value(secret) -> "Text";
+value(secrets) -> "[Text, ...]";
+value(hosts) -> "{Host: Options, ...}".
+
+%% @doc A valid value as an operator writes it; "" is one that is only there
+%% where nothing was given.
+-spec written(type(), term()) -> string().
+written(_, undefined) -> "";
+written(_, []) -> "";
+written({enums, _}, Words) -> "[" ++ words(Words, ", ") ++ "]";
+written(duration, Ms) when Ms > 60000, Ms rem 60000 == 0 ->
+    integer_to_list(Ms div 60000) ++ " min";
+written(duration, Ms) when Ms rem 1000 == 0 ->
+    integer_to_list(Ms div 1000) ++ " s";
+written(_, Number) when is_integer(Number) -> integer_to_list(Number);
+written(_, Word) when is_atom(Word) -> atom_to_list(Word).
+
+words(Words, Between) ->
+    lists:append(lists:join(Between, lists:map(fun atom_to_list/1, Words))).
+
+%%% Validators
+
+%% @doc Gives the value that the module works with, or fails with a text that says
+%% what is allowed.
+-spec validator(type()) -> econf:validator().
+validator({enum, Words}) ->
+    econf:enum(Words);
+validator({enums, Words}) ->
+    econf:list_or_single(econf:enum(Words), [unique]);
+validator({int, Min}) ->
+    econf:int(Min, ?MAX);
+validator({int, Min, Max}) ->
+    econf:int(Min, Max);
+validator(duration) ->
+    fun duration/1;
+validator(acl) ->
+    econf:acl();
+validator(host) ->
+    econf:and_then(econf:and_then(expanded(), econf:domain()), fun host/1);
+validator(account) ->
+    econf:and_then(expanded(), fun account/1);
+validator(accounts) ->
+    econf:non_empty(econf:list_or_single(validator(account), [unique]));
+validator(sticky_by) ->
+    fun sticky_by/1;
+validator(globs) ->
+    econf:list_or_single(econf:and_then(econf:binary(), fun glob/1), [unique]);
+validator(secret) ->
+    econf:and_then(econf:binary(), fun secret/1);
+validator(secrets) ->
+    fun secrets/1.
+
+host(P) when byte_size(P) > ?MAX_HOST ->
+    fail("A proxy host has at most ~B octets", [?MAX_HOST]);
+host(P) ->
+    case lists:member(P, ejabberd_config:get_option(hosts)) of
+        true -> econf:fail({route_conflict, P});
+        false -> P
+    end.
+
+%% The bare JID of an account, on any server; prepared.
+account(Text) ->
+    try jid:tolower(jid:decode(Text)) of
+        {User, Server, <<>>} when User /= <<>> ->
+            <<User/binary, $@, Server/binary>>;
+        {<<>>, _, _} ->
+            fail("'~ts' has no user part: expected the JID of an account, "
+                 "user@server", [Text]);
+        {_, _, _} ->
+            fail("'~ts' has a resource: expected the JID of an account, "
+                 "user@server (option resources chooses among its resources)",
+                 [Text])
+    catch
+        _:_ ->
+            fail("'~ts' is not a valid JID: expected the JID of an account, "
+                 "user@server", [Text])
+    end.
+
+%% Newer releases have expanded @HOST@ in values by now, but in no key of a map.
+%% ejabberd_config:get_myname/0 is the virtual host that is being validated.
+expanded() ->
+    econf:and_then(
+      econf:non_empty(econf:binary()),
+      fun(Text) -> expand(Text, ejabberd_config:get_myname()) end).
+
+%% @doc Replaces @HOST@.
+-spec expand(binary(), ServerHost :: binary()) -> binary().
+expand(Text, ServerHost) ->
+    binary:replace(Text, <<"@HOST@">>, ServerHost, [global]).
+
+sticky_by([{Ns, Attr}]) ->
+    Name = econf:non_empty(econf:binary()),
+    {Name(Ns), Name(Attr)};
+sticky_by(Value) when Value == bare; Value == <<"bare">> -> bare;
+sticky_by(Value) when Value == full; Value == <<"full">> -> full;
+sticky_by(Value) when Value == domain; Value == <<"domain">> -> domain;
+sticky_by(_) ->
+    fail("Expected bare, full, domain or a map of one namespace to the name "
+         "of an attribute, such as {\"http://jitsi.org/protocol/focus\": room}",
+         []).
+
+%% Seconds where no unit is given; fractions of one by `ms'. What econf would say
+%% of anything else does not tell what a time looks like.
+duration(Value) ->
+    Text = duration_text(Value),
+    Unit = case is_like(Text, "^[0-9]+$") of
+               true -> second;
+               false -> millisecond
+           end,
+    case is_like(Text, ?DURATION) andalso (econf:timeout(Unit))(Text) of
+        Ms when is_integer(Ms), Ms =< ?MAX ->
+            Ms;
+        _ ->
+            fail("Expected a time of 1 ms to 24 days, such as 500 ms, 30 s, "
+                 "2 minutes or 1 hour; a number without a unit is seconds", [])
+    end.
+
+duration_text(Value) when is_integer(Value) -> integer_to_binary(Value);
+duration_text(Value) when is_atom(Value) -> atom_to_binary(Value, utf8);
+duration_text(Value) when is_binary(Value) -> Value;
+duration_text(_) -> <<>>.
+
+is_like(Text, Pattern) ->
+    re:run(Text, Pattern, [caseless, {capture, none}]) == match.
+
+%% The characters of a glob are ASCII: preparing leaves them.
+glob(Text) ->
+    case jid:resourceprep(Text) of
+        Glob when is_binary(Glob), Glob /= <<>> ->
+            Glob;
+        _ ->
+            fail("'~ts' matches no resource: expected a name, in which * "
+                 "stands for any text and ? for any character", [Text])
+    end.
+
+secret(Secret) when byte_size(Secret) >= 16 ->
+    Secret;
+secret(_) ->
+    fail("A secret has at least 16 octets; `openssl rand -base64 24` makes one",
+         []).
+
+%% Not econf's list: where it gets a map, what it says shows keys and values.
+secrets([{_, _} | _]) -> fail("Expected a list of secrets, got map instead", []);
+secrets(Secrets) when is_list(Secrets) -> lists:map(validator(secret), Secrets);
+secrets(Secret) -> [(validator(secret))(Secret)].
+
+%% @doc What a validator says.
+-spec fail(string(), [term()]) -> no_return().
+fail(Format, Args) ->
+    %% the one reason that all releases print as the text it is
+    econf:fail({invalid_syntax, io_lib:format(Format, Args)}).

@@ -1,0 +1,555 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% What the Common Test suites share: a server with a proxy host for each set of
+%%% options (?P in the cases is the plain one), what each case begins and ends
+%%% with, and the words that the cases are made of.
+%%%
+%%% Config is Common Test's. Of ours are in it: bed, the server; serves and asks,
+%%% the libraries that endpoints and requesters log in with; log, where the log
+%%% was when the case began; errors, if cases may leave errors in it.
+-module(suite).
+-include("suite.hrl").
+
+-export([start/1, clients/1, stop/1, own_server/2, register_accounts/2,
+         accounts/0, begin_group/2, end_group/2, own_site/2, common_site/1,
+         begin_case/1, end_case/1, log_since/1, said/2, occurrences/2, clean/1,
+         proxy_hosts/0, hosts/0, site/1, use_carrier/2, short_site/1, bed/1,
+         service/2, service/3, service/4, resumable/2, requester/1, requester/2,
+         server_pid/2, push/2, status/1, status/2, counter/3, counters/2, sum/2,
+         books_add_up/2, endpoints/2, endpoint_jids/2, is_endpoint/3,
+         await_endpoints/3, await_draining/4, pending/2, in_flight/2, kept/2,
+         who_served/2, round_trip/3, round_trip/4, serves/3, serves/4, says/2,
+         disco_info/0, address/3, address_of/3, resource/1, in/2, is_sealed/1,
+         without_module/2, with_ghost/2, proc/1, kill_host/2, has_route/2,
+         program/1, signal/3, is_alive/1, ours/1, is_ours/1, break/2, break/3,
+         mend/2]).
+
+%%% The server
+
+%% @doc For init_per_suite: the common server, a proxy host of it for each of
+%% proxy_hosts/0.
+start(Config) ->
+    Config1 = clients(Config),
+    persistent_term:erase({?MODULE, carrier}),
+    Bed = bed:new(hosts()),
+    ok = bed:start(Bed),
+    register_accounts(Bed, accounts()),
+    _ = bed:install(Bed),
+    bed:configure(Bed, site(proxy_hosts())),
+    ok = bed:reload(Bed),
+    [{bed, Bed} | Config1].
+
+%% @doc The same without a server, for suites whose groups have their own.
+clients(Config) ->
+    puppet:start_registry(),
+    [{serves, strophe}, {asks, strophe} | Config].
+
+stop(Config) ->
+    bed:remove(bed(Config)).
+
+%% A server with the module and these options, or without the module.
+own_server(Site, Config) ->
+    Bed = bed:new("{}"),
+    ok = bed:start(Bed),
+    register_accounts(Bed, [hd(accounts())]),
+    case Site of
+        none ->
+            ok;
+        _ ->
+            _ = bed:install(Bed),
+            bed:configure(Bed, Site),
+            ok = bed:reload(Bed)
+    end,
+    [{bed, Bed}, {errors, true} | Config].
+
+register_accounts(Bed, Accounts) ->
+    [ok = bed:rpc(Bed, ejabberd_auth, try_register, [User, Host, <<"secret">>])
+     || {Host, Users} <- Accounts, User <- Users],
+    ok.
+
+accounts() ->
+    [{<<"example.org">>, [<<"svc">>, <<"mill">>, <<"romeo">>, <<"juliet">>,
+                          <<"tybalt">>, <<"stranger">>]},
+     {<<"meet.example.org">>, [<<"guest1">>, <<"guest2">>, <<"guest3">>]},
+     {<<"auth.meet.example.org">>, [<<"focus">>]}].
+
+%%% Groups and cases
+
+%% @doc What a group of any suite begins with; most, with nothing.
+begin_group(over_port, Config) ->
+    use_carrier(Config, "port"),
+    Config;
+begin_group(_, Config) ->
+    Config.
+
+end_group(over_port, Config) ->
+    use_carrier(Config, "auto");
+end_group(_, _Config) ->
+    ok.
+
+%% @doc The common server with this instead, until common_site/1.
+own_site(Site, Config) ->
+    bed:configure(bed(Config), Site),
+    ok = bed:reload(bed(Config)),
+    [{errors, true} | Config].
+
+common_site(Config) ->
+    bed:configure(bed(Config), site(proxy_hosts())),
+    ok = bed:reload(bed(Config)).
+
+begin_case(Config) ->
+    [{log, byte_size(bed:log(bed(Config)))} | Config].
+
+%% @doc No case leaves a session behind, or a trace in the module's tables.
+end_case(Config) ->
+    case ?config(tc_status, Config) of
+        {failed, Reason} -> explain(Reason, Config);
+        _ -> ok
+    end,
+    %% a crash here would be a warning only
+    try
+        puppet:stop_all(),
+        clean(bed(Config)),
+        nothing_crashed(Config)
+    catch
+        _:What -> {fail, {not_clean, What}}
+    end.
+
+%% Errors in the log belong to the cases that are about errors. (A supervisor
+%% reports a session that a test has killed.)
+nothing_crashed(Config) ->
+    case re:run(log_since(Config),
+                "(?m)^.*\\[(error|critical)\\](?!.*@supervisor:do_restart).*$",
+                [{capture, first, binary}]) of
+        {match, [Line]} ->
+            case ?config(errors, Config) of
+                true -> ok;
+                undefined ->
+                    io:format(user, "in the log: ~ts~n", [Line]),
+                    {fail, {in_the_log, Line}}
+            end;
+        nomatch ->
+            ok
+    end.
+
+%% What went wrong, and what the server had to say meanwhile.
+explain(Reason, Config) ->
+    Lines = binary:split(log_since(Config), <<"\n">>, [global, trim]),
+    Tail = lists:nthtail(max(0, length(Lines) - 40), Lines),
+    io:format(user, "~p~n-- the server:~n~ts~n",
+              [Reason, lists:join("\n", Tail)]).
+
+log_since(Config) ->
+    Log = bed:log(bed(Config)),
+    From = min(?config(log, Config), byte_size(Log)),
+    binary:part(Log, From, byte_size(Log) - From).
+
+%% How often the server has said something since the case began.
+said(Config, What) ->
+    occurrences(What, log_since(Config)).
+
+occurrences(What, Log) ->
+    case re:run(Log, What, [global, multiline]) of
+        {match, Places} -> length(Places);
+        nomatch -> 0
+    end.
+
+clean(Bed) ->
+    bed:await(
+      fun() ->
+              Left = bed:rpc(Bed, ejabberd_sm, connected_users, []),
+              %% those that wait 300 s for a resumption
+              [bed:rpc(Bed, ejabberd_sm, kick_user, [U, S])
+               || Jid <- Left, {U, S, _} <- [parts(Jid)]],
+              Left == []
+      end),
+    bed:await(
+      fun() ->
+              case lists:filter(fun is_in_use/1, status(Bed)) of
+                  [] -> true;
+                  Left -> Left
+              end
+      end).
+
+%% (Of those with a target on another server only presence says that it is gone.)
+is_in_use({P, _, _, _, _, Endpoints, Pending}) ->
+    not lists:member(P, [<<"away.example.org">>, <<"far.example.org">>])
+        andalso {Endpoints, Pending} /= {0, 0}.
+
+%%% Proxy hosts of the common server, by what their options are about
+
+proxy_hosts() ->
+    [{"proxy.example.org", []},
+     {"sealed.example.org", [{encoding, "sealed"}]},
+     {"turns.example.org", [{balance, "round_robin"}]},
+     {"least.example.org", [{balance, "least_pending"}]},
+     {"sticky.example.org", [{balance, "sticky"}, {sticky_by, "bare"}]},
+     {"once.example.org", [{retries, "0"}]},
+     {"thrice.example.org", [{retries, "2"}]},
+     {"quick.example.org", [{timeout, "1 s"}, {outbound, "any"}]},
+     {"any.example.org", [{outbound, "any"}, {outbound_access, "not_tybalt"}]},
+     {"none.example.org", [{outbound, "none"}]},
+     {"brief.example.org", [{contact_timeout, "1 s"}, {timeout, "1 s"}]},
+     {"friends.example.org", [{access, "not_tybalt"}]},
+     {"choosy.example.org", [{resources, "[\"worker-*\"]"}]},
+     {"self.example.org", [{disco, "self"}]},
+     {"user.example.org", [{max_pending_per_user, "2"}]},
+     {"domain.example.org", [{max_pending_per_domain, "2"}]},
+     {"total.example.org", [{max_pending, "2"}]},
+     {"narrow.example.org", [{max_outbound_per_endpoint, "2"}, {outbound, "any"}]},
+     {"single.example.org", [{max_endpoints, "1"}]},
+     {"forgetful.example.org", [{max_contacts, "1"}]},
+     {"small.example.org", [{max_stanza_size, "1000"}]},
+     {"lean.example.org", [{max_retry_memory, "0"}]},
+     {"thrifty.example.org", [{max_retry_memory, "10000000"}]},
+     {"frugal.example.org", [{max_retry_memory, "200000"}]},
+     {"away-drains.example.org", [{drain_show, "away"}]},
+     {"two.example.org", [{targets, "[svc@example.org, mill@example.org]"}]},
+     {"mill.example.org", [{target_address, "mill@example.org"},
+                           {subscribe, "all"}]},
+     {"rush.example.org", [{target_address, "mill@example.org"}, {timeout, "1 s"}]},
+     {"club.meet.example.org", [{access, "club"}, {outbound, "any"},
+                                {outbound_access, "club"}]},
+     {"focus.meet.example.org",
+      [{target_address, "focus@auth.meet.example.org"},
+       {balance, "sticky"},
+       {sticky_by, "{\"http://jitsi.org/protocol/focus\": room}"}]}].
+
+hosts() ->
+    "hosts: [meet.example.org, auth.meet.example.org]\n".
+
+site(Hosts) ->
+    [hosts(),
+     "acl:\n"
+     "  tybalt: {user: tybalt@example.org}\n"
+     "access_rules:\n"
+     "  not_tybalt: [{deny: tybalt}, {allow: all}]\n"
+     "  club: [{deny: all}]\n"
+     "append_host_config:\n"
+     "  meet.example.org:\n"
+     "    acl:\n"
+     "      romeo: {user: romeo@example.org}\n"
+     "    access_rules:\n"
+     "      club: [{allow: romeo}, {deny: all}]\n"
+     "  example.org:\n"
+     "    access_rules:\n"
+     "      club: [{allow: tybalt}, {deny: all}]\n"
+     "modules:\n"
+     "  mod_client_proxy:\n"
+     "    target_address: svc@example.org\n"
+     "    carrier: ", carrier(), "\n"
+     "    hosts:\n",
+     [["      \"", Host, "\":", options(Options)] || {Host, Options} <- Hosts]].
+
+%% Of the proxy hosts of the common server; see init_per_group.
+carrier() ->
+    persistent_term:get({?MODULE, carrier}, "auto").
+
+use_carrier(Config, Carrier) ->
+    persistent_term:put({?MODULE, carrier}, Carrier),
+    bed:configure(bed(Config), site(proxy_hosts())),
+    ok = bed:reload(bed(Config)).
+
+options([]) ->
+    " {}\n";
+options(Options) ->
+    ["\n" | [["        ", atom_to_list(Name), ": ", Value, "\n"]
+             || {Name, Value} <- Options]].
+
+short_site(Options) ->
+    ["modules:\n  mod_client_proxy:\n",
+     [["    ", Line, "\n"] || Line <- Options]].
+
+%%% Clients
+
+bed(Config) ->
+    ?config(bed, Config).
+
+%% A resource of svc@example.org, online and known to its proxy hosts.
+service(Config, Resource) ->
+    service(Config, "svc@example.org", Resource).
+
+service(Config, Account, Resource) ->
+    service(Config, Account, Resource, ["presence"]).
+
+service(Config, Account, Resource, Flags) ->
+    E = puppet:start(?config(serves, Config), bed(Config),
+                     Account ++ "/" ++ Resource, Flags),
+    Ps = [P || {P, _, <<"up">>, _, Targets, _, _, _} <- status(bed(Config)),
+               string:find(Targets, Account) /= nomatch,
+               P /= <<"choosy.example.org">>, P /= <<"single.example.org">>],
+    [bed:await(fun() -> is_endpoint(Config, P, E) end) || P <- Ps],
+    E.
+
+resumable(Config, Resource) ->
+    E = puppet:start(slixmpp, bed(Config), "svc@example.org/" ++ Resource,
+                     ["presence", "sm"]),
+    bed:await(fun() -> is_endpoint(Config, ?P, E) end),
+    E.
+
+requester(Config) ->
+    requester(Config, ?U).
+
+requester(Config, Jid) ->
+    puppet:start(?config(asks, Config), bed(Config), Jid, []).
+
+server_pid(Config, Puppet) ->
+    {U, S, R} = parts(puppet:jid(Puppet)),
+    bed:rpc(bed(Config), ejabberd_sm, get_session_pid, [U, S, R]).
+
+%% From 2.6 on expat, with which ejabberd and clients read, leaves a tag that has
+%% not come whole until as much again has come: a long one waits for what comes
+%% behind it. This comes behind it, and is at its end when this returns.
+push(From, To) ->
+    Id = iq:id(),
+    puppet:send(From, ["<message id='", Id, "' to='", puppet:jid(To), "'><body>",
+                       lists:duplicate(1 bsl 17, $x), "</body></message>"]),
+    _ = puppet:recv(To, fun(El) -> puppet:attr(<<"id">>, El) == Id end, 60000),
+    ok.
+
+%%% What a proxy host says of itself
+
+status(Bed) ->
+    case bed:command(Bed, client_proxy_status, []) of
+        Hosts when is_list(Hosts) -> Hosts;
+        {error, unknown_command} -> [] %% not installed
+    end.
+
+status(Config, P) ->
+    lists:keyfind(P, 1, status(bed(Config))).
+
+counter(Config, P, Name) ->
+    sum(counters(Config, P), [Name]).
+
+counters(Config, P) ->
+    case bed:command(bed(Config), client_proxy_counters, [P]) of
+        Counters when is_list(Counters) -> Counters;
+        {error, _, _, _} -> []; %% not there now
+        {error, unknown_command} -> [] %% not installed
+    end.
+
+sum(Counters, Names) ->
+    lists:sum([N || {Name, N} <- Counters,
+                    lists:member(binary_to_list(Name), Names)]).
+
+%% Both ledgers add up, as soon as nobody is at work.
+books_add_up(Config, P) ->
+    bed:await(fun() -> books(counters(Config, P)) == {0, 0} end).
+
+books(Counters) ->
+    {sum(Counters, ["stanzas"])
+     - sum(Counters, ["requests", "outbound_requests", "answers", "bounces",
+                      "refused", "local", "unsolicited", "dropped"]),
+     sum(Counters, ["requests", "outbound_requests"])
+     - sum(Counters, ["answers", "timeouts", "undelivered", "gone",
+                      "refused_by_server", "stopped", "failed", "lost",
+                      "forgotten", "pending"])}.
+
+endpoints(Config, P) ->
+    bed:command(bed(Config), client_proxy_endpoints, [P]).
+
+endpoint_jids(Config, P) ->
+    lists:sort([element(1, E) || E <- endpoints(Config, P)]).
+
+is_endpoint(Config, P, E) ->
+    lists:member(as_shown(Config, puppet:jid(E)), endpoint_jids(Config, P)).
+
+%% Commands show no more than 200 characters of it.
+as_shown(Config, Jid) ->
+    bed:rpc(bed(Config), mod_client_proxy_log, text, [Jid]).
+
+await_endpoints(Config, P, Es) ->
+    Jids = lists:sort([puppet:jid(E) || E <- Es]),
+    bed:await(fun() ->
+                      Jids == endpoint_jids(Config, P) orelse
+                          {Jids, endpoint_jids(Config, P)}
+              end).
+
+%% Waits until an endpoint is (not) draining, or (not) waiting for resumption.
+await_draining(Config, P, E, Draining) ->
+    bed:await(fun() ->
+                      {_, _, _, _, Pending, Drained, _, _, _, _} =
+                          lists:keyfind(puppet:jid(E), 1, endpoints(Config, P)),
+                      Draining == lists:member(<<"true">>, [Pending, Drained])
+              end).
+
+pending(Config, P) ->
+    bed:command(bed(Config), client_proxy_pending, [P]).
+
+in_flight(Config, P) ->
+    length(pending(Config, P)).
+
+%% How many packets are kept for a retry.
+kept(Config, P) ->
+    #{packets := Packets} = bed:rpc(bed(Config), mod_client_proxy_router,
+                                    context, [P]),
+    bed:rpc(bed(Config), mod_client_proxy_packets, size, [Packets]).
+
+%%% Exchanges
+
+%% Who of these got the request with this id.
+who_served(Es, Id) ->
+    Ask = fun(E) -> [Req || Req <- puppet:unread(E), iq:is_served(Req, Id)] end,
+    bed:await(fun() -> lists:any(fun(E) -> Ask(E) /= [] end, Es) end),
+    [Who] = [E || E <- Es, Ask(E) /= []],
+    {Who, iq:served(Who, Id)}.
+
+%% One request to P, answered by whoever it reaches.
+round_trip(U, P, Es) ->
+    round_trip(U, get, P, Es).
+
+round_trip(U, Type, P, Es) ->
+    Id = iq:ask(U, Type, P),
+    {E, Req} = who_served(Es, Id),
+    iq:answer(E, Req),
+    _ = iq:result(U, Id, P),
+    E.
+
+%% Whether a request to P is answered by this one endpoint.
+serves(U, P, E) ->
+    serves(U, get, P, E).
+
+serves(U, Type, P, E) ->
+    E == round_trip(U, Type, P, [E]).
+
+%% Whether the text of an error has this in it.
+says(Part, Error) ->
+    Text = puppet:text(puppet:child(<<"text">>, puppet:child(<<"error">>, Error))),
+    string:find(Text, Part) /= nomatch.
+
+disco_info() ->
+    "<query xmlns='http://jabber.org/protocol/disco#info'/>".
+
+%%% Addresses
+
+%% P/enc(E), as a requester learns it: the endpoint writes to him.
+address(U, P, E) ->
+    Id = iq:ask(U, get, P),
+    {E, Req} = who_served([E], Id),
+    iq:answer(E, Req),
+    _ = iq:result(U, Id, P),
+    Back = iq:ask(E, get, puppet:attr(<<"from">>, Req)),
+    Asked = iq:served(U, Back),
+    iq:answer(U, Asked),
+    _ = iq:outcome(E, Back),
+    puppet:attr(<<"from">>, Asked).
+
+%% P/enc(E), as an operator learns it.
+address_of(Config, P, E) ->
+    element(2, lists:keyfind(as_shown(Config, puppet:jid(E)), 1, endpoints(Config, P))).
+
+resource(Jid) ->
+    [_, Resource] = binary:split(Jid, <<"/">>),
+    Resource.
+
+parts(Jid) ->
+    [Bare, Resource] = binary:split(Jid, <<"/">>),
+    [User, Server] = binary:split(Bare, <<"@">>),
+    {User, Server, Resource}.
+
+in(P, Resource) ->
+    <<P/binary, $/, Resource/binary>>.
+
+is_sealed(Address) ->
+    re:run(Address, "^[^/]+/[A-Za-z0-9_-]+@$", [{capture, none}]) == match.
+
+%%% What happens to the server
+
+%% What happens between a stop of the module and its next start.
+without_module(Config, Happen) ->
+    Bed = bed(Config),
+    try
+        bed:configure(Bed, hosts()),
+        ok = bed:reload(Bed),
+        Happen()
+    after
+        bed:configure(Bed, site(proxy_hosts())),
+        ok = bed:reload(Bed)
+    end.
+
+with_ghost(Config, Happen) ->
+    Bed = bed(Config),
+    #{core := Core} = bed:rpc(Bed, mod_client_proxy_router, context, [?P]),
+    Ghost = parts(<<"svc@example.org/ghost">>),
+    added = bed:rpc(Bed, mod_client_proxy_core, put_endpoint,
+                    [Core, Ghost,
+                     #{show => none, priority => 0, pending => false}]),
+    try Happen()
+    after
+        bed:rpc(Bed, mod_client_proxy_core, remove_endpoint, [Core, Ghost])
+    end.
+
+proc(P) ->
+    binary_to_atom(<<"mod_client_proxy_", P/binary>>).
+
+%% Its supervisor starts it again.
+kill_host(Config, P) ->
+    case bed:rpc(bed(Config), erlang, whereis, [proc(P)]) of
+        undefined -> not_there;
+        Pid -> exit(Pid, kill), killed
+    end.
+
+has_route(Bed, P) ->
+    lists:member(P, bed:rpc(Bed, ejabberd_router, get_all_routes, [])).
+
+%% The process that runs for the proxy hosts of example.org.
+program(Config) ->
+    {match, [Pid]} = re:run(element(4, status(Config, ?P)), "pid ([0-9]+)",
+                            [{capture, all_but_first, list}]),
+    Pid.
+
+signal(Config, Program, Signal) ->
+    "" = bed:rpc(bed(Config), os, cmd, ["kill -" ++ Signal ++ " " ++ Program]).
+
+is_alive(Pid) ->
+    filelib:is_dir("/proc/" ++ Pid).
+
+%% What they are to their supervisors, and the supervisors.
+ours(Bed) ->
+    lists:append([[{sup, Sup} | children(Bed, Sup)]
+                  || {Name, Sup, _, _} <- bed:rpc(Bed, supervisor, which_children,
+                                                  [ejabberd_gen_mod_sup]),
+                     is_ours(Name), is_pid(Sup)]).
+
+children(Bed, Sup) ->
+    [{Id, Pid} || {Id, Pid, _, _} <- bed:rpc(Bed, supervisor, which_children, [Sup]),
+                  is_pid(Pid)].
+
+is_ours(Name) ->
+    string:find(io_lib:format("~p", [Name]), "client_proxy") /= nomatch.
+
+%% Until mend/2, each function of Module fails: by an error, because no clause
+%% takes its arguments, or because it returns them.
+break(Bed, Module) ->
+    break(Bed, Module, error).
+
+break(Bed, Module, How) ->
+    Functions = [F || {Name, _} = F <- bed:rpc(Bed, Module, module_info, [exports]),
+                      Name /= module_info],
+    {ok, Module, Beam} =
+        compile:forms([{attribute, 1, module, Module},
+                       {attribute, 1, export, Functions}
+                       | [fails(F, How) || F <- Functions]]),
+    _ = bed:rpc(Bed, code, purge, [Module]),
+    {module, Module} = bed:rpc(Bed, code, load_binary, [Module, "broken", Beam]),
+    ok.
+
+fails({Name, Arity}, error) ->
+    Error = {call, 1, {remote, 1, {atom, 1, erlang}, {atom, 1, error}},
+             [{atom, 1, broken}]},
+    {function, 1, Name, Arity,
+     [{clause, 1, lists:duplicate(Arity, {var, 1, '_'}), [], [Error]}]};
+fails({Name, Arity}, no_clause) ->
+    {function, 1, Name, Arity,
+     [{clause, 1, lists:duplicate(Arity, {var, 1, '_'}), [[{atom, 1, false}]],
+       [{atom, 1, ok}]}]};
+fails({Name, Arity}, rubbish) ->
+    Args = [{var, 1, list_to_atom("A" ++ integer_to_list(N))}
+            || N <- lists:seq(1, Arity)],
+    {function, 1, Name, Arity,
+     [{clause, 1, Args, [], [{tuple, 1, [{atom, 1, rubbish} | Args]}]}]}.
+
+mend(Bed, Module) ->
+    _ = bed:rpc(Bed, code, purge, [Module]),
+    {module, Module} = bed:rpc(Bed, code, load_file, [Module]),
+    ok.
