@@ -158,7 +158,7 @@ who_waits_for_the_program_is_told_when_it_dies(Config) ->
     E = service(Config, "a"),
     U = requester(Config),
     Bed = bed(Config),
-    #{core := Core} = bed:rpc(Bed, mod_client_proxy_router, context, [?P]),
+    #{core := Core} = bed:rpc(Bed, mod_client_proxy_context, get, [?P]),
     Program = program(Config),
     signal(Config, Program, "STOP"),
     Self = self(),
@@ -426,7 +426,7 @@ the_route_comes_back_when_its_own_process_is_killed(Config) ->
     [<<"up">>] = [element(3, H) || H <- status(Bed)].
 
 ets_owner(Bed, P) ->
-    #{packets := {Packets, _}} = bed:rpc(Bed, mod_client_proxy_router, context, [P]),
+    #{packets := {Packets, _}} = bed:rpc(Bed, mod_client_proxy_context, get, [P]),
     bed:rpc(Bed, ets, info, [Packets, owner]).
 
 a_name_that_was_taken_while_a_process_was_dead_is_left_alone(Config) ->

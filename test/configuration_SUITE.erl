@@ -617,7 +617,7 @@ a_proxy_host_that_is_taken_out_is_stopped_and_answers_what_is_in_flight(Config) 
     [?P] = [element(1, H) || H <- status(Bed)],
     false = has_route(Bed, Desk),
     undefined = bed:rpc(Bed, erlang, whereis, [proc(Desk)]),
-    undefined = bed:rpc(Bed, mod_client_proxy_router, context, [Desk]),
+    undefined = bed:rpc(Bed, mod_client_proxy_context, get, [Desk]),
     [] = [Desk || {Key, _} <- bed:rpc(Bed, persistent_term, get, []),
                   string:find(io_lib:format("~p", [Key]), Desk) /= nomatch],
     true = serves(U, ?P, E).

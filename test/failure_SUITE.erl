@@ -534,8 +534,8 @@ a_request_that_comes_while_the_module_stops_is_answered_once(Config) ->
 
 stopped(Config, Ps, Value) ->
     [begin
-         #{stopped := Stopped} = bed:rpc(bed(Config), mod_client_proxy_router,
-                                         context, [P]),
+         #{stopped := Stopped} = bed:rpc(bed(Config), mod_client_proxy_context,
+                                         get, [P]),
          ok = bed:rpc(bed(Config), atomics, put, [Stopped, 1, Value])
      end || P <- Ps].
 

@@ -242,7 +242,7 @@ a_session_that_withdraws_stays_out_until_it_says_so(Config) ->
     endpoints(Config, "withdraws", ["b"]),
     %% a probe shows it again, for its server knows no better
     Probes = probes(Config, "withdraws"),
-    ok = bed:rpc(bed(Config), mod_client_proxy_host, suspect,
+    ok = bed:rpc(bed(Config), mod_client_proxy_targets, suspect,
                  [proxy("withdraws"), {<<"withdraws">>, <<?FAR>>, <<"b">>}]),
     bed:await(fun() -> probes(Config, "withdraws") > Probes end),
     endpoints(Config, "withdraws", ["b"]),

@@ -271,7 +271,8 @@ no_secret_shows_when_a_port_program_fails(Config) ->
          {Module, How, false} = {Module, How, log_shows(Config)}
      end || {N, {Module, How}} <- [{2, {mod_client_proxy_port, no_clause}},
                                    {3, {mod_client_proxy_port, rubbish}},
-                                   {1, {mod_client_proxy_port_table, no_clause}}]],
+                                   {1, {mod_client_proxy_port_table, no_clause}},
+                                   {2, {mod_client_proxy_port_program, no_clause}}]],
     ok = ready(Config, secret_site(1, ["carrier: port"])),
     nothing_shows(Config).
 

@@ -381,8 +381,8 @@ in_flight(Config, P) ->
 
 %% How many packets are kept for a retry.
 kept(Config, P) ->
-    #{packets := Packets} = bed:rpc(bed(Config), mod_client_proxy_router,
-                                    context, [P]),
+    #{packets := Packets} = bed:rpc(bed(Config), mod_client_proxy_context,
+                                    get, [P]),
     bed:rpc(bed(Config), mod_client_proxy_packets, size, [Packets]).
 
 %%% Exchanges
@@ -469,7 +469,7 @@ without_module(Config, Happen) ->
 
 with_ghost(Config, Happen) ->
     Bed = bed(Config),
-    #{core := Core} = bed:rpc(Bed, mod_client_proxy_router, context, [?P]),
+    #{core := Core} = bed:rpc(Bed, mod_client_proxy_context, get, [?P]),
     Ghost = parts(<<"svc@example.org/ghost">>),
     added = bed:rpc(Bed, mod_client_proxy_core, put_endpoint,
                     [Core, Ghost,
