@@ -5,8 +5,9 @@
 %%% the core told, and sends this process {sweep, Core, Eid} for each endpoint that
 %%% it has taken out.
 %%%
-%%% Endpoints on a server that is closed are wanted, but not in the core. There may
-%%% be several reasons for that at a time.
+%%% Endpoints on a server that is closed are wanted, but not in the core: requests to
+%%% them end as those of an endpoint that has gone. A server may be closed for more
+%%% than one reason at a time.
 -module(mod_client_proxy_wanted).
 
 -export([new/1, use/3, put_all/1, seed/3, put/3, remove/2, take_out/2, retry/1,

@@ -43,6 +43,7 @@ routed(Packet) ->
 %%% What is measured: headings, and names with funs
 
 all() ->
+    _ = mod_client_proxy_packets:new(packets),
     proxy(<<"jid.example.org">>, jid),
     proxy(<<"sealed.example.org">>, sealed),
     [{"The Erlang and C of a round trip, without ejabberd's routing (us)"}]
@@ -59,11 +60,11 @@ proxy(P, Encoding) ->
     added = mod_client_proxy_core:put_endpoint(
               Core, {<<"svc">>, <<"example.org">>, <<"e1">>},
               #{show => none, priority => 0, pending => false}),
-    mod_client_proxy_context:publish(P, #{host => P, server_host => <<"example.org">>,
-                         core => Core, access => all, outbound_access => all,
-                         sets => counted,
-                         packets => mod_client_proxy_packets:new(packets),
-                         stopped => atomics:new(1, [])}).
+    mod_client_proxy_context:publish(
+      P, #{host => P, server_host => <<"example.org">>, core => Core,
+           access => all, outbound_access => all, sets => counted,
+           packets => mod_client_proxy_packets:open(packets),
+           stopped => atomics:new(1, [])}).
 
 round_trips() ->
     Text = [text(64)],
@@ -107,21 +108,23 @@ tree(Size) ->
                         "</data>"])).
 
 steps() ->
-    #{core := {?NIF, Ref}} = Context = mod_client_proxy_context:get(<<"jid.example.org">>),
+    #{core := {?NIF, Ref}, packets := Packets, sets := Sets} =
+        mod_client_proxy_context:get(<<"jid.example.org">>),
     Request = request(jid, get, [text(64)]),
     Large = request(jid, get, [tree(16384)]),
     ?ROUTER:route(Request),
     Answer = answer(get(routed), []),
     ?ROUTER:route(Answer),
-    Head = fun() -> [?ROUTER:head(Context, S) || S <- [Request, Answer]] end,
+    Head = fun() -> [mod_client_proxy_head:text(Sets, S)
+                     || S <- [Request, Answer]] end,
     Heads = Head(),
     Core = fun() ->
                    [?NIF:handle(Ref, {H, 0, <<>>, 100, 0}, none) || H <- Heads]
            end,
     Keep = fun(Packet) ->
                    fun() ->
-                           ?ROUTER:keep(Context, 1, Packet),
-                           ?ROUTER:forget(Context, 1)
+                           mod_client_proxy_packets:keep(Packets, 1, Packet, none),
+                           mod_client_proxy_packets:forget(Packets, 1, true)
                    end
            end,
     [{"both heads, the request a get", Head},
