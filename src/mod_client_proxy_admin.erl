@@ -176,8 +176,7 @@ request(#{way := Way, user := User, endpoint := Endpoint, id := Id,
     {word(Way), foreign(User), foreign(Endpoint), foreign(Id), word(Type), Age,
      Left, Tries}.
 
-%% What is counted, and what is in the core's tables now; without the core, of
-%% that nothing.
+%% What is counted, and what is in the core's tables now (nothing without a core).
 -spec counters(binary()) -> [{binary(), integer()}] | failure().
 counters(Host) ->
     with_context(Host, fun counted/1).

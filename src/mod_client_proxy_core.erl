@@ -12,8 +12,8 @@
 %%% return when there is nothing.
 %%%
 %%% Every time is in milliseconds of one monotonic clock of the caller
-%%% (mod_client_proxy_clock), every size in octets. No function raises for what comes from
-%%% the world; `badarg' is the bug of a caller.
+%%% (mod_client_proxy_clock), every size in octets. No function raises for what
+%%% comes from the world; `badarg' is the bug of a caller.
 -module(mod_client_proxy_core).
 
 -export([load/1, new/3, configure/2, close/1, status/1, carrier/1, derive_key/3,
@@ -45,8 +45,9 @@
 %% A request in flight; never used twice by one instance.
 -type record_ref() :: pos_integer().
 
-%% What new/3 and configure/2 take: the options that mod_client_proxy_options:core/1
-%% makes, and these. (What is absent has the default of c_src/core/config.c.)
+%% What new/3 and configure/2 take: the options that
+%% mod_client_proxy_options:core/1 makes, and these. (What is absent has the
+%% default of c_src/core/config.c.)
 -type config() ::
         #{host => binary(),                %% P; only new/3 takes it
           keys => [<<_:256>>],             %% the first seals, all open

@@ -1,8 +1,8 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
-%%% The clock of a proxy host. It has those records closed whose deadline has come.
-%%% It is a process of its own, so that deadlines are kept while the others are busy
-%%% or are started again.
+%%% Has those records of a proxy host closed whose deadline has come. It is a
+%%% process of its own, so that deadlines are kept while the others are busy or
+%%% are started again.
 -module(mod_client_proxy_deadlines).
 
 -behaviour(gen_server).
@@ -40,7 +40,7 @@ handle_info(tick, #state{host = P, expiring = Pid} = State) ->
 handle_info(_Info, State) ->
     {noreply, State}.
 
-%% A core that is lost is the matter of mod_client_proxy_host.
+%% If the core is lost, mod_client_proxy_host makes another.
 expire(P) ->
     case mod_client_proxy_context:get(P) of
         #{core := Core} = Context when Core /= undefined ->

@@ -1,8 +1,8 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% The stanza errors that a proxy host makes: for each reason a condition and a
-%%% text that is true of this very stanza, and how such an error is sent. Reasons of
-%%% the core come with their conditions (c_src/core/why.h).
+%%% text that is true of this very stanza, and how such an error is sent. Reasons
+%%% of the core come with their conditions (c_src/core/why.h).
 -module(mod_client_proxy_errors).
 
 -export([refuse/4, iq/3, answer/1, make/3, of_call/1]).
@@ -34,8 +34,8 @@ refuse(Context, Condition, Why, Packet) ->
               make(Condition, Why, xmpp:get_lang(Packet)))
     end.
 
-%% An error has the payload in it. One that would end the sender's stream, or
-%% that cannot even be looked at, is left out, whatever the error is for.
+%% An error has the payload in it. A payload that would end the sender's stream, or
+%% that cannot be walked through, is left out.
 sent_back(Packet) ->
     try mod_client_proxy_payload:walk(xmpp:get_els(Packet)) of
         {ok, _} -> Packet;
@@ -49,8 +49,8 @@ sent_back(Packet) ->
 iq(Condition, Why, Packet) ->
     Packet#iq{type = error, sub_els = [make(Condition, Why, <<>>)]}.
 
-%% @doc The answer, or an error in its place: one that would end the stream of
-%% whom it is for, or that cannot even be looked at, is not passed on.
+%% @doc The answer, or an error in its place: an answer that would end the stream
+%% of its receiver, or that cannot be walked through, is not passed on.
 -spec answer(iq()) -> iq().
 answer(#iq{sub_els = Els} = Packet) ->
     try mod_client_proxy_payload:walk(Els) of
@@ -65,7 +65,7 @@ answer_fault(reserved_namespace) -> answer_reserved_namespace.
 
 %%% Errors
 
-%% @doc The error, in the language of whom it is for.
+%% @doc The error, in the language of its receiver.
 -spec make(condition(), why(), Lang :: binary()) -> stanza_error().
 make(Condition, Why, Lang) ->
     Make = constructor(Condition),

@@ -14,10 +14,9 @@
 -define(MAX_NAME, 1000). % octets
 
 %% @doc The iq, message or presence element with type, id, from, to (prepared)
-%% and its children without their children. Of a second child of a request
-%% nothing counts but that it is there (RFC 6120, 8.2.3). So it is with the first
-%% one of a `set', unless sets are `shown'. The children of other stanzas play
-%% no part.
+%% and its children without their children. A second child of a request is only
+%% shown to be there (RFC 6120, 8.2.3), and so is the first one of a `set', unless
+%% sets are `shown'. Other stanzas are written without children.
 -spec text(Sets :: shown | counted, stanza()) -> iodata().
 text(_, #iq{type = get, sub_els = Els} = IQ) ->
     [<<"<iq type='get' ">>, attributes(IQ), children(Els) | <<"</iq>">>];
@@ -75,7 +74,7 @@ name(Name) ->
 is_shown(<<"xmlns:", Prefix/binary>>) -> byte_size(Prefix) =< ?MAX_NAME;
 is_shown(Attr) -> byte_size(Attr) =< ?MAX_NAME.
 
-%% In those quotes of which there are fewer in it, so that it is never longer
+%% In the kind of quotes that occurs less often in it, so that it is never longer
 %% than the sender wrote it.
 value(Value) ->
     case is_plain(Value) of

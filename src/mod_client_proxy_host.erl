@@ -400,7 +400,8 @@ published(State) ->
 
 take_options(ServerHost, #state{host = P, instance = Instance} = State) ->
     Options = fun() ->
-                      {ok, HostOpts} = mod_client_proxy_hosts:options(ServerHost, P),
+                      {ok, HostOpts} = mod_client_proxy_hosts:options(
+                                         ServerHost, P),
                       mod_client_proxy_instance:options(ServerHost, HostOpts,
                                                         Instance)
               end,
@@ -425,8 +426,8 @@ reconfigure(State) ->
 
 %%% Time
 
-%% The code of the carrier was replaced while it was in use, and the new code cannot
-%% read the old core.
+%% The code of the carrier was replaced while it was in use, and the new code
+%% cannot read the old core.
 renew(#state{host = P, instance = Instance} = State) ->
     ?ERROR_MSG("Proxy host ~ts has lost its core and begins a new one. Requests "
                "that were in flight are not answered. Upgrades are done by "

@@ -19,8 +19,8 @@
 
 -define(DERIVED(P), {?MODULE, P}).
 
-%% @doc The keys of a proxy host, that of `secret' first: it seals. Without one
-%% it is the stored key. A secret that is known by prepare/3 or an earlier call
+%% @doc The keys of a proxy host. The first one seals: that of `secret', or without
+%% one the stored key. A secret that is known by prepare/3 or an earlier call
 %% costs nothing.
 -spec keys(mod_client_proxy_core:carrier(), mod_client_proxy_options:proxy_host(),
            #{secret := undefined | binary(), old_secrets := [binary()]}) ->

@@ -7,8 +7,8 @@
 %%%   requests + outbound_requests = the sum of their ends + those in flight
 %%%
 %%% They are kept here and not in the core, for a core may be lost with all that
-%%% is in it, and some stanzas never come to one. Counting is by whoever does what
-%%% is counted, in a few nanoseconds.
+%%% is in it, and some stanzas never come to one. Whoever does what is counted
+%%% counts it, in a few nanoseconds.
 -module(mod_client_proxy_ledger).
 
 -export([new/0, count/2, lost/1, read/1, balance/2, entries/0]).

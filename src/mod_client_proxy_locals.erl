@@ -26,7 +26,7 @@
         {max = 0 :: non_neg_integer(), %% of `replaced'
          sessions = mod_client_proxy_sessions:new()
                       :: mod_client_proxy_sessions:table(),
-         %% when (ms) sessions were replaced lately, and said so
+         %% when (ms) sessions were replaced lately; `said': already logged
          replaced = #{} :: #{usr() => [integer()] | said},
          watching = #{} :: #{usr() => reference()},
          watched_by = #{} :: #{reference() => usr()},

@@ -107,9 +107,9 @@ admit1(Kind, #{kinds := Kinds, lines := Lines} = L, Now) ->
              L#{kinds := Kinds#{Kind => {Now, 0}}, lines := Lines + 1}}
     end.
 
-%% @doc Logs that a stanza could not be handled, at most once a second: whatever
-%% goes wrong there goes wrong often. What: the stanza, or its record. What is in
-%% it others have chosen, so of that there is one line.
+%% @doc Logs that a stanza could not be handled, at most once a second, since it
+%% may happen with every stanza. What: the stanza, or its record. Others have
+%% chosen what is in it, so only one line of it is shown.
 -spec complain(mod_client_proxy_context:context() | undefined, What :: term(),
                error | exit | throw, term(), list()) -> ok.
 complain(undefined, _What, _Class, _Reason, _Stack) ->

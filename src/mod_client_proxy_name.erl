@@ -1,7 +1,7 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
-%%% The name of a proxy host as a route of ejabberd: two routes of one name are
-%%% accepted, and the router picks one of them by the clock, so it is looked at
+%%% The name of a proxy host as a route of ejabberd. ejabberd accepts two routes
+%%% of one name, and its router picks one of them by the clock: so one must look
 %%% who has it. To be called by the process that owns the route.
 -module(mod_client_proxy_name).
 

@@ -2,8 +2,8 @@
 %%%
 %%% What is kept beside the records of one proxy host: the packet of a request
 %%% that may have to be sent again, and the meta `privilege_iq' of one that came
-%%% by way of XEP-0356. How much may be kept the core decides, by the weight that
-%%% is given here; a record whose packet is not kept fails instead.
+%%% by way of XEP-0356. The core decides how much may be kept, by the weight that
+%%% is given here. A request whose packet was not kept gets an error instead.
 %%%
 %%% The table belongs to a process that may end before those who use it. A packet
 %%% that is not found counts as one that was not kept.
@@ -26,8 +26,8 @@
 
 %% Heavier packets are not kept, in octets.
 -define(MAX_KEPT, 65536).
-%% Octets of a row but for what the sender of its packet chose: the row, the
-%% record of the stanza, and their places in the table.
+%% Octets of a row without what the sender chose: the row itself, the #iq{}, and
+%% their places in the table.
 -define(ROW, 256).
 
 %% @doc A table of this name, which the caller owns.
@@ -79,8 +79,8 @@ take({Table, _} = Store, Record) ->
         error:badarg -> {none, none}
     end.
 
-%% @doc Kept: whether a packet is. Returns the privilege, and never brings the
-%% packet back here.
+%% @doc Kept: whether a packet is kept. Returns the privilege. (The packet is not
+%% copied back into this process.)
 -spec forget(store(), record_ref(), Kept :: boolean()) -> meta() | none.
 forget({Table, Privileged} = Store, Record, Kept) ->
     case counters:get(Privileged, 1) of
@@ -110,8 +110,8 @@ forgotten({_, Privileged}, Privilege) ->
     counters:sub(Privileged, 1, 1),
     Privilege.
 
-%% @doc Forgets what was kept before `Before' (ms). No record lives so long: it
-%% was kept while its record was being closed.
+%% @doc Forgets what was kept before `Before' (ms), a time so long ago that its
+%% record cannot be there any more: it was kept while the record was being closed.
 -spec forget_before(store(), integer()) -> ok.
 forget_before({Table, _} = Store, Before) ->
     Old = try ets:select(Table, [{{'$1', '$2', '_', '_'}, [{'<', '$2', Before}],

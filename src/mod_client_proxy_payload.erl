@@ -31,7 +31,7 @@
 %% lies in an ETS table, which has a copy of the terms and shares binaries of more
 %% than 64 octets. unbound_prefix: an element or an attribute has a prefix that
 %% neither the element nor one around it declares. reserved_namespace: an element
-%% declares what none may.
+%% declares a namespace that no element may declare.
 -spec walk([xmlel() | cdata() | term()]) ->
           {ok, Weight :: non_neg_integer()} | fault().
 walk(Els) ->

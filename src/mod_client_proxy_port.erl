@@ -1,8 +1,9 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% The carrier over a program of its own (mod_client_proxy_port_program): the
-%%% callers' side. A crash of the C core ends that program and not the server. There
-%%% is one program for each virtual host; its owner is mod_client_proxy_port_owner.
+%%% callers' side. A crash of the C core ends that program and not the server.
+%%% There is one program for each virtual host; its owner is
+%%% mod_client_proxy_port_owner.
 %%%
 %%% Each caller writes its call to the program itself, many at the same time. The
 %%% owner gets the answers and hands each to its caller. What the two know of each

@@ -15,8 +15,9 @@
 -define(TABLE, mod_client_proxy_port_table).
 
 -type proxy_host() :: mod_client_proxy_options:proxy_host().
-%% Carries out outcomes that no caller waits for (mod_client_proxy_outcomes:late/2).
-%% Whoever starts the carrier hands it down, for those modules use this one.
+%% Carries out outcomes that no caller waits for
+%% (mod_client_proxy_outcomes:late/2). Whoever starts the carrier hands it down,
+%% for those modules use this one.
 -type late() :: fun((proxy_host(), [mod_client_proxy_core:outcome()]) -> ok).
 -type tag() :: mod_client_proxy_port_table:tag().
 
@@ -142,8 +143,9 @@ request_of(P, Record, #answers{records = Records}) ->
 handed(Tags, #answers{handed = {New, Old}} = A) ->
     A#answers{handed = {Tags ++ New, Old}}.
 
-%% @doc To be called every few seconds. Callers take their rows at once. If a row is
-%% still there at the next call, its caller was killed, and the sender is told here.
+%% @doc To be called every few seconds. Callers take their rows at once. If a row
+%% is still there at the next call, its caller was killed, and the sender is told
+%% here.
 -spec sweep(answers()) -> answers().
 sweep(#answers{handed = {New, Old}, table = Table} = A) ->
     settle(lists:flatmap(fun(Tag) -> owed(?TABLE:take(Table, Tag)) end, Old), A),

@@ -1,9 +1,9 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% What callers and owner of a port program know of each other, in a table that
-%%% outlives both program and owner. Callers know it by its name. The owner knows it
-%%% by its identifier: if its supervisor has been killed, it must not write into the
-%%% table of the next one.
+%%% outlives both program and owner. Callers know it by its name. The owner knows
+%%% it by its identifier: if its supervisor has been killed, it must not write
+%%% into the table of the next one.
 %%%
 %%%   {Tag, Who, {Alias, P}, Sender}  a call, and who is owed an answer for it
 %%%   {P, Port, Number}               an instance of the program that runs now

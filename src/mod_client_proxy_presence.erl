@@ -18,12 +18,12 @@
 -export_type([target/0, kind/0, subscription/0, event/0, action/0,
               complaint/0]).
 
-%% The session manager knows the resources of a local target, and no subscription is
-%% needed: what presence says of either changes nothing.
+%% The session manager knows the resources of a local target, and no subscription
+%% is needed: what presence says of either changes nothing.
 -type kind() :: local | remote.
 -type subscription() :: unknown | asked | subscribed | refused | error.
-%% Why the account is probed. For each reason there is a time to wait until the next
-%% probe.
+%% Why the account is probed. For each reason there is a time to wait until the
+%% next probe.
 -type reason() :: confirmed | bounce | missed | room.
 -opaque target() ::
         #{kind := kind(), subscription := subscription(),

@@ -1,9 +1,9 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
-%%% Whether the server of remote targets can be reached. A process that hangs, or
-%%% a network that drops all, says nothing: it shows in requests that nobody
-%%% answers. Then the server is asked itself, by one ping, and is unreachable if it
-%%% does not answer that either, until anything comes from it.
+%%% Whether the server of remote targets can be reached. Nobody tells that a
+%%% server hangs, or that a network drops everything: it only shows in requests
+%%% that nobody answers. Then the server itself gets one ping. If it does not
+%%% answer that either, it is unreachable until anything comes from it.
 %%%
 %%% No side effects and no clock; times are milliseconds of
 %%% mod_client_proxy_clock:now/0.
@@ -67,8 +67,8 @@ since(#{failed := Failed, requests := Requests} = Sample, S, Now) ->
     S#{before := Sample, failed := Failed, cut := false,
        flight := [{Now, Requests}]}.
 
-%% How many requests were in flight that long ago. Those that still are have
-%% had no answer since, for there was none.
+%% How many requests were in flight that long ago. As no answer has come since,
+%% they still have none.
 old(Flight, Now) ->
     case lists:splitwith(fun({At, _}) -> Now - At < ?PATIENCE end, Flight) of
         {Recent, [{_, Requests} = Last | _]} -> {Requests, Recent ++ [Last]};

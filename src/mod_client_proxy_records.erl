@@ -2,9 +2,9 @@
 %%%
 %%% The ends of records that no stanza brings about: the deadline, an endpoint
 %%% that is gone, the stop of the proxy host. What was taken out of the core is
-%%% in nobody else's hands: a process that is killed before it has settled all
-%%% of it leaves requests without an answer. So that is done by processes of its
-%%% own, which nobody knows, rather than by that of the proxy host.
+%%% known to this process alone: if it is killed before it has settled all of it,
+%%% requests are left without an answer. So this is done by short-lived processes
+%%% that nobody else knows, and not by that of the proxy host.
 -module(mod_client_proxy_records).
 
 -export([expire/2, sweep/3, close_all/2]).

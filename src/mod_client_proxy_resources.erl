@@ -1,8 +1,8 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
-%%% The resources of one remote target, as far as presence tells: which there are,
-%%% which have just gone, and which of them the answer to a probe has not spoken of.
-%%% No side effects and no clock; times are milliseconds of
+%%% The resources of one remote target, as far as presence tells: which there
+%%% are, which have just gone, and which of them the answer to a probe has not
+%%% spoken of. No side effects and no clock; times are milliseconds of
 %%% mod_client_proxy_clock:now/0.
 -module(mod_client_proxy_resources).
 

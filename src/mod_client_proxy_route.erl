@@ -1,8 +1,9 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% The owner of what has to outlive the process of a proxy host: the route, and
-%%% the table of the packets that are kept for a retry. It does nothing else, so
-%%% it lives: while mod_client_proxy_host is started again, stanzas pass as before.
+%%% the table of the packets that are kept for a retry. It does nothing else, so it
+%%% does not crash: while mod_client_proxy_host is started again, stanzas pass as
+%%% before.
 %%%
 %%% If it is killed itself, the next one takes the name again at once, where it
 %%% is free, and tells the proxy host. The packets are lost then.
@@ -49,12 +50,13 @@ name(P) ->
 %%% gen_server
 
 init([ServerHost, P]) ->
-    %% terminate/2 is to run
+    %% so that terminate/2 is called
     process_flag(trap_exit, true),
     _ = mod_client_proxy_packets:new(name(P)),
     {ok, #state{host = P, server_host = ServerHost}, {continue, again}}.
 
-%% With a context, the proxy host has been here before us.
+%% If there is a context, the proxy host runs, and the process before this one has
+%% been killed.
 handle_continue(again, #state{host = P} = State) ->
     case mod_client_proxy_context:get(P) of
         undefined ->
@@ -94,8 +96,9 @@ terminate(_Reason, _State) ->
 try_claim(#state{host = P, server_host = ServerHost}) ->
     guarded(fun() -> claim(P, ServerHost) end).
 
-%% A late comer gets every other stanza of ours (the router picks by the clock):
-%% half a service is worse than none, so the name is left to him.
+%% Somebody who registers the same name later gets every other stanza of ours
+%% (the router picks by the clock). Half a service is worse than none, so the
+%% name is left to that one.
 claim(P, ServerHost) ->
     case {mod_client_proxy_name:owners(P), mod_client_proxy_name:is_ours(P)} of
         {[], true} ->

@@ -1,8 +1,8 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
-%%% The servers of the remote targets of one proxy host: whether each can be reached
-%%% (mod_client_proxy_reach), and the streams to them. Pings are sent here; the rest
-%%% is what the caller is to do.
+%%% The servers of the remote targets of one proxy host: whether each can be
+%%% reached (mod_client_proxy_reach), and the streams to them. Pings are sent
+%%% here; the rest is what the caller is to do.
 -module(mod_client_proxy_servers).
 
 -export([new/1, set/2, names/1, is_remote/2, is_reached/2, watch/2, heard/2,

@@ -2,10 +2,11 @@
 %%%
 %%% The processes of one proxy host, under ejabberd's own supervisor of modules.
 %%% Each is started again alone: what one of them needs of another is in the
-%%% context (mod_client_proxy_router). The route is there first and goes last.
+%%% context (mod_client_proxy_context). The route is there first and goes last.
 %%%
-%%% Above are all modules of the server: ours must not use up the patience there.
-%%% So this one has patience of its own, and no child fails to start.
+%%% The supervisor above has the modules of the whole server for children, and
+%%% gives up if they crash too often. So this one has limits of its own, and no
+%%% child fails to start.
 -module(mod_client_proxy_sup).
 
 -behaviour(supervisor).
@@ -32,7 +33,7 @@ start(ServerHost, P) ->
             Err
     end.
 
-%% It does not run if there were no options for it when it began.
+%% The process of the proxy host does not run if there were no options for it.
 start_host(Sup) ->
     case supervisor:restart_child(Sup, host) of
         {ok, _} -> ok;
@@ -50,7 +51,8 @@ stop(P) ->
 start_link(ServerHost, P) ->
     supervisor:start_link(?MODULE, [ServerHost, P]).
 
-%% Where one like this was killed, its children may still be about to end.
+%% If the supervisor before this one was killed, its children may not have ended
+%% yet.
 init([ServerHost, P]) ->
     Proc = mod_client_proxy_hosts:proc(P),
     lists:foreach(fun await_end/1, [Proc, mod_client_proxy_route:name(P)]),

@@ -5,9 +5,9 @@
 %%% the core told, and sends this process {sweep, Core, Eid} for each endpoint that
 %%% it has taken out.
 %%%
-%%% Endpoints on a server that is closed are wanted, but not in the core: requests to
-%%% them end as those of an endpoint that has gone. A server may be closed for more
-%%% than one reason at a time.
+%%% Endpoints on a server that is closed are wanted, but not in the core:
+%%% requests to them end as those of an endpoint that has gone. A server may be
+%%% closed for more than one reason at a time.
 -module(mod_client_proxy_wanted).
 
 -export([new/1, use/3, put_all/1, seed/3, put/3, remove/2, take_out/2, retry/1,
@@ -27,7 +27,7 @@
          max = 0 :: non_neg_integer(), %% option max_endpoints
          endpoints = #{} :: #{usr() => mod_client_proxy_core:state()},
          refused = #{} :: #{usr() => true},
-         full = false :: boolean(), %% said so
+         full = false :: boolean(), %% and already logged
          closed = #{} :: #{Server :: binary() => [reason(), ...]},
          notices = [] :: [notice()]}). %% of this call, the newest first
 
