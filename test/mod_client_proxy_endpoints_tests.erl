@@ -59,6 +59,10 @@ endpoints_test_() ->
                 fun missing/1},
                {"a server that is silent is pinged, left and taken again",
                 fun silent_server/1},
+               {"a silent server whose targets come back later is no longer "
+                "silent", fun silent_server_dropped/1},
+               {"a server is used again when all that speaks against it is over",
+                fun silent_and_renewed/1},
                {"a target of this server is asked where an option says so",
                 fun local_target/1},
                {"a ping that comes back takes the endpoints out at once",
@@ -327,6 +331,23 @@ silent_server(Core) ->
     ?assertEqual([<<"svc@far.test/x">>], in(Core)),
     ?assertMatch([#{trouble := <<>>}], ?E:status(E2)),
     ?assertEqual([{?FAR, probe}], sent()).
+
+silent_server_dropped(Core) ->
+    E = silent(available(<<"x">>, ?FAR, subscribed(Core, [?FAR])), unreachable),
+    ?assertEqual([], in(Core)),
+    E1 = configure(Core, [?FAR], configure(Core, [?NEAR], E)),
+    _ = available(<<"x">>, ?FAR, E1),
+    ?assertEqual([<<"svc@far.test/x">>], in(Core)).
+
+silent_and_renewed(Core) ->
+    E = silent(available(<<"x">>, ?FAR, subscribed(Core, [?FAR])), unreachable),
+    E1 = ?E:suspect({<<"svc">>, <<"far.test">>, <<"x">>}, E),
+    Ref = receive {'DOWN', R, process, _, normal} -> R after 5000 -> none end,
+    %% it is there again, but not yet the new stream
+    E2 = available(<<"x">>, ?FAR, E1),
+    ?assertEqual([], in(Core)),
+    _ = ?E:down(Ref, E2),
+    ?assertEqual([<<"svc@far.test/x">>], in(Core)).
 
 cut_server(Core) ->
     E = available(<<"x">>, ?FAR, subscribed(Core, [?FAR])),
