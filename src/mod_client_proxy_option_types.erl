@@ -59,6 +59,8 @@ written(duration, Ms) when Ms > 60000, Ms rem 60000 == 0 ->
     integer_to_list(Ms div 60000) ++ " min";
 written(duration, Ms) when Ms rem 1000 == 0 ->
     integer_to_list(Ms div 1000) ++ " s";
+written(duration, Ms) ->
+    integer_to_list(Ms) ++ " ms";
 written(_, Number) when is_integer(Number) -> integer_to_list(Number);
 written(_, Word) when is_atom(Word) -> atom_to_list(Word).
 
