@@ -24,8 +24,8 @@
 
 -define(SLICE, 0.15). % s, about, of one turn
 -define(LONG_SLICE, 0.75). % s; enough for a p99
--define(TURNS, 45).
--define(FEW_TURNS, 15).
+-define(TURNS, 41).
+-define(FEW_TURNS, 11).
 -define(SERVER_CPU, "0").
 -define(LOAD_CPU, "1").
 
