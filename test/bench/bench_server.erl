@@ -1,57 +1,86 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% A round trip through a real ejabberd: server CPU and latency of requests that
-%%% go through a proxy host, beside those of the same clients talking directly.
-%%% The server has one processor, the load generator another one. What is
-%%% compared takes turns of a fraction of a second, and a figure is the median of
-%%% the rounds' ratios: whatever else the machine does changes both.
+%%% go through a proxy host, beside those of the same clients talking directly,
+%%% and beside those that go through ejabberd's router a second time and through
+%%% nothing else. The server has one processor, the load generator another one.
+%%%
+%%% What is compared takes turns of a fraction of a second, and a figure is the
+%%% median of the turns: whatever else the machine does changes all alike. With
+%%% `-before DIR' the project there is installed in a second server on the same
+%%% processor, and takes turns with this one. The two cannot be in one server, for
+%%% their modules have the same names; each is compared with the second pass
+%%% through its own server.
 -module(bench_server).
 -export([main/1]).
 
-%% What is compared: its name, a goal for small and one for large payloads, and
-%% where the requests go: `direct' or a JID.
--type way() :: {string(), string(), string(), string()}.
--record(plan, {bed :: bed:bed(),
+%% servers: at hand, and before, if there is one.
+-record(plan, {servers :: [bed:bed(), ...],
                load :: file:filename(),
-               rounds :: pos_integer(),
-               ways :: [way()]}).
+               turns :: fun((pos_integer()) -> pos_integer())}).
+
+%% The figures of a way through a server, by their names, one of each turn.
+-type figures() :: fun((binary()) -> [float()]).
 
 -define(SLICE, 0.15). % s, about, of one turn
 -define(LONG_SLICE, 0.75). % s; enough for a p99
+-define(TURNS, 41).
+-define(FEW_TURNS, 11).
 -define(SERVER_CPU, "0").
 -define(LOAD_CPU, "1").
--define(WINDOWS, [1, 16, 128]).
 
-%% Name, arguments of the load generator, and the element of a way that is its
-%% goal.
--define(PAYLOADS, [{"64 octets", ["payload=64"], 2},
-                   {"1 KB", ["payload=1024"], 2},
-                   {"16 KB of text", ["payload=16384"], 3},
-                   {"16 KB of elements", ["payload=16384", "tree=1"], 3}]).
+-define(DIRECT, {"direct", "direct"}).
+-define(BARE, {"bare second pass", "bare.example.org"}).
+-define(PROXIES, [{"nif, jid", "jid.example.org"},
+                  {"nif, sealed", "sealed.example.org"},
+                  {"port, jid", "port.example.org"}]).
+-define(WAYS, [?DIRECT, ?BARE | ?PROXIES]).
 
 main([Build]) ->
-    Bed = boot(),
-    try
-        Plan = plan(Bed, filename:join(Build, "load"), os:getenv("SHORT", "")),
-        lists:foreach(fun(Payload) -> cpu(Plan, Payload) end, ?PAYLOADS),
-        cpu(Plan#plan{ways = steps(Bed)}, {"a set of 64 octets, step by step",
-                                           ["type=set"], 2}),
-        latency(Plan)
-    after
-        bed:remove(Bed)
-    end,
+    Began = erlang:monotonic_time(second),
+    with_servers([bed:project() | before()], [],
+                 fun(Servers) ->
+                         measure(#plan{servers = Servers,
+                                       load = filename:join(Build, "load"),
+                                       turns = turns(os:getenv("SHORT", ""))})
+                 end),
+    io:format(standard_error, "server: ~b s~n",
+              [erlang:monotonic_time(second) - Began]),
     halt().
 
-plan(Bed, Load, "") ->
-    #plan{bed = Bed, load = Load, rounds = 30, ways = ways()};
-plan(Bed, Load, _Short) ->
-    #plan{bed = Bed, load = Load, rounds = 8, ways = ways()}.
+before() ->
+    case init:get_argument(before) of
+        {ok, [[Project]]} -> [Project];
+        error -> []
+    end.
 
-%%% The server
+turns("") -> fun(Turns) -> Turns end;
+turns(_Short) -> fun(Turns) -> Turns div 7 end.
+
+measure(Plan) ->
+    [small(Plan, Window) || Window <- [1, 16, 128]],
+    [large(Plan, Name, Payload)
+     || {Name, Payload} <- [{"1 KB", ["payload=1024"]},
+                            {"16 KB of text", ["payload=16384"]},
+                            {"16 KB of elements", ["payload=16384", "tree=1"]}]],
+    steps(Plan),
+    latency(Plan).
+
+%%% The servers
+
+with_servers([], Beds, Fun) ->
+    Fun(lists:reverse(Beds));
+with_servers([Project | Projects], Beds, Fun) ->
+    Bed = bed:new("{}"),
+    try
+        boot(Bed, Project),
+        with_servers(Projects, [Bed | Beds], Fun)
+    after
+        bed:remove(Bed)
+    end.
 
 %% One scheduler, and one that does not wait busily: what it uses is work then.
-boot() ->
-    Bed = bed:new("{}"),
+boot(Bed, Project) ->
     {0, _} = pinned(?SERVER_CPU, bed:project() ++ "/test/bed/bed",
                     ["start", bed:dir(Bed), os:getpid(), "+S", "1:1", "+sbwt",
                      "none", "+sbwtdcpu", "none", "+sbwtdio", "none"]),
@@ -59,16 +88,15 @@ boot() ->
     [ok = bed:rpc(Bed, ejabberd_auth, try_register,
                   [User, <<"example.org">>, <<"secret">>])
      || User <- [<<"svc">>, <<"load">>]],
-    _ = bed:install(Bed),
+    {0, _} = bed:run(Project ++ "/test/bed/bed", ["install", bed:dir(Bed)]),
     bed:configure(Bed, site()),
     ok = bed:reload(Bed),
-    load(Bed, bench_bare),
-    _ = bed:rpc(Bed, bench_bare, start,
-                [<<"bare.example.org">>, <<"example.org">>]),
-    Bed.
+    load_code(Bed, bench_bare),
+    bed:rpc(Bed, bench_bare, start,
+            [<<"bare.example.org">>, <<"example.org">>]).
 
-%% The code of this VM.
-load(Bed, Module) ->
+%% That of this VM.
+load_code(Bed, Module) ->
     {Module, Code, File} = code:get_object_code(Module),
     {module, Module} = bed:rpc(Bed, code, load_binary, [Module, File, Code]).
 
@@ -81,128 +109,179 @@ site() ->
     "      sealed.example.org: {encoding: sealed}\n"
     "      port.example.org: {carrier: port}\n".
 
-ways() ->
-    [{"direct", "", "", "direct"},
-     {"bare second pass", "", "", "bare.example.org"},
-     {"nif, jid", "at most 1.12", "at most 1.06", "jid.example.org"},
-     {"nif, sealed", "at most 1.20", "at most 1.06", "sealed.example.org"},
-     {"port, jid", "", "", "port.example.org"}].
-
-%% What is on top of ejabberd's own second routing pass.
-steps(Bed) ->
-    load(Bed, mod_client_proxy_router), % this one exports all
-    load(Bed, bench_route),
-    ok = bed:rpc(Bed, bench_route, start, [<<"jid.example.org">>]),
-    [{"direct", "", "", "direct"},
-     {"bare second pass", "", "", "bare.example.org"},
-     {"... and the heads written", "", "", "head.example.org"},
-     {"... and the NIF called without them", "", "", "call.example.org"},
-     {"... and with them: refused or dropped", "", "", "parse.example.org"},
-     {"nif, jid", "", "", "jid.example.org"}].
-
-%% The server is its VM and the programs that this runs.
-pids(Bed) ->
-    Programs = [Pid || Port <- bed:rpc(Bed, erlang, ports, []),
-                       {os_pid, Pid} <- [bed:rpc(Bed, erlang, port_info,
-                                                 [Port, os_pid])],
-                       is_integer(Pid)],
-    lists:append(lists:join(",", [bed:rpc(Bed, os, getpid, [])
-                                  | lists:map(fun integer_to_list/1,
-                                              Programs)])).
+%% For the load generator: port, the server's VM, and the programs that it runs.
+server(Bed) ->
+    Programs = [integer_to_list(Pid)
+                || Port <- bed:rpc(Bed, erlang, ports, []),
+                   {os_pid, Pid} <- [bed:rpc(Bed, erlang, port_info,
+                                             [Port, os_pid])],
+                   is_integer(Pid)],
+    join(":", [bed:port(Bed, c2s), bed:rpc(Bed, os, getpid, []) | Programs]).
 
 %%% Measuring
 
 pinned(Cpu, Program, Arguments) ->
     bed:run(os:find_executable("taskset"), ["-c", Cpu, Program | Arguments]).
 
-%% One run of the load generator: for each way, a fun from names to the figures
-%% of the rounds.
-load(#plan{bed = Bed, load = Load}, Ways, Arguments) ->
+%% One run of the load generator.
+-spec load(#plan{}, [{Name :: string(), Way :: string()}], pos_integer(),
+           [string()]) -> [ThroughServer :: [figures()]].
+load(#plan{servers = Beds, load = Load, turns = Turns}, Ways, Rounds,
+     Arguments) ->
     {0, Json} = pinned(?LOAD_CPU, Load,
-                       ["port=" ++ bed:port(Bed, c2s), "cpu=" ++ pids(Bed),
-                        "ways=" ++ lists:append(lists:join(",", Ways))
+                       ["servers=" ++ join(",", [server(Bed) || Bed <- Beds]),
+                        "ways=" ++ join(",", [Way || {_, Way} <- Ways]),
+                        "rounds=" ++ integer_to_list(Turns(Rounds))
                         | Arguments]),
-    {Report} = bed_json:decode(Json),
-    [fun(Name) -> proplists:get_value(Name, Figures) end
-     || {_, {Figures}} <- Report].
+    [[fun(Name) -> proplists:get_value(Name, Figures) end
+      || {_, {Figures}} <- Report] || {Report} <- bed_json:decode(Json)].
 
-%% A slice of requests that takes so many seconds.
+direct(#plan{servers = [Bed | _]} = Plan, Figure, Arguments) ->
+    [[Direct]] = load(Plan#plan{servers = [Bed]}, [?DIRECT], 9, Arguments),
+    quantile(0.5, Direct(Figure)).
+
+%% Turns of so many seconds.
 slice(Seconds, PerSecond) ->
     "slice=" ++ integer_to_list(max(100, round(Seconds * PerSecond))).
 
-per_second(Plan, Arguments) ->
-    [Direct] = load(Plan, ["direct"], ["slice=250", "rounds=9" | Arguments]),
-    median(Direct(<<"per_second">>)).
+cpu(Plan, Ways, Turns, Arguments) ->
+    PerSecond = direct(Plan, <<"per_second">>, ["slice=250" | Arguments]),
+    load(Plan, Ways, Turns, [slice(?SLICE, PerSecond) | Arguments]).
 
-measure(#plan{rounds = Rounds, ways = Ways} = Plan, Arguments) ->
-    load(Plan, [Way || {_, _, _, Way} <- Ways],
-         ["rounds=" ++ integer_to_list(Rounds) | Arguments]).
+%%% Figures of several turns
 
-%% A figure of the nth way: its ratio to that of the first one, and itself.
-figure([First | _] = Measured, N, Name) ->
-    Values = (lists:nth(N, Measured))(Name),
-    io_lib:format("~.2f (~.1f)",
-                  [median(lists:zipwith(fun erlang:'/'/2, Values, First(Name))),
-                   median(Values)]).
+to(Name, A, B) ->
+    lists:zipwith(fun erlang:'/'/2, A(Name), B(Name)).
 
-median(Values) ->
-    lists:nth((length(Values) + 1) div 2, lists:sort(Values)).
+above(Name, A, B) ->
+    lists:zipwith(fun erlang:'-'/2, A(Name), B(Name)).
+
+%% The median and the quartiles.
+spread(Format, Values) ->
+    io_lib:format(lists:append([Format, " (", Format, "-", Format, ")"]),
+                  [quantile(Q, Values) || Q <- [0.5, 0.25, 0.75]]).
+
+quantile(Q, Values) ->
+    lists:nth(1 + round(Q * (length(Values) - 1)), lists:sort(Values)).
 
 %%% Rows
 
-cpu(#plan{ways = Ways} = Plan, {Name, Payload, Goal}) ->
-    io:format("# Server CPU of a round trip, ~s, ~s outstanding: to direct "
-              "(us)~n", [Name, join([integer_to_list(W) || W <- ?WINDOWS])]),
-    Measured = [begin
-                    Arguments = ["window=" ++ integer_to_list(W) | Payload],
-                    Slice = slice(?SLICE, per_second(Plan, Arguments)),
-                    measure(Plan, [Slice | Arguments])
-                end || W <- ?WINDOWS],
-    [row(element(1, Way), element(Goal, Way),
-         [figure(M, N, <<"cpu_us">>) || M <- Measured])
-     || {N, Way} <- numbered(Ways)],
+heading(#plan{turns = Turns}, What, Rounds) ->
+    io:format("# ~s; medians of ~b turns (quartiles)~n", [What, Turns(Rounds)]).
+
+row(Name, Goal, Cells) ->
+    io:format("~s\t~s\t~s~n", [Name, Goal, join("\t", Cells)]).
+
+%% A cell for each server, of its nth way.
+cells(Cell, N, Measured) ->
+    [Cell(lists:nth(N, Ways), Ways) || Ways <- Measured].
+
+small(Plan, Window) ->
+    heading(Plan, io_lib:format("Server CPU of a round trip, 64 octets, ~b "
+                                "outstanding", [Window]), ?TURNS),
+    Measured = cpu(Plan, ?WAYS, ?TURNS,
+                   ["payload=64", "window=" ++ integer_to_list(Window)]),
+    bare(Measured),
+    [begin
+         ratio(N, Name, goal(Name, Window), Measured),
+         row(Name ++ ": us above the bare second pass",
+             goal_of_before(Name, Window), cells(fun us_above/2, N, Measured))
+     end || {N, {Name, _}} <- proxies()],
     ok.
 
-%% Each way gets the same load: half of what the server could do directly, and
-%% so much that direct requests keep its processor busy half of the time. That is
-%% less, for one that comes alone costs more.
+large(Plan, What, Payload) ->
+    heading(Plan, ["Server CPU of a round trip, ", What, ", 16 outstanding"],
+            ?FEW_TURNS),
+    Measured = cpu(Plan, ?WAYS, ?FEW_TURNS, ["window=16" | Payload]),
+    bare(Measured),
+    [ratio(N, Name, "", Measured) || {N, {Name, _}} <- proxies()],
+    ok.
+
+proxies() ->
+    numbered(3, ?PROXIES).
+
+goal("nif" ++ _, 16) -> "at most 1.14";
+goal("nif" ++ _, 128) -> "at most 1.11";
+goal(_, _) -> "".
+
+goal_of_before("nif" ++ _, Window) when Window >= 16 -> "at most 0.60 of before";
+goal_of_before(_, _) -> "".
+
+bare(Measured) ->
+    row("bare second pass: to direct (us)", "",
+        cells(fun(Bare, [Direct | _]) ->
+                      io_lib:format("~s (~.1f)",
+                                    [spread("~.2f", to(<<"cpu_us">>, Bare, Direct)),
+                                     quantile(0.5, Bare(<<"cpu_us">>))])
+              end, 2, Measured)).
+
+ratio(N, Name, Goal, Measured) ->
+    row(Name ++ ": to the bare second pass; to direct", Goal,
+        cells(fun(Way, [Direct, Bare | _]) ->
+                      io_lib:format("~s; ~.2f",
+                                    [spread("~.2f", to(<<"cpu_us">>, Way, Bare)),
+                                     quantile(0.5, to(<<"cpu_us">>, Way, Direct))])
+              end, N, Measured)).
+
+us_above(Way, [_, Bare | _]) ->
+    spread("~.1f", above(<<"cpu_us">>, Way, Bare)).
+
+%% What is on top of the bare second pass: each step does what the one before it
+%% does, and more. Only at hand, for it calls what is not meant to be called.
+steps(#plan{servers = [Bed | _]} = AllPlan) ->
+    Plan = AllPlan#plan{servers = [Bed]},
+    load_code(Bed, mod_client_proxy_router), % this one exports all
+    load_code(Bed, bench_route),
+    ok = bed:rpc(Bed, bench_route, start, [<<"jid.example.org">>]),
+    Steps = [?DIRECT, ?BARE,
+             {"... and the heads written", "head.example.org"},
+             {"... and the NIF called without them", "call.example.org"},
+             {"... and with them: refused or dropped", "parse.example.org"},
+             hd(?PROXIES)],
+    heading(Plan, "Server CPU of a set of 64 octets, 16 outstanding, step by "
+            "step: us above the step before; us", ?TURNS),
+    [Measured] = cpu(Plan, Steps, ?TURNS, ["type=set", "window=16"]),
+    [row(Name, "", [[spread("~.1f", above(<<"cpu_us">>, Way, Before)),
+                     io_lib:format("; ~.1f", [quantile(0.5, Way(<<"cpu_us">>))])]])
+     || {{Name, _}, Way, Before} <- lists:zip3(tl(Steps), tl(Measured),
+                                               lists:droplast(Measured))],
+    ok.
+
+%% Each way gets the load that keeps the processor busy half of the time where
+%% requests are direct.
 latency(Plan) ->
-    Half = per_second(Plan, ["window=128"]) / 2,
-    latency(Plan, Half, "half of what direct ones saturate at",
-            "p99 at most 1.15"),
-    latency(Plan, half_busy(Plan, Half, 4), "direct ones: half of a processor",
-            "").
-
-latency(#plan{ways = Ways} = Plan, PerSecond, What, Goal) ->
-    Rate = round(PerSecond),
-    io:format("# Latency, 64 octets, ~b requests a second (~s): median, p99 to "
-              "direct (us)~n", [Rate, What]),
-    Measured = measure(Plan, [rate(Rate), slice(?LONG_SLICE, Rate)]),
-    [row(Name, case HasGoal of
-                   "" -> "";
-                   _ -> Goal
-               end,
-         [figure(Measured, N, Figure) || Figure <- [<<"p50_us">>, <<"p99_us">>]])
-     || {N, {Name, HasGoal, _, _}} <- numbered(Ways)],
+    Rate = half_busy(Plan, direct(Plan, <<"per_second">>,
+                                  ["slice=250", "window=128"]) / 2, 4),
+    heading(Plan, io_lib:format(
+                    "Latency, 64 octets, ~b requests a second (direct ones: half "
+                    "of a processor): median, p99 to direct", [round(Rate)]),
+            ?FEW_TURNS),
+    Measured = load(Plan, ?WAYS, ?FEW_TURNS,
+                    [rate(Rate), slice(?LONG_SLICE, Rate)]),
+    [row(Name, latency_goal(Name), cells(fun latencies/2, N, Measured))
+     || {N, {Name, _}} <- numbered(2, tl(?WAYS))],
     ok.
+
+latency_goal("nif" ++ _) -> "p99 at most 1.15";
+latency_goal(_) -> "".
+
+latencies(Way, [Direct | _]) ->
+    join(", ", [spread("~.2f", to(Figure, Way, Direct))
+                || Figure <- [<<"p50_us">>, <<"p99_us">>]]).
 
 %% The rate at which direct requests take half a second of CPU in a second, found
 %% in so many tries from a first guess: what one takes depends on the rate.
 half_busy(_Plan, Rate, 0) ->
     Rate;
 half_busy(Plan, Rate, Times) ->
-    [Direct] = load(Plan, ["direct"], [rate(round(Rate)), slice(0.5, Rate),
-                                       "rounds=5"]),
-    half_busy(Plan, 500000 / median(Direct(<<"cpu_us">>)), Times - 1).
+    Us = direct(Plan, <<"cpu_us">>, [rate(Rate), slice(0.25, Rate)]),
+    half_busy(Plan, 500000 / Us, Times - 1).
 
 rate(PerSecond) ->
-    "rate=" ++ integer_to_list(PerSecond).
+    "rate=" ++ integer_to_list(round(PerSecond)).
 
-row(Name, Goal, Figures) ->
-    io:format("~s\t~s\t~s~n", [Name, Goal, join(Figures)]).
+join(Separator, Texts) ->
+    lists:flatten(lists:join(Separator, Texts)).
 
-join(Texts) ->
-    lists:join(", ", Texts).
-
-numbered(List) ->
-    lists:zip(lists:seq(1, length(List)), List).
+numbered(First, List) ->
+    lists:zip(lists:seq(First, First + length(List) - 1), List).
