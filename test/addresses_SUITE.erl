@@ -9,8 +9,8 @@
          init_per_group/2, end_per_group/2, init_per_testcase/2,
          end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
--import(suite, [address/3, address_of/3, await_endpoints/3, bed/1, counter/3,
-                disco_info/0, in/2, in_flight/2, is_sealed/1, log_since/1,
+-import(suite, [address/3, address_of/3, await_endpoints/3, await_said/2, bed/1,
+                counter/3, disco_info/0, in/2, in_flight/2, is_sealed/1,
                 requester/1, requester/2, resource/1, round_trip/3, says/2,
                 serves/3, service/2, service/3, who_served/2]).
 
@@ -319,11 +319,8 @@ a_target_that_unsubscribes_is_noted_and_serves_all_the_same(Config) ->
     puppet:send(E, ["<presence type='subscribe' to='", ?P, "'/>"]),
     _ = presence(E, <<"subscribed">>, ?P),
     puppet:send(E, ["<presence type='unsubscribe' to='", ?P, "'/>"]),
-    bed:await(fun() ->
-                      re:run(log_since(Config), "svc@example.org does not want "
-                             "the presence of proxy host proxy.example.org",
-                             [{capture, none}]) == match
-              end),
+    await_said(Config, "svc@example.org does not want the presence of proxy host "
+               "proxy.example.org"),
     U = requester(Config),
     true = serves(U, ?P, E).
 

@@ -9,12 +9,12 @@
          init_per_group/2, end_per_group/2, init_per_testcase/2,
          end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
+-import(site, [hosts/0, proxy_hosts/0, short_site/1, site/1, site_with/2]).
 -import(suite, [address/3, address_of/3, await_endpoints/3, bed/1,
-                books_add_up/2, counter/3, has_route/2, hosts/0, in/2,
-                is_alive/1, is_endpoint/3, is_sealed/1, kill_host/2, ours/1,
-                pending/2, proc/1, program/1, proxy_hosts/0, requester/1,
-                requester/2, said/2, serves/3, service/2, short_site/1,
-                signal/3, site/1, status/1, status/2, use_carrier/2]).
+                books_add_up/2, counter/3, has_route/2, in/2, is_alive/1,
+                is_endpoint/3, is_sealed/1, kill_host/2, ours/1, pending/2,
+                proc/1, program/1, requester/1, requester/2, said/2, serves/3,
+                service/2, signal/3, status/1, status/2, use_carrier/2]).
 
 suite() ->
     [{timetrap, {seconds, 120}}].
@@ -268,8 +268,7 @@ each_request_is_answered_once_though_the_module_comes_and_goes(Config) ->
     Bed = bed(Config),
     P = <<"rush.example.org">>,
     Switch = fun(Site, IsThere) ->
-                     bed:configure(Bed, Site),
-                     ok = bed:reload(Bed),
+                     bed:reconfigure(Bed, Site),
                      Routes = bed:rpc(Bed, ejabberd_router, get_all_routes, []),
                      IsThere = lists:member(P, Routes)
              end,
@@ -285,8 +284,7 @@ each_request_is_answered_once_though_the_module_comes_and_goes(Config) ->
         {Errors} = proplists:get_value(<<"errors">>, Report),
         true = proplists:get_value(<<"forbidden">>, Errors) > 0
     after
-        bed:configure(Bed, site(proxy_hosts())),
-        ok = bed:reload(Bed)
+        bed:reconfigure(Bed, site(proxy_hosts()))
     end.
 
 %% Whoever is asked after a reload finds the new options in force.
@@ -299,18 +297,15 @@ each_request_is_answered_once_though_options_change(Config) ->
     puppet:send(E, "<presence><show>dnd</show></presence>"),
     U = requester(Config, "tybalt@example.org/aside"),
     Change = fun(Options) ->
-                     New = {P, [{target_address, "mill@example.org"} | Options]},
-                     bed:configure(Bed, site(lists:keyreplace(P, 1, proxy_hosts(),
-                                                              New))),
-                     ok = bed:reload(Bed),
+                     New = [{target_address, "mill@example.org"} | Options],
+                     bed:reconfigure(Bed, site_with(P, New)),
                      in_force(Config, list_to_binary(P), Options, U, E)
              end,
     try
         storm_while(Config, [fun() -> Change(Options) end
                              || _ <- [once, again], Options <- changing_options()])
     after
-        bed:configure(Bed, site(proxy_hosts())),
-        ok = bed:reload(Bed)
+        bed:reconfigure(Bed, site(proxy_hosts()))
     end.
 
 changing_options() ->
@@ -366,9 +361,8 @@ the_route_and_every_request_outlive_the_process_of_a_proxy_host(Config) ->
     ct:timetrap({seconds, 240}),
     Bed = bed(Config),
     [begin
-         bed:configure(Bed, keyed_site(Carrier, ["target_address: mill@example.org",
-                                                 "timeout: 30 s"])),
-         ok = bed:reload(Bed),
+         bed:reconfigure(Bed, keyed_site(Carrier, ["target_address: mill@example.org",
+                                                   "timeout: 30 s"])),
          Watcher = watch_route(Bed, ?P),
          Kill = fun() -> kill_host_that_is_up(Config, ?P) end,
          Report = storm_while(Config, ?P, 0, lists:duplicate(6, Kill)),
@@ -402,8 +396,7 @@ owners(Bed, P) ->
 
 the_route_comes_back_when_its_own_process_is_killed(Config) ->
     Bed = bed(Config),
-    bed:configure(Bed, keyed_site("auto", ["target_address: svc@example.org"])),
-    ok = bed:reload(Bed),
+    bed:reconfigure(Bed, keyed_site("auto", ["target_address: svc@example.org"])),
     E = service(Config, "a"),
     U = requester(Config),
     true = serves(U, ?P, E),
@@ -431,8 +424,7 @@ ets_owner(Bed, P) ->
 
 a_name_that_was_taken_while_a_process_was_dead_is_left_alone(Config) ->
     Bed = bed(Config),
-    bed:configure(Bed, keyed_site("auto", ["target_address: svc@example.org"])),
-    ok = bed:reload(Bed),
+    bed:reconfigure(Bed, keyed_site("auto", ["target_address: svc@example.org"])),
     E = service(Config, "a"),
     U = requester(Config),
     [begin
@@ -459,9 +451,8 @@ a_name_that_was_taken_while_a_process_was_dead_is_left_alone(Config) ->
 
 deadlines_are_kept_while_the_process_of_a_proxy_host_is_busy(Config) ->
     Bed = bed(Config),
-    bed:configure(Bed, keyed_site("auto", ["target_address: svc@example.org",
-                                           "timeout: 1 s"])),
-    ok = bed:reload(Bed),
+    bed:reconfigure(Bed, keyed_site("auto", ["target_address: svc@example.org",
+                                             "timeout: 1 s"])),
     E = service(Config, "a"),
     U = requester(Config),
     Host = bed:rpc(Bed, erlang, whereis, [proc(?P)]),
@@ -474,8 +465,7 @@ deadlines_are_kept_while_the_process_of_a_proxy_host_is_busy(Config) ->
 
 packets_kept_for_a_retry_outlive_the_process_of_a_proxy_host(Config) ->
     Bed = bed(Config),
-    bed:configure(Bed, keyed_site("auto", ["target_address: svc@example.org"])),
-    ok = bed:reload(Bed),
+    bed:reconfigure(Bed, keyed_site("auto", ["target_address: svc@example.org"])),
     A = service(Config, "a"),
     U = requester(Config),
     Ids = [iq:ask(U, get, ?P) || _ <- lists:seq(1, 5)],
@@ -495,8 +485,7 @@ packets_kept_for_a_retry_outlive_the_process_of_a_proxy_host(Config) ->
 %% More often than its supervisor has patience for.
 a_process_that_dies_again_and_again_takes_no_other_module_down(Config) ->
     Bed = bed(Config),
-    bed:configure(Bed, keyed_site("auto", ["target_address: svc@example.org"])),
-    ok = bed:reload(Bed),
+    bed:reconfigure(Bed, keyed_site("auto", ["target_address: svc@example.org"])),
     Modules = bed:rpc(Bed, erlang, whereis, [ejabberd_gen_mod_sup]),
     Supervisor = fun() -> proplists:get_value(sup, ours(Bed)) end,
     Before = Supervisor(),

@@ -9,14 +9,14 @@
          init_per_group/2, end_per_group/2, init_per_testcase/2,
          end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
+-import(site, [plain_site/1, proxy_hosts/0, short_site/1, site/1, site_with/2]).
 -import(suite, [accounts/0, address/3, address_of/3, await_draining/4,
-                await_endpoints/3, bed/1, books_add_up/2, break/2, counter/3,
-                counters/2, disco_info/0, endpoint_jids/2, endpoints/2,
-                has_route/2, in/2, in_flight/2, kill_host/2, log_since/1,
-                mend/2, occurrences/2, proc/1, proxy_hosts/0,
-                register_accounts/2, requester/1, requester/2, resumable/2,
-                said/2, server_pid/2, serves/3, service/2, service/4,
-                short_site/1, site/1, status/1, status/2, sum/2]).
+                await_endpoints/3, await_said/2, bed/1, books_add_up/2,
+                counter/3, counters/2, disco_info/0, endpoint_jids/2,
+                endpoints/2, has_route/2, in/2, in_flight/2, kill_host/2,
+                occurrences/2, proc/1, register_accounts/2, requester/1,
+                requester/2, resumable/2, said/2, server_pid/2, serves/3,
+                service/2, service/4, status/1, status/2, sum/2]).
 
 suite() ->
     [{timetrap, {seconds, 120}}].
@@ -124,10 +124,7 @@ endpoints_shows_every_resource(Config) ->
     [iq:refused(U, Id, P, ?TIMEOUT) || Id <- Late],
     Bed = bed(Config),
     try
-        bed:configure(Bed, site(lists:keyreplace(
-                                  "quick.example.org", 1, proxy_hosts(),
-                                  {"quick.example.org", [{outbound, "any"}]}))),
-        ok = bed:reload(Bed),
+        bed:reconfigure(Bed, site_with("quick.example.org", [{outbound, "any"}])),
         [iq:served(A, iq:ask(U, Type, P)) || Type <- [get, set]],
         _ = iq:served(U, iq:ask(A, get, in(P, puppet:jid(U)))),
         puppet:send(A, "<presence><show>chat</show>"
@@ -152,8 +149,7 @@ endpoints_shows_every_resource(Config) ->
         <<"dnd -3 false true 0 0 0 0">> = spaced(RowB),
         <<"none 0 true true 0 0 0 0">> = spaced(RowC)
     after
-        bed:configure(Bed, site(proxy_hosts())),
-        ok = bed:reload(Bed)
+        bed:reconfigure(Bed, site(proxy_hosts()))
     end.
 
 spaced(Columns) ->
@@ -216,8 +212,7 @@ over_http_each_command_returns_json(Config) ->
         ok = bed:reload(Bed),
         json_of_each_command(Config)
     after
-        bed:configure(Bed, site(proxy_hosts())),
-        ok = bed:reload(Bed)
+        bed:reconfigure(Bed, site(proxy_hosts()))
     end.
 
 json_of_each_command(Config) ->
@@ -299,9 +294,8 @@ commands_refuse_a_host_that_is_none(Config) ->
 
 the_short_form_works(Config) ->
     Bed = bed(Config),
-    bed:configure(Bed, short_site(["host: \"desk.@HOST@\"",
-                                   "target_address: \"svc@@HOST@\""])),
-    ok = bed:reload(Bed),
+    bed:reconfigure(Bed, short_site(["host: \"desk.@HOST@\"",
+                                     "target_address: \"svc@@HOST@\""])),
     E = service(Config, "a"),
     U = requester(Config),
     true = serves(U, <<"desk.example.org">>, E).
@@ -309,8 +303,7 @@ the_short_form_works(Config) ->
 wrong_options_are_refused_and_the_module_goes_on(Config) ->
     Bed = bed(Config),
     Right = ["host: proxy.example.org", "target_address: svc@example.org"],
-    bed:configure(Bed, short_site(Right)),
-    ok = bed:reload(Bed),
+    bed:reconfigure(Bed, short_site(Right)),
     E = service(Config, "a"),
     U = requester(Config),
     [begin
@@ -320,8 +313,7 @@ wrong_options_are_refused_and_the_module_goes_on(Config) ->
           || Word <- Words],
          true = serves(U, ?P, E)
      end || {Lines, Words} <- wrong_options(Right)],
-    bed:configure(Bed, short_site(Right)),
-    ok = bed:reload(Bed),
+    bed:reconfigure(Bed, short_site(Right)),
     true = serves(U, ?P, E).
 
 %% Lines, and what the refusal has to mention.
@@ -349,18 +341,15 @@ wrong_options(Right) ->
 
 a_target_is_compared_prepared(Config) ->
     Bed = bed(Config),
-    bed:configure(Bed, short_site(["host: Proxy.Example.ORG",
-                                   "target_address: SVC@Example.ORG"])),
-    ok = bed:reload(Bed),
+    bed:reconfigure(Bed, short_site(["host: Proxy.Example.ORG",
+                                     "target_address: SVC@Example.ORG"])),
     E = service(Config, "a"),
     U = requester(Config),
     true = serves(U, ?P, E).
 
 without_a_secret_pseudonyms_outlive_a_restart(Config) ->
     Bed = bed(Config),
-    bed:configure(Bed, short_site(["host: proxy.example.org", "encoding: sealed",
-                                   "target_address: svc@example.org"])),
-    ok = bed:reload(Bed),
+    bed:reconfigure(Bed, plain_site(["encoding: sealed"])),
     Pseudonym = fun() ->
                         E = service(Config, "a"),
                         U = requester(Config),
@@ -378,15 +367,10 @@ without_a_secret_pseudonyms_outlive_a_restart(Config) ->
 
 what_was_sealed_with_an_old_secret_is_opened(Config) ->
     Bed = bed(Config),
-    Site = fun(Lines) ->
-                   short_site(["host: proxy.example.org",
-                               "target_address: svc@example.org",
-                               "encoding: sealed" | Lines])
-           end,
+    Site = fun(Lines) -> plain_site(["encoding: sealed" | Lines]) end,
     One = "a secret of one kind",
     Other = "a secret of another",
-    bed:configure(Bed, Site(["secret: " ++ One])),
-    ok = bed:reload(Bed),
+    bed:reconfigure(Bed, Site(["secret: " ++ One])),
     E = service(Config, "a"),
     U = requester(Config),
     Pseudonym = fun() ->
@@ -397,16 +381,14 @@ what_was_sealed_with_an_old_secret_is_opened(Config) ->
                         puppet:attr(<<"from">>, Req)
                 end,
     First = Pseudonym(),
-    bed:configure(Bed, Site(["secret: " ++ Other, "old_secrets: [" ++ One ++ "]"])),
-    ok = bed:reload(Bed),
+    bed:reconfigure(Bed, Site(["secret: " ++ Other, "old_secrets: [" ++ One ++ "]"])),
     bed:await(fun() -> Pseudonym() /= First end),
     %% Having the old address is still enough to write to U.
     Id = iq:ask(E, get, First),
     iq:answer(U, iq:served(U, Id)),
     _ = iq:result(E, Id, First),
     %% Without the old secret it is not.
-    bed:configure(Bed, Site(["secret: " ++ Other])),
-    ok = bed:reload(Bed),
+    bed:reconfigure(Bed, Site(["secret: " ++ Other])),
     bed:await(fun() ->
                       El = iq:outcome(E, iq:ask(E, get, First), 500),
                       puppet:attr(<<"type">>, El) == <<"error">> andalso
@@ -415,20 +397,15 @@ what_was_sealed_with_an_old_secret_is_opened(Config) ->
 
 an_account_that_does_not_exist_is_reported(Config) ->
     Bed = bed(Config),
-    bed:configure(Bed, short_site(["host: proxy.example.org",
-                                   "target_address: nobody@example.org"])),
-    ok = bed:reload(Bed),
-    bed:await(fun() -> re:run(log_since(Config),
-                              "\\[warning\\].*nobody@example.org.*Remedy: ",
-                              [{capture, none}]) == match end, 15000),
+    bed:reconfigure(Bed, short_site(["host: proxy.example.org",
+                                     "target_address: nobody@example.org"])),
+    await_said(Config, "\\[warning\\].*nobody@example.org.*Remedy: "),
     Targets = element(5, status(Config, ?P)),
     {match, _} = re:run(Targets, "nobody@example.org \\(local, .+\\)").
 
 two_clients_with_one_resource_are_reported_once(Config) ->
     Bed = bed(Config),
-    bed:configure(Bed, short_site(["host: proxy.example.org",
-                                   "target_address: svc@example.org"])),
-    ok = bed:reload(Bed),
+    bed:reconfigure(Bed, plain_site([])),
     [begin
          E = service(Config, "a"),
          bed:await(fun() ->
@@ -445,10 +422,7 @@ two_clients_with_one_resource_are_reported_once(Config) ->
 
 sticky_by_without_sticky_is_reported(Config) ->
     Bed = bed(Config),
-    bed:configure(Bed, short_site(["host: proxy.example.org",
-                                   "target_address: svc@example.org",
-                                   "sticky_by: {\"urn:x\": room}"])),
-    ok = bed:reload(Bed),
+    bed:reconfigure(Bed, plain_site(["sticky_by: {\"urn:x\": room}"])),
     Said = fun() -> said(Config, "\\[warning\\].*sticky_by.*Remedy: ") end,
     bed:await(fun() -> Said() == 1 end),
     ok = bed:reload(Bed),
@@ -456,31 +430,26 @@ sticky_by_without_sticky_is_reported(Config) ->
 
 a_target_on_an_unknown_domain_is_reported(Config) ->
     Bed = bed(Config),
-    bed:configure(Bed, short_site(["host: proxy.example.org",
-                                   "target_address: svc@nowhere.invalid"])),
-    ok = bed:reload(Bed),
-    bed:await(fun() -> re:run(log_since(Config),
-                              "\\[warning\\].*svc@nowhere.invalid.*Remedy: ",
-                              [{capture, none}]) == match end, 15000),
+    bed:reconfigure(Bed, short_site(["host: proxy.example.org",
+                                     "target_address: svc@nowhere.invalid"])),
+    await_said(Config, "\\[warning\\].*svc@nowhere.invalid.*Remedy: "),
     {match, _} = re:run(element(5, status(Config, ?P)),
                         "svc@nowhere.invalid \\(remote, .+\\)").
 
 a_start_that_fails_half_way_loses_no_request(Config) ->
     Bed = bed(Config),
-    bed:configure(Bed, short_site(["host: proxy.example.org", "timeout: 3 s",
-                                   "target_address: svc@example.org"])),
-    ok = bed:reload(Bed),
+    bed:reconfigure(Bed, plain_site(["timeout: 3 s"])),
     E = service(Config, "a"),
     U = requester(Config),
     [begin
          Id = iq:ask(U, get, ?P),
          _ = iq:served(E, Id),
-         break(Bed, Module),
+         broken:start(Bed, Module),
          kill_host(Config, ?P),
-         bed:await(fun() -> said(Config, Complaint) > 0 end),
+         await_said(Config, Complaint),
          _ = iq:refused(U, Id, ?P, ?TIMEOUT),
          {State, State} = {element(3, status(Config, ?P)), State},
-         mend(Bed, Module),
+         broken:stop(Bed, Module),
          Try(),
          bed:await(fun() -> element(3, status(Config, ?P)) == <<"up">> end),
          await_endpoints(Config, ?P, [E]),
@@ -534,9 +503,7 @@ a_name_that_is_taken_stays_down_and_is_reported(Config) ->
 %% One that comes later has all of the name, as long as it is there.
 a_name_is_left_to_a_component_and_taken_again(Config) ->
     Bed = bed(Config),
-    bed:configure(Bed, short_site(["host: proxy.example.org",
-                                   "target_address: svc@example.org"])),
-    ok = bed:reload(Bed),
+    bed:reconfigure(Bed, plain_site([])),
     E = service(Config, "a"),
     U = requester(Config),
     true = serves(U, ?P, E),
@@ -544,9 +511,7 @@ a_name_is_left_to_a_component_and_taken_again(Config) ->
     Req = iq:served(E, Waiting),
     Component = puppet:start(component, Bed, "proxy.example.org", "component", []),
     bed:await(fun() -> element(3, status(Config, ?P)) /= <<"up">> end),
-    bed:await(fun() -> re:run(log_since(Config),
-                              "\\[error\\].*proxy.example.org.*name",
-                              [{capture, none}]) == match end),
+    await_said(Config, "\\[error\\].*proxy.example.org.*name"),
     _ = iq:refused(U, Waiting, ?P, ?UNAVAILABLE),
     iq:answer(E, Req),
     _ = puppet:drain(Component),
@@ -558,14 +523,13 @@ a_name_is_left_to_a_component_and_taken_again(Config) ->
 each_proxy_host_belongs_to_one_virtual_host(Config) ->
     Bed = bed(Config),
     try
-        bed:configure(
+        bed:reconfigure(
           Bed, ["hosts: [meet.example.org, example.net]\n",
                 short_site(["target_address: \"svc@@HOST@\"",
                             "hosts:",
                             "  \"proxy.@HOST@\": {}",
                             "  focus.meet.example.org: {}",
                             "  far.example.com: {}"])]),
-        ok = bed:reload(Bed),
         First = hd(bed:rpc(Bed, ejabberd_option, hosts, [])),
         Owners = [{<<"far.example.com">>, First},
                   {<<"focus.meet.example.org">>, <<"meet.example.org">>},
@@ -577,14 +541,13 @@ each_proxy_host_belongs_to_one_virtual_host(Config) ->
             [T || {<<"focus.meet.example.org">>, _, <<"up">>, _, T, _, _}
                       <- status(Bed)],
         %% A virtual host that goes takes only its own along.
-        bed:configure(
+        bed:reconfigure(
           Bed, ["hosts: [example.net]\n",
                 short_site(["target_address: \"svc@@HOST@\"",
                             "hosts:",
                             "  \"proxy.@HOST@\": {}",
                             "  focus.meet.example.org: {}",
                             "  far.example.com: {}"])]),
-        ok = bed:reload(Bed),
         Left = [{<<"far.example.com">>, <<"example.net">>},
                 {<<"focus.meet.example.org">>, <<"example.org">>},
                 {<<"proxy.example.net">>, <<"example.net">>},
@@ -592,8 +555,7 @@ each_proxy_host_belongs_to_one_virtual_host(Config) ->
         Left = lists:sort([{element(1, H), element(2, H)} || H <- status(Bed)]),
         [<<"up">>] = lists:usort([element(3, H) || H <- status(Bed)])
     after
-        bed:configure(Bed, short_site(["target_address: svc@example.org"])),
-        ok = bed:reload(Bed)
+        bed:reconfigure(Bed, short_site(["target_address: svc@example.org"]))
     end.
 
 a_proxy_host_that_is_taken_out_is_stopped_and_answers_what_is_in_flight(Config) ->
@@ -603,14 +565,12 @@ a_proxy_host_that_is_taken_out_is_stopped_and_answers_what_is_in_flight(Config) 
                                | ["  " ++ Name ++ ": {}" || Name <- Names]])
            end,
     Desk = <<"desk.example.org">>,
-    bed:configure(Bed, Site(["proxy.example.org", "desk.example.org"])),
-    ok = bed:reload(Bed),
+    bed:reconfigure(Bed, Site(["proxy.example.org", "desk.example.org"])),
     E = service(Config, "a"),
     U = requester(Config),
     [Kept, Gone] = [iq:ask(U, get, P) || P <- [?P, Desk]],
     [Req, _] = [iq:served(E, Id) || Id <- [Kept, Gone]],
-    bed:configure(Bed, Site(["proxy.example.org"])),
-    ok = bed:reload(Bed),
+    bed:reconfigure(Bed, Site(["proxy.example.org"])),
     _ = iq:refused(U, Gone, Desk, ?UNAVAILABLE),
     iq:answer(E, Req),
     _ = iq:result(U, Kept, ?P),
@@ -626,14 +586,13 @@ a_proxy_host_that_is_taken_out_is_stopped_and_answers_what_is_in_flight(Config) 
 access_is_asked_of_the_virtual_host_of_the_proxy_host(Config) ->
     Bed = bed(Config),
     try
-        bed:configure(
+        bed:reconfigure(
           Bed, ["hosts: [example.net]\n"
                 "host_config:\n"
                 "  example.org: {access_rules: {some: [allow: all]}}\n"
                 "  example.net: {access_rules: {some: [deny: all]}}\n",
                 short_site(["target_address: svc@example.org", "access: some",
                             "hosts: {\"proxy.@HOST@\": {}}"])]),
-        ok = bed:reload(Bed),
         E = service(Config, "a"),
         U = requester(Config),
         true = serves(U, ?P, E),
@@ -641,23 +600,18 @@ access_is_asked_of_the_virtual_host_of_the_proxy_host(Config) ->
         _ = iq:refused(U, iq:ask(U, get, Far), Far, ?FORBIDDEN)
     after
         puppet:stop_all(),
-        bed:configure(Bed, short_site(["target_address: svc@example.org"])),
-        ok = bed:reload(Bed)
+        bed:reconfigure(Bed, short_site(["target_address: svc@example.org"]))
     end.
 
 two_servers_run_side_by_side(Config) ->
     Bed = bed(Config),
-    bed:configure(Bed, short_site(["host: proxy.example.org",
-                                   "target_address: svc@example.org"])),
-    ok = bed:reload(Bed),
+    bed:reconfigure(Bed, plain_site([])),
     Second = bed:new("{}"),
     try
         ok = bed:start(Second),
         register_accounts(Second, [hd(accounts())]),
         _ = bed:install(Second),
-        bed:configure(Second, short_site(["host: proxy.example.org",
-                                          "target_address: svc@example.org"])),
-        ok = bed:reload(Second),
+        bed:reconfigure(Second, plain_site([])),
         Configs = [Config, [{bed, Second} | Config]],
         Pairs = [{service(C, "a"), requester(C)} || C <- Configs],
         [true = serves(U, ?P, E) || _ <- lists:seq(1, 5), {E, U} <- Pairs],

@@ -9,12 +9,12 @@
          init_per_group/2, end_per_group/2, init_per_testcase/2,
          end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
+-import(site, [proxy_hosts/0, site/1, site_with/2]).
 -import(suite, [address/3, await_endpoints/3, bed/1, clean/1, endpoint_jids/2,
                 endpoints/2, in/2, in_flight/2, is_endpoint/3, kept/2,
-                pending/2, proc/1, proxy_hosts/0, requester/1, requester/2,
-                round_trip/3, round_trip/4, server_pid/2, serves/3, serves/4,
-                service/2, site/1, who_served/2, with_ghost/2,
-                without_module/2]).
+                pending/2, proc/1, requester/1, requester/2, round_trip/3,
+                round_trip/4, server_pid/2, serves/3, serves/4, service/2,
+                who_served/2, with_ghost/2, without_module/2]).
 
 suite() ->
     [{timetrap, {seconds, 120}}].
@@ -546,11 +546,8 @@ a_reload_with_other_options_loses_no_request(Config) ->
     Reqs = [iq:served(E, Id) || Id <- Ids],
     Bed = bed(Config),
     try
-        bed:configure(Bed, site(lists:keyreplace(
-                                  "proxy.example.org", 1, proxy_hosts(),
-                                  {"proxy.example.org",
-                                   [{balance, "sticky"}, {timeout, "20 s"}]}))),
-        ok = bed:reload(Bed),
+        bed:reconfigure(Bed, site_with("proxy.example.org", [{balance, "sticky"},
+                                                             {timeout, "20 s"}])),
         [iq:answer(E, Req) || Req <- Reqs],
         [iq:result(U, Id, ?P) || Id <- Ids],
         iq:quiet(E, U),
@@ -560,7 +557,6 @@ a_reload_with_other_options_loses_no_request(Config) ->
         [{_, _, _, New, _, Age, Left, _}] = pending(Config, ?P),
         true = Age + Left >= 20000 andalso Age + Left < 30000
     after
-        bed:configure(Bed, site(proxy_hosts())),
-        ok = bed:reload(Bed)
+        bed:reconfigure(Bed, site(proxy_hosts()))
     end,
     true = serves(U, ?P, E).

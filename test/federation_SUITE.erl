@@ -7,17 +7,16 @@
 %%% Each case has a proxy host and an account of its own, NAME.example.org and
 %%% NAME@far.test, so that what one has said does not matter to the others.
 -module(federation_SUITE).
--include_lib("common_test/include/ct.hrl").
--include("xmpp.hrl").
+-include("suite.hrl").
 
 -export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
          init_per_testcase/2, end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
+-import(suite, [await_said/3, bed/1, endpoint_jids/2, requester/1, said/2,
+                status/2]).
 
--define(U, "romeo@example.org/garden").
 -define(FAR, "far.test").
 -define(OTHER, "other.test").
--define(UNAVAILABLE, {wait, 'recipient-unavailable'}).
 %% What is in flight when things fail.
 -define(MANY, 200).
 
@@ -54,7 +53,7 @@ proxy(Name) ->
 %%% Setting up
 
 init_per_suite(Config) ->
-    puppet:start_registry(),
+    Config0 = [{asks, slixmpp} | suite:clients(Config)],
     Dns = names:start(),
     Folder = string:trim(os:cmd("mktemp -d ${TMPDIR:-/tmp}/names.XXXXXX")),
     certificates(Folder),
@@ -73,12 +72,10 @@ init_per_suite(Config) ->
                                        "{nameserver, {127,0,0,1}, ~B}.~n",
                                        [names:port(Dns)])),
     Config1 = [{bed, Bed}, {far, Far}, {dns, Dns}, {folder, Folder},
-               {s2s, S2s} | Config],
+               {s2s, S2s} | Config0],
     bed:configure(Bed, base(Config1)),
     boot(Config1),
-    [ok = bed:rpc(Bed, ejabberd_auth, try_register,
-                  [U, <<"example.org">>, <<"secret">>])
-     || U <- [<<"romeo">>, <<"svc">>]],
+    suite:register_accounts(Bed, [{<<"example.org">>, [<<"romeo">>, <<"svc">>]}]),
     _ = bed:install(Bed),
     Config1.
 
@@ -96,37 +93,25 @@ end_per_suite(Config) ->
 
 init_per_testcase(Case, Config) ->
     ct:pal("~p", [Case]),
-    [{log, byte_size(bed:log(bed(Config)))} | Config].
+    suite:begin_case(Config).
 
 end_per_testcase(_Case, Config) ->
     case ?config(tc_status, Config) of
-        {failed, Reason} -> explain(Reason, Config);
-        _ -> ok
+        {failed, Reason} ->
+            suite:explain(Reason, Config),
+            io:format(user, "-- the other one:~n~ts~n",
+                      [suite:last_lines(prosody:log(far(Config)))]);
+        _ ->
+            ok
     end,
     %% a crash here would be a warning only
     try
         prosody:thaw(far(Config)),
         puppet:stop_all(),
-        bed:configure(bed(Config), base(Config)),
-        ok = bed:reload(bed(Config))
+        bed:reconfigure(bed(Config), base(Config))
     catch
         _:What -> {fail, {not_clean, What}}
     end.
-
-explain(Reason, Config) ->
-    Tail = fun(Text) ->
-                   Lines = binary:split(Text, <<"\n">>, [global, trim]),
-                   lists:join("\n", lists:nthtail(max(0, length(Lines) - 60),
-                                                  Lines))
-           end,
-    io:format(user, "~p~n-- the server:~n~ts~n-- the other one:~n~ts~n",
-              [Reason, Tail(log_since(Config)),
-               Tail(prosody:log(far(Config)))]).
-
-log_since(Config) ->
-    Log = bed:log(bed(Config)),
-    From = min(?config(log, Config), byte_size(Log)),
-    binary:part(Log, From, byte_size(Log) - From).
 
 base(Config) ->
     Folder = ?config(folder, Config),
@@ -176,13 +161,13 @@ a_question_that_is_left_open_stays_open_and_is_reported(Config) ->
     E = far_client(Config, "open/a"),
     use(Config, "open"),
     asked(E, "open"),
-    await_log(Config, "\\[warning\\].*open@far.test.*Remedy: accept the contact "
+    await_said(Config, "\\[warning\\].*open@far.test.*Remedy: accept the contact "
               "open.example.org", 20000),
     {match, _} = re:run(targets(Config, "open"), "not confirmed"),
     %% the question is still there for who answers it only now
     allow(E, "open"),
     endpoints(Config, "open", ["a"]),
-    await_log(Config, "\\[info\\].*open@far.test has accepted", 5000),
+    await_said(Config, "\\[info\\].*open@far.test has accepted", 5000),
     round_trip(requester(Config), E, "open").
 
 an_account_that_was_offline_is_asked_when_it_comes(Config) ->
@@ -199,7 +184,7 @@ a_target_that_refuses_is_reported_and_may_accept_later(Config) ->
     use(Config, "refuses"),
     asked(E, "refuses"),
     say(E, "unsubscribed", "refuses"),
-    await_log(Config, "\\[warning\\].*refuses@far.test has refused.*Remedy: ",
+    await_said(Config, "\\[warning\\].*refuses@far.test has refused.*Remedy: ",
               10000),
     await_targets(Config, "refuses", "subscription refused"),
     %% it is asked again a minute later
@@ -257,10 +242,9 @@ a_reload_does_not_ask_again(Config) ->
     bed:await(fun() -> probes(Config, "reload") == 1 end),
     Sent = received(Config, "reload"),
     [begin
-         bed:configure(bed(Config),
-                       site(Config, [{"reload", "reload@" ?FAR,
-                                      ["max_pending: " ++ integer_to_list(N)]}])),
-         ok = bed:reload(bed(Config))
+         bed:reconfigure(bed(Config),
+                         site(Config, [{"reload", "reload@" ?FAR,
+                                        ["max_pending: " ++ integer_to_list(N)]}]))
      end || N <- [1000, 2000, 3000]],
     timer:sleep(3000),
     Sent = received(Config, "reload"),
@@ -314,11 +298,11 @@ a_server_that_hangs_is_found_out_and_used_when_it_speaks(Config) ->
     _ = one_answer_each(U, Ids, 40000),
     endpoints(Config, "hang", []),
     await_targets(Config, "hang", "does not answer"),
-    await_log(Config, "\\[warning\\].*far.test does not answer", 1000),
+    await_said(Config, "\\[warning\\].*far.test does not answer", 1000),
     _ = iq:refused(U, iq:ask(U, get, proxy("hang")), proxy("hang"),
                    ?UNAVAILABLE),
     prosody:thaw(far(Config)),
-    within(10000, fun() -> endpoint_jids(Config, "hang") /= [] end),
+    within(10000, fun() -> endpoint_jids(Config, proxy("hang")) /= [] end),
     _ = puppet:drain(E),
     round_trip(U, E, "hang"),
     nothing_more(U, Ids).
@@ -329,20 +313,19 @@ what_is_wrong_with_s2s_is_said_as_it_is(Config) ->
     %% the other server answers to this name, with the certificate of far.test
     names:set(Dns, ?OTHER, prosody:s2s(far(Config))),
     Names = ["nowhere.test", "closed.test", ?OTHER],
-    bed:configure(bed(Config),
-                  site(Config, [{hd(string:split(Name, ".")), "svc@" ++ Name, []}
-                                || Name <- Names])),
-    ok = bed:reload(bed(Config)),
+    bed:reconfigure(bed(Config),
+                    site(Config, [{hd(string:split(Name, ".")), "svc@" ++ Name, []}
+                                  || Name <- Names])),
     await_targets(Config, "nowhere", "unreachable: DNS lookup failed"),
     await_targets(Config, "closed", "unreachable: .*connection refused"),
     await_targets(Config, "other", "unreachable: .*certificate"),
     %% each of it once, however often it is tried
-    [await_log(Config, ["\\[warning\\].*svc@", Name, ".*Remedy: ", Remedy], 30000)
+    [await_said(Config, ["\\[warning\\].*svc@", Name, ".*Remedy: ", Remedy], 30000)
      || {Name, Remedy} <- [{"nowhere.test", ".*in DNS"},
                            {"closed.test", ".*is up"},
                            {?OTHER, ".*certificate"}]],
     timer:sleep(7000),
-    [{Name, 1} = {Name, count(Config, ["mod_client_proxy.*svc@", Name])}
+    [{Name, 1} = {Name, said(Config, ["mod_client_proxy.*svc@", Name])}
      || Name <- Names].
 
 %% The name of the proxy host is missing in DNS: then the other server has the
@@ -354,16 +337,13 @@ a_server_that_cannot_reach_us_is_not_said_to_be_silent(Config) ->
     use(Config, "oneway"),
     asked(E, "oneway"),
     allow(E, "oneway"),
-    await_log(Config, "\\[warning\\].*oneway@far.test.*Remedy: .*oneway"
+    await_said(Config, "\\[warning\\].*oneway@far.test.*Remedy: .*oneway"
               "[.]example[.]org: that name must be in DNS, and in the "
               "certificate", 20000),
-    nomatch = re:run(log_since(Config), "oneway@far.test has not answered"),
-    nomatch = re:run(log_since(Config), "mod_client_proxy.*could not be "
-                     "validated").
+    0 = said(Config, "oneway@far.test has not answered"),
+    0 = said(Config, "mod_client_proxy.*could not be validated").
 
 %%% Words that the cases are made of
-
-bed(Config) -> ?config(bed, Config).
 
 far(Config) -> ?config(far, Config).
 
@@ -372,13 +352,9 @@ far_client(Config, Who) ->
     puppet:start(strophe, far(Config), Account ++ "@" ?FAR "/" ++ Resource,
                  ["presence"]).
 
-requester(Config) ->
-    puppet:start(slixmpp, bed(Config), ?U, []).
-
 %% The proxy host of this case alone.
 use(Config, Name) ->
-    bed:configure(bed(Config), site(Config, [{Name, Name ++ "@" ?FAR, []}])),
-    ok = bed:reload(bed(Config)).
+    bed:reconfigure(bed(Config), site(Config, [{Name, Name ++ "@" ?FAR, []}])).
 
 serving(Config, Name) ->
     E = far_client(Config, Name ++ "/a"),
@@ -406,22 +382,16 @@ allow(E, Name) ->
 say(E, Type, Name) ->
     puppet:send(E, ["<presence type='", Type, "' to='", proxy(Name), "'/>"]).
 
-endpoint_jids(Config, Name) ->
-    lists:sort([element(1, Row) || Row <- bed:command(bed(Config),
-                                                      client_proxy_endpoints,
-                                                      [proxy(Name)])]).
-
 endpoints(Config, Name, Resources) ->
     Jids = [list_to_binary([Name, "@" ?FAR "/", R]) || R <- Resources],
-    bed:await(fun() -> case endpoint_jids(Config, Name) of
+    bed:await(fun() -> case endpoint_jids(Config, proxy(Name)) of
                            Jids -> true;
                            Other -> Other
                        end
               end, 10000).
 
 targets(Config, Name) ->
-    element(5, lists:keyfind(proxy(Name), 1,
-                             bed:command(bed(Config), client_proxy_status, []))).
+    element(5, status(Config, proxy(Name))).
 
 await_targets(Config, Name, Says) ->
     bed:await(fun() -> Text = targets(Config, Name),
@@ -430,17 +400,6 @@ await_targets(Config, Name, Says) ->
                            nomatch -> Text
                        end
               end, 20000).
-
-count(Config, Pattern) ->
-    case re:run(log_since(Config), Pattern, [global]) of
-        {match, All} -> length(All);
-        nomatch -> 0
-    end.
-
-await_log(Config, Pattern, Patience) ->
-    bed:await(fun() -> re:run(log_since(Config), Pattern, [{capture, none}])
-                           == match
-              end, Patience).
 
 round_trip(U, E, Name) ->
     P = proxy(Name),

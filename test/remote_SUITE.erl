@@ -9,8 +9,9 @@
          init_per_group/2, end_per_group/2, init_per_testcase/2,
          end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
+-import(site, [proxy_hosts/0, site/1]).
 -import(suite, [bed/1, endpoint_jids/2, in/2, is_endpoint/3, log_since/1,
-                proxy_hosts/0, requester/1, service/2, site/1, status/2]).
+                requester/1, service/2, status/2]).
 
 suite() ->
     [{timetrap, {seconds, 120}}].
@@ -43,14 +44,12 @@ init_per_group(remote, Config) ->
     %% The other domain is there before the proxy host that asks it.
     Bed = bed(Config),
     Remote = puppet:start_kept(component, Bed, "remote.test", "component"),
-    bed:configure(Bed, site(proxy_hosts() ++ remote_proxy_hosts())),
-    ok = bed:reload(Bed),
+    bed:reconfigure(Bed, site(proxy_hosts() ++ remote_proxy_hosts())),
     [{remote, Remote} | Config].
 
 end_per_group(remote, Config) ->
     puppet:stop(?config(remote, Config)),
-    bed:configure(bed(Config), site(proxy_hosts())),
-    ok = bed:reload(bed(Config)).
+    bed:reconfigure(bed(Config), site(proxy_hosts())).
 
 init_per_testcase(_Case, Config) ->
     suite:begin_case(Config).

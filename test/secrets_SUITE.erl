@@ -8,9 +8,10 @@
          init_per_group/2, end_per_group/2, init_per_testcase/2,
          end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
--import(suite, [bed/1, break/3, is_alive/1, is_ours/1, log_since/1, mend/2,
-                ours/1, program/1, requester/1, said/2, serves/3, service/2,
-                short_site/1, signal/3, status/1, status/2]).
+-import(site, [plain_site/1, short_site/1]).
+-import(suite, [bed/1, is_alive/1, is_ours/1, log_since/1, ours/1, program/1,
+                requester/1, said/2, serves/3, service/2, signal/3, status/1,
+                status/2]).
 
 suite() ->
     [{timetrap, {seconds, 120}}].
@@ -58,8 +59,7 @@ secret(N) ->
 %% The Nth of the sites: another secret each time, and the one before.
 secret_site(N, Lines) ->
     [all_is_logged(),
-     short_site(["host: proxy.example.org", "encoding: sealed",
-                 "target_address: svc@example.org",
+     plain_site(["encoding: sealed",
                  "secret: \"" ++ secret(N) ++ "\"",
                  "old_secrets: [\"" ++ secret(N + 3) ++ "\"]" | Lines])].
 
@@ -209,24 +209,24 @@ no_secret_shows_when_functions_fail(Config) ->
             {mod_client_proxy_records, error}, {mod_client_proxy_sup, no_clause}],
     [begin
          ok = ready(Config, secret_site(N, [])),
-         break(Bed, Module, How),
+         broken:start(Bed, Module, How),
          reload_there(Bed, secret_site(N + 1, ["timeout: " ++ integer_to_list(N + 5)])),
          [exit(Pid, kill) || {host, Pid} <- ours(Bed)],
          timer:sleep(300),
-         mend(Bed, Module),
+         broken:stop(Bed, Module),
          [exit(Pid, kill) || {host, Pid} <- ours(Bed)],
          {Module, How, false} = {Module, How, log_shows(Config)}
      end || {N, {Module, How}} <- lists:zip(lists:seq(1, length(Ways)), Ways)],
     %% It ends while that is so, and is started.
     [begin
          ok = ready(Config, secret_site(N, [])),
-         break(Bed, Module, How),
+         broken:start(Bed, Module, How),
          reload_there(Bed, all_is_logged()),
-         mend(Bed, Module),
+         broken:stop(Bed, Module),
          reload_there(Bed, all_is_logged()),
-         break(Bed, Module, How),
+         broken:start(Bed, Module, How),
          reload_there(Bed, secret_site(N + 1, [])),
-         mend(Bed, Module),
+         broken:stop(Bed, Module),
          {Module, How, false} = {Module, How, log_shows(Config)}
      end || {N, {Module, How}} <- [{1, {mod_client_proxy_records, error}},
                                    {2, {mod_client_proxy_keys, no_clause}},
@@ -262,12 +262,12 @@ no_secret_shows_when_a_port_program_fails(Config) ->
     bed:await(fun() -> element(3, status(Config, ?P)) == <<"up">> end, 30000),
     [begin
          ok = ready(Config, secret_site(N, ["carrier: port"])),
-         break(Bed, Module, How),
+         broken:start(Bed, Module, How),
          begin_reload(Bed, secret_site(N + 1, ["carrier: port"])),
          timer:sleep(500),
          [exit(Pid, kill) || {Name, Pid} <- ours(Bed), Name == owner],
          timer:sleep(300),
-         mend(Bed, Module),
+         broken:stop(Bed, Module),
          {Module, How, false} = {Module, How, log_shows(Config)}
      end || {N, {Module, How}} <- [{2, {mod_client_proxy_port, no_clause}},
                                    {3, {mod_client_proxy_port, rubbish}},

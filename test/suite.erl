@@ -11,18 +11,19 @@
 -include("suite.hrl").
 
 -export([start/1, clients/1, stop/1, own_server/2, register_accounts/2,
-         accounts/0, begin_group/2, end_group/2, own_site/2, common_site/1,
-         begin_case/1, end_case/1, log_since/1, said/2, occurrences/2, clean/1,
-         proxy_hosts/0, hosts/0, site/1, use_carrier/2, short_site/1, bed/1,
-         service/2, service/3, service/4, resumable/2, requester/1, requester/2,
-         server_pid/2, push/2, status/1, status/2, counter/3, counters/2, sum/2,
-         books_add_up/2, endpoints/2, endpoint_jids/2, is_endpoint/3,
-         await_endpoints/3, await_draining/4, pending/2, in_flight/2, kept/2,
-         who_served/2, round_trip/3, round_trip/4, serves/3, serves/4, says/2,
-         disco_info/0, address/3, address_of/3, resource/1, in/2, is_sealed/1,
-         without_module/2, with_ghost/2, proc/1, kill_host/2, has_route/2,
-         program/1, signal/3, is_alive/1, ours/1, is_ours/1, break/2, break/3,
-         mend/2]).
+         accounts/0, begin_group/2, end_group/2, use_carrier/2, own_site/2,
+         common_site/1, begin_case/1, end_case/1, explain/2, last_lines/1,
+         log_since/1, said/2, await_said/2, await_said/3, occurrences/2,
+         clean/1, bed/1, service/2, service/3, service/4, resumable/2,
+         requester/1, requester/2, server_pid/2, push/2, status/1, status/2,
+         counter/3, counters/2, sum/2, books_add_up/2, endpoints/2,
+         endpoint_jids/2, is_endpoint/3, await_endpoints/3, await_draining/4,
+         pending/2, in_flight/2, kept/2, who_served/2, round_trip/3,
+         round_trip/4, serves/3, serves/4, says/2, disco_info/0, address/3,
+         address_of/3, resource/1, in/2, is_sealed/1, without_module/2,
+         with_ghost/2, proc/1, kill_host/2, has_route/2, program/1, signal/3,
+         is_alive/1, ours/1, is_ours/1]).
+-import(site, [hosts/0, proxy_hosts/0, site/1]).
 
 %%% The server
 
@@ -30,13 +31,12 @@
 %% proxy_hosts/0.
 start(Config) ->
     Config1 = clients(Config),
-    persistent_term:erase({?MODULE, carrier}),
+    site:carry("auto"),
     Bed = bed:new(hosts()),
     ok = bed:start(Bed),
     register_accounts(Bed, accounts()),
     _ = bed:install(Bed),
-    bed:configure(Bed, site(proxy_hosts())),
-    ok = bed:reload(Bed),
+    bed:reconfigure(Bed, site(proxy_hosts())),
     [{bed, Bed} | Config1].
 
 %% @doc The same without a server, for suites whose groups have their own.
@@ -44,10 +44,11 @@ clients(Config) ->
     puppet:start_registry(),
     [{serves, strophe}, {asks, strophe} | Config].
 
+%% @doc For end_per_suite.
 stop(Config) ->
     bed:remove(bed(Config)).
 
-%% A server with the module and these options, or without the module.
+%% @doc For a group: a server with this site, or (none) without the module.
 own_server(Site, Config) ->
     Bed = bed:new("{}"),
     ok = bed:start(Bed),
@@ -57,16 +58,17 @@ own_server(Site, Config) ->
             ok;
         _ ->
             _ = bed:install(Bed),
-            bed:configure(Bed, Site),
-            ok = bed:reload(Bed)
+            bed:reconfigure(Bed, Site)
     end,
     [{bed, Bed}, {errors, true} | Config].
 
+%% All have the password `secret'.
 register_accounts(Bed, Accounts) ->
     [ok = bed:rpc(Bed, ejabberd_auth, try_register, [User, Host, <<"secret">>])
      || {Host, Users} <- Accounts, User <- Users],
     ok.
 
+%% By virtual host; those of example.org come first.
 accounts() ->
     [{<<"example.org">>, [<<"svc">>, <<"mill">>, <<"romeo">>, <<"juliet">>,
                           <<"tybalt">>, <<"stranger">>]},
@@ -75,7 +77,8 @@ accounts() ->
 
 %%% Groups and cases
 
-%% @doc What a group of any suite begins with; most, with nothing.
+%% @doc For init_per_group: over_port is what has other groups in it, which are run
+%% with the port program instead of the NIF.
 begin_group(over_port, Config) ->
     use_carrier(Config, "port"),
     Config;
@@ -87,15 +90,18 @@ end_group(over_port, Config) ->
 end_group(_, _Config) ->
     ok.
 
+%% The common server with its proxy hosts carried by this: auto, nif or port.
+use_carrier(Config, Carrier) ->
+    site:carry(Carrier),
+    common_site(Config).
+
 %% @doc The common server with this instead, until common_site/1.
 own_site(Site, Config) ->
-    bed:configure(bed(Config), Site),
-    ok = bed:reload(bed(Config)),
+    bed:reconfigure(bed(Config), Site),
     [{errors, true} | Config].
 
 common_site(Config) ->
-    bed:configure(bed(Config), site(proxy_hosts())),
-    ok = bed:reload(bed(Config)).
+    bed:reconfigure(bed(Config), site(proxy_hosts())).
 
 begin_case(Config) ->
     [{log, byte_size(bed:log(bed(Config)))} | Config].
@@ -132,21 +138,31 @@ nothing_crashed(Config) ->
             ok
     end.
 
-%% What went wrong, and what the server had to say meanwhile.
+%% @doc What went wrong, and what the server had to say meanwhile.
 explain(Reason, Config) ->
-    Lines = binary:split(log_since(Config), <<"\n">>, [global, trim]),
-    Tail = lists:nthtail(max(0, length(Lines) - 40), Lines),
     io:format(user, "~p~n-- the server:~n~ts~n",
-              [Reason, lists:join("\n", Tail)]).
+              [Reason, last_lines(log_since(Config))]).
 
+%% Of a log, as many as one reads.
+last_lines(Text) ->
+    Lines = binary:split(Text, <<"\n">>, [global, trim]),
+    lists:join("\n", lists:nthtail(max(0, length(Lines) - 60), Lines)).
+
+%% What the server has said since the case began.
 log_since(Config) ->
     Log = bed:log(bed(Config)),
     From = min(?config(log, Config), byte_size(Log)),
     binary:part(Log, From, byte_size(Log) - From).
 
-%% How often the server has said something since the case began.
+%% How often it has said this (a regular expression).
 said(Config, What) ->
     occurrences(What, log_since(Config)).
+
+await_said(Config, What) ->
+    await_said(Config, What, 15000).
+
+await_said(Config, What, Patience) ->
+    bed:await(fun() -> said(Config, What) > 0 end, Patience).
 
 occurrences(What, Log) ->
     case re:run(Log, What, [global, multiline]) of
@@ -154,6 +170,7 @@ occurrences(What, Log) ->
         nomatch -> 0
     end.
 
+%% Ends all sessions; no proxy host has an endpoint or a request then.
 clean(Bed) ->
     bed:await(
       fun() ->
@@ -176,90 +193,6 @@ is_in_use({P, _, _, _, _, Endpoints, Pending}) ->
     not lists:member(P, [<<"away.example.org">>, <<"far.example.org">>])
         andalso {Endpoints, Pending} /= {0, 0}.
 
-%%% Proxy hosts of the common server, by what their options are about
-
-proxy_hosts() ->
-    [{"proxy.example.org", []},
-     {"sealed.example.org", [{encoding, "sealed"}]},
-     {"turns.example.org", [{balance, "round_robin"}]},
-     {"least.example.org", [{balance, "least_pending"}]},
-     {"sticky.example.org", [{balance, "sticky"}, {sticky_by, "bare"}]},
-     {"once.example.org", [{retries, "0"}]},
-     {"thrice.example.org", [{retries, "2"}]},
-     {"quick.example.org", [{timeout, "1 s"}, {outbound, "any"}]},
-     {"any.example.org", [{outbound, "any"}, {outbound_access, "not_tybalt"}]},
-     {"none.example.org", [{outbound, "none"}]},
-     {"brief.example.org", [{contact_timeout, "1 s"}, {timeout, "1 s"}]},
-     {"friends.example.org", [{access, "not_tybalt"}]},
-     {"choosy.example.org", [{resources, "[\"worker-*\"]"}]},
-     {"self.example.org", [{disco, "self"}]},
-     {"user.example.org", [{max_pending_per_user, "2"}]},
-     {"domain.example.org", [{max_pending_per_domain, "2"}]},
-     {"total.example.org", [{max_pending, "2"}]},
-     {"narrow.example.org", [{max_outbound_per_endpoint, "2"}, {outbound, "any"}]},
-     {"single.example.org", [{max_endpoints, "1"}]},
-     {"forgetful.example.org", [{max_contacts, "1"}]},
-     {"small.example.org", [{max_stanza_size, "1000"}]},
-     {"lean.example.org", [{max_retry_memory, "0"}]},
-     {"thrifty.example.org", [{max_retry_memory, "10000000"}]},
-     {"frugal.example.org", [{max_retry_memory, "200000"}]},
-     {"away-drains.example.org", [{drain_show, "away"}]},
-     {"two.example.org", [{targets, "[svc@example.org, mill@example.org]"}]},
-     {"mill.example.org", [{target_address, "mill@example.org"},
-                           {subscribe, "all"}]},
-     {"rush.example.org", [{target_address, "mill@example.org"}, {timeout, "1 s"}]},
-     {"club.meet.example.org", [{access, "club"}, {outbound, "any"},
-                                {outbound_access, "club"}]},
-     {"focus.meet.example.org",
-      [{target_address, "focus@auth.meet.example.org"},
-       {balance, "sticky"},
-       {sticky_by, "{\"http://jitsi.org/protocol/focus\": room}"}]}].
-
-hosts() ->
-    "hosts: [meet.example.org, auth.meet.example.org]\n".
-
-site(Hosts) ->
-    [hosts(),
-     "acl:\n"
-     "  tybalt: {user: tybalt@example.org}\n"
-     "access_rules:\n"
-     "  not_tybalt: [{deny: tybalt}, {allow: all}]\n"
-     "  club: [{deny: all}]\n"
-     "append_host_config:\n"
-     "  meet.example.org:\n"
-     "    acl:\n"
-     "      romeo: {user: romeo@example.org}\n"
-     "    access_rules:\n"
-     "      club: [{allow: romeo}, {deny: all}]\n"
-     "  example.org:\n"
-     "    access_rules:\n"
-     "      club: [{allow: tybalt}, {deny: all}]\n"
-     "modules:\n"
-     "  mod_client_proxy:\n"
-     "    target_address: svc@example.org\n"
-     "    carrier: ", carrier(), "\n"
-     "    hosts:\n",
-     [["      \"", Host, "\":", options(Options)] || {Host, Options} <- Hosts]].
-
-%% Of the proxy hosts of the common server; see init_per_group.
-carrier() ->
-    persistent_term:get({?MODULE, carrier}, "auto").
-
-use_carrier(Config, Carrier) ->
-    persistent_term:put({?MODULE, carrier}, Carrier),
-    bed:configure(bed(Config), site(proxy_hosts())),
-    ok = bed:reload(bed(Config)).
-
-options([]) ->
-    " {}\n";
-options(Options) ->
-    ["\n" | [["        ", atom_to_list(Name), ": ", Value, "\n"]
-             || {Name, Value} <- Options]].
-
-short_site(Options) ->
-    ["modules:\n  mod_client_proxy:\n",
-     [["    ", Line, "\n"] || Line <- Options]].
-
 %%% Clients
 
 bed(Config) ->
@@ -275,12 +208,18 @@ service(Config, Account, Resource) ->
 service(Config, Account, Resource, Flags) ->
     E = puppet:start(?config(serves, Config), bed(Config),
                      Account ++ "/" ++ Resource, Flags),
-    Ps = [P || {P, _, <<"up">>, _, Targets, _, _, _} <- status(bed(Config)),
-               string:find(Targets, Account) /= nomatch,
-               P /= <<"choosy.example.org">>, P /= <<"single.example.org">>],
-    [bed:await(fun() -> is_endpoint(Config, P, E) end) || P <- Ps],
+    [bed:await(fun() -> is_endpoint(Config, P, E) end)
+     || P <- proxy_hosts_of(Config, Account)],
     E.
 
+%% Those that take each of its resources.
+proxy_hosts_of(Config, Account) ->
+    [element(1, Row) || Row <- status(bed(Config)),
+                        element(3, Row) == <<"up">>,
+                        string:find(element(5, Row), Account) /= nomatch]
+        -- [<<"choosy.example.org">>, <<"single.example.org">>].
+
+%% The same, with stream management.
 resumable(Config, Resource) ->
     E = puppet:start(slixmpp, bed(Config), "svc@example.org/" ++ Resource,
                      ["presence", "sm"]),
@@ -293,6 +232,7 @@ requester(Config) ->
 requester(Config, Jid) ->
     puppet:start(?config(asks, Config), bed(Config), Jid, []).
 
+%% The server's process of its session.
 server_pid(Config, Puppet) ->
     {U, S, R} = parts(puppet:jid(Puppet)),
     bed:rpc(bed(Config), ejabberd_sm, get_session_pid, [U, S, R]).
@@ -309,6 +249,7 @@ push(From, To) ->
 
 %%% What a proxy host says of itself
 
+%% The rows of client_proxy_status.
 status(Bed) ->
     case bed:command(Bed, client_proxy_status, []) of
         Hosts when is_list(Hosts) -> Hosts;
@@ -459,12 +400,10 @@ is_sealed(Address) ->
 without_module(Config, Happen) ->
     Bed = bed(Config),
     try
-        bed:configure(Bed, hosts()),
-        ok = bed:reload(Bed),
+        bed:reconfigure(Bed, hosts()),
         Happen()
     after
-        bed:configure(Bed, site(proxy_hosts())),
-        ok = bed:reload(Bed)
+        bed:reconfigure(Bed, site(proxy_hosts()))
     end.
 
 with_ghost(Config, Happen) ->
@@ -517,39 +456,3 @@ children(Bed, Sup) ->
 
 is_ours(Name) ->
     string:find(io_lib:format("~p", [Name]), "client_proxy") /= nomatch.
-
-%% Until mend/2, each function of Module fails: by an error, because no clause
-%% takes its arguments, or because it returns them.
-break(Bed, Module) ->
-    break(Bed, Module, error).
-
-break(Bed, Module, How) ->
-    Functions = [F || {Name, _} = F <- bed:rpc(Bed, Module, module_info, [exports]),
-                      Name /= module_info],
-    {ok, Module, Beam} =
-        compile:forms([{attribute, 1, module, Module},
-                       {attribute, 1, export, Functions}
-                       | [fails(F, How) || F <- Functions]]),
-    _ = bed:rpc(Bed, code, purge, [Module]),
-    {module, Module} = bed:rpc(Bed, code, load_binary, [Module, "broken", Beam]),
-    ok.
-
-fails({Name, Arity}, error) ->
-    Error = {call, 1, {remote, 1, {atom, 1, erlang}, {atom, 1, error}},
-             [{atom, 1, broken}]},
-    {function, 1, Name, Arity,
-     [{clause, 1, lists:duplicate(Arity, {var, 1, '_'}), [], [Error]}]};
-fails({Name, Arity}, no_clause) ->
-    {function, 1, Name, Arity,
-     [{clause, 1, lists:duplicate(Arity, {var, 1, '_'}), [[{atom, 1, false}]],
-       [{atom, 1, ok}]}]};
-fails({Name, Arity}, rubbish) ->
-    Args = [{var, 1, list_to_atom("A" ++ integer_to_list(N))}
-            || N <- lists:seq(1, Arity)],
-    {function, 1, Name, Arity,
-     [{clause, 1, Args, [], [{tuple, 1, [{atom, 1, rubbish} | Args]}]}]}.
-
-mend(Bed, Module) ->
-    _ = bed:rpc(Bed, code, purge, [Module]),
-    {module, Module} = bed:rpc(Bed, code, load_file, [Module]),
-    ok.

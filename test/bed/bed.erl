@@ -2,9 +2,9 @@
 %%%
 %%% The bed script for Erlang tests, and calls into the server that it boots.
 -module(bed).
--export([new/1, start/1, start/2, connect/1, stop/1, remove/1, install/1, sources/1, ctl/2,
-         configure/2, reload/1, command/3, rpc/4, dir/1, port/2, log/1,
-         await/1, await/2]).
+-export([new/1, start/1, start/2, connect/1, stop/1, remove/1, install/1,
+         sources/1, ctl/2, configure/2, reload/1, reconfigure/2, command/3,
+         rpc/4, dir/1, port/2, log/1, await/1, await/2]).
 -export([project/0, run/2, open/2, signal/2, collect/1]).
 
 -type bed() :: #{dir := file:filename(), node := node(),
@@ -76,6 +76,12 @@ configure(#{dir := Dir}, Yaml) ->
 -spec reload(bed()) -> ok | {error, term()}.
 reload(Bed) ->
     rpc(Bed, ejabberd_config, reload, []).
+
+%% @doc Both, and it has to be taken.
+-spec reconfigure(bed(), iodata()) -> ok.
+reconfigure(Bed, Yaml) ->
+    configure(Bed, Yaml),
+    ok = reload(Bed).
 
 %% @doc The result of an ejabberd command, before it is formatted for anybody.
 -spec command(bed(), atom(), [term()]) -> term().

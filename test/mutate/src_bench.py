@@ -121,6 +121,7 @@ class Bench:
               *glob.glob(os.path.join(self.tree, "test/clients/*.erl")),
               *glob.glob(os.path.join(self.tree, "test/soak/*.erl")),
               os.path.join(self.tree, "test/suite.erl"),
+              os.path.join(self.tree, "test/site.erl"),
               *glob.glob(os.path.join(self.tree, "test/*_SUITE.erl")),
               os.path.join(self.tree, "test/mutate/warm.erl")],
              self.tree, env=self.env)
