@@ -10,6 +10,8 @@
 #define BATCH 64U
 #define ROWS 64U
 #define SWEEP 1024U
+/* Octets for the strings of a decision: enough for most. */
+#define STRINGS 512U
 
 /* What belongs to no instance */
 
@@ -55,7 +57,8 @@ static bool call_derive_key(struct args *in, struct answer *out)
 
 static bool call_handle(struct jat *j, struct args *in, struct answer *out)
 {
-    struct jat_buf buf = JAT_BUF_INIT;
+    _Alignas(uint64_t) char room[STRINGS];
+    struct jat_buf buf = jat_buf_lent(room, sizeof(room));
     struct jat_str xml, prepared;
     struct jat_decision d;
     unsigned hints, weight;
@@ -140,9 +143,9 @@ static bool call_expire(struct jat *j, struct args *in, struct answer *out)
     return close_some(j, in, out, jat_expire);
 }
 
-static bool call_drain(struct jat *j, struct args *in, struct answer *out)
+static bool call_close_all(struct jat *j, struct args *in, struct answer *out)
 {
-    return close_some(j, in, out, jat_drain);
+    return close_some(j, in, out, jat_close_all);
 }
 
 static bool call_sweep(struct jat *j, struct args *in, struct answer *out)
@@ -211,7 +214,7 @@ static bool call_remove_endpoint(struct jat *j, struct args *in,
 static bool call_endpoints(struct jat *j, struct args *in, struct answer *out)
 {
     struct jat_buf buf = JAT_BUF_INIT;
-    struct jat_endpoint rows[ROWS];
+    struct jat_endpoint_row rows[ROWS];
     enum jat_err err = JAT_OK;
     uint32_t cursor;
     unsigned n = 0;

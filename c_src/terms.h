@@ -53,7 +53,7 @@ static void put_end(struct answer *out);
     X(abort, 1)                                                                \
     X(open, 1)                                                                 \
     X(expire, 1)                                                               \
-    X(drain, 1)                                                                \
+    X(close_all, 1)                                                            \
     X(sweep, 1)                                                                \
     X(put_endpoint, 1)                                                         \
     X(remove_endpoint, 1)                                                      \
@@ -162,52 +162,52 @@ static void put_pair(struct answer *out, unsigned verb, unsigned detail)
 
 /* The decision to forward. */
 static void put_forward(struct answer *out, const struct jat_buf *buf,
-                        const struct jat_decision *d)
+                        const struct jat_forward *f)
 {
-    bool outbound = d->verb == JAT_DO_OUTBOUND;
+    bool is_outbound = !f->answer && f->direction == JAT_OUT;
 
-    put_tuple(out, outbound ? 5 : 6);
-    put_atom(out, outbound                    ? W_outbound
-                  : d->verb == JAT_DO_REQUEST ? W_request
-                                              : W_answer);
-    put_parts(out, buf, &d->from);
-    put_parts(out, buf, &d->to);
-    if (d->new_id)
-        put_span(out, buf, d->id);
+    put_tuple(out, is_outbound ? 5 : 6);
+    put_atom(out, f->answer     ? W_answer
+                  : is_outbound ? W_outbound
+                                : W_request);
+    put_parts(out, buf, &f->from);
+    put_parts(out, buf, &f->to);
+    if (f->new_id)
+        put_span(out, buf, f->id);
     else
         put_atom(out, W_same);
-    put_u64(out, d->record);
-    if (!outbound)
-        put_bool(out, d->keep);
+    put_u64(out, f->record);
+    if (!is_outbound)
+        put_bool(out, f->keep);
 }
 
 static void put_decision(struct answer *out, const struct jat_buf *buf,
                          const struct jat_decision *d)
 {
     switch (d->verb) {
-    case JAT_DO_REQUEST:
-    case JAT_DO_OUTBOUND:
-    case JAT_DO_ANSWER:
-        put_forward(out, buf, d);
+    case JAT_DO_FORWARD:
+        put_forward(out, buf, &d->forward);
         break;
-    case JAT_DO_REPLY:
+    case JAT_DO_REFUSE:
         put_tuple(out, 3);
         put_atom(out, W_reply);
-        put_atom(out, W_CONDITION + d->condition);
+        put_atom(out, W_CONDITION + jat_why_condition(d->why));
         put_atom(out, W_WHY + d->why);
         break;
     case JAT_DO_LOCAL:
-        put_pair(out, W_local, W_LOCAL + d->detail);
+        put_pair(out, W_local, W_LOCAL + d->local);
         break;
     case JAT_DO_DROP:
-        put_pair(out, W_drop, W_REASON + d->detail);
+        put_pair(out, W_drop, W_REASON + d->reason);
         break;
     case JAT_DO_ASK:
         put_tuple(out, 2);
         put_atom(out, W_ask);
         put_tuple(out, 2);
-        put_atom(out, W_ASK + d->detail);
-        put_span(out, buf, d->text);
+        put_atom(out, W_ASK + d->ask.what);
+        put_span(out, buf, d->ask.about);
+        break;
+    case JAT_VERB_COUNT:
         break;
     }
 }
@@ -230,7 +230,7 @@ static void put_outcome(struct answer *out, const struct jat_buf *buf,
         put_tuple(out, 8);
         put_atom(out, W_fail);
         put_u64(out, o->record);
-        put_atom(out, W_CONDITION + o->condition);
+        put_atom(out, W_CONDITION + jat_why_condition(o->why));
         put_atom(out, W_WHY + o->why);
         break;
     }
@@ -254,15 +254,15 @@ static void put_outcomes(struct answer *out, struct jat_outcomes *o)
 }
 
 static void put_endpoint(struct answer *out, const struct jat_buf *buf,
-                         const struct jat_endpoint *e)
+                         const struct jat_endpoint_row *e)
 {
     put_tuple(out, 10);
-    put_span(out, buf, e->jid);
-    put_span(out, buf, e->shown);
+    put_span(out, buf, e->is.jid);
+    put_span(out, buf, e->is.shown);
     put_atom(out, W_SHOW + e->state.show);
     put_i64(out, e->state.priority);
     put_bool(out, e->state.pending);
-    put_bool(out, e->draining);
+    put_bool(out, e->draining != 0);
     put_u64(out, e->requests);
     put_u64(out, e->outbound);
     put_u64(out, e->answered);
@@ -273,7 +273,7 @@ static void put_pending(struct answer *out, const struct jat_buf *buf,
                         const struct jat_pending *p)
 {
     put_tuple(out, 8);
-    put_atom(out, p->outbound ? W_outbound : W_request);
+    put_atom(out, p->direction == JAT_OUT ? W_outbound : W_request);
     put_span(out, buf, p->user);
     put_span(out, buf, p->endpoint);
     put_span(out, buf, p->id);

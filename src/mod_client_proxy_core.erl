@@ -17,7 +17,7 @@
 -module(mod_client_proxy_core).
 
 -export([load/1, new/3, configure/2, close/1, status/1, carrier/1, derive_key/3,
-         handle/7, needs_sender/1, bounce/4, abort/4, expire/2, sweep/4, drain/2,
+         handle/7, needs_sender/1, bounce/4, abort/4, expire/2, sweep/4, close_all/2,
          put_endpoint/3, remove_endpoint/2, endpoints/1, pending/2,
          counters/1, open/3, hints/1]).
 
@@ -185,7 +185,7 @@ new(Carrier, ServerHost, Config) ->
 configure(Core, Config) ->
     call(Core, configure, {flatten(Config)}).
 
-%% @doc The instance is not called any more. Its records have been drained.
+%% @doc The instance is not called any more. Its records have been closed.
 -spec close(core()) -> ok.
 close({Mod, Ref}) ->
     Mod:close(Ref).
@@ -260,9 +260,9 @@ sweep(Core, Eid, Cursor, Now) ->
     call(Core, sweep, {Eid, Cursor, Now}).
 
 %% @doc Closes every record (the module stops). `more': call again.
--spec drain(core(), non_neg_integer()) -> {more | done, [outcome()]}.
-drain(Core, Now) ->
-    call(Core, drain, {Now}).
+-spec close_all(core(), non_neg_integer()) -> {more | done, [outcome()]}.
+close_all(Core, Now) ->
+    call(Core, close_all, {Now}).
 
 %% @doc Adds or updates an endpoint. `ignored': option `resources' does not
 %% name it; `full': max_endpoints.

@@ -102,7 +102,7 @@ call(Ref, Name, Args) ->
 %% too late, so none is lost here.
 instead(Name, _Why) when Name == bounce; Name == abort; Name == counters ->
     [];
-instead(Name, _Why) when Name == expire; Name == drain; Name == sweep;
+instead(Name, _Why) when Name == expire; Name == close_all; Name == sweep;
                          Name == endpoints; Name == pending ->
     {done, []};
 instead(remove_endpoint, _Why) ->

@@ -38,7 +38,7 @@ sweep(Core, Eid, Cursor, Context) ->
 %% @doc Closes every record before it returns.
 -spec close_all(mod_client_proxy_core:core(), context()) -> ok.
 close_all(Core, Context) ->
-    settle_all(fun() -> ?CORE:drain(Core, ?NOW) end, Context).
+    settle_all(fun() -> ?CORE:close_all(Core, ?NOW) end, Context).
 
 settle_all(Take, Context) ->
     {More, Outcomes} = Take(),

@@ -28,6 +28,7 @@ groups() ->
        a_request_to_another_resource_of_p_gets_item_not_found,
        a_request_to_a_node_at_p_gets_item_not_found,
        a_request_without_exactly_one_child_gets_bad_request,
+       a_request_with_an_id_too_long_gets_policy_violation,
        without_an_endpoint_p_answers_ping_and_disco_itself,
        with_an_endpoint_ping_and_disco_are_forwarded,
        with_disco_self_p_answers_disco_itself,
@@ -64,6 +65,7 @@ groups() ->
      {encodings, [],
       [encoding_jid_shows_the_prepared_jid,
        encoding_sealed_hides_the_requester,
+       a_sealed_target_may_not_write_to_a_plain_jid,
        a_requester_has_one_pseudonym_and_no_one_elses,
        a_jid_that_fits_into_a_resource_is_shown_in_plain,
        a_jid_that_does_not_fit_into_a_resource_is_shown_by_a_handle,
@@ -74,6 +76,7 @@ groups() ->
        a_handle_is_forgotten_with_its_contact]},
      {loops, [],
       [a_request_from_p_to_itself_is_refused,
+       a_request_from_an_address_at_p_is_refused,
        a_request_by_way_of_another_proxy_host_is_allowed_once]},
      %% once more with the other carrier
      {over_port, [],
@@ -146,6 +149,20 @@ a_request_without_exactly_one_child_gets_bad_request(Config) ->
          iq:refused(U, Id, ?P, {modify, 'bad-request'})
      end || Type <- [get, set],
             Children <- ["", "<one xmlns='urn:1'/><two xmlns='urn:2'/>"]],
+    iq:quiet(U, E).
+
+a_request_with_an_id_too_long_gets_policy_violation(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Longest = binary:copy(<<"i">>, 1024),
+    Longest = iq:ask(U, get, ?P, Longest, ""),
+    iq:answer(E, iq:served(E, Longest)),
+    _ = iq:result(U, Longest, ?P),
+    TooLong = <<Longest/binary, "i">>,
+    [begin
+         TooLong = iq:ask(From, Type, ?P, TooLong, ""),
+         iq:refused(From, TooLong, ?P, {modify, 'policy-violation'})
+     end || From <- [U, E], Type <- [get, set]],
     iq:quiet(U, E).
 
 without_an_endpoint_p_answers_ping_and_disco_itself(Config) ->
@@ -557,6 +574,21 @@ encoding_sealed_hides_the_requester(Config) ->
     iq:answer(U, iq:served(U, Back)),
     _ = iq:result(E, Back, From).
 
+%% Whoever it is, and whether he has spoken or not.
+a_sealed_target_may_not_write_to_a_plain_jid(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    P = <<"sealed.example.org">>,
+    Id = iq:ask(U, get, P),
+    iq:answer(E, iq:served(E, Id)),
+    _ = iq:result(U, Id, P),
+    [begin
+         To = in(P, Jid),
+         iq:refused(E, iq:ask(E, Type, To), To, ?FORBIDDEN)
+     end || Jid <- [puppet:jid(U), puppet:jid(E), <<"nobody@example.org/x">>],
+            Type <- [get, set]],
+    iq:quiet(E, U).
+
 a_requester_has_one_pseudonym_and_no_one_elses(Config) ->
     E = service(Config, "a"),
     P = <<"sealed.example.org">>,
@@ -681,6 +713,24 @@ a_request_from_p_to_itself_is_refused(Config) ->
     E = service(Config, "a"),
     To = <<"any.example.org/any.example.org">>,
     [iq:refused(E, iq:ask(E, Type, To), To, ?NOT_ALLOWED) || Type <- [get, set]],
+    iq:quiet(E, E).
+
+%% No client has such an address: another module of the server sends it. The
+%% error comes back to P, where it is an answer to nothing.
+a_request_from_an_address_at_p_is_refused(Config) ->
+    E = service(Config, "a"),
+    Bed = suite:bed(Config),
+    Names = ["refused", "unsolicited"],
+    Before = [counter(Config, ?P, Name) || Name <- Names],
+    From = bed:rpc(Bed, jid, decode, [<<"proxy.example.org/somebody">>]),
+    To = bed:rpc(Bed, jid, decode, [?P]),
+    Request = {iq, <<"1">>, get, <<>>, From, To,
+               [{xmlel, <<"q">>, [{<<"xmlns">>, <<"urn:1">>}], []}], #{}},
+    ok = bed:rpc(Bed, ejabberd_router, route, [Request]),
+    bed:await(fun() ->
+                      After = [counter(Config, ?P, Name) || Name <- Names],
+                      After == [N + 1 || N <- Before]
+              end),
     iq:quiet(E, E).
 
 a_request_by_way_of_another_proxy_host_is_allowed_once(Config) ->

@@ -11,10 +11,11 @@
 -compile([export_all, nowarn_export_all]).
 -import(site, [hosts/0, proxy_hosts/0, short_site/1, site/1, site_with/2]).
 -import(suite, [address/3, address_of/3, await_endpoints/3, bed/1,
-                books_add_up/2, counter/3, has_route/2, in/2, is_alive/1,
-                is_endpoint/3, is_sealed/1, kill_host/2, ours/1, pending/2,
-                proc/1, program/1, requester/1, requester/2, said/2, serves/3,
-                service/2, signal/3, status/1, status/2, use_carrier/2]).
+                books_add_up/2, common_site/1, counter/3, has_route/2, in/2,
+                is_alive/1, is_endpoint/3, is_sealed/1, kill_host/2, ours/1,
+                own_server/2, own_site/2, pending/2, proc/1, program/1,
+                requester/1, requester/2, said/2, serves/3, service/2, signal/3,
+                status/1, status/2, use_carrier/2]).
 
 suite() ->
     [{timetrap, {seconds, 120}}].
@@ -58,14 +59,14 @@ end_per_suite(Config) ->
 init_per_group(program, Config) ->
     [{errors, true} | Config];
 init_per_group(crashes, Config) ->
-    suite:own_site(keyed_site("auto", ["target_address: svc@example.org"]), Config);
+    own_site(Config, keyed_site("auto", ["target_address: svc@example.org"]));
 init_per_group(soak, Config) ->
-    suite:own_server(none, Config);
+    own_server(Config, none);
 init_per_group(Name, Config) ->
     suite:begin_group(Name, Config).
 
 end_per_group(crashes, Config) ->
-    suite:common_site(Config);
+    common_site(Config);
 end_per_group(soak, Config) ->
     bed:remove(bed(Config));
 end_per_group(Name, Config) ->
@@ -284,7 +285,7 @@ each_request_is_answered_once_though_the_module_comes_and_goes(Config) ->
         {Errors} = proplists:get_value(<<"errors">>, Report),
         true = proplists:get_value(<<"forbidden">>, Errors) > 0
     after
-        bed:reconfigure(Bed, site(proxy_hosts()))
+        common_site(Config)
     end.
 
 %% Whoever is asked after a reload finds the new options in force.
@@ -305,7 +306,7 @@ each_request_is_answered_once_though_options_change(Config) ->
         storm_while(Config, [fun() -> Change(Options) end
                              || _ <- [once, again], Options <- changing_options()])
     after
-        bed:reconfigure(Bed, site(proxy_hosts()))
+        common_site(Config)
     end.
 
 changing_options() ->

@@ -12,11 +12,12 @@
 -import(site, [plain_site/1, proxy_hosts/0, short_site/1, site/1, site_with/2]).
 -import(suite, [accounts/0, address/3, address_of/3, await_draining/4,
                 await_endpoints/3, await_said/2, bed/1, books_add_up/2,
-                counter/3, counters/2, disco_info/0, endpoint_jids/2,
-                endpoints/2, has_route/2, in/2, in_flight/2, kill_host/2,
-                occurrences/2, proc/1, register_accounts/2, requester/1,
-                requester/2, resumable/2, said/2, server_pid/2, serves/3,
-                service/2, service/4, status/1, status/2, sum/2]).
+                common_site/1, counter/3, counters/2, disco_info/0,
+                endpoint_jids/2, endpoints/2, has_route/2, in/2, in_flight/2,
+                kill_host/2, occurrences/2, own_site/2, proc/1,
+                register_accounts/2, requester/1, requester/2, resumable/2,
+                said/2, server_pid/2, serves/3, service/2, service/4, status/1,
+                status/2, sum/2]).
 
 suite() ->
     [{timetrap, {seconds, 120}}].
@@ -60,12 +61,12 @@ end_per_suite(Config) ->
     suite:stop(Config).
 
 init_per_group(configuration, Config) ->
-    suite:own_site(short_site(["target_address: svc@example.org"]), Config);
+    own_site(Config, short_site(["target_address: svc@example.org"]));
 init_per_group(Name, Config) ->
     suite:begin_group(Name, Config).
 
 end_per_group(configuration, Config) ->
-    suite:common_site(Config);
+    common_site(Config);
 end_per_group(Name, Config) ->
     suite:end_group(Name, Config).
 
@@ -149,7 +150,7 @@ endpoints_shows_every_resource(Config) ->
         <<"dnd -3 false true 0 0 0 0">> = spaced(RowB),
         <<"none 0 true true 0 0 0 0">> = spaced(RowC)
     after
-        bed:reconfigure(Bed, site(proxy_hosts()))
+        common_site(Config)
     end.
 
 spaced(Columns) ->
@@ -212,7 +213,7 @@ over_http_each_command_returns_json(Config) ->
         ok = bed:reload(Bed),
         json_of_each_command(Config)
     after
-        bed:reconfigure(Bed, site(proxy_hosts()))
+        common_site(Config)
     end.
 
 json_of_each_command(Config) ->

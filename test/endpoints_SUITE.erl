@@ -9,12 +9,12 @@
          init_per_group/2, end_per_group/2, init_per_testcase/2,
          end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
--import(site, [hosts/0, proxy_hosts/0, site/1, site_with/2]).
+-import(site, [hosts/0, site_with/2]).
 -import(suite, [address_of/3, await_draining/4, await_endpoints/3, bed/1,
-                counter/3, endpoints/2, in/2, is_endpoint/3, kept/2, push/2,
-                requester/1, requester/2, resource/1, resumable/2, round_trip/3,
-                server_pid/2, serves/3, service/2, service/3, service/4,
-                status/2, who_served/2]).
+                common_site/1, counter/3, endpoints/2, in/2, is_endpoint/3,
+                kept/2, push/2, requester/1, requester/2, resource/1,
+                resumable/2, round_trip/3, server_pid/2, serves/3, service/2,
+                service/3, service/4, status/2, who_served/2]).
 
 suite() ->
     [{timetrap, {seconds, 120}}].
@@ -207,7 +207,7 @@ after_a_restart_a_session_is_asked_for_its_show(Config) ->
     await_draining(Config, ?P, A, true),
     Bed = bed(Config),
     bed:reconfigure(Bed, hosts()),
-    bed:reconfigure(Bed, site(proxy_hosts())),
+    common_site(Config),
     await_endpoints(Config, ?P, [A, B]),
     await_draining(Config, ?P, A, true),
     [B = round_trip(U, ?P, [A, B]) || _ <- lists:seq(1, 10)].
@@ -563,7 +563,7 @@ rooms_count_from_the_reload_that_says_so(Config) ->
                                        [{target_address,
                                          "focus@auth.meet.example.org"}]))
     after
-        bed:reconfigure(Bed, site(proxy_hosts()))
+        common_site(Config)
     end,
     all_requests_of_a_room_reach_one_jicofo(Config).
 

@@ -9,12 +9,12 @@
          init_per_group/2, end_per_group/2, init_per_testcase/2,
          end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
--import(site, [proxy_hosts/0, site/1, site_with/2]).
--import(suite, [address/3, await_endpoints/3, bed/1, clean/1, endpoint_jids/2,
-                endpoints/2, in/2, in_flight/2, is_endpoint/3, kept/2,
-                pending/2, proc/1, requester/1, requester/2, round_trip/3,
-                round_trip/4, server_pid/2, serves/3, serves/4, service/2,
-                who_served/2, with_ghost/2, without_module/2]).
+-import(site, [site_with/2]).
+-import(suite, [address/3, await_endpoints/3, bed/1, clean/1, common_site/1,
+                endpoint_jids/2, endpoints/2, in/2, in_flight/2, is_endpoint/3,
+                kept/2, pending/2, proc/1, requester/1, requester/2,
+                round_trip/3, round_trip/4, server_pid/2, serves/3, serves/4,
+                service/2, who_served/2, with_ghost/2, without_module/2]).
 
 suite() ->
     [{timetrap, {seconds, 120}}].
@@ -557,6 +557,6 @@ a_reload_with_other_options_loses_no_request(Config) ->
         [{_, _, _, New, _, Age, Left, _}] = pending(Config, ?P),
         true = Age + Left >= 20000 andalso Age + Left < 30000
     after
-        bed:reconfigure(Bed, site(proxy_hosts()))
+        common_site(Config)
     end,
     true = serves(U, ?P, E).

@@ -11,8 +11,8 @@
          end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(site, [short_site/1]).
--import(suite, [bed/1, clean/1, is_ours/1, occurrences/2, program/1,
-                requester/1, said/2, serves/3, service/2, status/2]).
+-import(suite, [bed/1, clean/1, is_ours/1, occurrences/2, own_server/2,
+                program/1, requester/1, said/2, serves/3, service/2, status/2]).
 
 suite() ->
     [{timetrap, {seconds, 120}}].
@@ -41,7 +41,7 @@ end_per_suite(_Config) ->
     ok.
 
 init_per_group(installation, Config) ->
-    suite:own_server(none, Config).
+    own_server(Config, none).
 
 end_per_group(installation, Config) ->
     bed:remove(bed(Config)).

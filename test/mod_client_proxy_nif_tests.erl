@@ -44,7 +44,7 @@ wrong_terms_are_badarg_test_() ->
              {Ref, abort, {1, <<"internal">>, 0}},
              {Ref, abort, {one, internal, 0}},
              {Ref, expire, {x}},
-             {x, drain, {0}},
+             {x, close_all, {0}},
              {Ref, sweep, {x, 0, 0}},
              {Ref, sweep, {1, -1, 0}},
              {Ref, put_endpoint, {"jid", none, 0, false}},

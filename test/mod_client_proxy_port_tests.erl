@@ -503,7 +503,7 @@ one_answer_each(Core) ->
 
 %% It is done in steps; those killed as they answered may have left many records.
 drained(Core) ->
-    case ?CORE:drain(Core, ?NOW) of
+    case ?CORE:close_all(Core, ?NOW) of
         {more, Outcomes} -> Outcomes ++ drained(Core);
         {done, Outcomes} -> Outcomes
     end.

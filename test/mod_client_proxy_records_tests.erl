@@ -16,8 +16,8 @@ records_test_() ->
     {foreach, fun setup/0, fun teardown/1,
      [fun(_) -> {What, {timeout, 20, fun() -> listening(Test) end}} end
       || {What, Test} <-
-             [{"a stop settles every batch before it returns", fun drain/0},
-              {"a stop waits where nothing can be taken now", fun drain_later/0},
+             [{"a stop settles every batch before it returns", fun close_all/0},
+              {"a stop waits where nothing can be taken now", fun close_all_later/0},
               {"deadlines settle every batch", fun expire/0},
               {"deadlines are kept though who asked for it is killed",
                fun expire_alone/0},
@@ -32,13 +32,13 @@ listening(Test) ->
     after unregister(?MODULE)
     end.
 
-drain() ->
+close_all() ->
     Core = core([{more, [a, b]}, {more, [c]}, {done, [d]}]),
     ok = ?RECORDS:close_all(Core, context),
-    ?assertEqual([{asked, drain}, {settled, [a, b]}, {asked, drain},
-                  {settled, [c]}, {asked, drain}, {settled, [d]}], told()).
+    ?assertEqual([{asked, close_all}, {settled, [a, b]}, {asked, close_all},
+                  {settled, [c]}, {asked, close_all}, {settled, [d]}], told()).
 
-drain_later() ->
+close_all_later() ->
     Core = core([{more, []}, {more, [a]}, {done, []}]),
     Began = erlang:monotonic_time(millisecond),
     ok = ?RECORDS:close_all(Core, context),

@@ -103,7 +103,7 @@ an_error_comes_from_the_prepared_domain() ->
     ok = mod_client_proxy_router:route(iq(bound())),
     #iq{type = get} = routed(),
     Context = #{core := Core} = mod_client_proxy_context:get(?P),
-    {done, Outcomes} = mod_client_proxy_core:drain(Core, 0),
+    {done, Outcomes} = mod_client_proxy_core:close_all(Core, 0),
     ok = mod_client_proxy_outcomes:settle(Context, Outcomes),
     ?assertMatch(#iq{type = error,
                      from = #jid{server = ?WRITTEN, lserver = ?P}}, routed()).

@@ -71,7 +71,7 @@ compare_all(Options, Steps) ->
 
 %% Whatever is in the tables.
 last() ->
-    [{counters}, {endpoints, 0}, {pending, 0}, {drain}, {counters},
+    [{counters}, {endpoints, 0}, {pending, 0}, {close_all}, {counters},
      {endpoints, 0}, {pending, 0}].
 
 compare(Step) ->
@@ -129,8 +129,8 @@ call({abort, N, Why}) ->
 call({wait, Ms}) ->
     put(now, now_() + Ms),
     {expire, {now_()}, none};
-call({drain}) ->
-    {drain, {now_()}, none};
+call({close_all}) ->
+    {close_all, {now_()}, none};
 call({sweep, N, Cursor}) ->
     {sweep, {number(N, eids), Cursor, now_()}, none};
 call({pending, Cursor}) ->
@@ -243,7 +243,7 @@ step() ->
        {3, {bounce, nat(), how()}},
        {2, {abort, nat(), why()}},
        {3, {wait, oneof([1, 100, 5000, 400000])}},
-       {1, {drain}},
+       {1, {close_all}},
        {2, {sweep, nat(), oneof([0, 0, nat()])}},
        {8, {put_endpoint, endpoint(), show(), priority(), boolean()}},
        {3, {remove_endpoint, endpoint()}},
@@ -323,7 +323,7 @@ show() -> oneof([none, none, none, chat, away, xa, dnd, strange]).
 priority() -> oneof([0, 0, 5, -128, 127, 1 bsl 31, none]).
 
 name() ->
-    oneof([bounce, abort, expire, drain, sweep, put_endpoint,
+    oneof([bounce, abort, expire, close_all, sweep, put_endpoint,
            remove_endpoint, endpoints, pending, counters, open, nothing, added]).
 
 args() ->

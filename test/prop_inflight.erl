@@ -384,8 +384,8 @@ all_ended() ->
     Pending = length(Left),
     #{pending := Pending} = mod_client_proxy_core:counters(Core),
     Pending = length(mod_client_proxy_core:pending(Core, get_model(now))),
-    Outcomes = drain(),
-    ok = settle_all(Left, drain, Outcomes),
+    Outcomes = close_all(),
+    ok = settle_all(Left, stop, Outcomes),
     #{pending := 0} = mod_client_proxy_core:counters(Core),
     [0 = Requests + Outbound
      || #{requests := Requests, outbound := Outbound}
@@ -393,10 +393,10 @@ all_ended() ->
     lists:sort([N || {N, _} <- get_model(outcomes)])
         =:= lists:seq(1, get_model(serial)).
 
-drain() ->
-    case mod_client_proxy_core:drain(get_model(core), get_model(now)) of
+close_all() ->
+    case mod_client_proxy_core:close_all(get_model(core), get_model(now)) of
         {done, Outcomes} -> Outcomes;
-        {more, Outcomes} -> Outcomes ++ drain()
+        {more, Outcomes} -> Outcomes ++ close_all()
     end.
 
 %%% Stanzas

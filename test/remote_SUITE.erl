@@ -10,8 +10,8 @@
          end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(site, [proxy_hosts/0, site/1]).
--import(suite, [bed/1, endpoint_jids/2, in/2, is_endpoint/3, log_since/1,
-                requester/1, service/2, status/2]).
+-import(suite, [bed/1, common_site/1, endpoint_jids/2, in/2, is_endpoint/3,
+                log_since/1, requester/1, service/2, status/2]).
 
 suite() ->
     [{timetrap, {seconds, 120}}].
@@ -49,7 +49,7 @@ init_per_group(remote, Config) ->
 
 end_per_group(remote, Config) ->
     puppet:stop(?config(remote, Config)),
-    bed:reconfigure(bed(Config), site(proxy_hosts())).
+    common_site(Config).
 
 init_per_testcase(_Case, Config) ->
     suite:begin_case(Config).

@@ -9,9 +9,9 @@
          end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(site, [plain_site/1, short_site/1]).
--import(suite, [bed/1, is_alive/1, is_ours/1, log_since/1, ours/1, program/1,
-                requester/1, said/2, serves/3, service/2, signal/3, status/1,
-                status/2]).
+-import(suite, [bed/1, is_alive/1, is_ours/1, log_since/1, ours/1, own_server/2,
+                program/1, requester/1, said/2, serves/3, service/2, signal/3,
+                status/1, status/2]).
 
 suite() ->
     [{timetrap, {seconds, 120}}].
@@ -37,7 +37,7 @@ end_per_suite(_Config) ->
     ok.
 
 init_per_group(secrets, Config) ->
-    suite:own_server(secret_site(1, []), Config).
+    own_server(Config, secret_site(1, [])).
 
 end_per_group(secrets, Config) ->
     bed:remove(bed(Config)).

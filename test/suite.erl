@@ -49,7 +49,7 @@ stop(Config) ->
     bed:remove(bed(Config)).
 
 %% @doc For a group: a server with this site, or (none) without the module.
-own_server(Site, Config) ->
+own_server(Config, Site) ->
     Bed = bed:new("{}"),
     ok = bed:start(Bed),
     register_accounts(Bed, [hd(accounts())]),
@@ -96,10 +96,11 @@ use_carrier(Config, Carrier) ->
     common_site(Config).
 
 %% @doc The common server with this instead, until common_site/1.
-own_site(Site, Config) ->
+own_site(Config, Site) ->
     bed:reconfigure(bed(Config), Site),
     [{errors, true} | Config].
 
+%% @doc The common server with the site that it began with.
 common_site(Config) ->
     bed:reconfigure(bed(Config), site(proxy_hosts())).
 
@@ -398,12 +399,11 @@ is_sealed(Address) ->
 
 %% What happens between a stop of the module and its next start.
 without_module(Config, Happen) ->
-    Bed = bed(Config),
     try
-        bed:reconfigure(Bed, hosts()),
+        bed:reconfigure(bed(Config), hosts()),
         Happen()
     after
-        bed:reconfigure(Bed, site(proxy_hosts()))
+        common_site(Config)
     end.
 
 with_ghost(Config, Happen) ->

@@ -240,7 +240,7 @@ static enum jat_err seal(const struct jat_keyring *k, enum jat_role role,
 /* What was appended to out after `begin`. */
 static struct jat_str appended(const struct jat_buf *out, size_t begin)
 {
-    return jat_buf_str(out, (struct jat_span){begin, out->n - begin});
+    return jat_buf_str(out, jat_buf_since(out, begin));
 }
 
 enum jat_err jat_address_seal(const struct jat_keyring *k, enum jat_role role,
@@ -248,17 +248,19 @@ enum jat_err jat_address_seal(const struct jat_keyring *k, enum jat_role role,
                               enum jat_form *form)
 {
     size_t begin = out->n;
+    struct jat_recent_key key;
     enum jat_err err;
 
     if (role != JAT_ROLE_REQUESTER || jid.n > MAX_REMEMBERED_JID)
         return seal(k, role, jid, out, form);
     *form = JAT_FORM_SEALED;
-    err = jat_recent_get(k->remembered, jid, JAT_NO_GROUP, 0, out);
+    key = jat_recent_text(k->remembered, jid);
+    err = jat_recent_get(k->remembered, key, JAT_NO_GROUP, 0, out);
     if (err != JAT_ENOTFOUND)
         return err;
     err = seal(k, role, jid, out, form);
     if (err == JAT_OK)
-        err = jat_recent_put(k->remembered, jid, appended(out, begin),
+        err = jat_recent_put(k->remembered, key, appended(out, begin),
                              &(struct jat_stay){.until = 1}, MAX_REMEMBERED);
     if (err == JAT_EFULL) /* of what other threads remember at this moment */
         err = JAT_OK;

@@ -14,7 +14,7 @@ struct draw {
     uint64_t random;
 };
 
-static bool open(const struct draw *d, size_t i)
+static bool is_open(const struct draw *d, size_t i)
 {
     if (i == d->besides)
         return false;
@@ -37,7 +37,7 @@ static size_t from(const struct draw *d, size_t i)
 {
     for (size_t k = 0; k < d->n; k++, i++) {
         i = i == d->n ? 0 : i;
-        if (open(d, i))
+        if (is_open(d, i))
             return i;
     }
     return d->n;
@@ -47,7 +47,7 @@ static size_t from(const struct draw *d, size_t i)
 static size_t nth_open(const struct draw *d, size_t k)
 {
     size_t i = 0;
-    while (!open(d, i) || k-- > 0)
+    while (!is_open(d, i) || k-- > 0)
         i++;
     return i;
 }
@@ -60,12 +60,12 @@ static size_t any(struct draw *d)
         return d->n;
     for (int draws = 0; draws < DRAWS; draws++) {
         size_t i = below(d, d->n);
-        if (open(d, i))
+        if (is_open(d, i))
             return i;
     }
     size_t n_open = 0;
     for (size_t i = 0; i < d->n; i++)
-        n_open += open(d, i);
+        n_open += is_open(d, i);
     return n_open == 0 ? d->n : nth_open(d, below(d, n_open));
 }
 
@@ -92,12 +92,11 @@ static uint64_t weight_of(uint64_t key, uint64_t rank)
 
 static size_t sticky(const struct draw *d)
 {
-    static const struct jat_seed everywhere = {{0, 0}};
-    uint64_t key = jat_hash(&everywhere, d->how->key), best = 0;
+    uint64_t best = 0;
     size_t chosen = d->n;
     for (size_t i = 0; i < d->n; i++) {
-        uint64_t weight = weight_of(key, d->c[i].rank);
-        if ((weight >= best || chosen == d->n) && open(d, i)) {
+        uint64_t weight = weight_of(d->how->key, d->c[i].rank);
+        if ((weight >= best || chosen == d->n) && is_open(d, i)) {
             best = weight;
             chosen = i;
         }

@@ -23,8 +23,8 @@ struct jat_candidate {
  *   JAT_LEAST_PENDING  of two random ones the one with fewer records (the
  *                      power of two choices)
  *   JAT_STICKY         highest random weight (rendezvous hashing, Thaler and
- *                      Ravishankar) of hash(key) and rank: one that comes or
- *                      goes moves only its own share */
+ *                      Ravishankar) of key and rank: one that comes or goes
+ *                      moves only its own share */
 size_t jat_balance_pick(const struct jat_choice *how,
                         const struct jat_candidate *c, size_t n,
                         uint64_t round);

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 #include "buf.h"
 
-#include <stdint.h>
-
 #include "mem.h"
 
 #define MIN_CAP 64U
 
 void jat_buf_fini(struct jat_buf *b)
 {
-    jat_free(b->p);
+    if (!b->lent)
+        jat_free(b->p);
     *b = (struct jat_buf)JAT_BUF_INIT;
 }
 
@@ -29,11 +28,14 @@ static bool grow(struct jat_buf *b, size_t need)
 
     while (cap < need)
         cap = cap > SIZE_MAX / 2 ? need : 2 * cap;
-    p = jat_realloc(b->p, cap);
+    p = jat_realloc(b->lent ? NULL : b->p, cap);
     if (p == NULL)
         return false;
+    if (b->lent && b->n > 0)
+        memcpy(p, b->p, b->n);
     b->p = p;
     b->cap = cap;
+    b->lent = false;
     return true;
 }
 
@@ -41,7 +43,7 @@ char *jat_buf_grow(struct jat_buf *b, size_t n)
 {
     if (b->failed)
         return NULL;
-    if (n > SIZE_MAX - b->n || !grow(b, b->n + n)) {
+    if (n > UINT32_MAX - b->n || !grow(b, b->n + n)) {
         b->failed = true;
         return NULL;
     }
@@ -55,7 +57,7 @@ struct jat_span jat_buf_add(struct jat_buf *b, struct jat_str s)
 
     if (room != NULL) {
         memcpy(room, s.p, s.n);
-        span = (struct jat_span){b->n, s.n};
+        span = (struct jat_span){(uint32_t)b->n, (uint32_t)s.n};
         b->n += s.n;
     }
     return span;

@@ -1,45 +1,49 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
-/* Contacts: which requester and which target have spoken lately. They are what
- * `outbound: reply` goes by, and are kept only for it. Both are known by a hash
- * (see quota.h), which every record and every endpoint has already. A remote
- * domain is a group: it makes nobody else's contacts forgotten (recent.h). */
-#include "house.h"
+#include "contact.h"
 
-#define KEY_OF(contact) jat_str((const char *)(contact), sizeof(contact))
-
-void jat_contact_touch(struct jat *j, const struct jat_config *config,
-                       const struct jat_request *r, uint64_t target, bool made,
-                       uint64_t now, uint64_t until)
+struct jat_contact jat_contact_of(const struct jat_share *requester,
+                                  uint64_t target)
 {
-    struct jat_str none = {NULL, 0};
-    struct jat_stay stay = {.group = r->domain_key, .now = now};
-    const uint64_t contact[] = {r->user_key, target};
+    return (struct jat_contact){jat_mix64(requester->user ^ jat_mix64(target)),
+                                requester->domain};
+}
+
+void jat_contact_touch(struct jat_recent *contacts,
+                       const struct jat_config *config, struct jat_contact who,
+                       uint64_t endpoint, bool made, uint64_t now,
+                       uint64_t until)
+{
+    struct jat_recent_key key = jat_recent_number(who.hash);
+    struct jat_str value = jat_str((const char *)&endpoint, sizeof(endpoint));
+    struct jat_stay stay = {
+        .group = who.group,
+        .now = now,
+        .until = now + (uint64_t)config->contact_timeout +
+                 jat_contact_slack(config)};
 
     if (config->outbound != JAT_OUTBOUND_REPLY)
         return;
-    if (until < now + (uint64_t)config->contact_timeout)
-        until = now + (uint64_t)config->contact_timeout;
-    stay.until = until;
+    if (stay.until < until)
+        stay.until = until;
+    if (endpoint == 0 &&
+        jat_recent_touch(contacts, key, who.group, now, stay.until))
+        return;
     /* Without memory or a place there is no contact: the target may not speak
      * first. */
-    if (!jat_recent_touch(j->contacts, KEY_OF(contact), stay.group, now,
-                          until) &&
-        made)
-        (void)jat_recent_put(j->contacts, KEY_OF(contact), none, &stay,
+    if (made)
+        (void)jat_recent_put(contacts, key, value, &stay,
                              (size_t)config->max_contacts);
 }
 
-bool jat_contact_known(struct jat *j, const struct jat_config *config,
-                       struct jat_str user, uint64_t target, uint64_t now)
+bool jat_contact_find(struct jat_recent *contacts, struct jat_contact who,
+                      uint64_t now, uint64_t *endpoint)
 {
-    struct jat_buf none = JAT_BUF_INIT;
-    const uint64_t contact[] = {jat_user_key(j, user), target};
-    struct jat_jid jid;
-    enum jat_err err = JAT_ENOTFOUND;
+    char room[sizeof(*endpoint)];
+    struct jat_buf value = jat_buf_lent(room, sizeof(room));
 
-    if (jat_jid_split(user, &jid))
-        err = jat_recent_get(j->contacts, KEY_OF(contact),
-                             jat_domain_key(j, config, jid.server), now, &none);
-    jat_buf_fini(&none);
-    return err == JAT_OK;
+    if (jat_recent_get(contacts, jat_recent_number(who.hash), who.group, now,
+                       &value) != JAT_OK)
+        return false;
+    memcpy(endpoint, room, sizeof(*endpoint));
+    return true;
 }

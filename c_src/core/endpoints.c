@@ -17,7 +17,7 @@
 struct slot {
     _Alignas(64) _Atomic uint32_t requests;
     _Atomic uint32_t outbound;
-    _Atomic uint64_t answered, failed;
+    _Atomic uint64_t answered, failed, last_answer;
     uint64_t rank;
     uint32_t next_free;
     uint32_t all_at, ready_at; /* places in the arrays of candidates, or NONE */
@@ -25,7 +25,8 @@ struct slot {
     char *shown;
     uint32_t jid_n, shown_n;
     uint32_t generation; /* never 0, so that no reference is */
-    bool draining;
+    unsigned draining;   /* of enum jat_drain */
+    struct jat_cut cut;
     struct jat_endpoint_state state;
     uint64_t hash, target;
 };
@@ -40,7 +41,7 @@ struct candidates {
     uint32_t n;
 };
 
-/* `ready` are those that do not drain; both arrays have room for `cap`, so a
+/* `ready` are those in service; both arrays have room for `cap`, so a
  * change of state needs no memory. */
 struct jat_endpoints {
     struct jat_rwlock lock;
@@ -195,8 +196,9 @@ static void all_remove(struct jat_endpoints *t, struct slot *s)
 static void set_draining(struct jat_endpoints *t, uint32_t number,
                          struct slot *s, unsigned drain_show)
 {
-    s->draining = s->state.pending || (drain_show >> s->state.show & 1) != 0;
-    if (s->draining)
+    s->draining = ((drain_show >> s->state.show & 1) != 0 ? JAT_DRAIN_SHOW : 0) |
+                  (s->state.pending ? JAT_DRAIN_RESUMPTION : 0);
+    if (s->draining != 0)
         ready_remove(t, s);
     else
         ready_add(t, number, s);
@@ -255,6 +257,7 @@ static uint32_t slot_take(struct jat_endpoints *t)
     atomic_store_explicit(&s->outbound, 0, memory_order_relaxed);
     atomic_store_explicit(&s->answered, 0, memory_order_relaxed);
     atomic_store_explicit(&s->failed, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->last_answer, 0, memory_order_relaxed);
     return number;
 }
 
@@ -263,6 +266,9 @@ static enum jat_err add(struct jat_endpoints *t, struct jat_str jid,
                         struct jat_str shown, uint64_t hash, uint32_t *number)
 {
     static const struct jat_seed everywhere = {{0, 0}};
+    struct jat_jid parts;
+    if (!jat_jid_split(jid, &parts))
+        return JAT_EBADARG;
     char *own_jid = jat_mem_copy(jid), *own_shown = jat_mem_copy(shown);
     if (own_jid == NULL || own_shown == NULL || !reserve_chunk(t) ||
         !reserve_candidates(t) || !jat_index_reserve(&t->by_jid) ||
@@ -278,7 +284,8 @@ static enum jat_err add(struct jat_endpoints *t, struct jat_str jid,
     s->shown = own_shown;
     s->shown_n = (uint32_t)shown.n;
     s->hash = hash;
-    s->target = jat_hash(&t->seed, jat_jid_bare(jid));
+    s->cut = jat_jid_cut(&parts);
+    s->target = jat_hash(&t->seed, parts.bare);
     s->rank = jat_hash(&everywhere, jid);
     s->ready_at = NONE;
     all_add(t, *number, s);
@@ -342,69 +349,76 @@ enum jat_err jat_endpoints_remove(struct jat_endpoints *t, struct jat_str jid,
 }
 
 static enum jat_err copy_out(const struct slot *s, jat_eid eid,
-                             struct jat_buf *buf, struct jat_endpoint *out)
+                             enum jat_strings with, struct jat_buf *buf,
+                             struct jat_endpoint *out)
 {
-    if (buf != NULL && jat_buf_room(buf, (size_t)s->jid_n + s->shown_n) == NULL)
+    size_t n = ((with & JAT_WITH_JID) != 0 ? s->jid_n : 0U) +
+               ((with & JAT_WITH_SHOWN) != 0 ? s->shown_n : 0U);
+    if (n > 0 && jat_buf_room(buf, n) == NULL)
         return JAT_ENOMEM;
-    *out = (struct jat_endpoint){
-        .eid = eid,
-        .hash = s->hash,
-        .target = s->target,
-        .state = s->state,
-        .draining = s->draining,
-        .requests = atomic_load_explicit(&s->requests, memory_order_relaxed),
-        .outbound = atomic_load_explicit(&s->outbound, memory_order_relaxed),
-        .answered = atomic_load_explicit(&s->answered, memory_order_relaxed),
-        .failed = atomic_load_explicit(&s->failed, memory_order_relaxed),
-    };
-    if (buf != NULL) {
+    *out = (struct jat_endpoint){.eid = eid,
+                                 .hash = s->hash,
+                                 .target = s->target,
+                                 .cut = s->cut};
+    if ((with & JAT_WITH_JID) != 0)
         out->jid = jat_buf_add(buf, jid_of(s));
+    if ((with & JAT_WITH_SHOWN) != 0)
         out->shown = jat_buf_add(buf, shown_of(s));
-    }
     return JAT_OK;
 }
 
 enum jat_err jat_endpoints_find(struct jat_endpoints *t, struct jat_str jid,
-                                struct jat_buf *buf, struct jat_endpoint *out)
+                                enum jat_strings with, struct jat_buf *buf,
+                                struct jat_endpoint *out)
 {
     uint64_t hash = jat_hash(&t->seed, jid);
     enum jat_err err = JAT_ENOTFOUND;
-    unsigned way = jat_rwlock_read(&t->lock);
+    unsigned held = jat_rwlock_read(&t->lock);
     uint32_t number;
     const struct slot *s = find_jid(t, hash, jid, &number);
     if (s != NULL)
-        err = copy_out(s, eid_of(number, s->generation), buf, out);
-    jat_rwlock_read_done(&t->lock, way);
+        err = copy_out(s, eid_of(number, s->generation), with, buf, out);
+    jat_rwlock_read_done(&t->lock, held);
     return err;
 }
 
 enum jat_err jat_endpoints_find_shown(struct jat_endpoints *t,
-                                      struct jat_str shown, struct jat_buf *buf,
+                                      struct jat_str shown,
+                                      enum jat_strings with,
+                                      struct jat_buf *buf,
                                       struct jat_endpoint *out)
 {
     uint64_t hash = jat_hash(&t->seed, shown);
     enum jat_err err = JAT_ENOTFOUND;
-    unsigned way = jat_rwlock_read(&t->lock);
+    unsigned held = jat_rwlock_read(&t->lock);
     uint32_t number;
     const struct slot *s = find_shown(t, hash, shown, &number);
     if (s != NULL)
-        err = copy_out(s, eid_of(number, s->generation), buf, out);
-    jat_rwlock_read_done(&t->lock, way);
+        err = copy_out(s, eid_of(number, s->generation), with, buf, out);
+    jat_rwlock_read_done(&t->lock, held);
     return err;
+}
+
+static enum jat_err read_slot(const struct jat_endpoints *t, jat_eid eid,
+                              enum jat_strings with, struct jat_buf *buf,
+                              struct jat_endpoint *out)
+{
+    const struct slot *s = slot_of(t, eid);
+    return s == NULL ? JAT_ENOTFOUND : copy_out(s, eid, with, buf, out);
 }
 
 enum jat_err jat_endpoints_read(struct jat_endpoints *t, jat_eid eid,
                                 struct jat_buf *buf, struct jat_endpoint *out)
 {
-    const struct slot *s = slot_of(t, eid);
-    return s == NULL ? JAT_ENOTFOUND : copy_out(s, eid, buf, out);
+    return read_slot(t, eid, JAT_WITH_JID, buf, out);
 }
 
 enum jat_err jat_endpoints_get(struct jat_endpoints *t, jat_eid eid,
-                               struct jat_buf *buf, struct jat_endpoint *out)
+                               enum jat_strings with, struct jat_buf *buf,
+                               struct jat_endpoint *out)
 {
     unsigned held = jat_endpoints_hold(t);
-    enum jat_err err = jat_endpoints_read(t, eid, buf, out);
+    enum jat_err err = read_slot(t, eid, with, buf, out);
     jat_endpoints_let_go(t, held);
     return err;
 }
@@ -438,7 +452,8 @@ enum jat_err jat_endpoints_choose(struct jat_endpoints *t,
     if (c == NULL)
         c = pick(&t->all, how, round);
     return c == NULL ? JAT_ENOTFOUND
-                     : copy_out(slot_at(t, (uint32_t)c->eid), c->eid, buf, out);
+                     : copy_out(slot_at(t, (uint32_t)c->eid), c->eid, JAT_WITH_JID,
+                                buf, out);
 }
 
 size_t jat_endpoints_count(struct jat_endpoints *t)
@@ -446,19 +461,51 @@ size_t jat_endpoints_count(struct jat_endpoints *t)
     return atomic_load_explicit(&t->count, memory_order_relaxed);
 }
 
+static uint64_t read64(const _Atomic uint64_t *n)
+{
+    return atomic_load_explicit(n, memory_order_relaxed);
+}
+
+static uint32_t read32(const _Atomic uint32_t *n)
+{
+    return atomic_load_explicit(n, memory_order_relaxed);
+}
+
+static enum jat_err copy_row(const struct slot *s, jat_eid eid,
+                             struct jat_buf *buf, struct jat_endpoint_row *out)
+{
+    struct jat_endpoint is;
+    enum jat_err err =
+        copy_out(s, eid, JAT_WITH_JID | JAT_WITH_SHOWN, buf, &is);
+    if (err != JAT_OK)
+        return err;
+    *out = (struct jat_endpoint_row){
+        .is = is,
+        .state = s->state,
+        .draining = s->draining,
+        .requests = read32(&s->requests),
+        .outbound = read32(&s->outbound),
+        .answered = read64(&s->answered),
+        .failed = read64(&s->failed),
+        .last_answer = read64(&s->last_answer),
+    };
+    return JAT_OK;
+}
+
 enum jat_err jat_endpoints_next(struct jat_endpoints *t, uint32_t *cursor,
-                                struct jat_buf *buf, struct jat_endpoint *out)
+                                struct jat_buf *buf,
+                                struct jat_endpoint_row *out)
 {
     enum jat_err err = JAT_ENOTFOUND;
-    unsigned way = jat_rwlock_read(&t->lock);
+    unsigned held = jat_rwlock_read(&t->lock);
     uint32_t i = *cursor;
     while (i < t->used && slot_at(t, i)->jid == NULL)
         i++;
     if (i < t->used) {
         const struct slot *s = slot_at(t, i);
-        err = copy_out(s, eid_of(i, s->generation), buf, out);
+        err = copy_row(s, eid_of(i, s->generation), buf, out);
     }
-    jat_rwlock_read_done(&t->lock, way);
+    jat_rwlock_read_done(&t->lock, held);
     if (err == JAT_OK)
         *cursor = i + 1;
     return err;
@@ -476,26 +523,36 @@ void jat_endpoints_undo(struct jat_endpoints *t, jat_eid eid)
                               memory_order_relaxed);
 }
 
-void jat_endpoints_end(struct jat_endpoints *t, jat_eid eid,
-                       enum jat_ended ended)
+bool jat_endpoints_is(struct jat_endpoints *t, jat_eid eid, struct jat_str jid,
+                      uint64_t *target)
 {
-    unsigned way = jat_rwlock_read(&t->lock);
+    const struct slot *s = slot_of(t, eid);
+    if (s == NULL || !jat_str_eq(jid_of(s), jid))
+        return false;
+    *target = s->target;
+    return true;
+}
+
+void jat_endpoints_end(struct jat_endpoints *t, jat_eid eid,
+                       enum jat_ended ended, uint64_t now)
+{
     struct slot *s = slot_of(t, eid);
-    if (s != NULL) {
-        atomic_fetch_sub_explicit(&s->requests, 1, memory_order_relaxed);
-        if (ended != JAT_ENDED_OTHERWISE)
-            atomic_fetch_add_explicit(ended == JAT_ENDED_ANSWERED ? &s->answered
-                                                                  : &s->failed,
-                                      1, memory_order_relaxed);
+    if (s == NULL)
+        return;
+    atomic_fetch_sub_explicit(&s->requests, 1, memory_order_relaxed);
+    if (ended == JAT_ENDED_ANSWERED) {
+        atomic_fetch_add_explicit(&s->answered, 1, memory_order_relaxed);
+        atomic_store_explicit(&s->last_answer, now, memory_order_relaxed);
+    } else if (ended == JAT_ENDED_FAILED) {
+        atomic_fetch_add_explicit(&s->failed, 1, memory_order_relaxed);
     }
-    jat_rwlock_read_done(&t->lock, way);
 }
 
 bool jat_endpoints_begin_outbound(struct jat_endpoints *t, jat_eid eid,
                                   uint32_t max)
 {
     bool taken = false;
-    unsigned way = jat_rwlock_read(&t->lock);
+    unsigned held = jat_rwlock_read(&t->lock);
     struct slot *s = slot_of(t, eid);
     if (s != NULL) {
         uint32_t n = atomic_load_explicit(&s->outbound, memory_order_relaxed);
@@ -504,17 +561,15 @@ bool jat_endpoints_begin_outbound(struct jat_endpoints *t, jat_eid eid,
                 &s->outbound, &n, n + 1, memory_order_relaxed,
                 memory_order_relaxed);
     }
-    jat_rwlock_read_done(&t->lock, way);
+    jat_rwlock_read_done(&t->lock, held);
     return taken;
 }
 
 void jat_endpoints_end_outbound(struct jat_endpoints *t, jat_eid eid)
 {
-    unsigned way = jat_rwlock_read(&t->lock);
     struct slot *s = slot_of(t, eid);
     if (s != NULL)
         atomic_fetch_sub_explicit(&s->outbound, 1, memory_order_relaxed);
-    jat_rwlock_read_done(&t->lock, way);
 }
 
 void jat_endpoints_set_drain_show(struct jat_endpoints *t, unsigned drain_show)

@@ -15,6 +15,7 @@
 #include "buf.h"
 #include "err.h"
 #include "hash.h"
+#include "jid.h"
 
 typedef uint64_t jat_eid; /* 0: none */
 
@@ -41,28 +42,45 @@ enum jat_balance {
 struct jat_endpoint_state {
     enum jat_show show;
     int priority; /* -128 .. 127; a negative one counts, too */
-    bool pending; /* kept for resumption (XEP-0198): drained */
+    bool pending; /* kept for resumption (XEP-0198) */
 };
 
-/* A copy of an endpoint; the spans are in the buffer given to the call. */
+/* Why an endpoint gets no new requests while there are others: bits. */
+enum jat_drain {
+    JAT_DRAIN_SHOW = 1,      /* the option drain_show names its show */
+    JAT_DRAIN_RESUMPTION = 2 /* its session waits to be resumed */
+};
+
+/* Which strings of an endpoint a caller asks for: bits. */
+enum jat_strings { JAT_NO_STRINGS = 0, JAT_WITH_JID = 1, JAT_WITH_SHOWN = 2 };
+
+/* A copy of what an endpoint is; the spans are in the buffer given to the
+ * call. */
 struct jat_endpoint {
     jat_eid eid;
-    struct jat_span jid;   /* full JID */
-    struct jat_span shown; /* enc(E) */
     uint64_t hash;         /* of the JID, seeded */
     uint64_t target;       /* of the bare JID */
+    struct jat_span jid;   /* full JID, ... */
+    struct jat_cut cut;    /* ... and where it is cut */
+    struct jat_span shown; /* enc(E) */
+};
+
+/* The same with how it is, for people. */
+struct jat_endpoint_row {
+    struct jat_endpoint is; /* with both strings */
     struct jat_endpoint_state state;
-    bool draining;
-    uint32_t requests;         /* open records, requester -> endpoint */
-    uint32_t outbound;         /* open records, endpoint -> requester */
+    unsigned draining;         /* of enum jat_drain; 0: in service */
+    uint32_t requests;         /* in flight, requester -> endpoint */
+    uint32_t outbound;         /* in flight, endpoint -> requester */
     uint64_t answered, failed; /* records ever: by the endpoint, otherwise */
+    uint64_t last_answer;      /* when, ms; 0: never */
 };
 
 /* What to choose by. */
 struct jat_choice {
     enum jat_balance balance;
     uint64_t random;       /* fresh for each choice */
-    struct jat_str key;    /* for JAT_STICKY */
+    uint64_t key;          /* for JAT_STICKY: a hash of what it chooses by */
     const uint64_t *tried; /* not those whose jat_endpoint.hash is here */
     size_t n_tried;
 };
@@ -86,43 +104,43 @@ enum jat_err jat_endpoints_put(struct jat_endpoints *t, struct jat_str jid,
 enum jat_err jat_endpoints_remove(struct jat_endpoints *t, struct jat_str jid,
                                   jat_eid *eid);
 
-/* By full JID, by enc(E), by reference: a copy, without the strings where buf
- * is NULL. JAT_ENOTFOUND, JAT_ENOMEM. */
+/* By full JID, by enc(E), by reference: a copy with the strings that are asked
+ * for. JAT_ENOTFOUND, JAT_ENOMEM. */
 enum jat_err jat_endpoints_find(struct jat_endpoints *t, struct jat_str jid,
-                                struct jat_buf *buf, struct jat_endpoint *out);
+                                enum jat_strings with, struct jat_buf *buf,
+                                struct jat_endpoint *out);
 enum jat_err jat_endpoints_find_shown(struct jat_endpoints *t,
-                                      struct jat_str shown, struct jat_buf *buf,
+                                      struct jat_str shown,
+                                      enum jat_strings with,
+                                      struct jat_buf *buf,
                                       struct jat_endpoint *out);
 enum jat_err jat_endpoints_get(struct jat_endpoints *t, jat_eid eid,
-                               struct jat_buf *buf, struct jat_endpoint *out);
+                               enum jat_strings with, struct jat_buf *buf,
+                               struct jat_endpoint *out);
 
 /* No endpoint comes, goes or changes from hold to let_go, which is given what
  * hold has returned: whoever sweeps up after an endpoint that has gone finds
  * the record of a request that it got. Meanwhile the thread may call the next
- * four, which no other may, and no other one of this table. */
+ * ones, down to jat_endpoints_end_outbound, which no other may, and no other one of this
+ * table. */
 unsigned jat_endpoints_hold(struct jat_endpoints *t);
 void jat_endpoints_let_go(struct jat_endpoints *t, unsigned held);
-/* Chooses one that is not in `tried`: among those not draining, or, if all are,
- * among all (panic). JAT_ENOTFOUND: none is left. */
+/* Chooses one that is not in `tried`: among those in service, or, if none is,
+ * among all (panic). With its JID. JAT_ENOTFOUND: none is left. */
 enum jat_err jat_endpoints_choose(struct jat_endpoints *t,
                                   const struct jat_choice *how,
                                   struct jat_buf *buf,
                                   struct jat_endpoint *out);
-/* As jat_endpoints_get. */
+/* As jat_endpoints_get, with the JID. */
 enum jat_err jat_endpoints_read(struct jat_endpoints *t, jat_eid eid,
                                 struct jat_buf *buf, struct jat_endpoint *out);
+/* True if eid is online and has this full JID; *target is its then. */
+bool jat_endpoints_is(struct jat_endpoints *t, jat_eid eid, struct jat_str jid,
+                      uint64_t *target);
 /* Counts a request of an endpoint that was chosen or read, before its record is
  * made, since that may end at once; undo: there was none. */
 void jat_endpoints_begin(struct jat_endpoints *t, jat_eid eid);
 void jat_endpoints_undo(struct jat_endpoints *t, jat_eid eid);
-
-/* Number of endpoints; takes no lock. */
-size_t jat_endpoints_count(struct jat_endpoints *t);
-/* The next endpoint at or after *cursor (start with 0), which is moved behind
- * it; JAT_ENOTFOUND at the end. Endpoints that stay during the whole walk are
- * seen exactly once. */
-enum jat_err jat_endpoints_next(struct jat_endpoints *t, uint32_t *cursor,
-                                struct jat_buf *buf, struct jat_endpoint *out);
 
 /* How a request that an endpoint had has ended, as far as it goes. */
 enum jat_ended {
@@ -131,14 +149,26 @@ enum jat_ended {
     JAT_ENDED_OTHERWISE /* the endpoint has no part in it */
 };
 
-/* Changes what is counted for an endpoint; nothing where it has gone. answered
- * and failed count ever upwards. outbound is taken only while below max: false
- * where it is not (or the endpoint has gone). */
+/* Counts the end of such a request; nothing where the endpoint has gone.
+ * answered and failed count ever upwards. now: when it has ended, ms. */
 void jat_endpoints_end(struct jat_endpoints *t, jat_eid eid,
-                       enum jat_ended ended);
+                       enum jat_ended ended, uint64_t now);
+/* The same of a request that it has begun itself. */
+void jat_endpoints_end_outbound(struct jat_endpoints *t, jat_eid eid);
+
+/* Number of endpoints; takes no lock. */
+size_t jat_endpoints_count(struct jat_endpoints *t);
+/* The next endpoint at or after *cursor (start with 0), which is moved behind
+ * it; JAT_ENOTFOUND at the end. Endpoints that stay during the whole walk are
+ * seen exactly once. */
+enum jat_err jat_endpoints_next(struct jat_endpoints *t, uint32_t *cursor,
+                                struct jat_buf *buf,
+                                struct jat_endpoint_row *out);
+
+/* Counts a request that an endpoint has begun, while it has fewer than max: false
+ * where it has not, or has gone. */
 bool jat_endpoints_begin_outbound(struct jat_endpoints *t, jat_eid eid,
                                   uint32_t max);
-void jat_endpoints_end_outbound(struct jat_endpoints *t, jat_eid eid);
 
 /* After a change of configuration. */
 void jat_endpoints_set_drain_show(struct jat_endpoints *t, unsigned drain_show);

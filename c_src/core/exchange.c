@@ -1,207 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
-/* The life of a record: a request begins and ends with its answer. (settle.c
- * has the other ends.)
- *
- * What a record holds besides its place in the table is taken in one order
- * (all records, those of remote domains, the user's, the domain's, the
- * endpoint's) and given back by jat_release.
- *
- * All strings of a call gather in its buffer, known by their places; a string
+/* All strings of a call gather in its buffer, known by their places; a string
  * is looked at only while the buffer does not grow. */
-#include "house.h"
+#include "exchange.h"
 
-struct jat_span jat_span_of(const struct jat_buf *buf, struct jat_str s)
+#include "address.h"
+#include "contact.h"
+#include "forward.h"
+
+/* How the requester is shown to the endpoint */
+
+/* enc(U) into the buffer. *ask: only resourceprep can tell whether the JID
+ * itself can be the resource. */
+static enum jat_err show_requester(struct jat_call *c, struct jat_span *shown,
+                                   bool *ask)
 {
-    return s.n == 0 ? (struct jat_span){0, 0}
-                    : (struct jat_span){(size_t)(s.p - buf->p), s.n};
-}
-
-struct jat_parts jat_parts_of(const struct jat_buf *buf, struct jat_span jid)
-{
-    struct jat_parts parts = {{0, 0}, {0, 0}, {0, 0}};
-    struct jat_jid split;
-
-    if (jat_jid_split(jat_buf_str(buf, jid), &split)) {
-        parts.user = jat_span_of(buf, split.user);
-        parts.server = jat_span_of(buf, split.server);
-        parts.resource = jat_span_of(buf, split.resource);
-    }
-    return parts;
-}
-
-struct jat_parts jat_parts_host(struct jat_span host, struct jat_span resource)
-{
-    return (struct jat_parts){{0, 0}, host, resource};
-}
-
-/* From the seed and what only this thread counts: no counter that all threads
- * write, and the same calls of one thread give the same numbers. */
-static uint64_t fresh_random(struct jat *j)
-{
-    uint64_t n = jat_stats_ticket(&j->stats);
-
-    return jat_mix64(
-        j->seed.k[0] ^
-        jat_mix64(j->seed.k[1] + n + ((uint64_t)jat_thread_number() << 40)));
-}
-
-/* Limits */
-
-/* The keys of j->pending: all records, and the requests of remote domains. */
-#define EVERYBODY 1U
-#define REMOTE 2U
-
-static enum jat_err take_pending(struct jat *j, const struct jat_config *config)
-{
-    return jat_credit_take(j->pending, EVERYBODY,
-                           (uint32_t)config->max_pending);
-}
-
-/* All remote domains together have half of the records, but one at least:
- * domains without number cannot take what the server's own users need. */
-static enum jat_err take_remote(struct jat *j, const struct jat_config *config,
-                                uint64_t domain)
-{
-    uint32_t max = (uint32_t)config->max_pending;
-
-    return domain == JAT_NOBODY
-               ? JAT_OK
-               : jat_credit_take(j->pending, REMOTE, max < 2 ? 1 : max / 2);
-}
-
-static void give_remote(struct jat *j, uint64_t domain)
-{
-    if (domain != JAT_NOBODY)
-        jat_credit_give(j->pending, REMOTE);
-}
-
-static void give_pending(struct jat *j)
-{
-    jat_credit_give(j->pending, EVERYBODY);
-}
-
-uint64_t jat_user_key(const struct jat *j, struct jat_str user)
-{
-    return jat_quota_key(j->users, jat_jid_bare(user));
-}
-
-uint64_t jat_domain_key(const struct jat *j, const struct jat_config *config,
-                        struct jat_str domain)
-{
-    return jat_list_has(&config->local_domains, domain)
-               ? JAT_NOBODY
-               : jat_credit_key(j->domains, domain);
-}
-
-/* Room for the packet; without it the request is forwarded all the same, but
- * cannot be sent again. */
-static enum jat_err take_memory(struct jat_call *c, struct jat_request *r)
-{
-    enum jat_err err;
-
-    if (r->weight == 0)
-        return JAT_OK;
-    err = jat_kept_take(c->j->kept, r->user_key, r->domain_key, r->weight,
-                        (uint32_t)c->config->max_retry_memory);
-    if (err != JAT_EFULL)
-        return err;
-    r->weight = 0;
-    return JAT_OK;
-}
-
-static void give_memory(struct jat *j, const struct jat_request *r)
-{
-    if (r->weight > 0)
-        jat_kept_give(j->kept, r->user_key, r->domain_key, r->weight);
-}
-
-/* A request's share of the limits, noted in r. *full: the one that is reached.
- */
-static enum jat_err take_share(struct jat_call *c, struct jat_request *r,
-                               enum jat_why *full)
-{
-    const struct jat_config *config = c->config;
-    struct jat *j = c->j;
-    uint32_t one = 1;
-    enum jat_err err;
-
-    r->domain_key = jat_domain_key(j, config, c->from.server);
-    *full = JAT_WHY_MAX_PENDING;
-    if ((err = take_pending(j, config)) != JAT_OK)
-        return err;
-    *full = JAT_WHY_MAX_PENDING_REMOTE;
-    if ((err = take_remote(j, config, r->domain_key)) != JAT_OK)
-        goto no_remote;
-    *full = JAT_WHY_MAX_PENDING_PER_USER;
-    err = jat_quota_take(j->users, r->user_key,
-                         (uint32_t)config->max_pending_per_user, &one);
-    if (err != JAT_OK)
-        goto no_user;
-    *full = JAT_WHY_MAX_PENDING_PER_DOMAIN;
-    err = jat_credit_take(j->domains, r->domain_key,
-                          (uint32_t)config->max_pending_per_domain);
-    if (err != JAT_OK)
-        goto no_domain;
-    err = take_memory(c, r);
-    if (err != JAT_OK)
-        goto no_memory;
-    return JAT_OK;
-
-no_memory:
-    jat_credit_give(j->domains, r->domain_key);
-no_domain:
-    jat_quota_give(j->users, r->user_key, 1);
-no_user:
-    give_remote(j, r->domain_key);
-no_remote:
-    give_pending(j);
-    return err;
-}
-
-static void give_share(struct jat *j, const struct jat_request *r)
-{
-    give_memory(j, r);
-    jat_credit_give(j->domains, r->domain_key);
-    jat_quota_give(j->users, r->user_key, 1);
-    give_remote(j, r->domain_key);
-    give_pending(j);
-}
-
-void jat_release(struct jat *j, const struct jat_request *r,
-                 enum jat_ended ended)
-{
-    if (r->way == JAT_REQUEST) {
-        jat_endpoints_end(j->endpoints, r->eid, ended);
-        give_share(j, r);
-    } else {
-        jat_endpoints_end_outbound(j->endpoints, r->eid);
-        give_pending(j);
-    }
-}
-
-/* The beginning */
-
-/* enc(U) into c->buf. *ask: only resourceprep can tell whether the JID itself
- * can be the resource. */
-static enum jat_err show_user(struct jat_call *c, struct jat_span *shown,
-                              bool *ask)
-{
+    struct jat_str jid = jat_call_sender(c);
     size_t start = c->buf->n;
     enum jat_form form;
     enum jat_err err;
 
     *ask = false;
-    if (c->config->encoding == JAT_ENCODE_JID &&
-        c->user.n <= JAT_JID_PART_MAX &&
+    if (c->config->encoding == JAT_ENCODE_JID && jid.n <= JAT_JID_PART_MAX &&
         !(c->hints & JAT_HINT_RESOURCEPREP_REFUSED)) {
-        *ask = !jat_jid_is_plain(c->user) &&
-               !(c->hints & JAT_HINT_RESOURCEPREP_OK);
-        *shown = jat_buf_add(c->buf, c->user);
+        *ask = !jat_jid_is_plain(jid) && !(c->hints & JAT_HINT_RESOURCEPREP_OK);
+        *shown = jat_buf_add(c->buf, jid);
         return c->buf->failed ? JAT_ENOMEM : JAT_OK;
     }
-    err = jat_address_seal(c->config->keyring, JAT_ROLE_REQUESTER, c->user,
-                           c->buf, &form);
-    *shown = (struct jat_span){start, c->buf->n - start};
+    err = jat_address_seal(c->config->keyring, JAT_ROLE_REQUESTER, jid, c->buf,
+                           &form);
+    *shown = jat_buf_since(c->buf, start);
     return err;
 }
 
@@ -210,8 +37,9 @@ static enum jat_err show_user(struct jat_call *c, struct jat_span *shown,
 static enum jat_err put_handle(struct jat_call *c, const struct jat_request *r,
                                struct jat_span shown)
 {
+    struct jat_recent *handles = c->j->handles;
     struct jat_str handle = jat_buf_str(c->buf, shown);
-    struct jat_stay stay = {.group = r->domain_key,
+    struct jat_stay stay = {.group = r->share.domain,
                             .now = c->now,
                             .until =
                                 c->now + (uint64_t)c->config->contact_timeout,
@@ -221,7 +49,8 @@ static enum jat_err put_handle(struct jat_call *c, const struct jat_request *r,
         return JAT_OK;
     if (stay.until < stay.held)
         stay.until = stay.held;
-    return jat_recent_put(c->j->handles, handle, c->user, &stay,
+    return jat_recent_put(handles, jat_recent_text(handles, handle),
+                          jat_call_sender(c), &stay,
                           (size_t)c->config->max_contacts);
 }
 
@@ -230,12 +59,17 @@ static enum jat_err put_handle(struct jat_call *c, const struct jat_request *r,
 static void keep_handle(struct jat_call *c, const struct jat_request *r,
                         struct jat_str resource)
 {
+    struct jat_recent *handles = c->j->handles;
+
     if (jat_address_form(resource) == JAT_FORM_HANDLE)
-        (void)jat_recent_touch(c->j->handles, resource, r->domain_key, c->now,
+        (void)jat_recent_touch(handles, jat_recent_text(handles, resource),
+                               r->share.domain, c->now,
                                c->now + (uint64_t)c->config->contact_timeout);
 }
 
-/* The attribute that `sticky` chooses by; empty where there is none. */
+/* What `sticky` chooses by */
+
+/* The attribute of the option sticky_by; empty where there is none. */
 static struct jat_str sticky_attribute(const struct jat_call *c)
 {
     const struct jat_config *config = c->config;
@@ -262,7 +96,7 @@ static bool prepare(const struct jat_call *c, struct jat_str *value)
     return true;
 }
 
-/* What `sticky` chooses by. False: it is to be asked about. */
+/* False: it is to be asked about. */
 static bool sticky_key(const struct jat_call *c, struct jat_str *key)
 {
     struct jat_str value;
@@ -270,7 +104,7 @@ static bool sticky_key(const struct jat_call *c, struct jat_str *key)
     *key = c->from.bare;
     switch (c->config->sticky) {
     case JAT_STICKY_FULL:
-        *key = c->user;
+        *key = jat_call_sender(c);
         break;
     case JAT_STICKY_DOMAIN:
         *key = c->from.server;
@@ -300,263 +134,336 @@ static uint64_t sticky_hash(const struct jat_config *config, struct jat_str key)
                     key);
 }
 
-/* Puts the record; its id is appended to buf. r->shown is in buf, too, so the
- * room is made before. */
-static enum jat_err put(struct jat *j, struct jat_request *r,
-                        struct jat_span shown, uint64_t now,
-                        struct jat_buf *buf, struct jat_span *id, bool *new_id,
-                        uint64_t *ref)
-{
-    enum jat_err err;
+/* Requests begin */
 
-    if (jat_buf_room(buf, r->id.n + 64) == NULL)
-        return JAT_ENOMEM;
-    r->shown = jat_buf_str(buf, shown);
-    err = jat_inflight_put(j->inflight, r, now, buf, id, new_id, ref);
-    if (err == JAT_OK && *new_id)
-        jat_stats_add(&j->stats, JAT_STAT_replaced_ids);
-    return err;
+static struct jat_request request_of(const struct jat_call *c,
+                                     enum jat_direction direction)
+{
+    return (struct jat_request){.direction = direction,
+                                .set = c->stanza->type == JAT_TYPE_SET,
+                                .asked = c->stanza->to,
+                                .asked_cut = jat_jid_cut(&c->to),
+                                .id = c->stanza->id,
+                                .born = c->now,
+                                .deadline =
+                                    c->now + (uint64_t)c->config->timeout};
 }
 
-enum jat_err jat_put_request(struct jat *j, struct jat_request *r,
-                             const struct jat_endpoint *e,
-                             struct jat_span shown, uint64_t now,
-                             struct jat_buf *buf, struct jat_put *out)
+/* The decision for a request whose record has been made. */
+static void decide_request(struct jat_call *c, const struct jat_request *r,
+                           struct jat_parts from, struct jat_parts to,
+                           const struct jat_put *put)
 {
-    enum jat_err err;
+    struct jat_forward *f = &c->out->forward;
 
-    r->eid = e->eid;
-    r->eid_hash = e->hash;
-    jat_endpoints_begin(j->endpoints, e->eid);
-    err = put(j, r, shown, now, buf, &out->id, &out->new_id, &out->record);
-    if (err != JAT_OK)
-        jat_endpoints_undo(j->endpoints, e->eid);
-    return err;
+    c->out->verb = JAT_DO_FORWARD;
+    *f = (struct jat_forward){.direction = r->direction,
+                              .keep = r->share.octets > 0,
+                              .new_id = put->replaced,
+                              .record = put->ref,
+                              .from = from,
+                              .to = to};
+    if (put->replaced)
+        f->id = jat_buf_add(c->buf, jat_str(put->ours, sizeof(put->ours)));
 }
 
-enum jat_err jat_choose(struct jat *j, const struct jat_config *config,
-                        const struct jat_request *r, struct jat_buf *buf,
-                        struct jat_endpoint *e)
+/* Takes the shares of the request, makes its record. JAT_EFULL: *full is the
+ * limit that is reached. */
+static enum jat_err begin(struct jat_call *c, struct jat_request *r,
+                          jat_eid only, struct jat_span shown,
+                          enum jat_why *full)
 {
-    struct jat_choice how = {
-        (enum jat_balance)config->balance, fresh_random(j),
-        jat_str((const char *)&r->sticky_key, sizeof(r->sticky_key)), r->tried,
-        r->n_tried};
-
-    return jat_endpoints_choose(j->endpoints, &how, buf, e);
-}
-
-/* The endpoint that the requester named, or one of the strategy's choice. */
-static enum jat_err endpoint_for(struct jat_call *c, jat_eid only,
-                                 const struct jat_request *r,
-                                 struct jat_endpoint *e)
-{
-    return only == 0 ? jat_choose(c->j, c->config, r, c->buf, e)
-                     : jat_endpoints_read(c->j->endpoints, only, c->buf, e);
-}
-
-static enum jat_err forward_request(struct jat_call *c, struct jat_request *r,
-                                    jat_eid only, struct jat_span shown)
-{
-    struct jat_decision *d = c->out;
     struct jat_span host = jat_buf_add(c->buf, c->j->host);
-    struct jat_endpoint e;
-    struct jat_put p;
-    unsigned held = jat_endpoints_hold(c->j->endpoints);
-    enum jat_err err = endpoint_for(c, only, r, &e);
+    struct jat_sent sent;
+    enum jat_err err;
 
-    if (err == JAT_OK)
-        err = jat_put_request(c->j, r, &e, shown, c->now, c->buf, &p);
-    jat_endpoints_let_go(c->j->endpoints, held);
+    if (c->buf->failed)
+        return JAT_ENOMEM;
+    err = jat_shares_take(c->j->shares, c->config, &r->share, full);
     if (err != JAT_OK)
         return err;
-    d->verb = JAT_DO_REQUEST;
-    d->from = jat_parts_host(host, shown);
-    d->to = jat_parts_of(c->buf, e.jid);
-    d->id = p.id;
-    d->new_id = p.new_id;
-    d->record = p.record;
-    d->keep = r->weight > 0;
-    jat_contact_touch(c->j, c->config, r, e.target, true, c->now, r->deadline);
+    *full = JAT_WHY_MAX_CONTACTS;
+    err = put_handle(c, r, shown);
+    if (err == JAT_OK)
+        err = jat_forward(c->j, c->config, r, shown, only, c->now, c->buf,
+                          &sent);
+    if (err != JAT_OK) {
+        jat_shares_give(c->j->shares, &r->share);
+        return err;
+    }
+    decide_request(c, r, jat_parts_host(host, shown),
+                   jat_parts_cut(sent.endpoint.jid, sent.endpoint.cut),
+                   &sent.put);
     return JAT_OK;
 }
 
-enum jat_err jat_request_begin(struct jat_call *c, jat_eid only)
+/* only: the endpoint that it is for; 0: any. */
+static enum jat_err request_in(struct jat_call *c, jat_eid only)
 {
     const struct jat_config *config = c->config;
-    bool set = c->stanza->type == JAT_TYPE_SET, ask;
-    struct jat_request r = {.way = JAT_REQUEST,
-                            .user = c->user,
-                            .asked = c->stanza->to,
-                            .id = c->stanza->id,
-                            .born = c->now,
-                            .deadline = c->now + (uint64_t)config->timeout,
-                            .user_key = jat_user_key(c->j, c->from.bare),
-                            .set = set,
-                            .any_endpoint = only == 0,
-                            .retries = (uint8_t)config->retries};
+    struct jat_request r = request_of(c, JAT_IN);
     struct jat_span shown;
     struct jat_str key;
     enum jat_why full;
+    bool ask;
     enum jat_err err;
 
-    if (!set && r.any_endpoint && r.retries > 0)
-        r.weight = c->weight;
     if (jat_endpoints_count(c->j->endpoints) == 0)
-        return jat_refuse(c, JAT_WHY_NO_ENDPOINT);
-    if ((err = show_user(c, &shown, &ask)) != JAT_OK)
+        return jat_refuse(c->out, JAT_WHY_NO_ENDPOINT);
+    if ((err = show_requester(c, &shown, &ask)) != JAT_OK)
         return err;
-    if (ask) {
-        c->out->verb = JAT_DO_ASK;
-        c->out->detail = JAT_ASK_RESOURCEPREP;
-        c->out->text = shown;
-        return JAT_OK;
-    }
+    if (ask)
+        return jat_ask(c->out, JAT_ASK_RESOURCEPREP, shown);
+    r.user = jat_call_sender(c);
+    r.user_cut = jat_jid_cut(&c->from);
+    r.any_endpoint = only == 0;
+    r.retries = (uint8_t)config->retries;
+    r.share.user = jat_shares_user(c->j->shares, c->from.bare);
+    r.share.domain =
+        jat_shares_domain(c->j->shares, config, c->from.server);
+    if (!r.set && r.any_endpoint && r.retries > 0)
+        r.share.octets = c->weight;
     if (config->balance == JAT_STICKY && r.any_endpoint) {
         if (!sticky_key(c, &key))
-            return jat_ask(c, JAT_ASK_JID, key);
+            return jat_ask_text(c->out, JAT_ASK_JID, key, c->buf);
         r.sticky_key = sticky_hash(config, key);
     }
-    err = take_share(c, &r, &full);
+    err = begin(c, &r, only, shown, &full);
     if (err == JAT_EFULL)
-        return jat_refuse(c, full);
+        return jat_refuse(c->out, full);
+    return err == JAT_ENOTFOUND ? jat_refuse(c->out, JAT_WHY_NO_ENDPOINT) : err;
+}
+
+enum jat_err jat_request_any(struct jat_call *c, unsigned unused)
+{
+    (void)unused;
+    return request_in(c, 0);
+}
+
+enum jat_err jat_request_one(struct jat_call *c, unsigned unused)
+{
+    (void)unused;
+    return request_in(c, c->endpoint.eid);
+}
+
+/* Whether option `outbound` lets endpoint e speak to c->user. True with the
+ * decision made otherwise. */
+static bool is_denied(struct jat_call *c, const struct jat_endpoint *e,
+                      const struct jat_share *user)
+{
+    enum jat_why why = JAT_WHY_OUTBOUND_NONE;
+    bool allowed = false;
+    uint64_t endpoint;
+
+    switch ((enum jat_outbound)c->config->outbound) {
+    case JAT_OUTBOUND_NONE:
+        break;
+    case JAT_OUTBOUND_REPLY:
+        why = JAT_WHY_OUTBOUND_REPLY;
+        allowed = c->spoke ||
+                  jat_contact_find(c->j->contacts,
+                                   jat_contact_of(user, e->target), c->now,
+                                   &endpoint);
+        break;
+    case JAT_OUTBOUND_ANY:
+        why = JAT_WHY_OUTBOUND_ACCESS;
+        allowed =
+            !c->config->outbound_acl || (c->hints & JAT_HINT_OUTBOUND_ALLOWED);
+        if (!allowed && !(c->hints & JAT_HINT_OUTBOUND_DENIED)) {
+            (void)jat_ask(c->out, JAT_ASK_OUTBOUND, c->user);
+            return true;
+        }
+        break;
+    }
+    if (!allowed)
+        (void)jat_refuse(c->out, why);
+    return !allowed;
+}
+
+/* Gives back the shares of a request whose record was not made. */
+static void end_unmade(struct jat_call *c, const struct jat_request *r)
+{
+    unsigned held = jat_endpoints_hold(c->j->endpoints);
+
+    jat_shares_end(c->j->shares, r, JAT_END_ABORTED, c->now);
+    jat_endpoints_let_go(c->j->endpoints, held);
+}
+
+/* Takes the shares of endpoint e's request, makes its record. */
+static enum jat_err begin_out(struct jat_call *c, struct jat_request *r,
+                              const struct jat_endpoint *e, enum jat_why *full)
+{
+    struct jat_span host = jat_buf_add(c->buf, c->j->host);
+    struct jat_put put;
+    enum jat_err err;
+
+    /* with the record made, nothing may fail for want of memory */
+    if (jat_buf_room(c->buf, JAT_OURS_N) == NULL)
+        return JAT_ENOMEM;
+    err = jat_shares_take_out(c->j->shares, c->config, e->eid, full);
     if (err != JAT_OK)
         return err;
-    err = put_handle(c, &r, shown);
-    if (err == JAT_OK)
-        err = forward_request(c, &r, only, shown);
-    if (err != JAT_OK)
-        give_share(c->j, &r);
+    r->user = jat_buf_str(c->buf, c->user);
+    r->shown = jat_buf_str(c->buf, e->shown);
+    err = jat_inflight_put(c->j->inflight, r, c->now, &put);
+    if (err != JAT_OK) {
+        end_unmade(c, r);
+        return err;
+    }
+    if (put.replaced)
+        jat_stats_add(&c->j->stats, JAT_STAT_replaced_ids);
+    jat_contact_touch(c->j->contacts, c->config,
+                      jat_contact_of(&r->share, e->target), 0, false, c->now,
+                      0);
+    keep_handle(c, r, c->to.resource);
+    decide_request(c, r, jat_parts_host(host, e->shown),
+                   jat_parts_cut(c->user, c->user_cut), &put);
+    return JAT_OK;
+}
+
+enum jat_err jat_request_out(struct jat_call *c, unsigned unused)
+{
+    struct jat_request r = request_of(c, JAT_OUT);
+    struct jat_parts user =
+        jat_parts_cut(c->user, c->user_cut);
+    struct jat_endpoint e;
+    enum jat_why full;
+    enum jat_err err;
+
+    (void)unused;
+    err = jat_endpoints_find(c->j->endpoints, jat_call_sender(c),
+                             JAT_WITH_SHOWN, c->buf, &e);
     if (err == JAT_ENOTFOUND)
-        return jat_refuse(c, JAT_WHY_NO_ENDPOINT);
-    if (err == JAT_EFULL)
-        return jat_refuse(c, JAT_WHY_MAX_CONTACTS);
+        return (c->hints & JAT_HINT_ENDPOINT_READ) != 0
+                   ? jat_refuse(c->out, JAT_WHY_NOT_AN_ENDPOINT)
+                   : jat_ask_text(c->out, JAT_ASK_ENDPOINT, jat_call_sender(c),
+                                  c->buf);
+    if (err != JAT_OK)
+        return err;
+    r.share.user = jat_shares_user(
+        c->j->shares,
+        jat_buf_str(c->buf, (struct jat_span){c->user.at, c->user_cut.bare_n}));
+    r.share.domain = jat_shares_domain(c->j->shares, c->config,
+                                       jat_buf_str(c->buf, user.server));
+    if (is_denied(c, &e, &r.share))
+        return JAT_OK;
+    r.eid = e.eid;
+    r.eid_hash = e.hash;
+    r.user_cut = c->user_cut;
+    err = begin_out(c, &r, &e, &full);
+    return err == JAT_EFULL ? jat_refuse(c->out, full) : err;
+}
+
+/* Requests end with an answer */
+
+/* The record r of endpoint `target`'s account is closed by this answer, which
+ * goes to `to`. handle: the address that stands for the requester. Nothing here
+ * can fail. */
+static void answer(struct jat_call *c, uint64_t target,
+                   const struct jat_request *r, uint64_t ref,
+                   struct jat_parts to, struct jat_str handle)
+{
+    struct jat_span asked = jat_buf_span(c->buf, r->asked);
+
+    /* the request has touched the contact; an answer of U makes one */
+    if (r->direction == JAT_OUT ||
+        c->now - r->born > jat_contact_slack(c->config))
+        jat_contact_touch(c->j->contacts, c->config,
+                          jat_contact_of(&r->share, target), 0,
+                          r->direction == JAT_OUT, c->now, 0);
+    keep_handle(c, r, handle);
+    c->out->verb = JAT_DO_FORWARD;
+    c->out->forward = (struct jat_forward){
+        .direction = r->direction,
+        .answer = true,
+        .keep = r->share.octets > 0,
+        .new_id = !jat_str_eq(r->id, r->id_out),
+        .id = jat_buf_span(c->buf, r->id),
+        .record = ref,
+        .from = jat_parts_cut(asked, r->asked_cut),
+        .to = to};
+}
+
+/* Takes the record of the request that is answered and gives back its shares.
+ * JAT_ENOTFOUND: there is none. */
+static enum jat_err take(struct jat_call *c, const struct jat_answer *a,
+                         struct jat_request *r, uint64_t *ref)
+{
+    unsigned held = jat_endpoints_hold(c->j->endpoints);
+    enum jat_err err =
+        jat_inflight_take_answer(c->j->inflight, a, c->buf, r, ref);
+
     if (err == JAT_OK)
-        jat_stats_add(&c->j->stats, JAT_STAT_requests);
+        jat_shares_end(c->j->shares, r, JAT_END_ANSWERED, c->now);
+    jat_endpoints_let_go(c->j->endpoints, held);
     return err;
 }
 
-enum jat_err jat_outbound_begin(struct jat_call *c,
-                                const struct jat_endpoint *e,
-                                struct jat_span user)
-{
-    struct jat *j = c->j;
-    struct jat_decision *d = c->out;
-    struct jat_span host = jat_buf_add(c->buf, j->host);
-    struct jat_request r = {.way = JAT_OUTBOUND,
-                            .eid = e->eid,
-                            .eid_hash = e->hash,
-                            .asked = c->stanza->to,
-                            .id = c->stanza->id,
-                            .born = c->now,
-                            .deadline = c->now + (uint64_t)c->config->timeout,
-                            .set = c->stanza->type == JAT_TYPE_SET};
-    struct jat_jid jid;
-    enum jat_err err;
+/* The endpoint that answers is the sender, in the session that was asked: a new
+ * session with the same JID cannot take the records of the old one. */
+struct sender {
+    const struct jat_call *c;
+    uint64_t target;
+};
 
-    err = take_pending(j, c->config);
-    if (err == JAT_EFULL)
-        return jat_refuse(c, JAT_WHY_MAX_PENDING);
+static bool is_sender(jat_eid eid, void *who)
+{
+    struct sender *s = who;
+
+    return jat_endpoints_is(s->c->j->endpoints, eid, jat_call_sender(s->c),
+                            &s->target);
+}
+
+enum jat_err jat_answer_in(struct jat_call *c, unsigned unused)
+{
+    struct sender sender = {c, 0};
+    struct jat_answer a = {.direction = JAT_IN,
+                           .shown = c->to.resource,
+                           .id = c->stanza->id,
+                           .is_of = is_sender,
+                           .who = &sender};
+    struct jat_request r;
+    struct jat_span user;
+    uint64_t ref;
+    enum jat_err err = take(c, &a, &r, &ref);
+
+    (void)unused;
+    if (err == JAT_ENOTFOUND)
+        return jat_drop(c->out, JAT_REASON_UNSOLICITED);
     if (err != JAT_OK)
         return err;
-    if (!jat_endpoints_begin_outbound(
-            j->endpoints, e->eid,
-            (uint32_t)c->config->max_outbound_per_endpoint)) {
-        give_pending(j);
-        return jat_refuse(c, JAT_WHY_MAX_OUTBOUND);
-    }
-    /* both strings are in the buffer: room first, as in put */
-    err = jat_buf_room(c->buf, r.id.n + 64) == NULL ? JAT_ENOMEM : JAT_OK;
-    if (err == JAT_OK) {
-        r.user = jat_buf_str(c->buf, user);
-        r.user_key = jat_user_key(j, r.user);
-        if (jat_jid_split(r.user, &jid))
-            r.domain_key = jat_domain_key(j, c->config, jid.server);
-        err = put(j, &r, e->shown, c->now, c->buf, &d->id, &d->new_id,
-                  &d->record);
-    }
-    if (err != JAT_OK) {
-        jat_endpoints_end_outbound(j->endpoints, e->eid);
-        give_pending(j);
-        return err;
-    }
-    d->verb = JAT_DO_OUTBOUND;
-    d->from = jat_parts_host(host, e->shown);
-    d->to = jat_parts_of(c->buf, user);
-    jat_contact_touch(j, c->config, &r, e->target, false, c->now, 0);
-    keep_handle(c, &r, c->to.resource);
-    jat_stats_add(&j->stats, JAT_STAT_outbound_requests);
+    user = jat_buf_span(c->buf, r.user);
+    answer(c, sender.target, &r, ref,
+           jat_parts_cut(user, r.user_cut), c->to.resource);
     return JAT_OK;
 }
 
-/* The end */
-
-static enum jat_err unsolicited(struct jat_call *c)
+static bool is_addressee(jat_eid eid, void *who)
 {
-    c->out->verb = JAT_DO_DROP;
-    c->out->detail = JAT_REASON_UNSOLICITED;
-    jat_stats_add(&c->j->stats, JAT_STAT_unsolicited);
-    return JAT_OK;
+    return ((const struct jat_endpoint *)who)->eid == eid;
 }
 
-/* Fills the decision from a record whose strings are in c->buf. Nothing here
- * can fail: the record is closed. */
-static void answer(struct jat_call *c, const struct jat_request *r,
-                   struct jat_span to, uint64_t ref)
+enum jat_err jat_answer_out(struct jat_call *c, unsigned unused)
 {
-    struct jat_decision *d = c->out;
-
-    d->verb = JAT_DO_ANSWER;
-    d->from = jat_parts_of(c->buf, jat_span_of(c->buf, r->asked));
-    d->to = jat_parts_of(c->buf, to);
-    d->id = jat_span_of(c->buf, r->id);
-    d->new_id = !jat_str_eq(r->id, r->id_out);
-    d->keep = r->weight > 0;
-    d->record = ref;
-}
-
-enum jat_err jat_request_end(struct jat_call *c, const struct jat_endpoint *e)
-{
-    struct jat *j = c->j;
+    struct jat_endpoint *e = &c->endpoint;
+    struct jat_answer a = {.direction = JAT_OUT,
+                           .shown = c->to.resource,
+                           .id = c->stanza->id,
+                           .user = jat_call_sender(c),
+                           .is_of = is_addressee,
+                           .who = e};
     struct jat_request r;
     uint64_t ref;
-    enum jat_err err;
+    enum jat_err err = take(c, &a, &r, &ref);
 
-    err = jat_inflight_take_answer(j->inflight, JAT_REQUEST, e->eid, e->hash,
-                                   (struct jat_str){NULL, 0}, c->to.resource,
-                                   c->stanza->id, c->buf, &r, &ref);
+    (void)unused;
     if (err == JAT_ENOTFOUND)
-        return unsolicited(c);
+        return jat_drop(c->out, JAT_REASON_UNSOLICITED);
     if (err != JAT_OK)
         return err;
-    jat_release(j, &r, JAT_ENDED_ANSWERED);
-    answer(c, &r, jat_span_of(c->buf, r.user), ref);
-    jat_contact_touch(j, c->config, &r, e->target, false, c->now, 0);
-    keep_handle(c, &r, c->to.resource);
-    jat_stats_add(&j->stats, JAT_STAT_answers);
-    return JAT_OK;
-}
-
-enum jat_err jat_outbound_end(struct jat_call *c, const struct jat_endpoint *e)
-{
-    struct jat *j = c->j;
-    struct jat_request r;
-    struct jat_jid asked;
-    uint64_t ref;
-    enum jat_err err;
-
-    err = jat_inflight_take_answer(j->inflight, JAT_OUTBOUND, e->eid, e->hash,
-                                   c->user, c->to.resource, c->stanza->id,
-                                   c->buf, &r, &ref);
-    if (err == JAT_ENOTFOUND)
-        return unsolicited(c);
-    if (err != JAT_OK)
-        return err;
-    jat_release(j, &r, JAT_ENDED_ANSWERED);
-    answer(c, &r, e->jid, ref);
-    jat_contact_touch(j, c->config, &r, e->target, true, c->now, 0);
-    if (jat_jid_split(r.asked, &asked))
-        keep_handle(c, &r, asked.resource);
-    jat_stats_add(&j->stats, JAT_STAT_outbound_answers);
+    answer(c, e->target, &r, ref,
+           jat_parts_cut(e->jid, e->cut),
+           jat_str(r.asked.p + r.asked_cut.bare_n + 1,
+                   r.asked.n - r.asked_cut.bare_n - 1));
     return JAT_OK;
 }

@@ -8,24 +8,29 @@
 #include "mem.h"
 #include "table.h"
 
-/* "jat-" and 128 bits in hex */
-#define OURS_N (4 + 2 * 16)
+/* A record of up to so many octets is a block of this size, which its shard keeps
+ * for the next one: at most so many. */
+#define BLOCK 256U
+#define MAX_SPARE 32U
 
-/* One allocation: the fixed part, the endpoints tried, then the octets of
- * user, shown, asked, id and, where it is not the asker's, the id sent. Made
- * before the lock is taken, freed after it is released. */
+/* One block: the fixed part, the endpoints tried, then the octets of user,
+ * shown, asked, id and, where it is not the asker's, the id sent. */
 struct record {
-    uint64_t ref;
+    union {
+        uint64_t ref;
+        struct record *next; /* of a spare block */
+    };
     uint64_t hash; /* of the key; also its fingerprint when closed */
     uint64_t eid_hash;
     uint64_t born;
-    uint64_t user_key, domain_key, sticky_key;
-    uint32_t weight;
+    uint64_t sticky_key;
+    struct jat_share share;
+    struct jat_cut user_cut, asked_cut;
     uint16_t user_n, shown_n, asked_n, id_n;
     uint8_t ours_n; /* octets of an id of ours; 0: the asker's is kept */
     uint8_t n_tried;
     uint8_t retries;
-    bool outbound : 1;
+    bool out : 1; /* its direction */
     bool shown_is_user : 1; /* shown has no octets of its own */
     bool set : 1;
     bool any_endpoint : 1;
@@ -46,6 +51,8 @@ struct shard {
     struct jat_index index;
     struct jat_heap heap; /* by deadline */
     struct jat_closed closed;
+    struct record *spare; /* blocks of BLOCK octets */
+    uint32_t n_spare;
     uint64_t serial; /* of the last record; see ref_of */
 };
 
@@ -91,6 +98,10 @@ void jat_inflight_free(struct jat_inflight *t)
         struct shard *s = &t->shards[i];
         for (uint32_t at = 0; at < s->pool.used; at++)
             jat_free(place_at(s, at)->record);
+        for (struct record *r; (r = s->spare) != NULL;) {
+            s->spare = r->next;
+            jat_free(r);
+        }
         jat_pool_fini(&s->pool);
         jat_index_fini(&s->index);
         jat_heap_fini(&s->heap);
@@ -129,6 +140,17 @@ static size_t octets_n(const struct record *r)
            r->asked_n + r->id_n + r->ours_n;
 }
 
+static size_t tried_n(const struct record *r)
+{
+    return r->n_tried * sizeof(*r->tried);
+}
+
+/* The octets of `tried` and of the strings. */
+static size_t tail_n(const struct record *r)
+{
+    return tried_n(r) + octets_n(r);
+}
+
 /* Points the strings of q into p, which holds the octets of r. */
 static void strings(const struct record *r, const char *p,
                     struct jat_request *q)
@@ -148,16 +170,45 @@ static char *append(char *p, struct jat_str s)
     return p + s.n;
 }
 
-static struct record *record_new(const struct jat_request *q,
-                                 struct jat_str ours, uint64_t hash)
+static size_t size_of(const struct record *r)
 {
-    struct record fixed = {
-        .hash = hash,
+    return sizeof(*r) + tail_n(r);
+}
+
+/* NULL: no memory. */
+static struct record *new_block(struct shard *s, size_t n)
+{
+    struct record *r = s->spare;
+    if (n > BLOCK)
+        return jat_malloc(n);
+    if (r == NULL)
+        return jat_malloc(BLOCK);
+    s->spare = r->next;
+    s->n_spare--;
+    return r;
+}
+
+/* Returns what the caller is to free after the lock. */
+static struct record *give_block(struct shard *s, struct record *r)
+{
+    if (s->n_spare == MAX_SPARE || size_of(r) > BLOCK)
+        return r;
+    r->next = s->spare;
+    s->spare = r;
+    s->n_spare++;
+    return NULL;
+}
+
+static void fill(struct record *r, const struct jat_request *q,
+                 struct jat_str ours, bool shown_is_user)
+{
+    *r = (struct record){
         .eid_hash = q->eid_hash,
         .born = q->born,
-        .user_key = q->user_key,
-        .domain_key = q->domain_key,
         .sticky_key = q->sticky_key,
+        .share = q->share,
+        .user_cut = q->user_cut,
+        .asked_cut = q->asked_cut,
         .user_n = (uint16_t)q->user.n,
         .shown_n = (uint16_t)q->shown.n,
         .asked_n = (uint16_t)q->asked.n,
@@ -165,71 +216,84 @@ static struct record *record_new(const struct jat_request *q,
         .ours_n = (uint8_t)ours.n,
         .n_tried = q->n_tried,
         .retries = q->retries,
-        .outbound = q->way == JAT_OUTBOUND,
-        .shown_is_user = jat_str_eq(q->shown, q->user),
+        .out = q->direction == JAT_OUT,
+        .shown_is_user = shown_is_user,
         .set = q->set,
-        .weight = q->weight,
         .any_endpoint = q->any_endpoint,
     };
-    size_t tried_n = q->n_tried * sizeof(*q->tried);
-    struct record *r = jat_malloc(sizeof(*r) + tried_n + octets_n(&fixed));
-    if (r == NULL)
-        return NULL;
-    *r = fixed;
     char *p = (char *)r->tried;
-    p = append(p, jat_str((const char *)q->tried, tried_n));
+    p = append(p, jat_str((const char *)q->tried, tried_n(r)));
     p = append(p, q->user);
-    if (!fixed.shown_is_user)
+    if (!shown_is_user)
         p = append(p, q->shown);
     p = append(p, q->asked);
     p = append(p, q->id);
     append(p, ours);
-    return r;
 }
 
-/* What an answer is known by. The endpoint that answers counts by its JID (its
- * hash): a late answer may come from a session that has taken the resource of
- * the one that was asked. */
-struct key {
-    enum jat_way way;
-    uint64_t eid_hash;
-    struct jat_str user, shown, id;
-    uint64_t hash;
-};
-
-static struct key key_of(const struct jat_inflight *t, enum jat_way way,
-                         uint64_t eid_hash, struct jat_str user,
-                         struct jat_str shown, struct jat_str id)
+/* What a record in flight is found by: address and id as they are shown to the
+ * one who answers. An endpoint may ask many requesters under one id, so there
+ * the one who answers is part of it. The other way it is not: as many records
+ * of one requester as there are endpoints may have the same hash. */
+static uint64_t hash_of(const struct jat_inflight *t,
+                        enum jat_direction direction, struct jat_str user,
+                        struct jat_str shown, struct jat_str id)
 {
-    uint64_t answerer =
-        way == JAT_REQUEST ? eid_hash : ~jat_hash(&t->seed, user);
-    uint64_t h =
-        jat_mix64(jat_hash_pair(&t->seed, shown, id) ^ jat_mix64(answerer));
-    return (struct key){way, eid_hash, user, shown, id, h};
+    uint64_t hash = jat_hash_pair(&t->seed, shown, id);
+    return direction == JAT_IN ? hash
+                               : ~jat_mix64(hash ^ jat_hash(&t->seed, user));
 }
 
-static bool has_key(const struct record *r, const struct key *k)
+/* What a closed record is remembered by. The endpoint is part of it, by its JID:
+ * a late answer may come from a new session with the same JID. */
+static uint64_t fingerprint(uint64_t hash, bool out, uint64_t eid_hash)
+{
+    return out ? hash : jat_mix64(hash ^ eid_hash);
+}
+
+static bool is_shown(const struct record *r, uint64_t hash, bool out,
+                     struct jat_str user, struct jat_str shown,
+                     struct jat_str id)
 {
     struct jat_request q;
-    if (r->hash != k->hash || r->outbound != (k->way == JAT_OUTBOUND))
+    if (r->hash != hash || r->out != out)
         return false;
     strings(r, octets(r), &q);
-    return jat_str_eq(q.id_out, k->id) && jat_str_eq(q.shown, k->shown) &&
-           (r->outbound ? jat_str_eq(q.user, k->user)
-                        : r->eid_hash == k->eid_hash);
+    return jat_str_eq(q.id_out, id) && jat_str_eq(q.shown, shown) &&
+           (!out || jat_str_eq(q.user, user));
 }
 
-static bool find(const struct shard *s, const struct key *k, uint32_t *at)
+/* True if a request like this is in flight under the id. */
+static bool is_taken(const struct shard *s, const struct jat_request *q,
+                     struct jat_str id, uint64_t hash)
 {
-    for (uint32_t step = 0; jat_index_next(&s->index, k->hash, &step, at);)
-        if (has_key(place_at(s, *at)->record, k))
+    bool out = q->direction == JAT_OUT;
+    uint32_t at;
+    for (uint32_t step = 0; jat_index_next(&s->index, hash, &step, &at);) {
+        const struct record *r = place_at(s, at)->record;
+        if (is_shown(r, hash, out, q->user, q->shown, id) &&
+            (out || r->eid_hash == q->eid_hash))
             return true;
+    }
     return false;
 }
 
-static struct shard *shard_of(struct jat_inflight *t, const struct key *k)
+static bool find(const struct shard *s, const struct jat_answer *a,
+                 uint64_t hash, uint32_t *at)
 {
-    return &t->shards[jat_shard_of(k->hash)];
+    for (uint32_t step = 0; jat_index_next(&s->index, hash, &step, at);) {
+        const struct place *place = place_at(s, *at);
+        if (is_shown(place->record, hash, a->direction == JAT_OUT, a->user,
+                     a->shown, a->id) &&
+            a->is_of(place->eid, a->who))
+            return true;
+    }
+    return false;
+}
+
+static struct shard *shard_of(struct jat_inflight *t, uint64_t hash)
+{
+    return &t->shards[jat_shard_of(hash)];
 }
 
 static bool reserve(struct shard *s)
@@ -238,15 +302,25 @@ static bool reserve(struct shard *s)
            jat_heap_reserve(&s->heap, s->pool.cap);
 }
 
-static uint64_t add(struct shard *s, struct record *r, jat_eid eid,
-                    uint64_t deadline)
+/* JAT_ENOMEM: nothing is changed. */
+static enum jat_err add(struct shard *s, const struct jat_request *q,
+                        struct jat_str ours, uint64_t hash, uint64_t *ref)
 {
+    bool shown_is_user = jat_str_eq(q->shown, q->user);
+    size_t n = sizeof(struct record) + q->n_tried * sizeof(*q->tried) +
+               q->user.n + (shown_is_user ? 0 : q->shown.n) + q->asked.n +
+               q->id.n + ours.n;
+    struct record *r = reserve(s) ? new_block(s, n) : NULL;
+    if (r == NULL)
+        return JAT_ENOMEM;
+    fill(r, q, ours, shown_is_user);
+    r->hash = hash;
     uint32_t at = jat_pool_take(&s->pool);
-    *place_at(s, at) = (struct place){0, eid, r};
-    r->ref = ref_of(next_serial(s), at, jat_shard_of(r->hash));
-    jat_index_add(&s->index, r->hash, at);
-    jat_heap_add(&s->heap, at, deadline);
-    return r->ref;
+    *place_at(s, at) = (struct place){0, q->eid, r};
+    *ref = r->ref = ref_of(next_serial(s), at, jat_shard_of(hash));
+    jat_index_add(&s->index, hash, at);
+    jat_heap_add(&s->heap, at, q->deadline);
+    return JAT_OK;
 }
 
 /* One try with one id: `ours`, or, where that is empty, the asker's. JAT_EFULL:
@@ -255,25 +329,17 @@ static uint64_t add(struct shard *s, struct record *r, jat_eid eid,
 static enum jat_err put_as(struct jat_inflight *t, const struct jat_request *q,
                            struct jat_str ours, uint64_t now, uint64_t *ref)
 {
-    struct key k = key_of(t, q->way, q->eid_hash, q->user, q->shown,
-                          ours.n > 0 ? ours : q->id);
-    struct record *r = record_new(q, ours, k.hash);
-    if (r == NULL)
-        return JAT_ENOMEM;
-    struct shard *s = shard_of(t, &k);
-    enum jat_err err = JAT_OK;
-    uint32_t at;
+    struct jat_str id = ours.n > 0 ? ours : q->id;
+    uint64_t hash = hash_of(t, q->direction, q->user, q->shown, id);
+    uint64_t closed =
+        fingerprint(hash, q->direction == JAT_OUT, q->eid_hash);
+    struct shard *s = shard_of(t, hash);
+    enum jat_err err = JAT_EFULL;
     pthread_mutex_lock(&s->mutex);
-    if (find(s, &k, &at) || jat_closed_has(&s->closed, k.hash, now) ||
-        (ours.n == 0 && jat_closed_saturated(&s->closed, now)))
-        err = JAT_EFULL;
-    else if (!reserve(s))
-        err = JAT_ENOMEM;
-    else
-        *ref = add(s, r, q->eid, q->deadline);
+    if (!is_taken(s, q, id, hash) && !jat_closed_has(&s->closed, closed, now) &&
+        (ours.n > 0 || !jat_closed_saturated(&s->closed, now)))
+        err = add(s, q, ours, hash, ref);
     pthread_mutex_unlock(&s->mutex);
-    if (err != JAT_OK)
-        jat_free(r);
     return err;
 }
 
@@ -292,7 +358,7 @@ static uint64_t half_of(const struct jat_inflight *t, uint64_t number,
     return jat_hash(&t->ids, jat_str((const char *)n, sizeof(n)));
 }
 
-/* The next id of ours, written to p, which has room for OURS_N octets: hashes
+/* The next id of ours, written to p, which has room for JAT_OURS_N octets: hashes
  * of a counter, since the number itself would tell the answerer how many others
  * have asked meanwhile. */
 static struct jat_str next_ours(struct jat_inflight *t, char *p)
@@ -302,7 +368,7 @@ static struct jat_str next_ours(struct jat_inflight *t, char *p)
     char *end = append(p, JAT_STR("jat-"));
     end = append_hex(end, half_of(t, n, 0));
     append_hex(end, half_of(t, n, 1));
-    return jat_str(p, OURS_N);
+    return jat_str(p, JAT_OURS_N);
 }
 
 /* ejabberd's router takes the answer to an id that begins so for its own; and
@@ -323,25 +389,31 @@ static bool too_long(const struct jat_request *q)
 
 enum jat_err jat_inflight_put(struct jat_inflight *t,
                               const struct jat_request *q, uint64_t now,
-                              struct jat_buf *buf, struct jat_span *id_out,
-                              bool *replaced, uint64_t *ref)
+                              struct jat_put *out)
 {
-    char ours[OURS_N];
     struct jat_str id = {NULL, 0};
+    struct jat_put made;
+    enum jat_err err;
     if (too_long(q) || q->n_tried > JAT_MAX_TRIED)
         return JAT_EBADARG;
-    if (jat_buf_room(buf, q->id.n > OURS_N ? q->id.n : OURS_N) == NULL)
-        return JAT_ENOMEM;
     if (is_lost_in_ejabberd(q->id))
-        id = next_ours(t, ours);
-    enum jat_err err;
-    while ((err = put_as(t, q, id, now, ref)) == JAT_EFULL)
-        id = next_ours(t, ours);
+        id = next_ours(t, made.ours);
+    while ((err = put_as(t, q, id, now, &made.ref)) == JAT_EFULL)
+        id = next_ours(t, made.ours);
     if (err != JAT_OK)
         return err;
-    *replaced = id.n > 0;
-    *id_out = jat_buf_add(buf, *replaced ? id : q->id);
+    out->ref = made.ref;
+    out->replaced = id.n > 0;
+    if (out->replaced)
+        memcpy(out->ours, made.ours, sizeof(out->ours));
     return JAT_OK;
+}
+
+/* *buf is filled up so that what follows can be read as numbers. */
+static void align(struct jat_buf *buf)
+{
+    while (buf->n % sizeof(uint64_t) != 0)
+        jat_buf_addc(buf, '\0');
 }
 
 static enum jat_err copy_out(const struct shard *s, uint32_t at,
@@ -350,27 +422,28 @@ static enum jat_err copy_out(const struct shard *s, uint32_t at,
 {
     const struct place *place = place_at(s, at);
     const struct record *r = place->record;
-    const char *p = jat_buf_room(buf, octets_n(r));
-    if (p == NULL)
+    if (jat_buf_room(buf, tail_n(r) + sizeof(uint64_t)) == NULL)
         return JAT_ENOMEM;
-    jat_buf_add(buf, jat_str(octets(r), octets_n(r)));
+    align(buf);
+    const char *p = buf->p + buf->n;
+    jat_buf_add(buf, jat_str((const char *)r->tried, tail_n(r)));
     *out = (struct jat_request){
-        .way = r->outbound ? JAT_OUTBOUND : JAT_REQUEST,
+        .direction = r->out ? JAT_OUT : JAT_IN,
+        .set = r->set,
+        .any_endpoint = r->any_endpoint,
+        .retries = r->retries,
+        .n_tried = r->n_tried,
+        .user_cut = r->user_cut,
+        .asked_cut = r->asked_cut,
         .eid = place->eid,
         .eid_hash = r->eid_hash,
         .born = r->born,
         .deadline = jat_heap_when(&s->heap, at),
-        .set = r->set,
-        .weight = r->weight,
-        .any_endpoint = r->any_endpoint,
-        .retries = r->retries,
-        .n_tried = r->n_tried,
-        .user_key = r->user_key,
-        .domain_key = r->domain_key,
+        .tried = (const void *)p,
+        .share = r->share,
         .sticky_key = r->sticky_key,
     };
-    memcpy(out->tried, r->tried, r->n_tried * sizeof(*r->tried));
-    strings(r, p, out);
+    strings(r, p + tried_n(r), out);
     *ref = r->ref;
     return JAT_OK;
 }
@@ -385,9 +458,9 @@ static enum jat_err take(struct shard *s, uint32_t at, struct jat_buf *buf,
     if (err != JAT_OK)
         return err;
     struct place *place = place_at(s, at);
-    *dead = place->record;
+    jat_index_remove(&s->index, place->record->hash, at);
+    *dead = give_block(s, place->record);
     place->record = NULL;
-    jat_index_remove(&s->index, (*dead)->hash, at);
     jat_heap_remove(&s->heap, at);
     jat_pool_give(&s->pool, at);
     return JAT_OK;
@@ -398,25 +471,26 @@ static enum jat_err close_record(struct shard *s, uint32_t at, uint64_t now,
                                  struct jat_buf *buf, struct jat_request *out,
                                  uint64_t *ref, struct record **dead)
 {
+    const struct record *r = place_at(s, at)->record;
+    uint64_t closed = fingerprint(r->hash, r->out, r->eid_hash);
     enum jat_err err = take(s, at, buf, out, ref, dead);
     if (err == JAT_OK)
-        jat_closed_add(&s->closed, (*dead)->hash, now);
+        jat_closed_add(&s->closed, closed, now);
     return err;
 }
 
-enum jat_err jat_inflight_take_answer(struct jat_inflight *t, enum jat_way way,
-                                      jat_eid eid, uint64_t eid_hash,
-                                      struct jat_str user, struct jat_str shown,
-                                      struct jat_str id, struct jat_buf *buf,
+enum jat_err jat_inflight_take_answer(struct jat_inflight *t,
+                                      const struct jat_answer *a,
+                                      struct jat_buf *buf,
                                       struct jat_request *out, uint64_t *ref)
 {
-    struct key k = key_of(t, way, eid_hash, user, shown, id);
-    struct shard *s = shard_of(t, &k);
+    uint64_t hash = hash_of(t, a->direction, a->user, a->shown, a->id);
+    struct shard *s = shard_of(t, hash);
     struct record *dead = NULL;
     enum jat_err err = JAT_ENOTFOUND;
     uint32_t at;
     pthread_mutex_lock(&s->mutex);
-    if (find(s, &k, &at) && place_at(s, at)->eid == eid)
+    if (find(s, a, hash, &at))
         err = take(s, at, buf, out, ref, &dead);
     pthread_mutex_unlock(&s->mutex);
     jat_free(dead);
@@ -473,10 +547,12 @@ static uint64_t cursor_of(unsigned shard, uint32_t at)
 static bool scan(const struct shard *s, const jat_eid *eid, uint32_t *at,
                  size_t *budget)
 {
-    for (; *at<s->pool.used && * budget> 0; ++*at, --*budget) {
+    while (*budget > 0 && *at < s->pool.used) {
         const struct place *place = place_at(s, *at);
         if (place->record != NULL && (eid == NULL || place->eid == *eid))
             return true;
+        ++*at;
+        --*budget;
     }
     return false;
 }

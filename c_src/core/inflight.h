@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* Records: requests that were forwarded and not answered yet. Sharded; taking a
  * record has exactly one winner. A record is found by
- *   - its answer: (way, who answers, address shown to it, id shown to it),
+ *   - its answer: (direction, who answers, address and id shown to it),
  *   - its reference (a number, never used again),
  *   - its deadline (a heap in each shard),
  *   - the endpoint it waits for or came from (a scan, shard by shard).
  *
  *          asker --- asked, id --->  P  --- shown, id_out --->  answerer
- *   JAT_REQUEST:  U  writes to P or P/enc(E);  E sees P/enc(U)
- *   JAT_OUTBOUND: E  writes to P/enc(U);       U sees P/enc(E)
+ *   JAT_IN:   U  writes to P or P/enc(E);  E sees P/enc(U)
+ *   JAT_OUT:  E  writes to P/enc(U);       U sees P/enc(E)
  *
  * The id is kept on the way out unless (answerer, shown, id) is in flight, was
  * closed without an answer within the last JAT_CLOSED_MS, or ejabberd would
@@ -21,37 +21,44 @@
 #include "endpoints.h"
 #include "err.h"
 #include "hash.h"
+#include "jid.h"
 
 #define JAT_CLOSED_MS 300000U
-#define JAT_REQUEST_STR_MAX                                                    \
-    UINT16_MAX /* octets of each string of a request                           \
-                */
+/* Octets of each string of a request, at most. */
+#define JAT_REQUEST_STR_MAX UINT16_MAX
+/* Octets of an id of ours. */
+#define JAT_OURS_N (4 + 2 * 16)
 
-enum jat_way { JAT_REQUEST, JAT_OUTBOUND };
+/* Who asks: a requester (in) or an endpoint (out). */
+enum jat_direction { JAT_IN, JAT_OUT };
+
+/* What a record is counted for (shares.h); keys of quota.h. */
+struct jat_share {
+    uint64_t user, domain;
+    uint32_t octets; /* of its packet, which is kept, for it may be sent again;
+                        0: it is not */
+};
 
 /* A request as it is put and as it comes back. Strings are borrowed on the way
  * in; on the way out they point into the caller's buffer, until it changes. */
 struct jat_request {
-    enum jat_way way;
+    enum jat_direction direction;
+    bool set;          /* type set, not get */
+    bool any_endpoint; /* any other endpoint may have it, too */
+    uint8_t retries;   /* how often it may still be sent again */
+    uint8_t n_tried;
+    struct jat_cut user_cut, asked_cut; /* of `user` and `asked` */
     jat_eid eid;         /* the endpoint that answers or asks */
     uint64_t eid_hash;   /* hash of its JID (jat_endpoint.hash) */
     struct jat_str user; /* U, full JID */
     struct jat_str shown;
-    struct jat_str asked;    /* address that the asker wrote to */
-    struct jat_str id;       /* the asker's */
-    struct jat_str id_out;   /* out only; the same octets as id where kept */
-    uint64_t born, deadline; /* ms */
-    bool set;                /* type set, not get */
-    uint32_t weight;   /* octets of its packet, which is kept: it may be sent
-                          again; 0: it is not */
-    bool any_endpoint; /* any other endpoint may have it, too */
-    uint8_t retries;   /* how often it may still be sent again */
-    uint8_t n_tried;
-    uint64_t tried[JAT_MAX_TRIED]; /* hashes of the JIDs of those that had it
-                                      before */
+    struct jat_str asked;     /* address that the asker wrote to */
+    struct jat_str id;        /* the asker's */
+    struct jat_str id_out;    /* out only; the same octets as id where kept */
+    uint64_t born, deadline;  /* ms */
+    const uint64_t *tried;    /* hashes of the JIDs of those that had it before */
     /* the caller's; come back unchanged */
-    uint64_t user_key;   /* of U */
-    uint64_t domain_key; /* of its domain, where that is a remote one */
+    struct jat_share share;
     uint64_t sticky_key; /* hash of what `sticky` chooses by */
 };
 
@@ -64,26 +71,38 @@ enum jat_err jat_inflight_new(const struct jat_seed *seed,
                               struct jat_inflight **out);
 void jat_inflight_free(struct jat_inflight *t);
 
-/* Makes a record; chooses and copies id_out into *id_out (in buf), the
- * reference into *ref (never 0). *replaced: id_out is not q->id. now in ms.
- * The strings of q may be in buf only if that has room for q->id.n + 64 octets.
- * JAT_ENOMEM: nothing was changed. */
+/* A record that was made. */
+struct jat_put {
+    uint64_t ref;          /* never 0 */
+    bool replaced;         /* the id on the far side is `ours` */
+    char ours[JAT_OURS_N]; /* otherwise it is the asker's */
+};
+
+/* Makes a record and chooses the id on the far side. now: ms. JAT_ENOMEM:
+ * nothing was changed. */
 enum jat_err jat_inflight_put(struct jat_inflight *t,
                               const struct jat_request *q, uint64_t now,
-                              struct jat_buf *buf, struct jat_span *id_out,
-                              bool *replaced, uint64_t *ref);
+                              struct jat_put *out);
 
 /* The takes. Exactly one caller gets a record; it is out of the table then and
  * *out holds it, strings in buf. JAT_ENOTFOUND: no such record (any more).
  * JAT_ENOMEM: buf could not grow; the record is still there. */
 
-/* By its answer. The answerer is endpoint eid (and eid_hash) of JAT_REQUEST,
- * the full JID `user` of JAT_OUTBOUND, where eid is the endpoint that has
- * asked: a record of one that has gone is not for another one of its name. */
-enum jat_err jat_inflight_take_answer(struct jat_inflight *t, enum jat_way way,
-                                      jat_eid eid, uint64_t eid_hash,
-                                      struct jat_str user, struct jat_str shown,
-                                      struct jat_str id, struct jat_buf *buf,
+/* Which answer: what is shown to the one who answers, and who that is. */
+struct jat_answer {
+    enum jat_direction direction;
+    struct jat_str shown, id;
+    struct jat_str user; /* out: the full JID that answers */
+    /* True if the session of this endpoint is the one that answers (in) or had
+     * asked (out). Called while the shard is locked: it may look, no more. */
+    bool (*is_of)(jat_eid eid, void *who);
+    void *who;
+};
+
+/* By its answer. */
+enum jat_err jat_inflight_take_answer(struct jat_inflight *t,
+                                      const struct jat_answer *a,
+                                      struct jat_buf *buf,
                                       struct jat_request *out, uint64_t *ref);
 
 /* The others close the record without an answer: (answerer, shown, id_out) is
@@ -112,7 +131,7 @@ enum jat_err jat_inflight_next(struct jat_inflight *t, uint64_t *cursor,
                                struct jat_buf *buf, struct jat_request *out,
                                uint64_t *ref);
 
-/* Records of both ways, shard by shard: exact when nobody writes. */
+/* Records of both directions, shard by shard: exact when nobody writes. */
 size_t jat_inflight_count(struct jat_inflight *t);
 
 #endif

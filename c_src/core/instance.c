@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
-/* An instance: made, configured, its endpoints, what it shows to people. */
-#include "house.h"
+#include "instance.h"
+
+#include "address.h"
 #include "mem.h"
 
 static uint64_t octets(const unsigned char *p)
@@ -10,6 +11,16 @@ static uint64_t octets(const unsigned char *p)
     for (unsigned i = 0; i < 8; i++)
         x = x << 8 | p[i];
     return x;
+}
+
+static void free_tables(struct jat *j)
+{
+    jat_recent_free(j->handles);
+    jat_recent_free(j->contacts);
+    jat_shares_free(j->shares);
+    jat_inflight_free(j->inflight);
+    jat_endpoints_free(j->endpoints);
+    jat_free_aligned(j);
 }
 
 enum jat_err jat_instance_new(struct jat_config *config,
@@ -30,30 +41,17 @@ enum jat_err jat_instance_new(struct jat_config *config,
     if ((err = jat_endpoints_new(&j->seed, &j->endpoints)) != JAT_OK ||
         (err = jat_inflight_new(&j->seed, jat_str((const char *)seed + 16, 8),
                                 &j->inflight)) != JAT_OK ||
+        (err = jat_shares_new(&j->seed, j->endpoints, &j->shares)) != JAT_OK ||
         (err = jat_recent_new(&j->seed, &j->contacts)) != JAT_OK ||
         (err = jat_recent_new(&j->seed, &j->handles)) != JAT_OK ||
-        (err = jat_quota_new(&j->seed, &j->users)) != JAT_OK ||
-        (err = jat_credit_new(&j->seed, &j->domains)) != JAT_OK ||
-        (err = jat_credit_new(&j->seed, &j->pending)) != JAT_OK ||
-        (err = jat_kept_new(&j->seed, &j->kept)) != JAT_OK ||
-        (err = jat_config_finish(config, host)) != JAT_OK)
-        goto failed;
+        (err = jat_config_finish(config, host)) != JAT_OK) {
+        free_tables(j);
+        return err;
+    }
     pthread_mutex_init(&j->configuring, NULL);
     atomic_store(&j->config, config);
     *out = j;
     return JAT_OK;
-
-failed:
-    jat_kept_free(j->kept);
-    jat_credit_free(j->pending);
-    jat_credit_free(j->domains);
-    jat_quota_free(j->users);
-    jat_recent_free(j->handles);
-    jat_recent_free(j->contacts);
-    jat_inflight_free(j->inflight);
-    jat_endpoints_free(j->endpoints);
-    jat_free_aligned(j);
-    return err;
 }
 
 void jat_instance_free(struct jat *j)
@@ -68,16 +66,8 @@ void jat_instance_free(struct jat *j)
             c->keyring = NULL;
         jat_config_free(c);
     }
-    jat_kept_free(j->kept);
-    jat_credit_free(j->pending);
-    jat_credit_free(j->domains);
-    jat_quota_free(j->users);
-    jat_recent_free(j->handles);
-    jat_recent_free(j->contacts);
-    jat_inflight_free(j->inflight);
-    jat_endpoints_free(j->endpoints);
     pthread_mutex_destroy(&j->configuring);
-    jat_free_aligned(j);
+    free_tables(j);
 }
 
 /* enc(E) under the keys of config, appended to buf. */
@@ -90,7 +80,7 @@ static enum jat_err show_endpoint(const struct jat_config *config,
     enum jat_err err =
         jat_address_seal(config->keyring, JAT_ROLE_ENDPOINT, jid, buf, &form);
 
-    *shown = (struct jat_span){start, buf->n - start};
+    *shown = jat_buf_since(buf, start);
     return err;
 }
 
@@ -120,16 +110,16 @@ static enum jat_err seal_all(struct jat *j, const struct jat_config *config,
                              struct jat_buf *list)
 {
     struct jat_buf jid = JAT_BUF_INIT, shown = JAT_BUF_INIT;
-    struct jat_endpoint e;
+    struct jat_endpoint_row e;
     struct jat_span span;
     uint32_t cursor = 0;
     enum jat_err err;
 
     while ((err = jat_endpoints_next(j->endpoints, &cursor, &jid, &e)) ==
            JAT_OK) {
-        err = show_endpoint(config, jat_buf_str(&jid, e.jid), &shown, &span);
+        err = show_endpoint(config, jat_buf_str(&jid, e.is.jid), &shown, &span);
         if (err == JAT_OK)
-            err = note_shown(list, e.eid, jat_buf_str(&shown, span));
+            err = note_shown(list, e.is.eid, jat_buf_str(&shown, span));
         if (err != JAT_OK)
             break;
         jat_buf_reset(&jid, SIZE_MAX);
@@ -217,8 +207,50 @@ enum jat_err jat_remove_endpoint(struct jat *j, struct jat_str jid,
     return jat_endpoints_remove(j->endpoints, jid, eid);
 }
 
+/* A handle, or an endpoint whose address is one. */
+static enum jat_err open_handle(struct jat *j, struct jat_str resource,
+                                uint64_t now, enum jat_role *role,
+                                struct jat_buf *buf)
+{
+    struct jat_endpoint e;
+    enum jat_err err;
+
+    *role = JAT_ROLE_REQUESTER;
+    err = jat_recent_search(j->handles, jat_recent_text(j->handles, resource),
+                            now, buf);
+    if (err != JAT_ENOTFOUND)
+        return err;
+    *role = JAT_ROLE_ENDPOINT;
+    err = jat_endpoints_find_shown(j->endpoints, resource, JAT_WITH_JID, buf,
+                                   &e);
+    return err == JAT_ENOTFOUND ? JAT_EUNOPENABLE : err;
+}
+
+enum jat_err jat_open(struct jat *j, struct jat_str resource, uint64_t now,
+                      enum jat_role *role, struct jat_buf *buf)
+{
+    const struct jat_config *config = atomic_load(&j->config);
+    enum jat_err err = JAT_EUNOPENABLE;
+
+    switch (jat_address_form(resource)) {
+    case JAT_FORM_JID:
+        break;
+    case JAT_FORM_HANDLE:
+        return open_handle(j, resource, now, role, buf);
+    case JAT_FORM_SEALED:
+        for (unsigned r = 0; r < JAT_ROLE_COUNT && err == JAT_EUNOPENABLE;
+             r++) {
+            *role = (enum jat_role)r;
+            err = jat_address_open(config->keyring, *role, resource, buf);
+        }
+        break;
+    }
+    return err;
+}
+
 enum jat_err jat_next_endpoint(struct jat *j, uint32_t *cursor,
-                               struct jat_buf *buf, struct jat_endpoint *out)
+                               struct jat_buf *buf,
+                               struct jat_endpoint_row *out)
 {
     return jat_endpoints_next(j->endpoints, cursor, buf, out);
 }
@@ -235,15 +267,15 @@ enum jat_err jat_next_pending(struct jat *j, uint64_t *cursor, uint64_t now,
     if (err != JAT_OK)
         return err;
     p = (struct jat_pending){
-        .outbound = r.way == JAT_OUTBOUND,
+        .direction = r.direction,
         .set = r.set,
-        .user = jat_span_of(buf, r.user),
-        .id = jat_span_of(buf, r.id),
+        .user = jat_buf_span(buf, r.user),
+        .id = jat_buf_span(buf, r.id),
         .age = now > r.born ? now - r.born : 0,
         .left = r.deadline > now ? r.deadline - now : 0,
         .tries = r.n_tried + 1U,
     };
-    err = jat_endpoints_get(j->endpoints, r.eid, buf, &e);
+    err = jat_endpoints_get(j->endpoints, r.eid, JAT_WITH_JID, buf, &e);
     if (err == JAT_ENOMEM)
         return err;
     if (err == JAT_OK) /* otherwise it has gone */
@@ -277,7 +309,7 @@ bool jat_counter(struct jat *j, unsigned i, const char **name, uint64_t *value)
         *value = jat_recent_count(j->handles);
         break;
     case 4:
-        *value = jat_kept_count(j->kept);
+        *value = jat_shares_octets(j->shares);
         break;
     default:
         return false;

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 #include "jid.h"
 
-#include <stdint.h>
-
 bool jat_jid_split(struct jat_str text, struct jat_jid *out)
 {
     struct jat_str rest = jat_jid_bare(text);

@@ -5,6 +5,8 @@
 #ifndef JAT_JID_H
 #define JAT_JID_H
 
+#include <stdint.h>
+
 #include "str.h"
 
 #define JAT_JID_PART_MAX 1023U                 /* octets, RFC 7622, 3.1 */
@@ -15,6 +17,17 @@
 struct jat_jid {
     struct jat_str bare, user, server, resource;
 };
+
+/* Where a JID is cut into its parts: octets of the localpart (0: none) and of
+ * all before the resourcepart. What has been split once is kept so. */
+struct jat_cut {
+    uint16_t user_n, bare_n;
+};
+
+static inline struct jat_cut jat_jid_cut(const struct jat_jid *jid)
+{
+    return (struct jat_cut){(uint16_t)jid->user.n, (uint16_t)jid->bare.n};
+}
 
 /* Splits text (borrowed; so are the parts): the first '/' begins the
  * resourcepart, the first '@' before it ends the localpart (RFC 7622, 3.2).

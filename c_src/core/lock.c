@@ -5,40 +5,40 @@
 
 void jat_rwlock_init(struct jat_rwlock *l)
 {
-    for (unsigned i = 0; i < JAT_LOCK_WAYS; i++)
-        pthread_mutex_init(&l->way[i].mutex, NULL);
+    for (unsigned i = 0; i < JAT_LOCK_STRIPES; i++)
+        pthread_mutex_init(&l->stripe[i].mutex, NULL);
 }
 
 void jat_rwlock_fini(struct jat_rwlock *l)
 {
-    for (unsigned i = 0; i < JAT_LOCK_WAYS; i++)
-        pthread_mutex_destroy(&l->way[i].mutex);
+    for (unsigned i = 0; i < JAT_LOCK_STRIPES; i++)
+        pthread_mutex_destroy(&l->stripe[i].mutex);
 }
 
 unsigned jat_rwlock_read(struct jat_rwlock *l)
 {
-    unsigned way = jat_thread_number() % JAT_LOCK_WAYS;
+    unsigned stripe = jat_thread_number() % JAT_LOCK_STRIPES;
 
-    pthread_mutex_lock(&l->way[way].mutex);
-    return way;
+    pthread_mutex_lock(&l->stripe[stripe].mutex);
+    return stripe;
 }
 
-void jat_rwlock_read_done(struct jat_rwlock *l, unsigned way)
+void jat_rwlock_read_done(struct jat_rwlock *l, unsigned stripe)
 {
-    pthread_mutex_unlock(&l->way[way].mutex);
+    pthread_mutex_unlock(&l->stripe[stripe].mutex);
 }
 
 /* Always in the same order: two writers cannot wait for each other. */
 void jat_rwlock_write(struct jat_rwlock *l)
 {
-    for (unsigned i = 0; i < JAT_LOCK_WAYS; i++)
-        pthread_mutex_lock(&l->way[i].mutex);
+    for (unsigned i = 0; i < JAT_LOCK_STRIPES; i++)
+        pthread_mutex_lock(&l->stripe[i].mutex);
 }
 
 void jat_rwlock_write_done(struct jat_rwlock *l)
 {
-    for (unsigned i = JAT_LOCK_WAYS; i-- > 0;)
-        pthread_mutex_unlock(&l->way[i].mutex);
+    for (unsigned i = JAT_LOCK_STRIPES; i-- > 0;)
+        pthread_mutex_unlock(&l->stripe[i].mutex);
 }
 
 unsigned jat_thread_number(void)

@@ -7,26 +7,26 @@
 
 #include <pthread.h>
 
-#define JAT_LOCK_WAYS 16
+#define JAT_LOCK_STRIPES 16
 
-struct jat_rwlock_way {
+struct jat_rwlock_stripe {
     _Alignas(64) pthread_mutex_t mutex;
 };
 
 struct jat_rwlock {
-    struct jat_rwlock_way way[JAT_LOCK_WAYS];
+    struct jat_rwlock_stripe stripe[JAT_LOCK_STRIPES];
 };
 
 void jat_rwlock_init(struct jat_rwlock *l);
 void jat_rwlock_fini(struct jat_rwlock *l);
-/* Returns the way that was taken, to be given to the unlock. */
+/* Returns the stripe that was taken, to be given to the unlock. */
 unsigned jat_rwlock_read(struct jat_rwlock *l);
-void jat_rwlock_read_done(struct jat_rwlock *l, unsigned way);
+void jat_rwlock_read_done(struct jat_rwlock *l, unsigned stripe);
 void jat_rwlock_write(struct jat_rwlock *l);
 void jat_rwlock_write_done(struct jat_rwlock *l);
 
 /* A small number for the calling thread (0, 1, 2 ...), the same in every call:
- * spreads threads over ways and stripes. */
+ * spreads threads over stripes. */
 unsigned jat_thread_number(void);
 
 #endif

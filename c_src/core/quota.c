@@ -8,7 +8,7 @@
 
 struct entry {
     uint32_t link; /* the pool's */
-    uint32_t count;
+    uint32_t records, octets;
     uint64_t key;
 };
 
@@ -71,19 +71,20 @@ static struct entry *find(const struct shard *s, uint64_t key, uint32_t *at)
     return NULL;
 }
 
-/* Makes an entry that counts n. */
-static enum jat_err add(struct shard *s, uint64_t key, uint32_t n)
+/* Makes an entry that has nothing yet. */
+static struct entry *add(struct shard *s, uint64_t key)
 {
     if (!jat_pool_reserve(&s->pool) || !jat_index_reserve(&s->index))
-        return JAT_ENOMEM;
+        return NULL;
     uint32_t at = jat_pool_take(&s->pool);
-    *(struct entry *)jat_pool_at(&s->pool, at) = (struct entry){0, n, key};
+    struct entry *e = jat_pool_at(&s->pool, at);
+    *e = (struct entry){.key = key};
     jat_index_add(&s->index, key, at);
-    return JAT_OK;
+    return e;
 }
 
 enum jat_err jat_quota_take(struct jat_quota *q, uint64_t key, uint32_t max,
-                            uint32_t *n)
+                            uint32_t max_octets, uint32_t *octets)
 {
     struct shard *s = shard_of(q, key);
     enum jat_err err = JAT_OK;
@@ -92,62 +93,48 @@ enum jat_err jat_quota_take(struct jat_quota *q, uint64_t key, uint32_t max,
     pthread_mutex_lock(&s->mutex);
     uint32_t at;
     struct entry *e = find(s, key, &at);
-    uint32_t count = e == NULL ? 0 : e->count;
-    if (count<max && * n> max - count)
-        *n = max - count;
-    if (count >= max)
+    if (e == NULL ? max == 0 : e->records >= max)
         err = JAT_EFULL;
-    else if (e == NULL)
-        err = add(s, key, *n);
-    else
-        e->count += *n;
+    else if (e == NULL && (e = add(s, key)) == NULL)
+        err = JAT_ENOMEM;
+    if (err == JAT_OK) {
+        if (*octets > max_octets || e->octets > max_octets - *octets)
+            *octets = 0;
+        e->records++;
+        e->octets += *octets;
+    }
     pthread_mutex_unlock(&s->mutex);
     return err;
 }
 
-enum jat_err jat_quota_take_all(struct jat_quota *q, uint64_t key, uint32_t max,
-                                uint32_t n)
+void jat_quota_give(struct jat_quota *q, uint64_t key, uint32_t records,
+                    uint32_t octets)
 {
     struct shard *s = shard_of(q, key);
-    enum jat_err err = JAT_OK;
-    if (key == JAT_NOBODY || n == 0)
-        return JAT_OK;
-    pthread_mutex_lock(&s->mutex);
-    uint32_t at;
-    struct entry *e = find(s, key, &at);
-    uint32_t count = e == NULL ? 0 : e->count;
-    if (n > max || count > max - n)
-        err = JAT_EFULL;
-    else if (e == NULL)
-        err = add(s, key, n);
-    else
-        e->count += n;
-    pthread_mutex_unlock(&s->mutex);
-    return err;
-}
-
-void jat_quota_give(struct jat_quota *q, uint64_t key, uint32_t n)
-{
-    struct shard *s = shard_of(q, key);
-    if (key == JAT_NOBODY || n == 0)
+    if (key == JAT_NOBODY)
         return;
     pthread_mutex_lock(&s->mutex);
     uint32_t at;
     struct entry *e = find(s, key, &at);
-    if (e != NULL && (e->count -= n) == 0) {
-        jat_index_remove(&s->index, key, at);
-        jat_pool_give(&s->pool, at);
+    if (e != NULL) {
+        e->octets -= octets;
+        e->records -= records;
+        if (e->records == 0) {
+            jat_index_remove(&s->index, key, at);
+            jat_pool_give(&s->pool, at);
+        }
     }
     pthread_mutex_unlock(&s->mutex);
 }
 
-uint32_t jat_quota_count(struct jat_quota *q, uint64_t key)
+void jat_quota_get(struct jat_quota *q, uint64_t key, uint32_t *records,
+                   uint32_t *octets)
 {
     struct shard *s = shard_of(q, key);
     pthread_mutex_lock(&s->mutex);
     uint32_t at;
     const struct entry *e = find(s, key, &at);
-    uint32_t count = e == NULL ? 0 : e->count;
+    *records = e == NULL ? 0 : e->records;
+    *octets = e == NULL ? 0 : e->octets;
     pthread_mutex_unlock(&s->mutex);
-    return count;
 }

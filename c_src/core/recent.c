@@ -9,16 +9,24 @@
 
 #define NONE UINT32_MAX
 
+/* Octets of key and value that an entry holds itself. */
+#define SMALL 8U
+
 /* The entries of a group are linked in the order of their last touch. When they
  * are over is in the heap: a touch with a far `until` must not keep the others
- * from being forgotten. */
+ * from being forgotten. A touch writes to the entry alone, so the heap may have
+ * a time that is over while the entry lives on: whoever finds it there moves
+ * it. */
 struct entry {
     uint32_t newer; /* the pool's while the entry is free */
     uint32_t older;
     uint32_t list; /* its group's, NONE: the shard's own */
-    uint64_t hash, held;
-    char *text; /* owned: key, value */
-    size_t key_n, value_n;
+    uint32_t key_n, value_n;
+    uint64_t hash, until, held;
+    union {
+        char *large; /* owned */
+        char small[SMALL];
+    } text; /* key, value */
 };
 
 struct list {
@@ -68,6 +76,28 @@ static struct entry *entry(const struct shard *s, uint32_t at)
     return jat_pool_at(&s->pool, at);
 }
 
+static bool is_small(const struct entry *e)
+{
+    return e->key_n + e->value_n <= SMALL;
+}
+
+static const char *text_of(const struct entry *e)
+{
+    return is_small(e) ? e->text.small : e->text.large;
+}
+
+/* The memory of an entry's text: the caller's to free, after the lock. */
+static char *block_of(const struct entry *e)
+{
+    return is_small(e) ? NULL : e->text.large;
+}
+
+struct jat_recent_key jat_recent_text(const struct jat_recent *t,
+                                      struct jat_str text)
+{
+    return (struct jat_recent_key){jat_hash(&t->seed, text), text};
+}
+
 void jat_recent_free(struct jat_recent *t)
 {
     if (t == NULL)
@@ -75,7 +105,7 @@ void jat_recent_free(struct jat_recent *t)
     for (unsigned n = 0; n < JAT_SHARDS; n++) {
         struct shard *s = &t->shards[n];
         for (uint32_t i = 0; i < s->heap.n; i++)
-            jat_free(entry(s, s->heap.items[i].number)->text);
+            jat_free(block_of(entry(s, s->heap.items[i].number)));
         jat_pool_fini(&s->pool);
         jat_pool_fini(&s->lists);
         jat_index_fini(&s->index);
@@ -86,12 +116,13 @@ void jat_recent_free(struct jat_recent *t)
     jat_free_aligned(t);
 }
 
-static struct entry *find(const struct shard *s, uint64_t hash,
-                          struct jat_str key, uint32_t *at)
+static struct entry *find(const struct shard *s, struct jat_recent_key key,
+                          uint32_t *at)
 {
-    for (uint32_t step = 0; jat_index_next(&s->index, hash, &step, at);) {
+    for (uint32_t step = 0; jat_index_next(&s->index, key.hash, &step, at);) {
         struct entry *e = entry(s, *at);
-        if (jat_str_eq(jat_str(e->text, e->key_n), key))
+        if (e->hash == key.hash &&
+            jat_str_eq(jat_str(text_of(e), e->key_n), key.text))
             return e;
     }
     return NULL;
@@ -141,10 +172,13 @@ static void link_newest(struct shard *s, uint32_t at)
 
 static void touch(struct shard *s, uint32_t at, uint64_t until)
 {
-    unlink_entry(s, entry(s, at));
-    link_newest(s, at);
-    if (until > jat_heap_when(&s->heap, at))
-        jat_heap_move(&s->heap, at, until);
+    struct entry *e = entry(s, at);
+    if (e->newer != NONE) {
+        unlink_entry(s, e);
+        link_newest(s, at);
+    }
+    if (until > e->until)
+        e->until = until;
 }
 
 static bool reserve(struct shard *s, uint64_t group)
@@ -166,6 +200,7 @@ static uint32_t new_list(struct shard *s, uint64_t group)
 static void add(struct shard *s, struct entry *e, const struct jat_stay *stay)
 {
     uint32_t at = jat_pool_take(&s->pool);
+    e->until = stay->until;
     e->held = stay->held;
     e->list = NONE;
     if (stay->group != JAT_NO_GROUP) {
@@ -179,12 +214,11 @@ static void add(struct shard *s, struct entry *e, const struct jat_stay *stay)
     jat_heap_add(&s->heap, at, stay->until);
 }
 
-/* Takes the entry out; its text is the caller's to free, after the lock. Its
- * place stays taken. */
+/* Takes the entry out; returns the memory of its text. Its place stays taken. */
 static char *drop(struct shard *s, uint32_t at)
 {
     struct entry *e = entry(s, at);
-    char *text = e->text;
+    char *block = block_of(e);
     unlink_entry(s, e);
     if (e->list != NONE && list(s, e->list)->count == 0) {
         jat_index_remove(&s->groups, list(s, e->list)->group, e->list);
@@ -193,7 +227,7 @@ static char *drop(struct shard *s, uint32_t at)
     jat_index_remove(&s->index, e->hash, at);
     jat_heap_remove(&s->heap, at);
     jat_pool_give(&s->pool, at);
-    return text;
+    return block;
 }
 
 /* Places */
@@ -238,34 +272,34 @@ static uint32_t oldest_of(const struct shard *s, const struct list *l,
 /* Forgets the oldest entry of no group in the shard. */
 static bool forget_own(struct jat_recent *t, struct shard *s, uint64_t now)
 {
-    char *text = NULL;
+    char *block = NULL;
     pthread_mutex_lock(&s->mutex);
     uint32_t at = oldest_of(s, &s->own, now);
     if (at != NONE)
-        text = drop(s, at);
+        block = drop(s, at);
     pthread_mutex_unlock(&s->mutex);
-    if (text == NULL)
+    if (at == NONE)
         return false;
     give_place(t, false);
-    jat_free(text);
+    jat_free(block);
     return true;
 }
 
 /* Forgets the oldest entry of some group in the shard. */
 static bool forget_grouped(struct jat_recent *t, struct shard *s)
 {
-    char *text = NULL;
+    char *block = NULL;
+    uint32_t at = NONE;
     pthread_mutex_lock(&s->mutex);
-    for (uint32_t i = 0; text == NULL && i < s->heap.n; i++) {
-        uint32_t at = entry(s, s->heap.items[i].number)->list;
-        if (at != NONE)
-            text = drop(s, list(s, at)->oldest);
-    }
+    for (uint32_t i = 0; at == NONE && i < s->heap.n; i++)
+        at = entry(s, s->heap.items[i].number)->list;
+    if (at != NONE)
+        block = drop(s, list(s, at)->oldest);
     pthread_mutex_unlock(&s->mutex);
-    if (text == NULL)
+    if (at == NONE)
         return false;
     give_place(t, true);
-    jat_free(text);
+    jat_free(block);
     return true;
 }
 
@@ -287,7 +321,7 @@ static bool make_place(struct jat_recent *t, unsigned shard, uint64_t now,
 }
 
 /* Takes a place within the share of the group, if need be that of its oldest
- * entry, whose text is *dead then. */
+ * entry; *dead is the memory of its text then. */
 static bool place_in_group(struct jat_recent *t, struct shard *s,
                            const struct jat_stay *stay, size_t max, char **dead)
 {
@@ -303,18 +337,18 @@ static bool place_in_group(struct jat_recent *t, struct shard *s,
     return true;
 }
 
-/* The shard's mutex is held. *dead: a text to be freed. placed: a place is
- * taken already; true: it is still to be used. */
+/* The shard's mutex is held. *dead: memory to be freed. placed: a place is taken
+ * already; true: it is still to be used. */
 static enum jat_err put(struct jat_recent *t, struct shard *s,
                         struct entry *new, const struct jat_stay *stay,
                         size_t max, char **dead, bool *placed)
 {
-    struct jat_str key = jat_str(new->text, new->key_n);
+    struct jat_recent_key key = {new->hash, jat_str(text_of(new), new->key_n)};
     uint32_t at;
-    struct entry *e = find(s, new->hash, key, &at);
+    struct entry *e = find(s, key, &at);
     *dead = NULL;
     if (e != NULL) {
-        *dead = e->text;
+        *dead = block_of(e);
         e->text = new->text;
         e->value_n = new->value_n;
         if (stay->held > e->held)
@@ -346,25 +380,42 @@ static enum jat_err locked_put(struct jat_recent *t, struct entry *new,
     return err;
 }
 
-enum jat_err jat_recent_put(struct jat_recent *t, struct jat_str key,
+/* An entry that is in no table yet. */
+static enum jat_err new_entry(struct jat_recent_key key, struct jat_str value,
+                              struct entry *new)
+{
+    *new = (struct entry){.hash = key.hash,
+                          .key_n = (uint32_t)key.text.n,
+                          .value_n = (uint32_t)value.n};
+    char *p = new->text.small;
+    if (!is_small(new)) {
+        p = jat_malloc(key.text.n + value.n);
+        if (p == NULL)
+            return JAT_ENOMEM;
+        new->text.large = p;
+    }
+    if (key.text.n > 0)
+        memcpy(p, key.text.p, key.text.n);
+    if (value.n > 0)
+        memcpy(p + key.text.n, value.p, value.n);
+    return JAT_OK;
+}
+
+enum jat_err jat_recent_put(struct jat_recent *t, struct jat_recent_key key,
                             struct jat_str value, const struct jat_stay *stay,
                             size_t max)
 {
-    struct entry new = {.hash = jat_hash(&t->seed, key),
-                        .text = jat_malloc(key.n + value.n + 1),
-                        .key_n = key.n,
-                        .value_n = value.n};
+    struct entry new;
     bool grouped = stay->group != JAT_NO_GROUP, placed = false;
-    if (new.text == NULL)
-        return JAT_ENOMEM;
-    if (key.n > 0)
-        memcpy(new.text, key.p, key.n);
-    if (value.n > 0)
-        memcpy(new.text + key.n, value.p, value.n);
-    enum jat_err err = locked_put(t, &new, stay, max, &placed);
+    if (key.text.n > UINT32_MAX - value.n || value.n > UINT32_MAX)
+        return JAT_EBADARG;
+    enum jat_err err = new_entry(key, value, &new);
+    if (err != JAT_OK)
+        return err;
+    err = locked_put(t, &new, stay, max, &placed);
     while (err == JAT_EFULL && !grouped && !placed) {
         placed = take_place(t, false, max);
-        if (!placed && !make_place(t, jat_shard_of(new.hash), stay->now, max))
+        if (!placed && !make_place(t, jat_shard_of(key.hash), stay->now, max))
             break;
         if (placed)
             err = locked_put(t, &new, stay, max, &placed);
@@ -372,75 +423,78 @@ enum jat_err jat_recent_put(struct jat_recent *t, struct jat_str key,
     if (placed)
         give_place(t, false);
     if (err != JAT_OK)
-        jat_free(new.text);
+        jat_free(block_of(&new));
     return err;
 }
 
-bool jat_recent_touch(struct jat_recent *t, struct jat_str key, uint64_t group,
-                      uint64_t now, uint64_t until)
+bool jat_recent_touch(struct jat_recent *t, struct jat_recent_key key,
+                      uint64_t group, uint64_t now, uint64_t until)
 {
-    uint64_t hash = jat_hash(&t->seed, key);
-    struct shard *s = shard_of(t, group, hash);
+    struct shard *s = shard_of(t, group, key.hash);
     pthread_mutex_lock(&s->mutex);
     uint32_t at;
-    bool lives =
-        find(s, hash, key, &at) != NULL && jat_heap_when(&s->heap, at) > now;
+    const struct entry *e = find(s, key, &at);
+    bool lives = e != NULL && e->until > now;
     if (lives)
         touch(s, at, until);
     pthread_mutex_unlock(&s->mutex);
     return lives;
 }
 
-static enum jat_err get(struct shard *s, uint64_t hash, struct jat_str key,
+static enum jat_err get(struct shard *s, struct jat_recent_key key,
                         uint64_t now, struct jat_buf *out)
 {
     enum jat_err err = JAT_ENOTFOUND;
     pthread_mutex_lock(&s->mutex);
     uint32_t at;
-    const struct entry *e = find(s, hash, key, &at);
-    if (e != NULL && jat_heap_when(&s->heap, at) > now) {
-        jat_buf_add(out, jat_str(e->text + e->key_n, e->value_n));
+    const struct entry *e = find(s, key, &at);
+    if (e != NULL && e->until > now) {
+        jat_buf_add(out, jat_str(text_of(e) + e->key_n, e->value_n));
         err = out->failed ? JAT_ENOMEM : JAT_OK;
     }
     pthread_mutex_unlock(&s->mutex);
     return err;
 }
 
-enum jat_err jat_recent_get(struct jat_recent *t, struct jat_str key,
+enum jat_err jat_recent_get(struct jat_recent *t, struct jat_recent_key key,
                             uint64_t group, uint64_t now, struct jat_buf *out)
 {
-    uint64_t hash = jat_hash(&t->seed, key);
-    return get(shard_of(t, group, hash), hash, key, now, out);
+    return get(shard_of(t, group, key.hash), key, now, out);
 }
 
-enum jat_err jat_recent_search(struct jat_recent *t, struct jat_str key,
+enum jat_err jat_recent_search(struct jat_recent *t, struct jat_recent_key key,
                                uint64_t now, struct jat_buf *out)
 {
-    uint64_t hash = jat_hash(&t->seed, key);
     enum jat_err err = JAT_ENOTFOUND;
     for (unsigned i = 0; i < JAT_SHARDS && err == JAT_ENOTFOUND; i++)
-        err = get(&t->shards[(jat_shard_of(hash) + i) % JAT_SHARDS], hash, key,
+        err = get(&t->shards[(jat_shard_of(key.hash) + i) % JAT_SHARDS], key,
                   now, out);
     return err;
 }
 
-/* Forgets one entry of the shard that is over at `now`. */
+/* Forgets one entry of the shard that was to be over at `now`, or sees that it
+ * lives on. */
 static bool forget_due(struct jat_recent *t, struct shard *s, uint64_t now)
 {
-    char *text = NULL;
-    bool grouped = false;
+    char *block = NULL;
+    bool dropped = false, grouped = false;
     uint32_t at;
     pthread_mutex_lock(&s->mutex);
-    if (jat_heap_due(&s->heap, now, &at)) {
-        grouped = entry(s, at)->list != NONE;
-        text = drop(s, at);
+    bool due = jat_heap_due(&s->heap, now, &at);
+    if (due) {
+        const struct entry *e = entry(s, at);
+        dropped = e->until <= now;
+        grouped = e->list != NONE;
+        if (dropped)
+            block = drop(s, at);
+        else
+            jat_heap_move(&s->heap, at, e->until);
     }
     pthread_mutex_unlock(&s->mutex);
-    if (text == NULL)
-        return false;
-    give_place(t, grouped);
-    jat_free(text);
-    return true;
+    if (dropped)
+        give_place(t, grouped);
+    jat_free(block);
+    return due;
 }
 
 size_t jat_recent_expire(struct jat_recent *t, uint64_t now, size_t budget)

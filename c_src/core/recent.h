@@ -30,25 +30,40 @@ struct jat_stay {
     uint64_t held;       /* until then no other one takes its place */
 };
 
+/* What an entry is found by: a text, or a number that nobody can choose (a
+ * seeded hash), which stands for itself. */
+struct jat_recent_key {
+    uint64_t hash;
+    struct jat_str text; /* empty: only the number */
+};
+
+struct jat_recent_key jat_recent_text(const struct jat_recent *t,
+                                      struct jat_str text);
+static inline struct jat_recent_key jat_recent_number(uint64_t number)
+{
+    return (struct jat_recent_key){number, {NULL, 0}};
+}
+
 /* Makes the entry, or touches it: it is the most recent of its shard, and
  * neither `until` nor `held` is ever shortened. max: entries in all. The value
  * of an entry that exists is replaced. JAT_EFULL: there is no place for it, and
  * none that its group may free. JAT_ENOMEM: nothing is made or touched. */
-enum jat_err jat_recent_put(struct jat_recent *t, struct jat_str key,
+enum jat_err jat_recent_put(struct jat_recent *t, struct jat_recent_key key,
                             struct jat_str value, const struct jat_stay *stay,
                             size_t max);
-/* Touches the entry of this group if it lives at `now`: true. Otherwise false,
- * nothing is made. */
-bool jat_recent_touch(struct jat_recent *t, struct jat_str key, uint64_t group,
-                      uint64_t now, uint64_t until);
-/* Appends the value if the entry of this group lives at `now`. JAT_ENOTFOUND,
+/* Touches the entry if it lives at `now`: true. Otherwise false, nothing is made.
+ * group: the one that it was made with, for it says where to look. */
+bool jat_recent_touch(struct jat_recent *t, struct jat_recent_key key,
+                      uint64_t group, uint64_t now, uint64_t until);
+/* Appends the value if the entry lives at `now`. group: as above. JAT_ENOTFOUND,
  * JAT_ENOMEM. */
-enum jat_err jat_recent_get(struct jat_recent *t, struct jat_str key,
+enum jat_err jat_recent_get(struct jat_recent *t, struct jat_recent_key key,
                             uint64_t group, uint64_t now, struct jat_buf *out);
 /* The same of any group: looks through all shards. */
-enum jat_err jat_recent_search(struct jat_recent *t, struct jat_str key,
+enum jat_err jat_recent_search(struct jat_recent *t, struct jat_recent_key key,
                                uint64_t now, struct jat_buf *out);
-/* Forgets what is over at `now`, at most `budget` entries; returns how many. */
+/* Forgets what is over at `now`, looking at no more than `budget` entries;
+ * returns at how many it has looked. */
 size_t jat_recent_expire(struct jat_recent *t, uint64_t now, size_t budget);
 size_t jat_recent_count(struct jat_recent *t);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
-/* The other ends of a record: it bounced, its deadline came, its endpoint went
- * away, the module stops. Either the request is sent to another endpoint, under
- * a new record, or it fails with an error to the asker.
- *
- * Whatever an outcome needs is made before its record is taken; the strings of
+/* Whatever an outcome needs is made before its record is taken; the strings of
  * the record are taken straight into the list's text. */
-#include "house.h"
+#include "settle.h"
+
+#include "address.h"
+#include "exchange.h"
+#include "forward.h"
 #include "mem.h"
 
 /* To settle a record takes about as long as to look at so many. */
@@ -18,6 +18,14 @@ struct closing {
     struct jat_outcomes *out;
     struct jat_span host;
 };
+
+const char *jat_how_name(unsigned how)
+{
+    static const char *const names[JAT_HOW_COUNT] = {"undelivered", "lost",
+                                                     "refused"};
+
+    return names[how];
+}
 
 void jat_outcomes_fini(struct jat_outcomes *o)
 {
@@ -33,9 +41,11 @@ static struct closing closing_of(struct jat *j, uint64_t now,
                             jat_buf_add(&out->text, j->host)};
 }
 
-/* Octets for the strings of a record (user, shown, asked, both ids) and, after
- * it is taken, for its endpoint's JID and address. */
-#define TEXT_OF_ONE (3 * JAT_JID_MAX + 2 * JAT_JID_PART_MAX + 2 * JAT_ID_MAX)
+/* Octets for a record (its numbers, user, shown, asked, both ids) and, after it
+ * is taken, for its endpoint's JID. */
+#define TEXT_OF_ONE                                                            \
+    ((JAT_MAX_TRIED + 1) * sizeof(uint64_t) + 3 * JAT_JID_MAX +                \
+     JAT_JID_PART_MAX + 2 * JAT_ID_MAX)
 
 /* Room for one more outcome. */
 static enum jat_err reserve(struct jat_outcomes *out)
@@ -56,19 +66,24 @@ static enum jat_err reserve(struct jat_outcomes *out)
 }
 
 /* A record that is out of the table. Its strings are in the list's text, which
- * may move when it grows: known by their places, seen through `look`. */
+ * may move when it grows: they are known by their places, and can be looked at
+ * after `look`. */
 struct taken {
     struct jat_request r;
     uint64_t ref;
+    uint64_t tried[JAT_MAX_TRIED];
     struct jat_span user, shown, asked, id;
 };
 
 static void note(struct taken *t, const struct jat_buf *text)
 {
-    t->user = jat_span_of(text, t->r.user);
-    t->shown = jat_span_of(text, t->r.shown);
-    t->asked = jat_span_of(text, t->r.asked);
-    t->id = jat_span_of(text, t->r.id);
+    if (t->r.n_tried > 0)
+        memcpy(t->tried, t->r.tried, t->r.n_tried * sizeof(*t->tried));
+    t->r.tried = t->tried;
+    t->user = jat_buf_span(text, t->r.user);
+    t->shown = jat_buf_span(text, t->r.shown);
+    t->asked = jat_buf_span(text, t->r.asked);
+    t->id = jat_buf_span(text, t->r.id);
 }
 
 static void look(struct taken *t, const struct jat_buf *text)
@@ -79,53 +94,65 @@ static void look(struct taken *t, const struct jat_buf *text)
     t->r.id = jat_buf_str(text, t->id);
 }
 
-/* Who was the endpoint with the address `shown`: it may well be online (it has
+/* Who the endpoint with the address `shown` was: it may well be online (it has
  * withdrawn, or option `resources` names it no longer) and wait. False where
  * only a handle stood for it. */
 static bool former(const struct closing *c, struct jat_str shown,
-                   struct jat_span *jid)
+                   struct jat_parts *out)
 {
     struct jat_buf *text = &c->out->text;
+    size_t at = text->n;
+    struct jat_jid jid;
 
-    jid->at = text->n;
     if (jat_address_open(c->config->keyring, JAT_ROLE_ENDPOINT, shown, text) !=
         JAT_OK)
         return false;
-    jid->n = text->n - jid->at;
+    (void)jat_jid_split(jat_buf_str(text, jat_buf_since(text, at)), &jid);
+    *out = jat_parts_cut(jat_buf_since(text, at), jat_jid_cut(&jid));
     return true;
 }
 
-/* Where the asker is: the requester or the endpoint. */
+/* Where the one who asked is: the requester, or the endpoint. False: nobody
+ * knows any more. */
 static bool asker(const struct closing *c, const struct taken *t,
-                  struct jat_parts *to)
+                  struct jat_parts *out)
 {
-    struct jat_buf *text = &c->out->text;
-    struct jat_endpoint e = {.jid = t->user};
+    struct jat_endpoint e;
 
-    if (t->r.way == JAT_OUTBOUND &&
-        jat_endpoints_get(c->j->endpoints, t->r.eid, text, &e) != JAT_OK &&
-        !former(c, t->r.shown, &e.jid))
-        return false;
-    *to = jat_parts_of(text, e.jid);
+    if (t->r.direction == JAT_IN) {
+        *out = jat_parts_cut(t->user, t->r.user_cut);
+        return true;
+    }
+    if (jat_endpoints_get(c->j->endpoints, t->r.eid, JAT_WITH_JID,
+                          &c->out->text, &e) != JAT_OK)
+        return former(c, t->r.shown, out);
+    *out = jat_parts_cut(e.jid, e.cut);
     return true;
 }
 
-static void fail(struct closing *c, struct taken *t, enum jat_why why)
+static void end_record(struct closing *c, const struct taken *t,
+                       enum jat_end end)
 {
-    /* what the server refuses says nothing of the endpoint */
-    enum jat_ended ended =
-        why == JAT_WHY_REFUSED ? JAT_ENDED_OTHERWISE : JAT_ENDED_FAILED;
+    unsigned held = jat_endpoints_hold(c->j->endpoints);
+
+    jat_shares_end(c->j->shares, &t->r, end, c->now);
+    jat_endpoints_let_go(c->j->endpoints, held);
+}
+
+static void fail(struct closing *c, struct taken *t, enum jat_end end,
+                 enum jat_why why)
+{
     struct jat_outcome *o = &c->out->v[c->out->n++];
 
     look(t, &c->out->text);
-    jat_release(c->j, &t->r, ended);
-    *o = (struct jat_outcome){.fate = JAT_FATE_FAIL,
-                              .record = t->ref,
-                              .why = why,
-                              .condition = jat_why_condition(why),
-                              .kept = t->r.weight > 0,
-                              .from = jat_parts_of(&c->out->text, t->asked),
-                              .id = t->id};
+    end_record(c, t, end);
+    *o = (struct jat_outcome){
+        .fate = JAT_FATE_FAIL,
+        .record = t->ref,
+        .why = why,
+        .kept = t->r.share.octets > 0,
+        .from = jat_parts_cut(t->asked, t->r.asked_cut),
+        .id = t->id};
     if (!asker(c, t, &o->to)) {
         o->fate = JAT_FATE_FORGET;
         jat_stats_add(&c->j->stats, JAT_STAT_forgotten);
@@ -134,62 +161,68 @@ static void fail(struct closing *c, struct taken *t, enum jat_why why)
 
 /* Forwards the request to an endpoint that has not had it, nor an earlier
  * session of the same full JID, under a record of its own and the same
- * deadline. False: there is none, or no memory; the
- * request still has its share of the limits then. */
+ * deadline. False: there is none, or no memory; the request still has its share
+ * of the limits then. */
 static bool send_again(struct closing *c, struct taken *t)
 {
     struct jat_buf *text = &c->out->text, notes = JAT_BUF_INIT;
-    struct jat_span shown;
-    struct jat_endpoint e;
     struct jat_request next;
-    struct jat_put p;
-    unsigned held;
-    bool sent;
+    struct jat_sent sent;
+    struct jat_span to;
+    bool done;
 
     /* With the new record made, nothing may fail for want of memory. */
-    if (jat_buf_room(text, JAT_JID_MAX + t->id.n + 64) == NULL)
+    if (jat_buf_room(text, JAT_JID_MAX + t->id.n + JAT_OURS_N) == NULL)
         return false;
     look(t, text);
     next = t->r;
     next.retries--;
     if (next.n_tried < JAT_MAX_TRIED)
-        next.tried[next.n_tried++] = next.eid_hash; /* this one has had it */
-    shown = jat_buf_add(&notes, next.shown);
-    held = jat_endpoints_hold(c->j->endpoints);
-    sent =
-        !notes.failed &&
-        jat_choose(c->j, c->config, &next, &notes, &e) == JAT_OK &&
-        jat_put_request(c->j, &next, &e, shown, c->now, &notes, &p) == JAT_OK;
-    jat_endpoints_let_go(c->j->endpoints, held);
-    if (!sent) {
-        jat_buf_fini(&notes);
-        return false;
+        t->tried[next.n_tried++] = next.eid_hash; /* this one has had it */
+    done = jat_forward(c->j, c->config, &next, jat_buf_add(&notes, next.shown),
+                       0, c->now, &notes, &sent) == JAT_OK;
+    if (done) {
+        end_record(c, t, JAT_END_MOVED);
+        to = jat_buf_add(text, jat_buf_str(&notes, sent.endpoint.jid));
+        c->out->v[c->out->n++] = (struct jat_outcome){
+            .fate = JAT_FATE_RETRY,
+            .record = t->ref,
+            .next = sent.put.ref,
+            .kept = t->r.share.octets > 0,
+            .from = jat_parts_host(c->host, t->shown),
+            .to = jat_parts_cut(to, sent.endpoint.cut),
+            .id = sent.put.replaced
+                      ? jat_buf_add(text,
+                                    jat_str(sent.put.ours, JAT_OURS_N))
+                      : t->id};
+        jat_stats_add(&c->j->stats, JAT_STAT_retries);
     }
-    jat_endpoints_end(c->j->endpoints, t->r.eid, JAT_ENDED_FAILED);
-    e.jid = jat_buf_add(text, jat_buf_str(&notes, e.jid));
-    c->out->v[c->out->n++] = (struct jat_outcome){
-        .fate = JAT_FATE_RETRY,
-        .record = t->ref,
-        .next = p.record,
-        .kept = t->r.weight > 0,
-        .from = jat_parts_host(c->host, t->shown),
-        .to = jat_parts_of(text, e.jid),
-        .id = jat_buf_add(text, jat_buf_str(&notes, p.id))};
-    /* it may be another target's endpoint: U has spoken to that one now */
-    jat_contact_touch(c->j, c->config, &next, e.target, true, c->now,
-                      next.deadline);
-    jat_stats_add(&c->j->stats, JAT_STAT_retries);
     jat_buf_fini(&notes);
-    return true;
+    return done;
 }
 
+/* What is said of an end, and where it is counted. (What an aborted one says,
+ * the caller knows.) */
+static const struct {
+    enum jat_why why;
+    enum jat_stat stat;
+} ends[JAT_END_COUNT] = {
+    [JAT_END_TIMED_OUT] = {JAT_WHY_TIMEOUT, JAT_STAT_timeouts},
+    [JAT_END_BOUNCED] = {JAT_WHY_BOUNCED, JAT_STAT_bounces},
+    [JAT_END_REFUSED] = {JAT_WHY_REFUSED, JAT_STAT_refused_by_server},
+    [JAT_END_GONE] = {JAT_WHY_GONE, JAT_STAT_gone},
+    [JAT_END_ABORTED] = {JAT_WHY_INTERNAL, JAT_STAT_aborted},
+    [JAT_END_STOPPED] = {JAT_WHY_STOPPED, JAT_STAT_aborted},
+};
+
 /* may_retry: the request surely does no harm when it is sent twice. */
-static void settle(struct closing *c, struct taken *t, bool may_retry,
-                   enum jat_why why)
+static void settle(struct closing *c, struct taken *t, enum jat_end end,
+                   bool may_retry)
 {
+    jat_stats_add(&c->j->stats, ends[end].stat);
     if (may_retry && t->r.any_endpoint && t->r.retries > 0 && send_again(c, t))
         return;
-    fail(c, t, why);
+    fail(c, t, end, ends[end].why);
 }
 
 static enum jat_err take_ref(struct closing *c, uint64_t ref, struct taken *t)
@@ -216,14 +249,11 @@ enum jat_err jat_bounce(struct jat *j, uint64_t record, enum jat_how how,
 
     if (err != JAT_OK)
         return err;
-    if (how == JAT_HOW_REFUSED) {
-        jat_stats_add(&j->stats, JAT_STAT_refused_by_server);
-        fail(&c, &t, JAT_WHY_REFUSED);
-        return JAT_OK;
-    }
-    jat_stats_add(&j->stats, JAT_STAT_bounces);
-    settle(&c, &t, how == JAT_HOW_UNDELIVERED || t.r.weight > 0,
-           JAT_WHY_BOUNCED);
+    if (how == JAT_HOW_REFUSED)
+        settle(&c, &t, JAT_END_REFUSED, false);
+    else
+        settle(&c, &t, JAT_END_BOUNCED,
+               how == JAT_HOW_UNDELIVERED || t.r.share.octets > 0);
     return JAT_OK;
 }
 
@@ -237,13 +267,13 @@ enum jat_err jat_abort(struct jat *j, uint64_t record, enum jat_why why,
     if (err != JAT_OK)
         return err;
     jat_stats_add(&j->stats, JAT_STAT_aborted);
-    fail(&c, &t, why);
+    fail(&c, &t, JAT_END_ABORTED, why);
     return JAT_OK;
 }
 
 /* Fails up to max records whose deadline is at or before `until`. */
 static enum jat_err close_due(struct closing *c, uint64_t until, size_t max,
-                              enum jat_why why, enum jat_stat stat)
+                              enum jat_end end)
 {
     struct taken t;
     uint32_t shard = 0;
@@ -257,8 +287,7 @@ static enum jat_err close_due(struct closing *c, uint64_t until, size_t max,
         if (err != JAT_OK)
             return err == JAT_ENOTFOUND ? JAT_OK : err;
         note(&t, &c->out->text);
-        jat_stats_add(&c->j->stats, stat);
-        fail(c, &t, why);
+        settle(c, &t, end, false);
     }
     return JAT_EFULL;
 }
@@ -267,8 +296,7 @@ enum jat_err jat_expire(struct jat *j, uint64_t now, size_t max,
                         struct jat_outcomes *out)
 {
     struct closing c = closing_of(j, now, out);
-    enum jat_err err =
-        close_due(&c, now, max, JAT_WHY_TIMEOUT, JAT_STAT_timeouts);
+    enum jat_err err = close_due(&c, now, max, JAT_END_TIMED_OUT);
 
     if (err == JAT_OK && jat_recent_expire(j->contacts, now, max) +
                                  jat_recent_expire(j->handles, now, max) >=
@@ -277,12 +305,12 @@ enum jat_err jat_expire(struct jat *j, uint64_t now, size_t max,
     return err;
 }
 
-enum jat_err jat_drain(struct jat *j, uint64_t now, size_t max,
+enum jat_err jat_close_all(struct jat *j, uint64_t now, size_t max,
                        struct jat_outcomes *out)
 {
     struct closing c = closing_of(j, now, out);
 
-    return close_due(&c, UINT64_MAX, max, JAT_WHY_STOPPED, JAT_STAT_aborted);
+    return close_due(&c, UINT64_MAX, max, JAT_END_STOPPED);
 }
 
 enum jat_err jat_sweep(struct jat *j, jat_eid eid, uint64_t *cursor,
@@ -300,8 +328,7 @@ enum jat_err jat_sweep(struct jat *j, jat_eid eid, uint64_t *cursor,
         if (err != JAT_OK)
             return err == JAT_ENOTFOUND ? JAT_OK : err;
         note(&t, &out->text);
-        jat_stats_add(&j->stats, JAT_STAT_gone);
-        settle(&c, &t, t.r.weight > 0, JAT_WHY_GONE);
+        settle(&c, &t, JAT_END_GONE, t.r.share.octets > 0);
         max -= max < SETTLE_COST ? max : SETTLE_COST;
     }
 }

@@ -20,6 +20,16 @@
  * more than a hundred errors. */
 #define MAX_ODD 50U
 
+#define N_KINDS 3 /* of enum jat_kind */
+
+/* Names that are looked for, as the dictionary of a context has them: there each
+ * name stands once, so that two are the same if their pointers are. */
+struct names {
+    const xmlChar *client; /* the namespace */
+    const xmlChar *kinds[N_KINDS];
+    const xmlChar *id, *from, *to, *type;
+};
+
 /* What a thread holds. Stanzas are fed to ctxt one after the other, as children
  * of a root that is never closed, like those of an XMPP stream: no new document
  * for each, and no place where a document type could stand. Its namespace need
@@ -28,6 +38,7 @@
  * libxml2 moves its input. */
 struct parser {
     xmlParserCtxtPtr ctxt;
+    struct names names;
     size_t fed;
     unsigned odd; /* names of namespaces so far that are no URIs */
     struct jat_buf values, children, attrs;
@@ -54,7 +65,7 @@ static const struct kind {
         struct jat_str word;
         enum jat_type type;
     } types[MAX_TYPES];
-} kinds[] = {
+} kinds[N_KINDS] = {
 #define WORD(lit)                                                              \
     {                                                                          \
         "" lit, sizeof(lit) - 1                                                \
@@ -80,8 +91,6 @@ static const struct kind {
                        {WORD("error"), JAT_TYPE_ERROR}}},
 #undef WORD
 };
-
-#define N_KINDS (sizeof kinds / sizeof *kinds)
 
 static enum jat_type type_of(enum jat_kind kind, struct jat_str word)
 {
@@ -189,10 +198,15 @@ static enum jat_err check_text(struct jat_str xml, size_t max_size)
     return JAT_OK;
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 /* Without the white space that may follow an element. */
 static struct jat_str trimmed(struct jat_str xml)
 {
-    while (xml.n > 0 && strchr(" \t\r\n", xml.p[xml.n - 1]) != NULL)
+    while (xml.n > 0 && is_space(xml.p[xml.n - 1]))
         xml.n--;
     return xml;
 }
@@ -243,28 +257,28 @@ static void take_head(struct parser *p, const xmlChar *name, const xmlChar *ns,
                       int n_attrs, const xmlChar **a)
 {
     struct jat_stanza *s = &p->stanza;
-    struct jat_str word = of_xml(name), type = {NULL, 0};
+    const struct names *names = &p->names;
+    struct jat_str type = {NULL, 0};
     size_t kind = 0;
     bool has_type = false;
 
-    while (kind < N_KINDS && !jat_str_eq(kinds[kind].name, word))
+    while (kind < N_KINDS && names->kinds[kind] != name)
         kind++;
-    if (kind == N_KINDS || !jat_str_eq(of_xml(ns), JAT_STR("jabber:client")))
+    if (kind == N_KINDS || ns != names->client)
         return;
     p->is_stanza = true;
     s->kind = (enum jat_kind)kind;
     for (; n_attrs > 0; n_attrs--, a += ATTR_WIDTH) {
-        word = of_xml(a[0]);
         if (a[2] != NULL)
             continue;
-        if (jat_str_eq(word, JAT_STR("id"))) {
+        if (a[0] == names->id) {
             s->has_id = true;
             s->id = keep_value(p, a);
-        } else if (jat_str_eq(word, JAT_STR("from"))) {
+        } else if (a[0] == names->from) {
             s->from = keep_value(p, a);
-        } else if (jat_str_eq(word, JAT_STR("to"))) {
+        } else if (a[0] == names->to) {
             s->to = keep_value(p, a);
-        } else if (jat_str_eq(word, JAT_STR("type"))) {
+        } else if (a[0] == names->type) {
             has_type = true;
             type = keep_value(p, a);
         }
@@ -433,6 +447,28 @@ static bool feed(struct parser *p, struct jat_str xml)
            p->ctxt->input->cur == p->ctxt->input->end;
 }
 
+static const xmlChar *dictionary_name(const struct parser *p, const char *name)
+{
+    return xmlDictLookup(p->ctxt->dict, (const xmlChar *)name, -1);
+}
+
+/* False: no memory. */
+static bool find_names(struct parser *p)
+{
+    struct names *n = &p->names;
+    bool all = (n->client = dictionary_name(p, "jabber:client")) != NULL &&
+               (n->id = dictionary_name(p, "id")) != NULL &&
+               (n->from = dictionary_name(p, "from")) != NULL &&
+               (n->to = dictionary_name(p, "to")) != NULL &&
+               (n->type = dictionary_name(p, "type")) != NULL;
+
+    for (size_t i = 0; all && i < N_KINDS; i++) {
+        n->kinds[i] = dictionary_name(p, kinds[i].name.p);
+        all = n->kinds[i] != NULL;
+    }
+    return all;
+}
+
 static bool new_ctxt(struct parser *p)
 {
     xmlSAXHandler sax = callbacks; /* copied, but not const in the prototype */
@@ -445,6 +481,7 @@ static bool new_ctxt(struct parser *p)
      * entity to be replaced, for none can be declared. */
     return p->ctxt != NULL && pthread_setspecific(thread_key, p) == 0 &&
            xmlCtxtUseOptions(p->ctxt, XML_PARSE_NONET | XML_PARSE_NOENT) == 0 &&
+           find_names(p) &&
            feed(p, JAT_STR("<stream xmlns='jabber:client'>"));
 }
 

@@ -62,9 +62,10 @@ void head_request(struct head *h, unsigned user);
 /* From the target's `resource` to the requester that is shown to it so. */
 void head_answer(struct head *h, struct jat_str resource, struct jat_str shown);
 
-/* A call of jat_handle that must come to this decision; its strings replace
+/* A call of jat_handle, which must forward this; the decision's strings replace
  * what is in buf. */
-void handle(struct jat *j, const struct head *h, uint64_t now,
-            enum jat_verb verb, struct jat_buf *buf, struct jat_decision *d);
+enum what { REQUEST, ANSWER };
+void handle(struct jat *j, const struct head *h, uint64_t now, enum what what,
+            struct jat_buf *buf, struct jat_decision *d);
 
 #endif

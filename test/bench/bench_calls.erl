@@ -59,7 +59,7 @@ records() ->
     row("sweep, 200,000 given up", pages(Core, sweep, [Second], [0])),
     added = put_endpoint(Core, 3),
     _ = requests(Core, ?FEW),
-    row("drain, 200,000", steps(fun() -> ?CORE:drain(Core, 0) end)).
+    row("close_all, 200,000", steps(fun() -> ?CORE:close_all(Core, 0) end)).
 
 %%% Heads that are hard to parse
 

@@ -41,7 +41,7 @@ static struct jat_buf buf = JAT_BUF_INIT;
 /* Endpoints have one digit for a resource. */
 static unsigned endpoint_of(const struct jat_decision *d)
 {
-    return (unsigned)(buf.p[d->to.resource.at] - '0');
+    return (unsigned)(buf.p[d->forward.to.resource.at] - '0');
 }
 
 static void exchange(uint64_t n)
@@ -51,13 +51,13 @@ static void exchange(uint64_t n)
     struct jat_decision d;
 
     head_set_id(&requests[user], n);
-    handle(host, &requests[user], n / 100, JAT_DO_REQUEST, &buf, &d);
+    handle(host, &requests[user], n / 100, REQUEST, &buf, &d);
     answer = &answers[user][endpoint_of(&d)];
     if (answer->n == 0)
-        head_answer(answer, jat_buf_str(&buf, d.to.resource),
-                    jat_buf_str(&buf, d.from.resource));
+        head_answer(answer, jat_buf_str(&buf, d.forward.to.resource),
+                    jat_buf_str(&buf, d.forward.from.resource));
     head_set_id(answer, n);
-    handle(host, answer, n / 100, JAT_DO_ANSWER, &buf, &d);
+    handle(host, answer, n / 100, ANSWER, &buf, &d);
 }
 
 static xmlParserCtxtPtr bare_new(void)

@@ -109,9 +109,9 @@ static uint64_t cost(struct jat *j, const struct text *t)
     err = jat_handle(j, jat_str(t->p, t->n), jat_str(NULL, 0), 0, 100, 0, &buf,
                      &d);
     took = cpu_ns() - began;
-    if (err != JAT_OK || d.verb != JAT_DO_REQUEST)
+    if (err != JAT_OK || d.verb != JAT_DO_FORWARD)
         die("%s: %s, decision %d", t->p, jat_err_name(err), (int)d.verb);
-    if (jat_abort(j, d.record, JAT_WHY_INTERNAL, 0, &o) != JAT_OK)
+    if (jat_abort(j, d.forward.record, JAT_WHY_INTERNAL, 0, &o) != JAT_OK)
         die("no record");
     jat_outcomes_fini(&o);
     return took;

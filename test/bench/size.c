@@ -46,9 +46,9 @@ static void send(struct jat *j, const struct head *h, uint64_t now)
 {
     struct jat_decision d;
 
-    handle(j, h, now, JAT_DO_REQUEST, &buf, &d);
+    handle(j, h, now, REQUEST, &buf, &d);
     user_of[sent % MOST] = next_user();
-    endpoint_of[sent % MOST] = number(jat_buf_str(&buf, d.to.resource));
+    endpoint_of[sent % MOST] = number(jat_buf_str(&buf, d.forward.to.resource));
     sent++;
 }
 
@@ -66,7 +66,7 @@ static void answer(struct jat *j, const struct head *h)
 {
     struct jat_decision d;
 
-    handle(j, h, 0, JAT_DO_ANSWER, &buf, &d);
+    handle(j, h, 0, ANSWER, &buf, &d);
     answered++;
 }
 
@@ -213,9 +213,8 @@ static double choice(struct jat_endpoints *t, enum jat_balance balance)
 
     for (int r = 0; r < REPEAT; r++) {
         began = cpu_ns();
-        for (int i = 0; i < CALLS; i++) {
-            struct jat_choice how = {balance, jat_mix64(++key),
-                                     jat_str((const char *)&key, sizeof key),
+        for (int i = 0; i < CALLS; i++, key++) {
+            struct jat_choice how = {balance, jat_mix64(key), jat_mix64(~key),
                                      NULL, 0};
 
             unsigned held = jat_endpoints_hold(t);

@@ -58,13 +58,13 @@ static void one_round(struct worker *w, uint64_t n, struct jat_buf *buf)
     bool added;
 
     head_set_id(&w->requests[user], id);
-    handle(w->host, &w->requests[user], n / 100, JAT_DO_REQUEST, buf, &d);
-    answer = &w->answers[user][buf->p[d.to.resource.at] - '0'];
+    handle(w->host, &w->requests[user], n / 100, REQUEST, buf, &d);
+    answer = &w->answers[user][buf->p[d.forward.to.resource.at] - '0'];
     if (answer->n == 0)
-        head_answer(answer, jat_buf_str(buf, d.to.resource),
-                    jat_buf_str(buf, d.from.resource));
+        head_answer(answer, jat_buf_str(buf, d.forward.to.resource),
+                    jat_buf_str(buf, d.forward.from.resource));
     head_set_id(answer, id);
-    handle(w->host, answer, n / 100, JAT_DO_ANSWER, buf, &d);
+    handle(w->host, answer, n / 100, ANSWER, buf, &d);
     if (n % 64 == 0 && jat_put_endpoint(w->host, JAT_STR("svc@example.org/0"),
                                         &online, &added) != JAT_OK)
         die("no presence");

@@ -19,7 +19,7 @@ static inline struct jat_inflight *inflight(void)
 static inline struct jat_request request(struct jat_str user, jat_eid e,
                                          struct jat_str id)
 {
-    return (struct jat_request){.way = JAT_REQUEST,
+    return (struct jat_request){.direction = JAT_IN,
                                 .eid = e,
                                 .eid_hash = jat_mix64(e),
                                 .user = user,
@@ -28,40 +28,55 @@ static inline struct jat_request request(struct jat_str user, jat_eid e,
                                 .deadline = 60000};
 }
 
-/* What became of a put: the id sent is the first octets of id_out. */
+/* What became of a put, and the id on the far side. */
 struct sent {
-    uint64_t ref;
-    bool replaced;
+    struct jat_put put;
     char octets[64];
-    struct jat_str id;
+    size_t n;
 };
 
 static inline struct sent put(struct jat_inflight *t,
                               const struct jat_request *q, uint64_t now)
 {
-    struct sent s = {.ref = 0};
-    struct jat_buf buf = JAT_BUF_INIT;
-    struct jat_span id;
-    assert_int_equal(
-        jat_inflight_put(t, q, now, &buf, &id, &s.replaced, &s.ref), JAT_OK);
-    assert_int_not_equal(s.ref, 0);
+    struct sent s;
+    struct jat_str id = q->id;
+    assert_int_equal(jat_inflight_put(t, q, now, &s.put), JAT_OK);
+    assert_int_not_equal(s.put.ref, 0);
+    if (s.put.replaced)
+        id = jat_str(s.put.ours, JAT_OURS_N);
     assert_true(id.n <= sizeof s.octets);
     if (id.n > 0)
-        memcpy(s.octets, buf.p + id.at, id.n);
-    s.id = jat_str(NULL, id.n);
-    jat_buf_fini(&buf);
+        memcpy(s.octets, id.p, id.n);
+    s.n = id.n;
     return s;
 }
 
 static inline struct jat_str id_of(const struct sent *s)
 {
-    return jat_str(s->octets, s->id.n);
+    return jat_str(s->octets, s->n);
 }
 
 static inline bool kept(struct jat_inflight *t, const struct jat_request *q,
                         uint64_t now)
 {
-    return !put(t, q, now).replaced;
+    return !put(t, q, now).put.replaced;
+}
+
+static inline bool is_eid(jat_eid eid, void *who)
+{
+    return eid == *(const jat_eid *)who;
+}
+
+/* Takes the record of q by its answer, which comes under this id. */
+static inline enum jat_err take_answer(struct jat_inflight *t,
+                                       const struct jat_request *q,
+                                       struct jat_str id, struct jat_buf *buf,
+                                       struct jat_request *out, uint64_t *ref)
+{
+    jat_eid eid = q->eid;
+    const struct jat_answer a = {q->direction, q->shown, id,
+                                 q->user,      is_eid,   &eid};
+    return jat_inflight_take_answer(t, &a, buf, out, ref);
 }
 
 static inline enum jat_err
@@ -70,9 +85,7 @@ answer(struct jat_inflight *t, const struct jat_request *q, struct jat_str id)
     struct jat_buf buf = JAT_BUF_INIT;
     struct jat_request out;
     uint64_t ref;
-    enum jat_err err =
-        jat_inflight_take_answer(t, q->way, q->eid, q->eid_hash, q->user,
-                                 q->shown, id, &buf, &out, &ref);
+    enum jat_err err = take_answer(t, q, id, &buf, &out, &ref);
     jat_buf_fini(&buf);
     return err;
 }
@@ -107,7 +120,7 @@ static inline bool is_ours(struct jat_str id)
 static inline void assert_same(const struct jat_request *a,
                                const struct jat_request *b)
 {
-    assert_int_equal(a->way, b->way);
+    assert_int_equal(a->direction, b->direction);
     assert_int_equal(a->eid, b->eid);
     assert_int_equal(a->eid_hash, b->eid_hash);
     assert_str(a->user, b->user);
@@ -118,14 +131,16 @@ static inline void assert_same(const struct jat_request *a,
     assert_int_equal(a->born, b->born);
     assert_int_equal(a->deadline, b->deadline);
     assert_int_equal(a->set, b->set);
-    assert_int_equal(a->weight, b->weight);
     assert_int_equal(a->any_endpoint, b->any_endpoint);
     assert_int_equal(a->retries, b->retries);
     assert_int_equal(a->n_tried, b->n_tried);
     for (unsigned i = 0; i < a->n_tried; i++)
         assert_int_equal(a->tried[i], b->tried[i]);
-    assert_int_equal(a->user_key, b->user_key);
-    assert_int_equal(a->domain_key, b->domain_key);
+    assert_memory_equal(&a->user_cut, &b->user_cut, sizeof a->user_cut);
+    assert_memory_equal(&a->asked_cut, &b->asked_cut, sizeof a->asked_cut);
+    assert_int_equal(a->share.user, b->share.user);
+    assert_int_equal(a->share.domain, b->share.domain);
+    assert_int_equal(a->share.octets, b->share.octets);
     assert_int_equal(a->sticky_key, b->sticky_key);
 }
 

@@ -24,6 +24,9 @@
 #define U "u@example.net/r"
 #define LONG (1 << 15)
 
+/* How long a contact lives after it was touched. */
+#define LIFE(contact_timeout) ((contact_timeout) + (contact_timeout) / 64)
+
 /* Where the tests' stanzas go and what comes of them. */
 static struct jat *j;
 static uint64_t now;
@@ -37,6 +40,7 @@ static uint64_t nexts[64];
 static unsigned hints;
 static const char *prepared = "";
 static uint32_t weight;
+static const char *handled; /* the last stanza */
 
 static inline struct jat_str str(const char *s)
 {
@@ -165,34 +169,54 @@ static inline const char *id_word(const struct jat_buf *buf, struct jat_span id)
     return strncmp(last_id, "jat-", 4) == 0 ? "ours" : last_id;
 }
 
+/* The id that the last stanza came with. */
+static inline const char *own_id(void)
+{
+    const char *id = strstr(handled, " id='") + 5;
+    (void)snprintf(last_id, sizeof last_id, "%.*s", (int)strcspn(id, "'"), id);
+    return last_id;
+}
+
+/* What a decision comes to: the verb, or, of what is forwarded, the kind. */
+enum { REQUEST = JAT_VERB_COUNT, OUTBOUND, ANSWER };
+
+static inline unsigned kind(const struct jat_decision *d)
+{
+    return d->verb != JAT_DO_FORWARD         ? (unsigned)d->verb
+           : d->forward.answer               ? ANSWER
+           : d->forward.direction == JAT_OUT ? OUTBOUND
+                                             : REQUEST;
+}
+
 static inline const char *words(enum jat_err err)
 {
-    static const char *const verbs[] = {"request", "outbound", "answer"};
+    static const char *const what[2][2] = {
+        [JAT_IN] = {"request", "answer"}, [JAT_OUT] = {"outbound", "answer"}};
     const struct jat_decision *d = &decision;
+    const struct jat_forward *f = &d->forward;
     if (err != JAT_OK)
         return line("failed %s", jat_err_name(err));
     switch (d->verb) {
-    case JAT_DO_REPLY:
-        return line("error %s", jat_condition_name(d->condition));
+    case JAT_DO_REFUSE:
+        return line("error %s", jat_condition_name(jat_why_condition(d->why)));
     case JAT_DO_LOCAL:
-        return line("local %s", jat_local_name(d->detail));
+        return line("local %s", jat_local_name(d->local));
     case JAT_DO_DROP:
-        return line("drop %s", jat_reason_name(d->detail));
+        return line("drop %s", jat_reason_name(d->reason));
     case JAT_DO_ASK:
-        return line("ask %s %.*s", jat_ask_name(d->detail), (int)d->text.n,
-                    decided.p + d->text.at);
-    case JAT_DO_REQUEST:
-    case JAT_DO_OUTBOUND:
-    case JAT_DO_ANSWER:
+        return line("ask %s %.*s", jat_ask_name(d->ask.what),
+                    (int)d->ask.about.n, decided.p + d->ask.about.at);
+    case JAT_DO_FORWARD:
+    case JAT_VERB_COUNT:
         break;
     }
-    /* the id is the stanza's own unless new_id says otherwise */
-    assert_true(d->record != 0);
-    return line("%s %s > %s #%s%s", verbs[d->verb], place(&decided, d->from),
-                place(&decided, d->to), id_word(&decided, d->id),
-                !d->keep                    ? ""
-                : d->verb == JAT_DO_REQUEST ? " keep"
-                                            : " kept");
+    assert_true(f->record != 0);
+    return line("%s %s > %s #%s%s", what[f->direction][f->answer],
+                place(&decided, f->from), place(&decided, f->to),
+                f->new_id ? id_word(&decided, f->id) : own_id(),
+                !f->keep    ? ""
+                : f->answer ? " kept"
+                            : " keep");
 }
 
 static inline const char *outcome_words(const struct jat_outcome *o)
@@ -208,7 +232,8 @@ static inline const char *outcome_words(const struct jat_outcome *o)
     case JAT_FATE_FAIL:
         break;
     }
-    return line("fail %s %s > %s #%s%s", jat_condition_name(o->condition),
+    return line("fail %s %s > %s #%s%s",
+                jat_condition_name(jat_why_condition(o->why)),
                 place(b, o->from), place(b, o->to), id_word(b, o->id),
                 o->kept ? " kept" : "");
 }
@@ -234,6 +259,7 @@ static inline const char *came(enum jat_err err)
 static inline enum jat_err handle(const char *xml)
 {
     jat_buf_reset(&decided, SIZE_MAX);
+    handled = xml;
     return jat_handle(j, str(xml), str(prepared), hints, weight, now, &decided,
                       &decision);
 }
@@ -241,8 +267,7 @@ static inline enum jat_err handle(const char *xml)
 /* Why the last stanza was refused. */
 static inline const char *why(void)
 {
-    assert_int_equal(decision.verb, JAT_DO_REPLY);
-    assert_int_equal(decision.condition, jat_why_condition(decision.why));
+    assert_int_equal(decision.verb, JAT_DO_REFUSE);
     return jat_why_name(decision.why);
 }
 
@@ -291,40 +316,40 @@ static inline const char *result(const char *id, const char *from,
 /* The addresses of the last decision. */
 static inline const char *from_of(void)
 {
-    return place(&decided, decision.from);
+    return place(&decided, decision.forward.from);
 }
 
 static inline const char *to_of(void)
 {
-    return place(&decided, decision.to);
+    return place(&decided, decision.forward.to);
 }
 
 /* The address that U sees endpoint jid under: P/enc(E). */
 static inline const char *shown(const char *jid)
 {
     struct jat_buf b = JAT_BUF_INIT;
-    struct jat_endpoint e;
+    struct jat_endpoint_row e;
     uint32_t cursor = 0;
     const char *found = NULL;
     while (found == NULL && jat_next_endpoint(j, &cursor, &b, &e) == JAT_OK)
-        if (jat_str_eq(jat_buf_str(&b, e.jid), str(jid)))
-            found = line("%s/%.*s", P, (int)e.shown.n, b.p + e.shown.at);
+        if (jat_str_eq(jat_buf_str(&b, e.is.jid), str(jid)))
+            found = line("%s/%.*s", P, (int)e.is.shown.n, b.p + e.is.shown.at);
     jat_buf_fini(&b);
     assert_non_null(found);
     return found;
 }
 
 /* The endpoint as it is shown to people. */
-static inline struct jat_endpoint endpoint(const char *jid)
+static inline struct jat_endpoint_row endpoint(const char *jid)
 {
     struct jat_buf b = JAT_BUF_INIT;
-    struct jat_endpoint e = {.eid = 0}, found = {.eid = 0};
+    struct jat_endpoint_row e, found = {.is.eid = 0};
     uint32_t cursor = 0;
     while (jat_next_endpoint(j, &cursor, &b, &e) == JAT_OK)
-        if (jat_str_eq(jat_buf_str(&b, e.jid), str(jid)))
+        if (jat_str_eq(jat_buf_str(&b, e.is.jid), str(jid)))
             found = e;
     jat_buf_fini(&b);
-    assert_true(found.eid != 0);
+    assert_true(found.is.eid != 0);
     return found;
 }
 
@@ -353,9 +378,9 @@ static inline const char *expire(void)
     return came(jat_expire(j, now, 256, fresh()));
 }
 
-static inline const char *drain(void)
+static inline const char *close_all(void)
 {
-    return came(jat_drain(j, now, 256, fresh()));
+    return came(jat_close_all(j, now, 256, fresh()));
 }
 
 static inline const char *sweep(jat_eid eid)

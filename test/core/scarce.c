@@ -13,6 +13,7 @@
 #include <openssl/crypto.h>
 
 #include "closed.h"
+#include "contact.h"
 #include "hash.h"
 #include "mem.h"
 
@@ -155,7 +156,7 @@ static uint64_t counters_of(struct jat *j)
 static uint64_t tables_of(struct jat *j)
 {
     struct jat_buf b = JAT_BUF_INIT;
-    struct jat_endpoint e;
+    struct jat_endpoint_row e;
     struct jat_pending p;
     uint32_t at = 0;
     uint64_t cursor = 0;
@@ -164,7 +165,7 @@ static uint64_t tables_of(struct jat *j)
     uint64_t sum = counters_of(j);
     for (unsigned i = 0;
          i < ROWS && jat_next_endpoint(j, &at, &b, &e) == JAT_OK; i++)
-        b.n += (size_t)snprintf(jat_buf_room(&b, 100), 100, " %d %d %u %u %u ",
+        b.n += (size_t)snprintf(jat_buf_room(&b, 100), 100, " %d %u %u %u %u ",
                                 e.state.show, e.draining, e.requests,
                                 e.outbound, (unsigned)e.failed);
     for (unsigned i = 0;
@@ -261,11 +262,13 @@ void __real_jat_closed_add(struct jat_closed *c, uint64_t fingerprint,
                            uint64_t now);
 void __wrap_jat_closed_add(struct jat_closed *c, uint64_t fingerprint,
                            uint64_t now);
-void __real_jat_contact_touch(struct jat *j, const struct jat_config *config,
-                              const struct jat_request *r, uint64_t target,
+void __real_jat_contact_touch(struct jat_recent *contacts,
+                              const struct jat_config *config,
+                              struct jat_contact who, uint64_t endpoint,
                               bool made, uint64_t now, uint64_t until);
-void __wrap_jat_contact_touch(struct jat *j, const struct jat_config *config,
-                              const struct jat_request *r, uint64_t target,
+void __wrap_jat_contact_touch(struct jat_recent *contacts,
+                              const struct jat_config *config,
+                              struct jat_contact who, uint64_t endpoint,
                               bool made, uint64_t now, uint64_t until);
 
 void __wrap_jat_closed_add(struct jat_closed *c, uint64_t fingerprint,
@@ -275,12 +278,13 @@ void __wrap_jat_closed_add(struct jat_closed *c, uint64_t fingerprint,
     __real_jat_closed_add(c, fingerprint, now);
 }
 
-void __wrap_jat_contact_touch(struct jat *j, const struct jat_config *config,
-                              const struct jat_request *r, uint64_t target,
+void __wrap_jat_contact_touch(struct jat_recent *contacts,
+                              const struct jat_config *config,
+                              struct jat_contact who, uint64_t endpoint,
                               bool made, uint64_t now, uint64_t until)
 {
     memory.done = true;
-    __real_jat_contact_touch(j, config, r, target, made, now, until);
+    __real_jat_contact_touch(contacts, config, who, endpoint, made, now, until);
 }
 
 atomic_uint seals;

@@ -18,13 +18,13 @@
 /* before the macros here hide them */
 #include "address.h"
 #include "config.h"
-#include "credit.h"
 #include "endpoints.h"
 #include "inflight.h"
 #include "jat.h"
 #include "quota.h"
 #include "recent.h"
 #include "seal.h"
+#include "shares.h"
 #include "stanza.h"
 
 /* Blocks of the core that are alive. */
@@ -110,10 +110,10 @@ size_t attempts_outcomes(const struct attempts *a);
     CLOSING(j, out,                                                            \
             jat_expire(j, now, (max)-attempts_outcomes(&attempts_),            \
                        attempts_.outcomes))
-#define jat_drain(j, now, max, out)                                            \
+#define jat_close_all(j, now, max, out)                                        \
     CLOSING(j, out,                                                            \
-            jat_drain(j, now, (max)-attempts_outcomes(&attempts_),             \
-                      attempts_.outcomes))
+            jat_close_all(j, now, (max)-attempts_outcomes(&attempts_),         \
+                          attempts_.outcomes))
 #define jat_sweep(j, eid, cursor, now, max, out)                               \
     CLOSING(j, out, jat_sweep(j, eid, cursor, now, max, attempts_.outcomes))
 
@@ -132,28 +132,25 @@ size_t attempts_outcomes(const struct attempts *a);
     INTO(out, jat_seal_vector(key, ad, n, plain, out))
 #define jat_stanza_parse(...) OF_UNIT(jat_stanza_parse(__VA_ARGS__))
 
-/* credit.h, endpoints.h, inflight.h, quota.h, recent.h */
-#define jat_credit_new(...) OF_UNIT(jat_credit_new(__VA_ARGS__))
-#define jat_credit_take(...) OF_UNIT(jat_credit_take(__VA_ARGS__))
+/* endpoints.h, inflight.h, quota.h, recent.h, shares.h */
+#define jat_shares_new(...) OF_UNIT(jat_shares_new(__VA_ARGS__))
+#define jat_shares_take(...) OF_UNIT(jat_shares_take(__VA_ARGS__))
 #define jat_endpoints_new(...) OF_UNIT(jat_endpoints_new(__VA_ARGS__))
 #define jat_endpoints_put(...) OF_UNIT(jat_endpoints_put(__VA_ARGS__))
-#define jat_endpoints_find(t, jid, buf, out)                                   \
-    INTO(buf, jat_endpoints_find(t, jid, buf, out))
-#define jat_endpoints_find_shown(t, shown, buf, out)                           \
-    INTO(buf, jat_endpoints_find_shown(t, shown, buf, out))
-#define jat_endpoints_get(t, eid, buf, out)                                    \
-    INTO(buf, jat_endpoints_get(t, eid, buf, out))
+#define jat_endpoints_find(t, jid, with, buf, out)                             \
+    INTO(buf, jat_endpoints_find(t, jid, with, buf, out))
+#define jat_endpoints_find_shown(t, shown, with, buf, out)                     \
+    INTO(buf, jat_endpoints_find_shown(t, shown, with, buf, out))
+#define jat_endpoints_get(t, eid, with, buf, out)                              \
+    INTO(buf, jat_endpoints_get(t, eid, with, buf, out))
 #define jat_endpoints_choose(t, how, buf, out)                                 \
     INTO(buf, jat_endpoints_choose(t, how, buf, out))
 #define jat_endpoints_next(t, cursor, buf, out)                                \
     INTO(buf, jat_endpoints_next(t, cursor, buf, out))
 #define jat_inflight_new(...) OF_UNIT(jat_inflight_new(__VA_ARGS__))
-#define jat_inflight_put(t, r, now, buf, id, replaced, ref)                    \
-    INTO(buf, jat_inflight_put(t, r, now, buf, id, replaced, ref))
-#define jat_inflight_take_answer(t, way, eid, hash, user, shown, id, buf, out, \
-                                 ref)                                          \
-    INTO(buf, jat_inflight_take_answer(t, way, eid, hash, user, shown, id,     \
-                                       buf, out, ref))
+#define jat_inflight_put(...) OF_UNIT(jat_inflight_put(__VA_ARGS__))
+#define jat_inflight_take_answer(t, a, buf, out, ref)                          \
+    INTO(buf, jat_inflight_take_answer(t, a, buf, out, ref))
 #define jat_inflight_take_ref(t, ref, now, buf, out)                           \
     INTO(buf, jat_inflight_take_ref(t, ref, now, buf, out))
 #define jat_inflight_take_due(t, until, now, shard, buf, out, ref)             \

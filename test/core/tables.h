@@ -63,6 +63,21 @@ static inline int no_block_left(void **state)
     return 0;
 }
 
+/* How endpoint eid is, as people see it. False: it has gone. */
+static inline bool row_of(struct jat_endpoints *t, jat_eid eid,
+                          struct jat_endpoint_row *out)
+{
+    struct jat_buf buf = JAT_BUF_INIT;
+    uint32_t cursor = 0;
+    bool found = false;
+    while (!found && jat_endpoints_next(t, &cursor, &buf, out) == JAT_OK) {
+        found = out->is.eid == eid;
+        jat_buf_reset(&buf, SIZE_MAX);
+    }
+    jat_buf_fini(&buf);
+    return found;
+}
+
 /* Evaluates `op` with no allocation allowed, then one, two ... until it is
  * JAT_OK. After each failure `same` must hold. At least one must fail. */
 #define FAIL_EACH_ALLOCATION(op, same)                                         \

@@ -7,6 +7,7 @@
 
 enum { MOST = 64 };
 
+static const struct jat_seed everywhere = {{0, 0}};
 static struct jat_candidate candidates[MOST];
 static _Atomic uint32_t loads[MOST];
 
@@ -14,7 +15,6 @@ static _Atomic uint32_t loads[MOST];
 static int some_candidates(void **state)
 {
     (void)state;
-    static const struct jat_seed everywhere = {{0, 0}};
     random_state = 7;
     for (unsigned i = 0; i < MOST; i++) {
         atomic_store(&loads[i], i);
@@ -27,14 +27,15 @@ static int some_candidates(void **state)
 static size_t pick(enum jat_balance balance, size_t n, const uint64_t *tried,
                    size_t n_tried)
 {
-    struct jat_choice how = {balance, random_bits(), {NULL, 0}, tried, n_tried};
+    struct jat_choice how = {balance, random_bits(), 0, tried, n_tried};
     return jat_balance_pick(&how, candidates, n, 0);
 }
 
 static size_t stick(struct jat_str key, const struct jat_candidate *c, size_t n,
                     const uint64_t *tried, size_t n_tried)
 {
-    struct jat_choice how = {JAT_STICKY, random_bits(), key, tried, n_tried};
+    struct jat_choice how = {JAT_STICKY, random_bits(),
+                             jat_hash(&everywhere, key), tried, n_tried};
     return jat_balance_pick(&how, c, n, 0);
 }
 

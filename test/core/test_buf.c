@@ -113,6 +113,71 @@ static void reset_keeps_no_more_memory_than_it_is_told(void **state)
     jat_buf_fini(&b);
 }
 
+static void lent_memory_is_used_before_any_other(void **state)
+{
+    (void)state;
+    char mine[8] = "........";
+    struct jat_buf b = jat_buf_lent(mine, sizeof mine);
+    allow(0);
+    struct jat_span a = jat_buf_add(&b, JAT_STR("1234"));
+    jat_buf_add(&b, JAT_STR("5678"));
+    allow_all();
+    assert_false(b.failed);
+    assert_ptr_equal(b.p, mine);
+    assert_memory_equal(mine, "12345678", 8);
+    assert_int_equal(blocks_alive, 0);
+    /* where it is not enough, the content moves; the caller's stays his */
+    jat_buf_addc(&b, '9');
+    assert_true(b.p != mine);
+    assert_str(jat_str(b.p, b.n), JAT_STR("123456789"));
+    assert_str(jat_buf_str(&b, a), JAT_STR("1234"));
+    assert_memory_equal(mine, "12345678", 8);
+    assert_int_equal(blocks_alive, 1);
+    jat_buf_add(&b, text("%0200d", 1));
+    assert_int_equal(b.n, 209);
+    jat_buf_fini(&b);
+    assert_int_equal(blocks_alive, 0);
+}
+
+static void lent_memory_is_never_freed(void **state)
+{
+    (void)state;
+    char mine[4] = "";
+    struct jat_buf b = jat_buf_lent(mine, sizeof mine);
+    jat_buf_add(&b, JAT_STR("ab"));
+    jat_buf_reset(&b, sizeof mine);
+    assert_ptr_equal(b.p, mine);
+    assert_int_equal(b.n, 0);
+    jat_buf_add(&b, JAT_STR("cd"));
+    assert_memory_equal(mine, "cd", 2);
+    jat_buf_reset(&b, 0);
+    assert_null(b.p);
+    jat_buf_add(&b, JAT_STR("ef"));
+    assert_true(b.p != NULL && b.p != mine);
+    jat_buf_fini(&b);
+    b = jat_buf_lent(mine, sizeof mine);
+    jat_buf_fini(&b);
+    assert_null(b.p);
+    assert_int_equal(blocks_alive, 0);
+}
+
+static void lent_memory_stays_where_there_is_no_other(void **state)
+{
+    (void)state;
+    char mine[4] = "";
+    struct jat_buf b = jat_buf_lent(mine, sizeof mine);
+    jat_buf_add(&b, JAT_STR("abc"));
+    allow(0);
+    assert_int_equal(jat_buf_add(&b, JAT_STR("de")).n, 0);
+    allow_all();
+    assert_true(b.failed);
+    assert_ptr_equal(b.p, mine);
+    assert_str(jat_str(b.p, b.n), JAT_STR("abc"));
+    jat_buf_reset(&b, sizeof mine);
+    assert_ptr_equal(b.p, mine);
+    jat_buf_fini(&b);
+}
+
 static void aligned_memory_is_aligned_and_zero(void **state)
 {
     (void)state;
@@ -168,6 +233,9 @@ int main(void)
         TEST(after_a_failure_nothing_more_is_added),
         TEST(a_size_beyond_all_memory_fails_without_overflow),
         TEST(reset_keeps_no_more_memory_than_it_is_told),
+        TEST(lent_memory_is_used_before_any_other),
+        TEST(lent_memory_is_never_freed),
+        TEST(lent_memory_stays_where_there_is_no_other),
         TEST(aligned_memory_is_aligned_and_zero),
         TEST(products_and_sums_that_overflow_are_no_memory),
         TEST(each_error_has_a_name_of_its_own),

@@ -188,9 +188,9 @@ static uint64_t ask(unsigned number)
                         number),
                    JAT_STR(""), 0, 100, 0, &buf, &d),
         JAT_OK);
-    assert_int_equal(d.verb, JAT_DO_REQUEST);
+    assert_int_equal(d.verb, JAT_DO_FORWARD);
     jat_buf_fini(&buf);
-    return d.record;
+    return d.forward.record;
 }
 
 static uint64_t counter(const char *name)

@@ -6,6 +6,7 @@
 
 #include "endpoints.h"
 
+#define BOTH (JAT_WITH_JID | JAT_WITH_SHOWN)
 #define DRAIN (1U << JAT_SHOW_XA | 1U << JAT_SHOW_DND)
 
 static const struct jat_endpoint_state ONLINE = {JAT_SHOW_NONE, 0, false};
@@ -44,9 +45,17 @@ static struct jat_endpoint get(struct jat_endpoints *t, jat_eid eid)
 {
     struct jat_endpoint e = {.eid = 0};
     struct jat_buf buf = JAT_BUF_INIT;
-    assert_int_equal(jat_endpoints_get(t, eid, &buf, &e), JAT_OK);
+    assert_int_equal(jat_endpoints_get(t, eid, BOTH, &buf, &e), JAT_OK);
     jat_buf_fini(&buf);
     return e;
+}
+
+/* How it is, as people see it. */
+static struct jat_endpoint_row see(struct jat_endpoints *t, jat_eid eid)
+{
+    struct jat_endpoint_row row = {.draining = 0};
+    assert_true(row_of(t, eid, &row));
+    return row;
 }
 
 /* What a JID is known by when it was tried. */
@@ -59,7 +68,8 @@ static uint64_t hash_of(unsigned i)
 static jat_eid choose(struct jat_endpoints *t, enum jat_balance balance,
                       struct jat_str key, const uint64_t *tried, size_t n_tried)
 {
-    struct jat_choice how = {balance, random_bits(), key, tried, n_tried};
+    struct jat_choice how = {balance, random_bits(), jat_hash(&SEED, key),
+                             tried, n_tried};
     struct jat_endpoint e = {.eid = 0};
     struct jat_buf buf = JAT_BUF_INIT;
     unsigned held = jat_endpoints_hold(t);
@@ -77,10 +87,25 @@ static void begin(struct jat_endpoints *t, jat_eid eid)
     jat_endpoints_let_go(t, held);
 }
 
+static void end(struct jat_endpoints *t, jat_eid eid, enum jat_ended ended,
+                uint64_t now)
+{
+    unsigned held = jat_endpoints_hold(t);
+    jat_endpoints_end(t, eid, ended, now);
+    jat_endpoints_let_go(t, held);
+}
+
+static void end_outbound(struct jat_endpoints *t, jat_eid eid)
+{
+    unsigned held = jat_endpoints_hold(t);
+    jat_endpoints_end_outbound(t, eid);
+    jat_endpoints_let_go(t, held);
+}
+
 static bool is_alive(struct jat_endpoints *t, jat_eid eid)
 {
     struct jat_endpoint e;
-    return jat_endpoints_get(t, eid, NULL, &e) == JAT_OK;
+    return jat_endpoints_get(t, eid, JAT_NO_STRINGS, NULL, &e) == JAT_OK;
 }
 
 static void an_endpoint_is_found_by_each_of_its_names(void **state)
@@ -95,24 +120,27 @@ static void an_endpoint_is_found_by_each_of_its_names(void **state)
         jat_endpoints_put(t, jid(1), shown(1), &AWAY, DRAIN, 1, &eid, &added),
         JAT_OK);
     assert_true(added);
-    assert_int_equal(jat_endpoints_find(t, jid(1), &buf, &e[0]), JAT_OK);
-    assert_int_equal(jat_endpoints_find_shown(t, shown(1), &buf, &e[1]),
+    assert_int_equal(jat_endpoints_find(t, jid(1), BOTH, &buf, &e[0]), JAT_OK);
+    assert_int_equal(jat_endpoints_find_shown(t, shown(1), BOTH, &buf, &e[1]),
                      JAT_OK);
-    assert_int_equal(jat_endpoints_get(t, eid, &buf, &e[2]), JAT_OK);
+    assert_int_equal(jat_endpoints_get(t, eid, BOTH, &buf, &e[2]), JAT_OK);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(e[i].eid, eid);
         assert_str(jat_buf_str(&buf, e[i].jid), jid(1));
         assert_str(jat_buf_str(&buf, e[i].shown), shown(1));
         assert_int_equal(e[i].hash, jat_hash(&SEED, jid(1)));
-        assert_int_equal(e[i].state.show, JAT_SHOW_XA);
-        assert_int_equal(e[i].state.priority, -5);
-        assert_true(e[i].draining);
+        assert_int_equal(e[i].target, jat_hash(&SEED, jat_jid_bare(jid(1))));
+        assert_int_equal(e[i].cut.bare_n, jat_jid_bare(jid(1)).n);
     }
-    assert_int_equal(jat_endpoints_find(t, shown(1), &buf, &e[0]),
+    struct jat_endpoint_row row = see(t, eid);
+    assert_int_equal(row.state.show, JAT_SHOW_XA);
+    assert_int_equal(row.state.priority, -5);
+    assert_int_equal(row.draining, JAT_DRAIN_SHOW);
+    assert_int_equal(jat_endpoints_find(t, shown(1), BOTH, &buf, &e[0]),
                      JAT_ENOTFOUND);
-    assert_int_equal(jat_endpoints_find_shown(t, jid(1), &buf, &e[0]),
+    assert_int_equal(jat_endpoints_find_shown(t, jid(1), BOTH, &buf, &e[0]),
                      JAT_ENOTFOUND);
-    assert_int_equal(jat_endpoints_get(t, 0, &buf, &e[0]), JAT_ENOTFOUND);
+    assert_int_equal(jat_endpoints_get(t, 0, BOTH, &buf, &e[0]), JAT_ENOTFOUND);
     jat_buf_fini(&buf);
     jat_endpoints_free(t);
 }
@@ -135,7 +163,7 @@ static void beyond_max_endpoints_the_newest_is_refused(void **state)
         jat_endpoints_put(t, jid(2), shown(2), &AWAY, DRAIN, 1, &eid, &added),
         JAT_OK);
     assert_false(added);
-    assert_true(get(t, eid).draining);
+    assert_int_equal(see(t, eid).draining, JAT_DRAIN_SHOW);
     assert_int_equal(jat_endpoints_count(t), 2);
     jat_endpoints_free(t);
 }
@@ -157,10 +185,10 @@ a_reference_is_never_taken_for_the_next_one_of_its_slot(void **state)
     assert_int_not_equal(new, old);
     assert_false(is_alive(t, old));
     assert_true(is_alive(t, new));
-    jat_endpoints_end(t, old, JAT_ENDED_ANSWERED);
-    jat_endpoints_end_outbound(t, old);
+    end(t, old, JAT_ENDED_ANSWERED, 7);
+    end_outbound(t, old);
     assert_false(jat_endpoints_begin_outbound(t, old, 5));
-    struct jat_endpoint e = get(t, new);
+    struct jat_endpoint_row e = see(t, new);
     assert_int_equal(e.requests + e.outbound + e.answered + e.failed, 0);
     jat_endpoints_free(t);
 }
@@ -176,7 +204,7 @@ static void references_of_another_instance_mean_nothing(void **state)
     for (unsigned i = 0; i < 100; i++) {
         jat_eid eid = put(one, i, &ONLINE);
         put(other, i, &ONLINE);
-        assert_int_equal(jat_endpoints_get(other, eid, &buf, &e),
+        assert_int_equal(jat_endpoints_get(other, eid, BOTH, &buf, &e),
                          JAT_ENOTFOUND);
     }
     jat_buf_fini(&buf);
@@ -190,11 +218,50 @@ static void a_copy_may_do_without_the_strings(void **state)
     struct jat_endpoints *t = endpoints();
     jat_eid eid = put(t, 1, &AWAY);
     struct jat_endpoint whole = get(t, eid), e = {.eid = 0};
-    assert_int_equal(jat_endpoints_find(t, jid(1), NULL, &e), JAT_OK);
+    struct jat_buf buf = JAT_BUF_INIT;
+    assert_int_equal(jat_endpoints_find(t, jid(1), JAT_NO_STRINGS, NULL, &e),
+                     JAT_OK);
     assert_int_equal(e.eid, eid);
     assert_int_equal(e.hash, whole.hash);
-    assert_true(e.draining);
+    assert_int_equal(e.target, whole.target);
+    assert_memory_equal(&e.cut, &whole.cut, sizeof e.cut);
     assert_int_equal(e.jid.n + e.shown.n, 0);
+    assert_int_equal(jat_endpoints_get(t, eid, JAT_WITH_JID, &buf, &e), JAT_OK);
+    assert_str(jat_str(buf.p, buf.n), jid(1));
+    assert_int_equal(e.shown.n, 0);
+    jat_buf_reset(&buf, SIZE_MAX);
+    assert_int_equal(
+        jat_endpoints_find_shown(t, shown(1), JAT_WITH_SHOWN, &buf, &e),
+        JAT_OK);
+    assert_str(jat_str(buf.p, buf.n), shown(1));
+    assert_int_equal(e.jid.n, 0);
+    jat_buf_fini(&buf);
+    jat_endpoints_free(t);
+}
+
+static void a_reference_is_of_one_session_of_one_jid(void **state)
+{
+    (void)state;
+    struct jat_endpoints *t = endpoints();
+    jat_eid old = put(t, 1, &ONLINE), other = put(t, 2, &ONLINE), eid;
+    assert_int_equal(jat_endpoints_remove(t, jid(1), &eid), JAT_OK);
+    jat_eid new = put(t, 1, &ONLINE);
+    struct jat_str names[] = {jid(1), jid(2), jat_jid_bare(jid(1)),
+                              JAT_STR("")};
+    const struct {
+        jat_eid eid;
+        unsigned name; /* of names; 9: none */
+    } is[] = {{new, 0}, {other, 1}, {old, 9}, {0, 9}, {UINT64_MAX, 9}};
+    unsigned held = jat_endpoints_hold(t);
+    for (size_t i = 0; i < sizeof is / sizeof *is; i++)
+        for (unsigned k = 0; k < 4; k++) {
+            uint64_t target = 99;
+            assert_int_equal(jat_endpoints_is(t, is[i].eid, names[k], &target),
+                             is[i].name == k);
+            assert_int_equal(target,
+                             is[i].name == k ? jat_hash(&SEED, names[2]) : 99);
+        }
+    jat_endpoints_let_go(t, held);
     jat_endpoints_free(t);
 }
 
@@ -204,23 +271,26 @@ static void records_of_an_endpoint_are_counted(void **state)
     struct jat_endpoints *t = endpoints();
     jat_eid eid = put(t, 1, &ONLINE);
     unsigned held = jat_endpoints_hold(t);
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 7; i++)
         jat_endpoints_begin(t, eid);
     jat_endpoints_undo(t, eid);
     jat_endpoints_let_go(t, held);
-    jat_endpoints_end(t, eid, JAT_ENDED_ANSWERED);
-    jat_endpoints_end(t, eid, JAT_ENDED_ANSWERED);
-    jat_endpoints_end(t, eid, JAT_ENDED_FAILED);
+    assert_int_equal(see(t, eid).last_answer, 0);
+    end(t, eid, JAT_ENDED_ANSWERED, 7);
+    end(t, eid, JAT_ENDED_ANSWERED, 8);
+    end(t, eid, JAT_ENDED_FAILED, 9);
+    end(t, eid, JAT_ENDED_OTHERWISE, 10);
     for (int i = 0; i < 3; i++)
         assert_true(jat_endpoints_begin_outbound(t, eid, 3));
     assert_false(jat_endpoints_begin_outbound(t, eid, 3));
-    jat_endpoints_end_outbound(t, eid);
+    end_outbound(t, eid);
     put(t, 1, &AWAY); /* an update keeps what was counted */
-    struct jat_endpoint e = get(t, eid);
+    struct jat_endpoint_row e = see(t, eid);
     assert_int_equal(e.requests, 2);
     assert_int_equal(e.outbound, 2);
     assert_int_equal(e.answered, 2);
     assert_int_equal(e.failed, 1);
+    assert_int_equal(e.last_answer, 8);
     jat_endpoints_free(t);
 }
 
@@ -253,11 +323,14 @@ static void drain_show_says_which_shows_drain(void **state)
     struct jat_endpoints *t = endpoints();
     jat_eid away = put(t, 1, &AWAY), chat = put(t, 2, &PENDING);
     jat_endpoints_set_drain_show(t, 0);
-    assert_false(get(t, away).draining);
-    assert_true(get(t, chat).draining); /* kept for resumption */
+    assert_int_equal(see(t, away).draining, 0);
+    assert_int_equal(see(t, chat).draining, JAT_DRAIN_RESUMPTION);
     assert_int_equal(choose(t, JAT_RANDOM, jid(9), NULL, 0), away);
     jat_endpoints_set_drain_show(t, DRAIN);
-    assert_true(get(t, away).draining);
+    assert_int_equal(see(t, away).draining, JAT_DRAIN_SHOW);
+    jat_endpoints_set_drain_show(t, 1U << JAT_SHOW_CHAT);
+    assert_int_equal(see(t, chat).draining,
+                     JAT_DRAIN_SHOW | JAT_DRAIN_RESUMPTION);
     jat_endpoints_free(t);
 }
 
@@ -275,16 +348,23 @@ static void round_robin_takes_each_in_turn(void **state)
     jat_endpoints_free(t);
 }
 
+/* The same on every node. */
+static uint64_t key_hash(struct jat_str key)
+{
+    static const struct jat_seed everywhere = {{0, 0}};
+    return jat_hash(&everywhere, key);
+}
+
 /* Which endpoint (by number) a key sticks to. */
 static unsigned home(struct jat_endpoints *t, struct jat_str key)
 {
-    struct jat_choice how = {JAT_STICKY, random_bits(), key, NULL, 0};
+    struct jat_choice how = {JAT_STICKY, random_bits(), key_hash(key), NULL, 0};
     struct jat_endpoint e = {.eid = 0};
     struct jat_buf buf = JAT_BUF_INIT;
     unsigned held = jat_endpoints_hold(t);
     assert_int_equal(jat_endpoints_choose(t, &how, &buf, &e), JAT_OK);
     jat_endpoints_let_go(t, held);
-    buf.p[e.jid.at + e.jid.n] = '\0'; /* over the first octet of shown */
+    jat_buf_addc(&buf, '\0'); /* the JID is all there is */
     unsigned i = (unsigned)atoi(strchr(buf.p, '/') + 1);
     jat_buf_fini(&buf);
     return i;
@@ -345,7 +425,7 @@ static void a_walk_sees_those_that_stay_exactly_once(void **state)
     enum { N = 200 };
     struct jat_endpoints *t = endpoints();
     struct jat_buf buf = JAT_BUF_INIT;
-    struct jat_endpoint e;
+    struct jat_endpoint_row e;
     unsigned seen[2 * N] = {0};
     uint32_t cursor = 0;
     jat_eid gone;
@@ -353,8 +433,8 @@ static void a_walk_sees_those_that_stay_exactly_once(void **state)
         put(t, i, &ONLINE);
     for (unsigned i = 0; jat_endpoints_next(t, &cursor, &buf, &e) == JAT_OK;
          i++) {
-        buf.p[e.jid.at + e.jid.n] = '\0';
-        seen[atoi(strchr(buf.p + e.jid.at, '/') + 1)]++;
+        buf.p[e.is.jid.at + e.is.jid.n] = '\0';
+        seen[atoi(strchr(buf.p + e.is.jid.at, '/') + 1)]++;
         jat_buf_reset(&buf, SIZE_MAX);
         if (i < N / 2) { /* odd ones go, others come in their places */
             jat_endpoints_remove(t, jid(2 * i + 1), &gone);
@@ -373,40 +453,66 @@ enum { JIDS = 120 };
 
 /* What one endpoint of the table ought to be. */
 struct truth {
-    bool here, drained;
+    bool here;
+    unsigned draining; /* of enum jat_drain */
     unsigned shown;
     jat_eid eid;
     struct jat_endpoint_state state;
     uint32_t requests, outbound;
-    uint64_t answered, failed;
+    uint64_t answered, failed, last_answer;
 };
 
 static struct truth truth[JIDS];
 static unsigned truth_drain;
 
-static bool drains(const struct truth *m)
+static unsigned drains(const struct truth *m)
 {
-    return m->state.pending || (truth_drain >> m->state.show & 1);
+    return (m->state.pending ? JAT_DRAIN_RESUMPTION : 0U) |
+           (truth_drain >> m->state.show & 1 ? JAT_DRAIN_SHOW : 0U);
 }
 
 static void check(const struct truth *m, enum jat_err err, struct jat_buf *buf,
                   const struct jat_endpoint *e)
 {
+    unsigned i = (unsigned)(m - truth);
     assert_int_equal(err, m->here ? JAT_OK : JAT_ENOTFOUND);
     if (m->here) {
         assert_int_equal(e->eid, m->eid);
-        assert_str(jat_buf_str(buf, e->jid), jid((unsigned)(m - truth)));
+        assert_int_equal(e->hash, hash_of(i));
+        assert_str(jat_buf_str(buf, e->jid), jid(i));
         assert_str(jat_buf_str(buf, e->shown), shown(m->shown));
-        assert_int_equal(e->state.show, m->state.show);
-        assert_int_equal(e->state.priority, m->state.priority);
-        assert_int_equal(e->state.pending, m->state.pending);
-        assert_int_equal(e->draining, m->drained);
-        assert_int_equal(e->requests, m->requests);
-        assert_int_equal(e->outbound, m->outbound);
-        assert_int_equal(e->answered, m->answered);
-        assert_int_equal(e->failed, m->failed);
     }
     jat_buf_reset(buf, SIZE_MAX);
+}
+
+static void check_row(struct jat_endpoints *t, const struct truth *m)
+{
+    struct jat_endpoint_row row;
+    assert_int_equal(row_of(t, m->eid, &row), m->here);
+    if (m->here) {
+        assert_int_equal(row.is.hash, hash_of((unsigned)(m - truth)));
+        assert_int_equal(row.state.show, m->state.show);
+        assert_int_equal(row.state.priority, m->state.priority);
+        assert_int_equal(row.state.pending, m->state.pending);
+        assert_int_equal(row.draining, m->draining);
+        assert_int_equal(row.requests, m->requests);
+        assert_int_equal(row.outbound, m->outbound);
+        assert_int_equal(row.answered, m->answered);
+        assert_int_equal(row.failed, m->failed);
+        assert_int_equal(row.last_answer, m->last_answer);
+    }
+}
+
+/* Whatever JID is asked for with it. */
+static void check_is(struct jat_endpoints *t, const struct truth *m)
+{
+    unsigned i = (unsigned)(m - truth), k = random_below(2) ? i : i + 1;
+    uint64_t target = 99;
+    unsigned held = jat_endpoints_hold(t);
+    bool is = jat_endpoints_is(t, m->eid, jid(k), &target);
+    jat_endpoints_let_go(t, held);
+    assert_int_equal(is, m->here && k == i);
+    assert_int_equal(target, is ? jat_hash(&SEED, jat_jid_bare(jid(i))) : 99);
 }
 
 static void check_choice(struct jat_endpoints *t)
@@ -424,11 +530,11 @@ static void check_choice(struct jat_endpoints *t)
             open = open && tried[i] != hash_of((unsigned)(m - truth));
         if (open && m->eid == got)
             found = m;
-        ready += open && !m->drained;
+        ready += open && m->draining == 0;
         all += open;
     }
     assert_int_equal(found != NULL, all > 0);
-    assert_true(found == NULL || !found->drained || ready == 0);
+    assert_true(found == NULL || found->draining == 0 || ready == 0);
 }
 
 static void random_put(struct jat_endpoints *t, struct truth *m, unsigned op)
@@ -453,11 +559,12 @@ static void random_put(struct jat_endpoints *t, struct truth *m, unsigned op)
     else
         *m = (struct truth){.here = true, .shown = op, .eid = eid};
     m->state = s;
-    m->drained = drains(m);
+    m->draining = drains(m);
 }
 
 static void random_count(struct jat_endpoints *t, struct truth *m)
 {
+    uint64_t now = random_below(1000);
     switch (random_below(4)) {
     case 0:
         if (m->here) {
@@ -468,7 +575,9 @@ static void random_count(struct jat_endpoints *t, struct truth *m)
     case 1:
         if (m->requests > 0) {
             enum jat_ended ended = (enum jat_ended)random_below(3);
-            jat_endpoints_end(t, m->eid, ended);
+            end(t, m->eid, ended, now);
+            if (ended == JAT_ENDED_ANSWERED)
+                m->last_answer = now;
             m->requests--;
             m->answered += ended == JAT_ENDED_ANSWERED;
             m->failed += ended == JAT_ENDED_FAILED;
@@ -481,7 +590,7 @@ static void random_count(struct jat_endpoints *t, struct truth *m)
         break;
     default:
         if (m->outbound > 0) {
-            jat_endpoints_end_outbound(t, m->eid);
+            end_outbound(t, m->eid);
             m->outbound--;
         }
     }
@@ -506,7 +615,7 @@ static void random_change(struct jat_endpoints *t, struct truth *m, unsigned op)
     truth_drain = random_below(2) == 0 ? random_below(32) : DRAIN;
     jat_endpoints_set_drain_show(t, truth_drain);
     for (unsigned i = 0; i < JIDS; i++)
-        truth[i].drained = drains(&truth[i]);
+        truth[i].draining = drains(&truth[i]);
 }
 
 static void random_operation(struct jat_endpoints *t, unsigned op,
@@ -528,15 +637,17 @@ static void random_operation(struct jat_endpoints *t, unsigned op,
         m->here = false;
         break;
     case 3:
-        check(m, jat_endpoints_find(t, jid(i), buf, &e), buf, &e);
+        check(m, jat_endpoints_find(t, jid(i), BOTH, buf, &e), buf, &e);
         break;
     case 4:
-        check(m, jat_endpoints_find_shown(t, shown(m->shown), buf, &e), buf,
-              &e);
+        check(m, jat_endpoints_find_shown(t, shown(m->shown), BOTH, buf, &e),
+              buf, &e);
         break;
     case 5:
         assert_int_equal(is_alive(t, m->eid), m->here);
-        check(m, jat_endpoints_get(t, m->eid, buf, &e), buf, &e);
+        check(m, jat_endpoints_get(t, m->eid, BOTH, buf, &e), buf, &e);
+        check_row(t, m);
+        check_is(t, m);
         break;
     case 6:
         random_change(t, m, op);
@@ -560,7 +671,7 @@ static void random_operations_agree_with_an_array(void **state)
         random_operation(t, op, &buf);
         if (op % 1000 != 0)
             continue;
-        struct jat_endpoint e;
+        struct jat_endpoint_row e;
         uint32_t cursor = 0;
         size_t n = 0, want = 0;
         for (; jat_endpoints_next(t, &cursor, &buf, &e) == JAT_OK; n++)
@@ -589,7 +700,7 @@ static void without_memory_nothing_changes(void **state)
                                                999, &eid, NULL),
                              eid == 0 && jat_endpoints_count(t) == i);
         FAIL_EACH_ALLOCATION(
-            (jat_buf_fini(&buf), jat_endpoints_find(t, jid(i), &buf, &e)),
+            (jat_buf_fini(&buf), jat_endpoints_find(t, jid(i), BOTH, &buf, &e)),
             buf.n == 0);
         assert_int_equal(e.eid, eid);
         assert_str(jat_buf_str(&buf, e.shown), shown(i));
@@ -597,9 +708,10 @@ static void without_memory_nothing_changes(void **state)
     }
     uint32_t cursor = 0;
     struct jat_choice how = {.balance = JAT_RANDOM};
+    struct jat_endpoint_row row = {.requests = 99};
     FAIL_EACH_ALLOCATION(
-        (jat_buf_fini(&buf), jat_endpoints_next(t, &cursor, &buf, &e)),
-        cursor == 0);
+        (jat_buf_fini(&buf), jat_endpoints_next(t, &cursor, &buf, &row)),
+        cursor == 0 && row.requests == 99);
     unsigned held = jat_endpoints_hold(t);
     FAIL_EACH_ALLOCATION(
         (jat_buf_fini(&buf), jat_endpoints_choose(t, &how, &buf, &e)),
@@ -623,8 +735,7 @@ static void *use(void *arg)
     struct jat_buf buf = JAT_BUF_INIT;
     for (uint64_t i = 0; i < TURNS; i++) {
         struct jat_choice how = {(enum jat_balance)(i % JAT_BALANCE_COUNT),
-                                 jat_mix64(i), text("%u", (unsigned)i), NULL,
-                                 0};
+                                 jat_mix64(i), jat_mix64(~i), NULL, 0};
         struct jat_endpoint e;
         jat_buf_reset(&buf, SIZE_MAX);
         unsigned held = jat_endpoints_hold(r->t);
@@ -634,12 +745,11 @@ static void *use(void *arg)
         jat_endpoints_let_go(r->t, held);
         if (err != JAT_OK)
             return r;
-        jat_endpoints_end(r->t, e.eid,
-                          i % 2 == 0 ? JAT_ENDED_ANSWERED : JAT_ENDED_FAILED);
+        end(r->t, e.eid, i % 2 == 0 ? JAT_ENDED_ANSWERED : JAT_ENDED_FAILED, 7);
         if (jat_endpoints_begin_outbound(r->t, r->stay[0], 1000))
             atomic_fetch_add(&r->outbound_taken, 1);
         struct jat_str name = jid((unsigned)(i % (STAY + CHANGE)));
-        if (jat_endpoints_find(r->t, name, &buf, &e) == JAT_OK &&
+        if (jat_endpoints_find(r->t, name, BOTH, &buf, &e) == JAT_OK &&
             !jat_str_eq(jat_buf_str(&buf, e.jid), name))
             return r;
     }
@@ -678,11 +788,11 @@ static void threads_choose_while_endpoints_come_and_go(void **state)
         assert_null(wrong);
     }
     for (unsigned i = 0; i < STAY; i++) {
-        struct jat_endpoint e = get(r.t, r.stay[i]);
+        struct jat_endpoint_row e = see(r.t, r.stay[i]);
         assert_int_equal(e.requests, 0);
         assert_true(e.answered > 0 && e.failed > 0);
     }
-    assert_int_equal(get(r.t, r.stay[0]).outbound, 1000);
+    assert_int_equal(see(r.t, r.stay[0]).outbound, 1000);
     assert_int_equal(r.outbound_taken, 1000);
     jat_endpoints_free(r.t);
 }
@@ -707,6 +817,7 @@ static void no_endpoint_goes_while_the_table_is_held(void **state)
     jat_mem_set(NULL, NULL);
     struct removal r = {.t = endpoints()};
     jat_eid eid = put(r.t, 0, &ONLINE);
+    struct jat_buf buf = JAT_BUF_INIT;
     pthread_t thread;
     void *wrong;
     unsigned held = jat_endpoints_hold(r.t);
@@ -714,12 +825,15 @@ static void no_endpoint_goes_while_the_table_is_held(void **state)
     for (int i = 0; i < 100; i++) {
         struct jat_endpoint e;
         nanosleep(&(struct timespec){0, 200000}, NULL);
-        assert_int_equal(jat_endpoints_read(r.t, eid, NULL, &e), JAT_OK);
+        jat_buf_reset(&buf, SIZE_MAX);
+        assert_int_equal(jat_endpoints_read(r.t, eid, &buf, &e), JAT_OK);
+        assert_str(jat_buf_str(&buf, e.jid), jid(0));
         assert_false(atomic_load(&r.done));
     }
     jat_endpoints_let_go(r.t, held);
     pthread_join(thread, &wrong);
     assert_null(wrong);
+    jat_buf_fini(&buf);
     assert_false(is_alive(r.t, eid));
     jat_endpoints_free(r.t);
 }
@@ -732,6 +846,7 @@ int main(void)
         TEST(a_reference_is_never_taken_for_the_next_one_of_its_slot),
         TEST(references_of_another_instance_mean_nothing),
         TEST(a_copy_may_do_without_the_strings),
+        TEST(a_reference_is_of_one_session_of_one_jid),
         TEST(records_of_an_endpoint_are_counted),
         TEST(where_everything_is_draining_all_are_used_again),
         TEST(drain_show_says_which_shows_drain),

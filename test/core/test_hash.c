@@ -117,12 +117,12 @@ static void a_writer_is_alone_and_threads_have_their_numbers(void **state)
     jat_rwlock_fini(&lock);
 }
 
-static void the_ways_of_a_lock_share_no_cache_line(void **state)
+static void the_stripes_of_a_lock_share_no_cache_line(void **state)
 {
     (void)state;
-    assert_int_equal(sizeof(struct jat_rwlock_way) % 64, 0);
+    assert_int_equal(sizeof(struct jat_rwlock_stripe) % 64, 0);
     assert_int_equal(sizeof(struct jat_rwlock),
-                     JAT_LOCK_WAYS * sizeof(struct jat_rwlock_way));
+                     JAT_LOCK_STRIPES * sizeof(struct jat_rwlock_stripe));
 }
 
 int main(void)
@@ -132,7 +132,7 @@ int main(void)
         TEST(the_hash_is_siphash_1_3),
         TEST(mixing_loses_nothing),
         TEST(a_writer_is_alone_and_threads_have_their_numbers),
-        TEST(the_ways_of_a_lock_share_no_cache_line),
+        TEST(the_stripes_of_a_lock_share_no_cache_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,7 @@ static void the_id_is_kept(void **state)
     struct jat_inflight *t = inflight();
     struct jat_request q = request(JAT_STR("u@x/r"), 1, JAT_STR("1234"));
     struct sent s = put(t, &q, 0);
-    assert_false(s.replaced);
+    assert_false(s.put.replaced);
     assert_str(id_of(&s), JAT_STR("1234"));
     q.id = JAT_STR("rr"); /* not the prefix */
     assert_true(kept(t, &q, 0));
@@ -26,7 +26,7 @@ static void ejabberds_internal_prefix_is_replaced(void **state)
     struct jat_inflight *t = inflight();
     struct jat_request q = request(JAT_STR("u@x/r"), 1, JAT_STR("rr-1"));
     struct sent a = put(t, &q, 0), b = put(t, &q, 0);
-    assert_true(a.replaced && b.replaced);
+    assert_true(a.put.replaced && b.put.replaced);
     assert_int_equal(answer(t, &q, JAT_STR("rr-1")), JAT_ENOTFOUND);
     assert_int_equal(answer(t, &q, id_of(&b)), JAT_OK);
     assert_int_equal(answer(t, &q, id_of(&a)), JAT_OK);
@@ -42,7 +42,7 @@ static void an_id_with_a_tab_is_replaced(void **state)
         struct jat_request q =
             request(JAT_STR("u@x/r"), 1, jat_str(ids[i], strlen(ids[i])));
         struct sent s = put(t, &q, 0);
-        assert_true(s.replaced);
+        assert_true(s.put.replaced);
         assert_int_equal(answer(t, &q, id_of(&s)), JAT_OK);
     }
     jat_inflight_free(t);
@@ -121,7 +121,7 @@ static void an_id_in_flight_for_the_same_two_is_replaced(void **state)
     struct jat_request q = request(JAT_STR("u@x/r"), 1, JAT_STR("1")), r = q;
     assert_true(kept(t, &q, 0));
     struct sent s = put(t, &q, 0);
-    assert_true(s.replaced);
+    assert_true(s.put.replaced);
     r.eid = 2; /* another endpoint */
     r.eid_hash = 2;
     assert_true(kept(t, &r, 0));
@@ -129,7 +129,7 @@ static void an_id_in_flight_for_the_same_two_is_replaced(void **state)
     r.shown = JAT_STR("another"); /* another requester */
     assert_true(kept(t, &r, 0));
     r = q;
-    r.way = JAT_OUTBOUND;
+    r.direction = JAT_OUT;
     assert_true(kept(t, &r, 0));
     r.user = JAT_STR("v@x/r");
     assert_true(kept(t, &r, 0));
@@ -140,6 +140,31 @@ static void an_id_in_flight_for_the_same_two_is_replaced(void **state)
     assert_false(kept(t, &r, 0));
     assert_int_equal(answer(t, &q, JAT_STR("1")), JAT_OK);
     assert_true(kept(t, &q, 0));
+    jat_inflight_free(t);
+}
+
+/* Whatever it is at others: in flight, answered, closed. */
+static void an_id_at_another_endpoint_is_kept(void **state)
+{
+    enum { N = 100 };
+    (void)state;
+    struct jat_inflight *t = inflight();
+    struct jat_request q = request(JAT_STR("u@x/r"), 1, JAT_STR("1"));
+    for (unsigned i = 0; i < N; i++) {
+        q.eid = i + 1;
+        q.eid_hash = jat_mix64(q.eid);
+        struct sent s = put(t, &q, 0);
+        assert_false(s.put.replaced);
+        if (i % 3 == 1)
+            assert_int_equal(answer(t, &q, q.id), JAT_OK);
+        else if (i % 3 == 2)
+            assert_int_equal(close_ref(t, s.put.ref, 0), JAT_OK);
+    }
+    for (unsigned i = 0; i < N; i++) {
+        q.eid = i + 1;
+        q.eid_hash = jat_mix64(q.eid);
+        assert_int_equal(kept(t, &q, 0), i % 3 == 1);
+    }
     jat_inflight_free(t);
 }
 
@@ -157,9 +182,9 @@ static void an_id_of_ours_that_is_taken_is_passed_over(void **state)
     q.id = id_of(&ours[0]);
     assert_true(kept(t, &q, 0));
     q.id = id_of(&ours[1]);
-    assert_int_equal(close_ref(t, put(t, &q, 0).ref, 0), JAT_OK);
+    assert_int_equal(close_ref(t, put(t, &q, 0).put.ref, 0), JAT_OK);
     struct sent s = put(t, &q, 0);
-    assert_true(s.replaced);
+    assert_true(s.put.replaced);
     assert_str(id_of(&s), id_of(&ours[2]));
     jat_inflight_free(t);
 }
@@ -192,10 +217,10 @@ static void an_id_closed_without_an_answer_rests_for_300_s(void **state)
         struct jat_request q = request(JAT_STR("u@x/r"), 1, JAT_STR("1"));
         struct jat_request other = request(JAT_STR("u@x/r"), 2, JAT_STR("1"));
         uint64_t now = 1000;
-        close_by(t, way, put(t, &q, now).ref, 1, now);
+        close_by(t, way, put(t, &q, now).put.ref, 1, now);
         assert_true(kept(t, &other, now)); /* another endpoint's */
         struct sent s = put(t, &q, now + JAT_CLOSED_MS - 1);
-        assert_true(s.replaced);
+        assert_true(s.put.replaced);
         assert_int_equal(answer(t, &q, id_of(&s)), JAT_OK);
         assert_true(kept(t, &q, now + JAT_CLOSED_MS));
         /* an answer does not close */
@@ -210,10 +235,10 @@ static void a_key_closed_again_rests_anew(void **state)
     (void)state;
     struct jat_inflight *t = inflight();
     struct jat_request q = request(JAT_STR("u@x/r"), 1, JAT_STR("1"));
-    close_by(t, 0, put(t, &q, 0).ref, 1, 0);
+    close_by(t, 0, put(t, &q, 0).put.ref, 1, 0);
     struct sent s = put(t, &q, JAT_CLOSED_MS);
-    assert_false(s.replaced);
-    close_by(t, 0, s.ref, 1, JAT_CLOSED_MS);
+    assert_false(s.put.replaced);
+    close_by(t, 0, s.put.ref, 1, JAT_CLOSED_MS);
     assert_false(kept(t, &q, 2 * JAT_CLOSED_MS - 1));
     assert_true(kept(t, &q, 2 * JAT_CLOSED_MS));
     jat_inflight_free(t);
@@ -228,19 +253,17 @@ static void saturation_replaces_ids_but_loses_no_request(void **state)
     struct jat_request out;
     for (unsigned i = 0; i < MANY; i++) {
         struct jat_request q = request(JAT_STR("u"), 1, text("%u", i));
-        struct jat_span id;
-        bool replaced;
-        uint64_t ref;
+        struct jat_put made;
         jat_buf_reset(&buf, SIZE_MAX);
-        assert_int_equal(jat_inflight_put(t, &q, 0, &buf, &id, &replaced, &ref),
+        assert_int_equal(jat_inflight_put(t, &q, 0, &made), JAT_OK);
+        assert_int_equal(jat_inflight_take_ref(t, made.ref, 0, &buf, &out),
                          JAT_OK);
-        assert_int_equal(jat_inflight_take_ref(t, ref, 0, &buf, &out), JAT_OK);
     }
     jat_buf_fini(&buf);
     for (unsigned i = 0; i < MANY; i += 997) {
         struct jat_request q = request(JAT_STR("u"), 1, text("%u", i));
         struct sent s = put(t, &q, JAT_CLOSED_MS - 1);
-        assert_true(s.replaced);
+        assert_true(s.put.replaced);
         assert_int_equal(answer(t, &q, id_of(&s)), JAT_OK);
         assert_true(kept(t, &q, JAT_CLOSED_MS));
     }
@@ -254,6 +277,7 @@ int main(void)
         TEST(ejabberds_internal_prefix_is_replaced),
         TEST(an_id_with_a_tab_is_replaced),
         TEST(an_id_in_flight_for_the_same_two_is_replaced),
+        TEST(an_id_at_another_endpoint_is_kept),
         TEST(an_id_of_ours_that_is_taken_is_passed_over),
         TEST(an_id_of_ours_tells_nothing_of_the_others),
         TEST(no_two_instances_have_the_same_ids_of_ours),

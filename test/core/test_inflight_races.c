@@ -17,7 +17,7 @@ struct race {
 
 static void win(struct race *r, int thread, const struct jat_request *q)
 {
-    atomic_fetch_add(&r->won[q->user_key], 1);
+    atomic_fetch_add(&r->won[q->share.user], 1);
     atomic_fetch_add(&r->winners[thread], 1);
 }
 
@@ -30,9 +30,7 @@ static bool take_one(struct race *r, int thread, unsigned i, uint64_t *cursor,
     struct jat_request q = request(JAT_STR("u"), i % 2 + 1, text("%u", i));
     switch (thread) {
     case 0:
-        return jat_inflight_take_answer(r->t, q.way, q.eid, q.eid_hash, q.user,
-                                        q.shown, q.id, buf, out,
-                                        &ref) == JAT_OK;
+        return take_answer(r->t, &q, q.id, buf, out, &ref) == JAT_OK;
     case 1:
         return jat_inflight_take_ref(r->t, r->refs[RECORDS - 1 - i], 0, buf,
                                      out) == JAT_OK;
@@ -80,8 +78,8 @@ static void taking_a_record_has_exactly_one_winner(void **state)
     r.t = inflight();
     for (unsigned i = 0; i < RECORDS; i++) {
         struct jat_request q = request(JAT_STR("u"), i % 2 + 1, text("%u", i));
-        q.user_key = i;
-        r.refs[i] = put(r.t, &q, 0).ref;
+        q.share.user = i;
+        r.refs[i] = put(r.t, &q, 0).put.ref;
     }
     run(take_all, &r);
     for (unsigned i = 0; i < RECORDS; i++)
@@ -101,23 +99,20 @@ static void *put_the_same(void *arg)
     int thread = atomic_fetch_add(&r->next_thread, 1);
     for (unsigned i = 0; i < SAME; i++) {
         struct jat_request out, q = request(JAT_STR("u"), 1, JAT_STR("1"));
-        struct jat_span id;
-        bool replaced;
-        uint64_t ref, got;
-        q.user_key = (uint64_t)thread << 32 | i;
+        struct jat_put made;
+        uint64_t got;
+        q.share.user = (uint64_t)thread << 32 | i;
         jat_buf_reset(&buf, SIZE_MAX);
-        if (jat_inflight_put(r->t, &q, 0, &buf, &id, &replaced, &ref) != JAT_OK)
+        if (jat_inflight_put(r->t, &q, 0, &made) != JAT_OK)
             atomic_fetch_add(&r->same_wrong, 1);
-        if (!replaced && atomic_fetch_add(&r->same_kept, 1) != 0)
+        if (!made.replaced && atomic_fetch_add(&r->same_kept, 1) != 0)
             atomic_fetch_add(&r->same_wrong, 1);
-        if (!replaced)
+        if (!made.replaced)
             atomic_fetch_sub(&r->same_kept, 1);
-        char octets[64];
-        struct jat_str sent = copy(octets, jat_buf_str(&buf, id));
-        if (jat_inflight_take_answer(r->t, q.way, q.eid, q.eid_hash, q.user,
-                                     q.shown, sent, &buf, &out,
-                                     &got) != JAT_OK ||
-            got != ref || out.user_key != q.user_key)
+        struct jat_str sent =
+            made.replaced ? jat_str(made.ours, JAT_OURS_N) : q.id;
+        if (take_answer(r->t, &q, sent, &buf, &out, &got) != JAT_OK ||
+            got != made.ref || out.share.user != q.share.user)
             atomic_fetch_add(&r->same_wrong, 1);
     }
     jat_buf_fini(&buf);

@@ -26,10 +26,10 @@ static size_t n_refs;
 static bool same_key(const struct truth *m, const struct jat_request *q,
                      struct jat_str id)
 {
-    return m->q.way == q->way && jat_str_eq(m->q.shown, q->shown) &&
+    return m->q.direction == q->direction && jat_str_eq(m->q.shown, q->shown) &&
            jat_str_eq(m->q.id_out, id) &&
-           (q->way == JAT_REQUEST ? m->q.eid_hash == q->eid_hash
-                                  : jat_str_eq(m->q.user, q->user));
+           (q->direction == JAT_IN ? m->q.eid_hash == q->eid_hash
+                                   : jat_str_eq(m->q.user, q->user));
 }
 
 static struct truth *in_flight(const struct jat_request *q, struct jat_str id)
@@ -76,13 +76,14 @@ static void truth_remove(struct truth *m, bool answered, uint64_t now)
 
 static void random_put(struct jat_inflight *t, uint64_t now, uint64_t key)
 {
+    static const uint64_t tried[] = {7, 8};
     struct truth *m = &truth[n_truth];
     unsigned e = random_below(4), u = random_below(4);
     if (n_truth == MOST)
         return;
     memset(m, 0, sizeof *m);
     m->q = (struct jat_request){
-        .way = random_below(3) == 0 ? JAT_OUTBOUND : JAT_REQUEST,
+        .direction = random_below(3) == 0 ? JAT_OUT : JAT_IN,
         .eid = e + 1 + 10 * random_below(2),
         .eid_hash = jat_mix64(e),
         .user = copy(m->user, text("u%u@x/r", u)),
@@ -93,23 +94,23 @@ static void random_put(struct jat_inflight *t, uint64_t now, uint64_t key)
         .deadline = now + random_below(5000),
         .set = random_below(2) == 0,
         .n_tried = (uint8_t)random_below(3),
-        .tried = {7, 8},
-        .user_key = key,
+        .tried = tried,
+        .share.user = key,
     };
     bool must = memcmp(m->id, "rr-", 3) == 0 || in_flight(&m->q, m->q.id) ||
                 is_closed(&m->q, m->q.id, now);
     struct sent s = put(t, &m->q, now);
-    assert_int_equal(s.replaced, must);
+    assert_int_equal(s.put.replaced, must);
     m->q.id_out = copy(m->id_out, id_of(&s));
     assert_true(must ? is_ours(m->q.id_out) : jat_str_eq(m->q.id_out, m->q.id));
-    m->ref = refs[n_refs++] = s.ref;
+    m->ref = refs[n_refs++] = s.put.ref;
     n_truth++;
 }
 
 static void random_answer(struct jat_inflight *t, struct jat_buf *buf,
                           uint64_t now)
 {
-    struct jat_request out, q = {.way = JAT_REQUEST};
+    struct jat_request out, q = {.direction = JAT_IN};
     uint64_t ref = 0;
     struct truth *m = n_truth > 0 && random_below(3) > 0
                           ? &truth[random_below(n_truth)]
@@ -127,9 +128,7 @@ static void random_answer(struct jat_inflight *t, struct jat_buf *buf,
     m = in_flight(&q, q.id_out);
     if (m != NULL && m->q.eid != q.eid)
         m = NULL;
-    enum jat_err err =
-        jat_inflight_take_answer(t, q.way, q.eid, q.eid_hash, q.user, q.shown,
-                                 q.id_out, buf, &out, &ref);
+    enum jat_err err = take_answer(t, &q, q.id_out, buf, &out, &ref);
     assert_int_equal(err, m == NULL ? JAT_ENOTFOUND : JAT_OK);
     if (m != NULL) {
         assert_same(&out, &m->q);

@@ -25,7 +25,7 @@ static void sealed_hides_the_requester_always_under_the_same_name(void **state)
     assert_words(from_of(), as);
     get("3", "v@example.net/r", P);
     assert_string_not_equal(from_of(), as);
-    drain();
+    close_all();
 }
 
 /* user@server/resource, parts of so many octets */
@@ -48,8 +48,8 @@ static void requesters_of_any_length_make_the_round_trip(void **state)
             size_t n = lengths[i];
             const char *user = jid('u', n, n, n);
             get("1", user, P);
-            assert_int_equal(decision.verb, JAT_DO_REQUEST);
-            assert_true(decision.from.resource.n <= 1023);
+            assert_int_equal(kind(&decision), REQUEST);
+            assert_true(decision.forward.from.resource.n <= 1023);
             const char *as = from_of();
             assert_words(result("1", A, as),
                          line("answer %s > %s #1 kept", P, user));
@@ -57,7 +57,7 @@ static void requesters_of_any_length_make_the_round_trip(void **state)
             get("2", A, as);
             assert_words(to_of(), user);
         }
-        drain();
+        close_all();
     }
 }
 
@@ -103,7 +103,7 @@ static void a_jid_of_1023_octets_travels_as_it_is(void **state)
     get("1", longer, P);
     assert_int_equal(from_of()[strlen(from_of()) - 1], '@');
     assert_int_equal(from_of()[strlen(from_of()) - 2], '.');
-    drain();
+    close_all();
 }
 
 static void resourceprep_is_asked_about_what_is_not_ascii(void **state)
@@ -133,7 +133,7 @@ static void nothing_is_asked_where_requesters_are_sealed_anyway(void **state)
     proxy("encoding=sealed");
     come(A);
     get("1", "u@example.net/\xc3\xa9", P);
-    assert_int_equal(decision.verb, JAT_DO_REQUEST);
+    assert_int_equal(kind(&decision), REQUEST);
 }
 
 static void addresses_of_an_old_key_are_opened(void **state)
@@ -194,11 +194,11 @@ static void an_id_of_ejabberds_own_kind_is_replaced_and_restored(void **state)
     proxy("");
     come(A);
     assert_words(get("rr-1", U, P), "request " PU " > " A " #ours keep");
-    assert_true(decision.new_id);
+    assert_true(decision.forward.new_id);
     const char *id = line("%s", last_id);
     assert_words(result("rr-1", A, PU), "drop unsolicited");
     assert_words(result(id, A, PU), "answer " P " > " U " #rr-1 kept");
-    assert_true(decision.new_id);
+    assert_true(decision.forward.new_id);
     assert_int_equal(count("replaced_ids"), 1);
 }
 
@@ -232,14 +232,15 @@ static void an_id_closed_without_an_answer_is_not_used_for_300_s(void **state)
             expire();
             break;
         case BY_BOUNCE:
-            bounce(decision.record, false);
+            bounce(decision.forward.record, false);
             break;
         case BY_GONE:
             go(A);
             come(A);
             break;
         case BY_ABORT:
-            jat_abort(j, decision.record, JAT_WHY_INTERNAL, now, fresh());
+            jat_abort(j, decision.forward.record, JAT_WHY_INTERNAL, now,
+                      fresh());
             break;
         case CLOSINGS:
             break;

@@ -9,7 +9,7 @@ static const char *chosen(const char *user, const char *children)
 {
     static unsigned n;
     said(stanza("iq", "get", line("%u", n++), user, P, children));
-    assert_int_equal(decision.verb, JAT_DO_REQUEST);
+    assert_int_equal(kind(&decision), REQUEST);
     return to_of();
 }
 
@@ -49,7 +49,7 @@ static void sticky_goes_by_the_key_that_was_asked_for(void **state)
         assert_true(keys[i].resource == (parted('u', 'd', 's') > 10));
         assert_true(keys[i].user == (parted('v', 'd', 'r') > 10));
         assert_true(parted('u', 'e', 'r') > 10);
-        drain();
+        close_all();
     }
 }
 
@@ -62,12 +62,12 @@ static unsigned moved(const char *before, const char *after)
     ten_endpoints();
     for (unsigned i = 0; i < 40; i++)
         to[i] = chosen(line("u%u@example.net/r", i), OTHER);
-    drain();
+    close_all();
     proxy(after);
     ten_endpoints();
     for (unsigned i = 0; i < 40; i++)
         n += strcmp(to[i], chosen(line("u%u@example.net/r", i), OTHER)) != 0;
-    drain();
+    close_all();
     return n;
 }
 
@@ -106,7 +106,7 @@ static void sticky_by_an_attribute_brings_a_room_together(void **state)
         assert_words(chosen(user, "<x xmlns='urn:room'/>"), bare);
     }
     assert_true(apart > 10 && spread > 10);
-    drain();
+    close_all();
 }
 
 static const char *in_room(const char *type, const char *room)
@@ -131,10 +131,10 @@ static void a_room_that_may_be_unprepared_is_asked_about(void **state)
         prepared = room;
         said(in_room(type, Room));
         prepared = "";
-        assert_int_equal(decision.verb, JAT_DO_REQUEST);
+        assert_int_equal(kind(&decision), REQUEST);
         assert_words(to_of(), to);
     }
-    drain();
+    close_all();
 }
 
 /* It counts as it is, and the same at each time; so does one that is longer
@@ -167,12 +167,12 @@ static void a_room_that_is_no_jid_counts_as_it_is(void **state)
         if (n == JAT_JID_MAX)
             assert_words(says, line("ask jid %s", room));
         else
-            assert_int_equal(decision.verb, JAT_DO_REQUEST);
+            assert_int_equal(kind(&decision), REQUEST);
     }
     said(in_room("get", "")); /* as if it were not there */
     assert_words(to_of(), chosen(U, OTHER));
     assert_int_equal(count("pending"), 20 * 4 + 3);
-    drain();
+    close_all();
 }
 
 /* Two questions about one stanza: each answer is given with the other. */
@@ -196,9 +196,9 @@ static void a_room_and_a_requester_may_both_be_asked_about(void **state)
     hints = JAT_HINT_RESOURCEPREP_OK;
     prepared = "room@muc.example";
     said(xml);
-    assert_int_equal(decision.verb, JAT_DO_REQUEST);
+    assert_int_equal(kind(&decision), REQUEST);
     assert_words(to_of(), to);
-    drain();
+    close_all();
 }
 
 /* Nobody asks where the choice is another one. */
@@ -208,11 +208,11 @@ static void no_room_is_asked_about_where_nobody_is_sticky(void **state)
     proxy("balance=random sticky_by=urn:room sticky_by_attribute=room");
     come(A);
     said(in_room("get", "ROOM@muc.example"));
-    assert_int_equal(decision.verb, JAT_DO_REQUEST);
+    assert_int_equal(kind(&decision), REQUEST);
     proxy("balance=sticky sticky_by=urn:room sticky_by_attribute=room");
     come(A);
     said(stanza("iq", "get", "1", U, shown(A), ROOM("ROOM@muc.example")));
-    assert_int_equal(decision.verb, JAT_DO_REQUEST);
+    assert_int_equal(kind(&decision), REQUEST);
     go(A);
     assert_words(said(in_room("get", "ROOM@muc.example")),
                  "error recipient-unavailable");
@@ -228,12 +228,12 @@ static void a_sticky_choice_moves_only_where_it_must(void **state)
         users[i] = line("u%d@example.net/r", i);
         before[i] = chosen(users[i], PAYLOAD);
     }
-    drain();
+    close_all();
     go(T "/3");
     for (int i = 0; i < 40; i++)
         if (strcmp(before[i], T "/3") != 0)
             assert_words(chosen(users[i], PAYLOAD), before[i]);
-    drain();
+    close_all();
 }
 
 /* A retry goes where the key would lead without the endpoint that failed. */
@@ -243,19 +243,19 @@ static void the_retry_of_a_sticky_request_follows_the_same_key(void **state)
     proxy("balance=sticky sticky_by=urn:room sticky_by_attribute=room");
     ten_endpoints();
     const char *first = chosen(U, ROOM("x"));
-    uint64_t record = decision.record;
+    uint64_t record = decision.forward.record;
     bounce(record, false);
     const char *second = place(&outcomes.text, outcomes.v[0].to);
     assert_string_not_equal(first, second);
     for (int i = 0; i < 10; i++) {
         chosen(line("v%d@example.net/r", i), ROOM("x"));
-        bounce(decision.record, false);
+        bounce(decision.forward.record, false);
         assert_words(place(&outcomes.text, outcomes.v[0].to), second);
     }
-    drain();
+    close_all();
     go(first);
     assert_words(chosen(U, ROOM("x")), second);
-    drain();
+    close_all();
 }
 
 static void
@@ -284,7 +284,7 @@ a_draining_endpoint_gets_nothing_new_while_others_are_there(void **s)
     for (int i = 0; i < 40; i++)
         used[chosen(U, PAYLOAD)[sizeof T] - 'a'] = true;
     assert_true(used[0] && used[1] && !used[2]);
-    drain();
+    close_all();
 }
 
 static void a_retry_takes_a_draining_endpoint_rather_than_none(void **state)
@@ -295,8 +295,9 @@ static void a_retry_takes_a_draining_endpoint_rather_than_none(void **state)
     come(B);
     get("1", U, P);
     assert_words(to_of(), B);
-    assert_words(bounce(decision.record, false), "retry " PU " > " A " #1");
-    drain();
+    assert_words(bounce(decision.forward.record, false),
+                 "retry " PU " > " A " #1");
+    close_all();
 }
 
 static void every_strategy_uses_all_endpoints(void **state)
@@ -312,7 +313,7 @@ static void every_strategy_uses_all_endpoints(void **state)
             n[atoi(chosen(U, PAYLOAD) + sizeof T)]++;
         for (unsigned k = 0; k < 10; k++)
             assert_in_range(n[k], i == 1 ? 30 : 8, i == 1 ? 30 : 60);
-        drain();
+        close_all();
     }
 }
 
@@ -331,7 +332,7 @@ static void the_same_calls_of_the_same_instance_choose_the_same(void **state)
                 first[i] = to;
             assert_words(to, first[i]);
         }
-        drain();
+        close_all();
     }
 }
 

@@ -17,7 +17,7 @@ static void a_request_over_its_deadline_times_out_once(void **state)
     proxy("timeout=1000");
     come(A);
     get("1", U, P);
-    uint64_t record = decision.record;
+    uint64_t record = decision.forward.record;
     now += 999;
     assert_words(expire(), "");
     now += 1;
@@ -25,7 +25,7 @@ static void a_request_over_its_deadline_times_out_once(void **state)
     assert_int_equal(outcomes.v[0].why, JAT_WHY_TIMEOUT);
     assert_int_equal(records[0], record);
     assert_words(expire(), "");
-    assert_words(drain(), "");
+    assert_words(close_all(), "");
     assert_words(bounce(record, true), "failed not_found ");
     assert_words(result("1", A, PU), "drop unsolicited");
     assert_int_equal(count("timeouts"), 1);
@@ -69,15 +69,23 @@ expire_forgets_contacts_in_steps_and_says_that_there_are_more(void **s)
     come(A);
     for (int i = 0; i < 25; i++)
         get(line("%d", i), line("u%d@example.net", i), P);
-    drain();
+    close_all();
     assert_int_equal(count("contacts"), 25);
-    now += 1000;
+    now += LIFE(1000);
     for (unsigned left = 15; left <= 15; left -= 10) {
         assert_int_equal(jat_expire(j, now, 10, fresh()), JAT_EFULL);
         assert_int_equal(count("contacts"), left);
     }
     assert_int_equal(jat_expire(j, now, 10, fresh()), JAT_OK);
     assert_int_equal(count("contacts"), 0);
+}
+
+static void each_end_of_a_forwarded_request_has_its_word(void **state)
+{
+    (void)state;
+    assert_string_equal(jat_how_name(JAT_HOW_UNDELIVERED), "undelivered");
+    assert_string_equal(jat_how_name(JAT_HOW_LOST), "lost");
+    assert_string_equal(jat_how_name(JAT_HOW_REFUSED), "refused");
 }
 
 static void drain_closes_all(void **state)
@@ -90,7 +98,7 @@ static void drain_closes_all(void **state)
     get("3", A, PU);
     assert_int_equal(count("pending"), 3);
     size_t closed = 0;
-    while (jat_drain(j, now, 2, fresh()) == JAT_EFULL) {
+    while (jat_close_all(j, now, 2, fresh()) == JAT_EFULL) {
         assert_int_equal(outcomes.n, 2);
         closed += outcomes.n;
         for (size_t i = 0; i < outcomes.n; i++)
@@ -108,7 +116,7 @@ static void an_aborted_request_fails_as_it_was_told(void **state)
     come(A);
     come(B);
     get("1", U, P);
-    uint64_t record = decision.record;
+    uint64_t record = decision.forward.record;
     assert_words(came(jat_abort(j, record, JAT_WHY_INTERNAL, now, fresh())),
                  failed("internal-server-error", " kept"));
     assert_int_equal(outcomes.v[0].why, JAT_WHY_INTERNAL);
@@ -134,7 +142,7 @@ static void a_get_that_bounced_goes_to_another_endpoint_once(void **state)
         const char *id = line("%u", i);
         get(id, U, P);
         const char *first = to_of(), *second = other();
-        uint64_t record = decision.record;
+        uint64_t record = decision.forward.record;
         assert_words(bounce(record, false),
                      line("retry %s > %s #%s", PU, second, id));
         assert_int_equal(records[0], record);
@@ -143,7 +151,7 @@ static void a_get_that_bounced_goes_to_another_endpoint_once(void **state)
         if (i % 2 == 0) {
             assert_words(result(id, second, PU),
                          line("answer %s > %s #%s kept", P, U, id));
-            assert_int_equal(decision.record, next);
+            assert_int_equal(decision.forward.record, next);
         } else {
             assert_words(
                 bounce(next, false),
@@ -164,8 +172,8 @@ static void an_endpoint_whose_request_bounced_has_failed_it(void **state)
     come(B);
     get("1", U, P);
     const char *first = line("%s", to_of()), *second = other();
-    bounce(decision.record, false);
-    struct jat_endpoint e = endpoint(first);
+    bounce(decision.forward.record, false);
+    struct jat_endpoint_row e = endpoint(first);
     assert_int_equal(e.requests, 0);
     assert_int_equal(e.answered, 0);
     assert_int_equal(e.failed, 1);
@@ -183,7 +191,7 @@ static void a_bounced_get_fails_where_there_is_no_other_endpoint(void **state)
     proxy("retries=7");
     come(A);
     get("1", U, P);
-    assert_words(bounce(decision.record, true),
+    assert_words(bounce(decision.forward.record, true),
                  failed("recipient-unavailable", " kept"));
     assert_int_equal(outcomes.v[0].why, JAT_WHY_BOUNCED);
     assert_int_equal(count("bounces"), 1);
@@ -209,14 +217,14 @@ static void a_set_is_sent_again_only_if_it_was_not_delivered(void **state)
     come(A);
     come(B);
     set("1", U, P);
-    assert_false(decision.keep);
+    assert_false(decision.forward.keep);
     const char *second = other();
-    assert_words(bounce(decision.record, true),
+    assert_words(bounce(decision.forward.record, true),
                  line("retry %s > %s #1", PU, second));
     assert_words(bounce(nexts[0], true), failed("recipient-unavailable", ""));
     now += 300001;
     set("1", U, P);
-    assert_words(bounce(decision.record, false),
+    assert_words(bounce(decision.forward.record, false),
                  failed("recipient-unavailable", ""));
     now += 300001;
     set("1", U, P);
@@ -236,11 +244,12 @@ a_request_that_the_server_refused_fails_and_is_not_sent_again(void **s)
         const char *to = i < 2 ? P : shown(A), *id = line("%u", i);
         said(iq(types[i % 2], id, U, to));
         const char *first = line("%s", to_of());
-        assert_words(bounce_refused(decision.record),
+        assert_words(bounce_refused(decision.forward.record),
                      line("fail service-unavailable %s > %s #%s%s", to, U, id,
                           i == 0 ? " kept" : ""));
         assert_int_equal(outcomes.v[0].why, JAT_WHY_REFUSED);
-        assert_words(bounce_refused(decision.record), "failed not_found ");
+        assert_words(bounce_refused(decision.forward.record),
+                     "failed not_found ");
         assert_words(result(id, first, PU), "drop unsolicited");
         assert_int_equal(count("refused_by_server"), i + 1);
     }
@@ -256,11 +265,11 @@ static void a_refused_request_leaves_its_endpoint_as_it_was(void **state)
     come(A);
     get("1", U, P);
     assert_int_equal(endpoint(A).requests, 1);
-    bounce_refused(decision.record);
-    struct jat_endpoint e = endpoint(A);
+    bounce_refused(decision.forward.record);
+    struct jat_endpoint_row e = endpoint(A);
     assert_int_equal(e.requests + e.answered + e.failed, 0);
     get("2", U, P);
-    bounce(decision.record, false);
+    bounce(decision.forward.record, false);
     assert_int_equal(endpoint(A).failed, 1);
 }
 
@@ -276,7 +285,7 @@ static void no_session_of_the_same_name_has_a_request_again(void **state)
     come(A);
     assert_words(sweep(eid), failed("recipient-unavailable", " kept"));
     set("2", U, P);
-    uint64_t record = decision.record;
+    uint64_t record = decision.forward.record;
     assert_int_equal(jat_remove_endpoint(j, str(A), &eid), JAT_OK);
     come(A);
     assert_words(bounce(record, true),
@@ -292,8 +301,8 @@ static void no_session_of_the_same_name_has_a_request_again(void **state)
     assert_int_equal(count("retries"), 1);
     /* the next request may go there */
     get("4", U, shown(A));
-    assert_int_equal(decision.verb, JAT_DO_REQUEST);
-    drain();
+    assert_int_equal(kind(&decision), REQUEST);
+    close_all();
 }
 
 static void a_named_endpoint_is_never_replaced_by_another(void **state)
@@ -304,8 +313,8 @@ static void a_named_endpoint_is_never_replaced_by_another(void **state)
     come(B);
     const char *to = shown(A);
     get("1", U, to);
-    assert_false(decision.keep);
-    assert_words(bounce(decision.record, true),
+    assert_false(decision.forward.keep);
+    assert_words(bounce(decision.forward.record, true),
                  line("fail recipient-unavailable %s > %s #1", to, U));
     get("2", U, to);
     assert_words(go(A), line("fail recipient-unavailable %s > %s #2", to, U));
@@ -318,7 +327,7 @@ static void nothing_is_sent_again_with_retries_0(void **state)
     come(A);
     come(B);
     assert_null(strstr(get("1", U, P), "keep"));
-    assert_words(bounce(decision.record, true),
+    assert_words(bounce(decision.forward.record, true),
                  failed("recipient-unavailable", ""));
 }
 
@@ -332,8 +341,8 @@ static void no_endpoint_is_tried_twice(void **state)
             come(line("%s/%u", T, i));
         get("1", U, P);
         struct jat_buf *buf = &decided;
-        struct jat_parts to = decision.to;
-        uint64_t record = decision.record;
+        struct jat_parts to = decision.forward.to;
+        uint64_t record = decision.forward.record;
         for (unsigned n = 0;; n++) {
             int i = atoi(strchr(place(buf, to), '/') + 1);
             assert_false(tried[i]);
@@ -366,7 +375,7 @@ static void a_retry_keeps_the_deadline(void **state)
     come(B);
     get("1", U, P);
     now += 600;
-    bounce(decision.record, false);
+    bounce(decision.forward.record, false);
     now += 399;
     assert_words(expire(), "");
     now += 1;
@@ -381,7 +390,7 @@ static void an_id_stays_with_the_request_over_its_retries(void **state)
     come(B);
     get("rr-1", U, P);
     const char *second = other();
-    assert_words(bounce(decision.record, false),
+    assert_words(bounce(decision.forward.record, false),
                  line("retry %s > %s #ours", PU, second));
     assert_words(result(last_id, second, PU),
                  "answer " P " > " U " #rr-1 kept");
@@ -396,8 +405,8 @@ static void whoever_gets_a_retried_request_may_speak_to_its_requester(void **s)
     come("two@example.org/x");
     assert_words(go(A), "retry " PU " > two@example.org/x #1");
     get("2", "two@example.org/x", PU);
-    assert_int_equal(decision.verb, JAT_DO_OUTBOUND);
-    drain();
+    assert_int_equal(kind(&decision), OUTBOUND);
+    close_all();
 }
 
 static void a_sealed_requester_keeps_its_name_over_a_retry(void **state)
@@ -408,7 +417,7 @@ static void a_sealed_requester_keeps_its_name_over_a_retry(void **state)
     come(B);
     get("1", U, P);
     const char *as = from_of(), *second = other();
-    assert_words(bounce(decision.record, false),
+    assert_words(bounce(decision.forward.record, false),
                  line("retry %s > %s #1", as, second));
     assert_words(result("1", second, as), "answer " P " > " U " #1 kept");
 }
@@ -433,7 +442,7 @@ static void a_sweep_goes_in_steps_and_takes_each_record_once(void **state)
     assert_true(steps > 10);
     assert_int_equal(outcomes.n, 100);
     assert_int_equal(count("pending"), 100);
-    drain();
+    close_all();
 }
 
 int main(void)
@@ -443,6 +452,7 @@ int main(void)
         CASE(a_failure_comes_from_the_address_that_was_written_to),
         CASE(expire_closes_at_most_so_many_and_says_that_there_is_more),
         CASE(expire_forgets_contacts_in_steps_and_says_that_there_are_more),
+        CASE(each_end_of_a_forwarded_request_has_its_word),
         CASE(drain_closes_all),
         CASE(an_aborted_request_fails_as_it_was_told),
         CASE(a_get_that_bounced_goes_to_another_endpoint_once),

@@ -30,12 +30,12 @@ static void max_pending_bounds_all_records_of_both_ways(void **state)
     assert_int_equal(room(U, P), 5);
     assert_int_equal(room("v@example.net", P), 0);
     assert_int_equal(room(A, PU), 0);
-    drain();
+    close_all();
     assert_int_equal(room(A, PU), 5);
     assert_int_equal(room(U, P), 0);
-    drain();
+    close_all();
     assert_int_equal(room(U, shown(A)), 5);
-    drain();
+    close_all();
 }
 
 static void max_pending_per_user_counts_the_bare_jid(void **state)
@@ -47,7 +47,7 @@ static void max_pending_per_user_counts_the_bare_jid(void **state)
     assert_int_equal(room("u@example.net/s", P), 0);
     assert_int_equal(room("u@example.net", P), 0);
     assert_int_equal(room("v@example.net/r", P), 3);
-    drain();
+    close_all();
 }
 
 static void max_pending_per_domain_counts_remote_domains_only(void **state)
@@ -62,7 +62,7 @@ static void max_pending_per_domain_counts_remote_domains_only(void **state)
     assert_int_equal(room("u@other.example/r", P), 3);
     assert_int_equal(room("u@home.example/r", P), 100);
     assert_int_equal(room("u@away.example/r", P), 100);
-    drain();
+    close_all();
 }
 
 static void max_outbound_per_endpoint_counts_each_endpoint(void **state)
@@ -75,10 +75,10 @@ static void max_outbound_per_endpoint_counts_each_endpoint(void **state)
     assert_int_equal(room(A, P "/v@example.net"), 0);
     assert_int_equal(room(B, PU), 2);
     assert_int_equal(room(U, P), 100);
-    drain();
+    close_all();
     assert_int_equal(room(A, PU), 2);
     result(last_id, U, shown(A));
-    drain();
+    close_all();
 }
 
 /* Of so many requests of `weight' octets, how many packets are kept. All are
@@ -88,8 +88,8 @@ static unsigned kept(unsigned n, const char *user)
     unsigned all = 0;
     for (unsigned i = 0; i < n; i++) {
         get(line("%u", serial++), user, P);
-        assert_int_equal(decision.verb, JAT_DO_REQUEST);
-        all += decision.keep;
+        assert_int_equal(kind(&decision), REQUEST);
+        all += decision.forward.keep;
     }
     return all;
 }
@@ -111,7 +111,7 @@ static void packets_are_kept_within_the_shares_of_the_memory(void **state)
     assert_int_equal(kept(1, "v@home.example/r"), 0);
     weight = 1000;
     assert_int_equal(kept(1, "v@home.example/r"), 1);
-    drain();
+    close_all();
     assert_int_equal(count("retry_memory"), 0);
     /* a remote domain: a tenth; its own name is a user like another */
     unsigned n = 0;
@@ -120,7 +120,7 @@ static void packets_are_kept_within_the_shares_of_the_memory(void **state)
     assert_int_equal(n, 10);
     assert_int_equal(kept(1, "example.net"), 0);
     assert_int_equal(kept(1, "example.com"), 1);
-    drain();
+    close_all();
     /* all remote domains: a half */
     for (unsigned i = n = 0; i < 100; i++)
         n += kept(1, line("u@d%u.example.net/r", i));
@@ -131,12 +131,12 @@ static void packets_are_kept_within_the_shares_of_the_memory(void **state)
     assert_int_equal(n, 50);
     assert_int_equal(count("retry_memory"), 100000);
     expire();
-    drain();
+    close_all();
     assert_int_equal(count("retry_memory"), 0);
     for (unsigned i = n = 0; i < 200; i++)
         n += kept(1, line("u%u@home.example/r", i));
     assert_int_equal(n, 100);
-    while (jat_drain(j, now, 256, fresh()) == JAT_EFULL)
+    while (jat_close_all(j, now, 256, fresh()) == JAT_EFULL)
         ;
 }
 
@@ -158,7 +158,7 @@ static void what_cannot_be_sent_again_takes_no_memory(void **state)
     reload("max_retry_memory=0");
     assert_int_equal(kept(1, U), 0);
     assert_int_equal(count("retry_memory"), 0);
-    drain();
+    close_all();
 }
 
 /* It is what it was when the packet was weighed, whatever is configured then.
@@ -175,7 +175,7 @@ static void the_memory_of_a_packet_is_given_back_after_a_reload(void **state)
         result(line("%u", serial - 11 + i), A, PU);
     assert_int_equal(count("retry_memory"), 400);
     assert_int_equal(kept(2, U), 1);
-    drain();
+    close_all();
     assert_int_equal(count("retry_memory"), 0);
 }
 
@@ -188,7 +188,7 @@ static void the_smallest_packet_gives_its_octet_back(void **state)
     weight = 1;
     assert_int_equal(kept(1, U), 1);
     assert_int_equal(count("retry_memory"), 1);
-    drain();
+    close_all();
     assert_int_equal(count("retry_memory"), 0);
 }
 
@@ -201,7 +201,7 @@ static void a_retry_keeps_its_share_of_the_memory(void **state)
     come(C);
     weight = 200;
     assert_int_equal(kept(1, U), 1);
-    uint64_t record = decision.record;
+    uint64_t record = decision.forward.record;
     for (unsigned i = 0; i < 2; i++) {
         assert_non_null(strstr(bounce(record, false), "retry"));
         record = nexts[0];
@@ -212,7 +212,7 @@ static void a_retry_keeps_its_share_of_the_memory(void **state)
     assert_non_null(strstr(bounce(record, false), "kept"));
     assert_int_equal(count("retry_memory"), 0);
     assert_int_equal(kept(1, U), 1);
-    drain();
+    close_all();
 }
 
 /* The first one, all records, then the user, then the domain. */
@@ -242,7 +242,7 @@ static void a_refusal_says_which_limit_is_reached(void **state)
     result("1", A, PU);
     assert_words(get("2", A, PU), FULL);
     assert_words(why(), "max_outbound_per_endpoint");
-    drain();
+    close_all();
 }
 
 static void max_endpoints_refuses_the_newest(void **state)
@@ -266,7 +266,7 @@ static void max_stanza_size_bounds_what_is_parsed(void **state)
     come(A);
     assert_words(said(xml), "request " PU " > " A " #1 keep");
     assert_words(get("22", U, P), "failed too_big");
-    drain();
+    close_all();
 }
 
 static void an_id_of_more_than_1024_octets_is_refused(void **state)
@@ -291,7 +291,7 @@ static void by_answer(uint64_t record)
     (void)record;
     const char *id = line("%s", last_id);
     result(id, A, PU);
-    assert_int_equal(decision.verb, JAT_DO_ANSWER);
+    assert_int_equal(kind(&decision), ANSWER);
 }
 
 static void by_deadline(uint64_t record)
@@ -322,7 +322,7 @@ static void by_going(uint64_t record)
 static void by_drain(uint64_t record)
 {
     (void)record;
-    assert_non_null(strstr(drain(), "fail"));
+    assert_non_null(strstr(close_all(), "fail"));
 }
 
 static void by_retry_and_answer(uint64_t record)
@@ -330,7 +330,7 @@ static void by_retry_and_answer(uint64_t record)
     come(B);
     assert_non_null(strstr(bounce(record, true), "retry"));
     result(last_id, B, PU);
-    assert_int_equal(decision.verb, JAT_DO_ANSWER);
+    assert_int_equal(kind(&decision), ANSWER);
     go(B);
 }
 
@@ -338,7 +338,7 @@ static void by_retry_and_drain(uint64_t record)
 {
     come(B);
     assert_non_null(strstr(bounce(record, true), "retry"));
-    drain();
+    close_all();
     go(B);
 }
 
@@ -363,9 +363,9 @@ static void quotas_are_given_back_however_a_request_ends(void **state)
         for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
             for (unsigned n = 0; n < 2; n++) {
                 get(line("%u", serial++), U, P);
-                assert_int_equal(decision.verb, JAT_DO_REQUEST);
+                assert_int_equal(kind(&decision), REQUEST);
                 assert_int_equal(count("retry_memory"), weight);
-                uint64_t record = decision.record;
+                uint64_t record = decision.forward.record;
                 const char *id = line("%s", last_id);
                 assert_words(get("full", U, P), FULL);
                 (void)snprintf(last_id, sizeof last_id, "%s", id);
@@ -375,9 +375,9 @@ static void quotas_are_given_back_however_a_request_ends(void **state)
         assert_int_equal(count("pending") + count("retry_memory"), 0);
         /* exactly one fits again */
         assert_int_equal(room(U, P), 1);
-        drain();
+        close_all();
         /* and nothing is counted for an endpoint */
-        struct jat_endpoint e;
+        struct jat_endpoint_row e;
         uint32_t cursor = 0;
         assert_int_equal(jat_next_endpoint(j, &cursor, &decided, &e), JAT_OK);
         assert_int_equal(e.requests, 0);
@@ -396,8 +396,8 @@ static void outbound_shares_are_given_back_however_a_request_ends(void **state)
         come(A);
         for (size_t i = 0; i <= sizeof endings / sizeof endings[0]; i++) {
             get(line("%u", serial++), A, PU);
-            assert_int_equal(decision.verb, JAT_DO_OUTBOUND);
-            uint64_t record = decision.record;
+            assert_int_equal(kind(&decision), OUTBOUND);
+            uint64_t record = decision.forward.record;
             const char *id = line("%s", last_id);
             assert_words(get("full", A, PU), FULL);
             assert_words(why(),
@@ -413,7 +413,7 @@ static void outbound_shares_are_given_back_however_a_request_ends(void **state)
             line("fail recipient-unavailable " PU " > " A " #%u", serial - 2));
         come(A);
         assert_int_equal(room(A, PU), 1);
-        drain();
+        close_all();
     }
 }
 
@@ -427,9 +427,9 @@ static void a_refused_outbound_request_costs_nothing(void **state)
     for (int i = 0; i < 10; i++)
         assert_words(get("x", A, PU), FULL);
     assert_int_equal(room(U, P), 2);
-    drain();
+    close_all();
     assert_int_equal(room(U, P), 3);
-    drain();
+    close_all();
 }
 
 static void a_refused_request_costs_nothing(void **state)
@@ -444,10 +444,10 @@ static void a_refused_request_costs_nothing(void **state)
     for (int i = 0; i < 10; i++)
         get("x", "w@example.net", P);
     assert_int_equal(room("w@example.com", P), 1);
-    drain();
+    close_all();
     assert_int_equal(room("w@example.net", P), 1);
     assert_int_equal(room(U, P), 1);
-    drain();
+    close_all();
 }
 
 static void a_refused_request_leaves_no_handle(void **state)
@@ -458,10 +458,10 @@ static void a_refused_request_leaves_no_handle(void **state)
     for (int i = 0; i < 10; i++) {
         const char *part = times('x', 1000);
         get("1", line("u@%s.net/%d%s", part, i, part), P);
-        assert_int_equal(decision.verb, i == 0 ? JAT_DO_REQUEST : JAT_DO_REPLY);
+        assert_int_equal(kind(&decision), i == 0 ? REQUEST : JAT_DO_REFUSE);
         assert_int_equal(count("handles"), 1);
     }
-    drain();
+    close_all();
 }
 
 static void a_lower_limit_after_a_reload_holds_at_once(void **state)
@@ -476,7 +476,7 @@ static void a_lower_limit_after_a_reload_holds_at_once(void **state)
     for (int i = 0; i < 3; i++)
         result(line("%d", i), A, PU);
     assert_int_equal(room(U, P), 1);
-    drain();
+    close_all();
 }
 
 static void a_domain_that_becomes_local_gets_its_share_back(void **state)
@@ -487,12 +487,12 @@ static void a_domain_that_becomes_local_gets_its_share_back(void **state)
     assert_int_equal(room(U, P), 2);
     reload("max_pending_per_domain=2 local_domains=example.net");
     get("y", U, P);
-    assert_int_equal(decision.verb, JAT_DO_REQUEST);
+    assert_int_equal(kind(&decision), REQUEST);
     reload("max_pending_per_domain=2");
     assert_int_equal(room(U, P), 0);
-    drain();
+    close_all();
     assert_int_equal(room(U, P), 2);
-    drain();
+    close_all();
 }
 
 static void the_counters_add_up_after_any_mixture(void **state)
@@ -525,7 +525,7 @@ static void the_counters_add_up_after_any_mixture(void **state)
         case 4:
             if (strncmp(random_below(2) ? get(id, u, P) : set(id, u, P), "req",
                         3) == 0)
-                refs[0] = decision.record;
+                refs[0] = decision.forward.record;
             if (refs[0] != 0 && random_below(3) == 0)
                 bounce(refs[0], random_below(2) == 0);
             break;
@@ -540,7 +540,7 @@ static void the_counters_add_up_after_any_mixture(void **state)
                     line("%.*s", (int)p.endpoint.n, b.p + p.endpoint.at);
                 const char *user = line("%.*s", (int)p.user.n, b.p + p.user.at);
                 const char *of = line("%.*s", (int)p.id.n, b.p + p.id.at);
-                if (p.outbound)
+                if (p.direction == JAT_OUT)
                     result(of, user, shown(who));
                 else
                     result(of, who, line("%s/%s", P, user));
@@ -554,7 +554,8 @@ static void the_counters_add_up_after_any_mixture(void **state)
             result(id, e, line("%s/%s", P, u));
             break;
         default:
-            (void)jat_abort(j, decision.record, JAT_WHY_INTERNAL, now, fresh());
+            (void)jat_abort(j, decision.forward.record, JAT_WHY_INTERNAL, now,
+                            fresh());
         }
         jat_buf_fini(&b);
         uint64_t in, out;
@@ -567,15 +568,15 @@ static void the_counters_add_up_after_any_mixture(void **state)
     assert_true(count("answers") > 20 && count("outbound_answers") > 20 &&
                 count("retries") > 20 && count("gone") > 20 &&
                 count("timeouts") > 20);
-    while (jat_drain(j, now, 256, fresh()) == JAT_EFULL)
+    while (jat_close_all(j, now, 256, fresh()) == JAT_EFULL)
         ;
-    struct jat_endpoint e;
+    struct jat_endpoint_row e;
     uint32_t cursor = 0;
     while (jat_next_endpoint(j, &cursor, &decided, &e) == JAT_OK)
         assert_int_equal(e.requests + e.outbound, 0);
     come(A);
     assert_int_equal(room("u1@example.net/r", P), 20);
-    drain();
+    close_all();
 }
 
 /* Shares: what strangers do costs nobody else anything. */
@@ -587,18 +588,18 @@ static void the_counters_add_up_after_any_mixture(void **state)
 static bool may_write_to(const char *user)
 {
     const char *says = get(line("%u", serial++), A, line(P "/%s", user));
-    if (decision.verb != JAT_DO_OUTBOUND)
+    if (kind(&decision) != OUTBOUND)
         assert_words(says, "error forbidden");
-    return decision.verb == JAT_DO_OUTBOUND;
+    return kind(&decision) == OUTBOUND;
 }
 
 static void speaks(const char *user)
 {
     const char *id = line("%u", serial++);
     get(id, user, P);
-    assert_int_equal(decision.verb, JAT_DO_REQUEST);
+    assert_int_equal(kind(&decision), REQUEST);
     result(id, A, from_of());
-    assert_int_equal(decision.verb, JAT_DO_ANSWER);
+    assert_int_equal(kind(&decision), ANSWER);
 }
 
 static void remote_domains_have_half_of_max_pending_together(void **state)
@@ -608,22 +609,22 @@ static void remote_domains_have_half_of_max_pending_together(void **state)
     come(A);
     for (unsigned i = 0; i < 100; i++) {
         get(line("%u", serial++), line("u@sub%u.example.net", i), P);
-        assert_int_equal(decision.verb, i < 5 ? JAT_DO_REQUEST : JAT_DO_REPLY);
+        assert_int_equal(kind(&decision), i < 5 ? REQUEST : JAT_DO_REFUSE);
     }
     assert_int_equal(count("pending"), 5);
     assert_int_equal(room("u@" HOME, P), 5);
-    drain();
+    close_all();
     /* what the server's own have is theirs */
     assert_int_equal(room("u@" HOME, P), 10);
     assert_int_equal(room(U, P), 0);
-    drain();
+    close_all();
     /* and the target's requests are nobody's */
     assert_int_equal(room(A, PU), 10);
-    drain();
+    close_all();
     assert_int_equal(room(U, P), 5);
-    drain();
+    close_all();
     assert_int_equal(room(U, P), 5);
-    drain();
+    close_all();
 }
 
 static void of_one_pending_request_a_remote_domain_may_have_it(void **state)
@@ -633,7 +634,7 @@ static void of_one_pending_request_a_remote_domain_may_have_it(void **state)
     come(A);
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(room(U, P), 1);
-        drain();
+        close_all();
     }
 }
 
@@ -652,7 +653,7 @@ static void one_domain_makes_only_its_own_contacts_forgotten(void **state)
     assert_false(may_write_to("u989@example.net/r"));
     assert_true(may_write_to("u990@example.net/r"));
     assert_true(may_write_to("u999@example.net/r"));
-    drain();
+    close_all();
 }
 
 static void domains_without_number_make_no_contact_forgotten(void **state)
@@ -678,13 +679,13 @@ static void domains_without_number_make_no_contact_forgotten(void **state)
         speaks(line("u%u@" HOME "/r", i));
     assert_true(may_write_to("u139@" HOME "/r"));
     assert_true(may_write_to("u@sub0.example.net/r"));
-    drain();
+    close_all();
     /* until theirs are over */
-    now += 600000;
+    now += LIFE(600000);
     expire();
     speaks("u@sub999.example.net/r");
     assert_true(may_write_to("u@sub999.example.net/r"));
-    drain();
+    close_all();
 }
 
 /* A JID that no address can carry. */
@@ -697,19 +698,19 @@ static const char *long_jid(const char *domain, unsigned n)
 static bool has_handle(const char *address)
 {
     const char *says = get(line("%u", serial++), A, address);
-    if (decision.verb != JAT_DO_OUTBOUND)
+    if (kind(&decision) != OUTBOUND)
         assert_words(says, "error item-not-found");
-    return decision.verb == JAT_DO_OUTBOUND;
+    return kind(&decision) == OUTBOUND;
 }
 
 static const char *speaks_as_handle(const char *user)
 {
     const char *id = line("%u", serial++), *as;
     get(id, user, P);
-    assert_int_equal(decision.verb, JAT_DO_REQUEST);
+    assert_int_equal(kind(&decision), REQUEST);
     as = from_of();
     result(id, A, as);
-    assert_int_equal(decision.verb, JAT_DO_ANSWER);
+    assert_int_equal(kind(&decision), ANSWER);
     return as;
 }
 
@@ -735,7 +736,7 @@ static void nobody_makes_the_handles_of_others_forgotten(void **state)
     assert_int_equal(count("handles"), 11);
     assert_true(has_handle(home));
     assert_true(has_handle(other));
-    drain();
+    close_all();
 }
 
 static void a_handle_lives_as_long_as_its_record(void **state)
@@ -746,7 +747,7 @@ static void a_handle_lives_as_long_as_its_record(void **state)
     const char *as[2];
     for (unsigned i = 0; i < 2; i++) {
         get(line("long %u", i), long_jid("example.net", i), P);
-        assert_int_equal(decision.verb, JAT_DO_REQUEST);
+        assert_int_equal(kind(&decision), REQUEST);
         as[i] = from_of();
     }
     /* no room for a third one of this domain: it is refused, and none of the
@@ -758,12 +759,12 @@ static void a_handle_lives_as_long_as_its_record(void **state)
     for (unsigned i = 0; i < 2; i++)
         assert_true(has_handle(as[i]));
     result("long 0", A, as[0]);
-    assert_int_equal(decision.verb, JAT_DO_ANSWER);
-    drain();
+    assert_int_equal(kind(&decision), ANSWER);
+    close_all();
     now += 1;
     get("third", long_jid("example.net", 2), P);
-    assert_int_equal(decision.verb, JAT_DO_REQUEST);
-    drain();
+    assert_int_equal(kind(&decision), REQUEST);
+    close_all();
 }
 
 /* The answer finds its record by the address itself. */

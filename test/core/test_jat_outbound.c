@@ -117,7 +117,7 @@ static void access_does_not_concern_targets(void **state)
     come(A);
     hints = JAT_HINT_ACCESS_DENIED;
     get("1", A, PU);
-    assert_int_equal(decision.verb, JAT_DO_OUTBOUND);
+    assert_int_equal(kind(&decision), OUTBOUND);
 }
 
 static void the_endpoint_of_another_target_is_not_allowed_either(void **state)
@@ -175,14 +175,14 @@ static void outbound_ids_are_replaced_and_restored(void **state)
     come(B);
     assert_words(get("rr-7", A, PU),
                  line("outbound %s > %s #ours", shown(A), U));
-    assert_true(decision.new_id);
+    assert_true(decision.forward.new_id);
     assert_words(result(last_id, U, shown(A)),
                  line("answer %s > %s #rr-7", PU, A));
-    assert_true(decision.new_id);
+    assert_true(decision.forward.new_id);
     get("1", A, PU);
     assert_words(get("1", A, PU), line("outbound %s > %s #ours", shown(A), U));
     assert_words(get("1", B, PU), line("outbound %s > %s #1", shown(B), U));
-    drain();
+    close_all();
 }
 
 static void
@@ -247,9 +247,9 @@ static void an_aborted_outbound_request_fails_towards_its_asker(void **state)
     proxy("outbound=any");
     come(A);
     get("1", A, PU);
-    assert_words(
-        came(jat_abort(j, decision.record, JAT_WHY_INTERNAL, now, fresh())),
-        "fail internal-server-error " PU " > " A " #1");
+    assert_words(came(jat_abort(j, decision.forward.record, JAT_WHY_INTERNAL,
+                                now, fresh())),
+                 "fail internal-server-error " PU " > " A " #1");
 }
 
 /* Who may be asked */
@@ -263,7 +263,7 @@ static void none_allows_nobody(void **state)
     const char *as = from_of();
     assert_words(get("2", A, as), "error forbidden");
     assert_words(get("2", A, PU), "error forbidden");
-    drain();
+    close_all();
 }
 
 static void any_allows_everybody(void **state)
@@ -273,7 +273,7 @@ static void any_allows_everybody(void **state)
     come(A);
     assert_words(get("1", A, P "/example.net"),
                  line("outbound %s > example.net #1", shown(A)));
-    drain();
+    close_all();
 }
 
 static void any_with_an_acl_asks_about_the_jid(void **state)
@@ -290,7 +290,7 @@ static void any_with_an_acl_asks_about_the_jid(void **state)
     get("1", U, P);
     const char *as = from_of();
     assert_words(get("2", A, as), "ask outbound " U);
-    drain();
+    close_all();
 }
 
 static void reply_allows_those_who_spoke_first(void **state)
@@ -306,7 +306,7 @@ static void reply_allows_those_who_spoke_first(void **state)
     assert_words(get("3", B, P "/u@example.net/s"),
                  line("outbound %s > u@example.net/s #3", shown(B)));
     assert_words(get("4", A, P "/v@example.net/r"), "error forbidden");
-    drain();
+    close_all();
 }
 
 static void a_contact_is_with_the_target_that_was_spoken_to(void **state)
@@ -318,8 +318,8 @@ static void a_contact_is_with_the_target_that_was_spoken_to(void **state)
     come(A);
     assert_words(get("1", A, PU), "error forbidden");
     get("1", "two@example.org/x", PU);
-    assert_int_equal(decision.verb, JAT_DO_OUTBOUND);
-    drain();
+    assert_int_equal(kind(&decision), OUTBOUND);
+    close_all();
 }
 
 static void a_contact_lasts_contact_timeout_after_the_last_word(void **state)
@@ -328,22 +328,90 @@ static void a_contact_lasts_contact_timeout_after_the_last_word(void **state)
     proxy("contact_timeout=1000 timeout=100");
     come(A);
     set("1", U, P);
-    now += 999;
+    now += LIFE(1000) - 1;
     set("1", A, PU); /* the target's word */
-    assert_int_equal(decision.verb, JAT_DO_OUTBOUND);
-    now += 999;
+    assert_int_equal(kind(&decision), OUTBOUND);
+    now += LIFE(1000) - 1;
     expire();
     set("2", A, PU);
-    assert_int_equal(decision.verb, JAT_DO_OUTBOUND);
+    assert_int_equal(kind(&decision), OUTBOUND);
     result("2", U, shown(A)); /* the requester's word */
-    assert_int_equal(decision.verb, JAT_DO_ANSWER);
-    now += 999;
+    assert_int_equal(kind(&decision), ANSWER);
+    now += LIFE(1000) - 1;
     set("3", A, PU);
-    assert_int_equal(decision.verb, JAT_DO_OUTBOUND);
-    now += 1000;
+    assert_int_equal(kind(&decision), OUTBOUND);
+    now += LIFE(1000);
     assert_words(get("4", A, PU), "error forbidden");
     expire();
     assert_int_equal(count("contacts"), 0);
+}
+
+/* The request itself makes the contact live a slack longer than it must: an
+ * answer within that time leaves it as it is. */
+static void an_answer_touches_the_contact_of_an_older_request_only(void **state)
+{
+    enum { TIMEOUT = 6400, SLACK = TIMEOUT / 64 };
+    (void)state;
+    for (unsigned age = 0; age < 2U * SLACK; age += SLACK / 2U + (age == SLACK))
+        for (unsigned last = 0; last < 2; last++) {
+            proxy("contact_timeout=6400 timeout=1000");
+            come(A);
+            set("1", U, P);
+            now += age;
+            result("1", A, PU);
+            unsigned lives = LIFE(TIMEOUT) + (age > SLACK ? age : 0);
+            now += lives - age - last;
+            get("2", A, PU);
+            assert_int_equal(kind(&decision), last ? OUTBOUND : JAT_DO_REFUSE);
+            /* contact_timeout after the last stanza there is one, anyway */
+            assert_true(lives >= age + TIMEOUT);
+            close_all();
+        }
+}
+
+/* The answer of a requester touches it always: it is his word, not the target's
+ * that touched it before. */
+static void an_answer_of_the_requester_touches_it_at_once(void **state)
+{
+    (void)state;
+    for (unsigned last = 0; last < 2; last++) {
+        proxy("contact_timeout=6400 timeout=1000");
+        come(A);
+        set("1", U, P);
+        get("1", A, PU);
+        now += 50; /* within the slack */
+        result("1", U, shown(A));
+        now += LIFE(6400) - last;
+        get("2", A, PU);
+        assert_int_equal(kind(&decision), last ? OUTBOUND : JAT_DO_REFUSE);
+        close_all();
+    }
+}
+
+/* What the slack is, is for the configuration of the moment to say. */
+static void the_slack_is_that_of_the_new_configuration(void **state)
+{
+    (void)state;
+    for (unsigned last = 0; last < 2; last++) {
+        proxy("contact_timeout=6400 timeout=1000");
+        come(A);
+        set("1", U, P); /* until 6500 later */
+        now += 50;
+        reload("contact_timeout=640 timeout=1000"); /* slack: 10 */
+        result("1", A, PU);                         /* never shortens it */
+        now += 6450 - last;
+        get("2", A, PU);
+        assert_int_equal(kind(&decision), last ? OUTBOUND : JAT_DO_REFUSE);
+        close_all();
+    }
+    proxy("contact_timeout=640 timeout=500");
+    come(A);
+    set("1", U, P); /* until 650 later */
+    now += 50;
+    reload("contact_timeout=6400 timeout=1000"); /* slack: 100 */
+    result("1", A, PU);
+    now += 600;
+    assert_words(get("2", A, PU), "error forbidden");
 }
 
 static void an_answer_of_the_target_keeps_the_contact(void **state)
@@ -356,8 +424,8 @@ static void an_answer_of_the_target_keeps_the_contact(void **state)
     result("1", A, PU);
     now += 900;
     get("2", A, PU);
-    assert_int_equal(decision.verb, JAT_DO_OUTBOUND);
-    drain();
+    assert_int_equal(kind(&decision), OUTBOUND);
+    close_all();
 }
 
 static void a_contact_lives_as_long_as_the_record(void **state)
@@ -368,8 +436,8 @@ static void a_contact_lives_as_long_as_the_record(void **state)
     set("1", U, P);
     now += 999;
     get("2", A, PU);
-    assert_int_equal(decision.verb, JAT_DO_OUTBOUND);
-    drain();
+    assert_int_equal(kind(&decision), OUTBOUND);
+    close_all();
 }
 
 /* The requester's answer, by itself: it comes after the request. */
@@ -384,8 +452,8 @@ static void an_answer_of_the_requester_keeps_the_contact(void **state)
     result("1", U, shown(A));
     now += 900;
     get("2", A, PU);
-    assert_int_equal(decision.verb, JAT_DO_OUTBOUND);
-    drain();
+    assert_int_equal(kind(&decision), OUTBOUND);
+    close_all();
 }
 
 static void an_answer_of_the_requester_makes_a_contact(void **state)
@@ -397,7 +465,7 @@ static void an_answer_of_the_requester_makes_a_contact(void **state)
     result("1", A, PU);
     now += 999;
     get("1", A, PU);
-    assert_int_equal(decision.verb, JAT_DO_OUTBOUND);
+    assert_int_equal(kind(&decision), OUTBOUND);
     now += 500;
     expire();
     assert_int_equal(count("contacts"), 0);
@@ -405,8 +473,8 @@ static void an_answer_of_the_requester_makes_a_contact(void **state)
     assert_int_equal(count("contacts"), 1);
     now += 99;
     get("2", A, PU);
-    assert_int_equal(decision.verb, JAT_DO_OUTBOUND);
-    drain();
+    assert_int_equal(kind(&decision), OUTBOUND);
+    close_all();
 }
 
 static void contacts_are_bounded_the_oldest_goes_first(void **state)
@@ -420,8 +488,8 @@ static void contacts_are_bounded_the_oldest_goes_first(void **state)
     }
     assert_words(get("1", A, P "/u0@example.net/r"), "error forbidden");
     get("1", A, P "/u99@example.net/r");
-    assert_int_equal(decision.verb, JAT_DO_OUTBOUND);
-    drain();
+    assert_int_equal(kind(&decision), OUTBOUND);
+    close_all();
 }
 
 static void a_sealed_address_shows_that_its_owner_spoke_first(void **state)
@@ -472,7 +540,7 @@ static void a_sealed_target_gets_forbidden_for_every_plain_jid(void **state)
             hints = 0;
             prepared = "";
         }
-        drain();
+        close_all();
         assert_int_equal(count("contacts"), o == 0);
     }
 }
@@ -483,7 +551,7 @@ static void any_allows_a_plain_jid_though_others_are_sealed(void **state)
     proxy("encoding=sealed outbound=any");
     come(A);
     assert_words(get("1", A, PU), line("outbound %s > %s #1", shown(A), U));
-    drain();
+    close_all();
 }
 
 static void a_handle_lives_as_long_as_the_contact(void **state)
@@ -526,7 +594,7 @@ static void a_handle_lives_as_long_as_the_record(void **state)
     expire();
     assert_words(get("2", A, as), line("outbound %s > %s #2", shown(A), user));
     assert_words(result("1", A, as), line("answer %s > %s #1 kept", P, user));
-    drain();
+    close_all();
 }
 
 static void an_answer_of_the_requester_keeps_its_handle(void **state)
@@ -544,7 +612,7 @@ static void an_answer_of_the_requester_keeps_its_handle(void **state)
     now += 900;
     expire();
     assert_words(get("3", A, as), line("outbound %s > %s #3", shown(A), user));
-    drain();
+    close_all();
 }
 
 /* What the core asks for */
@@ -582,7 +650,7 @@ static void an_unknown_endpoint_is_read_once(void **state)
     assert_words(get("1", A, PU), "error not-allowed");
     come(A);
     assert_words(get("1", A, PU), line("outbound %s > %s #1", shown(A), U));
-    drain();
+    close_all();
 }
 
 int main(void)
@@ -605,6 +673,9 @@ int main(void)
         CASE(reply_allows_those_who_spoke_first),
         CASE(a_contact_is_with_the_target_that_was_spoken_to),
         CASE(a_contact_lasts_contact_timeout_after_the_last_word),
+        CASE(an_answer_touches_the_contact_of_an_older_request_only),
+        CASE(an_answer_of_the_requester_touches_it_at_once),
+        CASE(the_slack_is_that_of_the_new_configuration),
         CASE(an_answer_of_the_target_keeps_the_contact),
         CASE(a_contact_lives_as_long_as_the_record),
         CASE(an_answer_of_the_requester_keeps_the_contact),

@@ -11,9 +11,9 @@ static void the_main_exchange_goes_both_ways(void **state)
     proxy("");
     come(A);
     assert_words(get("1234", U, P), "request " PU " > " A " #1234 keep");
-    assert_false(decision.new_id);
+    assert_false(decision.forward.new_id);
     assert_words(result("1234", A, PU), "answer " P " > " U " #1234 kept");
-    assert_false(decision.new_id);
+    assert_false(decision.forward.new_id);
     assert_int_equal(count("pending"), 0);
 }
 

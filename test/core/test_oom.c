@@ -30,7 +30,7 @@ static void a_request_goes_on_though_its_contact_is_not_noted(void **state)
         bool known = strcmp(get("2", A, PU), "error forbidden") != 0;
         noted += known;
         lost += !known;
-        drain();
+        close_all();
     }
     assert_true(noted > 0 && lost > 0);
 }
@@ -44,7 +44,7 @@ static void a_request_that_cannot_be_sent_again_fails(void **state)
         proxy("");
         come(A);
         get("1", U, P);
-        uint64_t record = decision.record;
+        uint64_t record = decision.forward.record;
         come(B);
         assert_int_equal(
             WITH(n, enough, jat_bounce(j, record, JAT_HOW_LOST, now, fresh())),
@@ -54,7 +54,7 @@ static void a_request_that_cannot_be_sent_again_fails(void **state)
         again += retried;
         failed += outcomes.v[0].fate == JAT_FATE_FAIL;
         assert_int_equal(count("pending"), retried);
-        drain();
+        close_all();
     }
     assert_true(again > 0 && failed > 0);
 }
@@ -82,7 +82,7 @@ static size_t close_all_with(unsigned n, bool *enough, size_t *retries,
 
 static enum jat_err drain_256(struct jat_outcomes *out)
 {
-    return jat_drain(j, now, 256, out);
+    return jat_close_all(j, now, 256, out);
 }
 
 static enum jat_err expire_256(struct jat_outcomes *out)
@@ -139,7 +139,7 @@ static void each_request_of_an_endpoint_that_goes_has_its_outcome(void **state)
         assert_int_equal(close_all_with(n, &enough, &retries, sweep_all), MANY);
         assert_int_equal(count("pending"), retries);
         assert_int_equal(count("gone"), MANY);
-        drain();
+        close_all();
     }
     assert_int_equal(retries, MANY);
 }

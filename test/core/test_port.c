@@ -299,7 +299,7 @@ static void instances_are_told_apart_and_no_number_is_used_twice(void **state)
             ask(&p, &f, i, "ok");
     }
     for (uint64_t i = 0; i <= 4; i++) {
-        f = call(i, i, "drain", 1);
+        f = call(i, i, "close_all", 1);
         number(&f, 0);
         ask(&p, &f, i, i == 2 ? "done" : "badarg");
     }

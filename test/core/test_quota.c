@@ -26,10 +26,37 @@ name(const struct jat_quota *q, const char *format, ...)
 
 static enum jat_err take(struct jat_quota *q, uint64_t key, uint32_t max)
 {
-    uint32_t n = 1;
-    enum jat_err err = jat_quota_take(q, key, max, &n);
-    assert_int_equal(n, 1);
+    uint32_t none = 0;
+    enum jat_err err = jat_quota_take(q, key, max, 0, &none);
+    assert_int_equal(none, 0);
     return err;
+}
+
+/* Takes one record with so many octets; returns how many were counted. */
+static uint32_t take_octets(struct jat_quota *q, uint64_t key, uint32_t max,
+                            uint32_t octets)
+{
+    assert_int_equal(jat_quota_take(q, key, UINT32_MAX, max, &octets), JAT_OK);
+    return octets;
+}
+
+static void give(struct jat_quota *q, uint64_t key)
+{
+    jat_quota_give(q, key, 1, 0);
+}
+
+static uint32_t count(struct jat_quota *q, uint64_t key)
+{
+    uint32_t records, octets;
+    jat_quota_get(q, key, &records, &octets);
+    return records;
+}
+
+static uint32_t octets_of(struct jat_quota *q, uint64_t key)
+{
+    uint32_t records, octets;
+    jat_quota_get(q, key, &records, &octets);
+    return octets;
 }
 
 static void beyond_its_max_a_key_is_refused(void **state)
@@ -39,30 +66,39 @@ static void beyond_its_max_a_key_is_refused(void **state)
     for (uint32_t i = 0; i < 5; i++)
         assert_int_equal(take(q, name(q, "a@b"), 5), JAT_OK);
     assert_int_equal(take(q, name(q, "a@b"), 5), JAT_EFULL);
-    assert_int_equal(jat_quota_count(q, name(q, "a@b")), 5);
+    assert_int_equal(count(q, name(q, "a@b")), 5);
     assert_int_equal(take(q, name(q, "a@c"), 5), JAT_OK);
-    jat_quota_give(q, name(q, "a@b"), 1);
+    give(q, name(q, "a@b"));
     assert_int_equal(take(q, name(q, "a@b"), 5), JAT_OK);
     jat_quota_free(q);
 }
 
-static void as_many_are_taken_as_the_max_allows(void **state)
+static void octets_beyond_their_max_are_not_counted(void **state)
 {
     (void)state;
     struct jat_quota *q = quota();
     uint64_t key = name(q, "a");
-    uint32_t n = 7;
-    assert_int_equal(jat_quota_take(q, key, 10, &n), JAT_OK);
-    assert_int_equal(n, 7);
-    assert_int_equal(jat_quota_take(q, key, 10, &n), JAT_OK);
-    assert_int_equal(n, 3);
-    assert_int_equal(jat_quota_take(q, key, 10, &n), JAT_EFULL);
-    assert_int_equal(jat_quota_take(q, key, 9, &n), JAT_EFULL);
-    assert_int_equal(n, 3);
-    jat_quota_give(q, key, 0);
-    assert_int_equal(jat_quota_count(q, key), 10);
-    jat_quota_give(q, key, 10);
-    assert_int_equal(jat_quota_count(q, key), 0);
+    uint32_t n = 5;
+    assert_int_equal(take_octets(q, key, 10, 7), 7);
+    assert_int_equal(take_octets(q, key, 10, 4), 0);
+    assert_int_equal(take_octets(q, key, 10, 3), 3);
+    assert_int_equal(take_octets(q, key, 10, 1), 0);
+    assert_int_equal(take_octets(q, key, 9, 0), 0);
+    assert_int_equal(take_octets(q, key, UINT32_MAX, UINT32_MAX), 0);
+    assert_int_equal(octets_of(q, key), 10);
+    assert_int_equal(count(q, key), 6);
+    /* a record that is refused takes none */
+    assert_int_equal(jat_quota_take(q, key, 6, 100, &n), JAT_EFULL);
+    assert_int_equal(n, 5);
+    assert_int_equal(octets_of(q, key), 10);
+    jat_quota_give(q, key, 0, 7);
+    assert_int_equal(octets_of(q, key), 3);
+    assert_int_equal(count(q, key), 6);
+    jat_quota_give(q, key, 6, 3);
+    assert_int_equal(octets_of(q, key), 0);
+    assert_int_equal(count(q, key), 0);
+    /* nobody has no share */
+    assert_int_equal(take_octets(q, JAT_NOBODY, 0, 7), 7);
     jat_quota_free(q);
 }
 
@@ -71,7 +107,7 @@ static void a_max_of_nothing_refuses_everybody(void **state)
     (void)state;
     struct jat_quota *q = quota();
     assert_int_equal(take(q, name(q, "a"), 0), JAT_EFULL);
-    assert_int_equal(jat_quota_count(q, name(q, "a")), 0);
+    assert_int_equal(count(q, name(q, "a")), 0);
     jat_quota_free(q);
 }
 
@@ -82,8 +118,8 @@ static void the_empty_name_has_a_key(void **state)
     uint64_t none = jat_quota_key(q, jat_str(NULL, 0));
     assert_int_equal(take(q, none, 1), JAT_OK);
     assert_int_equal(take(q, none, 1), JAT_EFULL);
-    jat_quota_give(q, none, 1);
-    assert_int_equal(jat_quota_count(q, none), 0);
+    give(q, none);
+    assert_int_equal(count(q, none), 0);
     jat_quota_free(q);
 }
 
@@ -93,8 +129,8 @@ static void nobody_is_not_counted(void **state)
     struct jat_quota *q = quota();
     for (int i = 0; i < 5; i++)
         assert_int_equal(take(q, JAT_NOBODY, 1), JAT_OK);
-    assert_int_equal(jat_quota_count(q, JAT_NOBODY), 0);
-    jat_quota_give(q, JAT_NOBODY, 1);
+    assert_int_equal(count(q, JAT_NOBODY), 0);
+    give(q, JAT_NOBODY);
     jat_quota_free(q);
 }
 
@@ -106,7 +142,7 @@ static void a_key_without_records_takes_no_memory(void **state)
         if (i == 1000)
             allow(0);
         assert_int_equal(take(q, name(q, "k%d", i), 9), JAT_OK);
-        jat_quota_give(q, name(q, "k%d", i), 1);
+        give(q, name(q, "k%d", i));
     }
     jat_quota_free(q);
 }
@@ -125,14 +161,13 @@ static void random_operations_agree_with_an_array(void **state)
             assert_int_equal(take(q, key, MAX), want);
             truth[k] += want == JAT_OK;
         } else if (truth[k] > 0) {
-            jat_quota_give(q, key, 1);
+            give(q, key);
             truth[k]--;
         }
-        assert_int_equal(jat_quota_count(q, key), truth[k]);
+        assert_int_equal(count(q, key), truth[k]);
     }
     for (unsigned k = 0; k < KEYS; k++)
-        assert_int_equal(jat_quota_count(q, name(q, "user%u@example.org", k)),
-                         truth[k]);
+        assert_int_equal(count(q, name(q, "user%u@example.org", k)), truth[k]);
     jat_quota_free(q);
 }
 
@@ -150,11 +185,12 @@ static void without_memory_nothing_changes(void **state)
             err = take(q, key, 1);
             allow_all();
             refused += err == JAT_ENOMEM;
-            assert_int_equal(jat_quota_count(q, key), err == JAT_OK);
+            assert_int_equal(count(q, key), err == JAT_OK);
         }
     }
     assert_in_range(refused, 2 * 64, 3000); /* each shard has grown */
     jat_quota_free(q);
+    jat_quota_free(NULL);
 }
 
 enum { THREADS = 4, TURNS = 20000, LIMIT = 3 };
@@ -175,7 +211,7 @@ static void *take_and_give(void *arg)
         if (atomic_fetch_add(&r->held[k], 1) >= LIMIT)
             atomic_store(&r->overdrawn, 1);
         atomic_fetch_sub(&r->held[k], 1);
-        jat_quota_give(r->q, name(r->q, "%u", k), 1);
+        give(r->q, name(r->q, "%u", k));
     }
     return NULL;
 }
@@ -192,7 +228,7 @@ static void threads_never_hold_more_than_the_max(void **state)
         pthread_join(threads[i], NULL);
     assert_int_equal(atomic_load(&r.overdrawn), 0);
     for (unsigned k = 0; k < 8; k++)
-        assert_int_equal(jat_quota_count(r.q, name(r.q, "%u", k)), 0);
+        assert_int_equal(count(r.q, name(r.q, "%u", k)), 0);
     jat_quota_free(r.q);
 }
 
@@ -200,7 +236,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(beyond_its_max_a_key_is_refused),
-        TEST(as_many_are_taken_as_the_max_allows),
+        TEST(octets_beyond_their_max_are_not_counted),
         TEST(a_max_of_nothing_refuses_everybody),
         TEST(the_empty_name_has_a_key),
         TEST(nobody_is_not_counted),

@@ -29,7 +29,7 @@ static struct jat_span unhex(struct jat_buf *b, const char *hex)
         const char digits[] = {hex[0], hex[1], '\0'};
         jat_buf_addc(b, (char)strtoul(digits, NULL, 16));
     }
-    return (struct jat_span){begin, b->n - begin};
+    return jat_buf_since(b, begin);
 }
 
 static void check_vector(const char *key, const char *const *ad, size_t n_ad,

@@ -78,7 +78,7 @@ static void end_one(struct worker *w, const struct letter *l)
         jat_expire(j, time + 60000, 1, o);
         break;
     case 6:
-        jat_drain(j, time, 1, o);
+        jat_close_all(j, time, 1, o);
         break;
     default:
         if (jat_remove_endpoint(j, str(l->to), &eid) == JAT_OK)

@@ -142,13 +142,9 @@ static bool take_letter(struct worker *w, struct letter *l)
 
 /* Ends */
 
-static void end_of(struct worker *w, const struct jat_buf *b,
-                   struct jat_span id)
+static void end_of(struct worker *w, const char *id)
 {
-    char digits[NAME];
-    copy_span(digits, b, id);
-    unsigned number =
-        (unsigned)atoi(strncmp(digits, "rr-", 3) == 0 ? digits + 3 : digits);
+    unsigned number = (unsigned)atoi(strncmp(id, "rr-", 3) == 0 ? id + 3 : id);
     if (number >= NUMBERS || atomic_fetch_add(&ended[number], 1) != 0)
         w->wrong = "a request has ended twice";
 }
@@ -159,21 +155,21 @@ static void see_outcomes(struct worker *w)
     for (size_t i = 0; i < w->outcomes.n; i++) {
         const struct jat_outcome *o = &w->outcomes.v[i];
         struct letter l = {.record = o->next};
+        copy_span(l.id, b, o->id);
         switch (o->fate) {
         case JAT_FATE_RETRY:
             w->seen[RETRIES]++;
             copy_parts(l.from, b, o->from);
             copy_parts(l.to, b, o->to);
-            copy_span(l.id, b, o->id);
             send_letter(w, &l);
             break;
         case JAT_FATE_FAIL:
             w->seen[FAILED]++;
-            end_of(w, b, o->id);
+            end_of(w, l.id);
             break;
         case JAT_FATE_FORGET:
             w->seen[FORGOTTEN]++;
-            end_of(w, b, o->id);
+            end_of(w, l.id);
             break;
         }
     }
@@ -195,8 +191,8 @@ static uint64_t time_now(void)
     return atomic_load_explicit(&clock_ms, memory_order_relaxed);
 }
 
-static enum jat_verb handle_iq(struct worker *w, const char *type,
-                               const char *id, const char *from, const char *to)
+static unsigned handle_iq(struct worker *w, const char *type, const char *id,
+                          const char *from, const char *to)
 {
     bool request = *type == 'g' || *type == 's';
     int n = snprintf(w->xml, sizeof w->xml,
@@ -210,8 +206,17 @@ static enum jat_verb handle_iq(struct worker *w, const char *type,
         w->wrong = "an iq was refused";
     if (err != JAT_OK)
         return JAT_DO_DROP;
-    w->seen[REFUSED] += w->decision.verb == JAT_DO_REPLY;
-    return w->decision.verb;
+    w->seen[REFUSED] += w->decision.verb == JAT_DO_REFUSE;
+    return kind(&w->decision);
+}
+
+/* The id that the stanza of this one goes on with. */
+static void copy_id(char *to, const struct worker *w, const char *id)
+{
+    if (w->decision.forward.new_id)
+        copy_span(to, &w->buf, w->decision.forward.id);
+    else
+        snprintf(to, NAME, "%s", id);
 }
 
 /* A new request; the letter that it becomes. */
@@ -221,29 +226,30 @@ static bool begin_request(struct worker *w, const char *from, const char *to,
     unsigned number = atomic_fetch_add(&next_number, 1);
     char id[NAME];
     snprintf(id, sizeof id, "%s%u", one_in(w, 16) ? "rr-" : "", number);
-    enum jat_verb verb =
-        handle_iq(w, one_in(w, 2) ? "get" : "set", id, from, to);
+    unsigned what = handle_iq(w, one_in(w, 2) ? "get" : "set", id, from, to);
     if (number >= NUMBERS)
         w->wrong = "out of numbers";
-    if (w->wrong != NULL || (verb != JAT_DO_REQUEST && verb != JAT_DO_OUTBOUND))
+    if (w->wrong != NULL || (what != REQUEST && what != OUTBOUND))
         return false;
     atomic_store(&begun[number], 1);
-    *l = (struct letter){.outbound = verb == JAT_DO_OUTBOUND,
-                         .record = w->decision.record};
-    copy_parts(l->from, &w->buf, w->decision.from);
-    copy_parts(l->to, &w->buf, w->decision.to);
-    copy_span(l->id, &w->buf, w->decision.id);
+    *l = (struct letter){.outbound = what == OUTBOUND,
+                         .record = w->decision.forward.record};
+    copy_parts(l->from, &w->buf, w->decision.forward.from);
+    copy_parts(l->to, &w->buf, w->decision.forward.to);
+    copy_id(l->id, w, id);
     w->seen[l->outbound ? OUTBOUND_REQUESTS : REQUESTS]++;
     return true;
 }
 
 static void answer_letter(struct worker *w, const struct letter *l)
 {
+    char id[NAME];
     if (handle_iq(w, one_in(w, 4) ? "error" : "result", l->id, l->to,
-                  l->from) != JAT_DO_ANSWER)
+                  l->from) != ANSWER)
         return;
+    copy_id(id, w, l->id);
     w->seen[l->outbound ? OUTBOUND_ANSWERS : ANSWERS]++;
-    end_of(w, &w->buf, w->decision.id);
+    end_of(w, id);
 }
 
 /* The proxy host */
@@ -351,9 +357,9 @@ static void begin_workers(unsigned n)
 
 /* The books */
 
-static void close_all(struct worker *w)
+static void end_all(struct worker *w)
 {
-    while (jat_drain(j, time_now(), 256, &w->outcomes) == JAT_EFULL)
+    while (jat_close_all(j, time_now(), 256, &w->outcomes) == JAT_EFULL)
         see_outcomes(w);
     see_outcomes(w);
 }
@@ -375,12 +381,12 @@ static void no_request_waits_for_an_endpoint_that_has_gone(void)
     uint64_t cursor = 0;
     jat_buf_reset(&decided, SIZE_MAX);
     while (jat_next_pending(j, &cursor, 0, &decided, &p) == JAT_OK)
-        assert_true(p.outbound || p.endpoint.n > 0);
+        assert_true(p.direction == JAT_OUT || p.endpoint.n > 0);
 }
 
 static void nothing_is_counted_for_an_endpoint(void)
 {
-    struct jat_endpoint e;
+    struct jat_endpoint_row e;
     uint32_t cursor = 0;
     jat_buf_reset(&decided, SIZE_MAX);
     while (jat_next_endpoint(j, &cursor, &decided, &e) == JAT_OK)
@@ -406,7 +412,7 @@ static void nothing_is_counted_for_a_user(struct worker *w)
         for (unsigned k = 0; k <= ROOM; k++)
             assert_int_equal(begin_request(w, name, P, &l), k < ROOM);
     }
-    close_all(w);
+    end_all(w);
 }
 
 /* All has come to an end: the books balance. */
@@ -415,7 +421,7 @@ static void check(void)
     struct worker *w = &workers[0];
     uint64_t seen[SEEN_COUNT] = {0};
     no_request_waits_for_an_endpoint_that_has_gone();
-    close_all(w);
+    end_all(w);
     for (unsigned i = 0; i < WORKERS; i++)
         for (unsigned k = 0; k < SEEN_COUNT; k++)
             seen[k] += workers[i].seen[k];

@@ -21,12 +21,12 @@ static void ask_one(struct worker *w)
 {
     char from[NAME], resource[NAME], to[2 * NAME];
     uint32_t cursor = below(w, TARGETS * RESOURCES);
-    struct jat_endpoint e;
+    struct jat_endpoint_row e;
     struct letter l;
     jat_buf_reset(&w->buf, SIZE_MAX);
     if (jat_next_endpoint(j, &cursor, &w->buf, &e) != JAT_OK)
         return;
-    copy_span(resource, &w->buf, e.shown);
+    copy_span(resource, &w->buf, e.is.shown);
     snprintf(to, sizeof to, P "/%s", resource);
     user_name(w, from);
     if (begin_request(w, from, to, &l))
@@ -85,7 +85,7 @@ static void expire_some(struct worker *w)
 
 static void drain_some(struct worker *w)
 {
-    jat_drain(j, time_now(), 4, &w->outcomes);
+    jat_close_all(j, time_now(), 4, &w->outcomes);
 }
 
 static void pass_time(struct worker *w)
@@ -129,7 +129,7 @@ static void look_at_counters(struct worker *w)
 
 static void look_at_endpoints(struct worker *w)
 {
-    struct jat_endpoint e;
+    struct jat_endpoint_row e;
     uint32_t cursor = 0;
     jat_buf_reset(&w->buf, SIZE_MAX);
     while (jat_next_endpoint(j, &cursor, &w->buf, &e) == JAT_OK)

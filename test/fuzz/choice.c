@@ -2,9 +2,15 @@
 /* Which session a request may go to. */
 #include "truth.h"
 
-bool truth_is_draining(const struct truth *t, const struct session *s)
+unsigned truth_draining(const struct truth *t, const struct session *s)
 {
-    return s->state.pending || (t->o.drain >> s->state.show & 1) != 0;
+    unsigned why = 0;
+
+    if (s->state.pending)
+        why |= JAT_DRAIN_RESUMPTION;
+    if ((t->o.drain >> s->state.show & 1) != 0)
+        why |= JAT_DRAIN_SHOW;
+    return why;
 }
 
 /* This session, or another one of the same full JID. */
@@ -25,7 +31,7 @@ unsigned truth_candidates(const struct truth *t, const struct record *r,
     for (int panic = 0; panic <= 1 && n == 0; panic++)
         for (unsigned i = 0; i < t->n_sessions; i++)
             if (t->sessions[i].online && !was_tried(t, r, i) &&
-                (panic || !truth_is_draining(t, &t->sessions[i])))
+                (panic || truth_draining(t, &t->sessions[i]) == 0))
                 out[n++] = i;
     return n;
 }

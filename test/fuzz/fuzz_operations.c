@@ -224,10 +224,10 @@ static void come(struct play *p, struct jat_str jid, unsigned choice)
 static bool give_hint(struct play *p, const struct jat_decision *d,
                       struct jat_str *prepared, unsigned *hints)
 {
-    struct jat_str text = truth_keep(p->t, jat_buf_str(&p->buf, d->text));
+    struct jat_str text = truth_keep(p->t, jat_buf_str(&p->buf, d->ask.about));
     unsigned choice = choose(p, 4);
 
-    switch (d->detail) {
+    switch (d->ask.what) {
     case JAT_ASK_RESOURCEPREP:
         *hints |= choice == 0 ? JAT_HINT_RESOURCEPREP_REFUSED
                               : JAT_HINT_RESOURCEPREP_OK;
@@ -245,10 +245,20 @@ static bool give_hint(struct play *p, const struct jat_decision *d,
         if (choice == 1)
             come(p, text, 0);
         break;
-    default:
+    case JAT_ASK_COUNT:
         CHECK(false);
     }
     return choice != 3;
+}
+
+/* For people. */
+static unsigned what_of(const struct jat_decision *d)
+{
+    return d->verb == JAT_DO_REFUSE  ? (unsigned)d->why
+           : d->verb == JAT_DO_DROP  ? (unsigned)d->reason
+           : d->verb == JAT_DO_LOCAL ? (unsigned)d->local
+           : d->verb == JAT_DO_ASK   ? (unsigned)d->ask.what
+                                     : (unsigned)d->forward.answer;
 }
 
 static void handle(struct play *p, unsigned hints)
@@ -265,9 +275,8 @@ static void handle(struct play *p, unsigned hints)
         jat_buf_add(&p->buf, JAT_STR("before"));
         err = jat_handle(p->j, xml, prepared, hints, weight, p->t->now, &p->buf,
                          &d);
-        TRACE("%.*s\n  hints %u: %s, verb %u, why %u, detail %u\n", (int)xml.n,
-              xml.p, hints, jat_err_name(err), (unsigned)d.verb,
-              (unsigned)d.why, d.detail);
+        TRACE("%.*s\n  hints %u: %s, verb %u, what %u\n", (int)xml.n, xml.p,
+              hints, jat_err_name(err), (unsigned)d.verb, what_of(&d));
         truth_handled(p->t, xml, prepared, hints, weight, err, &p->buf, &d);
     } while (err == JAT_OK && d.verb == JAT_DO_ASK && !truth_full(p->t) &&
              give_hint(p, &d, &prepared, &hints));
@@ -307,7 +316,7 @@ static void step_answer(struct play *p)
 
     if (r == NULL)
         return;
-    from = r->way == JAT_REQUEST ? p->t->sessions[r->session].jid : r->user;
+    from = r->direction == JAT_IN ? p->t->sessions[r->session].jid : r->user;
     shown = r->shown;
     id = r->id_out;
     switch (choose(p, 16)) {
@@ -436,7 +445,7 @@ static enum jat_err close_many(struct play *p, struct closing c)
     struct jat_outcomes out = JAT_OUTCOMES_INIT;
     enum jat_err err = c.why == EXPIRED
                            ? jat_expire(p->j, p->t->now, c.max, &out)
-                           : jat_drain(p->j, p->t->now, c.max, &out);
+                           : jat_close_all(p->j, p->t->now, c.max, &out);
 
     truth_closed(p->t, &c, err, &out);
     jat_outcomes_fini(&out);
@@ -449,10 +458,10 @@ static void step_expire(struct play *p)
         p, (struct closing){.why = EXPIRED, .max = input_octet(&p->in)});
 }
 
-static void step_drain(struct play *p)
+static void step_stop(struct play *p)
 {
     (void)close_many(
-        p, (struct closing){.why = DRAINED, .max = input_octet(&p->in)});
+        p, (struct closing){.why = STOPPED, .max = input_octet(&p->in)});
 }
 
 static void step_wait(struct play *p)
@@ -493,7 +502,7 @@ static const struct step {
     {step_wait, 2, "wait"},
     {step_expire, 2, "expire"},
     {step_sweep, 2, "sweep"},
-    {step_drain, 1, "drain"},
+    {step_stop, 1, "stop"},
     {step_reload, 1, "reload"},
     {step_open, 1, "open"},
     {step_text, 1, "text"},
@@ -523,9 +532,9 @@ static void start(struct play *p)
     p->t = truth_new(&o);
 }
 
-static void drain(struct play *p)
+static void close_all(struct play *p)
 {
-    while (close_many(p, (struct closing){.why = DRAINED, .max = 100}) !=
+    while (close_many(p, (struct closing){.why = STOPPED, .max = 100}) !=
            JAT_OK)
         ;
 }
@@ -534,11 +543,11 @@ static void end(struct play *p)
 {
     for (; p->n_sweeps > 0; p->n_sweeps--) {
         if (truth_full(p->t))
-            drain(p);
+            close_all(p);
         while (!sweep(p, &p->sweeps[p->n_sweeps - 1], 4096))
             ;
     }
-    drain(p);
+    close_all(p);
     truth_look(p->t, p->j);
     truth_end(p->t);
     truth_free(p->t);

@@ -188,7 +188,7 @@ static const struct {
     {CALL_handle, "tntnn"}, {CALL_handle, "tntnn"},
     {CALL_handle, "tntnn"}, {CALL_bounce, "nhn"},
     {CALL_abort, "nwn"},    {CALL_open, "tn"},
-    {CALL_expire, "n"},     {CALL_drain, "n"},
+    {CALL_expire, "n"},     {CALL_close_all, "n"},
     {CALL_sweep, "nnn"},    {CALL_remove_endpoint, "t"},
     {CALL_endpoints, "n"},  {CALL_pending, "nn"},
     {CALL_counters, ""},    {CALL_configure, "l"},

@@ -202,8 +202,8 @@ void lately_forget(struct lately *l, uint64_t now, size_t max)
 
     for (unsigned i = 0; i < l->n; i++)
         over += l->v[i].most <= now;
-    if (over > max) { /* which ones? */
-        l->exact = false;
+    if (l->n > max) { /* at which ones has it looked? */
+        l->exact = l->exact && over == 0;
         return;
     }
     for (unsigned i = 0; i < l->n; i++)

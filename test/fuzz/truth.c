@@ -186,7 +186,7 @@ unsigned truth_removed(struct truth *t, struct jat_str jid, enum jat_err err)
 
 static struct jat_str answerer(const struct truth *t, const struct record *r)
 {
-    return r->way == JAT_REQUEST ? t->sessions[r->session].jid : r->user;
+    return r->direction == JAT_IN ? t->sessions[r->session].jid : r->user;
 }
 
 /* An answer to r under this id might be one to another record. */
@@ -196,7 +196,7 @@ static bool is_in_use(const struct truth *t, const struct record *r,
     for (unsigned i = 0; i < t->n_records; i++) {
         const struct record *q = &t->records[i];
 
-        if (q->way == r->way && jat_str_eq(q->id_out, id) &&
+        if (q->direction == r->direction && jat_str_eq(q->id_out, id) &&
             jat_str_eq(q->shown, r->shown) &&
             jat_str_eq(answerer(t, q), answerer(t, r)) &&
             (q->open || (q->silent && t->now < q->closed + JAT_CLOSED_MS)))
@@ -235,7 +235,7 @@ bool truth_may_request(const struct truth *t, struct jat_str user)
     for (unsigned i = 0; i < t->n_records; i++) {
         const struct record *r = &t->records[i];
 
-        if (!r->open || r->way != JAT_REQUEST)
+        if (!r->open || r->direction != JAT_IN)
             continue;
         CHECK(jat_jid_split(r->user, &other));
         n_user += jat_str_eq(jat_jid_bare(r->user), jat_jid_bare(user));
@@ -280,16 +280,17 @@ bool truth_may_ask(const struct truth *t, unsigned session)
            t->sessions[session].outbound < t->o.max_outbound_per_endpoint;
 }
 
-struct record *truth_waiting(struct truth *t, enum jat_way way,
+struct record *truth_waiting(struct truth *t, enum jat_direction direction,
                              struct jat_str from, struct jat_str shown,
                              struct jat_str id)
 {
     for (unsigned i = 0; i < t->n_records; i++) {
         struct record *r = &t->records[i];
 
-        if (r->open && r->way == way && jat_str_eq(r->shown, shown) &&
-            jat_str_eq(r->id_out, id) && jat_str_eq(answerer(t, r), from) &&
-            (way == JAT_OUTBOUND || t->sessions[r->session].online))
+        if (r->open && r->direction == direction &&
+            jat_str_eq(r->shown, shown) && jat_str_eq(r->id_out, id) &&
+            jat_str_eq(answerer(t, r), from) &&
+            (direction == JAT_OUT || t->sessions[r->session].online))
             return r;
     }
     return NULL;
@@ -303,7 +304,7 @@ void truth_begun(struct truth *t, const struct record *r)
     check_id(t, r);
     if (r->any)
         truth_check_choice(t, r);
-    if (r->way == JAT_REQUEST)
+    if (r->direction == JAT_IN)
         t->sessions[r->session].requests++;
     else
         t->sessions[r->session].outbound++;
@@ -321,13 +322,15 @@ static void close_record(struct truth *t, struct record *r, bool answered)
     r->open = false;
     r->silent = !answered;
     r->closed = t->now;
-    if (r->way == JAT_OUTBOUND) {
+    if (r->direction == JAT_OUT) {
         s->outbound--;
         return;
     }
     s->requests--;
     s->answered += answered;
     s->failed += !answered;
+    if (answered)
+        s->last_answer = t->now;
 }
 
 void truth_ended(struct truth *t, struct record *r, bool answered)
@@ -349,22 +352,28 @@ static bool is_due(const struct truth *t, const struct record *r,
         return r->open && r->deadline <= t->now;
     case SWEPT:
         return r->open && r->session == c->session;
-    case DRAINED:
+    case STOPPED:
         break;
     }
     return r->open;
+}
+
+/* By the endpoint's server. */
+static bool was_refused(const struct closing *c)
+{
+    return c->why == BOUNCED && c->how == JAT_HOW_REFUSED;
 }
 
 static enum jat_why reason_of(const struct closing *c)
 {
     switch (c->why) {
     case BOUNCED:
-        return c->how == JAT_HOW_REFUSED ? JAT_WHY_REFUSED : JAT_WHY_BOUNCED;
+        return was_refused(c) ? JAT_WHY_REFUSED : JAT_WHY_BOUNCED;
     case EXPIRED:
         return JAT_WHY_TIMEOUT;
     case SWEPT:
         return JAT_WHY_GONE;
-    case DRAINED:
+    case STOPPED:
         return JAT_WHY_STOPPED;
     case ABORTED:
         break;
@@ -379,7 +388,7 @@ static bool goes_on(const struct truth *t, const struct closing *c,
 
     bool undelivered = c->why == BOUNCED && c->how == JAT_HOW_UNDELIVERED;
 
-    if (c->why != SWEPT && (c->why != BOUNCED || c->how == JAT_HOW_REFUSED))
+    if (c->why != SWEPT && (c->why != BOUNCED || was_refused(c)))
         return false;
     return (next->weight > 0 || undelivered) && next->any &&
            next->retries > 0 && truth_candidates(t, next, among) > 0;
@@ -423,15 +432,16 @@ static void failed(struct truth *t, const struct record *r,
 {
     const struct session *s = &t->sessions[r->session];
 
-    if (r->way == JAT_OUTBOUND && !s->online && !may_wait(t, r)) {
+    if (r->direction == JAT_OUT && !s->online && !may_wait(t, r)) {
         CHECK(o->fate == JAT_FATE_FORGET);
         t->stats[JAT_STAT_forgotten]++;
         return;
     }
     CHECK(o->fate == JAT_FATE_FAIL);
-    CHECK(o->why == reason_of(c) && o->condition == jat_why_condition(o->why));
+    CHECK(o->why == reason_of(c));
     CHECK(truth_is_jid(text, &o->from, r->asked));
-    CHECK(truth_is_jid(text, &o->to, r->way == JAT_REQUEST ? r->user : s->jid));
+    CHECK(
+        truth_is_jid(text, &o->to, r->direction == JAT_IN ? r->user : s->jid));
     CHECK(jat_str_eq(jat_buf_str(text, o->id), r->id));
 }
 
@@ -455,7 +465,7 @@ static void settled(struct truth *t, const struct closing *c,
         sent_again(t, next, o, text);
     } else {
         truth_ended(t, r, false);
-        if (reason_of(c) == JAT_WHY_REFUSED && r->way == JAT_REQUEST)
+        if (was_refused(c) && r->direction == JAT_IN)
             t->sessions[r->session].failed--; /* it has no part in it */
         failed(t, r, c, o, text);
     }
@@ -468,7 +478,7 @@ void truth_closed(struct truth *t, const struct closing *c, enum jat_err err,
                                           [ABORTED] = JAT_STAT_aborted,
                                           [EXPIRED] = JAT_STAT_timeouts,
                                           [SWEPT] = JAT_STAT_gone,
-                                          [DRAINED] = JAT_STAT_aborted};
+                                          [STOPPED] = JAT_STAT_aborted};
     bool one = c->why == BOUNCED || c->why == ABORTED;
     unsigned due = 0;
 
@@ -476,9 +486,8 @@ void truth_closed(struct truth *t, const struct closing *c, enum jat_err err,
         due += is_due(t, &t->records[i], c);
     for (size_t i = 0; i < out->n; i++)
         settled(t, c, &out->v[i], &out->text);
-    t->stats[c->why == BOUNCED && c->how == JAT_HOW_REFUSED
-                 ? JAT_STAT_refused_by_server
-                 : stats[c->why]] += out->n;
+    t->stats[was_refused(c) ? JAT_STAT_refused_by_server : stats[c->why]] +=
+        out->n;
     if (err == JAT_EFULL)
         CHECK(!one && out->n <= c->max);
     else
@@ -507,9 +516,10 @@ static void look_at_endpoints(const struct truth *t, struct jat *j)
         CHECK(e.state.show == s->state.show &&
               e.state.priority == s->state.priority &&
               e.state.pending == s->state.pending);
-        CHECK(e.draining == truth_is_draining(t, s));
+        CHECK(e.draining == truth_draining(t, s));
         CHECK(e.requests == s->requests && e.outbound == s->outbound);
         CHECK(e.answered == s->answered && e.failed == s->failed);
+        CHECK(e.last_answer == s->last_answer);
         jat_buf_reset(&b, SIZE_MAX);
     }
     CHECK(n == truth_count_online(t));
@@ -522,9 +532,8 @@ static bool is_shown_as(const struct truth *t, const struct record *r,
     const struct session *s = &t->sessions[r->session];
     struct jat_str nobody = {NULL, 0};
 
-    return r->open && p->outbound == (r->way == JAT_OUTBOUND) &&
-           p->set == r->set && p->tries == r->n_tried + 1 &&
-           p->age == t->now - r->born &&
+    return r->open && p->direction == r->direction && p->set == r->set &&
+           p->tries == r->n_tried + 1 && p->age == t->now - r->born &&
            p->left == (r->deadline > t->now ? r->deadline - t->now : 0) &&
            jat_str_eq(jat_buf_str(b, p->user), r->user) &&
            jat_str_eq(jat_buf_str(b, p->id), r->id) &&

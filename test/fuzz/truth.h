@@ -3,7 +3,7 @@
  * searched from one end to the other. The core and the truth are told the same
  * things, and whatever the core says is held against the truth.
  *
- *   rules.c    what each stanza leads to: the tables of doc/behaviour.md
+ *   verdict.c  what each stanza leads to: the tables of doc/behaviour.md
  *   truth.c    the records that come of it, and how they are closed
  *   choice.c   to whom a request may go
  *   lately.c   who spoke lately: contacts, handles
@@ -52,13 +52,13 @@ struct session {
     bool online;
     struct jat_endpoint_state state;
     uint32_t requests, outbound;
-    uint64_t answered, failed;
+    uint64_t answered, failed, last_answer;
 };
 
 struct record {
     bool open;
     bool silent; /* closed without an answer, at `closed` */
-    enum jat_way way;
+    enum jat_direction direction;
     unsigned session; /* that answers or asks */
     unsigned request; /* the same one for each retry of a request */
     struct jat_str user, asked, shown, id, id_out;
@@ -127,7 +127,7 @@ void truth_opened(struct truth *t, struct jat_str resource, enum jat_err err,
 
 /* Why records were closed: all that are `due`, up to max of them. */
 struct closing {
-    enum { BOUNCED, ABORTED, EXPIRED, SWEPT, DRAINED } why;
+    enum { BOUNCED, ABORTED, EXPIRED, SWEPT, STOPPED } why;
     uint64_t ref;        /* BOUNCED, ABORTED: this one */
     enum jat_how how;    /* BOUNCED */
     enum jat_why reason; /* ABORTED */
@@ -152,14 +152,15 @@ bool truth_is_target(const struct truth *t, struct jat_str jid);
 struct jat_str truth_enc(struct truth *t, enum jat_role role,
                          struct jat_str jid);
 /* The open record that an answer is for, or NULL. */
-struct record *truth_waiting(struct truth *t, enum jat_way way,
+struct record *truth_waiting(struct truth *t, enum jat_direction direction,
                              struct jat_str from, struct jat_str shown,
                              struct jat_str id);
 /* The limits allow one more of this requester, of this session. */
 bool truth_may_request(const struct truth *t, struct jat_str user);
 bool truth_may_keep(const struct truth *t, const struct record *next);
 bool truth_may_ask(const struct truth *t, unsigned session);
-bool truth_is_draining(const struct truth *t, const struct session *s);
+/* Why it gets no new requests while there are others: of enum jat_drain. */
+unsigned truth_draining(const struct truth *t, const struct session *s);
 /* Those whom r may go to: who do not drain, or else anybody, but none twice. */
 unsigned truth_candidates(const struct truth *t, const struct record *r,
                           unsigned out[MAX_SESSIONS]);
@@ -195,7 +196,7 @@ bool truth_handle_fits(const struct truth *t, struct jat_str resource,
 /* A domain is local that was remote, or the other way round: who of it has
  * spoken is found only if the core took it for the same then. */
 void lately_doubt(struct lately *l);
-/* Those who were over were forgotten, up to max of them. */
+/* Those who were over were forgotten; it was looked at up to max. */
 void lately_forget(struct lately *l, uint64_t now, size_t max);
 /* The core may hold n of them. */
 bool lately_may_count(const struct lately *l, uint64_t n);

@@ -13,9 +13,9 @@ struct view {
     bool handle_seen, contact_seen, no_room_seen;
 };
 
-/* What the core has to say; with REQUEST and OUTBOUND the record that it has to
- * make, its session NOBODY if that is the core's choice; with ANSWER the record
- * that is over. */
+/* What the core has to say. Of what it forwards: the record that is over by
+ * this answer, or the one that it has to make, its session NOBODY if that is
+ * the core's choice. */
 struct verdict {
     enum jat_verb verb;
     unsigned what; /* condition, reason, local or ask */
@@ -26,7 +26,7 @@ struct verdict {
 
 static struct verdict reply(enum jat_condition condition)
 {
-    return (struct verdict){.verb = JAT_DO_REPLY, .what = condition};
+    return (struct verdict){.verb = JAT_DO_REFUSE, .what = condition};
 }
 
 static struct verdict drop(enum jat_reason reason)
@@ -127,7 +127,7 @@ static struct verdict request(struct truth *t, const struct view *v,
                               unsigned session)
 {
     bool set = v->s.type == JAT_TYPE_SET, any = session == NOBODY;
-    struct verdict out = {.verb = JAT_DO_REQUEST};
+    struct verdict out = {.verb = JAT_DO_FORWARD};
     struct jat_str shown, key = {NULL, 0};
 
     if (truth_count_online(t) == 0)
@@ -147,7 +147,7 @@ static struct verdict request(struct truth *t, const struct view *v,
         (!truth_handle_fits(t, shown, v->user) && v->no_room_seen))
         return reply(JAT_RESOURCE_CONSTRAINT);
     out.begun = (struct record){
-        .way = JAT_REQUEST,
+        .direction = JAT_IN,
         .session = session,
         .user = truth_keep(t, v->user),
         .asked = truth_keep(t, v->s.to),
@@ -210,10 +210,10 @@ static struct verdict answer_of_user(struct truth *t, const struct view *v)
     if (v->to.user.n > 0 ||
         stands_for(t, v->to.resource, &session) != FOR_ONLINE)
         return out;
-    out.over = truth_waiting(t, JAT_OUTBOUND, v->user, v->to.resource, v->s.id);
+    out.over = truth_waiting(t, JAT_OUT, v->user, v->to.resource, v->s.id);
     /* a later session of the name has not asked */
     if (out.over != NULL && out.over->session == session)
-        out.verb = JAT_DO_ANSWER;
+        out.verb = JAT_DO_FORWARD;
     return out;
 }
 
@@ -247,6 +247,26 @@ static bool user_at(struct truth *t, const struct view *v, struct jat_str *user,
     return is;
 }
 
+/* A plain JID, where the target is to know none. */
+static bool is_hidden(const struct truth *t, const struct view *v)
+{
+    return t->o.encoding == JAT_ENCODE_SEALED &&
+           t->o.outbound != JAT_OUTBOUND_ANY &&
+           jat_address_form(v->to.resource) == JAT_FORM_JID;
+}
+
+static bool is_malformed(const struct view *v)
+{
+    return (v->hints & JAT_HINT_JID_MALFORMED) != 0 &&
+           jat_address_form(v->to.resource) == JAT_FORM_JID;
+}
+
+static bool is_unprepared(const struct view *v)
+{
+    return jat_address_form(v->to.resource) == JAT_FORM_JID &&
+           v->prepared.n == 0 && !jat_jid_is_prepared(v->to.resource);
+}
+
 static bool is_allowed(struct truth *t, const struct view *v,
                        struct jat_str user, bool spoke)
 {
@@ -264,22 +284,19 @@ static bool is_allowed(struct truth *t, const struct view *v,
 
 static struct verdict outbound(struct truth *t, const struct view *v)
 {
-    struct verdict out = {.verb = JAT_DO_OUTBOUND};
+    struct verdict out = {.verb = JAT_DO_FORWARD};
     struct jat_str user = {NULL, 0};
     struct jat_jid jid;
     unsigned session, other;
     bool spoke;
 
-    if (t->o.encoding == JAT_ENCODE_SEALED &&
-        t->o.outbound != JAT_OUTBOUND_ANY &&
-        jat_address_form(v->to.resource) == JAT_FORM_JID)
+    if (is_hidden(t, v))
         return reply(JAT_FORBIDDEN);
-    if ((v->hints & JAT_HINT_JID_MALFORMED) != 0)
+    if (is_malformed(v))
         return reply(JAT_ITEM_NOT_FOUND);
     if (stands_for(t, v->to.resource, &other) != FOR_NOBODY)
         return reply(JAT_NOT_ALLOWED);
-    if (jat_address_form(v->to.resource) == JAT_FORM_JID &&
-        v->prepared.n == 0 && !jat_jid_is_prepared(v->to.resource))
+    if (is_unprepared(v))
         return ask(JAT_ASK_JID, v->to.resource);
     if (!user_at(t, v, &user, &spoke) || !jat_jid_split(user, &jid))
         return reply(JAT_ITEM_NOT_FOUND);
@@ -297,7 +314,7 @@ static struct verdict outbound(struct truth *t, const struct view *v)
                    : reply(JAT_FORBIDDEN);
     if (!truth_may_ask(t, session))
         return reply(JAT_RESOURCE_CONSTRAINT);
-    out.begun = (struct record){.way = JAT_OUTBOUND,
+    out.begun = (struct record){.direction = JAT_OUT,
                                 .session = session,
                                 .user = user,
                                 .asked = truth_keep(t, v->s.to),
@@ -329,20 +346,30 @@ static struct verdict answer_of_target(struct truth *t, const struct view *v)
 
     if (v->to.user.n > 0 || v->to.resource.n == 0)
         return out;
-    out.over = truth_waiting(t, JAT_REQUEST, v->user, v->to.resource, v->s.id);
+    out.over = truth_waiting(t, JAT_IN, v->user, v->to.resource, v->s.id);
     if (out.over != NULL)
-        out.verb = JAT_DO_ANSWER;
+        out.verb = JAT_DO_FORWARD;
     return out;
+}
+
+/* The resource stands for somebody else's session, or for a target. */
+static bool is_of_targets(struct truth *t, const struct view *v)
+{
+    struct jat_str user = {NULL, 0};
+    unsigned session;
+    bool spoke;
+
+    if (stands_for(t, v->to.resource, &session) != FOR_NOBODY)
+        return true;
+    return !is_hidden(t, v) && !is_malformed(v) && !is_unprepared(v) &&
+           user_at(t, v, &user, &spoke) && truth_is_target(t, user);
 }
 
 static struct verdict message_of_target(struct truth *t, const struct view *v)
 {
-    unsigned session;
-
     if (v->to.user.n > 0)
         return reply(JAT_FEATURE_NOT_IMPLEMENTED);
-    if (v->to.resource.n == 0 || truth_is_target(t, v->to.resource) ||
-        stands_for(t, v->to.resource, &session) != FOR_NOBODY)
+    if (v->to.resource.n == 0 || is_of_targets(t, v))
         return reply(JAT_NOT_ALLOWED);
     return reply(JAT_FEATURE_NOT_IMPLEMENTED);
 }
@@ -387,33 +414,35 @@ static unsigned session_at(const struct truth *t, const struct jat_buf *buf,
 static void begun(struct truth *t, const struct view *v, struct record r,
                   const struct jat_buf *buf, const struct jat_decision *d)
 {
-    unsigned session = session_at(t, buf, &d->to);
+    const struct jat_forward *f = &d->forward;
+    unsigned session = session_at(t, buf, &f->to);
 
-    CHECK(truth_is_p(buf, &d->from, r.shown));
-    CHECK(d->keep == (r.weight > 0));
-    if (r.way == JAT_REQUEST) {
+    CHECK(!f->answer && f->direction == r.direction);
+    CHECK(truth_is_p(buf, &f->from, r.shown));
+    CHECK(f->keep == (r.weight > 0));
+    if (r.direction == JAT_IN) {
         CHECK(session != NOBODY && (r.any || r.session == session));
         r.session = session;
     } else {
-        CHECK(truth_is_jid(buf, &d->to, r.user));
+        CHECK(truth_is_jid(buf, &f->to, r.user));
     }
-    r.ref = d->record;
+    r.ref = f->record;
     r.id = truth_keep(t, v->s.id);
-    r.id_out = truth_keep(t, jat_buf_str(buf, d->id));
-    CHECK(d->new_id == !jat_str_eq(r.id, r.id_out));
+    r.id_out = f->new_id ? truth_keep(t, jat_buf_str(buf, f->id)) : r.id;
+    CHECK(!f->new_id || !jat_str_eq(r.id, r.id_out));
     r.born = t->now;
     r.deadline = t->now + (uint64_t)t->o.timeout;
     r.request = t->n_requests++;
     truth_begun(t, &r);
-    if (r.way == JAT_REQUEST) {
+    if (r.direction == JAT_IN) {
         truth_contact(t, &r, true, r.deadline);
         truth_handle(t, &r, r.shown, true, r.deadline);
     } else {
         truth_contact(t, &r, false, 0);
         truth_handle(t, &r, v->to.resource, false, 0);
     }
-    t->stats[r.way == JAT_REQUEST ? JAT_STAT_requests
-                                  : JAT_STAT_outbound_requests]++;
+    t->stats[r.direction == JAT_IN ? JAT_STAT_requests
+                                   : JAT_STAT_outbound_requests]++;
 }
 
 static struct jat_str resource_of(struct jat_str jid)
@@ -427,14 +456,16 @@ static struct jat_str resource_of(struct jat_str jid)
 static void answered(struct truth *t, struct record *r,
                      const struct jat_buf *buf, const struct jat_decision *d)
 {
+    const struct jat_forward *f = &d->forward;
     struct jat_str jid = t->sessions[r->session].jid;
-    bool requested = r->way == JAT_REQUEST;
+    bool requested = r->direction == JAT_IN;
 
-    CHECK(d->record == r->ref && d->keep == (r->weight > 0));
-    CHECK(truth_is_jid(buf, &d->from, r->asked));
-    CHECK(truth_is_jid(buf, &d->to, requested ? r->user : jid));
-    CHECK(jat_str_eq(jat_buf_str(buf, d->id), r->id));
-    CHECK(d->new_id == !jat_str_eq(r->id, r->id_out));
+    CHECK(f->answer && f->direction == r->direction);
+    CHECK(f->record == r->ref && f->keep == (r->weight > 0));
+    CHECK(truth_is_jid(buf, &f->from, r->asked));
+    CHECK(truth_is_jid(buf, &f->to, requested ? r->user : jid));
+    CHECK(f->new_id == !jat_str_eq(r->id, r->id_out));
+    CHECK(!f->new_id || jat_str_eq(jat_buf_str(buf, f->id), r->id));
     truth_ended(t, r, true);
     truth_contact(t, r, !requested, 0);
     truth_handle(t, r, requested ? r->shown : resource_of(r->asked), false, 0);
@@ -456,19 +487,14 @@ static enum jat_err view_of(struct jat_str xml, struct view *v)
 
 static bool is_reply(const struct jat_decision *d, enum jat_condition condition)
 {
-    return d->verb == JAT_DO_REPLY && d->condition == condition;
+    return d->verb == JAT_DO_REFUSE && jat_why_condition(d->why) == condition;
 }
 
 void truth_handled(struct truth *t, struct jat_str xml, struct jat_str prepared,
                    unsigned hints, uint32_t weight, enum jat_err err,
                    const struct jat_buf *buf, const struct jat_decision *d)
 {
-    struct view v = {.prepared = prepared,
-                     .hints = hints,
-                     .weight = weight,
-                     .handle_seen = !is_reply(d, JAT_ITEM_NOT_FOUND),
-                     .contact_seen = !is_reply(d, JAT_FORBIDDEN),
-                     .no_room_seen = is_reply(d, JAT_RESOURCE_CONSTRAINT)};
+    struct view v = {.prepared = prepared, .hints = hints, .weight = weight};
     struct verdict verdict;
 
     CHECK(err == view_of(xml, &v));
@@ -476,33 +502,36 @@ void truth_handled(struct truth *t, struct jat_str xml, struct jat_str prepared,
         t->stats[JAT_STAT_malformed]++;
         return;
     }
+    v.handle_seen = !is_reply(d, JAT_ITEM_NOT_FOUND);
+    v.contact_seen = !is_reply(d, JAT_FORBIDDEN);
+    v.no_room_seen = is_reply(d, JAT_RESOURCE_CONSTRAINT);
     verdict = rule(t, &v);
     CHECK(d->verb == verdict.verb);
     switch (d->verb) {
-    case JAT_DO_REQUEST:
-    case JAT_DO_OUTBOUND:
-        begun(t, &v, verdict.begun, buf, d);
+    case JAT_DO_FORWARD:
+        if (verdict.over == NULL)
+            begun(t, &v, verdict.begun, buf, d);
+        else
+            answered(t, verdict.over, buf, d);
         break;
-    case JAT_DO_ANSWER:
-        answered(t, verdict.over, buf, d);
-        break;
-    case JAT_DO_REPLY:
-        CHECK(d->condition == verdict.what &&
-              d->condition == jat_why_condition(d->why));
+    case JAT_DO_REFUSE:
+        CHECK(jat_why_condition(d->why) == verdict.what);
         t->stats[JAT_STAT_refused]++;
         break;
     case JAT_DO_LOCAL:
-        CHECK(d->detail == verdict.what);
+        CHECK(d->local == verdict.what);
         break;
     case JAT_DO_DROP:
-        CHECK(d->detail == verdict.what);
-        t->stats[d->detail == JAT_REASON_UNSOLICITED ? JAT_STAT_unsolicited
+        CHECK(d->reason == verdict.what);
+        t->stats[d->reason == JAT_REASON_UNSOLICITED ? JAT_STAT_unsolicited
                                                      : JAT_STAT_dropped]++;
         break;
     case JAT_DO_ASK:
-        CHECK(d->detail == verdict.what);
-        CHECK(jat_str_eq(jat_buf_str(buf, d->text), verdict.text));
+        CHECK(d->ask.what == verdict.what);
+        CHECK(jat_str_eq(jat_buf_str(buf, d->ask.about), verdict.text));
         break;
+    case JAT_VERB_COUNT:
+        CHECK(false);
     }
 }
 

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
+/* What the core says about one stanza: a verb, and what belongs to that verb.
+ * Everybody who decides fills a decision by the functions below, which stand
+ * below all of them; nobody who decides calls another one who decides.
+ *
+ * The strings of a decision are spans of the caller's buffer. */
+#ifndef JAT_DECISION_H
+#define JAT_DECISION_H
+
+#include <stdint.h>
+
+#include "buf.h"
+#include "err.h"
+#include "inflight.h"
+#include "jid.h"
+#include "why.h"
+
+/* The parts of an address; empty where absent. */
+struct jat_parts {
+    struct jat_span user, server, resource;
+};
+
+/* The parts of a JID that is cut there. */
+struct jat_parts jat_parts_cut(struct jat_span jid, struct jat_cut cut);
+/* host/resource, both in the same buffer. */
+struct jat_parts jat_parts_host(struct jat_span host, struct jat_span resource);
+
+enum jat_verb {
+    JAT_DO_REFUSE,  /* answer with the error `why` */
+    JAT_DO_DROP,    /* nothing; `reason` */
+    JAT_DO_LOCAL,   /* the host itself takes it: `local` */
+    JAT_DO_ASK,     /* find out `ask`, then call again with what was found */
+    JAT_DO_FORWARD, /* send it on: `forward` */
+    JAT_VERB_COUNT
+};
+
+enum jat_reason {
+    JAT_REASON_UNSOLICITED, /* an answer without a record */
+    JAT_REASON_UNROUTABLE,  /* nothing that goes on, and nothing to answer */
+    JAT_REASON_COUNT
+};
+
+enum jat_local {
+    JAT_LOCAL_TARGET_PRESENCE, /* presence of a target to P */
+    JAT_LOCAL_SUBSCRIBE,       /* a requester wants to subscribe to P */
+    JAT_LOCAL_DISCO_INFO,      /* XEP-0030 to P itself */
+    JAT_LOCAL_PING,            /* XEP-0199 to P itself */
+    JAT_LOCAL_COUNT
+};
+
+enum jat_ask {
+    JAT_ASK_RESOURCEPREP, /* is `about` its own resourceprep? */
+    JAT_ASK_JID,          /* what is the prepared form of the JID `about`? */
+    JAT_ASK_OUTBOUND, /* may the target speak to `about` (outbound_access)? */
+    JAT_ASK_ENDPOINT, /* read the session `about` again: is it online? */
+    JAT_ASK_COUNT
+};
+
+struct jat_question {
+    enum jat_ask what;
+    struct jat_span about;
+};
+
+struct jat_forward {
+    enum jat_direction direction; /* of the request */
+    bool answer;                  /* to such a request; its record is closed */
+    bool keep;   /* a request: keep its packet by `record`. An answer: the
+                    packet of its request had been kept */
+    bool new_id; /* the id differs from the one that the stanza came with ... */
+    struct jat_span id; /* ... and is this one */
+    uint64_t record;
+    struct jat_parts from, to;
+};
+
+struct jat_decision {
+    enum jat_verb verb;
+    union {
+        enum jat_why why;
+        enum jat_reason reason;
+        enum jat_local local;
+        struct jat_question ask;
+        struct jat_forward forward;
+    };
+};
+
+/* Each fills a decision and returns JAT_OK. */
+enum jat_err jat_refuse(struct jat_decision *d, enum jat_why why);
+enum jat_err jat_drop(struct jat_decision *d, enum jat_reason reason);
+enum jat_err jat_local(struct jat_decision *d, enum jat_local what);
+enum jat_err jat_ask(struct jat_decision *d, enum jat_ask what,
+                     struct jat_span about);
+/* The same about a text that is not in buf yet. JAT_ENOMEM. */
+enum jat_err jat_ask_text(struct jat_decision *d, enum jat_ask what,
+                          struct jat_str about, struct jat_buf *buf);
+
+/* The words of the enumerations; static storage. */
+const char *jat_local_name(unsigned local);
+const char *jat_ask_name(unsigned ask);
+const char *jat_reason_name(unsigned reason);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
+#include "forward.h"
+
+#include "contact.h"
+
+/* From the seed and what only this thread counts: no counter that all threads
+ * write, and the same calls of one thread give the same numbers. */
+static uint64_t fresh_random(struct jat *j)
+{
+    uint64_t n = jat_stats_ticket(&j->stats);
+
+    return jat_mix64(
+        j->seed.k[0] ^
+        jat_mix64(j->seed.k[1] + n + ((uint64_t)jat_thread_number() << 40)));
+}
+
+static enum jat_err choose(struct jat *j, const struct jat_config *config,
+                           const struct jat_request *r, struct jat_buf *buf,
+                           struct jat_endpoint *e)
+{
+    struct jat_choice how = {(enum jat_balance)config->balance, fresh_random(j),
+                             r->sticky_key, r->tried, r->n_tried};
+
+    return jat_endpoints_choose(j->endpoints, &how, buf, e);
+}
+
+/* Makes the record of r for endpoint e. Room for an id of ours first: with the
+ * record made, nothing may fail for want of memory. */
+static enum jat_err put(struct jat *j, struct jat_request *r,
+                        const struct jat_endpoint *e, struct jat_span shown,
+                        uint64_t now, struct jat_buf *buf, struct jat_put *out)
+{
+    enum jat_err err;
+
+    if (jat_buf_room(buf, JAT_OURS_N) == NULL)
+        return JAT_ENOMEM;
+    r->eid = e->eid;
+    r->eid_hash = e->hash;
+    r->shown = jat_buf_str(buf, shown);
+    jat_endpoints_begin(j->endpoints, e->eid);
+    err = jat_inflight_put(j->inflight, r, now, out);
+    if (err != JAT_OK)
+        jat_endpoints_undo(j->endpoints, e->eid);
+    return err;
+}
+
+/* The table of endpoints is held until the record is made: an endpoint that goes
+ * meanwhile is swept only afterwards, and the record with it. */
+enum jat_err jat_forward(struct jat *j, const struct jat_config *config,
+                         struct jat_request *r, struct jat_span shown,
+                         jat_eid only, uint64_t now, struct jat_buf *buf,
+                         struct jat_sent *out)
+{
+    struct jat_endpoint *e = &out->endpoint;
+    unsigned held = jat_endpoints_hold(j->endpoints);
+    enum jat_err err = only == 0
+                           ? choose(j, config, r, buf, e)
+                           : jat_endpoints_read(j->endpoints, only, buf, e);
+
+    if (err == JAT_OK)
+        err = put(j, r, e, shown, now, buf, &out->put);
+    jat_endpoints_let_go(j->endpoints, held);
+    if (err != JAT_OK)
+        return err;
+    if (out->put.replaced)
+        jat_stats_add(&j->stats, JAT_STAT_replaced_ids);
+    jat_contact_touch(j->contacts, config, jat_contact_of(&r->share, e->target),
+                      0, true, now, r->deadline);
+    return JAT_OK;
+}

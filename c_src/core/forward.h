@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
+/* Gives a request of a requester to an endpoint: chooses it, and makes the
+ * record. Used when a request comes in (exchange.c) and when it is sent again
+ * (settle.c). */
+#ifndef JAT_FORWARD_H
+#define JAT_FORWARD_H
+
+#include "instance.h"
+
+/* Where a request goes. */
+struct jat_sent {
+    struct jat_endpoint endpoint; /* with its JID, in buf */
+    struct jat_put put;
+};
+
+/* r: all but eid, eid_hash and shown, which are set here. shown: enc(U), in
+ * buf. only: the endpoint that the requester has named; 0: one of the strategy's
+ * choice that has not had the request. The contact of the two is made, and
+ * buf has room for an id of ours afterwards.
+ * JAT_ENOTFOUND: there is no such endpoint. JAT_ENOMEM. The shares of r are the
+ * caller's to take before, and to give back after a failure. */
+enum jat_err jat_forward(struct jat *j, const struct jat_config *config,
+                         struct jat_request *r, struct jat_span shown,
+                         jat_eid only, uint64_t now, struct jat_buf *buf,
+                         struct jat_sent *out);
+
+#endif

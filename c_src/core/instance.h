@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
+/* One proxy host: made, configured, its endpoints, and what it shows to people.
+ * At the end of this file: what it is made of, for those who decide. */
+#ifndef JAT_INSTANCE_H
+#define JAT_INSTANCE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "config.h"
+#include "endpoints.h"
+#include "err.h"
+#include "inflight.h"
+#include "shares.h"
+#include "recent.h"
+#include "stats.h"
+
+struct jat;
+
+/* seed: 24 random octets. config: with `host`, becomes the instance's on
+ * success, stays the caller's on failure. Errors: JAT_EBADARG (an option is
+ * missing or contradicts another), JAT_ENOMEM, JAT_ECRYPTO. */
+enum jat_err jat_instance_new(struct jat_config *config,
+                              const unsigned char seed[24], struct jat **out);
+/* Nobody else is in a call any more. */
+void jat_instance_free(struct jat *j);
+
+/* Replaces the configuration; endpoints and records stay (addresses sealed
+ * under a key that is in the new list can still be opened). Retired
+ * configurations live until jat_instance_free: readers hold no lock, and a
+ * reload is rare. Ownership and errors as in jat_instance_new. */
+enum jat_err jat_configure(struct jat *j, struct jat_config *config);
+
+/* Adds or updates an endpoint by its full JID. *added is set on success.
+ * Errors: JAT_EBADARG (not the full JID of a target), JAT_ENOTFOUND (option
+ * `resources` does not name it), JAT_EFULL (max_endpoints), JAT_ENOMEM,
+ * JAT_ECRYPTO. */
+enum jat_err jat_put_endpoint(struct jat *j, struct jat_str jid,
+                              const struct jat_endpoint_state *state,
+                              bool *added);
+/* Removes it; sweep its records by *eid (jat_sweep). JAT_ENOTFOUND. */
+enum jat_err jat_remove_endpoint(struct jat *j, struct jat_str jid,
+                                 jat_eid *eid);
+
+/* The JID that a resource at P stands for, appended to buf, and its role.
+ * JAT_EUNOPENABLE. */
+enum jat_err jat_open(struct jat *j, struct jat_str resource, uint64_t now,
+                      enum jat_role *role, struct jat_buf *buf);
+
+/* For people: the endpoints and the records, one by one (cursor 0 at first,
+ * JAT_ENOTFOUND at the end). */
+enum jat_err jat_next_endpoint(struct jat *j, uint32_t *cursor,
+                               struct jat_buf *buf,
+                               struct jat_endpoint_row *out);
+
+struct jat_pending {
+    struct jat_span user, endpoint, id;
+    uint64_t age, left; /* ms */
+    unsigned tries;
+    enum jat_direction direction;
+    bool set;
+};
+
+enum jat_err jat_next_pending(struct jat *j, uint64_t *cursor, uint64_t now,
+                              struct jat_buf *buf, struct jat_pending *out);
+
+/* Counter i of the instance: name and value; false at the end. The first ones
+ * are jat_stats, then how much is in the tables now. */
+bool jat_counter(struct jat *j, unsigned i, const char **name, uint64_t *value);
+
+/* From inside */
+
+struct jat {
+    struct jat_stats stats;
+    struct jat_str host; /* P; owned by the first configuration */
+    _Atomic(struct jat_config *) config;
+    struct jat_seed seed;
+    struct jat_endpoints *endpoints;
+    struct jat_inflight *inflight;
+    struct jat_shares *shares;
+    struct jat_recent *contacts; /* see contact.h */
+    struct jat_recent *handles;  /* handle -> JID of a requester */
+    pthread_mutex_t configuring; /* one jat_configure at a time */
+};
+
+#endif

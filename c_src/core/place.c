@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
+#include "place.h"
+
+#include "address.h"
+
+static enum jat_what what_of(const struct jat_stanza *s)
+{
+    switch (s->kind) {
+    case JAT_IQ:
+        return s->type == JAT_TYPE_GET || s->type == JAT_TYPE_SET
+                   ? JAT_IS_REQUEST
+                   : JAT_IS_ANSWER;
+    case JAT_MESSAGE:
+        return s->type == JAT_TYPE_ERROR       ? JAT_IS_MESSAGE_ERROR
+               : s->type == JAT_TYPE_HEADLINE  ? JAT_IS_HEADLINE
+               : s->type == JAT_TYPE_GROUPCHAT ? JAT_IS_GROUPCHAT
+                                               : JAT_IS_MESSAGE;
+    case JAT_PRESENCE:
+        break;
+    }
+    return s->type == JAT_TYPE_NONE          ? JAT_IS_AVAILABLE
+           : s->type == JAT_TYPE_UNAVAILABLE ? JAT_IS_UNAVAILABLE
+           : s->type == JAT_TYPE_SUBSCRIBE   ? JAT_IS_SUBSCRIBE
+           : s->type == JAT_TYPE_UNSUBSCRIBE ? JAT_IS_UNSUBSCRIBE
+           : s->type == JAT_TYPE_SUBSCRIBED || s->type == JAT_TYPE_UNSUBSCRIBED
+               ? JAT_IS_SUBSCRIBED
+           : s->type == JAT_TYPE_PROBE ? JAT_IS_PROBE
+                                       : JAT_IS_PRESENCE_ERROR;
+}
+
+void jat_place(struct jat_call *c)
+{
+    c->sender = jat_list_has(&c->config->targets, c->from.bare) ? JAT_TARGET
+                                                                : JAT_REQUESTER;
+    c->what = what_of(c->stanza);
+    c->whom = c->to.user.n > 0       ? JAT_TO_NODE
+              : c->to.resource.n > 0 ? JAT_TO_RESOURCE
+                                     : JAT_TO_HOST;
+    c->spoke = false;
+}
+
+/* The endpoint that the address stands for. JAT_EUNOPENABLE: for none, ever;
+ * JAT_ENOTFOUND: it is an endpoint's, but that one is not online. */
+static enum jat_err find_endpoint(struct jat_call *c)
+{
+    struct jat_str address = c->to.resource;
+    size_t start = c->buf->n;
+    enum jat_err err =
+        jat_endpoints_find_shown(c->j->endpoints, address, JAT_WITH_JID, c->buf,
+                                 &c->endpoint);
+
+    if (err != JAT_ENOTFOUND)
+        return err;
+    /* sealed when it was online, or under a key that is an old one now */
+    err = jat_address_open(c->config->keyring, JAT_ROLE_ENDPOINT, address,
+                           c->buf);
+    if (err != JAT_OK)
+        return err;
+    return jat_endpoints_find(
+        c->j->endpoints,
+        jat_buf_str(c->buf, jat_buf_since(c->buf, start)),
+        JAT_WITH_JID, c->buf, &c->endpoint);
+}
+
+/* The JID that an address which a requester has shown to a target stands for,
+ * appended to the buffer. JAT_EUNOPENABLE: for none. */
+static enum jat_err find_requester(struct jat_call *c, enum jat_form form)
+{
+    struct jat_str address = c->to.resource;
+    enum jat_err err;
+
+    if (form == JAT_FORM_SEALED)
+        return jat_address_open(c->config->keyring, JAT_ROLE_REQUESTER, address,
+                                c->buf);
+    err = jat_recent_search(c->j->handles,
+                            jat_recent_text(c->j->handles, address), c->now,
+                            c->buf);
+    return err == JAT_ENOTFOUND ? JAT_EUNOPENABLE : err;
+}
+
+/* Whom the JID from `start` of the buffer on is. */
+static enum jat_to whose(struct jat_call *c, size_t start)
+{
+    struct jat_jid jid;
+
+    c->user = jat_buf_since(c->buf, start);
+    if (!jat_jid_split(jat_buf_str(c->buf, c->user), &jid))
+        return JAT_TO_NOBODY;
+    c->user_cut = jat_jid_cut(&jid);
+    if (jat_list_has(&c->config->targets, jid.bare))
+        return JAT_TO_ACCOUNT;
+    return jat_str_eq(jid.server, c->j->host) ? JAT_TO_SELF : JAT_TO_REQUESTER;
+}
+
+/* A JID itself at P, written by a target. With `sealed` no target may write to
+ * one: whatever became of it would tell something of somebody whom the target
+ * only guesses at. So this looks at nothing else, and before anything else. */
+static enum jat_to open_jid(struct jat_call *c)
+{
+    size_t start = c->buf->n;
+
+    if (c->config->encoding == JAT_ENCODE_SEALED &&
+        c->config->outbound != JAT_OUTBOUND_ANY)
+        return JAT_TO_HIDDEN;
+    if ((c->hints & JAT_HINT_JID_MALFORMED) != 0)
+        return JAT_TO_NOBODY;
+    if (c->prepared.n == 0 && !jat_jid_is_prepared(c->to.resource))
+        return JAT_TO_UNPREPARED;
+    jat_buf_add(c->buf, c->prepared.n > 0 ? c->prepared : c->to.resource);
+    return whose(c, start);
+}
+
+enum jat_err jat_place_open(struct jat_call *c)
+{
+    enum jat_form form = jat_address_form(c->to.resource);
+    size_t start;
+    enum jat_err err;
+
+    if (form == JAT_FORM_JID) {
+        c->whom = c->sender == JAT_TARGET ? open_jid(c) : JAT_TO_NOBODY;
+        return c->buf->failed ? JAT_ENOMEM : JAT_OK;
+    }
+    err = find_endpoint(c);
+    c->whom = err == JAT_OK ? JAT_TO_ENDPOINT : JAT_TO_GONE;
+    if (err == JAT_OK || err == JAT_ENOTFOUND)
+        return JAT_OK;
+    if (err == JAT_EUNOPENABLE && c->sender == JAT_TARGET) {
+        c->spoke = true;
+        start = c->buf->n;
+        err = find_requester(c, form);
+        if (err == JAT_OK)
+            c->whom = whose(c, start);
+    }
+    if (err != JAT_EUNOPENABLE)
+        return err;
+    c->whom = JAT_TO_NOBODY;
+    return JAT_OK;
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
+/* The two tables of doc/behaviour.md, "Table of stanzas", row by row: what the
+ * page says, then what it means here. The first rule that fits is the one.
+ *
+ *   RULE(stanza, to, what the page says of it,
+ *        what it is, whom it is for, a condition,
+ *        the action, its argument,
+ *        the case of the suites that shows it)
+ *
+ * To a resource at P (P/...) that need not be told apart, a rule is for
+ * RESOURCE; only a rule for one kind of them makes the address be opened
+ * (place.h). */
+#include "rules.h"
+
+#include "exchange.h"
+
+/* Actions that need no more than this */
+
+static enum jat_err refuse(struct jat_call *c, unsigned why)
+{
+    return jat_refuse(c->out, (enum jat_why)why);
+}
+
+static enum jat_err drop(struct jat_call *c, unsigned reason)
+{
+    return jat_drop(c->out, (enum jat_reason)reason);
+}
+
+static enum jat_err local(struct jat_call *c, unsigned what)
+{
+    return jat_local(c->out, (enum jat_local)what);
+}
+
+static enum jat_err ask_jid(struct jat_call *c, unsigned what)
+{
+    return jat_ask_text(c->out, (enum jat_ask)what, c->to.resource, c->buf);
+}
+
+/* Conditions */
+
+static bool access_denied(const struct jat_call *c)
+{
+    return (c->hints & JAT_HINT_ACCESS_DENIED) != 0;
+}
+
+static bool from_host(const struct jat_call *c)
+{
+    return jat_str_eq(c->from.server, c->j->host);
+}
+
+static bool long_id(const struct jat_call *c)
+{
+    return c->stanza->id.n > JAT_ID_MAX;
+}
+
+/* A request has one child (RFC 6120, 8.2.3). */
+static bool not_one_child(const struct jat_call *c)
+{
+    return c->stanza->n_children != 1;
+}
+
+static bool is_query(const struct jat_call *c, struct jat_str ns,
+                     struct jat_str name)
+{
+    const struct jat_child *child = &c->stanza->children[0];
+
+    return c->stanza->type == JAT_TYPE_GET && jat_str_eq(child->ns, ns) &&
+           jat_str_eq(child->name, name);
+}
+
+static bool disco(const struct jat_call *c)
+{
+    return is_query(c, JAT_STR("http://jabber.org/protocol/disco#info"),
+                    JAT_STR("query"));
+}
+
+static bool ping(const struct jat_call *c)
+{
+    return is_query(c, JAT_STR("urn:xmpp:ping"), JAT_STR("ping"));
+}
+
+/* P answers requesters itself. */
+static bool by_itself(const struct jat_call *c)
+{
+    return c->config->disco == JAT_DISCO_SELF ||
+           jat_endpoints_count(c->j->endpoints) == 0;
+}
+
+static bool own_disco(const struct jat_call *c)
+{
+    return by_itself(c) && disco(c);
+}
+
+static bool own_ping(const struct jat_call *c)
+{
+    return by_itself(c) && ping(c);
+}
+
+/* The tables */
+
+#define ALWAYS NULL
+#define MESSAGES (MESSAGE | HEADLINE | GROUPCHAT)
+#define OTHERS (NODE | RESOURCE) /* all but P itself */
+
+/* clang-format off */
+#define FROM_A_REQUESTER(RULE)                                                 \
+    RULE("iq get/set that `access` denies", "any", "`forbidden`",              \
+         REQUEST, ANYBODY, access_denied,                                      \
+         refuse, JAT_WHY_ACCESS,                                               \
+         "access_refuses_who_is_not_allowed")                                  \
+    RULE("iq get/set from an address at `P`", "any", "`not-allowed`",          \
+         REQUEST, ANYBODY, from_host,                                          \
+         refuse, JAT_WHY_LOOP,                                                 \
+         "a_request_from_an_address_at_p_is_refused")                          \
+    RULE("iq get/set with an id over 1024 octets", "any", "`policy-violation`", \
+         REQUEST, ANYBODY, long_id,                                            \
+         refuse, JAT_WHY_ID_TOO_LONG,                                          \
+         "a_request_with_an_id_too_long_gets_policy_violation")                \
+    RULE("iq get/set with 0 or 2+ children", "any", "`bad-request`",           \
+         REQUEST, ANYBODY, not_one_child,                                      \
+         refuse, JAT_WHY_CHILDREN,                                             \
+         "a_request_without_exactly_one_child_gets_bad_request")               \
+    RULE("iq disco#info, ping", "`P`, no endpoint online", "answered by P itself", \
+         REQUEST, HOST, own_disco,                                             \
+         local, JAT_LOCAL_DISCO_INFO,                                          \
+         "without_an_endpoint_p_answers_ping_and_disco_itself")                \
+    RULE("iq disco#info, ping", "`P`, no endpoint online", "answered by P itself", \
+         REQUEST, HOST, own_ping,                                              \
+         local, JAT_LOCAL_PING,                                                \
+         "without_an_endpoint_p_answers_ping_and_disco_itself")                \
+    RULE("iq get/set", "`P`", "choose E; forward; record",                     \
+         REQUEST, HOST, ALWAYS,                                                \
+         jat_request_any, 0,                                                   \
+         "an_iq_get_to_p_reaches_an_endpoint_and_its_answer_comes_from_p")     \
+    RULE("iq get/set", "`P/enc(E)`", "to that E if online",                    \
+         REQUEST, ENDPOINT, ALWAYS,                                            \
+         jat_request_one, 0,                                                   \
+         "an_iq_to_the_address_of_an_endpoint_reaches_that_endpoint")          \
+    RULE("iq get/set", "`P/enc(E)`", "else `recipient-unavailable`",           \
+         REQUEST, GONE, ALWAYS,                                                \
+         refuse, JAT_WHY_ENDPOINT_GONE,                                        \
+         "a_request_to_an_endpoint_that_left_gets_recipient_unavailable")      \
+    RULE("iq get/set", "`P/other`, `node@P...`", "`item-not-found`",           \
+         REQUEST, OTHERS, ALWAYS,                                              \
+         refuse, JAT_WHY_NO_SUCH_ADDRESS,                                      \
+         "a_request_to_another_resource_of_p_gets_item_not_found")             \
+    RULE("iq result/error", "`P/enc(E)`", "forwarded; else dropped",           \
+         ANSWER, ENDPOINT, ALWAYS,                                             \
+         jat_answer_out, 0,                                                    \
+         "an_answer_to_the_endpoint_is_taken_once_and_from_whom_it_asked")     \
+    RULE("iq result/error", "else", "dropped, counted",                        \
+         ANSWER, ANYBODY, ALWAYS,                                              \
+         drop, JAT_REASON_UNSOLICITED,                                         \
+         "an_answer_to_nothing_is_dropped_and_never_answered")                 \
+    RULE("until then any message", "any", "`feature-not-implemented`",         \
+         MESSAGES, ANYBODY, ALWAYS,                                            \
+         refuse, JAT_WHY_NO_MESSAGES,                                          \
+         "a_message_to_p_gets_feature_not_implemented")                        \
+    RULE("until then any message", "any", "errors dropped",                    \
+         MESSAGE_ERROR, ANYBODY, ALWAYS,                                       \
+         drop, JAT_REASON_UNROUTABLE,                                          \
+         "a_message_error_to_p_is_dropped")                                    \
+    RULE("presence error, subscribed, unsubscribed, unavailable", "any", "dropped", \
+         PRESENCE_ERROR | SUBSCRIBED | UNAVAILABLE, ANYBODY, ALWAYS,           \
+         drop, JAT_REASON_UNROUTABLE,                                          \
+         "other_presence_to_p_is_dropped")                                     \
+    RULE("until then other presence", "any", "subscribe: `unsubscribed`",      \
+         SUBSCRIBE, ANYBODY, ALWAYS,                                           \
+         local, JAT_LOCAL_SUBSCRIBE,                                           \
+         "a_subscription_to_p_is_declined")                                    \
+    RULE("until then other presence", "any", "rest dropped",                   \
+         UNSUBSCRIBE | PROBE | AVAILABLE, ANYBODY, ALWAYS,                     \
+         drop, JAT_REASON_UNROUTABLE,                                          \
+         "other_presence_to_p_is_dropped")
+
+#define FROM_A_TARGET(RULE)                                                    \
+    RULE("iq get/set with an id over 1024 octets", "any", "`policy-violation`", \
+         REQUEST, ANYBODY, long_id,                                            \
+         refuse, JAT_WHY_ID_TOO_LONG,                                          \
+         "a_request_with_an_id_too_long_gets_policy_violation")                \
+    RULE("iq get/set with 0 or 2+ children", "any", "`bad-request`",           \
+         REQUEST, ANYBODY, not_one_child,                                      \
+         refuse, JAT_WHY_CHILDREN,                                             \
+         "a_request_without_exactly_one_child_gets_bad_request")               \
+    RULE("iq result/error", "`P/enc(U)`", "taken (one winner), forwarded to U", \
+         ANSWER, RESOURCE, ALWAYS,                                             \
+         jat_answer_in, 0,                                                     \
+         "a_result_sent_twice_is_delivered_once")                              \
+    RULE("iq result/error", "`P`, `node@P...`", "else dropped",                \
+         ANSWER, HOST | NODE, ALWAYS,                                          \
+         drop, JAT_REASON_UNSOLICITED,                                         \
+         "an_answer_of_the_target_to_p_is_dropped")                            \
+    RULE("iq get/set", "`P/enc(U)`", "client-initiated request",               \
+         REQUEST, REQUESTER, ALWAYS,                                           \
+         jat_request_out, 0,                                                   \
+         "a_request_of_the_endpoint_reaches_the_requester_and_is_answered")    \
+    RULE(NULL, NULL, NULL,                                                     \
+         REQUEST, UNPREPARED, ALWAYS,                                          \
+         ask_jid, JAT_ASK_JID,                                                 \
+         "outbound_any_allows_everybody_that_the_access_rule_does")            \
+    RULE("iq get/set", "a plain JID at `P`, with `sealed`", "`forbidden`",     \
+         REQUEST, HIDDEN, ALWAYS,                                              \
+         refuse, JAT_WHY_PLAIN_ADDRESS,                                        \
+         "a_sealed_target_may_not_write_to_a_plain_jid")                       \
+    RULE("iq get/set", "`P/X`, X at `P`", "`not-allowed`",                     \
+         REQUEST, SELF, ALWAYS,                                                \
+         refuse, JAT_WHY_TO_SELF,                                              \
+         "a_request_from_p_to_itself_is_refused")                              \
+    RULE("iq get/set", "`P`", "disco#info answered by P itself",               \
+         REQUEST, HOST, disco,                                                 \
+         local, JAT_LOCAL_DISCO_INFO,                                          \
+         "a_ping_or_disco_of_the_target_is_answered_by_p_itself")              \
+    RULE("iq get/set", "`P`", "answered by P itself",                          \
+         REQUEST, HOST, ping,                                                  \
+         local, JAT_LOCAL_PING,                                                \
+         "a_ping_or_disco_of_the_target_is_answered_by_p_itself")              \
+    RULE("iq get/set", "`P`", "else `service-unavailable`",                    \
+         REQUEST, HOST, ALWAYS,                                                \
+         refuse, JAT_WHY_TO_HOST,                                              \
+         "another_iq_of_the_target_to_p_gets_service_unavailable")             \
+    RULE("iq get/set, message", "`P/enc(E2)`, an endpoint", "`not-allowed`",   \
+         REQUEST | MESSAGES, ENDPOINT | GONE, ALWAYS,                          \
+         refuse, JAT_WHY_TO_ENDPOINT,                                          \
+         "an_endpoint_may_not_write_to_another_endpoint")                      \
+    RULE("iq get/set, message", "`P/enc(E2)`, an endpoint", "`not-allowed`",   \
+         REQUEST | MESSAGES, ACCOUNT, ALWAYS,                                  \
+         refuse, JAT_WHY_TO_TARGET,                                            \
+         "an_endpoint_may_not_write_to_another_endpoint")                      \
+    RULE("message", "`P`", "`not-allowed`",                                    \
+         MESSAGES, HOST, ALWAYS,                                               \
+         refuse, JAT_WHY_MESSAGE_TO_HOST,                                      \
+         "a_message_of_the_target_to_p_gets_not_allowed")                      \
+    RULE("presence available", "`P`", "endpoint added or updated",             \
+         AVAILABLE, HOST, ALWAYS,                                              \
+         local, JAT_LOCAL_TARGET_PRESENCE,                                     \
+         "a_remote_target_is_asked_and_serves_when_it_has_confirmed")          \
+    RULE("presence unavailable", "`P`", "endpoint removed",                    \
+         UNAVAILABLE, HOST, ALWAYS,                                            \
+         local, JAT_LOCAL_TARGET_PRESENCE,                                     \
+         "an_unavailable_of_a_remote_target_removes_it_and_nobody_is_probed")  \
+    RULE("presence error", "`P`", "see \"Endpoints\"",                         \
+         PRESENCE_ERROR, HOST, ALWAYS,                                         \
+         local, JAT_LOCAL_TARGET_PRESENCE,                                     \
+         "a_presence_error_of_a_resource_removes_it_alone")                    \
+    RULE("presence subscribe / probe", "`P`", "the target is ours",            \
+         SUBSCRIBE | PROBE, HOST, ALWAYS,                                      \
+         local, JAT_LOCAL_TARGET_PRESENCE,                                     \
+         "a_target_that_subscribes_is_accepted_and_sees_presence")             \
+    RULE("presence unsubscribe", "`P`", "`unsubscribed`, logged",              \
+         UNSUBSCRIBE, HOST, ALWAYS,                                            \
+         local, JAT_LOCAL_TARGET_PRESENCE,                                     \
+         "a_target_that_unsubscribes_is_noted_and_serves_all_the_same")        \
+    RULE("presence subscribed / unsubscribed", "`P`", "state noted",           \
+         SUBSCRIBED, HOST, ALWAYS,                                             \
+         local, JAT_LOCAL_TARGET_PRESENCE,                                     \
+         "a_remote_target_that_declines_does_not_serve")                       \
+    RULE("until then other messages", "any", "`feature-not-implemented`",      \
+         MESSAGES, ANYBODY, ALWAYS,                                            \
+         refuse, JAT_WHY_NO_MESSAGES,                                          \
+         "a_message_to_p_gets_feature_not_implemented")                        \
+    RULE("until then other messages", "any", "errors dropped",                 \
+         MESSAGE_ERROR, ANYBODY, ALWAYS,                                       \
+         drop, JAT_REASON_UNROUTABLE,                                          \
+         "a_message_error_to_p_is_dropped")                                    \
+    RULE("anything else", "unopenable resource, `node@P...`", "`item-not-found`", \
+         REQUEST, NOBODY | NODE, ALWAYS,                                       \
+         refuse, JAT_WHY_NO_SUCH_ADDRESS,                                      \
+         "a_request_to_what_cannot_be_opened_gets_item_not_found")             \
+    RULE("anything else", "unopenable resource, `node@P...`", "dropped otherwise", \
+         ANYTHING, ANYBODY, ALWAYS,                                            \
+         drop, JAT_REASON_UNROUTABLE,                                          \
+         "other_presence_to_p_is_dropped")
+/* clang-format on */
+
+/* Short names, for the tables alone. */
+enum {
+    REQUEST = JAT_IS_REQUEST,
+    ANSWER = JAT_IS_ANSWER,
+    MESSAGE = JAT_IS_MESSAGE,
+    HEADLINE = JAT_IS_HEADLINE,
+    GROUPCHAT = JAT_IS_GROUPCHAT,
+    MESSAGE_ERROR = JAT_IS_MESSAGE_ERROR,
+    AVAILABLE = JAT_IS_AVAILABLE,
+    UNAVAILABLE = JAT_IS_UNAVAILABLE,
+    SUBSCRIBE = JAT_IS_SUBSCRIBE,
+    UNSUBSCRIBE = JAT_IS_UNSUBSCRIBE,
+    SUBSCRIBED = JAT_IS_SUBSCRIBED,
+    PROBE = JAT_IS_PROBE,
+    PRESENCE_ERROR = JAT_IS_PRESENCE_ERROR,
+    ANYTHING = JAT_IS_ANYTHING,
+
+    HOST = JAT_TO_HOST,
+    NODE = JAT_TO_NODE,
+    ENDPOINT = JAT_TO_ENDPOINT,
+    GONE = JAT_TO_GONE,
+    NOBODY = JAT_TO_NOBODY,
+    REQUESTER = JAT_TO_REQUESTER,
+    ACCOUNT = JAT_TO_ACCOUNT,
+    SELF = JAT_TO_SELF,
+    UNPREPARED = JAT_TO_UNPREPARED,
+    HIDDEN = JAT_TO_HIDDEN,
+    RESOURCE = JAT_TO_RESOURCE,
+    ANYBODY = JAT_TO_ANYBODY
+};
+
+#define RULE(stanza, to, says, what, whom, when, action, arg, shown_by)        \
+    {what, whom, arg, when, action},
+static const struct jat_rule from_requester[] = {FROM_A_REQUESTER(RULE)};
+static const struct jat_rule from_target[] = {FROM_A_TARGET(RULE)};
+#undef RULE
+
+#define RULE(stanza, to, says, what, whom, when, action, arg, shown_by)        \
+    {stanza, to, says, shown_by},
+static const struct jat_rule_words requester_words[] = {FROM_A_REQUESTER(RULE)};
+static const struct jat_rule_words target_words[] = {FROM_A_TARGET(RULE)};
+#undef RULE
+
+const struct jat_rule *const jat_rules[JAT_SENDER_COUNT] = {
+    [JAT_REQUESTER] = from_requester, [JAT_TARGET] = from_target};
+const struct jat_rule_words *const jat_rules_words[JAT_SENDER_COUNT] = {
+    [JAT_REQUESTER] = requester_words, [JAT_TARGET] = target_words};
+const size_t jat_rules_n[JAT_SENDER_COUNT] = {
+    [JAT_REQUESTER] = sizeof(from_requester) / sizeof(*from_requester),
+    [JAT_TARGET] = sizeof(from_target) / sizeof(*from_target)};
+
+enum jat_err jat_rule_for(struct jat_call *c, const struct jat_rule **out)
+{
+    const struct jat_rule *r = jat_rules[c->sender];
+    const struct jat_rule *end = r + jat_rules_n[c->sender];
+    enum jat_err err;
+
+    while (r < end) {
+        unsigned common = r->what & c->what ? r->whom & c->whom : 0;
+
+        if (common != 0 && common != c->whom) { /* perhaps: see whom it is for */
+            if ((err = jat_place_open(c)) != JAT_OK)
+                return err;
+        } else if (common != 0 && (r->when == NULL || r->when(c))) {
+            *out = r;
+            return JAT_OK;
+        } else {
+            r++;
+        }
+    }
+    return JAT_EBADARG; /* every place has a rule: test_rules.c */
+}

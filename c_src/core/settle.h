@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
+/* The other ends of a record: the request bounced, its deadline came, its
+ * endpoint went away, the module stops. Either it is sent to another endpoint,
+ * under a new record, or it fails with an error to the one who asked. */
+#ifndef JAT_SETTLE_H
+#define JAT_SETTLE_H
+
+#include "decision.h"
+#include "instance.h"
+
+/* How a forwarded request came back from ejabberd. */
+enum jat_how {
+    JAT_HOW_UNDELIVERED, /* provably: there was no session */
+    JAT_HOW_LOST,        /* the session has ended, or s2s has failed */
+    JAT_HOW_REFUSED,     /* the session lives, but the server lets nothing of
+                            this sender, or of this kind, through to it */
+    JAT_HOW_COUNT
+};
+const char *jat_how_name(unsigned how);
+
+/* A record closed without an answer, and what the caller does about it. */
+enum jat_fate {
+    JAT_FATE_RETRY, /* send the packet kept by `record` again, with from, to,
+                       id; its record is `next` now */
+    JAT_FATE_FAIL,  /* the error `why` from `from` to `to` under id */
+    JAT_FATE_FORGET /* the asking endpoint has gone and its JID cannot be
+                       recovered: nobody to tell */
+};
+
+struct jat_outcome {
+    enum jat_fate fate;
+    uint64_t record, next;
+    enum jat_why why;
+    bool kept; /* a packet is kept by `record` */
+    struct jat_parts from, to;
+    struct jat_span id;
+};
+
+/* A growable list of outcomes, their strings in `text`; owned by the caller.
+ * Room is made before a record is taken, so none is lost for want of memory. */
+struct jat_outcomes {
+    struct jat_outcome *v;
+    size_t n, cap;
+    struct jat_buf text;
+};
+
+#define JAT_OUTCOMES_INIT                                                      \
+    {                                                                          \
+        NULL, 0, 0, JAT_BUF_INIT                                               \
+    }
+
+void jat_outcomes_fini(struct jat_outcomes *o);
+
+/* These five close records and append what becomes of them to out. With
+ * JAT_ENOMEM everything that is in out holds, and nothing else was closed. */
+
+/* The forwarded request came back from ejabberd. JAT_ENOTFOUND: closed before.
+ */
+enum jat_err jat_bounce(struct jat *j, uint64_t record, enum jat_how how,
+                        uint64_t now, struct jat_outcomes *out);
+/* The request could not be sent at all. JAT_ENOTFOUND: closed before. */
+enum jat_err jat_abort(struct jat *j, uint64_t record, enum jat_why why,
+                       uint64_t now, struct jat_outcomes *out);
+/* Closes up to max records whose deadline has come and forgets old contacts.
+ * JAT_EFULL: there is more. */
+enum jat_err jat_expire(struct jat *j, uint64_t now, size_t max,
+                        struct jat_outcomes *out);
+/* Goes through the records of an endpoint that has gone (*cursor is 0 at
+ * first), looking at up to max (one that is settled counts for several).
+ * JAT_EFULL: there is more. */
+enum jat_err jat_sweep(struct jat *j, jat_eid eid, uint64_t *cursor,
+                       uint64_t now, size_t max, struct jat_outcomes *out);
+/* Closes up to max records, whichever: the module stops. JAT_EFULL: there is
+ * more. */
+enum jat_err jat_close_all(struct jat *j, uint64_t now, size_t max,
+                           struct jat_outcomes *out);
+
+#endif
