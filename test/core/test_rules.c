@@ -46,8 +46,8 @@ static void read_table(enum jat_sender sender, const char *title)
     char *text = strstr(read_file(PAGE), title), *rest, *p;
     assert_non_null(text);
     page_n[sender] = 0;
-    for (rest = strstr(text, "|---|") + 1; (p = strchr(rest, '\n') + 1)[0] == '|';
-         rest = p) {
+    for (rest = strstr(text, "|---|") + 1;
+         (p = strchr(rest, '\n') + 1)[0] == '|'; rest = p) {
         char *copy = strdup(p), *at = copy;
         *strchr(copy, '\n') = '\0';
         page[sender][page_n[sender]].stanza = cell(&at);
@@ -253,12 +253,16 @@ static void shows(const char *xml, const char *expected)
     enum jat_sender sender;
     const struct jat_rule *r = rule_for(xml, &sender);
     const struct row *row = row_of_rule(sender_now, rule_now);
-    const char *word = strncmp(expected, "error ", 6) == 0 ? expected + 6
-                       : strncmp(expected, "drop", 4) == 0 ? "drop"
-                                                           : "";
+    const char *words = said(xml), *word = "";
     assert_int_equal(sender, sender_now);
     assert_int_equal(r - jat_rules[sender], rule_now);
-    assert_words(said(xml), expected);
+    if (decision.verb == JAT_DO_REFUSE) {
+        word = jat_condition_name(jat_why_condition(decision.why));
+        words = line("error %s: %s", word, why());
+    } else if (decision.verb == JAT_DO_DROP) {
+        word = "drop";
+    }
+    assert_words(words, expected);
     if (row != NULL && strstr(row->happens, word) == NULL)
         fail_msg("%s | %s: the page has no `%s'", row->stanza, row->to, word);
 }
@@ -291,21 +295,22 @@ static void each_rule_of_a_requester_does_what_its_row_says(void **state)
 
     next_rule();
     hints = JAT_HINT_ACCESS_DENIED;
-    shows(iq("get", "1", U, P), "error forbidden");
+    shows(iq("get", "1", U, P), "error forbidden: access");
     next_rule();
-    shows(iq("set", "1", P "/x", P), "error not-allowed");
+    shows(iq("set", "1", P "/x", P), "error not-allowed: loop");
     next_rule();
-    shows(iq("get", times('i', 1025), U, P), "error policy-violation");
+    shows(iq("get", times('i', 1025), U, P),
+          "error policy-violation: id_too_long");
     next_rule();
-    shows(stanza("iq", "get", "1", U, P, ""), "error bad-request");
+    shows(stanza("iq", "get", "1", U, P, ""), "error bad-request: children");
     shows(stanza("iq", "set", "1", U, P "/x", PAYLOAD PAYLOAD),
-          "error bad-request");
+          "error bad-request: children");
     next_rule();
     shows(query(U, P, DISCO), "local disco_info");
     next_rule();
     shows(query(U, P, PING), "local ping");
     next_rule();
-    shows(iq("get", "1", U, P), "error recipient-unavailable");
+    shows(iq("get", "1", U, P), "error recipient-unavailable: no_endpoint");
     come(A);
     shows(iq("get", "1", U, P), "request " P "/" U " > " A " #1 keep");
     shows(query(U, P, PING), "request " P "/" U " > " A " #ours keep");
@@ -315,11 +320,14 @@ static void each_rule_of_a_requester_does_what_its_row_says(void **state)
     next_rule();
     assert_words(set("3", A, P "/" U), line("outbound %s > " U " #3", enc));
     go(A);
-    shows(iq("get", "4", U, enc), "error recipient-unavailable");
+    shows(iq("get", "4", U, enc), "error recipient-unavailable: endpoint_gone");
     next_rule();
-    shows(iq("get", "5", U, P "/nobody"), "error item-not-found");
-    shows(iq("set", "5", U, "node@" P), "error item-not-found");
-    shows(iq("set", "5", U, line("node@%s", enc)), "error item-not-found");
+    shows(iq("get", "5", U, P "/nobody"),
+          "error item-not-found: no_such_address");
+    shows(iq("set", "5", U, "node@" P),
+          "error item-not-found: no_such_address");
+    shows(iq("set", "5", U, line("node@%s", enc)),
+          "error item-not-found: no_such_address");
     next_rule();
     come(A);
     assert_words(set("6", A, P "/" U), line("outbound %s > " U " #6", enc));
@@ -328,9 +336,11 @@ static void each_rule_of_a_requester_does_what_its_row_says(void **state)
     shows(iq("result", "6", U, P), "drop unsolicited");
     shows(iq("error", "6", U, P "/nobody"), "drop unsolicited");
     next_rule();
-    shows(message("", U, P), "error feature-not-implemented");
-    shows(message("groupchat", U, enc), "error feature-not-implemented");
-    shows(message("headline", U, "node@" P), "error feature-not-implemented");
+    shows(message("", U, P), "error feature-not-implemented: no_messages");
+    shows(message("groupchat", U, enc),
+          "error feature-not-implemented: no_messages");
+    shows(message("headline", U, "node@" P),
+          "error feature-not-implemented: no_messages");
     next_rule();
     shows(message("error", U, P), "drop unroutable");
     next_rule();
@@ -356,9 +366,10 @@ static void each_rule_of_a_target_does_what_its_row_says(void **state)
     come(B);
 
     next_rule();
-    shows(iq("get", times('i', 1025), A, P), "error policy-violation");
+    shows(iq("get", times('i', 1025), A, P),
+          "error policy-violation: id_too_long");
     next_rule();
-    shows(stanza("iq", "get", "1", A, P, ""), "error bad-request");
+    shows(stanza("iq", "get", "1", A, P, ""), "error bad-request: children");
     next_rule();
     go(B);
     assert_words(get("1", U, P), "request " P "/" U " > " A " #1 keep");
@@ -374,29 +385,29 @@ static void each_rule_of_a_target_does_what_its_row_says(void **state)
     shows(iq("set", "3", A, P "/U@Example.net/r"), "ask jid U@Example.net/r");
     next_rule();
     reload("encoding=sealed");
-    shows(iq("set", "4", A, P "/" U), "error forbidden");
-    shows(iq("set", "4", A, P "/" A), "error forbidden");
+    shows(iq("set", "4", A, P "/" U), "error forbidden: plain_address");
+    shows(iq("set", "4", A, P "/" A), "error forbidden: plain_address");
     reload("outbound=any");
     next_rule();
-    shows(iq("get", "5", A, P "/" P "/x"), "error not-allowed");
+    shows(iq("get", "5", A, P "/" P "/x"), "error not-allowed: to_self");
     next_rule();
     shows(query(A, P, DISCO), "local disco_info");
     next_rule();
     shows(query(A, P, PING), "local ping");
     next_rule();
-    shows(iq("get", "6", A, P), "error service-unavailable");
+    shows(iq("get", "6", A, P), "error service-unavailable: to_host");
     next_rule();
     come(B);
     const char *other = shown(B);
-    shows(iq("get", "7", A, other), "error not-allowed");
-    shows(message("chat", A, other), "error not-allowed");
+    shows(iq("get", "7", A, other), "error not-allowed: to_endpoint");
+    shows(message("chat", A, other), "error not-allowed: to_endpoint");
     go(B);
-    shows(iq("get", "7", A, other), "error not-allowed");
+    shows(iq("get", "7", A, other), "error not-allowed: to_endpoint");
     next_rule();
-    shows(iq("get", "8", A, P "/" B), "error not-allowed");
-    shows(message("", A, P "/" T), "error not-allowed");
+    shows(iq("get", "8", A, P "/" B), "error not-allowed: to_target");
+    shows(message("", A, P "/" T), "error not-allowed: to_target");
     next_rule();
-    shows(message("chat", A, P), "error not-allowed");
+    shows(message("chat", A, P), "error not-allowed: message_to_host");
     static const char *const types[][2] = {
         {"", ""},
         {"unavailable", "unavailable"},
@@ -411,14 +422,18 @@ static void each_rule_of_a_target_does_what_its_row_says(void **state)
         shows(presence(types[i][1], T, P), "local target_presence");
     }
     next_rule();
-    shows(message("chat", A, P "/" U), "error feature-not-implemented");
-    shows(message("", A, "node@" P), "error feature-not-implemented");
+    shows(message("chat", A, P "/" U),
+          "error feature-not-implemented: no_messages");
+    shows(message("", A, "node@" P),
+          "error feature-not-implemented: no_messages");
     next_rule();
     shows(message("error", A, P "/" U), "drop unroutable");
     shows(message("error", A, P), "drop unroutable");
     next_rule();
-    shows(iq("get", "9", A, P "/AAAA@"), "error item-not-found");
-    shows(iq("get", "9", A, "node@" P "/" U), "error item-not-found");
+    shows(iq("get", "9", A, P "/AAAA@"),
+          "error item-not-found: no_such_address");
+    shows(iq("get", "9", A, "node@" P "/" U),
+          "error item-not-found: no_such_address");
     next_rule();
     shows(presence("", A, P "/" U), "drop unroutable");
     shows(presence("subscribe", A, "node@" P), "drop unroutable");
