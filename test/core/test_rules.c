@@ -253,16 +253,16 @@ static void shows(const char *xml, const char *expected)
     enum jat_sender sender;
     const struct jat_rule *r = rule_for(xml, &sender);
     const struct row *row = row_of_rule(sender_now, rule_now);
-    const char *words = said(xml), *word = "";
+    const char *did = said(xml), *word = "";
     assert_int_equal(sender, sender_now);
     assert_int_equal(r - jat_rules[sender], rule_now);
     if (decision.verb == JAT_DO_REFUSE) {
         word = jat_condition_name(jat_why_condition(decision.why));
-        words = line("error %s: %s", word, why());
+        did = line("error %s: %s", word, why());
     } else if (decision.verb == JAT_DO_DROP) {
         word = "drop";
     }
-    assert_words(words, expected);
+    assert_words(did, expected);
     if (row != NULL && strstr(row->happens, word) == NULL)
         fail_msg("%s | %s: the page has no `%s'", row->stanza, row->to, word);
 }
