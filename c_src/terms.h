@@ -167,9 +167,7 @@ static void put_forward(struct answer *out, const struct jat_buf *buf,
     bool is_outbound = !f->answer && f->direction == JAT_OUT;
 
     put_tuple(out, is_outbound ? 5 : 6);
-    put_atom(out, f->answer     ? W_answer
-                  : is_outbound ? W_outbound
-                                : W_request);
+    put_atom(out, f->answer ? W_answer : is_outbound ? W_outbound : W_request);
     put_parts(out, buf, &f->from);
     put_parts(out, buf, &f->to);
     if (f->new_id)

@@ -26,8 +26,8 @@ struct jat_span {
         NULL, 0, 0, false, false                                               \
     }
 
-/* A buffer that begins with n octets of the caller's, which stay his: as long as
- * they are enough, nothing is allocated. They live as long as the buffer. */
+/* A buffer that begins with n octets of the caller's, which stay his: as long
+ * as they are enough, nothing is allocated. They live as long as the buffer. */
 static inline struct jat_buf jat_buf_lent(char *p, size_t n)
 {
     return (struct jat_buf){p, 0, n, false, true};

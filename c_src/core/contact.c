@@ -15,11 +15,10 @@ void jat_contact_touch(struct jat_recent *contacts,
 {
     struct jat_recent_key key = jat_recent_number(who.hash);
     struct jat_str value = jat_str((const char *)&endpoint, sizeof(endpoint));
-    struct jat_stay stay = {
-        .group = who.group,
-        .now = now,
-        .until = now + (uint64_t)config->contact_timeout +
-                 jat_contact_slack(config)};
+    struct jat_stay stay = {.group = who.group,
+                            .now = now,
+                            .until = now + (uint64_t)config->contact_timeout +
+                                     jat_contact_slack(config)};
 
     if (config->outbound != JAT_OUTBOUND_REPLY)
         return;

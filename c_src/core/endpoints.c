@@ -196,8 +196,9 @@ static void all_remove(struct jat_endpoints *t, struct slot *s)
 static void set_draining(struct jat_endpoints *t, uint32_t number,
                          struct slot *s, unsigned drain_show)
 {
-    s->draining = ((drain_show >> s->state.show & 1) != 0 ? JAT_DRAIN_SHOW : 0) |
-                  (s->state.pending ? JAT_DRAIN_RESUMPTION : 0);
+    s->draining =
+        ((drain_show >> s->state.show & 1) != 0 ? JAT_DRAIN_SHOW : 0) |
+        (s->state.pending ? JAT_DRAIN_RESUMPTION : 0);
     if (s->draining != 0)
         ready_remove(t, s);
     else
@@ -356,10 +357,8 @@ static enum jat_err copy_out(const struct slot *s, jat_eid eid,
                ((with & JAT_WITH_SHOWN) != 0 ? s->shown_n : 0U);
     if (n > 0 && jat_buf_room(buf, n) == NULL)
         return JAT_ENOMEM;
-    *out = (struct jat_endpoint){.eid = eid,
-                                 .hash = s->hash,
-                                 .target = s->target,
-                                 .cut = s->cut};
+    *out = (struct jat_endpoint){
+        .eid = eid, .hash = s->hash, .target = s->target, .cut = s->cut};
     if ((with & JAT_WITH_JID) != 0)
         out->jid = jat_buf_add(buf, jid_of(s));
     if ((with & JAT_WITH_SHOWN) != 0)
@@ -452,8 +451,8 @@ enum jat_err jat_endpoints_choose(struct jat_endpoints *t,
     if (c == NULL)
         c = pick(&t->all, how, round);
     return c == NULL ? JAT_ENOTFOUND
-                     : copy_out(slot_at(t, (uint32_t)c->eid), c->eid, JAT_WITH_JID,
-                                buf, out);
+                     : copy_out(slot_at(t, (uint32_t)c->eid), c->eid,
+                                JAT_WITH_JID, buf, out);
 }
 
 size_t jat_endpoints_count(struct jat_endpoints *t)

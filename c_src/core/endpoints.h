@@ -121,8 +121,8 @@ enum jat_err jat_endpoints_get(struct jat_endpoints *t, jat_eid eid,
 /* No endpoint comes, goes or changes from hold to let_go, which is given what
  * hold has returned: whoever sweeps up after an endpoint that has gone finds
  * the record of a request that it got. Meanwhile the thread may call the next
- * ones, down to jat_endpoints_end_outbound, which no other may, and no other one of this
- * table. */
+ * ones, down to jat_endpoints_end_outbound, which no other may, and no other
+ * one of this table. */
 unsigned jat_endpoints_hold(struct jat_endpoints *t);
 void jat_endpoints_let_go(struct jat_endpoints *t, unsigned held);
 /* Chooses one that is not in `tried`: among those in service, or, if none is,
@@ -165,8 +165,8 @@ enum jat_err jat_endpoints_next(struct jat_endpoints *t, uint32_t *cursor,
                                 struct jat_buf *buf,
                                 struct jat_endpoint_row *out);
 
-/* Counts a request that an endpoint has begun, while it has fewer than max: false
- * where it has not, or has gone. */
+/* Counts a request that an endpoint has begun, while it has fewer than max:
+ * false where it has not, or has gone. */
 bool jat_endpoints_begin_outbound(struct jat_endpoints *t, jat_eid eid,
                                   uint32_t max);
 

@@ -185,8 +185,8 @@ static enum jat_err begin(struct jat_call *c, struct jat_request *r,
     *full = JAT_WHY_MAX_CONTACTS;
     err = put_handle(c, r, shown);
     if (err == JAT_OK)
-        err = jat_forward(c->j, c->config, r, shown, only, c->now, c->buf,
-                          &sent);
+        err =
+            jat_forward(c->j, c->config, r, shown, only, c->now, c->buf, &sent);
     if (err != JAT_OK) {
         jat_shares_give(c->j->shares, &r->share);
         return err;
@@ -219,8 +219,7 @@ static enum jat_err request_in(struct jat_call *c, jat_eid only)
     r.any_endpoint = only == 0;
     r.retries = (uint8_t)config->retries;
     r.share.user = jat_shares_user(c->j->shares, c->from.bare);
-    r.share.domain =
-        jat_shares_domain(c->j->shares, config, c->from.server);
+    r.share.domain = jat_shares_domain(c->j->shares, config, c->from.server);
     if (!r.set && r.any_endpoint && r.retries > 0)
         r.share.octets = c->weight;
     if (config->balance == JAT_STICKY && r.any_endpoint) {
@@ -260,10 +259,9 @@ static bool is_denied(struct jat_call *c, const struct jat_endpoint *e,
         break;
     case JAT_OUTBOUND_REPLY:
         why = JAT_WHY_OUTBOUND_REPLY;
-        allowed = c->spoke ||
-                  jat_contact_find(c->j->contacts,
-                                   jat_contact_of(user, e->target), c->now,
-                                   &endpoint);
+        allowed = c->spoke || jat_contact_find(c->j->contacts,
+                                               jat_contact_of(user, e->target),
+                                               c->now, &endpoint);
         break;
     case JAT_OUTBOUND_ANY:
         why = JAT_WHY_OUTBOUND_ACCESS;
@@ -324,8 +322,7 @@ static enum jat_err begin_out(struct jat_call *c, struct jat_request *r,
 enum jat_err jat_request_out(struct jat_call *c, unsigned unused)
 {
     struct jat_request r = request_of(c, JAT_OUT);
-    struct jat_parts user =
-        jat_parts_cut(c->user, c->user_cut);
+    struct jat_parts user = jat_parts_cut(c->user, c->user_cut);
     struct jat_endpoint e;
     enum jat_why full;
     enum jat_err err;
@@ -373,15 +370,15 @@ static void answer(struct jat_call *c, uint64_t target,
                           r->direction == JAT_OUT, c->now, 0);
     keep_handle(c, r, handle);
     c->out->verb = JAT_DO_FORWARD;
-    c->out->forward = (struct jat_forward){
-        .direction = r->direction,
-        .answer = true,
-        .keep = r->share.octets > 0,
-        .new_id = !jat_str_eq(r->id, r->id_out),
-        .id = jat_buf_span(c->buf, r->id),
-        .record = ref,
-        .from = jat_parts_cut(asked, r->asked_cut),
-        .to = to};
+    c->out->forward =
+        (struct jat_forward){.direction = r->direction,
+                             .answer = true,
+                             .keep = r->share.octets > 0,
+                             .new_id = !jat_str_eq(r->id, r->id_out),
+                             .id = jat_buf_span(c->buf, r->id),
+                             .record = ref,
+                             .from = jat_parts_cut(asked, r->asked_cut),
+                             .to = to};
 }
 
 /* Takes the record of the request that is answered and gives back its shares.
@@ -433,8 +430,8 @@ enum jat_err jat_answer_in(struct jat_call *c, unsigned unused)
     if (err != JAT_OK)
         return err;
     user = jat_buf_span(c->buf, r.user);
-    answer(c, sender.target, &r, ref,
-           jat_parts_cut(user, r.user_cut), c->to.resource);
+    answer(c, sender.target, &r, ref, jat_parts_cut(user, r.user_cut),
+           c->to.resource);
     return JAT_OK;
 }
 
@@ -461,8 +458,7 @@ enum jat_err jat_answer_out(struct jat_call *c, unsigned unused)
         return jat_drop(c->out, JAT_REASON_UNSOLICITED);
     if (err != JAT_OK)
         return err;
-    answer(c, e->target, &r, ref,
-           jat_parts_cut(e->jid, e->cut),
+    answer(c, e->target, &r, ref, jat_parts_cut(e->jid, e->cut),
            jat_str(r.asked.p + r.asked_cut.bare_n + 1,
                    r.asked.n - r.asked_cut.bare_n - 1));
     return JAT_OK;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* The life of a request: it begins, and it ends with its answer. (settle.h has
- * the other ends.) The actions of rules.c for requests and answers: each decides
- * about one call. Errors: JAT_ENOMEM, JAT_ECRYPTO; then nothing was changed. */
+ * the other ends.) The actions of rules.c for requests and answers: each
+ * decides about one call. Errors: JAT_ENOMEM, JAT_ECRYPTO; then nothing was
+ * changed. */
 #ifndef JAT_EXCHANGE_H
 #define JAT_EXCHANGE_H
 

@@ -44,8 +44,8 @@ static enum jat_err put(struct jat *j, struct jat_request *r,
     return err;
 }
 
-/* The table of endpoints is held until the record is made: an endpoint that goes
- * meanwhile is swept only afterwards, and the record with it. */
+/* The table of endpoints is held until the record is made: an endpoint that
+ * goes meanwhile is swept only afterwards, and the record with it. */
 enum jat_err jat_forward(struct jat *j, const struct jat_config *config,
                          struct jat_request *r, struct jat_span shown,
                          jat_eid only, uint64_t now, struct jat_buf *buf,

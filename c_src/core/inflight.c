@@ -8,8 +8,8 @@
 #include "mem.h"
 #include "table.h"
 
-/* A record of up to so many octets is a block of this size, which its shard keeps
- * for the next one: at most so many. */
+/* A record of up to so many octets is a block of this size, which its shard
+ * keeps for the next one: at most so many. */
 #define BLOCK 256U
 #define MAX_SPARE 32U
 
@@ -30,7 +30,7 @@ struct record {
     uint8_t ours_n; /* octets of an id of ours; 0: the asker's is kept */
     uint8_t n_tried;
     uint8_t retries;
-    bool out : 1; /* its direction */
+    bool out : 1;           /* its direction */
     bool shown_is_user : 1; /* shown has no octets of its own */
     bool set : 1;
     bool any_endpoint : 1;
@@ -244,8 +244,8 @@ static uint64_t hash_of(const struct jat_inflight *t,
                                : ~jat_mix64(hash ^ jat_hash(&t->seed, user));
 }
 
-/* What a closed record is remembered by. The endpoint is part of it, by its JID:
- * a late answer may come from a new session with the same JID. */
+/* What a closed record is remembered by. The endpoint is part of it, by its
+ * JID: a late answer may come from a new session with the same JID. */
 static uint64_t fingerprint(uint64_t hash, bool out, uint64_t eid_hash)
 {
     return out ? hash : jat_mix64(hash ^ eid_hash);
@@ -331,8 +331,7 @@ static enum jat_err put_as(struct jat_inflight *t, const struct jat_request *q,
 {
     struct jat_str id = ours.n > 0 ? ours : q->id;
     uint64_t hash = hash_of(t, q->direction, q->user, q->shown, id);
-    uint64_t closed =
-        fingerprint(hash, q->direction == JAT_OUT, q->eid_hash);
+    uint64_t closed = fingerprint(hash, q->direction == JAT_OUT, q->eid_hash);
     struct shard *s = shard_of(t, hash);
     enum jat_err err = JAT_EFULL;
     pthread_mutex_lock(&s->mutex);
@@ -358,9 +357,9 @@ static uint64_t half_of(const struct jat_inflight *t, uint64_t number,
     return jat_hash(&t->ids, jat_str((const char *)n, sizeof(n)));
 }
 
-/* The next id of ours, written to p, which has room for JAT_OURS_N octets: hashes
- * of a counter, since the number itself would tell the answerer how many others
- * have asked meanwhile. */
+/* The next id of ours, written to p, which has room for JAT_OURS_N octets:
+ * hashes of a counter, since the number itself would tell the answerer how many
+ * others have asked meanwhile. */
 static struct jat_str next_ours(struct jat_inflight *t, char *p)
 {
     uint64_t n =

@@ -48,15 +48,15 @@ struct jat_request {
     uint8_t retries;   /* how often it may still be sent again */
     uint8_t n_tried;
     struct jat_cut user_cut, asked_cut; /* of `user` and `asked` */
-    jat_eid eid;         /* the endpoint that answers or asks */
+    jat_eid eid;                        /* the endpoint that answers or asks */
     uint64_t eid_hash;   /* hash of its JID (jat_endpoint.hash) */
     struct jat_str user; /* U, full JID */
     struct jat_str shown;
-    struct jat_str asked;     /* address that the asker wrote to */
-    struct jat_str id;        /* the asker's */
-    struct jat_str id_out;    /* out only; the same octets as id where kept */
-    uint64_t born, deadline;  /* ms */
-    const uint64_t *tried;    /* hashes of the JIDs of those that had it before */
+    struct jat_str asked;    /* address that the asker wrote to */
+    struct jat_str id;       /* the asker's */
+    struct jat_str id_out;   /* out only; the same octets as id where kept */
+    uint64_t born, deadline; /* ms */
+    const uint64_t *tried; /* hashes of the JIDs of those that had it before */
     /* the caller's; come back unchanged */
     struct jat_share share;
     uint64_t sticky_key; /* hash of what `sticky` chooses by */

@@ -221,8 +221,8 @@ static enum jat_err open_handle(struct jat *j, struct jat_str resource,
     if (err != JAT_ENOTFOUND)
         return err;
     *role = JAT_ROLE_ENDPOINT;
-    err = jat_endpoints_find_shown(j->endpoints, resource, JAT_WITH_JID, buf,
-                                   &e);
+    err =
+        jat_endpoints_find_shown(j->endpoints, resource, JAT_WITH_JID, buf, &e);
     return err == JAT_ENOTFOUND ? JAT_EUNOPENABLE : err;
 }
 

@@ -13,8 +13,8 @@
 #include "endpoints.h"
 #include "err.h"
 #include "inflight.h"
-#include "shares.h"
 #include "recent.h"
+#include "shares.h"
 #include "stats.h"
 
 struct jat;

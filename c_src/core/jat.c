@@ -39,8 +39,8 @@ static bool split_to(const struct jat_call *c, struct jat_str to,
 
     if (to.n < host.n || memcmp(to.p, host.p, host.n) != 0)
         return jat_jid_split(to, out);
-    *out = (struct jat_jid){jat_str(to.p, host.n), none,
-                            jat_str(to.p, host.n), none};
+    *out = (struct jat_jid){jat_str(to.p, host.n), none, jat_str(to.p, host.n),
+                            none};
     if (to.n == host.n)
         return true;
     if (to.p[host.n] != '/')

@@ -3,29 +3,33 @@
 
 #include "address.h"
 
+/* What a stanza of each kind is by its type; 0: what most of its kind are. */
+static const struct {
+    enum jat_what most;
+    enum jat_what of[JAT_TYPE_UNKNOWN + 1];
+} kinds[] = {
+    [JAT_IQ] =
+        {JAT_IS_ANSWER,
+         {[JAT_TYPE_GET] = JAT_IS_REQUEST, [JAT_TYPE_SET] = JAT_IS_REQUEST}},
+    [JAT_MESSAGE] = {JAT_IS_MESSAGE,
+                     {[JAT_TYPE_ERROR] = JAT_IS_MESSAGE_ERROR,
+                      [JAT_TYPE_HEADLINE] = JAT_IS_HEADLINE,
+                      [JAT_TYPE_GROUPCHAT] = JAT_IS_GROUPCHAT}},
+    [JAT_PRESENCE] = {JAT_IS_PRESENCE_ERROR,
+                      {[JAT_TYPE_NONE] = JAT_IS_AVAILABLE,
+                       [JAT_TYPE_UNAVAILABLE] = JAT_IS_UNAVAILABLE,
+                       [JAT_TYPE_SUBSCRIBE] = JAT_IS_SUBSCRIBE,
+                       [JAT_TYPE_UNSUBSCRIBE] = JAT_IS_UNSUBSCRIBE,
+                       [JAT_TYPE_SUBSCRIBED] = JAT_IS_SUBSCRIBED,
+                       [JAT_TYPE_UNSUBSCRIBED] = JAT_IS_SUBSCRIBED,
+                       [JAT_TYPE_PROBE] = JAT_IS_PROBE}},
+};
+
 static enum jat_what what_of(const struct jat_stanza *s)
 {
-    switch (s->kind) {
-    case JAT_IQ:
-        return s->type == JAT_TYPE_GET || s->type == JAT_TYPE_SET
-                   ? JAT_IS_REQUEST
-                   : JAT_IS_ANSWER;
-    case JAT_MESSAGE:
-        return s->type == JAT_TYPE_ERROR       ? JAT_IS_MESSAGE_ERROR
-               : s->type == JAT_TYPE_HEADLINE  ? JAT_IS_HEADLINE
-               : s->type == JAT_TYPE_GROUPCHAT ? JAT_IS_GROUPCHAT
-                                               : JAT_IS_MESSAGE;
-    case JAT_PRESENCE:
-        break;
-    }
-    return s->type == JAT_TYPE_NONE          ? JAT_IS_AVAILABLE
-           : s->type == JAT_TYPE_UNAVAILABLE ? JAT_IS_UNAVAILABLE
-           : s->type == JAT_TYPE_SUBSCRIBE   ? JAT_IS_SUBSCRIBE
-           : s->type == JAT_TYPE_UNSUBSCRIBE ? JAT_IS_UNSUBSCRIBE
-           : s->type == JAT_TYPE_SUBSCRIBED || s->type == JAT_TYPE_UNSUBSCRIBED
-               ? JAT_IS_SUBSCRIBED
-           : s->type == JAT_TYPE_PROBE ? JAT_IS_PROBE
-                                       : JAT_IS_PRESENCE_ERROR;
+    enum jat_what what = kinds[s->kind].of[s->type];
+
+    return what != 0 ? what : kinds[s->kind].most;
 }
 
 void jat_place(struct jat_call *c)
@@ -45,9 +49,8 @@ static enum jat_err find_endpoint(struct jat_call *c)
 {
     struct jat_str address = c->to.resource;
     size_t start = c->buf->n;
-    enum jat_err err =
-        jat_endpoints_find_shown(c->j->endpoints, address, JAT_WITH_JID, c->buf,
-                                 &c->endpoint);
+    enum jat_err err = jat_endpoints_find_shown(
+        c->j->endpoints, address, JAT_WITH_JID, c->buf, &c->endpoint);
 
     if (err != JAT_ENOTFOUND)
         return err;
@@ -56,10 +59,9 @@ static enum jat_err find_endpoint(struct jat_call *c)
                            c->buf);
     if (err != JAT_OK)
         return err;
-    return jat_endpoints_find(
-        c->j->endpoints,
-        jat_buf_str(c->buf, jat_buf_since(c->buf, start)),
-        JAT_WITH_JID, c->buf, &c->endpoint);
+    return jat_endpoints_find(c->j->endpoints,
+                              jat_buf_str(c->buf, jat_buf_since(c->buf, start)),
+                              JAT_WITH_JID, c->buf, &c->endpoint);
 }
 
 /* The JID that an address which a requester has shown to a target stands for,
@@ -72,9 +74,8 @@ static enum jat_err find_requester(struct jat_call *c, enum jat_form form)
     if (form == JAT_FORM_SEALED)
         return jat_address_open(c->config->keyring, JAT_ROLE_REQUESTER, address,
                                 c->buf);
-    err = jat_recent_search(c->j->handles,
-                            jat_recent_text(c->j->handles, address), c->now,
-                            c->buf);
+    err = jat_recent_search(
+        c->j->handles, jat_recent_text(c->j->handles, address), c->now, c->buf);
     return err == JAT_ENOTFOUND ? JAT_EUNOPENABLE : err;
 }
 

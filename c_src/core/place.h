@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
-/* Where a stanza stands: who sends it, what it is, and whom it is for. The rules
- * (rules.c) go by these three.
+/* Where a stanza stands: who sends it, what it is, and whom it is for. The
+ * rules (rules.c) go by these three.
  *
  * Whom an address at P stands for is found out only where a rule needs it, and
  * only once: until then `to` is the set of all that it may be. */
@@ -69,8 +69,8 @@ struct jat_call {
     enum jat_what what;
     unsigned whom;                /* of enum jat_to */
     struct jat_endpoint endpoint; /* of JAT_TO_ENDPOINT, with its JID */
-    struct jat_span user;         /* of JAT_TO_REQUESTER: its JID, in buf, ... */
-    struct jat_cut user_cut;      /* ... and where that is cut */
+    struct jat_span user;    /* of JAT_TO_REQUESTER: its JID, in buf, ... */
+    struct jat_cut user_cut; /* ... and where that is cut */
     bool spoke; /* that the target has this address shows that U spoke first */
 };
 
@@ -91,8 +91,8 @@ static inline struct jat_str jat_call_sender(const struct jat_call *c)
     return c->stanza->from;
 }
 
-/* Fills the place of c, whose stanza, from and to are set, as far as it is known
- * without opening an address. */
+/* Fills the place of c, whose stanza, from and to are set, as far as it is
+ * known without opening an address. */
 void jat_place(struct jat_call *c);
 /* Opens the address that c is for: c->whom is one bit then. JAT_ENOMEM,
  * JAT_ECRYPTO. */

@@ -214,7 +214,8 @@ static void add(struct shard *s, struct entry *e, const struct jat_stay *stay)
     jat_heap_add(&s->heap, at, stay->until);
 }
 
-/* Takes the entry out; returns the memory of its text. Its place stays taken. */
+/* Takes the entry out; returns the memory of its text. Its place stays taken.
+ */
 static char *drop(struct shard *s, uint32_t at)
 {
     struct entry *e = entry(s, at);
@@ -337,8 +338,8 @@ static bool place_in_group(struct jat_recent *t, struct shard *s,
     return true;
 }
 
-/* The shard's mutex is held. *dead: memory to be freed. placed: a place is taken
- * already; true: it is still to be used. */
+/* The shard's mutex is held. *dead: memory to be freed. placed: a place is
+ * taken already; true: it is still to be used. */
 static enum jat_err put(struct jat_recent *t, struct shard *s,
                         struct entry *new, const struct jat_stay *stay,
                         size_t max, char **dead, bool *placed)

@@ -51,12 +51,12 @@ static inline struct jat_recent_key jat_recent_number(uint64_t number)
 enum jat_err jat_recent_put(struct jat_recent *t, struct jat_recent_key key,
                             struct jat_str value, const struct jat_stay *stay,
                             size_t max);
-/* Touches the entry if it lives at `now`: true. Otherwise false, nothing is made.
- * group: the one that it was made with, for it says where to look. */
+/* Touches the entry if it lives at `now`: true. Otherwise false, nothing is
+ * made. group: the one that it was made with, for it says where to look. */
 bool jat_recent_touch(struct jat_recent *t, struct jat_recent_key key,
                       uint64_t group, uint64_t now, uint64_t until);
-/* Appends the value if the entry lives at `now`. group: as above. JAT_ENOTFOUND,
- * JAT_ENOMEM. */
+/* Appends the value if the entry lives at `now`. group: as above.
+ * JAT_ENOTFOUND, JAT_ENOMEM. */
 enum jat_err jat_recent_get(struct jat_recent *t, struct jat_recent_key key,
                             uint64_t group, uint64_t now, struct jat_buf *out);
 /* The same of any group: looks through all shards. */

@@ -332,7 +332,8 @@ enum jat_err jat_rule_for(struct jat_call *c, const struct jat_rule **out)
     while (r < end) {
         unsigned common = r->what & c->what ? r->whom & c->whom : 0;
 
-        if (common != 0 && common != c->whom) { /* perhaps: see whom it is for */
+        if (common != 0 &&
+            common != c->whom) { /* perhaps: see whom it is for */
             if ((err = jat_place_open(c)) != JAT_OK)
                 return err;
         } else if (common != 0 && (r->when == NULL || r->when(c))) {

@@ -15,10 +15,10 @@ struct jat_rule {
     enum jat_err (*action)(struct jat_call *c, unsigned arg);
 };
 
-/* How doc/behaviour.md has a rule, for test_rules.c, which holds the two side by
- * side: the first two columns of its row, words of the third one, and the case
- * of the suites that shows it in a server. Rules that follow each other may
- * share a row. NULL: a question to the caller, of which the page does not
+/* How doc/behaviour.md has a rule, for test_rules.c, which holds the two side
+ * by side: the first two columns of its row, words of the third one, and the
+ * case of the suites that shows it in a server. Rules that follow each other
+ * may share a row. NULL: a question to the caller, of which the page does not
  * speak. */
 struct jat_rule_words {
     const char *stanza, *to, *says, *shown_by;

@@ -146,13 +146,12 @@ static void fail(struct closing *c, struct taken *t, enum jat_end end,
 
     look(t, &c->out->text);
     end_record(c, t, end);
-    *o = (struct jat_outcome){
-        .fate = JAT_FATE_FAIL,
-        .record = t->ref,
-        .why = why,
-        .kept = t->r.share.octets > 0,
-        .from = jat_parts_cut(t->asked, t->r.asked_cut),
-        .id = t->id};
+    *o = (struct jat_outcome){.fate = JAT_FATE_FAIL,
+                              .record = t->ref,
+                              .why = why,
+                              .kept = t->r.share.octets > 0,
+                              .from = jat_parts_cut(t->asked, t->r.asked_cut),
+                              .id = t->id};
     if (!asker(c, t, &o->to)) {
         o->fate = JAT_FATE_FORGET;
         jat_stats_add(&c->j->stats, JAT_STAT_forgotten);
@@ -192,8 +191,7 @@ static bool send_again(struct closing *c, struct taken *t)
             .from = jat_parts_host(c->host, t->shown),
             .to = jat_parts_cut(to, sent.endpoint.cut),
             .id = sent.put.replaced
-                      ? jat_buf_add(text,
-                                    jat_str(sent.put.ours, JAT_OURS_N))
+                      ? jat_buf_add(text, jat_str(sent.put.ours, JAT_OURS_N))
                       : t->id};
         jat_stats_add(&c->j->stats, JAT_STAT_retries);
     }
@@ -306,7 +304,7 @@ enum jat_err jat_expire(struct jat *j, uint64_t now, size_t max,
 }
 
 enum jat_err jat_close_all(struct jat *j, uint64_t now, size_t max,
-                       struct jat_outcomes *out)
+                           struct jat_outcomes *out)
 {
     struct closing c = closing_of(j, now, out);
 

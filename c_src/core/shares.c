@@ -148,9 +148,9 @@ static enum jat_err take_own(struct jat_shares *l,
     enum jat_err err;
 
     *full = JAT_WHY_MAX_PENDING_PER_USER;
-    err =
-        jat_quota_take(l->quota, s->user, (uint32_t)config->max_pending_per_user,
-                       whole / USERS, octets);
+    err = jat_quota_take(l->quota, s->user,
+                         (uint32_t)config->max_pending_per_user, whole / USERS,
+                         octets);
     if (err != JAT_OK)
         return err;
     of_user = *octets;

@@ -7,16 +7,14 @@
  *   records                 the proxy host                 max_pending
  *                           all remote domains together    half of it
  *                           a bare JID                     max_pending_per_user
- *                           a remote domain                max_pending_per_domain
- *   octets kept for a       the proxy host                 max_retry_memory
- *   retry                   all remote domains together    half of it
- *                           a bare JID                     a hundredth of it
- *                           a remote domain                a tenth of it
- *   client-initiated        an endpoint                    max_outbound_per_endpoint
- *   requests
+ *                           a remote domain max_pending_per_domain octets kept
+ * for a       the proxy host                 max_retry_memory retry all remote
+ * domains together    half of it a bare JID                     a hundredth of
+ * it a remote domain                a tenth of it client-initiated        an
+ * endpoint                    max_outbound_per_endpoint requests
  *
- * (An anonymous host counts as a remote domain; so does every domain that is not
- * in the option local_domains.) */
+ * (An anonymous host counts as a remote domain; so does every domain that is
+ * not in the option local_domains.) */
 #ifndef JAT_SHARES_H
 #define JAT_SHARES_H
 
@@ -43,30 +41,32 @@ uint64_t jat_shares_domain(const struct jat_shares *l,
 
 /* Takes the shares of a request of a requester. s->octets becomes 0 where there
  * is no room for them: the request can be forwarded, but not sent again.
- * JAT_EFULL: *full says which limit is reached; nothing is taken. JAT_ENOMEM. */
+ * JAT_EFULL: *full says which limit is reached; nothing is taken. JAT_ENOMEM.
+ */
 enum jat_err jat_shares_take(struct jat_shares *l,
                              const struct jat_config *config,
                              struct jat_share *s, enum jat_why *full);
 /* Gives them back where no record was made. */
 void jat_shares_give(struct jat_shares *l, const struct jat_share *s);
 
-/* Takes the shares of a client-initiated request of endpoint eid; jat_shares_end
- * gives them back. JAT_EFULL: *full says which limit is reached. */
+/* Takes the shares of a client-initiated request of endpoint eid;
+ * jat_shares_end gives them back. JAT_EFULL: *full says which limit is reached.
+ */
 enum jat_err jat_shares_take_out(struct jat_shares *l,
                                  const struct jat_config *config, jat_eid eid,
                                  enum jat_why *full);
 
 /* How a record has ended. */
 enum jat_end {
-    JAT_END_ANSWERED,   /* by a result or an error of the other side */
-    JAT_END_TIMED_OUT,  /* its deadline has come */
-    JAT_END_BOUNCED,    /* it came back from ejabberd */
-    JAT_END_REFUSED,    /* the endpoint's server does not let it through */
-    JAT_END_GONE,       /* the session of its endpoint has ended */
-    JAT_END_MOVED,      /* the request goes on, under a record of another
-                           endpoint: it keeps its shares */
-    JAT_END_ABORTED,    /* the caller could not send it */
-    JAT_END_STOPPED,    /* the module stops */
+    JAT_END_ANSWERED,  /* by a result or an error of the other side */
+    JAT_END_TIMED_OUT, /* its deadline has come */
+    JAT_END_BOUNCED,   /* it came back from ejabberd */
+    JAT_END_REFUSED,   /* the endpoint's server does not let it through */
+    JAT_END_GONE,      /* the session of its endpoint has ended */
+    JAT_END_MOVED,     /* the request goes on, under a record of another
+                          endpoint: it keeps its shares */
+    JAT_END_ABORTED,   /* the caller could not send it */
+    JAT_END_STOPPED,   /* the module stops */
     JAT_END_COUNT
 };
 

@@ -22,8 +22,8 @@
 
 #define N_KINDS 3 /* of enum jat_kind */
 
-/* Names that are looked for, as the dictionary of a context has them: there each
- * name stands once, so that two are the same if their pointers are. */
+/* Names that are looked for, as the dictionary of a context has them: there
+ * each name stands once, so that two are the same if their pointers are. */
 struct names {
     const xmlChar *client; /* the namespace */
     const xmlChar *kinds[N_KINDS];
@@ -481,8 +481,7 @@ static bool new_ctxt(struct parser *p)
      * entity to be replaced, for none can be declared. */
     return p->ctxt != NULL && pthread_setspecific(thread_key, p) == 0 &&
            xmlCtxtUseOptions(p->ctxt, XML_PARSE_NONET | XML_PARSE_NOENT) == 0 &&
-           find_names(p) &&
-           feed(p, JAT_STR("<stream xmlns='jabber:client'>"));
+           find_names(p) && feed(p, JAT_STR("<stream xmlns='jabber:client'>"));
 }
 
 static bool is_worn(const struct parser *p)
