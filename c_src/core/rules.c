@@ -330,7 +330,7 @@ enum jat_err jat_rule_for(struct jat_call *c, const struct jat_rule **out)
     enum jat_err err;
 
     while (r < end) {
-        unsigned common = r->what & c->what ? r->whom & c->whom : 0;
+        unsigned common = (r->what & c->what) != 0 ? r->whom & c->whom : 0;
 
         if (common != 0 &&
             common != c->whom) { /* perhaps: see whom it is for */

@@ -260,7 +260,6 @@ static void take_head(struct parser *p, const xmlChar *name, const xmlChar *ns,
     const struct names *names = &p->names;
     struct jat_str type = {NULL, 0};
     size_t kind = 0;
-    bool has_type = false;
 
     while (kind < N_KINDS && names->kinds[kind] != name)
         kind++;
@@ -279,11 +278,10 @@ static void take_head(struct parser *p, const xmlChar *name, const xmlChar *ns,
         } else if (a[0] == names->to) {
             s->to = keep_value(p, a);
         } else if (a[0] == names->type) {
-            has_type = true;
             type = keep_value(p, a);
         }
     }
-    if (has_type)
+    if (type.p != NULL)
         s->type = type_of(s->kind, type);
 }
 

@@ -22,31 +22,31 @@ static size_t page_n[JAT_SENDER_COUNT];
 static char *read_file(const char *path)
 {
     FILE *f = fopen(path, "r");
-    static char text[1 << 20];
+    static char content[1 << 20];
     assert_non_null(f);
-    size_t n = fread(text, 1, sizeof text - 1, f);
-    assert_true(n < sizeof text - 1);
+    size_t n = fread(content, 1, sizeof content - 1, f);
+    assert_true(n < sizeof content - 1);
     fclose(f);
-    text[n] = '\0';
-    return text;
+    content[n] = '\0';
+    return content;
 }
 
 /* The cell that begins at *p, which is moved to the next one. */
 static const char *cell(char **p)
 {
-    char *begin = *p + strspn(*p, "| "), *end = strstr(begin, " |");
-    assert_non_null(end);
-    *end = '\0';
-    *p = end + 1;
-    return line("%s", begin);
+    char *from = *p + strspn(*p, "| "), *behind = strstr(from, " |");
+    assert_non_null(behind);
+    *behind = '\0';
+    *p = behind + 1;
+    return line("%s", from);
 }
 
 static void read_table(enum jat_sender sender, const char *title)
 {
-    char *text = strstr(read_file(PAGE), title), *rest, *p;
-    assert_non_null(text);
+    char *table = strstr(read_file(PAGE), title), *rest, *p;
+    assert_non_null(table);
     page_n[sender] = 0;
-    for (rest = strstr(text, "|---|") + 1;
+    for (rest = strstr(table, "|---|") + 1;
          (p = strchr(rest, '\n') + 1)[0] == '|'; rest = p) {
         char *copy = strdup(p), *at = copy;
         *strchr(copy, '\n') = '\0';
