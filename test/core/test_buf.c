@@ -95,6 +95,45 @@ static void a_size_beyond_all_memory_fails_without_overflow(void **state)
     jat_buf_fini(&b);
 }
 
+/* A span is 32 bits wide. */
+static void more_than_4_gb_fail(void **state)
+{
+    (void)state;
+    char mine[1] = "";
+    /* as if it had so much; nobody looks at what is in it */
+    struct jat_buf b = {mine, UINT32_MAX - 2, UINT32_MAX - 2, false, true};
+    allow(0);
+    assert_null(jat_buf_room(&b, 3));
+    assert_true(b.failed);
+    assert_int_equal(allowed_left(), 0);
+    assert_int_equal(jat_buf_add(&b, JAT_STR("x")).n, 0);
+    b.failed = false;
+    assert_null(jat_buf_room(&b, 2)); /* there is but no memory */
+    allow_all();
+    assert_ptr_equal(b.p, mine);
+    assert_int_equal(b.n, UINT32_MAX - 2);
+}
+
+static void a_span_is_what_was_appended_since(void **state)
+{
+    (void)state;
+    struct jat_buf b = JAT_BUF_INIT;
+    struct jat_span s = jat_buf_since(&b, 0);
+    assert_int_equal(s.at + s.n, 0);
+    jat_buf_add(&b, JAT_STR("one"));
+    size_t start = b.n;
+    assert_int_equal(jat_buf_since(&b, start).n, 0);
+    jat_buf_add(&b, JAT_STR("two"));
+    jat_buf_addc(&b, '3');
+    s = jat_buf_since(&b, start);
+    assert_str(jat_buf_str(&b, s), JAT_STR("two3"));
+    assert_str(jat_buf_str(&b, jat_buf_since(&b, 0)), JAT_STR("onetwo3"));
+    struct jat_span again = jat_buf_span(&b, jat_buf_str(&b, s));
+    assert_int_equal(again.at, s.at);
+    assert_int_equal(again.n, s.n);
+    jat_buf_fini(&b);
+}
+
 static void reset_keeps_no_more_memory_than_it_is_told(void **state)
 {
     (void)state;
@@ -232,6 +271,8 @@ int main(void)
         TEST(room_is_not_counted_until_it_is_used),
         TEST(after_a_failure_nothing_more_is_added),
         TEST(a_size_beyond_all_memory_fails_without_overflow),
+        TEST(more_than_4_gb_fail),
+        TEST(a_span_is_what_was_appended_since),
         TEST(reset_keeps_no_more_memory_than_it_is_told),
         TEST(lent_memory_is_used_before_any_other),
         TEST(lent_memory_is_never_freed),

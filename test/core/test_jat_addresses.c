@@ -202,6 +202,54 @@ static void an_id_of_ejabberds_own_kind_is_replaced_and_restored(void **state)
     assert_int_equal(count("replaced_ids"), 1);
 }
 
+/* One requester asks each of many endpoints under one id: whoever answers has
+ * answered for himself. */
+static void an_id_in_flight_at_another_endpoint_is_kept(void **state)
+{
+    enum { N = 50 };
+    (void)state;
+    const char *e[N], *as[N];
+    proxy("");
+    for (unsigned i = 0; i < N; i++) {
+        e[i] = line(T "/%u", i);
+        come(e[i]);
+        as[i] = shown(e[i]);
+    }
+    for (unsigned i = 0; i < N; i++)
+        assert_words(get("1", U, as[i]), line("request " PU " > %s #1", e[i]));
+    come(T "/late");
+    assert_words(result("1", T "/late", PU), "drop unsolicited");
+    for (unsigned k = 0; k < N; k++) {
+        unsigned i = k * 7 % N;
+        assert_words(result("1", e[i], PU),
+                     line("answer %s > " U " #1", as[i]));
+        assert_words(result("1", e[i], PU), "drop unsolicited");
+        assert_int_equal(count("pending"), N - 1 - k);
+        assert_int_equal(endpoint(e[i]).answered, 1);
+        assert_int_equal(endpoint(e[i]).requests, 0);
+    }
+}
+
+/* A session that comes under the same JID is another one: it has not been
+ * asked, though the record of the old one is there until it is swept. */
+static void a_new_session_answers_nothing_that_the_old_one_was_asked(void **s)
+{
+    (void)s;
+    jat_eid old;
+    proxy("retries=0");
+    come(A);
+    come(B);
+    set("1", U, shown(A));
+    set("1", U, shown(B));
+    assert_int_equal(jat_remove_endpoint(j, str(A), &old), JAT_OK);
+    come(A);
+    assert_words(result("1", A, PU), "drop unsolicited");
+    assert_words(result("1", B, PU), line("answer %s > " U " #1", shown(B)));
+    assert_words(sweep(old),
+                 line("fail recipient-unavailable %s > " U " #1", shown(A)));
+    assert_int_equal(endpoint(A).failed, 0);
+}
+
 static void an_id_in_flight_for_the_same_pair_is_replaced(void **state)
 {
     (void)state;
@@ -293,6 +341,8 @@ int main(void)
         CASE(a_change_of_the_key_keeps_what_is_in_flight),
         CASE(an_address_opens_in_its_own_role_only),
         CASE(an_id_of_ejabberds_own_kind_is_replaced_and_restored),
+        CASE(an_id_in_flight_at_another_endpoint_is_kept),
+        CASE(a_new_session_answers_nothing_that_the_old_one_was_asked),
         CASE(an_id_in_flight_for_the_same_pair_is_replaced),
         CASE(an_id_closed_without_an_answer_is_not_used_for_300_s),
         CASE(an_answered_id_may_be_used_again_at_once),

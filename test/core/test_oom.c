@@ -59,6 +59,69 @@ static void a_request_that_cannot_be_sent_again_fails(void **state)
     assert_true(again > 0 && failed > 0);
 }
 
+/* A request to A that no stanza makes: its record's strings leave no room for
+ * the JID of another endpoint. Returns the record. */
+static uint64_t put_long_request(void)
+{
+    struct jat_request r = {.direction = JAT_IN,
+                            .any_endpoint = true,
+                            .retries = 1,
+                            .user = str(U),
+                            .user_cut = {1, sizeof "u@example.net" - 1},
+                            .shown = str(U),
+                            .asked = str(times('p', 14000)),
+                            .asked_cut = {0, 14000},
+                            .id = JAT_STR("1"),
+                            .deadline = now + 1000};
+    struct jat_endpoint e;
+    struct jat_put put;
+    enum jat_why full;
+    assert_int_equal(
+        jat_endpoints_find(j->endpoints, str(A), JAT_NO_STRINGS, NULL, &e),
+        JAT_OK);
+    r.eid = e.eid;
+    r.eid_hash = e.hash;
+    assert_int_equal(
+        jat_shares_take(j->shares, atomic_load(&j->config), &r.share, &full),
+        JAT_OK);
+    unsigned held = jat_endpoints_hold(j->endpoints);
+    jat_endpoints_begin(j->endpoints, e.eid);
+    jat_endpoints_let_go(j->endpoints, held);
+    assert_int_equal(jat_inflight_put(j->inflight, &r, now, &put), JAT_OK);
+    jat_stats_add(&j->stats, JAT_STAT_requests);
+    return put.ref;
+}
+
+static void a_request_without_room_for_its_next_endpoint_fails(void **state)
+{
+    unsigned again = 0, failed = 0;
+    bool enough = false;
+    (void)state;
+    for (unsigned n = 0; !enough; n++) {
+        proxy("");
+        come(A);
+        uint64_t record = put_long_request();
+        come(B);
+        assert_int_equal(
+            WITH(n, enough,
+                 jat_bounce(j, record, JAT_HOW_UNDELIVERED, now, fresh())),
+            JAT_OK);
+        assert_int_equal(outcomes.n, 1);
+        bool retried = outcomes.v[0].fate == JAT_FATE_RETRY;
+        assert_words(outcome_words(&outcomes.v[0]),
+                     retried ? "retry " PU " > " B " #1"
+                             : line("fail recipient-unavailable %s > " U " #1",
+                                    times('p', 14000)));
+        again += retried;
+        failed += !retried;
+        assert_int_equal(count("pending"), retried);
+        assert_int_equal(endpoint(A).requests, 0);
+        assert_int_equal(endpoint(B).requests, retried);
+        close_all();
+    }
+    assert_true(again > 0 && failed > 0);
+}
+
 /* Closes all with n allocations at first; how many outcomes there were, and how
  * many of them were retries. */
 static size_t close_all_with(unsigned n, bool *enough, size_t *retries,
@@ -168,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_request_goes_on_though_its_contact_is_not_noted),
         CASE(a_request_that_cannot_be_sent_again_fails),
+        CASE(a_request_without_room_for_its_next_endpoint_fails),
         CASE(every_asker_is_told_however_long_its_id_is),
         CASE(each_request_of_an_endpoint_that_goes_has_its_outcome),
         CASE(whatever_fails_a_request_ends_once),

@@ -130,13 +130,18 @@ static struct jat_str pair(struct jat_buf *b, struct jat_str user,
     return jat_str(b->p, b->n);
 }
 
+uint64_t truth_slack(const struct truth *t)
+{
+    return (uint64_t)t->o.contact_timeout / 64;
+}
+
 void truth_contact(struct truth *t, const struct record *r, bool made,
                    uint64_t until)
 {
     struct jat_buf b = JAT_BUF_INIT;
     struct jat_str key = pair(&b, r->user, t->sessions[r->session].jid);
 
-    raise_to(&until, t->now + (uint64_t)t->o.contact_timeout);
+    raise_to(&until, t->now + (uint64_t)t->o.contact_timeout + truth_slack(t));
     if (t->o.outbound == JAT_OUTBOUND_REPLY) { /* nothing else goes by them */
         const struct spoke *s = find(&t->contacts, key);
 

@@ -52,7 +52,8 @@ static void choose_limits(struct input *in, struct options *o)
     o->max_outbound_per_endpoint = limit(&bits);
     o->max_endpoints = limit(&bits);
     o->timeout = (bits & 1) != 0 ? 3000 : 1000;
-    o->contact_timeout = (bits & 2) != 0 ? 2000 : 500;
+    /* a slack of 30 and of 10, longer than a record lives and not so long */
+    o->contact_timeout = (bits & 2) != 0 ? 1970 : 640;
     o->max_retry_memory = memory[bits >> 2 & 3];
 }
 

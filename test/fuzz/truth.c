@@ -504,15 +504,15 @@ void truth_closed(struct truth *t, const struct closing *c, enum jat_err err,
 static void look_at_endpoints(const struct truth *t, struct jat *j)
 {
     struct jat_buf b = JAT_BUF_INIT;
-    struct jat_endpoint e;
+    struct jat_endpoint_row e;
     uint32_t cursor = 0;
     unsigned n = 0;
 
     for (; jat_next_endpoint(j, &cursor, &b, &e) == JAT_OK; n++) {
-        unsigned i = truth_online(t, jat_buf_str(&b, e.jid));
+        unsigned i = truth_online(t, jat_buf_str(&b, e.is.jid));
         const struct session *s = &t->sessions[i];
 
-        CHECK(i != NOBODY && jat_str_eq(jat_buf_str(&b, e.shown), s->shown));
+        CHECK(i != NOBODY && jat_str_eq(jat_buf_str(&b, e.is.shown), s->shown));
         CHECK(e.state.show == s->state.show &&
               e.state.priority == s->state.priority &&
               e.state.pending == s->state.pending);

@@ -176,6 +176,8 @@ bool truth_is_p(const struct jat_buf *buf, const struct jat_parts *p,
 bool truth_is_jid(const struct jat_buf *buf, const struct jat_parts *p,
                   struct jat_str jid);
 
+/* How much longer than contact_timeout a contact lives. */
+uint64_t truth_slack(const struct truth *t);
 /* U and the target of the record have spoken. made: U did, so that there is a
  * contact. */
 void truth_contact(struct truth *t, const struct record *r, bool made,

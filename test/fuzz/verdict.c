@@ -467,7 +467,9 @@ static void answered(struct truth *t, struct record *r,
     CHECK(f->new_id == !jat_str_eq(r->id, r->id_out));
     CHECK(!f->new_id || jat_str_eq(jat_buf_str(buf, f->id), r->id));
     truth_ended(t, r, true);
-    truth_contact(t, r, !requested, 0);
+    /* the request has touched it a short time ago */
+    if (!requested || t->now - r->born > truth_slack(t))
+        truth_contact(t, r, !requested, 0);
     truth_handle(t, r, requested ? r->shown : resource_of(r->asked), false, 0);
     t->stats[requested ? JAT_STAT_answers : JAT_STAT_outbound_answers]++;
 }
