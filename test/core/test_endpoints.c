@@ -168,6 +168,32 @@ static void beyond_max_endpoints_the_newest_is_refused(void **state)
     jat_endpoints_free(t);
 }
 
+static void what_is_no_jid_is_no_endpoint(void **state)
+{
+    (void)state;
+    struct jat_endpoints *t = endpoints();
+    struct jat_str names[] = {JAT_STR(""), JAT_STR("@example.org/a"),
+                              JAT_STR("svc@example.org/"),
+                              text("svc@example.org/%01024u", 1)};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        jat_eid eid = 99;
+        assert_int_equal(jat_endpoints_put(t, names[i], shown(1), &ONLINE,
+                                           DRAIN, 10, &eid, NULL),
+                         JAT_EBADARG);
+        assert_int_equal(eid, 99);
+    }
+    /* a length that there is no place for; nobody looks at the octets */
+    struct jat_str huge = jat_str("x", (size_t)UINT32_MAX + 1);
+    assert_int_equal(
+        jat_endpoints_put(t, huge, shown(1), &ONLINE, DRAIN, 10, NULL, NULL),
+        JAT_EBADARG);
+    assert_int_equal(
+        jat_endpoints_put(t, jid(1), huge, &ONLINE, DRAIN, 10, NULL, NULL),
+        JAT_EBADARG);
+    assert_int_equal(jat_endpoints_count(t), 0);
+    jat_endpoints_free(t);
+}
+
 static void
 a_reference_is_never_taken_for_the_next_one_of_its_slot(void **state)
 {
@@ -843,6 +869,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_endpoint_is_found_by_each_of_its_names),
         TEST(beyond_max_endpoints_the_newest_is_refused),
+        TEST(what_is_no_jid_is_no_endpoint),
         TEST(a_reference_is_never_taken_for_the_next_one_of_its_slot),
         TEST(references_of_another_instance_mean_nothing),
         TEST(a_copy_may_do_without_the_strings),

@@ -230,26 +230,6 @@ static void an_id_in_flight_at_another_endpoint_is_kept(void **state)
     }
 }
 
-/* A session that comes under the same JID is another one: it has not been
- * asked, though the record of the old one is there until it is swept. */
-static void a_new_session_answers_nothing_that_the_old_one_was_asked(void **s)
-{
-    (void)s;
-    jat_eid old;
-    proxy("retries=0");
-    come(A);
-    come(B);
-    set("1", U, shown(A));
-    set("1", U, shown(B));
-    assert_int_equal(jat_remove_endpoint(j, str(A), &old), JAT_OK);
-    come(A);
-    assert_words(result("1", A, PU), "drop unsolicited");
-    assert_words(result("1", B, PU), line("answer %s > " U " #1", shown(B)));
-    assert_words(sweep(old),
-                 line("fail recipient-unavailable %s > " U " #1", shown(A)));
-    assert_int_equal(endpoint(A).failed, 0);
-}
-
 static void an_id_in_flight_for_the_same_pair_is_replaced(void **state)
 {
     (void)state;
@@ -342,7 +322,6 @@ int main(void)
         CASE(an_address_opens_in_its_own_role_only),
         CASE(an_id_of_ejabberds_own_kind_is_replaced_and_restored),
         CASE(an_id_in_flight_at_another_endpoint_is_kept),
-        CASE(a_new_session_answers_nothing_that_the_old_one_was_asked),
         CASE(an_id_in_flight_for_the_same_pair_is_replaced),
         CASE(an_id_closed_without_an_answer_is_not_used_for_300_s),
         CASE(an_answered_id_may_be_used_again_at_once),

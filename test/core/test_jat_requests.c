@@ -79,6 +79,8 @@ static const struct row rows[] = {
      "error item-not-found"},
     {"a get to a node with a resource", "iq", "get", U, "node@" P "/r", PAYLOAD,
      true, "error item-not-found"},
+    {"a get to a node of P's name", "iq", "get", U, P "@" P, PAYLOAD, true,
+     "error item-not-found"},
     {"a get with no child", "iq", "get", U, P, "", true, "error bad-request"},
     {"a set with no child", "iq", "set", U, P "/x", "", true,
      "error bad-request"},
