@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
+/* Which endpoint is chosen. */
+#include "endpoints_fixture.h"
+
+static const struct jat_endpoint_state PENDING = {JAT_SHOW_CHAT, 5, true};
+
+static void where_everything_is_draining_all_are_used_again(void **state)
+{
+    (void)state;
+    struct jat_endpoints *t = endpoints();
+    jat_eid ready = put(t, 1, &ONLINE), away = put(t, 2, &AWAY);
+    for (int b = 0; b < JAT_BALANCE_COUNT; b++) {
+        enum jat_balance balance = (enum jat_balance)b;
+        for (int i = 0; i < 50; i++)
+            assert_int_equal(choose(t, balance, jid(9), NULL, 0), ready);
+        /* what is ready was tried: rather a draining one than none */
+        uint64_t tried = hash_of(1);
+        assert_int_equal(choose(t, balance, jid(9), &tried, 1), away);
+    }
+    put(t, 1, &PENDING);
+    unsigned seen = 0;
+    for (int i = 0; i < 50; i++)
+        seen |= 1U << (choose(t, JAT_RANDOM, jid(9), NULL, 0) == ready);
+    assert_int_equal(seen, 3);
+    uint64_t both[] = {hash_of(1), hash_of(2)};
+    assert_int_equal(choose(t, JAT_RANDOM, jid(9), both, 2), 0);
+    jat_endpoints_free(t);
+}
+
+static void drain_show_says_which_shows_drain(void **state)
+{
+    (void)state;
+    struct jat_endpoints *t = endpoints();
+    jat_eid away = put(t, 1, &AWAY), chat = put(t, 2, &PENDING);
+    jat_endpoints_set_drain_show(t, 0);
+    assert_int_equal(see(t, away).draining, 0);
+    assert_int_equal(see(t, chat).draining, JAT_DRAIN_RESUMPTION);
+    assert_int_equal(choose(t, JAT_RANDOM, jid(9), NULL, 0), away);
+    jat_endpoints_set_drain_show(t, DRAIN);
+    assert_int_equal(see(t, away).draining, JAT_DRAIN_SHOW);
+    jat_endpoints_set_drain_show(t, 1U << JAT_SHOW_CHAT);
+    assert_int_equal(see(t, chat).draining,
+                     JAT_DRAIN_SHOW | JAT_DRAIN_RESUMPTION);
+    jat_endpoints_free(t);
+}
+
+static void round_robin_takes_each_in_turn(void **state)
+{
+    (void)state;
+    struct jat_endpoints *t = endpoints();
+    unsigned seen[5] = {0};
+    for (unsigned i = 0; i < 5; i++)
+        put(t, i, &ONLINE);
+    for (unsigned i = 0; i < 50; i++)
+        seen[(uint32_t)choose(t, JAT_ROUND_ROBIN, jid(9), NULL, 0)]++;
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(seen[i], 10);
+    jat_endpoints_free(t);
+}
+
+/* The same on every node. */
+static uint64_t key_hash(struct jat_str key)
+{
+    static const struct jat_seed everywhere = {{0, 0}};
+    return jat_hash(&everywhere, key);
+}
+
+/* Which endpoint (by number) a key sticks to. */
+static unsigned home(struct jat_endpoints *t, struct jat_str key)
+{
+    struct jat_choice how = {JAT_STICKY, random_bits(), key_hash(key), NULL, 0};
+    struct jat_endpoint e = {.eid = 0};
+    struct jat_buf buf = JAT_BUF_INIT;
+    unsigned held = jat_endpoints_hold(t);
+    assert_int_equal(jat_endpoints_choose(t, &how, &buf, &e), JAT_OK);
+    jat_endpoints_let_go(t, held);
+    jat_buf_addc(&buf, '\0'); /* the JID is all there is */
+    unsigned i = (unsigned)atoi(strchr(buf.p, '/') + 1);
+    jat_buf_fini(&buf);
+    return i;
+}
+
+static void a_key_sticks_to_the_same_endpoint_on_every_node(void **state)
+{
+    (void)state;
+    static const struct jat_seed other = {{77, 88}};
+    struct jat_endpoints *t = endpoints(), *u;
+    assert_int_equal(jat_endpoints_new(&other, &u), JAT_OK);
+    for (unsigned i = 0; i < 30; i++)
+        put(t, i, &ONLINE);
+    for (unsigned i = 40; i-- > 0;)
+        put(u, i, &ONLINE);
+    for (unsigned i = 30; i < 40; i++) {
+        jat_eid gone;
+        assert_int_equal(jat_endpoints_remove(u, jid(i), &gone), JAT_OK);
+    }
+    for (unsigned k = 0; k < 2000; k++) {
+        struct jat_str key = text("user%u@example.org", k);
+        assert_int_equal(home(t, key), home(u, key));
+    }
+    /* Pinned: after an upgrade the keys still stick to where they did. */
+    assert_int_equal(home(t, JAT_STR("juliet@example.org")), 0);
+    assert_int_equal(home(t, JAT_STR("romeo@example.org")), 9);
+    jat_endpoints_free(t);
+    jat_endpoints_free(u);
+}
+
+static void one_that_comes_or_goes_moves_only_its_own_share(void **state)
+{
+    (void)state;
+    enum { KEYS = 2000 };
+    struct jat_endpoints *t = endpoints();
+    unsigned before[KEYS], moved = 0;
+    jat_eid gone;
+    for (unsigned i = 0; i < 10; i++)
+        put(t, i, &ONLINE);
+    for (unsigned k = 0; k < KEYS; k++)
+        before[k] = home(t, text("%u", k));
+    assert_int_equal(jat_endpoints_remove(t, jid(3), &gone), JAT_OK);
+    for (unsigned k = 0; k < KEYS; k++) {
+        unsigned now = home(t, text("%u", k));
+        assert_true(now != 3 && (now == before[k] || before[k] == 3));
+        moved += before[k] == 3;
+    }
+    assert_in_range(moved, KEYS / 10 - 60, KEYS / 10 + 60);
+    put(t, 3, &ONLINE);
+    for (unsigned k = 0; k < KEYS; k++)
+        assert_int_equal(home(t, text("%u", k)), before[k]);
+    jat_endpoints_free(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(where_everything_is_draining_all_are_used_again),
+        TEST(drain_show_says_which_shows_drain),
+        TEST(round_robin_takes_each_in_turn),
+        TEST(a_key_sticks_to_the_same_endpoint_on_every_node),
+        TEST(one_that_comes_or_goes_moves_only_its_own_share),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
