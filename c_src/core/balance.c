@@ -3,6 +3,9 @@
 
 #include <stdatomic.h>
 
+#include "hash.h"
+#include "mem.h"
+
 #define DRAWS 4 /* before the scan; each finds one unless many were tried */
 
 /* A choice in progress: how, among what, and one more that is passed over. */
@@ -120,4 +123,36 @@ size_t jat_balance_pick(const struct jat_choice *how,
         break;
     }
     return any(&d);
+}
+
+bool jat_candidates_reserve(struct jat_candidates *to, uint32_t cap)
+{
+    if (cap <= to->cap)
+        return true;
+    uint32_t bigger = to->cap == 0 ? 16 : to->cap;
+    while (bigger < cap)
+        bigger *= 2;
+    struct jat_candidate *c = jat_realloc(to->c, bigger * sizeof(*c));
+    if (c == NULL)
+        return false;
+    to->c = c;
+    to->cap = bigger;
+    return true;
+}
+
+void jat_candidates_fini(struct jat_candidates *c)
+{
+    jat_free(c->c);
+}
+
+uint32_t jat_candidates_add(struct jat_candidates *to, struct jat_candidate c)
+{
+    to->c[to->n] = c;
+    return to->n++;
+}
+
+jat_eid jat_candidates_remove(struct jat_candidates *from, uint32_t place)
+{
+    from->c[place] = from->c[--from->n];
+    return from->c[place].eid;
 }

@@ -3,7 +3,31 @@
 #ifndef JAT_BALANCE_H
 #define JAT_BALANCE_H
 
-#include "endpoints.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The reference of an endpoint (endpoints.h). */
+typedef uint64_t jat_eid; /* 0: none */
+
+#define JAT_MAX_TRIED 8U
+
+enum jat_balance {
+    JAT_RANDOM,
+    JAT_ROUND_ROBIN,
+    JAT_LEAST_PENDING,
+    JAT_STICKY,
+    JAT_BALANCE_COUNT
+};
+
+/* What to choose by. */
+struct jat_choice {
+    enum jat_balance balance;
+    uint64_t random;       /* fresh for each choice */
+    uint64_t key;          /* for JAT_STICKY: a hash of what it chooses by */
+    const uint64_t *tried; /* not those whose jat_endpoint.hash is here */
+    size_t n_tried;
+};
 
 /* Candidate i of n has the reference eid(i), the number of its open records
  * load(i) and two hashes of its JID: the table's hash(i), and rank(i), which
@@ -28,5 +52,21 @@ struct jat_candidate {
 size_t jat_balance_pick(const struct jat_choice *how,
                         const struct jat_candidate *c, size_t n,
                         uint64_t round);
+
+/* Candidates without gaps, so that choosing one of n at random costs O(1).
+ * Zeroed memory has none. */
+struct jat_candidates {
+    struct jat_candidate *c;
+    uint32_t n, cap;
+};
+
+/* Room for `cap` of them: adding cannot fail then. False: no memory. */
+bool jat_candidates_reserve(struct jat_candidates *to, uint32_t cap);
+void jat_candidates_fini(struct jat_candidates *c);
+/* Returns its place. */
+uint32_t jat_candidates_add(struct jat_candidates *to, struct jat_candidate c);
+/* The last candidate takes the place of the one that leaves: returns which one
+ * is there now (the one that has left, where it was the last). */
+jat_eid jat_candidates_remove(struct jat_candidates *from, uint32_t place);
 
 #endif

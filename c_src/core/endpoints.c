@@ -35,14 +35,8 @@ struct chunk {
     struct slot slots[CHUNK];
 };
 
-/* Candidates without gaps, so that choosing one of n at random costs O(1). */
-struct candidates {
-    struct jat_candidate *c;
-    uint32_t n;
-};
-
-/* `ready` are those in service; both arrays have room for `cap`, so a
- * change of state needs no memory. */
+/* `ready` are those in service; it has room for all, so a change of state needs
+ * no memory. */
 struct jat_endpoints {
     struct jat_rwlock lock;
     struct jat_seed seed;
@@ -51,8 +45,7 @@ struct jat_endpoints {
     uint32_t used; /* all slots ever taken have numbers below this */
     uint32_t free; /* the first free slot, or NONE */
     struct jat_index by_jid, by_shown;
-    struct candidates all, ready;
-    uint32_t cap;
+    struct jat_candidates all, ready;
     _Atomic uint32_t count; /* all.n */
     _Atomic uint64_t round;
 };
@@ -90,8 +83,8 @@ void jat_endpoints_free(struct jat_endpoints *t)
     jat_free(t->chunks);
     jat_index_fini(&t->by_jid);
     jat_index_fini(&t->by_shown);
-    jat_free(t->all.c);
-    jat_free(t->ready.c);
+    jat_candidates_fini(&t->all);
+    jat_candidates_fini(&t->ready);
     jat_rwlock_fini(&t->lock);
     jat_free_aligned(t);
 }
@@ -144,52 +137,38 @@ static struct slot *find_shown(const struct jat_endpoints *t, uint64_t hash,
     return NULL;
 }
 
-static void candidate_add(struct candidates *to, uint32_t number,
-                          const struct slot *s, uint32_t *at)
+static struct jat_candidate candidate_of(uint32_t number, const struct slot *s)
 {
-    *at = to->n++;
-    to->c[*at] = (struct jat_candidate){eid_of(number, s->generation), s->hash,
-                                        s->rank, &s->requests};
-}
-
-/* The last candidate takes the place of the one that leaves. Returns the
- * number of the slot whose candidate moved to *at. */
-static uint32_t candidate_remove(struct candidates *from, uint32_t *at)
-{
-    uint32_t place = *at;
-    from->c[place] = from->c[--from->n];
-    *at = NONE;
-    return (uint32_t)from->c[place].eid;
+    return (struct jat_candidate){eid_of(number, s->generation), s->hash,
+                                  s->rank, &s->requests};
 }
 
 static void ready_add(struct jat_endpoints *t, uint32_t number, struct slot *s)
 {
     if (s->ready_at == NONE)
-        candidate_add(&t->ready, number, s, &s->ready_at);
+        s->ready_at = jat_candidates_add(&t->ready, candidate_of(number, s));
 }
 
 static void ready_remove(struct jat_endpoints *t, struct slot *s)
 {
-    uint32_t place = s->ready_at;
-    if (place == NONE)
+    if (s->ready_at == NONE)
         return;
-    uint32_t moved = candidate_remove(&t->ready, &s->ready_at);
-    if (place < t->ready.n)
-        slot_at(t, moved)->ready_at = place;
+    uint32_t moved = (uint32_t)jat_candidates_remove(&t->ready, s->ready_at);
+    slot_at(t, moved)->ready_at = s->ready_at;
+    s->ready_at = NONE;
 }
 
 static void all_add(struct jat_endpoints *t, uint32_t number, struct slot *s)
 {
-    candidate_add(&t->all, number, s, &s->all_at);
+    s->all_at = jat_candidates_add(&t->all, candidate_of(number, s));
     atomic_store_explicit(&t->count, t->all.n, memory_order_relaxed);
 }
 
 static void all_remove(struct jat_endpoints *t, struct slot *s)
 {
-    uint32_t place = s->all_at;
-    uint32_t moved = candidate_remove(&t->all, &s->all_at);
-    if (place < t->all.n)
-        slot_at(t, moved)->all_at = place;
+    uint32_t moved = (uint32_t)jat_candidates_remove(&t->all, s->all_at);
+    slot_at(t, moved)->all_at = s->all_at;
+    s->all_at = NONE;
     atomic_store_explicit(&t->count, t->all.n, memory_order_relaxed);
 }
 
@@ -219,23 +198,6 @@ static bool reserve_chunk(struct jat_endpoints *t)
     if (chunks[t->n_chunks] == NULL)
         return false;
     t->n_chunks++;
-    return true;
-}
-
-static bool reserve_candidates(struct jat_endpoints *t)
-{
-    if (t->all.n < t->cap)
-        return true;
-    uint32_t cap = t->cap == 0 ? 16 : 2 * t->cap;
-    struct jat_candidate *all = jat_realloc(t->all.c, cap * sizeof(*all));
-    if (all == NULL)
-        return false;
-    t->all.c = all;
-    struct jat_candidate *ready = jat_realloc(t->ready.c, cap * sizeof(*ready));
-    if (ready == NULL)
-        return false;
-    t->ready.c = ready;
-    t->cap = cap;
     return true;
 }
 
@@ -272,8 +234,9 @@ static enum jat_err add(struct jat_endpoints *t, struct jat_str jid,
         return JAT_EBADARG;
     char *own_jid = jat_mem_copy(jid), *own_shown = jat_mem_copy(shown);
     if (own_jid == NULL || own_shown == NULL || !reserve_chunk(t) ||
-        !reserve_candidates(t) || !jat_index_reserve(&t->by_jid) ||
-        !jat_index_reserve(&t->by_shown)) {
+        !jat_candidates_reserve(&t->all, t->all.n + 1) ||
+        !jat_candidates_reserve(&t->ready, t->all.n + 1) ||
+        !jat_index_reserve(&t->by_jid) || !jat_index_reserve(&t->by_shown)) {
         jat_free(own_jid);
         jat_free(own_shown);
         return JAT_ENOMEM;
@@ -432,7 +395,7 @@ void jat_endpoints_let_go(struct jat_endpoints *t, unsigned held)
     jat_rwlock_read_done(&t->lock, held);
 }
 
-static const struct jat_candidate *pick(const struct candidates *among,
+static const struct jat_candidate *pick(const struct jat_candidates *among,
                                         const struct jat_choice *how,
                                         uint64_t round)
 {

@@ -12,14 +12,11 @@
 
 #include <stdint.h>
 
+#include "balance.h"
 #include "buf.h"
 #include "err.h"
 #include "hash.h"
 #include "jid.h"
-
-typedef uint64_t jat_eid; /* 0: none */
-
-#define JAT_MAX_TRIED 8U
 
 enum jat_show {
     JAT_SHOW_NONE,
@@ -28,14 +25,6 @@ enum jat_show {
     JAT_SHOW_XA,
     JAT_SHOW_DND,
     JAT_SHOW_COUNT
-};
-
-enum jat_balance {
-    JAT_RANDOM,
-    JAT_ROUND_ROBIN,
-    JAT_LEAST_PENDING,
-    JAT_STICKY,
-    JAT_BALANCE_COUNT
 };
 
 /* What presence and the session manager say of an endpoint. */
@@ -74,15 +63,6 @@ struct jat_endpoint_row {
     uint32_t outbound;         /* in flight, endpoint -> requester */
     uint64_t answered, failed; /* records ever: by the endpoint, otherwise */
     uint64_t last_answer;      /* when, ms; 0: never */
-};
-
-/* What to choose by. */
-struct jat_choice {
-    enum jat_balance balance;
-    uint64_t random;       /* fresh for each choice */
-    uint64_t key;          /* for JAT_STICKY: a hash of what it chooses by */
-    const uint64_t *tried; /* not those whose jat_endpoint.hash is here */
-    size_t n_tried;
 };
 
 struct jat_endpoints;

@@ -8,41 +8,12 @@
 #include "mem.h"
 #include "table.h"
 
-/* A record of up to so many octets is a block of this size, which its shard
- * keeps for the next one: at most so many. */
-#define BLOCK 256U
-#define MAX_SPARE 32U
-
-/* One block: the fixed part, the endpoints tried, then the octets of user,
- * shown, asked, id and, where it is not the asker's, the id sent. */
-struct record {
-    union {
-        uint64_t ref;
-        struct record *next; /* of a spare block */
-    };
-    uint64_t hash; /* of the key; also its fingerprint when closed */
-    uint64_t eid_hash;
-    uint64_t born;
-    uint64_t sticky_key;
-    struct jat_share share;
-    struct jat_cut user_cut, asked_cut;
-    uint16_t user_n, shown_n, asked_n, id_n;
-    uint8_t ours_n; /* octets of an id of ours; 0: the asker's is kept */
-    uint8_t n_tried;
-    uint8_t retries;
-    bool out : 1;           /* its direction */
-    bool shown_is_user : 1; /* shown has no octets of its own */
-    bool set : 1;
-    bool any_endpoint : 1;
-    uint64_t tried[];
-};
-
 /* The endpoint is here, not in the record: looking for all records of one
  * endpoint reads this array only. record is NULL in a free place. */
 struct place {
     uint32_t link; /* the pool's */
     jat_eid eid;
-    struct record *record; /* owned */
+    struct jat_record *record; /* owned */
 };
 
 struct shard {
@@ -51,8 +22,7 @@ struct shard {
     struct jat_index index;
     struct jat_heap heap; /* by deadline */
     struct jat_closed closed;
-    struct record *spare; /* blocks of BLOCK octets */
-    uint32_t n_spare;
+    struct jat_blocks blocks;
     uint64_t serial; /* of the last record; see ref_of */
 };
 
@@ -98,10 +68,7 @@ void jat_inflight_free(struct jat_inflight *t)
         struct shard *s = &t->shards[i];
         for (uint32_t at = 0; at < s->pool.used; at++)
             jat_free(place_at(s, at)->record);
-        for (struct record *r; (r = s->spare) != NULL;) {
-            s->spare = r->next;
-            jat_free(r);
-        }
+        jat_blocks_fini(&s->blocks);
         jat_pool_fini(&s->pool);
         jat_index_fini(&s->index);
         jat_heap_fini(&s->heap);
@@ -128,109 +95,6 @@ static uint64_t next_serial(struct shard *s)
     return s->serial;
 }
 
-/* The octets of a record, wherever a copy of them is. */
-static const char *octets(const struct record *r)
-{
-    return (const char *)(r->tried + r->n_tried);
-}
-
-static size_t octets_n(const struct record *r)
-{
-    return (size_t)r->user_n + (r->shown_is_user ? 0U : r->shown_n) +
-           r->asked_n + r->id_n + r->ours_n;
-}
-
-static size_t tried_n(const struct record *r)
-{
-    return r->n_tried * sizeof(*r->tried);
-}
-
-/* The octets of `tried` and of the strings. */
-static size_t tail_n(const struct record *r)
-{
-    return tried_n(r) + octets_n(r);
-}
-
-/* Points the strings of q into p, which holds the octets of r. */
-static void strings(const struct record *r, const char *p,
-                    struct jat_request *q)
-{
-    q->user = jat_str(p, r->user_n);
-    q->shown = jat_str(r->shown_is_user ? p : p + r->user_n, r->shown_n);
-    p += r->user_n + (r->shown_is_user ? 0 : r->shown_n);
-    q->asked = jat_str(p, r->asked_n);
-    q->id = jat_str(p + r->asked_n, r->id_n);
-    q->id_out = r->ours_n == 0 ? q->id : jat_str(q->id.p + q->id.n, r->ours_n);
-}
-
-static char *append(char *p, struct jat_str s)
-{
-    if (s.n > 0)
-        memcpy(p, s.p, s.n);
-    return p + s.n;
-}
-
-static size_t size_of(const struct record *r)
-{
-    return sizeof(*r) + tail_n(r);
-}
-
-/* NULL: no memory. */
-static struct record *new_block(struct shard *s, size_t n)
-{
-    struct record *r = s->spare;
-    if (n > BLOCK)
-        return jat_malloc(n);
-    if (r == NULL)
-        return jat_malloc(BLOCK);
-    s->spare = r->next;
-    s->n_spare--;
-    return r;
-}
-
-/* Returns what the caller is to free after the lock. */
-static struct record *give_block(struct shard *s, struct record *r)
-{
-    if (s->n_spare == MAX_SPARE || size_of(r) > BLOCK)
-        return r;
-    r->next = s->spare;
-    s->spare = r;
-    s->n_spare++;
-    return NULL;
-}
-
-static void fill(struct record *r, const struct jat_request *q,
-                 struct jat_str ours, bool shown_is_user)
-{
-    *r = (struct record){
-        .eid_hash = q->eid_hash,
-        .born = q->born,
-        .sticky_key = q->sticky_key,
-        .share = q->share,
-        .user_cut = q->user_cut,
-        .asked_cut = q->asked_cut,
-        .user_n = (uint16_t)q->user.n,
-        .shown_n = (uint16_t)q->shown.n,
-        .asked_n = (uint16_t)q->asked.n,
-        .id_n = (uint16_t)q->id.n,
-        .ours_n = (uint8_t)ours.n,
-        .n_tried = q->n_tried,
-        .retries = q->retries,
-        .out = q->direction == JAT_OUT,
-        .shown_is_user = shown_is_user,
-        .set = q->set,
-        .any_endpoint = q->any_endpoint,
-    };
-    char *p = (char *)r->tried;
-    p = append(p, jat_str((const char *)q->tried, tried_n(r)));
-    p = append(p, q->user);
-    if (!shown_is_user)
-        p = append(p, q->shown);
-    p = append(p, q->asked);
-    p = append(p, q->id);
-    append(p, ours);
-}
-
 /* What a record in flight is found by: address and id as they are shown to the
  * one who answers. An endpoint may ask many requesters under one id, so there
  * the one who answers is part of it. The other way it is not: as many records
@@ -251,18 +115,6 @@ static uint64_t fingerprint(uint64_t hash, bool out, uint64_t eid_hash)
     return out ? hash : jat_mix64(hash ^ eid_hash);
 }
 
-static bool is_shown(const struct record *r, uint64_t hash, bool out,
-                     struct jat_str user, struct jat_str shown,
-                     struct jat_str id)
-{
-    struct jat_request q;
-    if (r->hash != hash || r->out != out)
-        return false;
-    strings(r, octets(r), &q);
-    return jat_str_eq(q.id_out, id) && jat_str_eq(q.shown, shown) &&
-           (!out || jat_str_eq(q.user, user));
-}
-
 /* True if a request like this is in flight under the id. */
 static bool is_taken(const struct shard *s, const struct jat_request *q,
                      struct jat_str id, uint64_t hash)
@@ -270,9 +122,9 @@ static bool is_taken(const struct shard *s, const struct jat_request *q,
     bool out = q->direction == JAT_OUT;
     uint32_t at;
     for (uint32_t step = 0; jat_index_next(&s->index, hash, &step, &at);) {
-        const struct record *r = place_at(s, at)->record;
-        if (is_shown(r, hash, out, q->user, q->shown, id) &&
-            (out || r->eid_hash == q->eid_hash))
+        const struct jat_record *r = place_at(s, at)->record;
+        if (r->hash == hash && (out || r->eid_hash == q->eid_hash) &&
+            jat_record_is_shown(r, out, q->user, q->shown, id))
             return true;
     }
     return false;
@@ -283,8 +135,9 @@ static bool find(const struct shard *s, const struct jat_answer *a,
 {
     for (uint32_t step = 0; jat_index_next(&s->index, hash, &step, at);) {
         const struct place *place = place_at(s, *at);
-        if (is_shown(place->record, hash, a->direction == JAT_OUT, a->user,
-                     a->shown, a->id) &&
+        if (place->record->hash == hash &&
+            jat_record_is_shown(place->record, a->direction == JAT_OUT, a->user,
+                                a->shown, a->id) &&
             a->is_of(place->eid, a->who))
             return true;
     }
@@ -306,14 +159,10 @@ static bool reserve(struct shard *s)
 static enum jat_err add(struct shard *s, const struct jat_request *q,
                         struct jat_str ours, uint64_t hash, uint64_t *ref)
 {
-    bool shown_is_user = jat_str_eq(q->shown, q->user);
-    size_t n = sizeof(struct record) + q->n_tried * sizeof(*q->tried) +
-               q->user.n + (shown_is_user ? 0 : q->shown.n) + q->asked.n +
-               q->id.n + ours.n;
-    struct record *r = reserve(s) ? new_block(s, n) : NULL;
+    struct jat_record *r =
+        reserve(s) ? jat_record_new(&s->blocks, q, ours) : NULL;
     if (r == NULL)
         return JAT_ENOMEM;
-    fill(r, q, ours, shown_is_user);
     r->hash = hash;
     uint32_t at = jat_pool_take(&s->pool);
     *place_at(s, at) = (struct place){0, q->eid, r};
@@ -364,7 +213,8 @@ static struct jat_str next_ours(struct jat_inflight *t, char *p)
 {
     uint64_t n =
         atomic_fetch_add_explicit(&t->counter, 1, memory_order_relaxed);
-    char *end = append(p, JAT_STR("jat-"));
+    char *end = p + 4;
+    memcpy(p, "jat-", 4);
     end = append_hex(end, half_of(t, n, 0));
     append_hex(end, half_of(t, n, 1));
     return jat_str(p, JAT_OURS_N);
@@ -408,42 +258,17 @@ enum jat_err jat_inflight_put(struct jat_inflight *t,
     return JAT_OK;
 }
 
-/* *buf is filled up so that what follows can be read as numbers. */
-static void align(struct jat_buf *buf)
-{
-    while (buf->n % sizeof(uint64_t) != 0)
-        jat_buf_addc(buf, '\0');
-}
-
 static enum jat_err copy_out(const struct shard *s, uint32_t at,
                              struct jat_buf *buf, struct jat_request *out,
                              uint64_t *ref)
 {
     const struct place *place = place_at(s, at);
-    const struct record *r = place->record;
-    if (jat_buf_room(buf, tail_n(r) + sizeof(uint64_t)) == NULL)
-        return JAT_ENOMEM;
-    align(buf);
-    const char *p = buf->p + buf->n;
-    jat_buf_add(buf, jat_str((const char *)r->tried, tail_n(r)));
-    *out = (struct jat_request){
-        .direction = r->out ? JAT_OUT : JAT_IN,
-        .set = r->set,
-        .any_endpoint = r->any_endpoint,
-        .retries = r->retries,
-        .n_tried = r->n_tried,
-        .user_cut = r->user_cut,
-        .asked_cut = r->asked_cut,
-        .eid = place->eid,
-        .eid_hash = r->eid_hash,
-        .born = r->born,
-        .deadline = jat_heap_when(&s->heap, at),
-        .tried = (const void *)p,
-        .share = r->share,
-        .sticky_key = r->sticky_key,
-    };
-    strings(r, p + tried_n(r), out);
-    *ref = r->ref;
+    enum jat_err err = jat_record_copy(place->record, buf, out);
+    if (err != JAT_OK)
+        return err;
+    out->eid = place->eid;
+    out->deadline = jat_heap_when(&s->heap, at);
+    *ref = place->record->ref;
     return JAT_OK;
 }
 
@@ -451,14 +276,14 @@ static enum jat_err copy_out(const struct shard *s, uint32_t at,
  * the lock. */
 static enum jat_err take(struct shard *s, uint32_t at, struct jat_buf *buf,
                          struct jat_request *out, uint64_t *ref,
-                         struct record **dead)
+                         struct jat_record **dead)
 {
     enum jat_err err = copy_out(s, at, buf, out, ref);
     if (err != JAT_OK)
         return err;
     struct place *place = place_at(s, at);
     jat_index_remove(&s->index, place->record->hash, at);
-    *dead = give_block(s, place->record);
+    *dead = jat_record_give(&s->blocks, place->record);
     place->record = NULL;
     jat_heap_remove(&s->heap, at);
     jat_pool_give(&s->pool, at);
@@ -468,9 +293,9 @@ static enum jat_err take(struct shard *s, uint32_t at, struct jat_buf *buf,
 /* The same without an answer. */
 static enum jat_err close_record(struct shard *s, uint32_t at, uint64_t now,
                                  struct jat_buf *buf, struct jat_request *out,
-                                 uint64_t *ref, struct record **dead)
+                                 uint64_t *ref, struct jat_record **dead)
 {
-    const struct record *r = place_at(s, at)->record;
+    const struct jat_record *r = place_at(s, at)->record;
     uint64_t closed = fingerprint(r->hash, r->out, r->eid_hash);
     enum jat_err err = take(s, at, buf, out, ref, dead);
     if (err == JAT_OK)
@@ -485,7 +310,7 @@ enum jat_err jat_inflight_take_answer(struct jat_inflight *t,
 {
     uint64_t hash = hash_of(t, a->direction, a->user, a->shown, a->id);
     struct shard *s = shard_of(t, hash);
-    struct record *dead = NULL;
+    struct jat_record *dead = NULL;
     enum jat_err err = JAT_ENOTFOUND;
     uint32_t at;
     pthread_mutex_lock(&s->mutex);
@@ -502,10 +327,11 @@ enum jat_err jat_inflight_take_ref(struct jat_inflight *t, uint64_t ref,
 {
     struct shard *s = &t->shards[ref % JAT_SHARDS];
     uint32_t at = (uint32_t)(ref >> JAT_SHARD_BITS) % JAT_POOL_MAX;
-    struct record *dead = NULL;
+    struct jat_record *dead = NULL;
     enum jat_err err = JAT_ENOTFOUND;
     pthread_mutex_lock(&s->mutex);
-    const struct record *r = at < s->pool.used ? place_at(s, at)->record : NULL;
+    const struct jat_record *r =
+        at < s->pool.used ? place_at(s, at)->record : NULL;
     if (r != NULL && r->ref == ref)
         err = close_record(s, at, now, buf, out, &ref, &dead);
     pthread_mutex_unlock(&s->mutex);
@@ -521,7 +347,7 @@ enum jat_err jat_inflight_take_due(struct jat_inflight *t, uint64_t until,
     enum jat_err err = JAT_ENOTFOUND;
     while (*shard < JAT_SHARDS) {
         struct shard *s = &t->shards[*shard];
-        struct record *dead = NULL;
+        struct jat_record *dead = NULL;
         uint32_t at;
         pthread_mutex_lock(&s->mutex);
         if (jat_heap_due(&s->heap, until, &at))
@@ -566,7 +392,7 @@ enum jat_err jat_inflight_take_endpoint(struct jat_inflight *t, jat_eid eid,
          err == JAT_ENOTFOUND && (i = *cursor >> 32) < JAT_SHARDS;) {
         struct shard *s = &t->shards[i];
         uint32_t at = (uint32_t)*cursor;
-        struct record *dead = NULL;
+        struct jat_record *dead = NULL;
         pthread_mutex_lock(&s->mutex);
         if (scan(s, &eid, &at, budget))
             err = close_record(s, at, now, buf, out, ref, &dead);

@@ -21,46 +21,11 @@
 #include "endpoints.h"
 #include "err.h"
 #include "hash.h"
-#include "jid.h"
+#include "record.h"
 
 #define JAT_CLOSED_MS 300000U
-/* Octets of each string of a request, at most. */
-#define JAT_REQUEST_STR_MAX UINT16_MAX
 /* Octets of an id of ours. */
 #define JAT_OURS_N (4 + 2 * 16)
-
-/* Who asks: a requester (in) or an endpoint (out). */
-enum jat_direction { JAT_IN, JAT_OUT };
-
-/* What a record is counted for (shares.h); keys of quota.h. */
-struct jat_share {
-    uint64_t user, domain;
-    uint32_t octets; /* of its packet, which is kept, for it may be sent again;
-                        0: it is not */
-};
-
-/* A request as it is put and as it comes back. Strings are borrowed on the way
- * in; on the way out they point into the caller's buffer, until it changes. */
-struct jat_request {
-    enum jat_direction direction;
-    bool set;          /* type set, not get */
-    bool any_endpoint; /* any other endpoint may have it, too */
-    uint8_t retries;   /* how often it may still be sent again */
-    uint8_t n_tried;
-    struct jat_cut user_cut, asked_cut; /* of `user` and `asked` */
-    jat_eid eid;                        /* the endpoint that answers or asks */
-    uint64_t eid_hash;   /* hash of its JID (jat_endpoint.hash) */
-    struct jat_str user; /* U, full JID */
-    struct jat_str shown;
-    struct jat_str asked;    /* address that the asker wrote to */
-    struct jat_str id;       /* the asker's */
-    struct jat_str id_out;   /* out only; the same octets as id where kept */
-    uint64_t born, deadline; /* ms */
-    const uint64_t *tried; /* hashes of the JIDs of those that had it before */
-    /* the caller's; come back unchanged */
-    struct jat_share share;
-    uint64_t sticky_key; /* hash of what `sticky` chooses by */
-};
 
 struct jat_inflight;
 

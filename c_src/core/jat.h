@@ -37,8 +37,8 @@
  *     decision           what comes of it
  *        |
  *     instance           one proxy host: its tables and its configuration
- *     stanza  address -> seal  config  shares -> quota  contact -> recent
- *     endpoints -> balance  inflight -> closed  stats
+ *     stanza -> utf8  address -> seal  config  shares -> quota  contact -> recent
+ *     endpoints -> balance  inflight -> record, closed  stats
  *        |
  *     table  buf  jid  hash  lock  mem  err  why  str
  *

@@ -7,6 +7,7 @@
 #include <libxml/parser.h>
 
 #include "buf.h"
+#include "utf8.h"
 
 /* Memory that a thread keeps between two stanzas, in each of its buffers. */
 #define KEEP 65536U
@@ -104,80 +105,6 @@ static enum jat_type type_of(enum jat_kind kind, struct jat_str word)
 
 /* ---- text ---- */
 
-/* The length of the well-formed UTF-8 sequence (RFC 3629, 4) at p, 0 if there
- * is none. libxml2 2.9 lets some overlong forms pass. */
-static size_t utf8_sequence(const unsigned char *p, size_t n)
-{
-    unsigned char low = 0x80, high = 0xbf;
-    size_t len;
-
-    if (p[0] < 0x80)
-        return p[0] != 0;
-    if (p[0] < 0xc2 || p[0] > 0xf4)
-        return 0;
-    len = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-    if (n < len)
-        return 0;
-    if (p[0] == 0xe0)
-        low = 0xa0;
-    else if (p[0] == 0xed)
-        high = 0x9f;
-    else if (p[0] == 0xf0)
-        low = 0x90;
-    else if (p[0] == 0xf4)
-        high = 0x8f;
-    if (p[1] < low || p[1] > high)
-        return 0;
-    for (size_t i = 2; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    return len;
-}
-
-#define STRIDE 32U
-
-/* True if STRIDE octets hold neither NUL nor anything beyond ASCII. */
-static bool is_plain_stride(const unsigned char *p)
-{
-    const uint64_t ones = 0x0101010101010101U, tops = 0x8080808080808080U;
-    uint64_t w[STRIDE / 8], any = 0;
-
-    memcpy(w, p, sizeof w);
-    for (size_t i = 0; i < STRIDE / 8; i++)
-        any |= (w[i] - ones) | w[i];
-    return (any & tops) == 0;
-}
-
-/* The same of a whole text; false: look closer. */
-static bool is_plain(const unsigned char *p, size_t n)
-{
-    if (n < STRIDE)
-        return false;
-    for (size_t i = 0; i < n - STRIDE; i += STRIDE)
-        if (!is_plain_stride(p + i))
-            return false;
-    return is_plain_stride(p + n - STRIDE); /* partly for the second time */
-}
-
-static bool is_utf8(struct jat_str s)
-{
-    const unsigned char *p = (const unsigned char *)s.p;
-    size_t i = 0, len;
-
-    if (is_plain(p, s.n))
-        return true;
-    while (i < s.n) {
-        if (s.n - i >= STRIDE && is_plain_stride(p + i))
-            len = STRIDE;
-        else
-            len = utf8_sequence(p + i, s.n - i);
-        if (len == 0)
-            return false;
-        i += len;
-    }
-    return true;
-}
-
 static bool begins_with(struct jat_str s, struct jat_str head)
 {
     return s.n >= head.n && memcmp(s.p, head.p, head.n) == 0;
@@ -189,7 +116,7 @@ static enum jat_err check_text(struct jat_str xml, size_t max_size)
 {
     if (xml.n > max_size || xml.n > INT_MAX)
         return JAT_ESIZE;
-    if (!begins_with(xml, JAT_STR("<")) || !is_utf8(xml))
+    if (!begins_with(xml, JAT_STR("<")) || !jat_utf8_is_valid(xml))
         return JAT_EXML;
     if (begins_with(xml, JAT_STR("<?")))
         return JAT_EPI;

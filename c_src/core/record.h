@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
+/* One request in flight, and how it is kept: as one block of memory with all
+ * its strings. Blocks of the usual size are used again by the shard that they
+ * belong to, so that a request costs no allocation. No locks here: whoever
+ * holds the mutex of the shard calls. */
+#ifndef JAT_RECORD_H
+#define JAT_RECORD_H
+
+#include "buf.h"
+#include "endpoints.h"
+#include "err.h"
+#include "jid.h"
+
+/* Octets of each string of a request, at most. */
+#define JAT_REQUEST_STR_MAX UINT16_MAX
+/* Who asks: a requester (in) or an endpoint (out). */
+enum jat_direction { JAT_IN, JAT_OUT };
+
+/* What a record is counted for (shares.h); keys of quota.h. */
+struct jat_share {
+    uint64_t user, domain;
+    uint32_t octets; /* of its packet, which is kept, for it may be sent again;
+                        0: it is not */
+};
+
+/* A request as it is put and as it comes back. Strings are borrowed on the way
+ * in; on the way out they point into the caller's buffer, until it changes. */
+struct jat_request {
+    enum jat_direction direction;
+    bool set;          /* type set, not get */
+    bool any_endpoint; /* any other endpoint may have it, too */
+    uint8_t retries;   /* how often it may still be sent again */
+    uint8_t n_tried;
+    struct jat_cut user_cut, asked_cut; /* of `user` and `asked` */
+    jat_eid eid;                        /* the endpoint that answers or asks */
+    uint64_t eid_hash;   /* hash of its JID (jat_endpoint.hash) */
+    struct jat_str user; /* U, full JID */
+    struct jat_str shown;
+    struct jat_str asked;    /* address that the asker wrote to */
+    struct jat_str id;       /* the asker's */
+    struct jat_str id_out;   /* out only; the same octets as id where kept */
+    uint64_t born, deadline; /* ms */
+    const uint64_t *tried; /* hashes of the JIDs of those that had it before */
+    /* the caller's; come back unchanged */
+    struct jat_share share;
+    uint64_t sticky_key; /* hash of what `sticky` chooses by */
+};
+
+/* A record: the fixed part, the endpoints tried, then the octets of user,
+ * shown, asked, id and, where it is not the asker's, the id sent. */
+struct jat_record {
+    union {
+        uint64_t ref;
+        struct jat_record *next; /* of a spare block */
+    };
+    uint64_t hash; /* the caller's */
+    uint64_t eid_hash;
+    uint64_t born;
+    uint64_t sticky_key;
+    struct jat_share share;
+    struct jat_cut user_cut, asked_cut;
+    uint16_t user_n, shown_n, asked_n, id_n;
+    uint8_t ours_n; /* octets of an id of ours; 0: the asker's is kept */
+    uint8_t n_tried;
+    uint8_t retries;
+    bool out : 1;           /* its direction */
+    bool shown_is_user : 1; /* shown has no octets of its own */
+    bool set : 1;
+    bool any_endpoint : 1;
+    uint64_t tried[];
+};
+
+/* The spare blocks of a shard. Zeroed memory has none. */
+struct jat_blocks {
+    struct jat_record *spare;
+    uint32_t n;
+};
+
+void jat_blocks_fini(struct jat_blocks *b);
+
+/* A record of q, but for its endpoint and deadline. ours: an id of ours, or
+ * empty. NULL: no memory. */
+struct jat_record *jat_record_new(struct jat_blocks *b,
+                                  const struct jat_request *q,
+                                  struct jat_str ours);
+/* Gives its block back. Returns what the caller is to free (jat_free), after
+ * the lock. */
+struct jat_record *jat_record_give(struct jat_blocks *b, struct jat_record *r);
+
+/* Copies it out, but for endpoint and deadline; the strings are in buf.
+ * JAT_ENOMEM. */
+enum jat_err jat_record_copy(const struct jat_record *r, struct jat_buf *buf,
+                             struct jat_request *out);
+
+/* True if the one who answers is shown this address and this id. user: of a
+ * request of an endpoint (out), the one who answers. */
+bool jat_record_is_shown(const struct jat_record *r, bool out,
+                         struct jat_str user, struct jat_str shown,
+                         struct jat_str id);
+
+#endif
