@@ -15,7 +15,8 @@
 
 /* What belongs to no instance */
 
-/* Seed, Config. The carrier says what the instance is called by. */
+/* Seed, Config. The carrier puts the reference to the instance into the result.
+ */
 static enum jat_err call_new(struct args *in, struct jat **out)
 {
     struct jat_config *config;
@@ -78,7 +79,7 @@ static bool call_handle(struct jat *j, struct args *in, struct answer *out)
     return true;
 }
 
-/* What has become of the one record. None: somebody else has closed it. */
+/* What has become of the one record. An empty list: it was closed before. */
 static bool closed_one(struct answer *out, enum jat_err err,
                        struct jat_outcomes *outcomes)
 {

@@ -36,7 +36,7 @@ struct args {
     ErlNifEnv *env;
     const ERL_NIF_TERM *next;
     int left;          /* how many there are at next */
-    ERL_NIF_TERM list; /* what is to come of the last argument, if it is one */
+    ERL_NIF_TERM list; /* the rest of the last argument, if that is a list */
     ERL_NIF_TERM head; /* its element that is read now */
     bool in_list;
     bool large; /* get_text: not on this scheduler */
@@ -150,7 +150,8 @@ static bool get_end(struct args *in)
 struct compound {
     bool list;
     unsigned n, arity;     /* of a tuple: elements that are there, and in all */
-    ERL_NIF_TERM v[ARITY]; /* of a tuple; v[0]: of a list, the last one first */
+    ERL_NIF_TERM v[ARITY]; /* of a tuple: its elements so far; v[0]: a list so
+                              far, in reverse */
 };
 
 struct answer {
@@ -327,9 +328,9 @@ static ERL_NIF_TERM loaded_nif(ErlNifEnv *env, int argc,
 
 /* Loading */
 
-/* Taken over are the instances of the same core only: another one may have
- * other structures. Those stay with the library that made them, and are refused
- * here. */
+/* After an upgrade only instances of the same core (CORE_SUM) are taken over,
+ * since another one may have other structures. Older ones stay with the library
+ * that made them; calls with them are refused here. */
 #ifndef CORE_SUM
 #define CORE_SUM "?"
 #endif

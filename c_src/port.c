@@ -363,7 +363,8 @@ static void answer(const char *p, size_t n, struct jat_buf *buf)
         buf->p[start + i] = (char)(n >> (24 - 8 * i));
 }
 
-/* Octets of the frame at p, of which n are there; as much as is known. */
+/* The length of the frame at p, its head included. Only n octets are there: if
+ * they are not even the head, HEAD. */
 static size_t frame_size(const char *p, size_t n)
 {
     size_t length = n < HEAD ? 0 : big_endian(p, HEAD);

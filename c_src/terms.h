@@ -281,9 +281,9 @@ static void put_pending(struct answer *out, const struct jat_buf *buf,
     put_u64(out, p->tries);
 }
 
-/* {Next, Rows} as far as its list: the cursor of the next call, or `done'. err:
- * what the last look for a row has returned. False: nothing follows, since not
- * all rows could be read, and some of them would look like all. */
+/* Begins {Next, Rows}: Next is the cursor of the next call, or `done'; n rows
+ * follow. err: what the last look for a row has returned. False: an error,
+ * which was put instead; no rows follow, for a part would look like all. */
 static bool put_page(struct answer *out, enum jat_err err, uint64_t cursor,
                      unsigned n)
 {

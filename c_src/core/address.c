@@ -22,7 +22,8 @@
 #define MAX_REMEMBERED_JID 256U
 
 /* sealers[i][role], i in the order of the keys. remembered: JID of a requester
- * -> its address; entries end by their number, never by their age. */
+ * -> its address. Entries do not expire; when there are MAX_REMEMBERED, the
+ * oldest one goes. */
 struct jat_keyring {
     struct jat_recent *remembered;
     struct jat_seed seed; /* see jat_keyring_seed */
@@ -294,6 +295,6 @@ enum jat_err jat_address_open(const struct jat_keyring *k, enum jat_role role,
     for (size_t i = 0; i < k->n && err == JAT_EUNOPENABLE; i++)
         err = jat_seal_open(k->sealers[i][role], jat_str(raw, n), out);
     while (err == JAT_OK && out->n > begin && out->p[out->n - 1] == '\0')
-        out->n--; /* of an address made before JIDs were padded: nothing */
+        out->n--; /* the padding; older versions had none */
     return err;
 }

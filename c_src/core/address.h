@@ -6,8 +6,8 @@
  *   sealed  base64url(SIV) '@'      JAT_SEAL_TAG + n octets: the JID, padded
  *                                   with NULs to a multiple of 32, sealed
  *   handle  base64url(tag) '.@'     only the 16 octets of the tag; the JID is
- *                                   kept in a table (see jat.c), since it is
- *                                   too long to travel
+ *                                   kept in a table (see instance.h), since it
+ *                                   is too long to travel
  *
  * base64url without padding (RFC 4648, 5). A text that ends in '@' and holds no
  * '/' is no JID (its domainpart is empty), so none of the last two is ever
@@ -57,9 +57,9 @@ enum jat_err jat_address_seal(const struct jat_keyring *k, enum jat_role role,
 /* Which form a resource has, by its looks alone. */
 enum jat_form jat_address_form(struct jat_str resource);
 
-/* Appends the JID of a resource in the sealed form, padded or, as it was once
- * made, not. JAT_EUNOPENABLE for anything else, non-canonical base64url
- * included. */
+/* Appends the JID of a resource in the sealed form, padded, or unpadded as
+ * older versions made it. JAT_EUNOPENABLE for anything else, non-canonical
+ * base64url included. */
 enum jat_err jat_address_open(const struct jat_keyring *k, enum jat_role role,
                               struct jat_str resource, struct jat_buf *out);
 

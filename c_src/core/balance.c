@@ -85,9 +85,8 @@ static size_t least_of_two(struct draw *d)
     return b == d->n || load(&d->c[a]) <= load(&d->c[b]) ? a : b;
 }
 
-/* Both are hashes, so one multiplication mixes them well enough: of a product
- * each bit plays a part in the higher ones, and those decide which is highest.
- */
+/* Both are hashes, so one multiplication is enough: the high bits of the
+ * product, which decide, depend on all lower ones. */
 static uint64_t weight_of(uint64_t key, uint64_t rank)
 {
     return (key ^ rank) * 0x9e3779b97f4a7c15U;

@@ -31,7 +31,7 @@ static bool grow(struct jat_buf *b, size_t need)
     p = jat_realloc(b->lent ? NULL : b->p, cap);
     if (p == NULL)
         return false;
-    if (b->lent && b->n > 0)
+    if (b->lent && b->p != NULL)
         memcpy(p, b->p, b->n);
     b->p = p;
     b->cap = cap;

@@ -3,10 +3,10 @@
  * fingerprints: a late answer must not be taken for that of a new request. Part
  * of inflight, one in each shard, guarded by the shard's mutex.
  *
- * Bounded: when JAT_CLOSED_MAX are held, or memory is short, the set is
- * `saturated` until whatever it could not note is over. Whoever asks then
- * takes every key as closed, so the promise holds in bounded memory, and adding
- * never fails. */
+ * At most JAT_CLOSED_MAX are held. If one more cannot be noted (the set is
+ * full, or there is no memory), the set is `saturated` for JAT_CLOSED_MS: until
+ * then whoever asks takes every key as closed. So adding never fails, and no
+ * closed key is missed. */
 #ifndef JAT_CLOSED_H
 #define JAT_CLOSED_H
 

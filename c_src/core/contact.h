@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
-/* Contacts: which requester (a bare JID) and which target have spoken lately,
- * and which endpoint their last message named. (A request never names one.)
- * They are what `outbound: reply` goes by; where nothing asks for them, none is
+/* Contacts: a contact remembers that a requester (bare JID) and a target have
+ * spoken lately, and which endpoint their last message named. (A request names
+ * none.) Option `outbound: reply` goes by them; with any other value none is
  * kept.
  *
  * Requester and target are known by a hash (quota.h), which every record and
@@ -23,18 +23,17 @@ struct jat_contact {
 struct jat_contact jat_contact_of(const struct jat_share *requester,
                                   uint64_t target);
 
-/* A contact lives so much longer than contact_timeout (both in ms) after it was
- * touched: what is said within that time need not touch it again. */
+/* A contact gets so much more time than contact_timeout (both in ms), so that
+ * not every stanza has to touch it. */
 static inline uint64_t jat_contact_slack(const struct jat_config *config)
 {
     return (uint64_t)config->contact_timeout / 64;
 }
 
-/* The two have spoken just now: the contact lives contact_timeout more, and at
- * least until `until`. made: the requester has spoken, which makes a contact;
- * otherwise one that exists lives on. endpoint: the hash of the JID of the one
- * that a message names; 0: the contact names the same one as before. now,
- * until: ms. */
+/* Lets the contact live for contact_timeout (and the slack) from now on, and at
+ * least until `until`. made: the requester has spoken, so the contact is made
+ * where there is none. endpoint: the hash of the JID of the endpoint that a
+ * message names; 0: the contact keeps the one that it has. now, until: ms. */
 void jat_contact_touch(struct jat_recent *contacts,
                        const struct jat_config *config, struct jat_contact who,
                        uint64_t endpoint, bool made, uint64_t now,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* What the core says about one stanza: a verb, and what belongs to that verb.
- * Everybody who decides fills a decision by the functions below, which stand
- * below all of them; nobody who decides calls another one who decides.
+ * The actions fill it by the functions below; an action never calls another
+ * action.
  *
  * The strings of a decision are spans of the caller's buffer. */
 #ifndef JAT_DECISION_H
@@ -36,7 +36,7 @@ enum jat_verb {
 
 enum jat_reason {
     JAT_REASON_UNSOLICITED, /* an answer without a record */
-    JAT_REASON_UNROUTABLE,  /* nothing that goes on, and nothing to answer */
+    JAT_REASON_UNROUTABLE,  /* neither to be forwarded nor to be answered */
     JAT_REASON_COUNT
 };
 

@@ -208,8 +208,8 @@ static uint32_t slot_take(struct jat_endpoints *t)
     if (number == NONE) {
         number = t->used++;
         s = slot_at(t, number);
-        /* anywhere: who has a reference of an instance before this one is not
-         * to reach another endpoint */
+        /* from a number that depends on the seed: a reference of an earlier
+         * instance must not match an endpoint of this one */
         s->generation = (uint32_t)jat_mix64(t->seed.k[0]);
     } else {
         s = slot_at(t, number);

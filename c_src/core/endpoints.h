@@ -98,11 +98,11 @@ enum jat_err jat_endpoints_get(struct jat_endpoints *t, jat_eid eid,
                                enum jat_strings with, struct jat_buf *buf,
                                struct jat_endpoint *out);
 
-/* No endpoint comes, goes or changes from hold to let_go, which is given what
- * hold has returned: whoever sweeps up after an endpoint that has gone finds
- * the record of a request that it got. Meanwhile the thread may call the next
- * ones, down to jat_endpoints_end_outbound, which no other may, and no other
- * one of this table. */
+/* Between hold and let_go no endpoint is added, removed or changed. So a record
+ * that is made meanwhile is in its table before anybody sweeps its endpoint.
+ * let_go is given what hold has returned. The functions from here to
+ * jat_endpoints_end_outbound may be called only while the table is held, and no
+ * other one of this table meanwhile. */
 unsigned jat_endpoints_hold(struct jat_endpoints *t);
 void jat_endpoints_let_go(struct jat_endpoints *t, unsigned held);
 /* Chooses one that is not in `tried`: among those in service, or, if none is,
@@ -117,16 +117,16 @@ enum jat_err jat_endpoints_read(struct jat_endpoints *t, jat_eid eid,
 /* True if eid is online and has this full JID; *target is its then. */
 bool jat_endpoints_is(struct jat_endpoints *t, jat_eid eid, struct jat_str jid,
                       uint64_t *target);
-/* Counts a request of an endpoint that was chosen or read, before its record is
- * made, since that may end at once; undo: there was none. */
+/* Counts one more request of the endpoint: before its record is made, since the
+ * record may be answered at once. undo: it could not be made. */
 void jat_endpoints_begin(struct jat_endpoints *t, jat_eid eid);
 void jat_endpoints_undo(struct jat_endpoints *t, jat_eid eid);
 
-/* How a request that an endpoint had has ended, as far as it goes. */
+/* How a request has ended, as far as it says something of the endpoint. */
 enum jat_ended {
     JAT_ENDED_ANSWERED,
     JAT_ENDED_FAILED,
-    JAT_ENDED_OTHERWISE /* the endpoint has no part in it */
+    JAT_ENDED_OTHERWISE /* not the endpoint's doing */
 };
 
 /* Counts the end of such a request; nothing where the endpoint has gone.

@@ -19,7 +19,6 @@ static const char *const names[JAT_ERR_COUNT] = {
     [JAT_ENOTFOUND] = "not_found",
     [JAT_EFULL] = "full",
     [JAT_EUNOPENABLE] = "unopenable",
-    [JAT_ETOOLONG] = "too_long",
     [JAT_ECRYPTO] = "crypto",
 };
 

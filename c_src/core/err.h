@@ -23,7 +23,6 @@ enum jat_err {
     JAT_EFULL,       /* a limit of the configuration is reached */
     JAT_EUNOPENABLE, /* not an address of ours, or one sealed for another role,
                         proxy host or key */
-    JAT_ETOOLONG,    /* longer than an address may be */
     JAT_ECRYPTO,     /* libcrypto refused */
     JAT_ERR_COUNT
 };

@@ -32,8 +32,8 @@ static enum jat_err show_requester(struct jat_call *c, struct jat_span *shown,
     return err;
 }
 
-/* If enc(U) is a handle, it can be opened as long as a contact or the record
- * lives. JAT_EFULL: no room in its share. */
+/* Remembers enc(U), if it is a handle: for contact_timeout, and at least until
+ * the deadline. JAT_EFULL: no room in its share. */
 static enum jat_err put_handle(struct jat_call *c, const struct jat_request *r,
                                struct jat_span shown)
 {
@@ -121,9 +121,9 @@ static bool sticky_key(const struct jat_call *c, struct jat_str *key)
     return true;
 }
 
-/* The same everywhere and always, so that `sticky` is, too. Which endpoint it
- * leads to is seen by the target: where requesters are hidden from it, it must
- * not be able to find out at home to whom that fits. */
+/* Hash of the sticky key, the same on every node and after every restart. The
+ * target sees which endpoint was chosen. With `sealed` the hash is keyed, so
+ * that the target cannot try JIDs at home until one fits. */
 static uint64_t sticky_hash(const struct jat_config *config, struct jat_str key)
 {
     static const struct jat_seed everywhere = {{0, 0}};
@@ -245,8 +245,8 @@ enum jat_err jat_request_one(struct jat_call *c, unsigned unused)
     return request_in(c, c->endpoint.eid);
 }
 
-/* Whether option `outbound` lets endpoint e speak to c->user. True with the
- * decision made otherwise. */
+/* False: option `outbound` allows endpoint e to speak to c->user. True: it does
+ * not, or the caller is to be asked; the decision is filled. */
 static bool is_denied(struct jat_call *c, const struct jat_endpoint *e,
                       const struct jat_share *user)
 {
@@ -353,12 +353,13 @@ enum jat_err jat_request_out(struct jat_call *c, unsigned unused)
 
 /* Requests end with an answer */
 
-/* The record r of endpoint `target`'s account is closed by this answer, which
- * goes to `to`. handle: the address that stands for the requester. Nothing here
- * can fail. */
+/* Fills the decision for an answer that goes to `to`, from the address that was
+ * asked. Its record r is closed already. target: the endpoint's account (a
+ * hash). shown: enc(U), which lives on if it is a handle. Nothing here can
+ * fail. */
 static void answer(struct jat_call *c, uint64_t target,
                    const struct jat_request *r, uint64_t ref,
-                   struct jat_parts to, struct jat_str handle)
+                   struct jat_parts to, struct jat_str shown)
 {
     struct jat_span asked = jat_buf_span(c->buf, r->asked);
 
@@ -368,7 +369,7 @@ static void answer(struct jat_call *c, uint64_t target,
         jat_contact_touch(c->j->contacts, c->config,
                           jat_contact_of(&r->share, target), 0,
                           r->direction == JAT_OUT, c->now, 0);
-    keep_handle(c, r, handle);
+    keep_handle(c, r, shown);
     c->out->verb = JAT_DO_FORWARD;
     c->out->forward =
         (struct jat_forward){.direction = r->direction,

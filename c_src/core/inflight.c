@@ -96,9 +96,10 @@ static uint64_t next_serial(struct shard *s)
 }
 
 /* What a record in flight is found by: address and id as they are shown to the
- * one who answers. An endpoint may ask many requesters under one id, so there
- * the one who answers is part of it. The other way it is not: as many records
- * of one requester as there are endpoints may have the same hash. */
+ * one who answers. Out: an endpoint may ask many requesters under one id, so
+ * the hash has the requester in it. In: it has no endpoint, so records of one
+ * requester at several endpoints may have the same hash; is_of tells them
+ * apart. */
 static uint64_t hash_of(const struct jat_inflight *t,
                         enum jat_direction direction, struct jat_str user,
                         struct jat_str shown, struct jat_str id)
@@ -174,7 +175,7 @@ static enum jat_err add(struct shard *s, const struct jat_request *q,
 
 /* One try with one id: `ours`, or, where that is empty, the asker's. JAT_EFULL:
  * it is not free. The look and the addition are under one lock. An id of ours
- * was never used before, so a saturated set says nothing about it. */
+ * is always new, so it may be used even while the closed set is saturated. */
 static enum jat_err put_as(struct jat_inflight *t, const struct jat_request *q,
                            struct jat_str ours, uint64_t now, uint64_t *ref)
 {
@@ -213,8 +214,9 @@ static struct jat_str next_ours(struct jat_inflight *t, char *p)
 {
     uint64_t n =
         atomic_fetch_add_explicit(&t->counter, 1, memory_order_relaxed);
-    char *end = p + 4;
-    memcpy(p, "jat-", 4);
+    static const char prefix[] = {'j', 'a', 't', '-'};
+    char *end = p + sizeof(prefix);
+    memcpy(p, prefix, sizeof(prefix));
     end = append_hex(end, half_of(t, n, 0));
     append_hex(end, half_of(t, n, 1));
     return jat_str(p, JAT_OURS_N);

@@ -3,9 +3,10 @@
 
 #include "rules.h"
 
-/* The one place where verdicts are counted. */
+/* Counts what was forwarded, refused or dropped. */
 static void count(struct jat_stats *stats, const struct jat_decision *d)
 {
+    /* by the direction of the request, also for its answer */
     static const enum jat_stat forwarded[2][2] = {
         [JAT_IN] = {JAT_STAT_requests, JAT_STAT_answers},
         [JAT_OUT] = {JAT_STAT_outbound_requests, JAT_STAT_outbound_answers}};
@@ -24,14 +25,15 @@ static void count(struct jat_stats *stats, const struct jat_decision *d)
                                  : JAT_STAT_dropped);
         break;
     case JAT_DO_LOCAL: /* counted by the caller, who answers */
-    case JAT_DO_ASK:   /* no verdict yet */
+    case JAT_DO_ASK:   /* not decided yet */
     case JAT_VERB_COUNT:
         break;
     }
 }
 
-/* The address at P that a stanza is for; nearly always P as the configuration
- * has it, or a resource of it. */
+/* Splits the address that a stanza is for. Nearly always it is P as the
+ * configuration has it, or a resource of that: no need to look for its parts.
+ */
 static bool split_to(const struct jat_call *c, struct jat_str to,
                      struct jat_jid *out)
 {

@@ -12,35 +12,58 @@
  *     E -> P            iq result id=1234 to P/enc(U)
  *     P -> U            the same, from P
  *
- * enc(X) is the resource that stands for the JID X (address.h): the JID itself,
- * or the JID sealed, or, where that is too long for a resource, a handle: a
- * short one that can be opened only as long as a table has its JID. Endpoints
- * are always shown sealed or by a handle.
+ * If U wrote to P/enc(E), it goes to that E, and the answer comes from
+ * P/enc(E). The id is kept, unless it is in use or would be lost (inflight.h):
+ * then E sees an id of ours, and U gets his own back.
  *
- * The other way round, E may begin: E writes to P/enc(U), and U sees P/enc(E).
- * Whether E may, is for the option `outbound` to say. One of its answers is
- * that U has spoken lately; that the two have, is a contact (contact.h).
+ * enc(X) is the resource that stands for the JID X (address.h): the JID itself
+ * or the JID sealed (option `encoding`). To get X from it is called opening it.
+ * Where X is too long for both, enc(X) is a handle: a short name, which a table
+ * knows. When the table forgets it, the handle is void. Endpoints are never
+ * shown by their JID.
  *
- * Between a request and its answer there is a record (inflight.h). It is taken
- * out by exactly one of: the answer, the deadline, a bounce, the end of the
- * endpoint, the stop of the module. Hence one request gets exactly one answer:
- * a second one finds no record, and is dropped.
+ * E may also write first, to P/enc(U); U sees P/enc(E). The option `outbound`
+ * says when: never, to anybody, or (`reply`) only if U wrote first. That shows
+ * in U's sealed address or handle in E's hands, or in a contact (contact.h): U
+ * and the account of E have spoken lately.
  *
- *     nif.c, port.c      terms to these structs and back, nothing else
+ * Between a request and its answer there is a record (inflight.h). Exactly one
+ * of these takes it out:
+ *
+ *     the answer                       jat_handle: it is forwarded
+ *     it came back from ejabberd       jat_bounce
+ *     it could not be sent             jat_abort
+ *     its deadline has come            jat_expire
+ *     its endpoint has gone            jat_remove_endpoint, then jat_sweep
+ *     the module stops                 jat_close_all
+ *
+ * All but the answer have one of two outcomes: the request is sent to another
+ * endpoint, under a new record (where it is safe to send it twice), or whoever
+ * asked gets an error. Hence one request gets exactly one answer. A second
+ * answer finds no record and is dropped.
+ *
+ * Who uses whom (a -> b: a uses b; the upper ones use the lower ones):
+ *
+ *     nif.c, port.c      Erlang terms to the structs below, and back
  *        |
  *     jat.c              parse; place; find the rule; act; count
  *     place, rules       who writes, what, to whom: which action
  *        |
- *     exchange, settle   the life of a record: begins and is answered; every
- *        |               other end
+ *     exchange           a record begins, and is answered
+ *     settle             a record ends in any other way
+ *        |
  *     forward            an endpoint is chosen, a record is made
- *     decision           what comes of it
+ *     decision           what the caller is to do
  *        |
  *     instance           one proxy host: its tables and its configuration
- *     stanza -> utf8  address -> seal  config  shares -> quota  contact -> recent
- *     endpoints -> balance  inflight -> record, closed  stats
+ *     stanza -> utf8           address -> seal       config
+ *     shares -> quota          contact -> recent     stats
+ *     endpoints -> balance     inflight -> record, closed
  *        |
  *     table  buf  jid  hash  lock  mem  err  why  str
+ *
+ * Messages are refused as yet. They will enter as rules with an action of their
+ * own, which forwards without a record.
  *
  * The core reads no clock and no random device and keeps nothing between calls
  * but its tables: the time is an argument (ms of one monotonic clock), seeds
@@ -49,10 +72,9 @@
  * Ownership: inputs are borrowed for the call. Outputs are spans of a buffer
  * that the caller owns. Nothing that is returned points into a table.
  *
- * The calls: jat_handle, below, for a stanza. How a record ends otherwise:
- * jat_bounce, jat_abort, jat_expire, jat_sweep, jat_close_all (settle.h). One
- * proxy host, its endpoints, and what people see of it: jat_instance_new,
- * jat_configure, jat_put_endpoint ... (instance.h). */
+ * The calls: jat_handle, below, for a stanza. The other ends of a record are in
+ * settle.h. To make and configure a proxy host, its endpoints, and what
+ * operators are shown: instance.h. */
 #ifndef JAT_H
 #define JAT_H
 
@@ -61,14 +83,17 @@
 #include "place.h"
 #include "settle.h"
 
-/* What callers of the bindings must agree on; part of the library's name. */
+/* The version of the interface to Erlang. */
 #define JAT_ABI 4
 
-/* Decides about one stanza. xml: its head, or the whole of it. prepared: empty,
- * or the answer to JAT_ASK_JID. hints: of enum jat_hint. weight: octets that
- * the packet takes if it is kept for another try; 0: it cannot be kept. The
- * decision's spans are in buf (appended). Errors are those of jat_stanza_parse,
- * and JAT_EBADARG where from or to is no JID. */
+/* Decides about one stanza. xml: the stanza, or its head (without the
+ * children's children). prepared and hints: empty and what is known (enum
+ * jat_hint, place.h). If the decision is to ask (JAT_DO_ASK), the caller finds
+ * that out and calls again, with what it has found in one of the two. weight:
+ * octets that the packet takes if it is kept for another try; 0: it cannot be
+ * kept. The decision's spans are in buf (appended). Errors: those of
+ * jat_stanza_parse, JAT_EBADARG where from or to is no JID, JAT_ENOMEM,
+ * JAT_ECRYPTO. */
 enum jat_err jat_handle(struct jat *j, struct jat_str xml,
                         struct jat_str prepared, unsigned hints,
                         uint32_t weight, uint64_t now, struct jat_buf *buf,

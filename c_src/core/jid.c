@@ -32,8 +32,9 @@ struct jat_str jat_jid_bare(struct jat_str text)
     return slash == NULL ? text : jat_str(text.p, (size_t)(slash - text.p));
 }
 
-/* Eight octets at once: in the first that is not plain, the topmost bit is set,
- * or one less than '!' borrows it, or one more than '~' carries into it. */
+/* Eight octets at once. The topmost bit of the first one that is not plain gets
+ * set: it was set, or subtracting '!' borrows it, or adding 1 to 0x7f carries
+ * into it. */
 static bool is_plain8(const char *p)
 {
     const uint64_t ones = 0x0101010101010101U;

@@ -90,12 +90,13 @@ static enum jat_to whose(struct jat_call *c, size_t start)
     c->user_cut = jat_jid_cut(&jid);
     if (jat_list_has(&c->config->targets, jid.bare))
         return JAT_TO_ACCOUNT;
-    return jat_str_eq(jid.server, c->j->host) ? JAT_TO_SELF : JAT_TO_REQUESTER;
+    return jat_str_eq(jid.server, c->j->host) ? JAT_TO_AT_HOST
+                                              : JAT_TO_REQUESTER;
 }
 
-/* A JID itself at P, written by a target. With `sealed` no target may write to
- * one: whatever became of it would tell something of somebody whom the target
- * only guesses at. So this looks at nothing else, and before anything else. */
+/* P/user@server/resource, written by a target. With `sealed` (unless `outbound:
+ * any`) this is refused before anything is looked up: any other answer would
+ * tell whether a guess was right. */
 static enum jat_to open_jid(struct jat_call *c)
 {
     size_t start = c->buf->n;

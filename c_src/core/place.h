@@ -25,7 +25,8 @@ enum jat_what {
     JAT_IS_HEADLINE = 1 << 3,
     JAT_IS_GROUPCHAT = 1 << 4,
     JAT_IS_MESSAGE_ERROR = 1 << 5,
-    JAT_IS_AVAILABLE = 1 << 6, /* presence, from here on */
+    /* presence: */
+    JAT_IS_AVAILABLE = 1 << 6,
     JAT_IS_UNAVAILABLE = 1 << 7,
     JAT_IS_SUBSCRIBE = 1 << 8,
     JAT_IS_UNSUBSCRIBE = 1 << 9,
@@ -37,14 +38,15 @@ enum jat_what {
 
 /* Whom it is for: one bit, or a set of what an address may be. */
 enum jat_to {
-    JAT_TO_HOST = 1 << 0,       /* P */
-    JAT_TO_NODE = 1 << 1,       /* node@P, node@P/resource */
-    JAT_TO_ENDPOINT = 1 << 2,   /* P/enc(E); E is online */
-    JAT_TO_GONE = 1 << 3,       /* P/enc(E); E is not */
-    JAT_TO_NOBODY = 1 << 4,     /* P/anything else */
-    JAT_TO_REQUESTER = 1 << 5,  /* P/enc(U), from a target, and from here on */
+    JAT_TO_HOST = 1 << 0,     /* P */
+    JAT_TO_NODE = 1 << 1,     /* node@P, node@P/resource */
+    JAT_TO_ENDPOINT = 1 << 2, /* P/enc(E); E is online */
+    JAT_TO_GONE = 1 << 3,     /* P/enc(E); E is not */
+    JAT_TO_NOBODY = 1 << 4,   /* P/anything else */
+    /* only what a target writes to: */
+    JAT_TO_REQUESTER = 1 << 5,  /* P/enc(U) */
     JAT_TO_ACCOUNT = 1 << 6,    /* P/T, P/T/resource: a target's account */
-    JAT_TO_SELF = 1 << 7,       /* an address at P, by way of P */
+    JAT_TO_AT_HOST = 1 << 7,    /* P/X where X is itself at P */
     JAT_TO_UNPREPARED = 1 << 8, /* P/JID, whose prepared form is to be asked */
     JAT_TO_HIDDEN = 1 << 9,     /* P/JID, where JIDs are not to be known */
     JAT_TO_RESOURCE = (1 << 10) - 1 - JAT_TO_HOST - JAT_TO_NODE,
@@ -71,7 +73,8 @@ struct jat_call {
     struct jat_endpoint endpoint; /* of JAT_TO_ENDPOINT, with its JID */
     struct jat_span user;    /* of JAT_TO_REQUESTER: its JID, in buf, ... */
     struct jat_cut user_cut; /* ... and where that is cut */
-    bool spoke; /* that the target has this address shows that U spoke first */
+    bool spoke; /* the target wrote to a sealed address or a handle, which it
+                   can have from U only: so U has spoken first */
 };
 
 /* What the caller knows and the core cannot find out. */

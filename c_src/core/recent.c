@@ -12,11 +12,10 @@
 /* Octets of key and value that an entry holds itself. */
 #define SMALL 8U
 
-/* The entries of a group are linked in the order of their last touch. When they
- * are over is in the heap: a touch with a far `until` must not keep the others
- * from being forgotten. A touch writes to the entry alone, so the heap may have
- * a time that is over while the entry lives on: whoever finds it there moves
- * it. */
+/* The entries of a group are linked in the order of their last touch. The heap
+ * has them in the order in which they are over. A touch changes the entry and
+ * not the heap, so the heap may have a time that is too early: whoever finds
+ * such an entry due moves it. */
 struct entry {
     uint32_t newer; /* the pool's while the entry is free */
     uint32_t older;
@@ -214,8 +213,8 @@ static void add(struct shard *s, struct entry *e, const struct jat_stay *stay)
     jat_heap_add(&s->heap, at, stay->until);
 }
 
-/* Takes the entry out; returns the memory of its text. Its place stays taken.
- */
+/* Takes the entry out; returns the memory of its text. It still counts (count,
+ * grouped) until give_place. */
 static char *drop(struct shard *s, uint32_t at)
 {
     struct entry *e = entry(s, at);
@@ -338,8 +337,9 @@ static bool place_in_group(struct jat_recent *t, struct shard *s,
     return true;
 }
 
-/* The shard's mutex is held. *dead: memory to be freed. placed: a place is
- * taken already; true: it is still to be used. */
+/* The shard's mutex is held. *dead: memory to be freed. placed: whether the
+ * entry was counted before already; afterwards, whether that is still to be
+ * undone. */
 static enum jat_err put(struct jat_recent *t, struct shard *s,
                         struct entry *new, const struct jat_stay *stay,
                         size_t max, char **dead, bool *placed)

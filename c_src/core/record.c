@@ -3,7 +3,8 @@
 
 #include "mem.h"
 
-/* Octets of a block that is used again, and how many of them a shard keeps. */
+/* Records of up to BLOCK octets are blocks of that size. A shard keeps up to
+ * MAX_SPARE free ones for the next records. */
 #define BLOCK 256U
 #define MAX_SPARE 32U
 

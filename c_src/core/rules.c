@@ -5,11 +5,14 @@
  *   RULE(stanza, to, what the page says of it,
  *        what it is, whom it is for, a condition,
  *        the action, its argument,
- *        the case of the suites that shows it)
+ *        the test case that shows it in a server)
  *
- * To a resource at P (P/...) that need not be told apart, a rule is for
- * RESOURCE; only a rule for one kind of them makes the address be opened
- * (place.h). */
+ * To find out whose address P/... is takes time (it is "opened"). A rule for
+ * RESOURCE is for all such addresses, unopened. Only a rule for one kind of
+ * them (ENDPOINT, REQUESTER ...) has the address opened first (place.h).
+ *
+ * Rows that the page marks [K] are planned and not here; "until then" means
+ * until they are. */
 #include "rules.h"
 
 #include "exchange.h"
@@ -79,7 +82,7 @@ static bool ping(const struct jat_call *c)
     return is_query(c, JAT_STR("urn:xmpp:ping"), JAT_STR("ping"));
 }
 
-/* P answers requesters itself. */
+/* P answers requesters itself: no endpoint, or option `disco: self`. */
 static bool by_itself(const struct jat_call *c)
 {
     return c->config->disco == JAT_DISCO_SELF ||
@@ -203,7 +206,7 @@ static bool own_ping(const struct jat_call *c)
          refuse, JAT_WHY_PLAIN_ADDRESS,                                        \
          "a_sealed_target_may_not_write_to_a_plain_jid")                       \
     RULE("iq get/set", "`P/X`, X at `P`", "`not-allowed`",                     \
-         REQUEST, SELF, ALWAYS,                                                \
+         REQUEST, AT_HOST, ALWAYS,                                                \
          refuse, JAT_WHY_TO_SELF,                                              \
          "a_request_from_p_to_itself_is_refused")                              \
     RULE("iq get/set", "`P`", "disco#info answered by P itself",               \
@@ -296,7 +299,7 @@ enum {
     NOBODY = JAT_TO_NOBODY,
     REQUESTER = JAT_TO_REQUESTER,
     ACCOUNT = JAT_TO_ACCOUNT,
-    SELF = JAT_TO_SELF,
+    AT_HOST = JAT_TO_AT_HOST,
     UNPREPARED = JAT_TO_UNPREPARED,
     HIDDEN = JAT_TO_HIDDEN,
     RESOURCE = JAT_TO_RESOURCE,
@@ -333,7 +336,7 @@ enum jat_err jat_rule_for(struct jat_call *c, const struct jat_rule **out)
         unsigned common = (r->what & c->what) != 0 ? r->whom & c->whom : 0;
 
         if (common != 0 &&
-            common != c->whom) { /* perhaps: see whom it is for */
+            common != c->whom) { /* it may fit: open the address, try again */
             if ((err = jat_place_open(c)) != JAT_OK)
                 return err;
         } else if (common != 0 && (r->when == NULL || r->when(c))) {

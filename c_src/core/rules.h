@@ -15,11 +15,10 @@ struct jat_rule {
     enum jat_err (*action)(struct jat_call *c, unsigned arg);
 };
 
-/* How doc/behaviour.md has a rule, for test_rules.c, which holds the two side
- * by side: the first two columns of its row, words of the third one, and the
- * case of the suites that shows it in a server. Rules that follow each other
- * may share a row. NULL: a question to the caller, of which the page does not
- * speak. */
+/* For test_rules.c, which compares the rules with doc/behaviour.md: the first
+ * two columns of the row, words of the third one, and the test case that shows
+ * it in a server. Neighbouring rules may share a row. NULL: the rule asks the
+ * caller something; the page has no row for it. */
 struct jat_rule_words {
     const char *stanza, *to, *says, *shown_by;
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
-/* What libcrypto notes of a failure, for whoever asks next in the thread, is
- * cleared: all that is to be known of it is the enum jat_err. */
+/* After a failure libcrypto's queue of errors in this thread is cleared: all
+ * that is to be known of it is the enum jat_err. */
 #include "seal.h"
 
 #include <limits.h>
@@ -27,10 +27,10 @@ struct jat_seal {
     bool reusable; /* see is_reusable */
 };
 
-/* The copies that a thread has. It uses them again: to copy takes about as long
- * as to seal, and threads that copy at the same time wait for each other, for
- * the sake of libcrypto's reference counts. The copy of template number n has
- * place n % COPIES, until another one needs it. */
+/* Each thread keeps its copies and uses them again. Copying takes about as long
+ * as sealing, and threads that copy at the same time wait for libcrypto's
+ * reference counts. The copy of template n has place n % COPIES, until another
+ * one needs it. */
 #define COPIES 16
 
 struct copy {
@@ -154,11 +154,12 @@ static bool memory_is_short(void)
 }
 
 /* A text shorter than a block is padded (RFC 5297, 2.4), which changes what
- * libcrypto keeps of the associated data: its context is good for no other. */
+ * libcrypto keeps of the associated data: a context that had such a text cannot
+ * be used again. */
 #define REUSABLE_FROM 16U
 
-/* A context of SIV takes one text. To let it take one more is an option of
- * libcrypto, `speed', of which 1 means any number. */
+/* A context of SIV takes one text. libcrypto's parameter `speed' set to 0 lets
+ * it take one more (1: any number, but unsafely). */
 static bool arm(EVP_CIPHER_CTX *ctx)
 {
     unsigned one_more = 0;
@@ -169,7 +170,8 @@ static bool arm(EVP_CIPHER_CTX *ctx)
     return EVP_CIPHER_CTX_set_params(ctx, params) == 1;
 }
 
-/* The thread's copy of a template of s, ready for one text, or NULL. */
+/* The thread's copy of template t, ready for one text. NULL: libcrypto refused.
+ */
 static struct copy *armed(const struct template *t)
 {
     struct copy *c = get_copy(t);
@@ -253,8 +255,8 @@ enum jat_err jat_seal_open(const struct jat_seal *s, struct jat_str sealed,
 
 /* ---- sealers ---- */
 
-/* Seals and opens texts of several lengths, by one pair of contexts that is
- * armed again and again, and by a copy for each. */
+/* True if one context that is armed again and again gives the same results as a
+ * fresh copy for each text. Tried with several lengths. */
 static bool is_reusable(const struct jat_seal *s)
 {
     static const char text[] = "romeo@montague.example/orchard, at the balcony";

@@ -8,7 +8,7 @@
 #include "forward.h"
 #include "mem.h"
 
-/* To settle a record takes about as long as to look at so many. */
+/* Settling one record takes about as long as looking at so many. */
 #define SETTLE_COST 16U
 
 struct closing {
@@ -44,8 +44,8 @@ static struct closing closing_of(struct jat *j, uint64_t now,
 /* Octets for a record (its numbers, user, shown, asked, both ids) and, after it
  * is taken, for its endpoint's JID. */
 #define TEXT_OF_ONE                                                            \
-    ((JAT_MAX_TRIED + 1) * sizeof(uint64_t) + 3 * JAT_JID_MAX +                \
-     JAT_JID_PART_MAX + 2 * JAT_ID_MAX)
+    ((JAT_MAX_TRIED + 1) * sizeof(uint64_t) + (size_t)3 * JAT_JID_MAX +        \
+     JAT_JID_PART_MAX + (size_t)2 * JAT_ID_MAX)
 
 /* Room for one more outcome. */
 static enum jat_err reserve(struct jat_outcomes *out)
@@ -94,9 +94,10 @@ static void look(struct taken *t, const struct jat_buf *text)
     t->r.id = jat_buf_str(text, t->id);
 }
 
-/* Who the endpoint with the address `shown` was: it may well be online (it has
- * withdrawn, or option `resources` names it no longer) and wait. False where
- * only a handle stood for it. */
+/* The JID of an endpoint that is no longer in the table, opened from its
+ * address `shown`. It may still be online and waiting (it has withdrawn, or
+ * option `resources` does not name it now). False: the address was a handle, so
+ * the JID is lost. */
 static bool former(const struct closing *c, struct jat_str shown,
                    struct jat_parts *out)
 {
@@ -213,7 +214,8 @@ static const struct {
     [JAT_END_STOPPED] = {JAT_WHY_STOPPED, JAT_STAT_aborted},
 };
 
-/* may_retry: the request surely does no harm when it is sent twice. */
+/* may_retry: it is safe to send the request again: it is a `get' that was kept,
+ * or it was provably not delivered. */
 static void settle(struct closing *c, struct taken *t, enum jat_end end,
                    bool may_retry)
 {

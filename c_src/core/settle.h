@@ -51,8 +51,9 @@ struct jat_outcomes {
 
 void jat_outcomes_fini(struct jat_outcomes *o);
 
-/* These five close records and append what becomes of them to out. With
- * JAT_ENOMEM everything that is in out holds, and nothing else was closed. */
+/* These five close records and append what becomes of them to out. After
+ * JAT_ENOMEM the outcomes that are in out are valid, and no other record was
+ * closed. */
 
 /* The forwarded request came back from ejabberd. JAT_ENOTFOUND: closed before.
  */

@@ -83,8 +83,8 @@ static void sub(_Atomic uint32_t *from, uint32_t n)
         atomic_fetch_sub_explicit(from, n, memory_order_relaxed);
 }
 
-/* Half, but one at least: domains without number cannot take what the server's
- * own users need. */
+/* Half, but one at least: however many remote domains there are, the server's
+ * own users keep the other half. */
 static uint32_t half(uint32_t max)
 {
     return max < 2 ? 1 : max / 2;
@@ -137,8 +137,9 @@ static bool is_remote(const struct jat_share *s)
     return s->domain != JAT_NOBODY;
 }
 
-/* The requester's own, then those of its domain. *octets: what is taken of them
- * so far; 0 afterwards where one of the two has no room. */
+/* Takes the shares of the requester, then those of its domain. *octets: what
+ * was taken of the common memory; afterwards the same, or 0 if one of the two
+ * has no room for it. */
 static enum jat_err take_own(struct jat_shares *l,
                              const struct jat_config *config,
                              const struct jat_share *s, uint32_t *octets,

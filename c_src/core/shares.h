@@ -3,18 +3,20 @@
  * record is made, given back by one function, which is told how the record has
  * ended.
  *
- *   what                    of                             how many
- *   records                 the proxy host                 max_pending
- *                           all remote domains together    half of it
- *                           a bare JID                     max_pending_per_user
- *                           a remote domain max_pending_per_domain octets kept
- * for a       the proxy host                 max_retry_memory retry all remote
- * domains together    half of it a bare JID                     a hundredth of
- * it a remote domain                a tenth of it client-initiated        an
- * endpoint                    max_outbound_per_endpoint requests
+ *   what         of                           how many
+ *   records      the proxy host               max_pending
+ *                all remote domains together  half of it
+ *                a bare JID                   max_pending_per_user
+ *                a remote domain              max_pending_per_domain
+ *   octets kept  the proxy host               max_retry_memory
+ *   for a retry  all remote domains together  half of it
+ *                a bare JID                   a hundredth of it
+ *                a remote domain              a tenth of it
+ *   client-initiated requests
+ *                an endpoint                  max_outbound_per_endpoint
  *
- * (An anonymous host counts as a remote domain; so does every domain that is
- * not in the option local_domains.) */
+ * An anonymous host counts as a remote domain; so does every domain that is not
+ * in the option local_domains. */
 #ifndef JAT_SHARES_H
 #define JAT_SHARES_H
 
@@ -70,7 +72,7 @@ enum jat_end {
     JAT_END_COUNT
 };
 
-/* The one end of every record, which is out of the table of records: gives back
+/* Called once for each record, after it was taken out of its table: gives back
  * its shares and tells its endpoint. The table of endpoints is held
  * (jat_endpoints_hold). now: when it has ended, ms. */
 void jat_shares_end(struct jat_shares *l, const struct jat_request *r,

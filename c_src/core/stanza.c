@@ -12,9 +12,8 @@
 /* Memory that a thread keeps between two stanzas, in each of its buffers. */
 #define KEEP 65536U
 
-/* Octets that a context is fed with before it is replaced, and names in its
- * dictionary: names are chosen by strangers, and what else libxml2 may gather
- * has an end, too. */
+/* A context is replaced after so many octets, or names in its dictionary:
+ * strangers choose the names, and libxml2 keeps them all. */
 #define MAX_FED 65536U
 #define MAX_NAMES 1024
 /* Names of namespaces that are no URIs, for libxml2 2.13 and newer tells of no
@@ -310,12 +309,11 @@ static void on_instruction(void *data, const xmlChar *target,
     refuse(data, JAT_EPI);
 }
 
-/* Errors that are looked for here, since others may follow: the one that is not
- * the text's, and those of Namespaces in XML. Of the last, that a name is no
- * URI is an error to libxml2 alone: any string is the name of a namespace. (The
- * parser is not stopped in the middle of a tag: it goes on to use what that
- * frees.) With a handler of our own, no global one of somebody else is called.
- */
+/* Errors are noted here, for a later one could hide them: no memory, and errors
+ * of namespaces. A namespace whose name is no URI is an error to libxml2 alone:
+ * it is counted. The parser is not stopped here, since within a tag libxml2
+ * would go on to use what that frees. A handler of our own keeps a global one
+ * of somebody else from being called. */
 #if LIBXML_VERSION >= 21200
 static void on_error(void *data, const xmlError *error)
 #else

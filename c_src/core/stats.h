@@ -48,8 +48,9 @@ static inline void jat_stats_add(struct jat_stats *s, enum jat_stat what)
     atomic_fetch_add_explicit(&s->stripe[i].n[what], 1, memory_order_relaxed);
 }
 
-/* The next number of the calling thread. Without an instruction that locks the
- * line, so where threads share a stripe one may now and then come twice. */
+/* The next number of the calling thread: a load and a store, which is cheaper
+ * than an atomic addition. Threads that share a stripe may now and then get the
+ * same number. */
 static inline uint64_t jat_stats_ticket(struct jat_stats *s)
 {
     unsigned i = jat_thread_number() % JAT_STATS_STRIPES;

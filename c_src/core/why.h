@@ -57,7 +57,7 @@ enum jat_condition { JAT_CONDITIONS(X) JAT_CONDITION_COUNT };
     X(GONE, "gone", RECIPIENT_UNAVAILABLE) /* the endpoint that had it */      \
     X(REFUSED, "refused", SERVICE_UNAVAILABLE) /* by the endpoint's server */  \
     X(STOPPED, "stopped", RECIPIENT_UNAVAILABLE) /* the module */              \
-    /* and of those, what the caller of the core knows only */                 \
+    /* of forwarded ones, too, but only the caller of the core knows of it */                 \
     X(INTERNAL, "internal", INTERNAL_SERVER_ERROR)                             \
     X(NOT_KEPT, "not_kept", RECIPIENT_UNAVAILABLE) /* it had to be sent again */ \
     X(BUSY, "busy", RESOURCE_CONSTRAINT) /* the core has answered too late */  \

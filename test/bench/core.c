@@ -128,10 +128,10 @@ int main(int argc, char **argv)
     round_fn *round = is_bare ? bare : exchange;
     /* Environment and path of the program are above on the stack: from here on
      * it begins with a page, however long they are. */
-    /* cppcheck-suppress allocaCalled ; its size is known at run time only */
-    volatile char *pad =
-        alloca((uintptr_t)__builtin_frame_address(0) % PAGE + 1);
+    volatile char *pad;
 
+    /* cppcheck-suppress allocaCalled ; its size is known at run time only */
+    pad = alloca((uintptr_t)__builtin_frame_address(0) % PAGE + 1);
     pad[0] = 0;
     if (argc > 1 && strcmp(argv[1], "sealed-new") == 0)
         users = MOST_USERS;
