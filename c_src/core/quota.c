@@ -6,9 +6,14 @@
 #include "mem.h"
 #include "table.h"
 
+/* Entries that count nothing, which a shard keeps: whoever asks one request after
+ * the other finds his entry again. */
+#define IDLE 16U
+
 struct entry {
     uint32_t link; /* the pool's */
     uint32_t records, octets;
+    uint32_t idle; /* place in the shard's array + 1; 0: it counts something */
     uint64_t key;
 };
 
@@ -16,6 +21,8 @@ struct shard {
     _Alignas(JAT_SHARD_ALIGN) pthread_mutex_t mutex;
     struct jat_pool pool;
     struct jat_index index;
+    uint32_t idle[IDLE]; /* number of the entry + 1; 0: none */
+    uint32_t next_idle;  /* whose place the next one takes */
 };
 
 struct jat_quota {
@@ -83,6 +90,28 @@ static struct entry *add(struct shard *s, uint64_t key)
     return e;
 }
 
+/* Keeps an entry that counts nothing any more, and removes the one that was kept
+ * in its place. */
+static void set_idle(struct shard *s, struct entry *e, uint32_t at)
+{
+    uint32_t *place = &s->idle[s->next_idle];
+    if (*place > 0) {
+        const struct entry *old = jat_pool_at(&s->pool, *place - 1);
+        jat_index_remove(&s->index, old->key, *place - 1);
+        jat_pool_give(&s->pool, *place - 1);
+    }
+    *place = at + 1;
+    e->idle = s->next_idle + 1;
+    s->next_idle = (s->next_idle + 1) % IDLE;
+}
+
+static void set_busy(struct shard *s, struct entry *e)
+{
+    if (e->idle > 0)
+        s->idle[e->idle - 1] = 0;
+    e->idle = 0;
+}
+
 enum jat_err jat_quota_take(struct jat_quota *q, uint64_t key, uint32_t max,
                             uint32_t max_octets, uint32_t *octets)
 {
@@ -100,6 +129,7 @@ enum jat_err jat_quota_take(struct jat_quota *q, uint64_t key, uint32_t max,
     if (err == JAT_OK) {
         if (*octets > max_octets || e->octets > max_octets - *octets)
             *octets = 0;
+        set_busy(s, e);
         e->records++;
         e->octets += *octets;
     }
@@ -119,10 +149,8 @@ void jat_quota_give(struct jat_quota *q, uint64_t key, uint32_t records,
     if (e != NULL) {
         e->octets -= octets;
         e->records -= records;
-        if (e->records == 0) {
-            jat_index_remove(&s->index, key, at);
-            jat_pool_give(&s->pool, at);
-        }
+        if (e->records == 0)
+            set_idle(s, e, at);
     }
     pthread_mutex_unlock(&s->mutex);
 }
