@@ -418,6 +418,7 @@ enum jat_err jat_answer_in(struct jat_call *c, unsigned unused)
     struct jat_answer a = {.direction = JAT_IN,
                            .shown = c->to.resource,
                            .id = c->stanza->id,
+                           .tail = jat_jid_tail(jat_call_sender(c)),
                            .is_of = is_sender,
                            .who = &sender};
     struct jat_request r;

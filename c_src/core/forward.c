@@ -36,6 +36,7 @@ static enum jat_err put(struct jat *j, struct jat_request *r,
         return JAT_ENOMEM;
     r->eid = e->eid;
     r->eid_hash = e->hash;
+    r->tail = jat_jid_tail(jat_buf_str(buf, e->jid));
     r->shown = jat_buf_str(buf, shown);
     jat_endpoints_begin(j->endpoints, e->eid);
     err = jat_inflight_put(j->inflight, r, now, out);

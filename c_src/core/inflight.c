@@ -96,17 +96,18 @@ static uint64_t next_serial(struct shard *s)
 }
 
 /* What a record in flight is found by: address and id as they are shown to the
- * one who answers. Out: an endpoint may ask many requesters under one id, so
- * the hash has the requester in it. In: it has no endpoint, so records of one
- * requester at several endpoints may have the same hash; is_of tells them
- * apart. */
+ * one who answers, and something of the one who answers. Out: one endpoint may ask
+ * many requesters under one id, so the whole JID counts. In: one requester may ask
+ * many endpoints under one id; the end of their JIDs is enough to tell most of them
+ * apart, and is_of tells the rest. */
 static uint64_t hash_of(const struct jat_inflight *t,
-                        enum jat_direction direction, struct jat_str user,
-                        struct jat_str shown, struct jat_str id)
+                        enum jat_direction direction, uint64_t tail,
+                        struct jat_str user, struct jat_str shown,
+                        struct jat_str id)
 {
     uint64_t hash = jat_hash_pair(&t->seed, shown, id);
-    return direction == JAT_IN ? hash
-                               : ~jat_mix64(hash ^ jat_hash(&t->seed, user));
+    return jat_mix64(direction == JAT_IN ? hash ^ tail
+                                         : ~(hash ^ jat_hash(&t->seed, user)));
 }
 
 /* What a closed record is remembered by. The endpoint is part of it, by its
@@ -180,7 +181,7 @@ static enum jat_err put_as(struct jat_inflight *t, const struct jat_request *q,
                            struct jat_str ours, uint64_t now, uint64_t *ref)
 {
     struct jat_str id = ours.n > 0 ? ours : q->id;
-    uint64_t hash = hash_of(t, q->direction, q->user, q->shown, id);
+    uint64_t hash = hash_of(t, q->direction, q->tail, q->user, q->shown, id);
     uint64_t closed = fingerprint(hash, q->direction == JAT_OUT, q->eid_hash);
     struct shard *s = shard_of(t, hash);
     enum jat_err err = JAT_EFULL;
@@ -310,7 +311,7 @@ enum jat_err jat_inflight_take_answer(struct jat_inflight *t,
                                       struct jat_buf *buf,
                                       struct jat_request *out, uint64_t *ref)
 {
-    uint64_t hash = hash_of(t, a->direction, a->user, a->shown, a->id);
+    uint64_t hash = hash_of(t, a->direction, a->tail, a->user, a->shown, a->id);
     struct shard *s = shard_of(t, hash);
     struct jat_record *dead = NULL;
     enum jat_err err = JAT_ENOTFOUND;

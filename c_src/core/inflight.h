@@ -58,6 +58,7 @@ struct jat_answer {
     enum jat_direction direction;
     struct jat_str shown, id;
     struct jat_str user; /* out: the full JID that answers */
+    uint64_t tail;       /* in: jat_jid_tail of the JID that answers */
     /* True if the session of this endpoint is the one that answers (in) or had
      * asked (out). Called while the shard is locked: it may look, no more. */
     bool (*is_of)(jat_eid eid, void *who);

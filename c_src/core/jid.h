@@ -38,6 +38,18 @@ bool jat_jid_split(struct jat_str text, struct jat_jid *out);
 /* The text up to the resourcepart, without '/': "user@server". */
 struct jat_str jat_jid_bare(struct jat_str text);
 
+/* The last eight octets of a JID (all, if it has fewer) as a number: tells most
+ * resources of an account apart, and costs nothing. */
+static inline uint64_t jat_jid_tail(struct jat_str text)
+{
+    uint64_t tail = 0;
+    size_t n = text.n < sizeof(tail) ? text.n : sizeof(tail);
+
+    if (n > 0)
+        memcpy(&tail, text.p + text.n - n, n);
+    return tail;
+}
+
 /* True if text consists of printable ASCII without the space only; such a text
  * is its own resourceprep (RFC 3920, appendix B). */
 bool jat_jid_is_plain(struct jat_str text);

@@ -122,6 +122,10 @@ enum jat_err jat_place_open(struct jat_call *c)
         c->whom = c->sender == JAT_TARGET ? open_jid(c) : JAT_TO_NOBODY;
         return c->buf->failed ? JAT_ENOMEM : JAT_OK;
     }
+    if (c->sender == JAT_TARGET && (c->hints & JAT_HINT_JID_MALFORMED) != 0) {
+        c->whom = JAT_TO_NOBODY;
+        return JAT_OK;
+    }
     err = find_endpoint(c);
     c->whom = err == JAT_OK ? JAT_TO_ENDPOINT : JAT_TO_GONE;
     if (err == JAT_OK || err == JAT_ENOTFOUND)

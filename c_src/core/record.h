@@ -34,6 +34,7 @@ struct jat_request {
     struct jat_cut user_cut, asked_cut; /* of `user` and `asked` */
     jat_eid eid;                        /* the endpoint that answers or asks */
     uint64_t eid_hash;   /* hash of its JID (jat_endpoint.hash) */
+    uint64_t tail;       /* jat_jid_tail of its JID; on the way in only */
     struct jat_str user; /* U, full JID */
     struct jat_str shown;
     struct jat_str asked;    /* address that the asker wrote to */

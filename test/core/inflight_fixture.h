@@ -74,8 +74,8 @@ static inline enum jat_err take_answer(struct jat_inflight *t,
                                        struct jat_request *out, uint64_t *ref)
 {
     jat_eid eid = q->eid;
-    const struct jat_answer a = {q->direction, q->shown, id,
-                                 q->user,      is_eid,   &eid};
+    const struct jat_answer a = {q->direction, q->shown, id,  q->user,
+                                 q->tail,      is_eid,   &eid};
     return jat_inflight_take_answer(t, &a, buf, out, ref);
 }
 

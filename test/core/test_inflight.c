@@ -252,6 +252,48 @@ static void small_budgets_find_all_records_of_an_endpoint(void **state)
     jat_buf_fini(&buf);
 }
 
+static unsigned looks;
+
+static bool is_eid_counted(jat_eid eid, void *who)
+{
+    looks++;
+    return is_eid(eid, who);
+}
+
+/* However many endpoints have a request of this requester under this id. */
+static void an_answer_looks_at_the_record_of_its_endpoint_alone(void **state)
+{
+    (void)state;
+    enum { ENDPOINTS = 200 };
+    struct jat_inflight *t = inflight();
+    struct jat_buf buf = JAT_BUF_INIT;
+    for (uint64_t i = 1; i <= ENDPOINTS; i++) {
+        struct jat_request q = request(JAT_STR("u"), i, JAT_STR("1"));
+        q.tail = jat_jid_tail(text("svc@example.org/%03d", (int)i));
+        assert_true(kept(t, &q, 0));
+    }
+    looks = 0;
+    for (uint64_t i = 1; i <= ENDPOINTS; i++) {
+        struct jat_request q = request(JAT_STR("u"), i, JAT_STR("1")), out;
+        uint64_t ref;
+        jat_eid eid = i;
+        const struct jat_answer a = {
+            JAT_IN,
+            q.shown,
+            q.id,
+            q.user,
+            jat_jid_tail(text("svc@example.org/%03d", (int)i)),
+            is_eid_counted,
+            &eid};
+        assert_int_equal(jat_inflight_take_answer(t, &a, &buf, &out, &ref),
+                         JAT_OK);
+        assert_int_equal(out.eid, i);
+    }
+    assert_int_equal(looks, ENDPOINTS);
+    jat_buf_fini(&buf);
+    jat_inflight_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +305,7 @@ int main(void)
         TEST(an_answer_to_an_endpoint_is_for_the_session_that_asked),
         TEST(records_fall_due_in_the_order_of_their_deadlines),
         TEST(small_budgets_find_all_records_of_an_endpoint),
+        TEST(an_answer_looks_at_the_record_of_its_endpoint_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
