@@ -310,7 +310,7 @@ counters(Core) ->
 open(Core, Resource, Now) ->
     call(Core, open, {Resource, Now}).
 
-%% @doc The bits that handle/7 takes (enum jat_hint of c_src/core/jat.h).
+%% @doc The bits that handle/7 takes (enum jat_hint of c_src/core/place.h).
 -spec hints([hint()]) -> non_neg_integer().
 hints(Hints) ->
     lists:foldl(fun(Hint, Acc) -> Acc bor hint(Hint) end, 0, Hints).

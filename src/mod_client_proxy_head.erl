@@ -7,6 +7,8 @@
 
 -export([text/2, as_written/1, escape/1]).
 
+-dialyzer(no_improper_lists). %% A list of pieces may end in a binary (iolist()).
+
 -include("xmpp.hrl").
 
 %% libxml2 refuses names of more than 50,000 octets, which are legal. Nobody asks

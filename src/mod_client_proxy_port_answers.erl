@@ -173,10 +173,8 @@ owe_nobody(#answers{table = Table, records = Records} = A) ->
 
 %% The caller still waits: it answers the sender, and takes the row for that.
 owe_nobody(Table, {Tag, nobody, {Alias, _}, _}, {Owed, Tags}) ->
-    case ?TABLE:claim(Table, Tag, owner) of
-        true -> Alias ! {Alias, {unanswered, down}};
-        false -> ok
-    end,
+    _ = ?TABLE:claim(Table, Tag, owner)
+        andalso (Alias ! {Alias, {unanswered, down}}),
     {Owed, [Tag | Tags]};
 %% The owner has claimed it: the caller has the answer, or an owner ended before it
 %% could send it.

@@ -349,11 +349,13 @@ end_program(#state{table = Table, port = Port} = State) ->
 
 %% After this nobody can write to it: who tries is told so.
 close(Port) when is_port(Port) ->
-    try port_close(Port)
-    catch error:badarg -> true % it has ended
+    try port_close(Port) of
+        true -> ok
+    catch error:badarg -> ok % it has ended
     end;
 close({down, Timer}) ->
-    erlang:cancel_timer(Timer);
+    _ = erlang:cancel_timer(Timer),
+    ok;
 close(none) ->
     ok.
 

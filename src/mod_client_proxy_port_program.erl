@@ -101,6 +101,8 @@ open(File, Args, Options) ->
 frame(Tag, Number, Name, Args) ->
     term_to_binary({Tag, Number, Name, Args}).
 
+-dialyzer({nowarn_function, alone/2}). %% its process always ends by exit/1
+
 %% In a process of its own: what a port leaves in the mailbox goes with it.
 alone(Fun, Limit) ->
     {Pid, Mon} = spawn_monitor(

@@ -90,9 +90,9 @@ wrong_configurations_are_an_error_test_() ->
                    lists:keyreplace(<<"keys">>, 1, options(),
                                     {<<"keys">>, <<"short">>})]].
 
-%% As enum jat_hint of c_src/core/jat.h has them.
+%% As enum jat_hint of c_src/core/place.h has them.
 each_hint_has_a_bit_of_its_own_test() ->
-    {ok, Header} = file:read_file(os:getenv("PROJECT") ++ "/c_src/core/jat.h"),
+    {ok, Header} = file:read_file(os:getenv("PROJECT") ++ "/c_src/core/place.h"),
     {match, Bits} = re:run(Header, "JAT_HINT_([A-Z_]+) = ([0-9]+)",
                            [global, {capture, all_but_first, list}]),
     ?assertEqual(7, length(Bits)),

@@ -22,6 +22,7 @@
 #define B T "/b"
 #define C T "/c"
 #define U "u@example.net/r"
+#define PU P "/" U
 #define LONG (1 << 15)
 
 /* How long a contact lives after it was touched. */

@@ -2,7 +2,6 @@
 /* Under which addresses and ids a request travels and comes back. */
 #include "jat_fixture.h"
 
-#define PU P "/" U
 #define FORWARDED "request " PU " > " A " #1 keep"
 
 /* Encodings */

@@ -3,8 +3,6 @@
 #include "jat_fixture.h"
 #include "jid.h"
 
-#define PU P "/" U
-
 static const char *chosen(const char *user, const char *children)
 {
     static unsigned n;

@@ -2,8 +2,6 @@
 /* The ends of a record other than its answer, and retries. */
 #include "jat_fixture.h"
 
-#define PU P "/" U
-
 static const char *failed(const char *condition, const char *kept)
 {
     return line("fail %s %s > %s #1%s", condition, P, U, kept);

@@ -2,7 +2,6 @@
 /* What a requester sends: the first table of doc/behaviour.md. */
 #include "jat_fixture.h"
 
-#define PU P "/" U
 #define FORWARDED "request " PU " > " A " #1 keep"
 
 static void the_main_exchange_goes_both_ways(void **state)

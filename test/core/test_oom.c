@@ -3,8 +3,6 @@
  * any more, only less be done. All other want of memory: scarce.h. */
 #include "turns.h"
 
-#define PU P "/" U
-
 /* With n allocations, and again with enough if those were none. *enough: there
  * was no need of more. */
 #define WITH(n, enough, call)                                                  \
