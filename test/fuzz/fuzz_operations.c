@@ -466,7 +466,7 @@ static void step_stop(struct play *p)
 
 static void step_wait(struct play *p)
 {
-    static const uint64_t ms[] = {1, 10, 400, 1000, 5000, JAT_CLOSED_MS};
+    static const uint64_t ms[] = {1, 10, 350, 1000, 5000, JAT_CLOSED_MS};
 
     p->t->now += PICK(p, ms);
 }

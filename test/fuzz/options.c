@@ -51,9 +51,10 @@ static void choose_limits(struct input *in, struct options *o)
     o->max_pending_per_domain = limit(&bits);
     o->max_outbound_per_endpoint = limit(&bits);
     o->max_endpoints = limit(&bits);
-    o->timeout = (bits & 1) != 0 ? 3000 : 1000;
-    /* a slack of 30 and of 10, longer than a record lives and not so long */
-    o->contact_timeout = (bits & 2) != 0 ? 1970 : 640;
+    /* steps of 10 ms reach the slack of a contact (10, 30), and those of 350
+     * and 1000 ms reach its last moments (704, 2005) */
+    o->timeout = (bits & 1) != 0 ? 3000 : 500;
+    o->contact_timeout = (bits & 2) != 0 ? 1975 : 694;
     o->max_retry_memory = memory[bits >> 2 & 3];
 }
 
