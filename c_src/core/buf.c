@@ -27,7 +27,7 @@ static bool grow(struct jat_buf *b, size_t need)
     char *p;
 
     while (cap < need)
-        cap = cap > SIZE_MAX / 2 ? need : 2 * cap;
+        cap = cap > UINT32_MAX / 2 ? UINT32_MAX : 2 * cap;
     p = jat_realloc(b->lent ? NULL : b->p, cap);
     if (p == NULL)
         return false;

@@ -514,7 +514,6 @@ bool jat_endpoints_begin_outbound(struct jat_endpoints *t, jat_eid eid,
                                   uint32_t max)
 {
     bool taken = false;
-    unsigned held = jat_rwlock_read(&t->lock);
     struct slot *s = slot_of(t, eid);
     if (s != NULL) {
         uint32_t n = atomic_load_explicit(&s->outbound, memory_order_relaxed);
@@ -523,7 +522,6 @@ bool jat_endpoints_begin_outbound(struct jat_endpoints *t, jat_eid eid,
                 &s->outbound, &n, n + 1, memory_order_relaxed,
                 memory_order_relaxed);
     }
-    jat_rwlock_read_done(&t->lock, held);
     return taken;
 }
 

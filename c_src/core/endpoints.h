@@ -133,7 +133,11 @@ enum jat_ended {
  * answered and failed count ever upwards. now: when it has ended, ms. */
 void jat_endpoints_end(struct jat_endpoints *t, jat_eid eid,
                        enum jat_ended ended, uint64_t now);
-/* The same of a request that it has begun itself. */
+/* Counts a request that an endpoint has begun, while it has fewer than max:
+ * false where it has not, or has gone. */
+bool jat_endpoints_begin_outbound(struct jat_endpoints *t, jat_eid eid,
+                                  uint32_t max);
+/* Counts the end of such a request. */
 void jat_endpoints_end_outbound(struct jat_endpoints *t, jat_eid eid);
 
 /* Number of endpoints; takes no lock. */
@@ -144,11 +148,6 @@ size_t jat_endpoints_count(struct jat_endpoints *t);
 enum jat_err jat_endpoints_next(struct jat_endpoints *t, uint32_t *cursor,
                                 struct jat_buf *buf,
                                 struct jat_endpoint_row *out);
-
-/* Counts a request that an endpoint has begun, while it has fewer than max:
- * false where it has not, or has gone. */
-bool jat_endpoints_begin_outbound(struct jat_endpoints *t, jat_eid eid,
-                                  uint32_t max);
 
 /* After a change of configuration. */
 void jat_endpoints_set_drain_show(struct jat_endpoints *t, unsigned drain_show);

@@ -278,16 +278,25 @@ static bool is_denied(struct jat_call *c, const struct jat_endpoint *e,
     return !allowed;
 }
 
-/* Gives back the shares of a request whose record was not made. */
-static void end_unmade(struct jat_call *c, const struct jat_request *r)
+/* Takes the shares of endpoint e's request and makes its record. The table of
+ * endpoints is held, as in jat_forward. */
+static enum jat_err put_out(struct jat_call *c, const struct jat_request *r,
+                            struct jat_put *put, enum jat_why *full)
 {
     unsigned held = jat_endpoints_hold(c->j->endpoints);
+    enum jat_err err =
+        jat_shares_take_out(c->j->shares, c->config, r->eid, full);
 
-    jat_shares_end(c->j->shares, r, JAT_END_ABORTED, c->now);
+    if (err == JAT_OK) {
+        err = jat_inflight_put(c->j->inflight, r, c->now, put);
+        if (err != JAT_OK)
+            jat_shares_end(c->j->shares, r, JAT_END_ABORTED, c->now);
+    }
     jat_endpoints_let_go(c->j->endpoints, held);
+    return err;
 }
 
-/* Takes the shares of endpoint e's request, makes its record. */
+/* JAT_EFULL: *full is the limit that is reached. */
 static enum jat_err begin_out(struct jat_call *c, struct jat_request *r,
                               const struct jat_endpoint *e, enum jat_why *full)
 {
@@ -298,16 +307,10 @@ static enum jat_err begin_out(struct jat_call *c, struct jat_request *r,
     /* with the record made, nothing may fail for want of memory */
     if (jat_buf_room(c->buf, JAT_OURS_N) == NULL)
         return JAT_ENOMEM;
-    err = jat_shares_take_out(c->j->shares, c->config, e->eid, full);
-    if (err != JAT_OK)
-        return err;
     r->user = jat_buf_str(c->buf, c->user);
     r->shown = jat_buf_str(c->buf, e->shown);
-    err = jat_inflight_put(c->j->inflight, r, c->now, &put);
-    if (err != JAT_OK) {
-        end_unmade(c, r);
+    if ((err = put_out(c, r, &put, full)) != JAT_OK)
         return err;
-    }
     if (put.replaced)
         jat_stats_add(&c->j->stats, JAT_STAT_replaced_ids);
     jat_contact_touch(c->j->contacts, c->config,

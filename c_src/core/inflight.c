@@ -96,10 +96,10 @@ static uint64_t next_serial(struct shard *s)
 }
 
 /* What a record in flight is found by: address and id as they are shown to the
- * one who answers, and something of the one who answers. Out: one endpoint may ask
- * many requesters under one id, so the whole JID counts. In: one requester may ask
- * many endpoints under one id; the end of their JIDs is enough to tell most of them
- * apart, and is_of tells the rest. */
+ * one who answers, and something of the one who answers. Out: one endpoint may
+ * ask many requesters under one id, so the whole JID counts. In: one requester
+ * may ask many endpoints under one id; the end of their JIDs is enough to tell
+ * most of them apart, and is_of tells the rest. */
 static uint64_t hash_of(const struct jat_inflight *t,
                         enum jat_direction direction, uint64_t tail,
                         struct jat_str user, struct jat_str shown,

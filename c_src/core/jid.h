@@ -43,9 +43,11 @@ struct jat_str jat_jid_bare(struct jat_str text);
 static inline uint64_t jat_jid_tail(struct jat_str text)
 {
     uint64_t tail = 0;
-    size_t n = text.n < sizeof(tail) ? text.n : sizeof(tail);
+    size_t n = sizeof(tail);
 
-    if (n > 0)
+    if (text.n < n)
+        n = text.n;
+    if (text.p != NULL)
         memcpy(&tail, text.p + text.n - n, n);
     return tail;
 }

@@ -6,8 +6,8 @@
 #include "mem.h"
 #include "table.h"
 
-/* Entries that count nothing, which a shard keeps: whoever asks one request after
- * the other finds his entry again. */
+/* Entries that count nothing, which a shard keeps: whoever asks one request
+ * after the other finds his entry again. */
 #define IDLE 16U
 
 struct entry {
@@ -90,8 +90,8 @@ static struct entry *add(struct shard *s, uint64_t key)
     return e;
 }
 
-/* Keeps an entry that counts nothing any more, and removes the one that was kept
- * in its place. */
+/* Keeps an entry that counts nothing any more, and removes the one that was
+ * kept in its place. */
 static void set_idle(struct shard *s, struct entry *e, uint32_t at)
 {
     uint32_t *place = &s->idle[s->next_idle];

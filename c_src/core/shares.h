@@ -52,8 +52,8 @@ enum jat_err jat_shares_take(struct jat_shares *l,
 void jat_shares_give(struct jat_shares *l, const struct jat_share *s);
 
 /* Takes the shares of a client-initiated request of endpoint eid;
- * jat_shares_end gives them back. JAT_EFULL: *full says which limit is reached.
- */
+ * jat_shares_end gives them back. The table of endpoints is held for both.
+ * JAT_EFULL: *full says which limit is reached. */
 enum jat_err jat_shares_take_out(struct jat_shares *l,
                                  const struct jat_config *config, jat_eid eid,
                                  enum jat_why *full);

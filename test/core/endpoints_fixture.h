@@ -98,4 +98,13 @@ static inline bool is_alive(struct jat_endpoints *t, jat_eid eid)
     return jat_endpoints_get(t, eid, JAT_NO_STRINGS, NULL, &e) == JAT_OK;
 }
 
+static inline bool begin_outbound(struct jat_endpoints *t, jat_eid eid,
+                                  uint32_t max)
+{
+    unsigned held = jat_endpoints_hold(t);
+    bool taken = jat_endpoints_begin_outbound(t, eid, max);
+    jat_endpoints_let_go(t, held);
+    return taken;
+}
+
 #endif

@@ -119,7 +119,7 @@ a_reference_is_never_taken_for_the_next_one_of_its_slot(void **state)
     assert_true(is_alive(t, new));
     end(t, old, JAT_ENDED_ANSWERED, 7);
     end_outbound(t, old);
-    assert_false(jat_endpoints_begin_outbound(t, old, 5));
+    assert_false(begin_outbound(t, old, 5));
     struct jat_endpoint_row e = see(t, new);
     assert_int_equal(e.requests + e.outbound + e.answered + e.failed, 0);
     jat_endpoints_free(t);
@@ -213,8 +213,8 @@ static void records_of_an_endpoint_are_counted(void **state)
     end(t, eid, JAT_ENDED_FAILED, 9);
     end(t, eid, JAT_ENDED_OTHERWISE, 10);
     for (int i = 0; i < 3; i++)
-        assert_true(jat_endpoints_begin_outbound(t, eid, 3));
-    assert_false(jat_endpoints_begin_outbound(t, eid, 3));
+        assert_true(begin_outbound(t, eid, 3));
+    assert_false(begin_outbound(t, eid, 3));
     end_outbound(t, eid);
     put(t, 1, &AWAY); /* an update keeps what was counted */
     struct jat_endpoint_row e = see(t, eid);

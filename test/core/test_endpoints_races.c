@@ -30,7 +30,7 @@ static void *use(void *arg)
         if (err != JAT_OK)
             return r;
         end(r->t, e.eid, i % 2 == 0 ? JAT_ENDED_ANSWERED : JAT_ENDED_FAILED, 7);
-        if (jat_endpoints_begin_outbound(r->t, r->stay[0], 1000))
+        if (begin_outbound(r->t, r->stay[0], 1000))
             atomic_fetch_add(&r->outbound_taken, 1);
         struct jat_str name = jid((unsigned)(i % (STAY + CHANGE)));
         if (jat_endpoints_find(r->t, name, BOTH, &buf, &e) == JAT_OK &&

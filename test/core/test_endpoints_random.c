@@ -137,7 +137,7 @@ static void random_count(struct jat_endpoints *t, struct truth *m)
         }
         break;
     case 2:
-        assert_int_equal(jat_endpoints_begin_outbound(t, m->eid, 2),
+        assert_int_equal(begin_outbound(t, m->eid, 2),
                          m->here && m->outbound < 2);
         m->outbound += m->outbound < 2;
         break;

@@ -276,6 +276,20 @@ static void a_jid_that_may_be_unprepared_is_asked_about(void **state)
     assert_words(get("1", A, P "/PROXY.example.org/x"), "error not-allowed");
 }
 
+/* The caller cannot read the JID that the core asks `outbound' about. */
+static void a_malformed_jid_behind_a_sealed_address_is_not_found(void **state)
+{
+    (void)state;
+    proxy("encoding=sealed outbound=any outbound_acl=1");
+    come(A);
+    get("1", U, P);
+    const char *as = from_of();
+    assert_words(get("2", A, as), "ask outbound " U);
+    hints = JAT_HINT_JID_MALFORMED;
+    assert_words(get("2", A, as), "error item-not-found");
+    close_all();
+}
+
 static void an_unknown_endpoint_is_read_once(void **state)
 {
     (void)state;
@@ -303,6 +317,7 @@ int main(void)
         CASE(an_endpoint_that_came_back_is_told_of_its_outbound_requests),
         CASE(an_aborted_outbound_request_fails_towards_its_asker),
         CASE(a_jid_that_may_be_unprepared_is_asked_about),
+        CASE(a_malformed_jid_behind_a_sealed_address_is_not_found),
         CASE(an_unknown_endpoint_is_read_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

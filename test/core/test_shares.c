@@ -247,7 +247,9 @@ static void end_out(jat_eid eid)
 
 static bool takes_out(jat_eid eid)
 {
+    unsigned held = jat_endpoints_hold(endpoints);
     enum jat_err err = jat_shares_take_out(shares, config, eid, &full);
+    jat_endpoints_let_go(endpoints, held);
     assert_true(err == JAT_OK || err == JAT_EFULL);
     return err == JAT_OK;
 }
