@@ -3,9 +3,7 @@
 
 #include "mem.h"
 
-/* Records of up to BLOCK octets are blocks of that size. A shard keeps up to
- * MAX_SPARE free ones for the next records. */
-#define BLOCK 256U
+/* So many blocks does a shard keep for the next records. */
 #define MAX_SPARE 32U
 
 /* The octets of a record, wherever a copy of them is. */
@@ -87,15 +85,22 @@ static void fill(struct jat_record *r, const struct jat_request *q,
     append(p, ours);
 }
 
+/* Which of the sizes n octets need; JAT_BLOCK_SIZES or more: too many. */
+static size_t size_class(size_t n)
+{
+    return (n + JAT_BLOCK_STEP / 2 - 1) / JAT_BLOCK_STEP;
+}
+
 /* NULL: no memory. */
 static struct jat_record *new_block(struct jat_blocks *b, size_t n)
 {
-    struct jat_record *r = b->spare;
-    if (n > BLOCK)
+    size_t class = size_class(n);
+    if (class >= JAT_BLOCK_SIZES)
         return jat_malloc(n);
+    struct jat_record *r = b->spare[class];
     if (r == NULL)
-        return jat_malloc(BLOCK);
-    b->spare = r->next;
+        return jat_malloc(class * JAT_BLOCK_STEP + JAT_BLOCK_STEP / 2);
+    b->spare[class] = r->next;
     b->n--;
     return r;
 }
@@ -116,19 +121,22 @@ struct jat_record *jat_record_new(struct jat_blocks *b,
 
 struct jat_record *jat_record_give(struct jat_blocks *b, struct jat_record *r)
 {
-    if (b->n == MAX_SPARE || size_of(r) > BLOCK)
+    size_t class = size_class(size_of(r));
+    if (b->n == MAX_SPARE || class >= JAT_BLOCK_SIZES)
         return r;
-    r->next = b->spare;
-    b->spare = r;
+    r->next = b->spare[class];
+    b->spare[class] = r;
     b->n++;
     return NULL;
 }
 
 void jat_blocks_fini(struct jat_blocks *b)
 {
-    for (struct jat_record *r; (r = b->spare) != NULL;) {
-        b->spare = r->next;
-        jat_free(r);
+    for (size_t i = 0; i < JAT_BLOCK_SIZES; i++) {
+        for (struct jat_record *r; (r = b->spare[i]) != NULL;) {
+            b->spare[i] = r->next;
+            jat_free(r);
+        }
     }
 }
 

@@ -71,10 +71,14 @@ struct jat_record {
     uint64_t tried[];
 };
 
-/* The spare blocks of a shard. Zeroed memory has none. */
+/* The spare blocks of a shard, by their size: 8 octets and some steps of 16, as
+ * malloc has them. Zeroed memory has none. */
+#define JAT_BLOCK_STEP 16U
+#define JAT_BLOCK_SIZES 16U
+
 struct jat_blocks {
-    struct jat_record *spare;
-    uint32_t n;
+    struct jat_record *spare[JAT_BLOCK_SIZES];
+    uint32_t n; /* in all */
 };
 
 void jat_blocks_fini(struct jat_blocks *b);

@@ -2,7 +2,7 @@
 /* Memory for records, and the want of it. */
 #include "inflight_fixture.h"
 
-enum { BLOCK = 256, MAX_SPARE = 32 }; /* see inflight.c */
+enum { BLOCK = 256, MAX_SPARE = 32 }; /* see record.c */
 
 /* Too long a user for a block that a shard keeps. */
 static struct jat_str long_user(void)
@@ -205,7 +205,7 @@ static void records_of_every_length_come_back_from_used_blocks(void **state)
 
 /* The longest record that a kept block has room for: one octet more needs
  * memory, one less does not. */
-static void a_kept_block_has_room_for_256_octets(void **state)
+static void a_kept_block_has_room_for_a_record_of_its_size(void **state)
 {
     (void)state;
     unsigned fit = 0, last = 0;
@@ -237,7 +237,7 @@ int main(void)
         TEST(a_shard_keeps_some_blocks_for_the_next_records),
         TEST(blocks_of_long_records_are_not_kept),
         TEST(records_of_every_length_come_back_from_used_blocks),
-        TEST(a_kept_block_has_room_for_256_octets),
+        TEST(a_kept_block_has_room_for_a_record_of_its_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
