@@ -13,9 +13,11 @@
 
 %% Where the server's log is kept.
 -define(LOG, "_build/soak.log").
-%% The end of a port program that was killed is what has to be reported.
+%% The end of a port program that was killed is what has to be reported, and that
+%% its proxy hosts are out of order until the next one is there.
 -define(SITE_ERRORS, "(?m)^.*\\[(error|critical)\\](?!.*@supervisor:do_restart)"
-        "(?!.*has ended \\((exit status 137|epipe)\\)).*$").
+        "(?!.*has ended \\((signal 9|writing to it has failed: epipe)\\))"
+        "(?!.*is out of order and answers every request with an error: the port program).*$").
 
 %% @doc `make soak': a bed of its own, a table for people, a line of JSON.
 main(Arguments) ->
