@@ -19,7 +19,8 @@
 #                   (PARTS=core: only that part, only printed; BEFORE=REV:
 #                   another revision beside it; SHORT=1: does it work?)
 #
-# Each installs the Debian packages that it misses (as root). For the module
+# demo, serve, check, check-on, coverage, mutants, fuzz, dialyzer, bench and soak
+# install the Debian packages that they miss (as root); make deps installs all. For the module
 # itself nothing of this is needed: ejabberd's installer runs c_src/Makefile.
 
 CC ?= cc
@@ -36,11 +37,6 @@ PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
 
 TOOLS = _build/service _build/puppet _build/storm
 
-# Writes into the Erlang code which C sources it goes with.
-sum:
-	@sed -i "s/^-define(SOURCES, .*/-define(SOURCES, \"$$($(MAKE) -s -C c_src sum)\")./" \
-	    src/mod_client_proxy_priv.erl
-
 .PHONY: all sum tools demo serve check check-on check-lint check-core check-fuzz \
         check-erl check-nif-asan check-server coverage mutants fuzz soak bench \
         dialyzer dist deps deps-demo clean
@@ -48,12 +44,17 @@ sum:
 all:
 	$(MAKE) -C c_src
 
+# Writes into the Erlang code which C sources it goes with.
+sum:
+	@test/bed/sum
+
 # The same commit makes the same octets. .gitattributes says what stays out.
 dist:
+	@git rev-parse -q --verify HEAD >/dev/null 2>&1 || { echo "This is no clone" >&2; exit 1; }
 	@git diff --quiet HEAD || { echo "Commit your changes first" >&2; exit 1; }
 	@mkdir -p _build
 	@name=mod_client_proxy-$$($(MAKE) -s -C c_src version) && \
-	    git -c tar.umask=0022 archive --prefix=$$name/ -o _build/dist.tar HEAD && \
+	    git -c tar.umask=0022 archive --prefix=mod_client_proxy/ -o _build/dist.tar HEAD && \
 	    gzip -9n <_build/dist.tar >_build/$$name.tar.gz && rm _build/dist.tar && \
 	    echo _build/$$name.tar.gz
 
