@@ -122,7 +122,9 @@ enum jat_err jat_place_open(struct jat_call *c)
         c->whom = c->sender == JAT_TARGET ? open_jid(c) : JAT_TO_NOBODY;
         return c->buf->failed ? JAT_ENOMEM : JAT_OK;
     }
-    if (c->sender == JAT_TARGET && (c->hints & JAT_HINT_JID_MALFORMED) != 0) {
+    /* the caller could not read the JID that a request is for */
+    if (c->sender == JAT_TARGET && c->what == JAT_IS_REQUEST &&
+        (c->hints & JAT_HINT_JID_MALFORMED) != 0) {
         c->whom = JAT_TO_NOBODY;
         return JAT_OK;
     }

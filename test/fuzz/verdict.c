@@ -255,6 +255,7 @@ static bool is_hidden(const struct truth *t, const struct view *v)
            jat_address_form(v->to.resource) == JAT_FORM_JID;
 }
 
+/* What the caller says of a plain JID. */
 static bool is_malformed(const struct view *v)
 {
     return (v->hints & JAT_HINT_JID_MALFORMED) != 0 &&
@@ -292,7 +293,7 @@ static struct verdict outbound(struct truth *t, const struct view *v)
 
     if (is_hidden(t, v))
         return reply(JAT_FORBIDDEN);
-    if (is_malformed(v))
+    if ((v->hints & JAT_HINT_JID_MALFORMED) != 0)
         return reply(JAT_ITEM_NOT_FOUND);
     if (stands_for(t, v->to.resource, &other) != FOR_NOBODY)
         return reply(JAT_NOT_ALLOWED);
