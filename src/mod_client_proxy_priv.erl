@@ -10,7 +10,7 @@
 
 %% The version of the module, with -dev until it is released. c_src/Makefile reads
 %% it here; `make check-lint` looks whether CHANGELOG.md has the same.
--define(VERSION, "0.1.0").
+-define(VERSION, "0.2.0-dev").
 
 %% The version of the calls between this code and the core: JAT_ABI of
 %% c_src/core/jat.h.
