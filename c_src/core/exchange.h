@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
-/* The life of a request: it begins, and it ends with its answer. (settle.h has
- * the other ends.) The actions of rules.c for requests and answers: each
- * decides about one call. Errors: JAT_ENOMEM, JAT_ECRYPTO; then nothing was
- * changed. */
+/* The life of a request (RFC 6120, 8.2.3): it begins, and it ends with its
+ * answer. (settle.h has the other ends.) The actions of rules.c for requests
+ * and answers: each decides about one call. Errors: JAT_ENOMEM, JAT_ECRYPTO;
+ * then nothing was changed. */
 #ifndef JAT_EXCHANGE_H
 #define JAT_EXCHANGE_H
 
@@ -19,9 +19,5 @@ enum jat_err jat_request_out(struct jat_call *c, unsigned unused);
 enum jat_err jat_answer_in(struct jat_call *c, unsigned unused);
 /* The answer to a client-initiated request, to P/enc(E). */
 enum jat_err jat_answer_out(struct jat_call *c, unsigned unused);
-
-/* Octets of the longest id of a request: it is kept as long as its record is,
- * so a long one would be memory for the taking. */
-#define JAT_ID_MAX 1024U
 
 #endif

@@ -13,8 +13,8 @@ struct jat_sent {
     struct jat_put put;
 };
 
-/* r: all but eid, eid_hash and shown, which are set here. shown: enc(U), in
- * buf. only: the endpoint that the requester has named; 0: one of the
+/* r: all but eid, eid_hash, tail and shown, which are set here. shown: enc(U),
+ * in buf. only: the endpoint that the requester has named; 0: one of the
  * strategy's choice that has not had the request. The contact of the two is
  * made, and buf has room for an id of ours afterwards. JAT_ENOTFOUND: there is
  * no such endpoint. JAT_ENOMEM. The shares of r are the caller's to take

@@ -3,7 +3,7 @@
  * rules (rules.c) go by these three.
  *
  * Whom an address at P stands for is found out only where a rule needs it, and
- * only once: until then `to` is the set of all that it may be. */
+ * only once: until then `whom` is the set of all that it may be. */
 #ifndef JAT_PLACE_H
 #define JAT_PLACE_H
 
@@ -17,7 +17,7 @@ enum jat_sender {
     JAT_SENDER_COUNT
 };
 
-/* What a stanza is: one bit. */
+/* What a stanza is: one bit (RFC 6120, 8.2.3; RFC 6121, 4.7.1 and 5.2.2). */
 enum jat_what {
     JAT_IS_REQUEST = 1 << 0, /* iq get, set */
     JAT_IS_ANSWER = 1 << 1,  /* iq result, error */

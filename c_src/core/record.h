@@ -13,6 +13,10 @@
 
 /* Octets of each string of a request, at most. */
 #define JAT_REQUEST_STR_MAX UINT16_MAX
+/* Octets of the longest id of a request: it is kept as long as its record is,
+ * so a long one would be memory for the taking. */
+#define JAT_ID_MAX 1024U
+
 /* Who asks: a requester (in) or an endpoint (out). */
 enum jat_direction { JAT_IN, JAT_OUT };
 

@@ -4,7 +4,6 @@
 #include "settle.h"
 
 #include "address.h"
-#include "exchange.h"
 #include "forward.h"
 #include "mem.h"
 

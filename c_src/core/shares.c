@@ -24,43 +24,43 @@ enum jat_err jat_shares_new(const struct jat_seed *seed,
                             struct jat_endpoints *endpoints,
                             struct jat_shares **out)
 {
-    struct jat_shares *l = jat_calloc_aligned(64, sizeof(*l));
+    struct jat_shares *all = jat_calloc_aligned(64, sizeof(*all));
     enum jat_err err;
 
-    if (l == NULL)
+    if (all == NULL)
         return JAT_ENOMEM;
-    if ((err = jat_quota_new(seed, &l->quota)) != JAT_OK) {
-        jat_free_aligned(l);
+    if ((err = jat_quota_new(seed, &all->quota)) != JAT_OK) {
+        jat_free_aligned(all);
         return err;
     }
-    l->endpoints = endpoints;
-    *out = l;
+    all->endpoints = endpoints;
+    *out = all;
     return JAT_OK;
 }
 
-void jat_shares_free(struct jat_shares *l)
+void jat_shares_free(struct jat_shares *all)
 {
-    if (l == NULL)
+    if (all == NULL)
         return;
-    jat_quota_free(l->quota);
-    jat_free_aligned(l);
+    jat_quota_free(all->quota);
+    jat_free_aligned(all);
 }
 
 /* Keys */
 
-uint64_t jat_shares_user(const struct jat_shares *l, struct jat_str bare)
+uint64_t jat_shares_user(const struct jat_shares *all, struct jat_str bare)
 {
-    return jat_quota_key(l->quota, bare);
+    return jat_quota_key(all->quota, bare);
 }
 
 /* A domain may be somebody's bare JID, too, so its key is another one. */
-uint64_t jat_shares_domain(const struct jat_shares *l,
+uint64_t jat_shares_domain(const struct jat_shares *all,
                            const struct jat_config *config,
                            struct jat_str domain)
 {
     return jat_list_has(&config->local_domains, domain)
                ? JAT_NOBODY
-               : jat_mix64(jat_quota_key(l->quota, domain));
+               : jat_mix64(jat_quota_key(all->quota, domain));
 }
 
 /* What all have together */
@@ -91,43 +91,44 @@ static uint32_t half(uint32_t max)
 }
 
 /* *full: the limit that is reached. */
-static bool take_records(struct jat_shares *l, const struct jat_config *config,
-                         bool remote, enum jat_why *full)
+static bool take_records(struct jat_shares *all,
+                         const struct jat_config *config, bool remote,
+                         enum jat_why *full)
 {
     uint32_t max = (uint32_t)config->max_pending;
 
     *full = JAT_WHY_MAX_PENDING;
-    if (!add(&l->records, 1, max))
+    if (!add(&all->records, 1, max))
         return false;
     *full = JAT_WHY_MAX_PENDING_REMOTE;
-    if (!remote || add(&l->remote_records, 1, half(max)))
+    if (!remote || add(&all->remote_records, 1, half(max)))
         return true;
-    sub(&l->records, 1);
+    sub(&all->records, 1);
     return false;
 }
 
-static void give_records(struct jat_shares *l, bool remote)
+static void give_records(struct jat_shares *all, bool remote)
 {
-    sub(&l->remote_records, remote ? 1 : 0);
-    sub(&l->records, 1);
+    sub(&all->remote_records, remote ? 1 : 0);
+    sub(&all->records, 1);
 }
 
 /* How many of n octets there is room for: all or none. */
-static uint32_t take_octets(struct jat_shares *l, bool remote, uint32_t n,
+static uint32_t take_octets(struct jat_shares *all, bool remote, uint32_t n,
                             uint32_t whole)
 {
-    if (n == 0 || !add(&l->octets, n, whole))
+    if (n == 0 || !add(&all->octets, n, whole))
         return 0;
-    if (!remote || add(&l->remote_octets, n, whole / 2))
+    if (!remote || add(&all->remote_octets, n, whole / 2))
         return n;
-    sub(&l->octets, n);
+    sub(&all->octets, n);
     return 0;
 }
 
-static void give_octets(struct jat_shares *l, bool remote, uint32_t n)
+static void give_octets(struct jat_shares *all, bool remote, uint32_t n)
 {
-    sub(&l->remote_octets, remote ? n : 0);
-    sub(&l->octets, n);
+    sub(&all->remote_octets, remote ? n : 0);
+    sub(&all->octets, n);
 }
 
 /* The shares of a request */
@@ -140,7 +141,7 @@ static bool is_remote(const struct jat_share *s)
 /* Takes the shares of the requester, then those of its domain. *octets: what
  * was taken of the common memory; afterwards the same, or 0 if one of the two
  * has no room for it. */
-static enum jat_err take_own(struct jat_shares *l,
+static enum jat_err take_own(struct jat_shares *all,
                              const struct jat_config *config,
                              const struct jat_share *s, uint32_t *octets,
                              enum jat_why *full)
@@ -149,24 +150,24 @@ static enum jat_err take_own(struct jat_shares *l,
     enum jat_err err;
 
     *full = JAT_WHY_MAX_PENDING_PER_USER;
-    err = jat_quota_take(l->quota, s->user,
+    err = jat_quota_take(all->quota, s->user,
                          (uint32_t)config->max_pending_per_user, whole / USERS,
                          octets);
     if (err != JAT_OK)
         return err;
     of_user = *octets;
     *full = JAT_WHY_MAX_PENDING_PER_DOMAIN;
-    err = jat_quota_take(l->quota, s->domain,
+    err = jat_quota_take(all->quota, s->domain,
                          (uint32_t)config->max_pending_per_domain,
                          whole / DOMAINS, octets);
     if (err != JAT_OK)
-        jat_quota_give(l->quota, s->user, 1, of_user);
+        jat_quota_give(all->quota, s->user, 1, of_user);
     else if (*octets < of_user)
-        jat_quota_give(l->quota, s->user, 0, of_user);
+        jat_quota_give(all->quota, s->user, 0, of_user);
     return err;
 }
 
-enum jat_err jat_shares_take(struct jat_shares *l,
+enum jat_err jat_shares_take(struct jat_shares *all,
                              const struct jat_config *config,
                              struct jat_share *s, enum jat_why *full)
 {
@@ -174,46 +175,46 @@ enum jat_err jat_shares_take(struct jat_shares *l,
     uint32_t taken, octets;
     enum jat_err err;
 
-    if (!take_records(l, config, remote, full))
+    if (!take_records(all, config, remote, full))
         return JAT_EFULL;
     taken = octets =
-        take_octets(l, remote, s->octets, (uint32_t)config->max_retry_memory);
-    err = take_own(l, config, s, &octets, full);
+        take_octets(all, remote, s->octets, (uint32_t)config->max_retry_memory);
+    err = take_own(all, config, s, &octets, full);
     if (err != JAT_OK) {
-        give_octets(l, remote, taken);
-        give_records(l, remote);
+        give_octets(all, remote, taken);
+        give_records(all, remote);
         return err;
     }
-    give_octets(l, remote, taken - octets);
+    give_octets(all, remote, taken - octets);
     s->octets = octets;
     return JAT_OK;
 }
 
-void jat_shares_give(struct jat_shares *l, const struct jat_share *s)
+void jat_shares_give(struct jat_shares *all, const struct jat_share *s)
 {
     bool remote = is_remote(s);
 
-    jat_quota_give(l->quota, s->domain, 1, s->octets);
-    jat_quota_give(l->quota, s->user, 1, s->octets);
-    give_octets(l, remote, s->octets);
-    give_records(l, remote);
+    jat_quota_give(all->quota, s->domain, 1, s->octets);
+    jat_quota_give(all->quota, s->user, 1, s->octets);
+    give_octets(all, remote, s->octets);
+    give_records(all, remote);
 }
 
-enum jat_err jat_shares_take_out(struct jat_shares *l,
+enum jat_err jat_shares_take_out(struct jat_shares *all,
                                  const struct jat_config *config, jat_eid eid,
                                  enum jat_why *full)
 {
-    if (!take_records(l, config, false, full))
+    if (!take_records(all, config, false, full))
         return JAT_EFULL;
     *full = JAT_WHY_MAX_OUTBOUND;
     if (jat_endpoints_begin_outbound(
-            l->endpoints, eid, (uint32_t)config->max_outbound_per_endpoint))
+            all->endpoints, eid, (uint32_t)config->max_outbound_per_endpoint))
         return JAT_OK;
-    give_records(l, false);
+    give_records(all, false);
     return JAT_EFULL;
 }
 
-void jat_shares_end(struct jat_shares *l, const struct jat_request *r,
+void jat_shares_end(struct jat_shares *all, const struct jat_request *r,
                     enum jat_end end, uint64_t now)
 {
     /* what the server refuses says nothing of the endpoint */
@@ -229,16 +230,16 @@ void jat_shares_end(struct jat_shares *l, const struct jat_request *r,
     };
 
     if (r->direction == JAT_OUT) {
-        jat_endpoints_end_outbound(l->endpoints, r->eid);
-        give_records(l, false);
+        jat_endpoints_end_outbound(all->endpoints, r->eid);
+        give_records(all, false);
         return;
     }
-    jat_endpoints_end(l->endpoints, r->eid, told[end], now);
+    jat_endpoints_end(all->endpoints, r->eid, told[end], now);
     if (end != JAT_END_MOVED)
-        jat_shares_give(l, &r->share);
+        jat_shares_give(all, &r->share);
 }
 
-uint64_t jat_shares_octets(struct jat_shares *l)
+uint64_t jat_shares_octets(struct jat_shares *all)
 {
-    return atomic_load_explicit(&l->octets, memory_order_relaxed);
+    return atomic_load_explicit(&all->octets, memory_order_relaxed);
 }

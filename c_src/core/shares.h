@@ -32,12 +32,12 @@ struct jat_shares;
 enum jat_err jat_shares_new(const struct jat_seed *seed,
                             struct jat_endpoints *endpoints,
                             struct jat_shares **out);
-void jat_shares_free(struct jat_shares *l);
+void jat_shares_free(struct jat_shares *all);
 
 /* Whom a JID counts for. Any JID of a bare one has the same key. */
-uint64_t jat_shares_user(const struct jat_shares *l, struct jat_str bare);
+uint64_t jat_shares_user(const struct jat_shares *all, struct jat_str bare);
 /* JAT_NOBODY (quota.h) for a domain of this server. */
-uint64_t jat_shares_domain(const struct jat_shares *l,
+uint64_t jat_shares_domain(const struct jat_shares *all,
                            const struct jat_config *config,
                            struct jat_str domain);
 
@@ -45,16 +45,16 @@ uint64_t jat_shares_domain(const struct jat_shares *l,
  * is no room for them: the request can be forwarded, but not sent again.
  * JAT_EFULL: *full says which limit is reached; nothing is taken. JAT_ENOMEM.
  */
-enum jat_err jat_shares_take(struct jat_shares *l,
+enum jat_err jat_shares_take(struct jat_shares *all,
                              const struct jat_config *config,
                              struct jat_share *s, enum jat_why *full);
 /* Gives them back where no record was made. */
-void jat_shares_give(struct jat_shares *l, const struct jat_share *s);
+void jat_shares_give(struct jat_shares *all, const struct jat_share *s);
 
 /* Takes the shares of a client-initiated request of endpoint eid;
  * jat_shares_end gives them back. The table of endpoints is held for both.
  * JAT_EFULL: *full says which limit is reached. */
-enum jat_err jat_shares_take_out(struct jat_shares *l,
+enum jat_err jat_shares_take_out(struct jat_shares *all,
                                  const struct jat_config *config, jat_eid eid,
                                  enum jat_why *full);
 
@@ -75,10 +75,10 @@ enum jat_end {
 /* Called once for each record, after it was taken out of its table: gives back
  * its shares and tells its endpoint. The table of endpoints is held
  * (jat_endpoints_hold). now: when it has ended, ms. */
-void jat_shares_end(struct jat_shares *l, const struct jat_request *r,
+void jat_shares_end(struct jat_shares *all, const struct jat_request *r,
                     enum jat_end end, uint64_t now);
 
 /* Octets that are kept for retries: exact when nobody takes or gives. */
-uint64_t jat_shares_octets(struct jat_shares *l);
+uint64_t jat_shares_octets(struct jat_shares *all);
 
 #endif
