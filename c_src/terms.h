@@ -66,8 +66,8 @@ static void put_end(struct answer *out);
 #define WORDS(X)                                                               \
     X(added) X(answer) X(ask) X(done) X(drop) X(endpoint) X(error) X(fail)     \
     X(false) X(forget) X(full) X(get) X(ignored) X(local) X(more) X(ok)        \
-    X(outbound) X(reply) X(request) X(requester) X(retry) X(same) X(set)       \
-    X(true) X(unknown) X(updated)                                              \
+    X(in) X(out) X(outbound) X(pass) X(reply) X(request) X(requester) X(retry) \
+    X(same) X(set) X(true) X(unavailable) X(unknown) X(updated)                                              \
     /* the port program's own */                                               \
     X(badarg) X(derive_key) X(free) X(new) X(ping)
 /* clang-format on */
@@ -179,12 +179,25 @@ static void put_forward(struct answer *out, const struct jat_buf *buf,
         put_bool(out, f->keep);
 }
 
+static void put_pass(struct answer *out, const struct jat_buf *buf,
+                     const struct jat_pass *p)
+{
+    put_tuple(out, 4);
+    put_atom(out, W_pass);
+    put_atom(out, p->direction == JAT_IN ? W_in : W_out);
+    put_parts(out, buf, &p->from);
+    put_parts(out, buf, &p->to);
+}
+
 static void put_decision(struct answer *out, const struct jat_buf *buf,
                          const struct jat_decision *d)
 {
     switch (d->verb) {
     case JAT_DO_FORWARD:
         put_forward(out, buf, &d->forward);
+        break;
+    case JAT_DO_PASS:
+        put_pass(out, buf, &d->pass);
         break;
     case JAT_DO_REFUSE:
         put_tuple(out, 3);
@@ -218,6 +231,12 @@ static void put_outcome(struct answer *out, const struct jat_buf *buf,
         put_tuple(out, 2);
         put_atom(out, W_forget);
         put_u64(out, o->record);
+        return;
+    case JAT_FATE_UNAVAILABLE:
+        put_tuple(out, 3);
+        put_atom(out, W_unavailable);
+        put_parts(out, buf, &o->from);
+        put_parts(out, buf, &o->to);
         return;
     case JAT_FATE_RETRY:
         put_tuple(out, 6);

@@ -48,6 +48,7 @@ static const struct option {
     {"keys", LIST, AT(keys), 0, 0, 0, NULL},
     {"resources", LIST, AT(resources), 0, 0, 0, NULL},
     {"drain_show", LIST, AT(drain_show), 0, 0, 0, NULL},
+    {"localparts", LIST, AT(localparts), 0, 0, 0, NULL},
     {"local_domains", LIST, AT(local_domains), 0, 0, 0, NULL},
     {"sticky_by", LIST, AT(sticky_by), 0, 0, 0, NULL},
     {"sticky_by_attribute", LIST, AT(sticky_by_attribute), 0, 0, 0, NULL},
@@ -68,6 +69,9 @@ static const struct option {
     {"max_outbound_per_endpoint", INT, AT(max_outbound_per_endpoint), 1000, 1,
      INT32_MAX, NULL},
     {"max_endpoints", INT, AT(max_endpoints), 10000, 1, INT32_MAX, NULL},
+    {"message_rate", INT, AT(message_rate), 50, 1, INT32_MAX, NULL},
+    {"message_rate_per_domain", INT, AT(message_rate_per_domain), 1000, 1,
+     INT32_MAX, NULL},
     {"max_stanza_size", INT, AT(max_stanza_size), 262144, 1, INT32_MAX, NULL},
     {"max_retry_memory", INT, AT(max_retry_memory), 67108864, 0, INT32_MAX,
      NULL},
@@ -306,13 +310,23 @@ static bool glob(struct jat_str g, struct jat_str s)
     return i == g.n;
 }
 
-bool jat_config_wants(const struct jat_config *c, struct jat_str resource)
+static bool any_glob(const struct jat_list *globs, struct jat_str s)
 {
-    for (size_t i = 0; i < c->resources.n; i++) {
-        if (glob(c->resources.v[i], resource))
+    for (size_t i = 0; i < globs->n; i++) {
+        if (glob(globs->v[i], s))
             return true;
     }
-    return c->resources.n == 0;
+    return false;
+}
+
+bool jat_config_wants(const struct jat_config *c, struct jat_str resource)
+{
+    return c->resources.n == 0 || any_glob(&c->resources, resource);
+}
+
+bool jat_config_has_node(const struct jat_config *c, struct jat_str node)
+{
+    return node.n == 0 || any_glob(&c->localparts, node);
 }
 
 bool jat_show_parse(struct jat_str word, enum jat_show *out)

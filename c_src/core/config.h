@@ -35,6 +35,7 @@ struct jat_config {
     struct jat_list keys;          /* JAT_SEAL_KEY octets each */
     struct jat_list resources;     /* globs; none: all */
     struct jat_list drain_show;    /* words of RFC 6121, 4.7.2.1 */
+    struct jat_list localparts;    /* globs; none: P has no nodes */
     struct jat_list local_domains; /* not counted by domain */
     struct jat_list sticky_by;     /* one: a word, or a namespace with ... */
     struct jat_list sticky_by_attribute;        /* ... an attribute */
@@ -44,7 +45,8 @@ struct jat_config {
     int64_t retries;
     int64_t max_contacts, max_pending, max_pending_per_user,
         max_pending_per_domain, max_outbound_per_endpoint, max_endpoints;
-    int64_t max_stanza_size, max_retry_memory; /* octets */
+    int64_t message_rate, message_rate_per_domain; /* a second */
+    int64_t max_stanza_size, max_retry_memory;     /* octets */
 
     /* made by jat_config_finish */
     enum jat_sticky sticky;
@@ -78,6 +80,8 @@ bool jat_config_same_keys(const struct jat_config *a,
 /* True if option `resources` counts this resource: * matches any run of
  * characters, ? one character. */
 bool jat_config_wants(const struct jat_config *c, struct jat_str resource);
+/* True if option `localparts` allows this node, or it is empty: P itself. */
+bool jat_config_has_node(const struct jat_config *c, struct jat_str node);
 
 /* The show of a word (`none` for an available one without show); false: no
  * such word. */

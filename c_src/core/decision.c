@@ -11,9 +11,26 @@ struct jat_parts jat_parts_cut(struct jat_span jid, struct jat_cut cut)
                               {jid.at + resource, jid.n - resource}};
 }
 
-struct jat_parts jat_parts_host(struct jat_span host, struct jat_span resource)
+struct jat_span jat_parts_join(struct jat_buf *buf,
+                               const struct jat_parts *parts,
+                               struct jat_cut *cut)
 {
-    return (struct jat_parts){{0, 0}, host, resource};
+    size_t start = buf->n;
+
+    cut->user_n = (uint16_t)parts->user.n;
+    if (jat_buf_room(buf, (size_t)JAT_JID_MAX) == NULL)
+        return (struct jat_span){0, 0};
+    if (parts->user.n > 0) {
+        jat_buf_add(buf, jat_buf_str(buf, parts->user));
+        jat_buf_addc(buf, '@');
+    }
+    jat_buf_add(buf, jat_buf_str(buf, parts->server));
+    cut->bare_n = (uint16_t)(buf->n - start);
+    if (parts->resource.n > 0) {
+        jat_buf_addc(buf, '/');
+        jat_buf_add(buf, jat_buf_str(buf, parts->resource));
+    }
+    return jat_buf_since(buf, start);
 }
 
 enum jat_err jat_refuse(struct jat_decision *d, enum jat_why why)
@@ -71,8 +88,9 @@ const char *jat_ask_name(unsigned ask)
 
 const char *jat_reason_name(unsigned reason)
 {
-    static const char *const names[JAT_REASON_COUNT] = {"unsolicited",
-                                                        "unroutable"};
+    static const char *const names[JAT_REASON_COUNT] = {
+        "unsolicited", "unroutable", "limited",
+        "no_endpoint", "denied",     "full"};
 
     return names[reason];
 }

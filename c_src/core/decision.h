@@ -22,21 +22,29 @@ struct jat_parts {
 
 /* The parts of a JID that is cut there. */
 struct jat_parts jat_parts_cut(struct jat_span jid, struct jat_cut cut);
-/* host/resource, both in the same buffer. */
-struct jat_parts jat_parts_host(struct jat_span host, struct jat_span resource);
+/* The parts as one JID, appended to the buffer they are in, and where it is
+ * cut. */
+struct jat_span jat_parts_join(struct jat_buf *buf,
+                               const struct jat_parts *parts,
+                               struct jat_cut *cut);
 
 enum jat_verb {
     JAT_DO_REFUSE,  /* answer with the error `why` */
     JAT_DO_DROP,    /* nothing; `reason` */
     JAT_DO_LOCAL,   /* the host itself takes it: `local` */
     JAT_DO_ASK,     /* find out `ask`, then call again with what was found */
-    JAT_DO_FORWARD, /* send it on: `forward` */
+    JAT_DO_FORWARD, /* send it on, there is a record: `forward` */
+    JAT_DO_PASS,    /* send it on, there is none: `pass` */
     JAT_VERB_COUNT
 };
 
 enum jat_reason {
     JAT_REASON_UNSOLICITED, /* an answer without a record */
     JAT_REASON_UNROUTABLE,  /* neither to be forwarded nor to be answered */
+    JAT_REASON_LIMITED,     /* beyond message_rate */
+    JAT_REASON_NO_ENDPOINT, /* what is of no use later */
+    JAT_REASON_DENIED,      /* presence that `outbound` does not allow */
+    JAT_REASON_FULL,        /* there is no room to remember it */
     JAT_REASON_COUNT
 };
 
@@ -72,6 +80,12 @@ struct jat_forward {
     struct jat_parts from, to;
 };
 
+/* A message, or directed presence of an endpoint; it keeps its id. */
+struct jat_pass {
+    enum jat_direction direction;
+    struct jat_parts from, to;
+};
+
 struct jat_decision {
     enum jat_verb verb;
     union {
@@ -80,6 +94,7 @@ struct jat_decision {
         enum jat_local local;
         struct jat_question ask;
         struct jat_forward forward;
+        struct jat_pass pass;
     };
 };
 

@@ -375,6 +375,20 @@ enum jat_err jat_endpoints_read(struct jat_endpoints *t, jat_eid eid,
     return read_slot(t, eid, JAT_WITH_JID, buf, out);
 }
 
+enum jat_err jat_endpoints_named(struct jat_endpoints *t, uint64_t hash,
+                                 struct jat_buf *buf, struct jat_endpoint *out)
+{
+    uint32_t number;
+    for (uint32_t step = 0; jat_index_next(&t->by_jid, hash, &step, &number);) {
+        const struct slot *s = slot_at(t, number);
+        bool waits = (s->draining & JAT_DRAIN_RESUMPTION) != 0;
+        if (s->hash == hash && !(waits && t->ready.n > 0))
+            return copy_out(s, eid_of(number, s->generation), JAT_WITH_JID, buf,
+                            out);
+    }
+    return JAT_ENOTFOUND;
+}
+
 enum jat_err jat_endpoints_get(struct jat_endpoints *t, jat_eid eid,
                                enum jat_strings with, struct jat_buf *buf,
                                struct jat_endpoint *out)
@@ -483,6 +497,16 @@ void jat_endpoints_undo(struct jat_endpoints *t, jat_eid eid)
 {
     atomic_fetch_sub_explicit(&slot_at(t, (uint32_t)eid)->requests, 1,
                               memory_order_relaxed);
+}
+
+bool jat_endpoints_has(struct jat_endpoints *t, jat_eid eid)
+{
+    return slot_of(t, eid) != NULL;
+}
+
+uint64_t jat_endpoints_hash(const struct jat_endpoints *t, struct jat_str jid)
+{
+    return jat_hash(&t->seed, jid);
 }
 
 bool jat_endpoints_is(struct jat_endpoints *t, jat_eid eid, struct jat_str jid,

@@ -111,9 +111,17 @@ enum jat_err jat_endpoints_choose(struct jat_endpoints *t,
                                   const struct jat_choice *how,
                                   struct jat_buf *buf,
                                   struct jat_endpoint *out);
+/* The one whose JID has this hash (jat_endpoint.hash), with its JID; but not
+ * one whose session waits to be resumed while others are in service.
+ * JAT_ENOTFOUND.
+ */
+enum jat_err jat_endpoints_named(struct jat_endpoints *t, uint64_t hash,
+                                 struct jat_buf *buf, struct jat_endpoint *out);
 /* As jat_endpoints_get, with the JID. */
 enum jat_err jat_endpoints_read(struct jat_endpoints *t, jat_eid eid,
                                 struct jat_buf *buf, struct jat_endpoint *out);
+/* True if eid is online. */
+bool jat_endpoints_has(struct jat_endpoints *t, jat_eid eid);
 /* True if eid is online and has this full JID; *target is its then. */
 bool jat_endpoints_is(struct jat_endpoints *t, jat_eid eid, struct jat_str jid,
                       uint64_t *target);
@@ -140,6 +148,8 @@ bool jat_endpoints_begin_outbound(struct jat_endpoints *t, jat_eid eid,
 /* Counts the end of such a request. */
 void jat_endpoints_end_outbound(struct jat_endpoints *t, jat_eid eid);
 
+/* The hash that an endpoint with this full JID has, or would have. */
+uint64_t jat_endpoints_hash(const struct jat_endpoints *t, struct jat_str jid);
 /* Number of endpoints; takes no lock. */
 size_t jat_endpoints_count(struct jat_endpoints *t);
 /* The next endpoint at or after *cursor (start with 0), which is moved behind

@@ -3,136 +3,11 @@
  * is looked at only while the buffer does not grow. */
 #include "exchange.h"
 
-#include "address.h"
 #include "contact.h"
 #include "forward.h"
-
-/* How the requester is shown to the endpoint */
-
-/* enc(U) into the buffer. *ask: only resourceprep can tell whether the JID
- * itself can be the resource. */
-static enum jat_err show_requester(struct jat_call *c, struct jat_span *shown,
-                                   bool *ask)
-{
-    struct jat_str jid = jat_call_sender(c);
-    size_t start = c->buf->n;
-    enum jat_form form;
-    enum jat_err err;
-
-    *ask = false;
-    if (c->config->encoding == JAT_ENCODE_JID && jid.n <= JAT_JID_PART_MAX &&
-        !(c->hints & JAT_HINT_RESOURCEPREP_REFUSED)) {
-        *ask = !jat_jid_is_plain(jid) && !(c->hints & JAT_HINT_RESOURCEPREP_OK);
-        *shown = jat_buf_add(c->buf, jid);
-        return c->buf->failed ? JAT_ENOMEM : JAT_OK;
-    }
-    err = jat_address_seal(c->config->keyring, JAT_ROLE_REQUESTER, jid, c->buf,
-                           &form);
-    *shown = jat_buf_since(c->buf, start);
-    return err;
-}
-
-/* Remembers enc(U), if it is a handle: for contact_timeout, and at least until
- * the deadline. JAT_EFULL: no room in its share. */
-static enum jat_err put_handle(struct jat_call *c, const struct jat_request *r,
-                               struct jat_span shown)
-{
-    struct jat_recent *handles = c->j->handles;
-    struct jat_str handle = jat_buf_str(c->buf, shown);
-    struct jat_stay stay = {.group = r->share.domain,
-                            .now = c->now,
-                            .until =
-                                c->now + (uint64_t)c->config->contact_timeout,
-                            .held = r->deadline};
-
-    if (jat_address_form(handle) != JAT_FORM_HANDLE)
-        return JAT_OK;
-    if (stay.until < stay.held)
-        stay.until = stay.held;
-    return jat_recent_put(handles, jat_recent_text(handles, handle),
-                          jat_call_sender(c), &stay,
-                          (size_t)c->config->max_contacts);
-}
-
-/* A handle lives on with the contact whose requester, that of r, it stands
- * for. */
-static void keep_handle(struct jat_call *c, const struct jat_request *r,
-                        struct jat_str resource)
-{
-    struct jat_recent *handles = c->j->handles;
-
-    if (jat_address_form(resource) == JAT_FORM_HANDLE)
-        (void)jat_recent_touch(handles, jat_recent_text(handles, resource),
-                               r->share.domain, c->now,
-                               c->now + (uint64_t)c->config->contact_timeout);
-}
-
-/* What `sticky` chooses by */
-
-/* The attribute of the option sticky_by; empty where there is none. */
-static struct jat_str sticky_attribute(const struct jat_call *c)
-{
-    const struct jat_config *config = c->config;
-    const struct jat_stanza *s = c->stanza;
-
-    for (uint32_t i = 0; i < s->n_children; i++)
-        if (jat_str_eq(s->children[i].ns, config->sticky_by.v[0]))
-            return jat_child_attr(s, &s->children[i],
-                                  config->sticky_by_attribute.v[0]);
-    return jat_str(NULL, 0);
-}
-
-/* A value of the attribute that is a JID counts in its prepared form: one room
- * has one name, however it is written. False: the caller is to be asked for
- * that form. */
-static bool prepare(const struct jat_call *c, struct jat_str *value)
-{
-    if (jat_jid_is_prepared(*value) || value->n > JAT_JID_MAX ||
-        (c->hints & JAT_HINT_JID_MALFORMED) != 0)
-        return true;
-    if (c->prepared.n == 0)
-        return false;
-    *value = c->prepared;
-    return true;
-}
-
-/* False: it is to be asked about. */
-static bool sticky_key(const struct jat_call *c, struct jat_str *key)
-{
-    struct jat_str value;
-
-    *key = c->from.bare;
-    switch (c->config->sticky) {
-    case JAT_STICKY_FULL:
-        *key = jat_call_sender(c);
-        break;
-    case JAT_STICKY_DOMAIN:
-        *key = c->from.server;
-        break;
-    case JAT_STICKY_ATTRIBUTE:
-        value = sticky_attribute(c);
-        if (value.n == 0)
-            break;
-        *key = value;
-        return prepare(c, key);
-    case JAT_STICKY_BARE:
-        break;
-    }
-    return true;
-}
-
-/* Hash of the sticky key, the same on every node and after every restart. The
- * target sees which endpoint was chosen. With `sealed` the hash is keyed, so
- * that the target cannot try JIDs at home until one fits. */
-static uint64_t sticky_hash(const struct jat_config *config, struct jat_str key)
-{
-    static const struct jat_seed everywhere = {{0, 0}};
-
-    return jat_hash(config->encoding == JAT_ENCODE_SEALED
-                        ? jat_keyring_seed(config->keyring)
-                        : &everywhere,
-                    key);
-}
+#include "outbound.h"
+#include "shown.h"
+#include "sticky.h"
 
 /* Requests begin */
 
@@ -173,7 +48,7 @@ static enum jat_err begin(struct jat_call *c, struct jat_request *r,
                           jat_eid only, struct jat_span shown,
                           enum jat_why *full)
 {
-    struct jat_span host = jat_buf_add(c->buf, c->j->host);
+    struct jat_parts from = jat_call_at_host(c, shown);
     struct jat_sent sent;
     enum jat_err err;
 
@@ -183,7 +58,7 @@ static enum jat_err begin(struct jat_call *c, struct jat_request *r,
     if (err != JAT_OK)
         return err;
     *full = JAT_WHY_MAX_CONTACTS;
-    err = put_handle(c, r, shown);
+    err = jat_shown_keep(c, shown, r->share.domain, r->deadline);
     if (err == JAT_OK)
         err =
             jat_forward(c->j, c->config, r, shown, only, c->now, c->buf, &sent);
@@ -191,7 +66,7 @@ static enum jat_err begin(struct jat_call *c, struct jat_request *r,
         jat_shares_give(c->j->shares, &r->share);
         return err;
     }
-    decide_request(c, r, jat_parts_host(host, shown),
+    decide_request(c, r, from,
                    jat_parts_cut(sent.endpoint.jid, sent.endpoint.cut),
                    &sent.put);
     return JAT_OK;
@@ -210,7 +85,7 @@ static enum jat_err request_in(struct jat_call *c, jat_eid only)
 
     if (jat_endpoints_count(c->j->endpoints) == 0)
         return jat_refuse(c->out, JAT_WHY_NO_ENDPOINT);
-    if ((err = show_requester(c, &shown, &ask)) != JAT_OK)
+    if ((err = jat_shown_make(c, &shown, &ask)) != JAT_OK)
         return err;
     if (ask)
         return jat_ask(c->out, JAT_ASK_RESOURCEPREP, shown);
@@ -223,9 +98,9 @@ static enum jat_err request_in(struct jat_call *c, jat_eid only)
     if (!r.set && r.any_endpoint && r.retries > 0)
         r.share.octets = c->weight;
     if (config->balance == JAT_STICKY && r.any_endpoint) {
-        if (!sticky_key(c, &key))
+        if (!jat_sticky_key(c, &key))
             return jat_ask_text(c->out, JAT_ASK_JID, key, c->buf);
-        r.sticky_key = sticky_hash(config, key);
+        r.sticky_key = jat_sticky_hash(config, key);
     }
     err = begin(c, &r, only, shown, &full);
     if (err == JAT_EFULL)
@@ -243,39 +118,6 @@ enum jat_err jat_request_one(struct jat_call *c, unsigned unused)
 {
     (void)unused;
     return request_in(c, c->endpoint.eid);
-}
-
-/* False: option `outbound` allows endpoint e to speak to c->user. True: it does
- * not, or the caller is to be asked; the decision is filled. */
-static bool is_denied(struct jat_call *c, const struct jat_endpoint *e,
-                      const struct jat_share *user)
-{
-    enum jat_why why = JAT_WHY_OUTBOUND_NONE;
-    bool allowed = false;
-    uint64_t endpoint;
-
-    switch ((enum jat_outbound)c->config->outbound) {
-    case JAT_OUTBOUND_NONE:
-        break;
-    case JAT_OUTBOUND_REPLY:
-        why = JAT_WHY_OUTBOUND_REPLY;
-        allowed = c->spoke || jat_contact_find(c->j->contacts,
-                                               jat_contact_of(user, e->target),
-                                               c->now, &endpoint);
-        break;
-    case JAT_OUTBOUND_ANY:
-        why = JAT_WHY_OUTBOUND_ACCESS;
-        allowed =
-            !c->config->outbound_acl || (c->hints & JAT_HINT_OUTBOUND_ALLOWED);
-        if (!allowed && !(c->hints & JAT_HINT_OUTBOUND_DENIED)) {
-            (void)jat_ask(c->out, JAT_ASK_OUTBOUND, c->user);
-            return true;
-        }
-        break;
-    }
-    if (!allowed)
-        (void)jat_refuse(c->out, why);
-    return !allowed;
 }
 
 /* Takes the shares of endpoint e's request and makes its record. The table of
@@ -300,7 +142,7 @@ static enum jat_err put_out(struct jat_call *c, const struct jat_request *r,
 static enum jat_err begin_out(struct jat_call *c, struct jat_request *r,
                               const struct jat_endpoint *e, enum jat_why *full)
 {
-    struct jat_span host = jat_buf_add(c->buf, c->j->host);
+    struct jat_parts from = jat_call_at_host(c, e->shown);
     struct jat_put put;
     enum jat_err err;
 
@@ -314,43 +156,30 @@ static enum jat_err begin_out(struct jat_call *c, struct jat_request *r,
     if (put.replaced)
         jat_stats_add(&c->j->stats, JAT_STAT_replaced_ids);
     jat_contact_touch(c->j->contacts, c->config,
-                      jat_contact_of(&r->share, e->target), 0, false, c->now,
-                      0);
-    keep_handle(c, r, c->to.resource);
-    decide_request(c, r, jat_parts_host(host, e->shown),
-                   jat_parts_cut(c->user, c->user_cut), &put);
+                      jat_contact_of(&r->share, e->target, c->node), false,
+                      c->now, 0);
+    jat_shown_touch(c, c->to.resource, r->share.domain);
+    decide_request(c, r, from, jat_parts_cut(c->user, c->user_cut), &put);
     return JAT_OK;
 }
 
 enum jat_err jat_request_out(struct jat_call *c, unsigned unused)
 {
     struct jat_request r = request_of(c, JAT_OUT);
-    struct jat_parts user = jat_parts_cut(c->user, c->user_cut);
-    struct jat_endpoint e;
+    struct jat_writer w;
     enum jat_why full;
-    enum jat_err err;
+    enum jat_err err = jat_outbound_check(c, &w);
 
     (void)unused;
-    err = jat_endpoints_find(c->j->endpoints, jat_call_sender(c),
-                             JAT_WITH_SHOWN, c->buf, &e);
-    if (err == JAT_ENOTFOUND)
-        return (c->hints & JAT_HINT_ENDPOINT_READ) != 0
-                   ? jat_refuse(c->out, JAT_WHY_NOT_AN_ENDPOINT)
-                   : jat_ask_text(c->out, JAT_ASK_ENDPOINT, jat_call_sender(c),
-                                  c->buf);
-    if (err != JAT_OK)
+    if (err != JAT_OK || w.may == JAT_MAY_ASK)
         return err;
-    r.share.user = jat_shares_user(
-        c->j->shares,
-        jat_buf_str(c->buf, (struct jat_span){c->user.at, c->user_cut.bare_n}));
-    r.share.domain = jat_shares_domain(c->j->shares, c->config,
-                                       jat_buf_str(c->buf, user.server));
-    if (is_denied(c, &e, &r.share))
-        return JAT_OK;
-    r.eid = e.eid;
-    r.eid_hash = e.hash;
+    if (w.may == JAT_MAY_NOT)
+        return jat_refuse(c->out, w.why);
+    r.share = w.user;
+    r.eid = w.endpoint.eid;
+    r.eid_hash = w.endpoint.hash;
     r.user_cut = c->user_cut;
-    err = begin_out(c, &r, &e, &full);
+    err = begin_out(c, &r, &w.endpoint, &full);
     return err == JAT_EFULL ? jat_refuse(c->out, full) : err;
 }
 
@@ -370,9 +199,9 @@ static void answer(struct jat_call *c, uint64_t target,
     if (r->direction == JAT_OUT ||
         c->now - r->born > jat_contact_slack(c->config))
         jat_contact_touch(c->j->contacts, c->config,
-                          jat_contact_of(&r->share, target), 0,
+                          jat_contact_of(&r->share, target, c->node),
                           r->direction == JAT_OUT, c->now, 0);
-    keep_handle(c, r, shown);
+    jat_shown_touch(c, shown, r->share.domain);
     c->out->verb = JAT_DO_FORWARD;
     c->out->forward =
         (struct jat_forward){.direction = r->direction,

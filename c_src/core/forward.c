@@ -65,7 +65,11 @@ enum jat_err jat_forward(struct jat *j, const struct jat_config *config,
         return err;
     if (out->put.replaced)
         jat_stats_add(&j->stats, JAT_STAT_replaced_ids);
-    jat_contact_touch(j->contacts, config, jat_contact_of(&r->share, e->target),
-                      0, true, now, r->deadline);
+    jat_contact_touch(
+        j->contacts, config,
+        jat_contact_of(
+            &r->share, e->target,
+            jat_node_key(j, jat_str(r->asked.p, r->asked_cut.user_n))),
+        true, now, r->deadline);
     return JAT_OK;
 }

@@ -15,8 +15,11 @@ static uint64_t octets(const unsigned char *p)
 
 static void free_tables(struct jat *j)
 {
+    jat_recent_free(j->seen);
     jat_recent_free(j->handles);
+    jat_recent_free(j->conversations);
     jat_recent_free(j->contacts);
+    jat_pace_free(j->pace);
     jat_shares_free(j->shares);
     jat_inflight_free(j->inflight);
     jat_endpoints_free(j->endpoints);
@@ -42,8 +45,11 @@ enum jat_err jat_instance_new(struct jat_config *config,
         (err = jat_inflight_new(&j->seed, jat_str((const char *)seed + 16, 8),
                                 &j->inflight)) != JAT_OK ||
         (err = jat_shares_new(&j->seed, j->endpoints, &j->shares)) != JAT_OK ||
+        (err = jat_pace_new(&j->pace)) != JAT_OK ||
         (err = jat_recent_new(&j->seed, &j->contacts)) != JAT_OK ||
+        (err = jat_recent_new(&j->seed, &j->conversations)) != JAT_OK ||
         (err = jat_recent_new(&j->seed, &j->handles)) != JAT_OK ||
+        (err = jat_recent_new(&j->seed, &j->seen)) != JAT_OK ||
         (err = jat_config_finish(config, host)) != JAT_OK) {
         free_tables(j);
         return err;
@@ -285,35 +291,31 @@ enum jat_err jat_next_pending(struct jat *j, uint64_t *cursor, uint64_t now,
     return JAT_OK;
 }
 
+/* What is in the tables now. */
+static bool table_counter(struct jat *j, unsigned i, const char **name,
+                          uint64_t *value)
+{
+    static const char *const names[] = {
+        "endpoints", "pending",         "contacts",    "conversations",
+        "handles",   "shown_presences", "retry_memory"};
+    uint64_t values[] = {
+        jat_endpoints_count(j->endpoints), jat_inflight_count(j->inflight),
+        jat_recent_count(j->contacts),     jat_recent_count(j->conversations),
+        jat_recent_count(j->handles),      jat_recent_count(j->seen),
+        jat_shares_octets(j->shares)};
+
+    if (i >= sizeof(names) / sizeof(names[0]))
+        return false;
+    *name = names[i];
+    *value = values[i];
+    return true;
+}
+
 bool jat_counter(struct jat *j, unsigned i, const char **name, uint64_t *value)
 {
-    static const char *const tables[] = {"endpoints", "pending", "contacts",
-                                         "handles", "retry_memory"};
-
-    if (i < JAT_STAT_COUNT) {
-        *name = jat_stats_name((enum jat_stat)i);
-        *value = jat_stats_get(&j->stats, (enum jat_stat)i);
-        return true;
-    }
-    switch (i - JAT_STAT_COUNT) {
-    case 0:
-        *value = jat_endpoints_count(j->endpoints);
-        break;
-    case 1:
-        *value = jat_inflight_count(j->inflight);
-        break;
-    case 2:
-        *value = jat_recent_count(j->contacts);
-        break;
-    case 3:
-        *value = jat_recent_count(j->handles);
-        break;
-    case 4:
-        *value = jat_shares_octets(j->shares);
-        break;
-    default:
-        return false;
-    }
-    *name = tables[i - JAT_STAT_COUNT];
+    if (i >= JAT_STAT_COUNT)
+        return table_counter(j, i - JAT_STAT_COUNT, name, value);
+    *name = jat_stats_name((enum jat_stat)i);
+    *value = jat_stats_get(&j->stats, (enum jat_stat)i);
     return true;
 }

@@ -13,6 +13,7 @@
 #include "endpoints.h"
 #include "err.h"
 #include "inflight.h"
+#include "pace.h"
 #include "recent.h"
 #include "shares.h"
 #include "stats.h"
@@ -80,9 +81,18 @@ struct jat {
     struct jat_endpoints *endpoints;
     struct jat_inflight *inflight;
     struct jat_shares *shares;
-    struct jat_recent *contacts; /* see contact.h */
+    struct jat_pace *pace;
+    struct jat_recent *contacts, *conversations; /* see contact.h */
     struct jat_recent *handles;  /* handle -> JID of a requester */
+    struct jat_recent *seen;     /* see seen.h */
     pthread_mutex_t configuring; /* one jat_configure at a time */
 };
+
+/* What a node of the proxy host (a localpart) is known by; 0: the proxy host
+ * itself. */
+static inline uint64_t jat_node_key(const struct jat *j, struct jat_str node)
+{
+    return node.n == 0 ? 0 : jat_hash(&j->seed, node);
+}
 
 #endif

@@ -4,12 +4,20 @@
 #include "rules.h"
 
 /* Counts what was forwarded, refused or dropped. */
-static void count(struct jat_stats *stats, const struct jat_decision *d)
+static void count(struct jat_stats *stats, const struct jat_call *c,
+                  const struct jat_decision *d)
 {
     /* by the direction of the request, also for its answer */
     static const enum jat_stat forwarded[2][2] = {
         [JAT_IN] = {JAT_STAT_requests, JAT_STAT_answers},
         [JAT_OUT] = {JAT_STAT_outbound_requests, JAT_STAT_outbound_answers}};
+    static const enum jat_stat dropped[JAT_REASON_COUNT] = {
+        [JAT_REASON_UNSOLICITED] = JAT_STAT_unsolicited,
+        [JAT_REASON_UNROUTABLE] = JAT_STAT_dropped,
+        [JAT_REASON_LIMITED] = JAT_STAT_limited,
+        [JAT_REASON_NO_ENDPOINT] = JAT_STAT_dropped,
+        [JAT_REASON_DENIED] = JAT_STAT_dropped,
+        [JAT_REASON_FULL] = JAT_STAT_dropped};
 
     switch (d->verb) {
     case JAT_DO_FORWARD:
@@ -20,9 +28,13 @@ static void count(struct jat_stats *stats, const struct jat_decision *d)
         jat_stats_add(stats, JAT_STAT_refused);
         break;
     case JAT_DO_DROP:
-        jat_stats_add(stats, d->reason == JAT_REASON_UNSOLICITED
-                                 ? JAT_STAT_unsolicited
-                                 : JAT_STAT_dropped);
+        jat_stats_add(stats, dropped[d->reason]);
+        break;
+    case JAT_DO_PASS:
+        jat_stats_add(
+            stats, c->stanza->kind == JAT_PRESENCE ? JAT_STAT_presences
+                   : d->pass.direction == JAT_IN   ? JAT_STAT_messages
+                                                 : JAT_STAT_outbound_messages);
         break;
     case JAT_DO_LOCAL: /* counted by the caller, who answers */
     case JAT_DO_ASK:   /* not decided yet */
@@ -91,6 +103,6 @@ enum jat_err jat_handle(struct jat *j, struct jat_str xml,
     if ((err = jat_rule_for(&c, &rule)) != JAT_OK ||
         (err = rule->action(&c, rule->arg)) != JAT_OK)
         return err;
-    count(&j->stats, out);
+    count(&j->stats, &c, out);
     return JAT_OK;
 }

@@ -51,19 +51,29 @@
  *        |
  *     exchange           a record begins, and is answered
  *     settle             a record ends in any other way
+ *     talk               messages and directed presence
  *        |
  *     forward            an endpoint is chosen, a record is made
+ *     outbound           may an endpoint begin something itself
+ *     shown  sticky      enc(U); what `sticky` chooses by
  *     decision           what the caller is to do
  *        |
  *     instance           one proxy host: its tables and its configuration
  *     stanza -> utf8           address -> seal       config
- *     shares -> quota          contact -> recent     stats
+ *     shares -> quota          contact, seen -> recent     pace  stats
  *     endpoints -> balance     inflight -> record, closed
  *        |
  *     table  buf  jid  hash  lock  mem  err  why  str
  *
- * Messages are refused as yet. They will enter as rules with an action of their
- * own, which forwards without a record.
+ * Messages leave no record. What is remembered of them is the conversation
+ * (contact.h): which endpoint the last one named. So the next one goes there,
+ * and errors find their way. Presence that an endpoint directs to somebody is
+ * remembered (seen.h), for it has to be taken back when the endpoint goes
+ * (jat_sweep). How many messages and presences one may send in a second is in
+ * pace.h.
+ *
+ * P may have nodes (option `localparts`): node@P is like P in all of this, with
+ * contacts and conversations of its own.
  *
  * The core reads no clock and no random device and keeps nothing between calls
  * but its tables: the time is an argument (ms of one monotonic clock), seeds
@@ -84,7 +94,7 @@
 #include "settle.h"
 
 /* The version of the interface to Erlang. */
-#define JAT_ABI 5
+#define JAT_ABI 6
 
 /* Decides about one stanza. xml: the stanza, or its head (without the
  * children's children). prepared and hints: empty and what is known (enum

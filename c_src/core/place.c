@@ -32,15 +32,39 @@ static enum jat_what what_of(const struct jat_stanza *s)
     return what != 0 ? what : kinds[s->kind].most;
 }
 
+/* Messages and presence leave no records that could be counted: what counts is
+ * how fast they come. */
+static void pace(struct jat_call *c)
+{
+    c->pace = JAT_PACE_OK;
+    if (c->sender == JAT_TARGET ||
+        (c->what & (JAT_IS_REQUEST | JAT_IS_ANSWER)) != 0)
+        return;
+    c->share = (struct jat_share){
+        .user = jat_shares_user(c->j->shares, c->from.bare),
+        .domain = jat_shares_domain(c->j->shares, c->config, c->from.server)};
+    if ((c->hints & JAT_HINT_ASKED) == 0 && c->prepared.n == 0)
+        c->pace = jat_pace_take(c->j->pace, c->config, &c->share,
+                                c->what == JAT_IS_MESSAGE, c->now);
+}
+
 void jat_place(struct jat_call *c)
 {
     c->sender = jat_list_has(&c->config->targets, c->from.bare) ? JAT_TARGET
                                                                 : JAT_REQUESTER;
     c->what = what_of(c->stanza);
-    c->whom = c->to.user.n > 0       ? JAT_TO_NODE
-              : c->to.resource.n > 0 ? JAT_TO_RESOURCE
-                                     : JAT_TO_HOST;
+    c->whom = !jat_config_has_node(c->config, c->to.user) ? JAT_TO_NODE
+              : c->to.resource.n > 0                      ? JAT_TO_RESOURCE
+                                                          : JAT_TO_HOST;
+    c->node = jat_node_key(c->j, c->to.user);
     c->spoke = false;
+    pace(c);
+}
+
+struct jat_parts jat_call_at_host(struct jat_call *c, struct jat_span resource)
+{
+    return (struct jat_parts){jat_buf_add(c->buf, c->to.user),
+                              jat_buf_add(c->buf, c->j->host), resource};
 }
 
 /* The endpoint that the address stands for. JAT_EUNOPENABLE: for none, ever;
@@ -122,8 +146,8 @@ enum jat_err jat_place_open(struct jat_call *c)
         c->whom = c->sender == JAT_TARGET ? open_jid(c) : JAT_TO_NOBODY;
         return c->buf->failed ? JAT_ENOMEM : JAT_OK;
     }
-    /* the caller could not read the JID that a request is for */
-    if (c->sender == JAT_TARGET && c->what == JAT_IS_REQUEST &&
+    /* the caller could not read the JID that it is for */
+    if (c->sender == JAT_TARGET && c->what != JAT_IS_ANSWER &&
         (c->hints & JAT_HINT_JID_MALFORMED) != 0) {
         c->whom = JAT_TO_NOBODY;
         return JAT_OK;

@@ -9,6 +9,7 @@
 
 #include "decision.h"
 #include "instance.h"
+#include "pace.h"
 #include "stanza.h"
 
 enum jat_sender {
@@ -39,7 +40,7 @@ enum jat_what {
 /* Whom it is for: one bit, or a set of what an address may be. */
 enum jat_to {
     JAT_TO_HOST = 1 << 0,     /* P */
-    JAT_TO_NODE = 1 << 1,     /* node@P, node@P/resource */
+    JAT_TO_NODE = 1 << 1,     /* node@P.., which `localparts` does not allow */
     JAT_TO_ENDPOINT = 1 << 2, /* P/enc(E); E is online */
     JAT_TO_GONE = 1 << 3,     /* P/enc(E); E is not */
     JAT_TO_NOBODY = 1 << 4,   /* P/anything else */
@@ -70,6 +71,9 @@ struct jat_call {
     enum jat_sender sender;
     enum jat_what what;
     unsigned whom;                /* of enum jat_to */
+    uint64_t node;                /* jat_node_key of c->to */
+    struct jat_share share;       /* of who sends a message or presence, ... */
+    enum jat_pace_verdict pace;   /* ... and whether he is too fast */
     struct jat_endpoint endpoint; /* of JAT_TO_ENDPOINT, with its JID */
     struct jat_span user;    /* of JAT_TO_REQUESTER: its JID, in buf, ... */
     struct jat_cut user_cut; /* ... and where that is cut */
@@ -85,7 +89,11 @@ enum jat_hint {
     JAT_HINT_OUTBOUND_ALLOWED = 8,
     JAT_HINT_OUTBOUND_DENIED = 16,
     JAT_HINT_JID_MALFORMED = 32, /* answer to JAT_ASK_JID: it is none */
-    JAT_HINT_ENDPOINT_READ = 64  /* answer to JAT_ASK_ENDPOINT: it was read */
+    JAT_HINT_ENDPOINT_READ = 64, /* answer to JAT_ASK_ENDPOINT: it was read */
+    /* this call is not the first one about the stanza */
+    JAT_HINT_ASKED = JAT_HINT_RESOURCEPREP_OK | JAT_HINT_RESOURCEPREP_REFUSED |
+                     JAT_HINT_OUTBOUND_ALLOWED | JAT_HINT_OUTBOUND_DENIED |
+                     JAT_HINT_JID_MALFORMED | JAT_HINT_ENDPOINT_READ
 };
 
 /* The sender as text. */
@@ -93,6 +101,10 @@ static inline struct jat_str jat_call_sender(const struct jat_call *c)
 {
     return c->stanza->from;
 }
+
+/* resource at the node of the proxy host that c is for: an address there. The
+ * parts are in c's buffer, which has failed where there is no memory. */
+struct jat_parts jat_call_at_host(struct jat_call *c, struct jat_span resource);
 
 /* Fills the place of c, whose stanza, from and to are set, as far as it is
  * known without opening an address. */

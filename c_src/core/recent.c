@@ -473,6 +473,91 @@ enum jat_err jat_recent_search(struct jat_recent *t, struct jat_recent_key key,
     return err;
 }
 
+static struct jat_str value_of(const struct entry *e)
+{
+    return jat_str(text_of(e) + e->key_n, e->value_n);
+}
+
+/* Takes out entry `at` of the shard, whose mutex is held, with its value in
+ * out. JAT_ENOMEM: it is there still. Its place is to be given back. */
+static enum jat_err take(struct shard *s, uint32_t at, struct jat_buf *out,
+                         bool *grouped, char **dead)
+{
+    const struct entry *e = entry(s, at);
+    jat_buf_add(out, value_of(e));
+    if (out->failed)
+        return JAT_ENOMEM;
+    *grouped = e->list != NONE;
+    *dead = drop(s, at);
+    return JAT_OK;
+}
+
+enum jat_err jat_recent_take(struct jat_recent *t, struct jat_recent_key key,
+                             uint64_t group, struct jat_buf *out)
+{
+    struct shard *s = shard_of(t, group, key.hash);
+    enum jat_err err = JAT_ENOTFOUND;
+    char *dead = NULL;
+    bool grouped = false;
+    uint32_t at;
+    pthread_mutex_lock(&s->mutex);
+    if (find(s, key, &at) != NULL)
+        err = take(s, at, out, &grouped, &dead);
+    pthread_mutex_unlock(&s->mutex);
+    if (err == JAT_OK)
+        give_place(t, grouped);
+    jat_free(dead);
+    return err;
+}
+
+/* Of one shard. *left: places of its heap that have not been looked at, counted
+ * from the front; a removal moves there only what has not been looked at, or
+ * what has, from behind. */
+static enum jat_err take_wanted(struct jat_recent *t, struct shard *s,
+                                bool (*wanted)(struct jat_str, const void *),
+                                const void *arg, uint32_t *left, size_t *budget,
+                                struct jat_buf *out)
+{
+    enum jat_err err = JAT_ENOTFOUND;
+    char *dead = NULL;
+    bool grouped = false;
+    pthread_mutex_lock(&s->mutex);
+    if (*left > s->heap.n)
+        *left = s->heap.n;
+    while (err == JAT_ENOTFOUND && *left > 0) {
+        uint32_t at = s->heap.items[*left - 1].number;
+        if (*budget == 0) {
+            err = JAT_EFULL;
+        } else if (--*budget, wanted(value_of(entry(s, at)), arg)) {
+            err = take(s, at, out, &grouped, &dead);
+        } else {
+            --*left;
+        }
+    }
+    pthread_mutex_unlock(&s->mutex);
+    if (err == JAT_OK)
+        give_place(t, grouped);
+    jat_free(dead);
+    return err;
+}
+
+enum jat_err jat_recent_take_next(
+    struct jat_recent *t, bool (*wanted)(struct jat_str value, const void *arg),
+    const void *arg, uint64_t *cursor, size_t *budget, struct jat_buf *out)
+{
+    /* the cursor: the shard, and what is left of it (all, at first) */
+    unsigned n = (unsigned)(*cursor >> 32);
+    uint32_t left = *cursor == 0 ? UINT32_MAX : (uint32_t)*cursor;
+    enum jat_err err = JAT_ENOTFOUND;
+    for (; n < JAT_SHARDS; n++, left = UINT32_MAX) {
+        err = take_wanted(t, &t->shards[n], wanted, arg, &left, budget, out);
+        if (err != JAT_ENOTFOUND)
+            break;
+    }
+    *cursor = (uint64_t)n << 32 | left;
+    return err;
+}
+
 /* Forgets one entry of the shard that was to be over at `now`, or sees that it
  * lives on. */
 static bool forget_due(struct jat_recent *t, struct shard *s, uint64_t now)

@@ -62,6 +62,16 @@ enum jat_err jat_recent_get(struct jat_recent *t, struct jat_recent_key key,
 /* The same of any group: looks through all shards. */
 enum jat_err jat_recent_search(struct jat_recent *t, struct jat_recent_key key,
                                uint64_t now, struct jat_buf *out);
+/* As jat_recent_get, and takes the entry out. */
+enum jat_err jat_recent_take(struct jat_recent *t, struct jat_recent_key key,
+                             uint64_t group, struct jat_buf *out);
+/* Takes out the next entry whose value is wanted, looking at no more than
+ * *budget; *cursor is 0 at first. For tables whose entries are all over at the
+ * same time: only there none is passed over. What comes in meanwhile may be.
+ * JAT_EFULL: the budget is used up. JAT_ENOTFOUND: none is left. JAT_ENOMEM. */
+enum jat_err jat_recent_take_next(
+    struct jat_recent *t, bool (*wanted)(struct jat_str value, const void *arg),
+    const void *arg, uint64_t *cursor, size_t *budget, struct jat_buf *out);
 /* Forgets what is over at `now`, looking at no more than `budget` entries;
  * returns at how many it has looked. */
 size_t jat_recent_expire(struct jat_recent *t, uint64_t now, size_t budget);

@@ -10,12 +10,11 @@
  * To find out whose address P/... is takes time (it is "opened"). A rule for
  * RESOURCE is for all such addresses, unopened. Only a rule for one kind of
  * them (ENDPOINT, REQUESTER ...) has the address opened first (place.h).
- *
- * Rows that the page marks [K] are planned and not here; "until then" means
- * until they are. */
+ */
 #include "rules.h"
 
 #include "exchange.h"
+#include "talk.h"
 
 /* Actions that need no more than this */
 
@@ -49,6 +48,17 @@ static bool access_denied(const struct jat_call *c)
 static bool from_host(const struct jat_call *c)
 {
     return jat_str_eq(c->from.server, c->j->host);
+}
+
+static bool too_fast(const struct jat_call *c)
+{
+    return c->pace != JAT_PACE_OK;
+}
+
+/* ... and it has not been said for a second. */
+static bool too_fast_now(const struct jat_call *c)
+{
+    return c->pace == JAT_PACE_TELL;
 }
 
 static bool long_id(const struct jat_call *c)
@@ -103,18 +113,39 @@ static bool own_ping(const struct jat_call *c)
 
 #define ALWAYS NULL
 #define MESSAGES (MESSAGE | HEADLINE | GROUPCHAT)
+#define ANSWERED (REQUEST | MESSAGE | GROUPCHAT) /* with an error */
+#define UNANSWERED (HEADLINE | MESSAGE_ERROR)
+#define PRESENCES                                                              \
+    (AVAILABLE | UNAVAILABLE | SUBSCRIBE | UNSUBSCRIBE | SUBSCRIBED | PROBE |  \
+     PRESENCE_ERROR)
 #define OTHERS (NODE | RESOURCE) /* all but P itself */
 
 /* clang-format off */
 #define FROM_A_REQUESTER(RULE)                                                 \
-    RULE("iq get/set that `access` denies", "any", "`forbidden`",              \
-         REQUEST, ANYBODY, access_denied,                                      \
+    RULE("message, presence beyond `message_rate`", "any", "`resource-constraint`", \
+         MESSAGE, ANYBODY, too_fast_now,                                       \
+         refuse, JAT_WHY_MESSAGE_RATE,                                         \
+         "messages_beyond_the_rate_get_one_error_a_second")                    \
+    RULE("message, presence beyond `message_rate`", "any", "dropped",          \
+         MESSAGES | MESSAGE_ERROR | PRESENCES, ANYBODY, too_fast,              \
+         drop, JAT_REASON_LIMITED,                                             \
+         "messages_beyond_the_rate_get_one_error_a_second")                    \
+    RULE("iq get/set, message that `access` denies", "any", "`forbidden`",     \
+         ANSWERED, ANYBODY, access_denied,                                     \
          refuse, JAT_WHY_ACCESS,                                               \
          "access_refuses_who_is_not_allowed")                                  \
-    RULE("iq get/set from an address at `P`", "any", "`not-allowed`",          \
-         REQUEST, ANYBODY, from_host,                                          \
+    RULE("iq get/set, message that `access` denies", "any", "headlines and errors dropped", \
+         UNANSWERED, ANYBODY, access_denied,                                   \
+         drop, JAT_REASON_UNROUTABLE,                                          \
+         "a_message_that_access_denies_gets_forbidden")                        \
+    RULE("iq get/set, message from an address at `P`", "any", "`not-allowed`", \
+         ANSWERED, ANYBODY, from_host,                                         \
          refuse, JAT_WHY_LOOP,                                                 \
          "a_request_from_an_address_at_p_is_refused")                          \
+    RULE("iq get/set, message from an address at `P`", "any", "headlines and errors dropped", \
+         UNANSWERED, ANYBODY, from_host,                                       \
+         drop, JAT_REASON_UNROUTABLE,                                          \
+         "a_message_from_an_address_at_p_is_refused")                          \
     RULE("iq get/set with an id over 1024 octets", "any", "`policy-violation`", \
          REQUEST, ANYBODY, long_id,                                            \
          refuse, JAT_WHY_ID_TOO_LONG,                                          \
@@ -155,11 +186,47 @@ static bool own_ping(const struct jat_call *c)
          ANSWER, ANYBODY, ALWAYS,                                              \
          drop, JAT_REASON_UNSOLICITED,                                         \
          "an_answer_to_nothing_is_dropped_and_never_answered")                 \
-    RULE("until then any message", "any", "`feature-not-implemented`",         \
-         MESSAGES, ANYBODY, ALWAYS,                                            \
-         refuse, JAT_WHY_NO_MESSAGES,                                          \
-         "a_message_to_p_gets_feature_not_implemented")                        \
-    RULE("until then any message", "any", "errors dropped",                    \
+    RULE("message groupchat", "any", "`not-acceptable`",                       \
+         GROUPCHAT, ANYBODY, ALWAYS,                                           \
+         refuse, JAT_WHY_NOT_A_ROOM,                                           \
+         "a_groupchat_message_gets_not_acceptable")                            \
+    RULE("message chat/normal", "`P`", "to the endpoint that the last message", \
+         MESSAGE, HOST, ALWAYS,                                                \
+         jat_message_any, 0,                                                   \
+         "a_conversation_stays_with_its_endpoint")                             \
+    RULE("message chat/normal", "`P/enc(E)`", "to that E while it is online",  \
+         MESSAGE, ENDPOINT, ALWAYS,                                            \
+         jat_message_one, 0,                                                   \
+         "a_message_to_the_address_of_an_endpoint_reaches_that_endpoint")      \
+    RULE("message chat/normal", "`P/enc(E)`", "else as to `P`",                \
+         MESSAGE, GONE, ALWAYS,                                                \
+         jat_message_any, 0,                                                   \
+         "a_message_to_an_endpoint_that_left_goes_to_another_one")             \
+    RULE("message chat/normal", "`P/other`, `node@P...`", "`item-not-found`",  \
+         MESSAGE, OTHERS, ALWAYS,                                              \
+         refuse, JAT_WHY_NO_SUCH_ADDRESS,                                      \
+         "a_message_to_what_cannot_be_opened_gets_item_not_found")             \
+    RULE("message headline", "any", "as chat",                                 \
+         HEADLINE, HOST, ALWAYS,                                               \
+         jat_message_any, 0,                                                   \
+         "a_headline_reaches_an_endpoint_or_nobody")                           \
+    RULE("message headline", "any", "as chat",                                 \
+         HEADLINE, ENDPOINT, ALWAYS,                                           \
+         jat_message_one, 0,                                                   \
+         "a_headline_reaches_an_endpoint_or_nobody")                           \
+    RULE("message headline", "any", "as chat",                                 \
+         HEADLINE, GONE, ALWAYS,                                               \
+         jat_message_any, 0,                                                   \
+         "a_headline_reaches_an_endpoint_or_nobody")                           \
+    RULE("message headline", "any", "dropped",                                 \
+         HEADLINE, ANYBODY, ALWAYS,                                            \
+         drop, JAT_REASON_UNROUTABLE,                                          \
+         "a_headline_reaches_an_endpoint_or_nobody")                           \
+    RULE("message error", "any", "forwarded to E",                             \
+         MESSAGE_ERROR, ENDPOINT, ALWAYS,                                      \
+         jat_error_in, 0,                                                      \
+         "an_error_of_the_requester_reaches_the_endpoint_that_wrote")          \
+    RULE("message error", "any", "else dropped",                               \
          MESSAGE_ERROR, ANYBODY, ALWAYS,                                       \
          drop, JAT_REASON_UNROUTABLE,                                          \
          "a_message_error_to_p_is_dropped")                                    \
@@ -198,15 +265,16 @@ static bool own_ping(const struct jat_call *c)
          jat_request_out, 0,                                                   \
          "a_request_of_the_endpoint_reaches_the_requester_and_is_answered")    \
     RULE(NULL, NULL, NULL,                                                     \
-         REQUEST, UNPREPARED, ALWAYS,                                          \
+         REQUEST | MESSAGES | MESSAGE_ERROR | AVAILABLE | UNAVAILABLE,         \
+         UNPREPARED, ALWAYS,                                                   \
          ask_jid, JAT_ASK_JID,                                                 \
          "outbound_any_allows_everybody_that_the_access_rule_does")            \
-    RULE("iq get/set", "a plain JID at `P`, with `sealed`", "`forbidden`",     \
-         REQUEST, HIDDEN, ALWAYS,                                              \
+    RULE("iq get/set, message", "a plain JID at `P`, with `sealed`", "`forbidden`", \
+         REQUEST | MESSAGES, HIDDEN, ALWAYS,                                              \
          refuse, JAT_WHY_PLAIN_ADDRESS,                                        \
          "a_sealed_target_may_not_write_to_a_plain_jid")                       \
-    RULE("iq get/set", "`P/X`, X at `P`", "`not-allowed`",                     \
-         REQUEST, AT_HOST, ALWAYS,                                                \
+    RULE("iq get/set, message", "`P/X`, X at `P`", "`not-allowed`",            \
+         REQUEST | MESSAGES, AT_HOST, ALWAYS,                                                \
          refuse, JAT_WHY_TO_SELF,                                              \
          "a_request_from_p_to_itself_is_refused")                              \
     RULE("iq get/set", "`P`", "disco#info answered by P itself",               \
@@ -229,6 +297,18 @@ static bool own_ping(const struct jat_call *c)
          REQUEST | MESSAGES, ACCOUNT, ALWAYS,                                  \
          refuse, JAT_WHY_TO_TARGET,                                            \
          "an_endpoint_may_not_write_to_another_endpoint")                      \
+    RULE("message", "`P/enc(U)`", "to U from `P/enc(E)`",                      \
+         MESSAGE | HEADLINE, REQUESTER, ALWAYS,                                \
+         jat_message_out, 0,                                                   \
+         "a_message_of_an_endpoint_reaches_the_requester_from_its_own_address") \
+    RULE("message", "`P/enc(U)`", "groupchat: `not-acceptable`",               \
+         GROUPCHAT, REQUESTER, ALWAYS,                                         \
+         refuse, JAT_WHY_NOT_A_ROOM,                                           \
+         "a_groupchat_message_of_an_endpoint_gets_not_acceptable")             \
+    RULE("message error", "`P/enc(U)`", "to U if",                             \
+         MESSAGE_ERROR, REQUESTER, ALWAYS,                                     \
+         jat_error_out, 0,                                                     \
+         "an_error_of_the_endpoint_reaches_the_requester")                     \
     RULE("message", "`P`", "`not-allowed`",                                    \
          MESSAGES, HOST, ALWAYS,                                               \
          refuse, JAT_WHY_MESSAGE_TO_HOST,                                      \
@@ -257,14 +337,10 @@ static bool own_ping(const struct jat_call *c)
          SUBSCRIBED, HOST, ALWAYS,                                             \
          local, JAT_LOCAL_TARGET_PRESENCE,                                     \
          "a_remote_target_that_declines_does_not_serve")                       \
-    RULE("until then other messages", "any", "`feature-not-implemented`",      \
-         MESSAGES, ANYBODY, ALWAYS,                                            \
-         refuse, JAT_WHY_NO_MESSAGES,                                          \
-         "a_message_to_p_gets_feature_not_implemented")                        \
-    RULE("until then other messages", "any", "errors dropped",                 \
-         MESSAGE_ERROR, ANYBODY, ALWAYS,                                       \
-         drop, JAT_REASON_UNROUTABLE,                                          \
-         "a_message_error_to_p_is_dropped")                                    \
+    RULE("presence directed", "`P/enc(U)`", "to U from `P/enc(E)`",            \
+         AVAILABLE | UNAVAILABLE, REQUESTER, ALWAYS,                           \
+         jat_presence_out, 0,                                                  \
+         "directed_presence_of_an_endpoint_reaches_the_requester")             \
     RULE("anything else", "unopenable resource, `node@P...`", "`item-not-found`", \
          REQUEST, NOBODY | NODE, ALWAYS,                                       \
          refuse, JAT_WHY_NO_SUCH_ADDRESS,                                      \

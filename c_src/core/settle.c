@@ -6,6 +6,7 @@
 #include "address.h"
 #include "forward.h"
 #include "mem.h"
+#include "seen.h"
 
 /* Settling one record takes about as long as looking at so many. */
 #define SETTLE_COST 16U
@@ -188,7 +189,7 @@ static bool send_again(struct closing *c, struct taken *t)
             .record = t->ref,
             .next = sent.put.ref,
             .kept = t->r.share.octets > 0,
-            .from = jat_parts_host(c->host, t->shown),
+            .from = {{t->asked.at, t->r.asked_cut.user_n}, c->host, t->shown},
             .to = jat_parts_cut(to, sent.endpoint.cut),
             .id = sent.put.replaced
                       ? jat_buf_add(text, jat_str(sent.put.ours, JAT_OURS_N))
@@ -304,30 +305,75 @@ enum jat_err jat_expire(struct jat *j, uint64_t now, size_t max,
     return err;
 }
 
+/* What remains to be said of endpoints: they were shown to somebody, who is
+ * told that they are not available. eid: which one; 0: all. */
+static enum jat_err hide(struct closing *c, jat_eid eid, uint64_t *cursor,
+                         size_t max)
+{
+    struct jat_seen seen;
+    enum jat_err err;
+
+    for (;;) {
+        if ((err = reserve(c->out)) != JAT_OK)
+            return err;
+        err =
+            jat_seen_next(c->j->seen, eid, cursor, &max, &c->out->text, &seen);
+        if (err != JAT_OK)
+            return err == JAT_ENOTFOUND ? JAT_OK : err;
+        c->out->v[c->out->n++] = (struct jat_outcome){
+            .fate = JAT_FATE_UNAVAILABLE,
+            .from = jat_parts_cut(seen.from, seen.from_cut),
+            .to = jat_parts_cut(seen.to, seen.to_cut)};
+        max -= max < SETTLE_COST ? max : SETTLE_COST;
+    }
+}
+
 enum jat_err jat_close_all(struct jat *j, uint64_t now, size_t max,
                            struct jat_outcomes *out)
 {
     struct closing c = closing_of(j, now, out);
+    enum jat_err err = close_due(&c, UINT64_MAX, max, JAT_END_STOPPED);
+    uint64_t cursor = 0;
 
-    return close_due(&c, UINT64_MAX, max, JAT_END_STOPPED);
+    return err == JAT_OK ? hide(&c, 0, &cursor, SETTLE_COST * max) : err;
+}
+
+/* A cursor with this bit is one of jat_seen_next: the records are done. */
+#define HIDING (UINT64_C(1) << 63)
+
+static enum jat_err close_endpoint(struct closing *c, jat_eid eid,
+                                   uint64_t *cursor, size_t *max)
+{
+    struct taken t;
+    enum jat_err err;
+
+    for (;;) {
+        if ((err = reserve(c->out)) != JAT_OK)
+            return err;
+        err = jat_inflight_take_endpoint(c->j->inflight, eid, c->now, cursor,
+                                         max, &c->out->text, &t.r, &t.ref);
+        if (err != JAT_OK)
+            return err == JAT_ENOTFOUND ? JAT_OK : err;
+        note(&t, &c->out->text);
+        settle(c, &t, JAT_END_GONE, t.r.share.octets > 0);
+        *max -= *max < SETTLE_COST ? *max : SETTLE_COST;
+    }
 }
 
 enum jat_err jat_sweep(struct jat *j, jat_eid eid, uint64_t *cursor,
                        uint64_t now, size_t max, struct jat_outcomes *out)
 {
     struct closing c = closing_of(j, now, out);
-    struct taken t;
-    enum jat_err err;
+    uint64_t at = *cursor & ~HIDING;
+    enum jat_err err = JAT_OK;
 
-    for (;;) {
-        if ((err = reserve(out)) != JAT_OK)
-            return err;
-        err = jat_inflight_take_endpoint(j->inflight, eid, now, cursor, &max,
-                                         &out->text, &t.r, &t.ref);
+    if ((*cursor & HIDING) == 0) {
+        err = close_endpoint(&c, eid, cursor, &max);
         if (err != JAT_OK)
-            return err == JAT_ENOTFOUND ? JAT_OK : err;
-        note(&t, &out->text);
-        settle(&c, &t, JAT_END_GONE, t.r.share.octets > 0);
-        max -= max < SETTLE_COST ? max : SETTLE_COST;
+            return err;
+        at = 0;
     }
+    err = hide(&c, eid, &at, max);
+    *cursor = at | HIDING;
+    return err;
 }

@@ -23,7 +23,9 @@ enum jat_fate {
     JAT_FATE_RETRY, /* send the packet kept by `record` again, with from, to,
                        id; its record is `next` now */
     JAT_FATE_FAIL,  /* the error `why` from `from` to `to` under id */
-    JAT_FATE_FORGET /* the asking endpoint has gone and its JID cannot be
+    JAT_FATE_UNAVAILABLE, /* no record: an endpoint has gone that `to` was
+                             shown as available: presence from `from` */
+    JAT_FATE_FORGET       /* the asking endpoint has gone and its JID cannot be
                        recovered: nobody to tell */
 };
 
@@ -66,12 +68,14 @@ enum jat_err jat_abort(struct jat *j, uint64_t record, enum jat_why why,
  * JAT_EFULL: there is more. */
 enum jat_err jat_expire(struct jat *j, uint64_t now, size_t max,
                         struct jat_outcomes *out);
-/* Goes through the records of an endpoint that has gone (*cursor is 0 at
- * first), looking at up to max (one that is settled counts for several).
+/* Goes through the records of an endpoint that has gone, then through those
+ * whom it was shown to (*cursor is 0 at first), looking at up to max (one that
+ * is settled counts for several).
  * JAT_EFULL: there is more. */
 enum jat_err jat_sweep(struct jat *j, jat_eid eid, uint64_t *cursor,
                        uint64_t now, size_t max, struct jat_outcomes *out);
-/* Closes up to max records, whichever: the module stops. JAT_EFULL: there is
+/* Closes up to max records, whichever, then hides up to max endpoints that were
+ * shown to somebody: the module stops. JAT_EFULL: there is
  * more. */
 enum jat_err jat_close_all(struct jat *j, uint64_t now, size_t max,
                            struct jat_outcomes *out);

@@ -15,6 +15,10 @@
     X(answers)           /* answers of endpoints, forwarded */                 \
     X(outbound_requests) /* client-initiated requests forwarded */             \
     X(outbound_answers)  /* their answers, forwarded */                        \
+    X(messages)          /* messages forwarded to an endpoint */               \
+    X(outbound_messages) /* messages of endpoints forwarded */                 \
+    X(presences)         /* directed presence of endpoints, forwarded */       \
+    X(limited)           /* messages and presence beyond message_rate */       \
     X(retries)           /* requests sent to another endpoint */               \
     X(timeouts)          /* requests over their deadline */                    \
     X(bounces)           /* requests that came back undelivered */             \

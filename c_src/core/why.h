@@ -11,6 +11,7 @@
     X(FORBIDDEN, "forbidden")                                                  \
     X(INTERNAL_SERVER_ERROR, "internal-server-error")                          \
     X(ITEM_NOT_FOUND, "item-not-found")                                        \
+    X(NOT_ACCEPTABLE, "not-acceptable")                                        \
     X(NOT_ALLOWED, "not-allowed")                                              \
     X(POLICY_VIOLATION, "policy-violation")                                    \
     X(RECIPIENT_UNAVAILABLE, "recipient-unavailable")                          \
@@ -28,6 +29,7 @@ enum jat_condition { JAT_CONDITIONS(X) JAT_CONDITION_COUNT };
     X(ID_TOO_LONG, "id_too_long", POLICY_VIOLATION)                            \
     X(CHILDREN, "children", BAD_REQUEST) /* none, or several */                \
     X(NO_SUCH_ADDRESS, "no_such_address", ITEM_NOT_FOUND)                      \
+    X(NOT_A_ROOM, "not_a_room", NOT_ACCEPTABLE) /* groupchat */                \
     /* of a requester */                                                       \
     X(ACCESS, "access", FORBIDDEN) /* option `access' */                       \
     X(LOOP, "loop", NOT_ALLOWED) /* from an address at P, to P */              \
@@ -38,7 +40,7 @@ enum jat_condition { JAT_CONDITIONS(X) JAT_CONDITION_COUNT };
     X(MAX_PENDING_PER_DOMAIN, "max_pending_per_domain", RESOURCE_CONSTRAINT)   \
     X(MAX_PENDING_REMOTE, "max_pending_remote", RESOURCE_CONSTRAINT)           \
     X(MAX_CONTACTS, "max_contacts", RESOURCE_CONSTRAINT) /* for a handle */    \
-    X(NO_MESSAGES, "no_messages", FEATURE_NOT_IMPLEMENTED)                     \
+    X(MESSAGE_RATE, "message_rate", RESOURCE_CONSTRAINT)                       \
     /* of a target */                                                          \
     X(TO_HOST, "to_host", SERVICE_UNAVAILABLE) /* a request for P itself */    \
     X(MESSAGE_TO_HOST, "message_to_host", NOT_ALLOWED)                         \
