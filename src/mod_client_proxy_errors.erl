@@ -5,7 +5,7 @@
 %%% of the core come with their conditions (c_src/core/why.h).
 -module(mod_client_proxy_errors).
 
--export([refuse/4, error/3, answer/1, make/3, of_call/1]).
+-export([refuse/4, as_error/3, answer/1, make/3, of_call/1]).
 
 -export_type([condition/0, why/0]).
 
@@ -46,11 +46,11 @@ sent_back(Packet) ->
     end.
 
 %% @doc The packet as an error. The language of its receiver is not known.
--spec error(condition(), why(), iq()) -> iq();
+-spec as_error(condition(), why(), iq()) -> iq();
            (condition(), why(), message()) -> message().
-error(Condition, Why, #iq{} = Packet) ->
+as_error(Condition, Why, #iq{} = Packet) ->
     Packet#iq{type = error, sub_els = [make(Condition, Why, <<>>)]};
-error(Condition, Why, #message{} = Packet) ->
+as_error(Condition, Why, #message{} = Packet) ->
     Packet#message{type = error, sub_els = [make(Condition, Why, <<>>)]}.
 
 %% @doc The answer, or an error in its place: an answer that would end the stream
@@ -59,9 +59,9 @@ error(Condition, Why, #message{} = Packet) ->
 answer(#iq{sub_els = Els} = Packet) ->
     try mod_client_proxy_payload:walk(Els) of
         {ok, _} -> Packet;
-        Fault -> error('internal-server-error', answer_fault(Fault), Packet)
+        Fault -> as_error('internal-server-error', answer_fault(Fault), Packet)
     catch
-        _:_ -> error('internal-server-error', internal, Packet)
+        _:_ -> as_error('internal-server-error', internal, Packet)
     end.
 
 answer_fault(unbound_prefix) -> answer_unbound_prefix;
@@ -131,8 +131,6 @@ text(too_many_children) ->
 %% Where it goes
 text(no_such_address) ->
     ?T("No such address at this service");
-text(no_messages) ->
-    ?T("This service answers requests only");
 text(not_a_room) ->
     ?T("This address is no room");
 text(loop) ->

@@ -79,8 +79,8 @@ unreachable(Bounce) ->
     IsSession = Resource /= <<>>
         andalso mod_client_proxy_sessions:is_local(Server),
     case IsSession orelse not ejabberd_router:is_my_route(Server) of
-        true -> mod_client_proxy_errors:error('service-unavailable',
-                                              unreachable, Packet);
+        true -> mod_client_proxy_errors:as_error('service-unavailable',
+                                                 unreachable, Packet);
         false -> Packet
     end.
 
@@ -164,7 +164,7 @@ fail({fail, _Record, Condition, Why, From, To, Id, _Kept}, Context, Privilege) -
                  to = mod_client_proxy_addresses:jid(To)},
     ejabberd_router:route(
       mod_client_proxy_metas:privileged(
-        Privilege, mod_client_proxy_errors:error(Condition, Why, Packet))).
+        Privilege, mod_client_proxy_errors:as_error(Condition, Why, Packet))).
 
 written(From, #{host := P}) ->
     mod_client_proxy_addresses:written(From, P);
