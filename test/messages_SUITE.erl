@@ -215,7 +215,7 @@ an_error_of_the_requester_reaches_the_endpoint_that_wrote(Config) ->
 
 a_message_error_to_p_is_dropped(Config) ->
     E = service(Config, "a"),
-    U = requester(Config, "stranger@example.org/x"),
+    U = requester(Config, "tybalt@example.org/x"), %% who has never written
     EncE = address_of(Config, ?P, E),
     [chat:say(U, error, To, error_of("gone")) || To <- [?P, EncE]],
     iq:quiet(U, E),
@@ -438,7 +438,7 @@ a_groupchat_message_of_an_endpoint_gets_not_acceptable(Config) ->
 
 a_message_of_an_endpoint_is_allowed_as_its_requests_are(Config) ->
     E = service(Config, "a"),
-    U = requester(Config),
+    U = requester(Config, "stranger@example.org/x"), %% who has never written
     Tybalt = requester(Config, "tybalt@example.org/x"),
     Refused = fun(To) -> chat:refused(E, chat:say(E, chat, To), To, ?FORBIDDEN) end,
     _ = Refused(in(?P, puppet:jid(U))),
@@ -449,7 +449,7 @@ a_message_of_an_endpoint_is_allowed_as_its_requests_are(Config) ->
     iq:quiet(E, Tybalt),
     %% who has spoken, at any of his resources
     _ = chat:heard(E, chat:say(U, chat, ?P)),
-    Other = requester(Config, "romeo@example.org/orchard"),
+    Other = requester(Config, "stranger@example.org/orchard"),
     [_ = chat:heard(Who, chat:say(E, chat, in(?P, puppet:jid(Who))))
      || Who <- [U, Other]],
     %% from a session that does not serve
