@@ -4,10 +4,15 @@
  *
  *   request proxy.example.org/u@h/r > svc@example.org/a #1 keep
  *   outbound FROM > TO #ID        answer FROM > TO #ID [kept]
+ *   pass in FROM > TO             pass out FROM > TO
  *   error CONDITION    local WHAT    drop WHY    ask WHAT TEXT    failed WHY
  *   fail CONDITION FROM > TO #ID [kept]   retry FROM > TO #ID   forget
+ *   unavailable FROM > TO
  *
- * An id that is one of ours reads #ours. */
+ * An id that is one of ours reads #ours.
+ *
+ * Nobody is too fast, unless the options of the proxy host say how fast one may
+ * be: with scarce.h a call is made many times. */
 #ifndef JAT_FIXTURE_H
 #define JAT_FIXTURE_H
 
@@ -95,9 +100,11 @@ static inline enum jat_err configure_with(struct jat_config *c, char *options)
     return err;
 }
 
+#define NO_RATES "message_rate=1000000000 message_rate_per_domain=1000000000 "
+
 static inline struct jat_config *config_of(const char *options)
 {
-    char *copy = strdup(options);
+    char *copy = strdup(line(NO_RATES "%s", options));
     struct jat_config *c = jat_config_new();
     assert_non_null(copy);
     if (c != NULL && (jat_config_str(c, JAT_STR("host"), JAT_STR(P)) ||
@@ -207,6 +214,10 @@ static inline const char *words(enum jat_err err)
     case JAT_DO_ASK:
         return line("ask %s %.*s", jat_ask_name(d->ask.what),
                     (int)d->ask.about.n, decided.p + d->ask.about.at);
+    case JAT_DO_PASS:
+        return line("pass %s %s > %s",
+                    d->pass.direction == JAT_IN ? "in" : "out",
+                    place(&decided, d->pass.from), place(&decided, d->pass.to));
     case JAT_DO_FORWARD:
     case JAT_VERB_COUNT:
         break;
@@ -230,6 +241,8 @@ static inline const char *outcome_words(const struct jat_outcome *o)
         assert_true(o->next != 0 && o->next != o->record);
         return line("retry %s > %s #%s", place(b, o->from), place(b, o->to),
                     id_word(b, o->id));
+    case JAT_FATE_UNAVAILABLE:
+        return line("unavailable %s > %s", place(b, o->from), place(b, o->to));
     case JAT_FATE_FAIL:
         break;
     }
@@ -314,15 +327,36 @@ static inline const char *result(const char *id, const char *from,
     return said(iq("result", id, from, to));
 }
 
+/* With a body. */
+static inline const char *message(const char *type, const char *from,
+                                  const char *to)
+{
+    return stanza("message", type, "1", from, to, "<body/>");
+}
+
+static inline const char *presence(const char *type, const char *from,
+                                   const char *to)
+{
+    return stanza("presence", type, "1", from, to, "");
+}
+
+static inline const char *chat(const char *from, const char *to)
+{
+    return said(message("chat", from, to));
+}
+
 /* The addresses of the last decision. */
 static inline const char *from_of(void)
 {
-    return place(&decided, decision.forward.from);
+    return place(&decided, decision.verb == JAT_DO_PASS
+                               ? decision.pass.from
+                               : decision.forward.from);
 }
 
 static inline const char *to_of(void)
 {
-    return place(&decided, decision.forward.to);
+    return place(&decided, decision.verb == JAT_DO_PASS ? decision.pass.to
+                                                        : decision.forward.to);
 }
 
 /* The address that U sees endpoint jid under: P/enc(E). */
