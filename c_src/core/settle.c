@@ -298,11 +298,14 @@ enum jat_err jat_expire(struct jat *j, uint64_t now, size_t max,
     struct closing c = closing_of(j, now, out);
     enum jat_err err = close_due(&c, now, max, JAT_END_TIMED_OUT);
 
-    if (err == JAT_OK && jat_recent_expire(j->contacts, now, max) +
-                                 jat_recent_expire(j->handles, now, max) >=
-                             max)
-        return JAT_EFULL;
-    return err;
+    if (err != JAT_OK)
+        return err;
+    return jat_recent_expire(j->contacts, now, max) +
+                       jat_recent_expire(j->conversations, now, max) +
+                       jat_recent_expire(j->handles, now, max) <
+                   max
+               ? JAT_OK
+               : JAT_EFULL;
 }
 
 /* What remains to be said of endpoints: they were shown to somebody, who is

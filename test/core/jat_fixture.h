@@ -119,22 +119,29 @@ static inline struct jat_config *config_of(const char *options)
     return c;
 }
 
-static inline enum jat_err start(const char *options)
+/* seed: 24 octets. */
+static inline enum jat_err start(const char *seed, const char *options)
 {
-    static const unsigned char seed[24] = "a seed of 24 octets ...";
     struct jat_config *c = config_of(options);
-    enum jat_err err = c == NULL ? JAT_ENOMEM : jat_instance_new(c, seed, &j);
+    enum jat_err err =
+        c == NULL ? JAT_ENOMEM
+                  : jat_instance_new(c, (const unsigned char *)seed, &j);
     if (err != JAT_OK)
         jat_config_free(c);
     return err;
 }
 
-/* A proxy host with these options. */
-static inline void proxy(const char *options)
+/* A proxy host with these options, and as it is after a restart. */
+static inline void proxy_of(const char *seed, const char *options)
 {
     jat_instance_free(j);
     j = NULL;
-    assert_int_equal(start(options), JAT_OK);
+    assert_int_equal(start(seed, options), JAT_OK);
+}
+
+static inline void proxy(const char *options)
+{
+    proxy_of("a seed of 24 octets ...", options);
 }
 
 static inline void reload(const char *options)
