@@ -52,6 +52,7 @@
         #{host => binary(),                %% P; only new/3 takes it
           keys => [<<_:256>>],             %% the first seals, all open
           local_domains => [binary()],     %% not under max_pending_per_domain
+          caps => [binary()],              %% P's own node#ver (XEP-0115)
           atom() => term()}.
 
 %% Stanza error conditions (RFC 6120, 8.3.3); the type is as in doc/behaviour.md.
@@ -84,7 +85,8 @@
               | outbound_allowed | outbound_denied
               | jid_malformed | endpoint_read.
 
--type local() :: target_presence | subscribe | disco_info | ping.
+-type local() :: target_presence | subscribe | unsubscribe | probe | available
+               | presence_error | decline | disco_info | disco_items | ping.
 
 %% What is to be done with the stanza.
 -type decision() ::
@@ -100,8 +102,8 @@
          record_ref(), Kept :: boolean()}
         %% Answer with this error, from the address that it was sent to.
       | {reply, condition(), why()}
-        %% The proxy host answers (mod_client_proxy_self) or takes it
-        %% (mod_client_proxy_host).
+        %% The proxy host answers (mod_client_proxy_audience,
+        %% mod_client_proxy_self) or takes it (mod_client_proxy_host).
       | {local, local()}
         %% Nothing; the word says why (a counter has it, too).
       | {drop, atom()}
