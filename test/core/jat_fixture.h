@@ -308,7 +308,9 @@ static inline const char *stanza(const char *name, const char *type,
 }
 
 #define PAYLOAD "<query xmlns='urn:example'/>"
-#define DISCO "<query xmlns='http://jabber.org/protocol/disco#info'/>"
+#define DISCO_INFO "xmlns='http://jabber.org/protocol/disco#info'"
+#define DISCO_ITEMS "xmlns='http://jabber.org/protocol/disco#items'"
+#define DISCO "<query " DISCO_INFO "/>"
 #define PING "<ping xmlns='urn:xmpp:ping'/>"
 
 static inline const char *iq(const char *type, const char *id, const char *from,

@@ -199,6 +199,35 @@ static void disco_self_answers_here_though_endpoints_are_online(void **s)
                  "request " PU " > " A " #1");
 }
 
+/* What follows the name of a query, and what becomes of it while an endpoint is
+ * online, without and with `disco: self`. */
+static void queries_about_p_itself_and_about_its_capabilities(void **s)
+{
+    static const struct {
+        const char *query, *forward, *self;
+    } cases[] = {
+        {DISCO_INFO, NULL, "local disco_info"},
+        {DISCO_INFO " node=''", NULL, "local disco_info"},
+        {DISCO_INFO " node='urn:p#1'", "local disco_info", "local disco_info"},
+        {DISCO_INFO " node='urn:p#2'", NULL, NULL},
+        {DISCO_INFO " node='urn:p'", NULL, NULL},
+        {DISCO_ITEMS, NULL, "local disco_items"},
+        {DISCO_ITEMS " node='urn:p#1'", NULL, NULL},
+    };
+    (void)s;
+    for (unsigned self = 0; self < 2; self++) {
+        for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+            const char *expected = self ? cases[i].self : cases[i].forward;
+            proxy(self ? "caps=urn:p#1 disco=self" : "caps=urn:p#1");
+            come(A);
+            assert_words(said(stanza("iq", "get", "1", U, P,
+                                     line("<query %s/>", cases[i].query))),
+                         expected != NULL ? expected
+                                          : "request " PU " > " A " #1 keep");
+        }
+    }
+}
+
 static void the_answer_comes_from_the_address_as_it_was_written(void **s)
 {
     (void)s;
@@ -333,6 +362,7 @@ int main(void)
         CASE(the_answer_comes_from_the_address_that_was_written_to),
         CASE(every_row_of_the_table_does_what_it_says),
         CASE(disco_self_answers_here_though_endpoints_are_online),
+        CASE(queries_about_p_itself_and_about_its_capabilities),
         CASE(the_answer_comes_from_the_address_as_it_was_written),
         CASE(an_endpoint_that_has_gone_is_unavailable_under_its_address),
         CASE(an_empty_id_is_legal),

@@ -293,14 +293,19 @@ static const char *query(const char *from, const char *to, const char *child)
 static void each_rule_of_a_requester_does_what_its_row_says(void **state)
 {
     (void)state;
-    static const char *const none[] = {"error", "subscribed", "unsubscribed",
+    static const char *const none[] = {"subscribed", "unsubscribed",
                                        "unavailable"};
-    static const char *const rest[] = {"unsubscribe", "probe", ""};
     static const char *const types[] = {"chat", "headline", "groupchat",
                                         "error"};
     static const char *const presences[] = {
         "",           "unavailable",  "subscribe", "unsubscribe",
         "subscribed", "unsubscribed", "probe"};
+    static const char *const rest[] = {"unsubscribe", "", "error", "subscribed",
+                                       "unavailable"};
+    static const char *const asked[][2] = {{"subscribe", "local subscribe"},
+                                           {"unsubscribe", "local unsubscribe"},
+                                           {"probe", "local probe"},
+                                           {"", "local available"}};
     read_page();
     sender_now = JAT_REQUESTER;
     rule_now = (size_t)-1;
@@ -341,7 +346,19 @@ static void each_rule_of_a_requester_does_what_its_row_says(void **state)
     shows(stanza("iq", "set", "1", U, P "/x", PAYLOAD PAYLOAD),
           "error bad-request: children");
     next_rule();
+    reload("outbound=any caps=urn:p#1");
+    come(A);
+    shows(query(U, P, "<query node='urn:p#1' " DISCO_INFO "/>"),
+          "local disco_info");
+    next_rule();
+    reload("outbound=any disco=self");
+    shows(query(U, P, "<query " DISCO_ITEMS "/>"), "local disco_items");
+    next_rule();
     shows(query(U, P, DISCO), "local disco_info");
+    go(A);
+    reload("outbound=any");
+    shows(query(U, P, DISCO), "local disco_info");
+    shows(query(U, P, "<query node='x' " DISCO_INFO "/>"), "local disco_info");
     next_rule();
     shows(query(U, P, PING), "local ping");
     next_rule();
@@ -411,14 +428,21 @@ static void each_rule_of_a_requester_does_what_its_row_says(void **state)
     shows(message("error", U, P), "drop unroutable");
     shows(message("error", U, "node@" P), "drop unroutable");
     next_rule();
-    for (unsigned i = 0; i < 4; i++)
-        shows(presence(none[i], U, P), "drop unroutable");
+    shows(presence("subscribe", U, "node@" P), "local decline");
+    shows(presence("probe", U, "node@" P "/x"), "local decline");
     next_rule();
-    shows(presence("subscribe", U, P), "local subscribe");
-    shows(presence("subscribe", U, "node@" P), "local subscribe");
+    for (unsigned i = 0; i < 5; i++)
+        shows(presence(rest[i], U, "node@" P), "drop unroutable");
+    for (unsigned i = 0; i < 4; i++) {
+        next_rule();
+        shows(presence(asked[i][0], U, P), asked[i][1]);
+        shows(presence(asked[i][0], U, enc), asked[i][1]);
+    }
     next_rule();
     for (unsigned i = 0; i < 3; i++)
-        shows(presence(rest[i], U, enc), "drop unroutable");
+        shows(presence(none[i], U, P), "drop unroutable");
+    next_rule();
+    shows(presence("error", U, P), "local presence_error");
     assert_int_equal(rule_now + 1, jat_rules_n[JAT_REQUESTER]);
 }
 

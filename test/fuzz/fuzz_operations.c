@@ -185,7 +185,10 @@ static const char *const children[] = {
     "<ping xmlns='urn:xmpp:ping'/>",
     "<conference xmlns='urn:room' room='1'/>",
     "<conference xmlns='urn:room' room='2'/>",
-    "<conference xmlns='urn:room' room=''/>"};
+    "<conference xmlns='urn:room' room=''/>",
+    "<query xmlns='http://jabber.org/protocol/disco#info' node='" CAPS "'/>",
+    "<query xmlns='http://jabber.org/protocol/disco#info' node='urn:x'/>",
+    "<query xmlns='http://jabber.org/protocol/disco#items'/>"};
 
 static void write_stanza(struct play *p, const char *name, const char *type,
                          struct jat_str id, struct jat_str from,

@@ -141,6 +141,7 @@ static void add_lists(struct jat_config *c, const struct options *o)
     add_str(c, "targets", o->targets[0]);
     add_str(c, "targets", o->targets[1]);
     add_str(c, "local_domains", o->local_domain);
+    add_word(c, "caps", CAPS);
     add_str(c, "sticky_by", o->sticky_by);
     add_str(c, "sticky_by_attribute", o->sticky_by_attribute);
     if (o->resources.n > 0)

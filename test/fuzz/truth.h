@@ -22,6 +22,7 @@
 #include "stats.h"
 
 #define P "proxy.example.org"
+#define CAPS "urn:p#1" /* what its capabilities are called */
 #define MAX_STANZA_SIZE 8192U
 #define MAX_ID 1024U
 

@@ -55,6 +55,16 @@ static bool is_query(const struct view *v, const char *ns, const char *name)
            jat_str_eq(c->name, jat_str(name, strlen(name)));
 }
 
+static struct jat_str node_of(const struct view *v)
+{
+    return jat_child_attr(&v->s, v->s.children, JAT_STR("node"));
+}
+
+static bool has_node(const struct view *v)
+{
+    return node_of(v).n > 0;
+}
+
 static bool is_disco(const struct view *v)
 {
     return is_query(v, "http://jabber.org/protocol/disco#info", "query");
@@ -166,11 +176,16 @@ static struct verdict request(struct truth *t, const struct view *v,
 
 static struct verdict request_to_host(struct truth *t, const struct view *v)
 {
-    bool self = truth_count_online(t) == 0 || t->o.disco == JAT_DISCO_SELF;
+    bool none = truth_count_online(t) == 0;
+    bool self = t->o.disco == JAT_DISCO_SELF;
 
-    if (is_disco(v) && self)
+    if (is_disco(v) && (none || (self && !has_node(v)) ||
+                        jat_str_eq(node_of(v), JAT_STR(CAPS))))
         return local(JAT_LOCAL_DISCO_INFO);
-    if (is_ping(v) && self)
+    if (is_query(v, "http://jabber.org/protocol/disco#items", "query") &&
+        self && !has_node(v))
+        return local(JAT_LOCAL_DISCO_ITEMS);
+    if (is_ping(v) && (none || self))
         return local(JAT_LOCAL_PING);
     return request(t, v, NOBODY);
 }
@@ -215,6 +230,40 @@ static struct verdict answer_of_user(struct truth *t, const struct view *v)
     if (out.over != NULL && out.over->session == session)
         out.verb = JAT_DO_FORWARD;
     return out;
+}
+
+static struct verdict presence_of_user(const struct view *v)
+{
+    bool elsewhere = v->to.user.n > 0;
+
+    switch (v->s.type) {
+    case JAT_TYPE_NONE:
+        return elsewhere ? drop(JAT_REASON_UNROUTABLE)
+                         : local(JAT_LOCAL_AVAILABLE);
+    case JAT_TYPE_SUBSCRIBE:
+        return local(elsewhere ? JAT_LOCAL_DECLINE : JAT_LOCAL_SUBSCRIBE);
+    case JAT_TYPE_PROBE:
+        return local(elsewhere ? JAT_LOCAL_DECLINE : JAT_LOCAL_PROBE);
+    case JAT_TYPE_UNSUBSCRIBE:
+        return elsewhere ? drop(JAT_REASON_UNROUTABLE)
+                         : local(JAT_LOCAL_UNSUBSCRIBE);
+    case JAT_TYPE_SUBSCRIBED:
+    case JAT_TYPE_UNSUBSCRIBED:
+    case JAT_TYPE_UNAVAILABLE:
+        return drop(JAT_REASON_UNROUTABLE);
+    case JAT_TYPE_GET:
+    case JAT_TYPE_SET:
+    case JAT_TYPE_RESULT:
+    case JAT_TYPE_ERROR:
+    case JAT_TYPE_CHAT:
+    case JAT_TYPE_NORMAL:
+    case JAT_TYPE_HEADLINE:
+    case JAT_TYPE_GROUPCHAT:
+    case JAT_TYPE_UNKNOWN:
+        break; /* an error, as every other type */
+    }
+    return elsewhere ? drop(JAT_REASON_UNROUTABLE)
+                     : local(JAT_LOCAL_PRESENCE_ERROR);
 }
 
 /* Targets */
@@ -394,10 +443,11 @@ static struct verdict rule(struct truth *t, const struct view *v)
     case JAT_PRESENCE:
         break;
     }
-    if (target && v->to.user.n == 0 && v->to.resource.n == 0)
-        return local(JAT_LOCAL_TARGET_PRESENCE);
-    return !target && type == JAT_TYPE_SUBSCRIBE ? local(JAT_LOCAL_SUBSCRIBE)
-                                                 : drop(JAT_REASON_UNROUTABLE);
+    if (target)
+        return v->to.user.n == 0 && v->to.resource.n == 0
+                   ? local(JAT_LOCAL_TARGET_PRESENCE)
+                   : drop(JAT_REASON_UNROUTABLE);
+    return presence_of_user(v);
 }
 
 /* What the core said */
