@@ -172,7 +172,7 @@ ask(Puppet, [Word | _] = Order) ->
     report(Puppet, Word).
 
 report(Puppet, Word) ->
-    tl(binary:split(puppet:await_line(Puppet, Word), <<" ">>, [global])).
+    tl(binary:split(puppet:await_line(Puppet, Word, 60000), <<" ">>, [global])).
 
 is_chat(#xmlel{name = <<"message">>} = El) ->
     puppet:child(<<"body">>, El) /= undefined;

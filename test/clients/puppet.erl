@@ -5,7 +5,7 @@
 -module(puppet).
 -include("xmpp.hrl").
 -export([start_registry/0, start/4, start/5, start_kept/4, stop/1, stop_all/0]).
--export([jid/1, send/2, order/2, signal/2, await_line/2, recv/2, recv/3, drain/1,
+-export([jid/1, send/2, order/2, signal/2, await_line/2, await_line/3, recv/2, recv/3, drain/1,
          unread/1]).
 -export([attr/2, child/2, child/3, text/1, condition/1]).
 
@@ -119,6 +119,10 @@ signal(Puppet, Signal) ->
 %% of more words), and returns it.
 -spec await_line(puppet(), string()) -> binary() | closed.
 await_line(Puppet, Prefix) ->
+    await_line(Puppet, Prefix, ?PATIENCE).
+
+-spec await_line(puppet(), string(), timeout()) -> binary() | closed.
+await_line(Puppet, Prefix, Patience) ->
     Ref = monitor(process, Puppet),
     Puppet ! {self(), await_line, Prefix},
     receive
@@ -126,7 +130,7 @@ await_line(Puppet, Prefix) ->
         {Puppet, line, Line} -> demonitor(Ref, [flush]), Line;
         {Puppet, closed} -> demonitor(Ref, [flush]), closed;
         {'DOWN', Ref, process, Puppet, _} when Prefix == "closed" -> closed
-    after ?PATIENCE ->
+    after Patience ->
         error({Puppet, no_line, Prefix})
     end.
 
