@@ -59,7 +59,6 @@ export class Bot {
     xmpp.streamManagement.preferredMaximum = 1;
     xmpp.on("disconnect", () => process.exit(this.staying ? 1 : 0));
     xmpp.on("error", (error) => console.error(error.message));
-    xmpp.on("stanza", (stanza) => this.#sort(stanza));
     this.#answer(NS_INFO, () => [
       xml("identity", { category: "client", type: "bot" }),
       ...[NS_INFO, NS_PING, NS_RECEIPTS, NS_VERSION].map((ns) =>
@@ -69,6 +68,7 @@ export class Bot {
     this.#answer(NS_VERSION, () => [xml("name", {}, "example bot")]);
     process.on("SIGTERM", () => this.#leave());
     await xmpp.start();
+    xmpp.on("stanza", (stanza) => this.#sort(stanza));
     await xmpp.send(xml("presence"));
     console.log(`online as ${xmpp.jid}`);
   }
@@ -93,7 +93,7 @@ export class Bot {
     const { from, type = "normal", id } = stanza.attrs;
     const body = stanza.getChildText("body");
     // The server vouches for the sender.
-    if (jid(from ?? "").bare().equals(this.xmpp.jid.bare())) {
+    if (from?.split("/")[0] === `${this.xmpp.jid.bare()}`) {
       if (stanza.name !== "iq") this.colleague(stanza);
     } else if (stanza.name === "message" && ["chat", "normal"].includes(type)) {
       if (id && stanza.getChild("request", NS_RECEIPTS))
