@@ -375,8 +375,8 @@ publish(#state{host = P} = State) ->
 
 -spec context(#state{}) -> mod_client_proxy_context:context().
 context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
-    #{access := Access, outbound_access := OutboundAccess} =
-        opts(State),
+    Options = maps:with([access, outbound_access, encoding, targets],
+                        opts(State)),
     Sets = mod_client_proxy_instance:sets(State#state.instance),
     Core = core(State),
     Kept = case Old of
@@ -388,9 +388,9 @@ context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
                _ ->
                    Old
            end,
-    Kept#{host => P, server_host => ServerHost, core => Core,
-          packets => mod_client_proxy_route:packets(P), access => Access,
-          outbound_access => OutboundAccess, sets => Sets}.
+    maps:merge(Kept, Options#{host => P, server_host => ServerHost, core => Core,
+                              packets => mod_client_proxy_route:packets(P),
+                              sets => Sets}).
 
 %% Not before the first step of the start has published it.
 published(#state{starting = [options | _]} = State) ->
