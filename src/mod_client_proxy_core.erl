@@ -52,6 +52,7 @@
         #{host => binary(),                %% P; only new/3 takes it
           keys => [<<_:256>>],             %% the first seals, all open
           local_domains => [binary()],     %% not under max_pending_per_domain
+          caps => [binary()],              %% P's own node#ver (XEP-0115)
           atom() => term()}.
 
 %% Stanza error conditions (RFC 6120, 8.3.3); the type is as in doc/behaviour.md.
@@ -106,8 +107,8 @@
       | {pass, in | out, From :: parts(), To :: parts()}
         %% Answer with this error, from the address that it was sent to.
       | {reply, condition(), why()}
-        %% The proxy host answers (mod_client_proxy_self) or takes it
-        %% (mod_client_proxy_host).
+        %% The proxy host answers (mod_client_proxy_audience,
+        %% mod_client_proxy_self) or takes it (mod_client_proxy_host).
       | {local, local()}
         %% Nothing; the word says why (a counter has it, too).
       | {drop, atom()}

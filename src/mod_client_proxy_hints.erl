@@ -4,7 +4,7 @@
 %%% access rules say, and what only ejabberd can find out.
 -module(mod_client_proxy_hints).
 
--export([stanza/2, find_out/4]).
+-export([stanza/2, is_allowed/2, find_out/4]).
 
 -include("xmpp.hrl").
 
@@ -55,13 +55,18 @@ weight(#iq{type = get} = Packet, Payload) ->
 weight(_Packet, _Payload) ->
     0.
 
-access(#{access := all}, _From) ->
-    [];
-access(#{access := Access, server_host := ServerHost}, From) ->
-    case acl:match_rule(ServerHost, Access, From) of
-        allow -> [];
-        deny -> [access_denied]
+access(Context, From) ->
+    case is_allowed(Context, From) of
+        true -> [];
+        false -> [access_denied]
     end.
+
+%% @doc Whether option `access' allows this requester.
+-spec is_allowed(context(), jid()) -> boolean().
+is_allowed(#{access := all}, _From) ->
+    true;
+is_allowed(#{access := Access, server_host := ServerHost}, From) ->
+    acl:match_rule(ServerHost, Access, From) == allow.
 
 too_many_attributes([#xmlel{attrs = Attrs} | _]) ->
     length(Attrs) > ?MAX_ATTRIBUTES;

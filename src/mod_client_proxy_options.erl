@@ -27,6 +27,8 @@
           outbound_access := acl(),
           encoding := jid | sealed,
           max_endpoints_per_target := pos_integer(),
+          max_subscribers := pos_integer(),
+          disco := forward | self,
           carrier := nif | port | auto,
           secret => undefined | binary(),
           old_secrets => [binary()],
@@ -148,6 +150,11 @@ rows() ->
       "How many resources of all targets are used at most."},
      {max_endpoints_per_target, both, {int, 1}, 1000, none,
       "How many resources of one target on another server are used at most."},
+     {max_subscribers, both, {int, 1}, 10000, none,
+      "How many may have subscribed to the presence of the proxy host and its "
+      "nodes. One bare JID has at most 10 of these places, one remote domain at "
+      "most a tenth, all remote domains together at most half. Who is beyond "
+      "that is declined."},
      {max_stanza_size, both, {int, 1}, 262144, same,
       "How many octets the part of a stanza may have that is read. A larger one "
       "gets `policy-violation`. (That part is the stanza without the inside of "

@@ -154,6 +154,8 @@ perform({reply, Condition, Why}, Context, Packet) ->
 perform({local, target_presence}, #{host := P} = Context, Packet) ->
     mod_client_proxy_targets:presence(P, Packet),
     count(local, Context);
+perform({local, What}, Context, #presence{} = Packet) ->
+    count(mod_client_proxy_audience:presence(What, Context, Packet), Context);
 perform({local, What}, #{host := P} = Context, Packet) ->
     mod_client_proxy_self:answer(P, What, Packet),
     count(local, Context);

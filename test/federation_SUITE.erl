@@ -12,6 +12,7 @@
 -export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
          init_per_testcase/2, end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
+-import(federation, [base/1, far/1]).
 -import(suite, [await_said/3, bed/1, endpoint_jids/2, requester/1, said/2,
                 status/2]).
 
@@ -54,42 +55,15 @@ proxy(Name) ->
 
 init_per_suite(Config) ->
     Config0 = [{asks, slixmpp} | suite:clients(Config)],
-    Dns = names:start(),
-    Folder = string:trim(os:cmd("mktemp -d ${TMPDIR:-/tmp}/names.XXXXXX")),
-    certificates(Folder),
-    Bed = bed:new("{}"),
-    [S2s] = bed_epmd:ports(1),
-    Far = prosody:new(#{domain => ?FAR, accounts => names(),
-                        dns => names:port(Dns), certificates => Folder,
-                        more_domains => [?OTHER]}),
-    names:set(Dns, ?FAR, prosody:s2s(Far)),
-    names:set(Dns, "example.org", S2s),
-    ok = prosody:start(Far),
-    ok = file:write_file(Folder ++ "/inetrc",
-                         io_lib:format("{resolv_conf, \"\"}.~n"
-                                       "{hosts_file, \"\"}.~n"
-                                       "{lookup, [dns]}.~n"
-                                       "{nameserver, {127,0,0,1}, ~B}.~n",
-                                       [names:port(Dns)])),
-    Config1 = [{bed, Bed}, {far, Far}, {dns, Dns}, {folder, Folder},
-               {s2s, S2s} | Config0],
-    bed:configure(Bed, base(Config1)),
-    boot(Config1),
+    Config1 = federation:start(Config0, #{domain => ?FAR, more_domains => [?OTHER],
+                                          accounts => names()}),
+    Bed = bed(Config1),
     suite:register_accounts(Bed, [{<<"example.org">>, [<<"romeo">>, <<"svc">>]}]),
     _ = bed:install(Bed),
     Config1.
 
-%% With the names of this suite instead of the machine's.
-boot(Config) ->
-    ok = bed:start(bed(Config), ["-kernel", "inetrc",
-                                 "\"" ++ ?config(folder, Config) ++ "/inetrc\""]).
-
 end_per_suite(Config) ->
-    bed:remove(bed(Config)),
-    prosody:remove(far(Config)),
-    names:stop(?config(dns, Config)),
-    _ = os:cmd("rm -rf " ++ ?config(folder, Config)),
-    ok.
+    federation:stop(Config).
 
 init_per_testcase(Case, Config) ->
     ct:pal("~p", [Case]),
@@ -99,8 +73,7 @@ end_per_testcase(_Case, Config) ->
     case ?config(tc_status, Config) of
         {failed, Reason} ->
             suite:explain(Reason, Config),
-            io:format(user, "-- the other one:~n~ts~n",
-                      [suite:last_lines(prosody:log(far(Config)))]);
+            federation:explain(Config);
         _ ->
             ok
     end,
@@ -113,19 +86,6 @@ end_per_testcase(_Case, Config) ->
         _:What -> {fail, {not_clean, What}}
     end.
 
-base(Config) ->
-    Folder = ?config(folder, Config),
-    ["host_config: {\"example.org\": {s2s_access: all}}\n"
-     "s2s_use_starttls: required\n"
-     "s2s_cafile: \"", Folder, "/ca.pem\"\n"
-     "certfiles: [\"", Folder, "/example.org.pem\", \"", Folder,
-     "/example.org.key\"]\n"
-     "listen:\n"
-     "  -\n"
-     "    port: ", integer_to_list(?config(s2s, Config)), "\n"
-     "    ip: \"127.0.0.1\"\n"
-     "    module: ejabberd_s2s_in\n"].
-
 site(Config, Hosts) ->
     [base(Config),
      "modules:\n"
@@ -136,10 +96,6 @@ site(Config, Hosts) ->
        "        target_address: ", Target, "\n",
        ["        " ++ Line ++ "\n" || Line <- Options]]
       || {Name, Target, Options} <- Hosts]].
-
-certificates(Folder) ->
-    {0, _} = bed:run(bed:project() ++ "/test/bed/certificates",
-                     [Folder, "example.org,*.example.org", ?FAR]).
 
 %%% Accepting and refusing
 
@@ -256,7 +212,7 @@ a_reload_does_not_ask_again(Config) ->
 a_restart_here_costs_a_remote_target_seconds(Config) ->
     E = serving(Config, "boot"),
     bed:stop(bed(Config)),
-    boot(Config),
+    federation:boot(Config),
     U = requester(Config),
     within(10000, fun() -> serves(U, E, "boot") end).
 
@@ -344,8 +300,6 @@ a_server_that_cannot_reach_us_is_not_said_to_be_silent(Config) ->
     0 = said(Config, "mod_client_proxy.*could not be validated").
 
 %%% Words that the cases are made of
-
-far(Config) -> ?config(far, Config).
 
 far_client(Config, Who) ->
     [Account, Resource] = string:split(Who, "/"),

@@ -2,7 +2,7 @@
 %%%
 %%% Configurations: what the suites add to ejabberd.yml.
 -module(site).
--export([proxy_hosts/0, hosts/0, site/1, site_with/2, carry/1, short_site/1,
+-export([proxy_hosts/0, hosts/0, site/1, site_with/2, carry/1, carrier/0, short_site/1,
          plain_site/1]).
 
 %% The proxy hosts of the common server, by what their options are about.

@@ -5,13 +5,14 @@
 -module(puppet).
 -include("xmpp.hrl").
 -export([start_registry/0, start/4, start/5, start_kept/4, stop/1, stop_all/0]).
--export([jid/1, send/2, order/2, signal/2, await_line/2, recv/2, recv/3, drain/1,
+-export([jid/1, send/2, order/2, signal/2, await_line/2, await_line/3, recv/2, recv/3, drain/1,
          unread/1]).
 -export([attr/2, child/2, child/3, text/1, condition/1]).
 
 -type puppet() :: pid().
-%% strophe and slixmpp log in as clients; component: slixmpp, by XEP-0114.
--type kind() :: strophe | slixmpp | component.
+%% strophe and slixmpp log in as clients; component: slixmpp, by XEP-0114. A
+%% program of the project that speaks as those do is named by its path.
+-type kind() :: strophe | slixmpp | component | file:filename().
 -export_type([puppet/0, kind/0]).
 
 %% ms. For what is to come: on a machine with much to do it may take its time.
@@ -37,7 +38,8 @@ start(Kind, Bed, Jid, Password, Flags) ->
         case Kind of
             strophe -> {"_build/puppet", c2s, []};
             slixmpp -> {"test/clients/puppet.py", c2s, []};
-            component -> {"test/clients/puppet.py", component, ["component"]}
+            component -> {"test/clients/puppet.py", component, ["component"]};
+            Path -> {Path, c2s, []}
         end,
     Arguments = [Jid, Password, "127.0.0.1", bed:port(Bed, Port) | Flags ++ More],
     Pid = spawn(fun() -> init(filename:join(bed:project(), Program), Arguments) end),
@@ -113,16 +115,22 @@ signal(Puppet, Signal) ->
     "" = os:cmd("kill -" ++ Signal ++ " " ++ integer_to_list(OsPid)),
     ok.
 
-%% @doc Waits for a report that is no stanza: resumed, closed.
--spec await_line(puppet(), string()) -> ok.
+%% @doc Waits for a report that is no stanza (resumed, closed, or one of a client
+%% of more words), and returns it.
+-spec await_line(puppet(), string()) -> binary() | closed.
 await_line(Puppet, Prefix) ->
+    await_line(Puppet, Prefix, ?PATIENCE).
+
+-spec await_line(puppet(), string(), timeout()) -> binary() | closed.
+await_line(Puppet, Prefix, Patience) ->
     Ref = monitor(process, Puppet),
     Puppet ! {self(), await_line, Prefix},
     receive
-        {Puppet, line, _} -> demonitor(Ref, [flush]), ok;
-        {Puppet, closed} -> demonitor(Ref, [flush]), ok;
-        {'DOWN', Ref, process, Puppet, _} when Prefix == "closed" -> ok
-    after ?PATIENCE ->
+        {Puppet, line, <<"failed", _/binary>> = Line} -> error({Puppet, Line});
+        {Puppet, line, Line} -> demonitor(Ref, [flush]), Line;
+        {Puppet, closed} -> demonitor(Ref, [flush]), closed;
+        {'DOWN', Ref, process, Puppet, _} when Prefix == "closed" -> closed
+    after Patience ->
         error({Puppet, no_line, Prefix})
     end.
 

@@ -151,8 +151,8 @@ def end(last_words=None, code=1):
     os._exit(code)
 
 
-async def main(arguments):
-    kind = Component if "component" in arguments[4:] else Client
+async def main(arguments, client=Client):
+    kind = Component if "component" in arguments[4:] else client
     puppet = kind(*arguments[:4], arguments[4:])
     puppet.go()
     orders = asyncio.StreamReader(limit=1 << 22)

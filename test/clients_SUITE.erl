@@ -1,0 +1,180 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% What people run: clients built on the libraries that are used, and one that is
+%%% used at a terminal. None of them knows of a proxy.
+-module(clients_SUITE).
+-include("suite.hrl").
+
+-export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
+         init_per_group/2, end_per_group/2, init_per_testcase/2,
+         end_per_testcase/2]).
+-compile([export_all, nowarn_export_all]).
+-import(suite, [address_of/3, await_endpoints/3, bed/1, is_sealed/1]).
+
+%% No name of one side is a part of a name of the other, or of P.
+-define(USER, "romeo@montague.test/orchard").
+-define(PROVIDER, "clerk@capulet.test/counter").
+-define(PROVIDING, "test/clients/provider.py").
+%% The proxy hosts: payloads are translated, and are not.
+-define(TRANSLATED, <<"verona.test">>).
+-define(PLAIN, <<"padua.test">>).
+
+suite() ->
+    [{timetrap, {seconds, 120}}].
+
+all() ->
+    [{group, protocols}, {group, over_port}].
+
+groups() ->
+    [{protocols, [],
+      [neither_side_learns_who_the_other_is,
+       without_translation_both_do,
+       a_bytestream_arrives_whole_at_one_endpoint_of_two]},
+     {over_port, [], [{group, protocols}]}].
+
+%%% Setting up
+
+init_per_suite(Config) ->
+    Config1 = suite:clients(Config),
+    site:carry("auto"),
+    Bed = bed:new("hosts: [montague.test, capulet.test]\n"),
+    ok = bed:start(Bed),
+    suite:register_accounts(Bed, [{<<"montague.test">>, [<<"romeo">>]},
+                                  {<<"capulet.test">>, [<<"clerk">>]}]),
+    _ = bed:install(Bed),
+    Config2 = [{bed, Bed} | Config1],
+    reconfigure(Config2),
+    Config2.
+
+end_per_suite(Config) ->
+    suite:stop(Config).
+
+init_per_group(over_port, Config) ->
+    site:carry("port"),
+    reconfigure(Config),
+    Config;
+init_per_group(_, Config) ->
+    Config.
+
+end_per_group(over_port, Config) ->
+    site:carry("auto"),
+    reconfigure(Config);
+end_per_group(_, _Config) ->
+    ok.
+
+init_per_testcase(Case, Config) ->
+    ct:pal("~p", [Case]),
+    suite:begin_case(Config).
+
+end_per_testcase(_Case, Config) ->
+    suite:end_case(Config).
+
+reconfigure(Config) ->
+    bed:reconfigure(
+      bed(Config),
+      ["hosts: [montague.test, capulet.test]\n"
+       "modules:\n"
+       "  mod_client_proxy:\n"
+       "    carrier: ", site:carrier(), "\n"
+       "    encoding: sealed\n"
+       "    target_address: clerk@capulet.test\n"
+       "    hosts:\n"
+       "      ", ?TRANSLATED, ":\n"
+       "        translate_payload:\n"
+       "          - \"urn:xmpp:jingle:1\"\n"
+       "          - \"jabber:iq:search\"\n"
+       "          - \"jabber:x:data\"\n"
+       "          - \"http://jabber.org/protocol/commands\"\n"
+       "      ", ?PLAIN, ": {}\n"]).
+
+%%% Protocols that write addresses into payloads (XEP-0166, 0055, 0050, with 0004)
+
+neither_side_learns_who_the_other_is(Config) ->
+    P = ?TRANSLATED,
+    #{e := E, asked := Asked, heard := Heard} = Talk = talk(Config, P),
+    {Us, Es} = {<<?USER>>, <<?PROVIDER>>},
+    EAtP = address_of(Config, P, E),
+    [[UAtP | _] | _] = Heard,
+    true = is_sealed(UAtP),
+    %% what each saw in place of the other, and what came back of it
+    [[EAtP, Us, EAtP, EAtP],          % jingle: accepted by, initiator, responder,
+                                      % candidate
+     [P, EAtP, Us],                   % search: the account, its session, oneself
+     [P, EAtP, Us, <<"Done">>]]       % command: the same
+        = Asked,
+    [[UAtP, UAtP, UAtP],              % called: by, initiator, candidate
+     [UAtP],                          % ended: by
+     [UAtP, UAtP],                    % sought: by, for
+     [UAtP, UAtP, P, Es]]             % ordered: by, with
+        = Heard,
+    {[], []} = names_found(Talk).
+
+%% What is asserted above can fail.
+without_translation_both_do(Config) ->
+    Talk = talk(Config, ?PLAIN),
+    {[<<"clerk">>, <<"capulet.test">>, <<"counter">>],
+     [<<"romeo">>, <<"montague.test">>, <<"orchard">>]} = names_found(Talk).
+
+%% What U and E report, and all octets that each got from its server.
+talk(Config, P) ->
+    [UTap, ETap] = [tap:start(bed(Config)) || _ <- "ue"],
+    E = provider(Config, P, tap:bed(ETap), ?PROVIDER),
+    U = user(tap:bed(UTap), ?USER),
+    Asked = [ask(U, Order) || Order <- [["jingle", P], ["search", P],
+                                        ["command", P, "staff"]]],
+    Heard = [report(E, What) || What <- ["called", "ended", "sought", "ordered"]],
+    ct:pal("~ts was told~n~p~n~ts was told~n~p", [?USER, Asked, ?PROVIDER, Heard]),
+    #{e => E, asked => Asked, heard => Heard,
+      u_octets => tap:heard(UTap), e_octets => tap:heard(ETap)}.
+
+%% What U heard of E's names, and E of U's.
+names_found(#{u_octets := Us, e_octets := Es}) ->
+    ct:pal("searched: ~B octets and ~B", [byte_size(Us), byte_size(Es)]),
+    {names_in(?PROVIDER, Us), names_in(?USER, Es)}.
+
+names_in(Jid, Octets) ->
+    [Name || Name <- re:split(Jid, "[@/]"),
+             re:run(Octets, Name, [caseless, {capture, none}]) == match].
+
+%%% In-band bytestreams (XEP-0047)
+
+%% U learns the address of an endpoint from what it says.
+a_bytestream_arrives_whole_at_one_endpoint_of_two(Config) ->
+    P = ?TRANSLATED,
+    Taps = [tap:start(bed(Config)) || _ <- "ab"],
+    Es = [puppet:start(?PROVIDING, tap:bed(Tap), "clerk@capulet.test/" ++ Name,
+                       ["presence"])
+          || {Tap, Name} <- lists:zip(Taps, ["a", "b"])],
+    await_endpoints(Config, P, Es),
+    U = user(bed(Config), ?USER),
+    [] = ask(U, ["chat", P, "Hello"]),
+    Peer = puppet:attr(<<"from">>, puppet:recv(U, fun is_chat/1)),
+    [Sum, Sum, Peer] = ask(U, ["send_octets", Peer, integer_to_list(1 bsl 20)]),
+    [E] = [E || E <- Es, address_of(Config, P, E) == Peer],
+    [_UAtP, Sum] = report(E, "got"),
+    %% of 4096 octets each
+    [0, 256] = lists:sort([suite:occurrences("<data ", tap:heard(Tap))
+                           || Tap <- Taps]).
+
+%%% Words that the cases are made of
+
+user(Bed, Jid) ->
+    puppet:start("test/clients/user.py", Bed, Jid, []).
+
+provider(Config, P, Bed, Jid) ->
+    E = puppet:start(?PROVIDING, Bed, Jid, ["presence"]),
+    await_endpoints(Config, P, [E]),
+    E.
+
+%% An order, and what was reported of it.
+ask(Puppet, [Word | _] = Order) ->
+    puppet:order(Puppet, lists:join(" ", Order)),
+    report(Puppet, Word).
+
+report(Puppet, Word) ->
+    tl(binary:split(puppet:await_line(Puppet, Word, 60000), <<" ">>, [global])).
+
+is_chat(#xmlel{name = <<"message">>} = El) ->
+    puppet:child(<<"body">>, El) /= undefined;
+is_chat(_) ->
+    false.
