@@ -144,6 +144,23 @@ static void a_question_costs_nothing_more(void **state)
     assert_words(chat(user, P), LIMITED);
 }
 
+/* It was counted when it came, and is on its way to another endpoint now. */
+static void a_message_that_comes_back_costs_nothing_more(void **state)
+{
+    (void)state;
+    spare_this_test();
+    proxy("message_rate=1");
+    come(A);
+    for (unsigned i = 0; i < 9; i++) {
+        assert_words(chat(U, P), i == 0   ? "pass in " PU " > " A
+                                 : i == 1 ? TOO_FAST
+                                          : LIMITED);
+        hints = JAT_HINT_MOVED;
+        assert_words(chat(U, P), "pass in " PU " > " A);
+        hints = 0;
+    }
+}
+
 static void a_remote_domain_has_a_rate_of_its_own(void **state)
 {
     (void)state;
@@ -185,6 +202,7 @@ int main(void)
         CASE(requests_and_answers_have_other_limits),
         CASE(what_a_target_sends_is_not_counted),
         CASE(a_question_costs_nothing_more),
+        CASE(a_message_that_comes_back_costs_nothing_more),
         CASE(a_remote_domain_has_a_rate_of_its_own),
         CASE(another_rate_holds_after_a_reload),
     };
