@@ -6,8 +6,8 @@
 
 #include "../../c_src/calls.h"
 
-#include "stanza.h"
 #include "tables.h"
+#include "xml.h"
 
 struct args {
     const uint64_t *v;
@@ -159,7 +159,7 @@ static int start(void **state)
     static const unsigned char seed[24] = "a seed of 24 octets ...";
     (void)count_blocks(state);
     struct jat_config *c = jat_config_new();
-    jat_stanza_init();
+    jat_xml_init();
     assert_non_null(c);
     set_option(c, "host", "proxy.example.org");
     set_option(c, "targets", "svc@example.org");
@@ -210,7 +210,7 @@ static int stop(void **state)
 {
     (void)state;
     jat_instance_free(tested);
-    jat_stanza_thread_fini();
+    jat_xml_thread_fini();
     return no_block_left(state);
 }
 
