@@ -15,6 +15,7 @@
           access := all | term(),              %% ACL rules
           outbound_access := all | term(),
           sets => counted | shown,             %% to the core; absent: shown
+          translate => [binary()],             %% namespaces; absent: none
           packets := mod_client_proxy_packets:store(),
           ledger => mod_client_proxy_ledger:ledger(), %% made by publish/2
           stopped := atomics:atomics_ref(),    %% 1: by mod_client_proxy_host
@@ -25,7 +26,7 @@ publish(P, Context) ->
     persistent_term:put({?MODULE, P},
                         maps:merge(#{complained => atomics:new(1, []),
                                      ledger => mod_client_proxy_ledger:new(),
-                                     sets => shown}, Context)).
+                                     sets => shown, translate => []}, Context)).
 
 -spec unpublish(mod_client_proxy_options:proxy_host()) -> ok.
 unpublish(P) ->

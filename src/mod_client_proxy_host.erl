@@ -375,8 +375,8 @@ publish(#state{host = P} = State) ->
 
 -spec context(#state{}) -> mod_client_proxy_context:context().
 context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
-    #{access := Access, outbound_access := OutboundAccess} =
-        opts(State),
+    #{access := Access, outbound_access := OutboundAccess,
+      translate_payload := Translate} = opts(State),
     Sets = mod_client_proxy_instance:sets(State#state.instance),
     Core = core(State),
     Kept = case Old of
@@ -390,7 +390,8 @@ context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
            end,
     Kept#{host => P, server_host => ServerHost, core => Core,
           packets => mod_client_proxy_route:packets(P), access => Access,
-          outbound_access => OutboundAccess, sets => Sets}.
+          outbound_access => OutboundAccess, sets => Sets,
+          translate => Translate}.
 
 %% Not before the first step of the start has published it.
 published(#state{starting = [options | _]} = State) ->
@@ -477,7 +478,8 @@ check_route(State) ->
 make_status(#state{host = P, server_host = ServerHost, instance = Instance,
                    endpoints = Endpoints} = State) ->
     {_, Carrier} = mod_client_proxy_instance:status(Instance),
-    #{host => P, server_host => ServerHost, state => condition(State),
+    #{host => P, server_host => ServerHost,
+      state => mod_client_proxy_advice:guesses(condition(State), opts(State)),
       carrier => Carrier,
       targets => mod_client_proxy_endpoints:status(Endpoints),
       counters => case core(State) of

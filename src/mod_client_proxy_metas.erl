@@ -10,7 +10,8 @@
 %%% carry a mark of another name.
 -module(mod_client_proxy_metas).
 
--export([mark/2, marked/1, unmark/1, undelivered/1, own/1, is_own/1]).
+-export([mark/2, marked/1, unmark/1, original/2, undelivered/1, own/1,
+         is_own/1]).
 %% hook of ejabberd_sm
 -export([bounce_sm_packet/1]).
 -export([privilege/1, is_privilege_kept/1, privileged/2]).
@@ -21,8 +22,10 @@
 
 -type meta() :: #{atom() => term()}.
 
-%% Meta keys. The second holds the packet itself.
+%% Meta keys. The second holds what the payload was before it was translated, the
+%% third the packet itself.
 -define(MARK, client_proxy).
+-define(ORIGINAL, client_proxy_original).
 -define(UNDELIVERED, client_proxy_undelivered).
 -define(OWN, client_proxy_own).
 
@@ -46,7 +49,13 @@ marked(_Packet) -> undefined.
 
 -spec unmark(stanza()) -> stanza().
 unmark(Packet) ->
-    xmpp:del_meta(xmpp:del_meta(Packet, ?MARK), ?UNDELIVERED).
+    lists:foldl(fun(Key, Acc) -> xmpp:del_meta(Acc, Key) end, Packet,
+                [?MARK, ?ORIGINAL, ?UNDELIVERED]).
+
+%% @doc Notes what the payload of a request was: for undelivered/1.
+-spec original([xmlel()], iq()) -> iq().
+original(Els, Packet) ->
+    xmpp:put_meta(Packet, ?ORIGINAL, Els).
 
 %% @doc Hook of ejabberd_sm, in the sender's process, when there is no session:
 %% the proof that a request was not delivered. It keeps the packet in the
@@ -54,9 +63,14 @@ unmark(Packet) ->
 -spec bounce_sm_packet({bounce | term(), stanza()}) ->
           {bounce | term(), stanza()}.
 bounce_sm_packet({bounce, #iq{meta = #{?MARK := _}} = Packet}) ->
-    {bounce, xmpp:put_meta(Packet, ?UNDELIVERED, unmark(Packet))};
+    {bounce, xmpp:put_meta(Packet, ?UNDELIVERED, unmark(untranslated(Packet)))};
 bounce_sm_packet(Acc) ->
     Acc.
+
+untranslated(#iq{meta = #{?ORIGINAL := Els}} = Packet) ->
+    Packet#iq{sub_els = Els};
+untranslated(Packet) ->
+    Packet.
 
 %% @doc The packet that the hook has kept in this bounce.
 -spec undelivered(stanza()) -> iq() | undefined.

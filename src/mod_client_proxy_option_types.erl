@@ -18,6 +18,7 @@
               | account | accounts                 %% bare JIDs
               | sticky_by
               | globs                              %% of resources
+              | namespaces
               | secret | secrets
               | hosts. %% a map; its validator is in mod_client_proxy_options
 
@@ -45,6 +46,7 @@ value(account) -> "user@server";
 value(accounts) -> "[user@server, ...]";
 value(sticky_by) -> "bare | full | domain | {Namespace: Attribute}";
 value(globs) -> "[Glob, ...]";
+value(namespaces) -> "[Namespace, ...]";
 value(secret) -> "Text";
 value(secrets) -> "[Text, ...]";
 value(hosts) -> "{Host: Options, ...}".
@@ -94,6 +96,8 @@ validator(sticky_by) ->
     fun sticky_by/1;
 validator(globs) ->
     econf:list_or_single(econf:and_then(econf:binary(), fun glob/1), [unique]);
+validator(namespaces) ->
+    econf:list_or_single(econf:non_empty(econf:binary()), [unique]);
 validator(secret) ->
     econf:and_then(econf:binary(), fun secret/1);
 validator(secrets) ->

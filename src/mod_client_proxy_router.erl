@@ -99,7 +99,8 @@ perform({answer, From, To, Id, Record, Kept},
     Answer = mod_client_proxy_addresses:answer(Packet, From, To, Id, P),
     ejabberd_router:route(
       mod_client_proxy_metas:privileged(
-        Privilege, mod_client_proxy_errors:answer(Answer)));
+        Privilege, mod_client_proxy_translation:answer(
+                     Context, Packet, mod_client_proxy_errors:answer(Answer))));
 perform({reply, Condition, Why}, Context, Packet) ->
     refuse(Context, Condition, Why, Packet);
 perform({local, target_presence}, #{host := P} = Context, Packet) ->
@@ -136,8 +137,10 @@ forward(From, To, Id, Record, Mark, Keep, #{host := P} = Context, Packet) ->
       Context, Record,
       fun() ->
               keep(Context, Record, Keep, Packet),
-              mod_client_proxy_addresses:translate(
-                Packet, From, To, Id, mod_client_proxy_metas:mark(P, Mark))
+              mod_client_proxy_translation:request(
+                Context, Packet,
+                mod_client_proxy_addresses:translate(
+                  Packet, From, To, Id, mod_client_proxy_metas:mark(P, Mark)))
       end).
 
 keep(#{packets := Packets}, Record, Keep, Packet) ->

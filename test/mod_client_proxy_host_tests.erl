@@ -382,7 +382,7 @@ answers() ->
             {ejabberd_auth_anonymous, allow_anonymous, fun(_) -> false end}].
 
 opts() ->
-    #{access => all, outbound_access => all, max_retry_memory => 1,
+    #{access => all, outbound_access => all, translate_payload => [], max_retry_memory => 1,
       timeout => 5000, retries => 2, sticky_by => bare, balance => random}.
 
 published() ->

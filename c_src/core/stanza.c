@@ -8,7 +8,7 @@
 /* Names that are looked for, as the thread's context has them: there each name
  * stands once, so that two are the same if their pointers are. */
 struct names {
-    unsigned context;      /* jat_xml_context */
+    unsigned context;      /* its number */
     const xmlChar *client; /* the namespace */
     const xmlChar *kinds[N_KINDS];
     const xmlChar *id, *from, *to, *type;
@@ -22,7 +22,7 @@ struct reading {
     struct jat_stanza stanza;
     bool is_stanza;
     struct names *names;
-    struct jat_xml_memory *memory;
+    struct jat_xml *xml;
 };
 
 /* ---- types ---- */
@@ -93,13 +93,13 @@ static void take_head(struct reading *r, const xmlChar *name, const xmlChar *ns,
             continue;
         if (a[0] == names->id) {
             s->has_id = true;
-            s->id = jat_xml_keep(jat_xml_value(a));
+            s->id = jat_xml_keep(r->xml, jat_xml_value(a));
         } else if (a[0] == names->from) {
-            s->from = jat_xml_keep(jat_xml_value(a));
+            s->from = jat_xml_keep(r->xml, jat_xml_value(a));
         } else if (a[0] == names->to) {
-            s->to = jat_xml_keep(jat_xml_value(a));
+            s->to = jat_xml_keep(r->xml, jat_xml_value(a));
         } else if (a[0] == names->type) {
-            type = jat_xml_keep(jat_xml_value(a));
+            type = jat_xml_keep(r->xml, jat_xml_value(a));
         }
     }
     if (type.p != NULL)
@@ -111,14 +111,13 @@ static enum jat_err take_child(struct reading *r, const xmlChar *name,
                                const xmlChar **a)
 {
     struct jat_stanza *s = &r->stanza;
-    struct jat_buf *children = &r->memory->rows[0],
-                   *attrs = &r->memory->rows[1];
+    struct jat_buf *children = &r->xml->rows[0], *attrs = &r->xml->rows[1];
     struct jat_child child = {jat_xml_str(ns), jat_xml_str(name), s->n_attrs,
                               (uint32_t)n_attrs};
 
     for (; n_attrs > 0; n_attrs--, a += JAT_XML_ATTR) {
         struct jat_attr attr = {jat_xml_str(a[2]), jat_xml_str(a[0]),
-                                jat_xml_keep(jat_xml_value(a))};
+                                jat_xml_keep(r->xml, jat_xml_value(a))};
 
         jat_buf_add(attrs, jat_str((const char *)&attr, sizeof attr));
         s->n_attrs++;
@@ -129,8 +128,9 @@ static enum jat_err take_child(struct reading *r, const xmlChar *name,
 }
 
 /* False: no memory. */
-static bool find_names(struct names *n)
+static bool find_names(struct reading *r)
 {
+    struct names *n = r->names;
     bool all = (n->client = jat_xml_name("jabber:client")) != NULL &&
                (n->id = jat_xml_name("id")) != NULL &&
                (n->from = jat_xml_name("from")) != NULL &&
@@ -142,7 +142,7 @@ static bool find_names(struct names *n)
         all = n->kinds[i] != NULL;
     }
     if (all)
-        n->context = jat_xml_context();
+        n->context = r->xml->context;
     return all;
 }
 
@@ -156,7 +156,7 @@ static enum jat_err on_start(void *self, uint32_t depth, const xmlChar *name,
         return JAT_OK;
     if (depth == 2)
         return take_child(r, name, ns, n_attrs, attrs);
-    if (r->names->context != jat_xml_context() && !find_names(r->names))
+    if (r->names->context != r->xml->context && !find_names(r))
         return JAT_ENOMEM;
     take_head(r, name, ns, n_attrs, attrs);
     return JAT_OK;
@@ -166,7 +166,7 @@ enum jat_err jat_stanza_parse(struct jat_str xml, size_t max_size,
                               struct jat_stanza *out)
 {
     static const struct jat_xml_sink sink = {.max_roots = 1, .start = on_start};
-    struct reading r = {.names = &thread_names, .memory = jat_xml_memory()};
+    struct reading r = {.names = &thread_names, .xml = jat_xml_thread()};
     enum jat_err err = jat_xml_parse(xml, max_size, &sink, &r);
 
     if (err != JAT_OK)
@@ -174,8 +174,8 @@ enum jat_err jat_stanza_parse(struct jat_str xml, size_t max_size,
     if (!r.is_stanza)
         return JAT_ENOSTANZA;
     *out = r.stanza;
-    out->children = (const void *)r.memory->rows[0].p;
-    out->attrs = (const void *)r.memory->rows[1].p;
+    out->children = (const void *)r.xml->rows[0].p;
+    out->attrs = (const void *)r.xml->rows[1].p;
     return JAT_OK;
 }
 

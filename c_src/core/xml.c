@@ -25,10 +25,9 @@
  * libxml2 moves its input. */
 struct parser {
     xmlParserCtxtPtr ctxt;
-    unsigned number; /* of contexts so far */
     size_t fed;
     unsigned odd; /* names of namespaces so far that are no URIs */
-    struct jat_xml_memory memory;
+    struct jat_xml thread;
     const struct jat_xml_sink *sink;
     void *self;
     enum jat_err refused; /* the first refusal of a callback */
@@ -258,7 +257,7 @@ static bool new_ctxt(struct parser *p)
     xmlSAXHandler sax = callbacks; /* copied, but not const in the prototype */
 
     begin(p, NULL, NULL); /* the callbacks see the root like anything else */
-    p->number++;
+    p->thread.context++;
     p->fed = 0;
     p->odd = 0;
     p->ctxt = xmlCreatePushParserCtxt(&sax, p, NULL, 0, NULL);
@@ -278,14 +277,14 @@ static bool is_worn(const struct parser *p)
 /* A context for a text of n octets. */
 static bool make_ready(struct parser *p, size_t n)
 {
-    jat_buf_reset(&p->memory.octets, KEEP);
-    jat_buf_reset(&p->memory.rows[0], KEEP);
-    jat_buf_reset(&p->memory.rows[1], KEEP);
+    jat_buf_reset(&p->thread.octets, KEEP);
+    jat_buf_reset(&p->thread.rows[0], KEEP);
+    jat_buf_reset(&p->thread.rows[1], KEEP);
     if (p->ctxt != NULL && is_worn(p))
         drop_ctxt(p);
     if (p->ctxt == NULL && !new_ctxt(p))
         return false;
-    return jat_buf_room(&p->memory.octets, n) != NULL;
+    return jat_buf_room(&p->thread.octets, n) != NULL;
 }
 
 /* libxml2 does not always tell want of memory from malformed text. */
@@ -301,7 +300,7 @@ static enum jat_err verdict(const struct parser *p, bool right)
 {
     enum jat_err err = p->refused;
 
-    if (err == JAT_OK && (!right || p->depth > 0))
+    if (err == JAT_OK && (!right || p->depth > 0 || p->thread.octets.failed))
         err = JAT_EXML;
     if (err == JAT_EXML && memory_is_short())
         return JAT_ENOMEM;
@@ -327,31 +326,9 @@ enum jat_err jat_xml_parse(struct jat_str text, size_t max_size,
     return err;
 }
 
-struct jat_xml_memory *jat_xml_memory(void)
+struct jat_xml *jat_xml_thread(void)
 {
-    return &parser.memory;
-}
-
-/* All fits into a block as long as the text, since nothing is longer than its
- * source: nothing but character references and the five predefined entities is
- * ever expanded. So the block never moves. */
-struct jat_str jat_xml_keep(struct jat_str octets)
-{
-    struct jat_buf *kept = &parser.memory.octets;
-    char *to = kept->p + kept->n;
-
-    if (octets.n > kept->cap - kept->n) {
-        refuse(&parser, JAT_EXML);
-        return jat_str(NULL, 0);
-    }
-    memcpy(to, octets.p, octets.n);
-    kept->n += octets.n;
-    return jat_str(to, octets.n);
-}
-
-unsigned jat_xml_context(void)
-{
-    return parser.number;
+    return &parser.thread;
 }
 
 const xmlChar *jat_xml_name(const char *name)
@@ -364,9 +341,9 @@ static void thread_fini(void *data)
     struct parser *p = data;
 
     drop_ctxt(p);
-    jat_buf_fini(&p->memory.octets);
-    jat_buf_fini(&p->memory.rows[0]);
-    jat_buf_fini(&p->memory.rows[1]);
+    jat_buf_fini(&p->thread.octets);
+    jat_buf_fini(&p->thread.rows[0]);
+    jat_buf_fini(&p->thread.rows[1]);
 }
 
 void jat_xml_thread_fini(void)

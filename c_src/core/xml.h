@@ -47,11 +47,13 @@ struct jat_xml_sink {
     enum jat_err (*end)(void *self, uint32_t depth);
 };
 
-/* Memory of a thread for its sinks, empty when a text begins, good until the
- * next one does. What is copied from the text, at most once, finds room in
- * `octets`, which never moves then. */
-struct jat_xml_memory {
-    struct jat_buf octets, rows[2];
+/* What a thread has for its sinks: memory, empty when a text begins, good until
+ * the next one does. */
+struct jat_xml {
+    unsigned context;      /* number of the context: as long as it is the same,
+                              a name is the same pointer wherever it occurs */
+    struct jat_buf octets; /* has room for all of the text: never moves */
+    struct jat_buf rows[2];
 };
 
 /* Once per process, before the first parse and before threads (calls
@@ -65,20 +67,30 @@ enum jat_err jat_xml_parse(struct jat_str text, size_t max_size,
                            const struct jat_xml_sink *sink, void *self);
 
 /* Of the calling thread. */
-struct jat_xml_memory *jat_xml_memory(void);
-
-/* A copy of these octets of the text in the thread's memory. */
-struct jat_str jat_xml_keep(struct jat_str octets);
-
-/* For a sink: the number of its thread's context. As long as that is the same,
- * a name is the same pointer wherever it occurs. */
-unsigned jat_xml_context(void);
-/* That pointer; NULL: no memory. */
+struct jat_xml *jat_xml_thread(void);
+/* For a sink: the pointer of a name (see context). NULL: no memory. */
 const xmlChar *jat_xml_name(const char *name);
 
 /* Frees what the calling thread holds for parsing (also done by itself when a
  * thread ends). */
 void jat_xml_thread_fini(void);
+
+/* A copy of octets of the text, each of which is copied once at most. So all
+ * find room, since nothing is longer than its source: nothing but character
+ * references and the five predefined entities is ever expanded. (If it were not
+ * so, the text would be refused.) */
+static inline struct jat_str jat_xml_keep(struct jat_xml *x,
+                                          struct jat_str octets)
+{
+    char *to = x->octets.p + x->octets.n;
+
+    x->octets.failed |= octets.n > x->octets.cap - x->octets.n;
+    if (x->octets.failed)
+        return jat_str(NULL, 0);
+    memcpy(to, octets.p, octets.n);
+    x->octets.n += octets.n;
+    return jat_str(to, octets.n);
+}
 
 static inline struct jat_str jat_xml_str(const xmlChar *s)
 {
