@@ -220,7 +220,9 @@ static enum jat_err open_as(const struct jat_parties *p, enum jat_role role,
     enum jat_role is = role;
     enum jat_err err = jat_open(p->j, resource, p->now, &is, out);
 
-    return err == JAT_EUNOPENABLE || is != role ? JAT_ENOTFOUND : err;
+    return err == JAT_EUNOPENABLE || (err == JAT_OK && is != role)
+               ? JAT_ENOTFOUND
+               : err;
 }
 
 static enum jat_err open_endpoint(const struct jat_parties *p,
@@ -273,7 +275,7 @@ enum jat_err jat_parties_translate(const struct jat_parties *p,
     size_t start = out->n;
     enum jat_err err = how[p->direction][named->at_host](p, named->jid, out);
 
-    if (err == JAT_OK && out->failed)
+    if (out->failed)
         err = JAT_ENOMEM;
     if (err != JAT_OK)
         out->n = start;

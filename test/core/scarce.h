@@ -21,6 +21,7 @@
 #include "endpoints.h"
 #include "inflight.h"
 #include "jat.h"
+#include "payload.h"
 #include "quota.h"
 #include "recent.h"
 #include "seal.h"
@@ -94,6 +95,9 @@ size_t attempts_outcomes(const struct attempts *a);
 #define jat_configure(j, ...) OF_HOST(j, NULL, jat_configure(j, __VA_ARGS__))
 #define jat_handle(j, xml, prepared, hints, weight, now, buf, out)             \
     OF_HOST(j, buf, jat_handle(j, xml, prepared, hints, weight, now, buf, out))
+#define jat_payload_translate(j, a, text, prepared, n, now, buf, out)          \
+    OF_HOST(j, buf,                                                            \
+            jat_payload_translate(j, a, text, prepared, n, now, buf, out))
 #define jat_put_endpoint(j, ...)                                               \
     OF_HOST(j, NULL, jat_put_endpoint(j, __VA_ARGS__))
 #define jat_open(j, resource, now, role, buf)                                  \
