@@ -210,7 +210,10 @@ bounce(Puppet) ->
                              end),
     {puppet:attr(<<"id">>, El), puppet:attr(<<"from">>, El), puppet:condition(El)}.
 
+%% (A server tells of answers to subscriptions whoever has asked for the roster.)
 befriend(U) ->
+    iq:send(U, get, hd(binary:split(puppet:jid(U), <<"/">>)), iq:id(),
+            "<query xmlns='jabber:iq:roster'/>"),
     puppet:send(U, ["<presence type='subscribe' to='", ?P, "'/>"]),
     _ = presence(U, <<"subscribed">>),
     ok.
