@@ -23,14 +23,16 @@ suite() ->
     [{timetrap, {seconds, 120}}].
 
 all() ->
-    [{group, protocols}, {group, over_port}].
+    [{group, protocols}, {group, over_port}, {group, people}].
 
 groups() ->
     [{protocols, [],
       [neither_side_learns_who_the_other_is,
        without_translation_both_do,
        a_bytestream_arrives_whole_at_one_endpoint_of_two]},
-     {over_port, [], [{group, protocols}]}].
+     {over_port, [], [{group, protocols}]},
+     {people, [],
+      [somebody_at_a_terminal_adds_p_chats_and_runs_a_command]}].
 
 %%% Setting up
 
@@ -155,6 +157,37 @@ a_bytestream_arrives_whole_at_one_endpoint_of_two(Config) ->
     %% of 4096 octets each
     [0, 256] = lists:sort([suite:occurrences("<data ", tap:heard(Tap))
                            || Tap <- Taps]).
+
+%%% Somebody before a screen (profanity)
+
+somebody_at_a_terminal_adds_p_chats_and_runs_a_command(Config) ->
+    P = ?TRANSLATED,
+    Tap = tap:start(bed(Config)),
+    T = terminal:start(tap:bed(Tap), "romeo@montague.test/terminal", "secret"),
+    sees(T, ["/roster add ", P, " Verona"], ["Roster item added: ", P]),
+    sees(T, ["/sub request ", P], ["Subscription received from ", P]),
+    E = provider(Config, P, bed(Config), ?PROVIDER),
+    sees(T, "", "\\+\\+ Verona is online"),
+    puppet:stop(E),
+    sees(T, "", "-- Verona is offline"),
+    F = provider(Config, P, bed(Config), ?PROVIDER),
+    sees(T, ["/disco info ", P],
+         ["Service discovery info for ", P, ".*http://jabber.org/protocol/commands"]),
+    sees(T, ["/cmd list ", P], "Ad hoc commands:.*staff"),
+    sees(T, ["/cmd exec staff ", P], "Form title: Who is here"),
+    sees(T, "", [P, "/[A-Za-z0-9_-]+@.*romeo@montague.test/terminal"]),
+    sees(T, "/form submit", ""),
+    sees(T, "/win 1", "staff completed .* Done"),
+    sees(T, ["/msg ", P, " Hello there"], "me: Hello there .*Verona.*: At your service"),
+    [UAtP | _] = report(F, "ordered"),
+    true = is_sealed(UAtP),
+    terminal:stop(T),
+    [] = names_in(?PROVIDER, tap:heard(Tap)).
+
+%% What is typed, and what stands on the screen then.
+sees(Terminal, Typed, Wanted) ->
+    [terminal:type(Terminal, Typed) || Typed /= ""],
+    ct:pal("~ts", [terminal:await(Terminal, Wanted)]).
 
 %%% Words that the cases are made of
 

@@ -71,7 +71,7 @@ await(Terminal, Wanted) ->
     try
         bed:await(fun() ->
                           Screen = screen(Terminal),
-                          re:run(Screen, Regex, [unicode, {capture, none}]) == match
+                          re:run(Screen, Regex, [unicode, dotall, {capture, none}]) == match
                               orelse Screen
                   end, 20000)
     catch
