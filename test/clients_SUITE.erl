@@ -76,6 +76,10 @@ reconfigure(Config) ->
       bed(Config),
       ["hosts: [montague.test, capulet.test]\n"
        "modules:\n"
+       %% what profanity expects of a server
+       "  mod_adhoc: {}\n"
+       "  mod_carboncopy: {}\n"
+       "  mod_ping: {}\n"
        "  mod_client_proxy:\n"
        "    carrier: ", site:carrier(), "\n"
        "    encoding: sealed\n"
