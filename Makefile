@@ -37,7 +37,7 @@ PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
 
 TOOLS = _build/service _build/puppet _build/storm
 
-.PHONY: all sum tools demo serve check check-on check-lint check-core check-fuzz \
+.PHONY: all sum tools examples demo serve check check-on check-lint check-core check-fuzz \
         check-erl check-nif-asan check-server coverage mutants fuzz soak bench \
         dialyzer dist deps deps-demo clean
 
@@ -133,6 +133,25 @@ soak: deps
 	@test/soak/soak minutes=$(MINUTES) carrier=$(CARRIER) rate=$(RATE)
 
 tools: $(TOOLS)
+
+examples: _build/examples/echo _build/examples/help_desk _build/examples/javascript
+
+_build/examples/%: examples/c/%.c $(wildcard examples/c/*.[ch])
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $< $(wildcard examples/c/bot*.c) $(PARTS_$*) -lstrophe
+
+PARTS_help_desk = examples/c/handover.c examples/c/tickets.c
+
+# Copied, for Node looks for the packages beside them.
+_build/examples/javascript: _build/examples/node_modules examples/javascript/*.js
+	cp examples/javascript/*.js $(@D)
+	@touch $@
+
+_build/examples/node_modules: examples/javascript/package-lock.json
+	@mkdir -p $(@D)
+	cp examples/javascript/package*.json $(@D)
+	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
 
 _build/%: test/demo/%.c
 	@mkdir -p _build

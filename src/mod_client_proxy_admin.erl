@@ -181,7 +181,7 @@ request(#{way := Way, user := User, endpoint := Endpoint, id := Id,
 counters(Host) ->
     with_context(Host, fun counted/1).
 
-counted(#{core := Core, ledger := Ledger}) ->
+counted(#{host := P, core := Core, ledger := Ledger}) ->
     Now = case Core of
               undefined -> #{};
               _ -> maps:with([Entry || {Entry, _} <- now_entries()],
@@ -189,7 +189,8 @@ counted(#{core := Core, ledger := Ledger}) ->
           end,
     lists:sort([{word(Entry), N}
                 || {Entry, N} <- mod_client_proxy_ledger:read(Ledger)
-                       ++ maps:to_list(Now)]).
+                       ++ [{subscribers, mod_client_proxy_subscribers:count(P)}
+                           | maps:to_list(Now)]]).
 
 explained() ->
     mod_client_proxy_ledger:entries() ++ now_entries().
@@ -198,6 +199,7 @@ now_entries() ->
     [{pending, "requests in flight now"},
      {endpoints, "resources in use now"},
      {contacts, "how many are remembered now as having spoken lately"},
+     {subscribers, "how many have subscribed to its presence now"},
      {handles, "short names for long addresses in use now"},
      {retry_memory, "octets of requests kept now for another try"}].
 

@@ -14,18 +14,26 @@
           core := mod_client_proxy_core:core() | undefined,  %% degraded
           access := all | term(),              %% ACL rules
           outbound_access := all | term(),
+          disco := forward | self,
+          localparts := mod_client_proxy_localparts:localparts(),
+          max_subscribers := pos_integer(),
           sets => counted | shown,             %% to the core; absent: shown
+          encoding => jid | sealed,            %% absent: jid
+          targets => [binary()],               %% bare JIDs, prepared
           packets := mod_client_proxy_packets:store(),
           ledger => mod_client_proxy_ledger:ledger(), %% made by publish/2
           stopped := atomics:atomics_ref(),    %% 1: by mod_client_proxy_host
+          show => atomics:atomics_ref(),  %% by mod_client_proxy_audience
           complained => atomics:atomics_ref()}. %% when (s), made by publish/2
 
 -spec publish(mod_client_proxy_options:proxy_host(), context()) -> ok.
 publish(P, Context) ->
     persistent_term:put({?MODULE, P},
                         maps:merge(#{complained => atomics:new(1, []),
+                                     show => atomics:new(2, []),
                                      ledger => mod_client_proxy_ledger:new(),
-                                     sets => shown}, Context)).
+                                     sets => shown, encoding => jid,
+                                     targets => []}, Context)).
 
 -spec unpublish(mod_client_proxy_options:proxy_host()) -> ok.
 unpublish(P) ->

@@ -52,12 +52,13 @@
         #{host => binary(),                %% P; only new/3 takes it
           keys => [<<_:256>>],             %% the first seals, all open
           local_domains => [binary()],     %% not under max_pending_per_domain
+          caps => [binary()],              %% P's own node#ver (XEP-0115)
           atom() => term()}.
 
 %% Stanza error conditions (RFC 6120, 8.3.3); the type is as in doc/behaviour.md.
 -type condition() :: 'bad-request' | 'feature-not-implemented' | 'forbidden' |
                      'internal-server-error' | 'item-not-found' |
-                     'not-allowed' | 'policy-violation' |
+                     'not-acceptable' | 'not-allowed' | 'policy-violation' |
                      'recipient-unavailable' | 'remote-server-timeout' |
                      'resource-constraint' | 'service-unavailable'.
 
@@ -66,7 +67,7 @@
 -type why() :: id_too_long | children | no_such_address
              | access | loop | no_endpoint | endpoint_gone
              | max_pending | max_pending_per_user | max_pending_per_domain
-             | max_pending_remote | max_contacts | no_messages
+             | max_pending_remote | max_contacts | not_a_room | message_rate
              | to_host | message_to_host | to_endpoint | to_target | to_self
              | not_an_endpoint | plain_address | outbound_reply
              | outbound_none | outbound_access | max_outbound_per_endpoint
@@ -82,9 +83,12 @@
 -type hint() :: resourceprep_ok | resourceprep_refused
               | access_denied              %% `access' refuses the requester
               | outbound_allowed | outbound_denied
-              | jid_malformed | endpoint_read.
+              | jid_malformed | endpoint_read
+              | moved. %% a message that has come back: message_rate counted it
 
--type local() :: target_presence | subscribe | disco_info | ping.
+%% decline: a question to a node that option `localparts' does not allow.
+-type local() :: target_presence | subscribe | unsubscribe | probe | available
+               | presence_error | decline | disco_info | disco_items | ping.
 
 %% What is to be done with the stanza.
 -type decision() ::
@@ -98,10 +102,13 @@
         %% Forward the answer. Kept: forget the packet kept by Record.
       | {answer, From :: parts(), To :: parts(), Id :: binary() | same,
          record_ref(), Kept :: boolean()}
+        %% Forward a message or a directed presence, without a record. in: of a
+        %% requester, out: of an endpoint. The id stays.
+      | {pass, in | out, From :: parts(), To :: parts()}
         %% Answer with this error, from the address that it was sent to.
       | {reply, condition(), why()}
-        %% The proxy host answers (mod_client_proxy_self) or takes it
-        %% (mod_client_proxy_host).
+        %% The proxy host answers (mod_client_proxy_audience,
+        %% mod_client_proxy_self) or takes it (mod_client_proxy_host).
       | {local, local()}
         %% Nothing; the word says why (a counter has it, too).
       | {drop, atom()}
@@ -131,7 +138,10 @@
       | {privileged, mod_client_proxy_packets:meta(), outcome()}
         %% The endpoint that sent this request has gone, and its JID cannot be
         %% recovered: there is nobody to tell.
-      | {forget, record_ref()}.
+      | {forget, record_ref()}
+        %% No record: an endpoint that has shown its presence to somebody has
+        %% gone. From is its address.
+      | {unavailable, From :: parts(), To :: parts()}.
 
 %% Whether calls are answered; what there is to be said about the carrier; the
 %% checksum of the core's C sources (empty: not known).
@@ -321,7 +331,8 @@ hint(access_denied) -> 4;
 hint(outbound_allowed) -> 8;
 hint(outbound_denied) -> 16;
 hint(jid_malformed) -> 32;
-hint(endpoint_read) -> 64.
+hint(endpoint_read) -> 64;
+hint(moved) -> 128.
 
 %%% Internal
 

@@ -11,7 +11,7 @@
 %%% Runs in the process of mod_client_proxy_host, which passes its messages on.
 -module(mod_client_proxy_endpoints).
 
--export([new/1, configure/3, inherit/1, ask/1, status/1, close/1]).
+-export([new/1, configure/3, inherit/1, ask/1, status/1, show/1, close/1]).
 %% messages
 -export([session/4, presence/3, pong/4, suspect/2, refresh/2, flush/1, down/2,
          second/1, reconcile/1, check_accounts/1, account_missing/3, reach/3]).
@@ -112,6 +112,11 @@ trouble({_, S} = US, T, #endpoints{locals = Locals, servers = Servers}) ->
         {false, <<>>, false} -> <<"its server does not answer">>;
         {false, Trouble, _} -> Trouble
     end.
+
+%% @doc The best show of the endpoints in use.
+-spec show(endpoints()) -> mod_client_proxy_audience:show().
+show(#endpoints{wanted = Wanted}) ->
+    mod_client_proxy_wanted:show(Wanted).
 
 %%% Targets
 

@@ -5,7 +5,7 @@
 %%% of the core come with their conditions (c_src/core/why.h).
 -module(mod_client_proxy_errors).
 
--export([refuse/4, iq/3, answer/1, make/3, of_call/1]).
+-export([refuse/4, as_error/3, answer/1, make/3, of_call/1]).
 
 -export_type([condition/0, why/0]).
 
@@ -20,12 +20,13 @@
 
 %% @doc Answers a request or a message with an error from the address that it was
 %% sent to. Nothing else is answered (RFC 6120, 8.3.1; presence gets none, RFC
-%% 6121, 4.3).
+%% 6121, 4.3), nor is a headline (RFC 6121, 5.2.2).
 -spec refuse(mod_client_proxy_context:context() | undefined, condition(), why(),
              stanza()) -> ok.
 refuse(Context, Condition, Why, Packet) ->
     case xmpp:get_type(Packet) of
-        Type when Type == result; Type == error; is_record(Packet, presence) ->
+        Type when Type == result; Type == error; Type == headline;
+                  is_record(Packet, presence) ->
             mod_client_proxy_context:count(dropped, Context);
         _ ->
             mod_client_proxy_context:count(refused, Context),
@@ -45,9 +46,12 @@ sent_back(Packet) ->
     end.
 
 %% @doc The packet as an error. The language of its receiver is not known.
--spec iq(condition(), why(), iq()) -> iq().
-iq(Condition, Why, Packet) ->
-    Packet#iq{type = error, sub_els = [make(Condition, Why, <<>>)]}.
+-spec as_error(condition(), why(), iq()) -> iq();
+           (condition(), why(), message()) -> message().
+as_error(Condition, Why, #iq{} = Packet) ->
+    Packet#iq{type = error, sub_els = [make(Condition, Why, <<>>)]};
+as_error(Condition, Why, #message{} = Packet) ->
+    Packet#message{type = error, sub_els = [make(Condition, Why, <<>>)]}.
 
 %% @doc The answer, or an error in its place: an answer that would end the stream
 %% of its receiver, or that cannot be walked through, is not passed on.
@@ -55,9 +59,9 @@ iq(Condition, Why, Packet) ->
 answer(#iq{sub_els = Els} = Packet) ->
     try mod_client_proxy_payload:walk(Els) of
         {ok, _} -> Packet;
-        Fault -> iq('internal-server-error', answer_fault(Fault), Packet)
+        Fault -> as_error('internal-server-error', answer_fault(Fault), Packet)
     catch
-        _:_ -> iq('internal-server-error', internal, Packet)
+        _:_ -> as_error('internal-server-error', internal, Packet)
     end.
 
 answer_fault(unbound_prefix) -> answer_unbound_prefix;
@@ -81,6 +85,7 @@ constructor('feature-not-implemented') -> err_feature_not_implemented;
 constructor('forbidden') -> err_forbidden;
 constructor('internal-server-error') -> err_internal_server_error;
 constructor('item-not-found') -> err_item_not_found;
+constructor('not-acceptable') -> err_not_acceptable;
 constructor('not-allowed') -> err_not_allowed;
 constructor('policy-violation') -> err_policy_violation;
 constructor('recipient-unavailable') -> err_recipient_unavailable;
@@ -126,8 +131,8 @@ text(too_many_children) ->
 %% Where it goes
 text(no_such_address) ->
     ?T("No such address at this service");
-text(no_messages) ->
-    ?T("This service answers requests only");
+text(not_a_room) ->
+    ?T("This address is no room");
 text(loop) ->
     ?T("This address is one at a proxy itself");
 %% Who sends it
@@ -146,6 +151,8 @@ text(max_pending_per_domain) ->
     ?T("Too many requests of your server are waiting for an answer");
 text(max_pending_remote) ->
     ?T("Too many requests of other servers are waiting for an answer");
+text(message_rate) ->
+    ?T("You are sending messages or presence too fast");
 text(max_contacts) ->
     ?T("Too many long addresses are in use");
 text(no_memory) ->
@@ -162,13 +169,13 @@ text(internal) ->
 text(timeout) ->
     ?T("The service has not answered in time");
 text(bounced) ->
-    ?T("The request could not be delivered to the service");
+    ?T("This could not be delivered to the service");
 text(gone) ->
     ?T("The service went offline before it answered");
 text(not_kept) ->
     text(gone);
 text(refused) ->
-    ?T("The server of the service does not let the request through");
+    ?T("The server of the service does not let this through");
 text(stopped) ->
     ?T("The service is being stopped");
 text(answer_unbound_prefix) ->

@@ -18,7 +18,8 @@
 %% @doc The iq, message or presence element with type, id, from, to (prepared)
 %% and its children without their children. A second child of a request is only
 %% shown to be there (RFC 6120, 8.2.3), and so is the first one of a `set', unless
-%% sets are `shown'. Other stanzas are written without children.
+%% sets are `shown'. Of a message it is shown whether it has a body. Other stanzas
+%% are written without children.
 -spec text(Sets :: shown | counted, stanza()) -> iodata().
 text(_, #iq{type = get, sub_els = Els} = IQ) ->
     [<<"<iq type='get' ">>, attributes(IQ), children(Els) | <<"</iq>">>];
@@ -30,9 +31,9 @@ text(_, #iq{type = result} = IQ) ->
     [<<"<iq type='result' ">>, attributes(IQ) | <<"</iq>">>];
 text(_, #iq{type = error} = IQ) ->
     [<<"<iq type='error' ">>, attributes(IQ) | <<"</iq>">>];
-text(_, #message{type = Type} = Message) ->
+text(_, #message{type = Type, body = Body} = Message) ->
     [<<"<message type='">>, atom_to_binary(Type, latin1), <<"' ">>,
-     attributes(Message) | <<"</message>">>];
+     attributes(Message), [<<"<body/>">> || Body /= []] | <<"</message>">>];
 text(_, #presence{type = available} = Presence) ->
     [<<"<presence ">>, attributes(Presence) | <<"</presence>">>];
 text(_, #presence{type = Type} = Presence) ->

@@ -4,7 +4,7 @@
 %%% access rules say, and what only ejabberd can find out.
 -module(mod_client_proxy_hints).
 
--export([request/2, find_out/4]).
+-export([stanza/2, is_allowed/2, find_out/4]).
 
 -include("xmpp.hrl").
 
@@ -14,12 +14,14 @@
 %% much before it could refuse them. JAT_MAX_ATTRIBUTES of the core.
 -define(MAX_ATTRIBUTES, 256).
 
-%% @doc Of a request, before the core is called: what it is to be told, and how
-%% many octets the packet takes if it is kept; or why it is refused at once.
--spec request(context(), iq()) ->
+%% @doc Of a request or a message, before the core is called: what it is to be
+%% told, and how many octets the packet takes if it is kept; or why it is refused
+%% at once. Nothing of other stanzas.
+-spec stanza(context(), stanza()) ->
           {ok, [mod_client_proxy_core:hint()], Weight :: non_neg_integer()}
         | {mod_client_proxy_errors:condition(), mod_client_proxy_errors:why()}.
-request(Context, #iq{from = From, sub_els = Els} = Packet) ->
+stanza(Context, #iq{type = Type, from = From, sub_els = Els} = Packet)
+  when Type == get; Type == set ->
     Privilege = mod_client_proxy_metas:privilege(Packet),
     case {loops(Context, From), too_many_attributes(Els),
           mod_client_proxy_metas:is_privilege_kept(Privilege)} of
@@ -27,13 +29,25 @@ request(Context, #iq{from = From, sub_els = Els} = Packet) ->
         {_, true, _} -> {'policy-violation', too_many_attributes};
         {_, _, false} -> {'policy-violation', id_too_long};
         _ -> payload(Context, Packet)
-    end.
+    end;
+stanza(Context, #message{from = From} = Packet) ->
+    case loops(Context, From) of
+        true -> {'not-allowed', loop};
+        false -> payload(Context, Packet)
+    end;
+stanza(_Context, _Packet) ->
+    {ok, [], 0}.
 
-payload(Context, #iq{from = From, sub_els = Els} = Packet) ->
-    case mod_client_proxy_payload:walk(Els) of
-        {ok, Payload} -> {ok, access(Context, From), weight(Packet, Payload)};
+payload(Context, Packet) ->
+    case mod_client_proxy_payload:walk(xmpp:get_els(Packet)) of
+        {ok, Payload} -> {ok, hints(Context, Packet), weight(Packet, Payload)};
         Fault -> {'bad-request', Fault}
     end.
+
+hints(Context, Packet) ->
+    access(Context, xmpp:get_from(Packet))
+        ++ [moved || is_record(Packet, message),
+                     mod_client_proxy_metas:moves(Packet) > 0].
 
 %% Only a `get' is kept: no other one may be sent twice.
 weight(#iq{type = get} = Packet, Payload) ->
@@ -41,13 +55,18 @@ weight(#iq{type = get} = Packet, Payload) ->
 weight(_Packet, _Payload) ->
     0.
 
-access(#{access := all}, _From) ->
-    [];
-access(#{access := Access, server_host := ServerHost}, From) ->
-    case acl:match_rule(ServerHost, Access, From) of
-        allow -> [];
-        deny -> [access_denied]
+access(Context, From) ->
+    case is_allowed(Context, From) of
+        true -> [];
+        false -> [access_denied]
     end.
+
+%% @doc Whether option `access' allows this requester.
+-spec is_allowed(context(), jid()) -> boolean().
+is_allowed(#{access := all}, _From) ->
+    true;
+is_allowed(#{access := Access, server_host := ServerHost}, From) ->
+    acl:match_rule(ServerHost, Access, From) == allow.
 
 too_many_attributes([#xmlel{attrs = Attrs} | _]) ->
     length(Attrs) > ?MAX_ATTRIBUTES;
@@ -56,8 +75,6 @@ too_many_attributes(_) ->
 
 %% A requester on another proxy host of ours is allowed, unless his resource there
 %% stands for somebody on a proxy host again.
-loops(_Context, #jid{luser = User}) when User /= <<>> ->
-    false; %% no stanza of a proxy host comes from a node
 loops(#{host := P}, #jid{lserver = P}) ->
     false; %% the core's matter
 loops(_Context, #jid{lserver = Server, lresource = Resource}) ->

@@ -119,7 +119,7 @@ inherit(undefined) ->
 %% A step that fails, and those after it, are tried again from time to time. The
 %% steps before it are done, so what is in flight goes on.
 start(#state{starting = []} = State) ->
-    State;
+    shown(State);
 start(#state{starting = Steps} = State) ->
     case safely(fun start/2, {start, hd(Steps)}, State) of
         #state{starting = Steps} = Failed -> Failed;
@@ -281,7 +281,19 @@ info(Info, State) ->
 
 %% Changes what mod_client_proxy_endpoints knows.
 endpoints(Fun, #state{endpoints = Endpoints} = State) ->
-    State#state{endpoints = Fun(Endpoints)}.
+    shown(State#state{endpoints = Fun(Endpoints)}).
+
+%% What its presence is to say. Without its name the proxy host must not send
+%% anything, and until it has all endpoints it does not know.
+shown(#state{starting = [_ | _]} = State) ->
+    State;
+shown(#state{context = Context, route = Route, endpoints = Endpoints} = State) ->
+    mod_client_proxy_audience:show(
+      Context, case Route of
+                   up -> mod_client_proxy_endpoints:show(Endpoints);
+                   _ -> silent
+               end),
+    State.
 
 reconcile(State) ->
     endpoints(fun mod_client_proxy_endpoints:reconcile/1, State).
@@ -371,12 +383,14 @@ publish(#state{host = P} = State) ->
     Context = context(State),
     mod_client_proxy_context:get(P) == Context
         orelse mod_client_proxy_context:publish(P, Context),
-    State#state{context = mod_client_proxy_context:get(P)}.
+    Published = mod_client_proxy_context:get(P),
+    mod_client_proxy_audience:changed(Published),
+    State#state{context = Published}.
 
 -spec context(#state{}) -> mod_client_proxy_context:context().
 context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
-    #{access := Access, outbound_access := OutboundAccess} =
-        opts(State),
+    Options = maps:with([access, outbound_access, encoding, targets, disco,
+                         localparts, max_subscribers], opts(State)),
     Sets = mod_client_proxy_instance:sets(State#state.instance),
     Core = core(State),
     Kept = case Old of
@@ -388,9 +402,9 @@ context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
                _ ->
                    Old
            end,
-    Kept#{host => P, server_host => ServerHost, core => Core,
-          packets => mod_client_proxy_route:packets(P), access => Access,
-          outbound_access => OutboundAccess, sets => Sets}.
+    maps:merge(Kept, Options#{host => P, server_host => ServerHost, core => Core,
+                              packets => mod_client_proxy_route:packets(P),
+                              sets => Sets}).
 
 %% Not before the first step of the start has published it.
 published(#state{starting = [options | _]} = State) ->
@@ -462,7 +476,7 @@ claim(#state{host = P, context = Context, route = Old} = State) ->
             State#state{route = Taken};
         {{taken, _} = Taken, _} ->
             close_all(State, Context),
-            State#state{route = Taken}
+            shown(State#state{route = Taken})
     end.
 
 %% The name may have been taken by a late comer, or become free.

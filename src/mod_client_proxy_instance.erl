@@ -216,4 +216,5 @@ keys(#instance{host = P, secrets = Secrets} = Instance) ->
 
 config(LocalDomains, #instance{host = P, opts = Opts} = Instance) ->
     (mod_client_proxy_options:core(Opts))
-        #{host => P, keys => keys(Instance), local_domains => LocalDomains}.
+        #{host => P, keys => keys(Instance), local_domains => LocalDomains,
+          caps => [mod_client_proxy_self:caps_node()]}.

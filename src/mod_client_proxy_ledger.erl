@@ -19,15 +19,16 @@
 -type entry() ::
         stanzas
         %% what was done with a stanza
-      | requests | outbound_requests | answers | bounces | refused | local
-      | unsolicited | dropped
+      | requests | outbound_requests | answers | messages | outbound_messages
+      | presences | bounces | refused | local | unsolicited | dropped
         %% ends of requests, beside `answers'
       | timeouts | undelivered | gone | refused_by_server | stopped | failed
       | lost | forgotten
         %% of which
-      | retries | replaced_ids | malformed.
+      | retries | replaced_ids | moved | limited | malformed.
 
--define(DONE, [requests, outbound_requests, answers, bounces, refused, local,
+-define(DONE, [requests, outbound_requests, answers, messages,
+               outbound_messages, presences, bounces, refused, local,
                unsolicited, dropped]).
 -define(ENDS, [answers, timeouts, undelivered, gone, refused_by_server, stopped,
                failed, lost, forgotten]).
@@ -36,10 +37,14 @@
 %% shown.
 -spec entries() -> [{entry(), string()}].
 entries() ->
-    [{stanzas, "stanzas that came in; the sum of the next eight"},
+    [{stanzas, "stanzas that came in (a message that comes back comes in again); "
+      "the sum of the next eleven"},
      {requests, "requests forwarded to the target"},
      {outbound_requests, "requests of the target forwarded"},
      {answers, "answers forwarded, either way"},
+     {messages, "messages forwarded to the target"},
+     {outbound_messages, "messages of the target forwarded"},
+     {presences, "presence of the target forwarded"},
      {bounces, "forwarded requests that came back from a server"},
      {refused, "requests and messages answered with an error at once"},
      {local, "stanzas that the proxy host answered or took itself"},
@@ -56,6 +61,8 @@ entries() ->
      {forgotten, "requests of a resource that went away before the answer"},
      {retries, "requests sent to another resource"},
      {replaced_ids, "requests forwarded under an id of ours"},
+     {moved, "messages that came back since their resource had gone"},
+     {limited, "messages and presence beyond message_rate"},
      {malformed, "stanzas that the parser refused"}].
 
 -spec new() -> ledger().
@@ -70,22 +77,27 @@ place(stanzas) -> 1;
 place(requests) -> 2;
 place(outbound_requests) -> 3;
 place(answers) -> 4;
-place(bounces) -> 5;
-place(refused) -> 6;
-place(local) -> 7;
-place(unsolicited) -> 8;
-place(dropped) -> 9;
-place(timeouts) -> 10;
-place(undelivered) -> 11;
-place(gone) -> 12;
-place(refused_by_server) -> 13;
-place(stopped) -> 14;
-place(failed) -> 15;
-place(lost) -> 16;
-place(forgotten) -> 17;
-place(retries) -> 18;
-place(replaced_ids) -> 19;
-place(malformed) -> 20.
+place(messages) -> 5;
+place(outbound_messages) -> 6;
+place(presences) -> 7;
+place(bounces) -> 8;
+place(refused) -> 9;
+place(local) -> 10;
+place(unsolicited) -> 11;
+place(dropped) -> 12;
+place(timeouts) -> 13;
+place(undelivered) -> 14;
+place(gone) -> 15;
+place(refused_by_server) -> 16;
+place(stopped) -> 17;
+place(failed) -> 18;
+place(lost) -> 19;
+place(forgotten) -> 20;
+place(retries) -> 21;
+place(replaced_ids) -> 22;
+place(moved) -> 23;
+place(limited) -> 24;
+place(malformed) -> 25.
 
 %% @doc A core is gone, with all requests that were in flight there.
 -spec lost(ledger()) -> ok.

@@ -6,42 +6,46 @@
 %%% A forwarded request carries a mark in its meta, {P, Record}, and no other
 %%% meta. ejabberd's own bounces keep the meta of what they bounce; a client's
 %%% answer is another stanza and has none. That is how errors of the two are told
-%%% apart. The same holds of the stanzas that a proxy host sends on its own: they
-%%% carry a mark of another name.
+%%% apart. A message to the target has itself in the mark, as it came: that is what
+%%% is decided about again if it comes back. The stanzas that a proxy host sends on
+%%% its own carry a mark of another name.
 -module(mod_client_proxy_metas).
 
 -export([mark/2, marked/1, unmark/1, undelivered/1, own/1, is_own/1]).
-%% hook of ejabberd_sm
--export([bounce_sm_packet/1]).
+-export([as_it_came/1, moved/1, moves/1]).
+%% hooks of ejabberd_sm and ejabberd_c2s
+-export([bounce_sm_packet/1, user_receive_packet/1]).
 -export([privilege/1, is_privilege_kept/1, privileged/2]).
 
--export_type([meta/0]).
+-export_type([meta/0, mark/0]).
 
 -include("xmpp.hrl").
 
 -type meta() :: #{atom() => term()}.
+%% The record of a request, or a message as it came (as_it_came/1); or that a
+%% stanza is of the target.
+-type mark() :: mod_client_proxy_core:record_ref() | message() | outbound.
 
 %% Meta keys. The second holds the packet itself.
 -define(MARK, client_proxy).
 -define(UNDELIVERED, client_proxy_undelivered).
 -define(OWN, client_proxy_own).
+-define(MOVES, client_proxy_moves).
 
 %% Octets of the longest id that is kept; JAT_ID_MAX of the core.
 -define(MAX_ID, 1024).
 
 %%% Marks
 
-%% @doc The meta of a request that is forwarded for this proxy host: its record, or
-%% that it is a request of the target.
--spec mark(mod_client_proxy_options:proxy_host(),
-           mod_client_proxy_core:record_ref() | outbound) -> meta().
-mark(P, Record) ->
-    #{?MARK => {P, Record}}.
+%% @doc The meta of what is forwarded for this proxy host.
+-spec mark(mod_client_proxy_options:proxy_host(), mark()) -> meta().
+mark(P, Mark) ->
+    #{?MARK => {P, Mark}}.
 
--spec marked(stanza()) ->
-          {mod_client_proxy_options:proxy_host(),
-           mod_client_proxy_core:record_ref() | outbound} | undefined.
+-spec marked(stanza() | drop) ->
+          {mod_client_proxy_options:proxy_host(), mark()} | undefined.
 marked(#iq{meta = #{?MARK := Mark}}) -> Mark;
+marked(#message{meta = #{?MARK := Mark}}) -> Mark;
 marked(_Packet) -> undefined.
 
 -spec unmark(stanza()) -> stanza().
@@ -56,6 +60,35 @@ unmark(Packet) ->
 bounce_sm_packet({bounce, #iq{meta = #{?MARK := _}} = Packet}) ->
     {bounce, xmpp:put_meta(Packet, ?UNDELIVERED, unmark(Packet))};
 bounce_sm_packet(Acc) ->
+    Acc.
+
+%%% Messages that come back
+
+%% @doc A message with no other meta than how often it has moved.
+-spec as_it_came(message()) -> message().
+as_it_came(#message{meta = Meta} = Message) ->
+    Message#message{meta = maps:with([?MOVES], Meta)}.
+
+%% @doc The same, moved once more.
+-spec moved(message()) -> message().
+moved(Message) ->
+    xmpp:put_meta(Message, ?MOVES, moves(Message) + 1).
+
+%% @doc How often this message has come back and was decided about again.
+-spec moves(message()) -> non_neg_integer().
+moves(Message) ->
+    xmpp:get_meta(Message, ?MOVES, 0).
+
+%% @doc Hook of ejabberd_c2s, in the receiver's session, after mod_mam (88) has
+%% archived a message. What is archived and was not acknowledged is dropped by
+%% mod_stream_mgmt when the session ends, unless it is sent again; a message of
+%% ours must come back.
+-spec user_receive_packet({stanza() | drop, State}) -> {stanza() | drop, State}
+              when State :: ejabberd_c2s:state().
+user_receive_packet({#message{meta = #{?MARK := {_, #message{}},
+                                       mam_archived := _}} = Message, State}) ->
+    {xmpp:del_meta(Message, mam_archived), State};
+user_receive_packet(Acc) ->
     Acc.
 
 %% @doc The packet that the hook has kept in this bounce.

@@ -4,7 +4,7 @@
 %%% (econf) that ejabberd runs, and how its values are written in documentation.
 -module(mod_client_proxy_option_types).
 
--export([validator/1, value/1, written/2, expand/2, fail/2]).
+-export([validator/1, value/1, written/2, localparts/1, expand/2, fail/2]).
 
 -export_type([type/0]).
 
@@ -18,6 +18,7 @@
               | account | accounts                 %% bare JIDs
               | sticky_by
               | globs                              %% of resources
+              | localparts                         %% none, any or globs of nodes
               | secret | secrets
               | hosts. %% a map; its validator is in mod_client_proxy_options
 
@@ -45,6 +46,7 @@ value(account) -> "user@server";
 value(accounts) -> "[user@server, ...]";
 value(sticky_by) -> "bare | full | domain | {Namespace: Attribute}";
 value(globs) -> "[Glob, ...]";
+value(localparts) -> "none | any | [Glob, ...]";
 value(secret) -> "Text";
 value(secrets) -> "[Text, ...]";
 value(hosts) -> "{Host: Options, ...}".
@@ -94,6 +96,13 @@ validator(sticky_by) ->
     fun sticky_by/1;
 validator(globs) ->
     econf:list_or_single(econf:and_then(econf:binary(), fun glob/1), [unique]);
+validator(localparts) ->
+    fun(Value) when Value == none; Value == <<"none">> -> none;
+       (Value) when Value == any; Value == <<"any">> -> any;
+       (Value) -> (econf:list_or_single(econf:and_then(econf:binary(),
+                                                       fun localpart/1),
+                                        [unique]))(Value)
+    end;
 validator(secret) ->
     econf:and_then(econf:binary(), fun secret/1);
 validator(secrets) ->
@@ -181,6 +190,21 @@ glob(Text) ->
             fail("'~ts' matches no resource: expected a name, in which * "
                  "stands for any text and ? for any character", [Text])
     end.
+
+localpart(Text) ->
+    case jid:nodeprep(Text) of
+        Glob when is_binary(Glob), Glob /= <<>> ->
+            Glob;
+        _ ->
+            fail("'~ts' matches no user part of an address: expected a name, in "
+                 "which * stands for any text and ? for any character", [Text])
+    end.
+
+%% @doc The globs that a value of this type stands for.
+-spec localparts(none | any | [binary()]) -> [binary()].
+localparts(none) -> [];
+localparts(any) -> [<<"*">>];
+localparts(Globs) -> Globs.
 
 secret(Secret) when byte_size(Secret) >= 16 ->
     Secret;

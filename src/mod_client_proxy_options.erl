@@ -25,7 +25,10 @@
           subscribe := remote | all,
           access := acl(),
           outbound_access := acl(),
+          encoding := jid | sealed,
           max_endpoints_per_target := pos_integer(),
+          max_subscribers := pos_integer(),
+          disco := forward | self,
           carrier := nif | port | auto,
           secret => undefined | binary(),
           old_secrets => [binary()],
@@ -97,15 +100,20 @@ rows() ->
       "Who answers service discovery (`disco#info`) and pings to the proxy host "
       "while a resource is online. `forward`: a resource. `self`: the proxy host "
       "itself."},
+     {localparts, both, localparts, none,
+      {localparts, fun mod_client_proxy_option_types:localparts/1},
+      "Which addresses with a user part the proxy host has: they are served just "
+      "as its domain is. `none`, `any`, or names in which `*` stands for any text "
+      "and `?` for any character."},
      {outbound, both, {enum, [reply, any, none]}, reply, same,
-      "To whom the target may send requests of its own. `reply`: to those who "
-      "spoke first. `any`: to all whom `outbound_access` allows. `none`: to "
-      "nobody."},
+      "To whom the target may send requests, messages and presence of its own. "
+      "`reply`: to those who spoke first. `any`: to all whom `outbound_access` "
+      "allows. `none`: to nobody."},
      {outbound_access, both, acl, all,
       {outbound_acl, fun(Access) -> Access /= all end},
       "The access rule of `outbound: any`. It is matched against the addressee."},
      {access, both, acl, all, none,
-      "Who may send requests to the proxy host."},
+      "Who may send requests and messages to the proxy host."},
      {secret, both, secret, undefined, none,
       "What the key of sealed addresses is made from, at least 16 octets. Without "
       "it a random key is made once and kept in the Mnesia database."},
@@ -113,12 +121,19 @@ rows() ->
       "Earlier secrets. Addresses that were sealed with them are still "
       "understood."},
      {contact_timeout, both, duration, 600000, same,
-      "How long somebody counts as having spoken first, after the last stanza "
-      "either way."},
+      "How long somebody counts as having spoken first, and a conversation stays "
+      "with its resource, after the last stanza either way."},
      {max_contacts, both, {int, 1}, 100000, same,
-      "How many of those who spoke first are remembered. One remote domain has "
-      "at most a tenth of them, all remote domains together have at most half. "
-      "Each forgets its own oldest first."},
+      "How many of those who spoke first are remembered, and how many "
+      "conversations. One remote domain has at most a tenth of them, all remote "
+      "domains together have at most half. Each forgets its own oldest first."},
+     {message_rate, both, {int, 1}, 50, same,
+      "How many messages and presence stanzas one bare JID may send in a second. "
+      "Beyond it one message a second gets `resource-constraint`, and all else is "
+      "dropped."},
+     {message_rate_per_domain, both, {int, 1}, 1000, same,
+      "The same for one remote domain, or for one virtual host with anonymous "
+      "login."},
      {max_pending, both, {int, 1}, 100000, same,
       "How many requests may be in flight at once. All remote domains together "
       "have at most half of them. What is beyond this or one of the next three "
@@ -135,6 +150,11 @@ rows() ->
       "How many resources of all targets are used at most."},
      {max_endpoints_per_target, both, {int, 1}, 1000, none,
       "How many resources of one target on another server are used at most."},
+     {max_subscribers, both, {int, 1}, 10000, none,
+      "How many may have subscribed to the presence of the proxy host and its "
+      "nodes. One bare JID has at most 10 of these places, one remote domain at "
+      "most a tenth, all remote domains together at most half. Who is beyond "
+      "that is declined."},
      {max_stanza_size, both, {int, 1}, 262144, same,
       "How many octets the part of a stanza may have that is read. A larger one "
       "gets `policy-violation`. (That part is the stanza without the inside of "

@@ -68,18 +68,19 @@ bounced(#{core := Core, host := P} = Context, Record, Packet) ->
 came_back(true) -> refused;
 came_back(false) -> lost.
 
-%% @doc A request of the target came back from this server. Where it could not be
+%% @doc A request or a message of the target came back from this server. Where it could not be
 %% delivered, what ejabberd says of that may name the addressee's server, which
 %% the target is perhaps not to know. What an account or a service here answers is
 %% an answer like any other.
--spec unreachable(iq()) -> iq().
-unreachable(#iq{from = #jid{lserver = Server, lresource = Resource}} = Bounce) ->
+-spec unreachable(iq() | message()) -> iq() | message().
+unreachable(Bounce) ->
+    #jid{lserver = Server, lresource = Resource} = xmpp:get_from(Bounce),
     Packet = mod_client_proxy_metas:unmark(Bounce),
     IsSession = Resource /= <<>>
         andalso mod_client_proxy_sessions:is_local(Server),
     case IsSession orelse not ejabberd_router:is_my_route(Server) of
-        true -> mod_client_proxy_errors:iq('service-unavailable', unreachable,
-                                           Packet);
+        true -> mod_client_proxy_errors:as_error('service-unavailable',
+                                                 unreachable, Packet);
         false -> Packet
     end.
 
@@ -144,7 +145,11 @@ settle1({privileged, Privilege, {fail, Record, _, Why, _, _, _, Kept} = Outcome}
 settle1({forget, Record}, Context, _) ->
     count(forgotten, Context),
     _ = forget(Context, Record, false),
-    ok.
+    ok;
+settle1({unavailable, From, To}, _Context, _) ->
+    ejabberd_router:route(
+      #presence{type = unavailable, from = mod_client_proxy_addresses:jid(From),
+                to = mod_client_proxy_addresses:jid(To)}).
 
 ending(timeout) -> timeouts;
 ending(bounced) -> undelivered;
@@ -159,7 +164,7 @@ fail({fail, _Record, Condition, Why, From, To, Id, _Kept}, Context, Privilege) -
                  to = mod_client_proxy_addresses:jid(To)},
     ejabberd_router:route(
       mod_client_proxy_metas:privileged(
-        Privilege, mod_client_proxy_errors:iq(Condition, Why, Packet))).
+        Privilege, mod_client_proxy_errors:as_error(Condition, Why, Packet))).
 
 written(From, #{host := P}) ->
     mod_client_proxy_addresses:written(From, P);

@@ -105,16 +105,18 @@ too_late(P, Result, #answers{table = Table} = A) ->
     end.
 
 -define(IS_OUTCOME(O), (element(1, O) == fail orelse element(1, O) == retry
-                        orelse element(1, O) == forget)).
+                        orelse element(1, O) == forget
+                        orelse element(1, O) == unavailable)).
 
-%% The results that are about records: those of bounce and abort, and of the
+%% The results that have to be carried out: those of bounce and abort, and of the
 %% calls that close many.
 outcomes([O | _] = Outcomes) when ?IS_OUTCOME(O) -> {none, Outcomes};
 outcomes({Next, [O | _] = Outcomes}) when ?IS_OUTCOME(O) -> {Next, Outcomes};
 outcomes(_) -> none.
 
 %% Each outcome with the row of its request (`none': the request is sent again, so
-%% nobody is told now). Outcomes of requests that have been answered are left out.
+%% nobody is told now, or it is about no request). Outcomes of requests that have
+%% been answered are left out.
 with_requests(P, Outcomes, A) ->
     lists:foldr(fun(Outcome, Acc) -> with_request(P, Outcome, Acc, A) end,
                 {[], []}, Outcomes).
@@ -128,6 +130,8 @@ with_request(P, {retry, Old, _, _, _, New} = Outcome, {Owed, Aborts},
             ets:insert(Records, {{P, New}, Request}),
             {[{Outcome, none} | Owed], Aborts}
     end;
+with_request(_P, {unavailable, _, _} = Outcome, {Owed, Aborts}, _A) ->
+    {[{Outcome, none} | Owed], Aborts};
 with_request(P, Outcome, {Owed, Aborts}, A) ->
     case request_of(P, element(2, Outcome), A) of
         none -> {Owed, Aborts};

@@ -7,6 +7,8 @@
 -module(mod_client_proxy_router).
 
 -export([route/1]).
+%% hook of ejabberd_sm
+-export([sm_receive_packet/1]).
 
 -include("xmpp.hrl").
 -include("logger.hrl").
@@ -26,9 +28,12 @@
 %% request is answered.
 -spec route(stanza()) -> ok.
 route(Packet) ->
+    guarded(Packet, fun route/2).
+
+guarded(Packet, Fun) ->
     Context = mod_client_proxy_context:get((xmpp:get_to(Packet))#jid.lserver),
     count(stanzas, Context),
-    try route(Context, Packet)
+    try Fun(Context, Packet)
     catch Class:Reason:Stack ->
             mod_client_proxy_log:complain(Context, Packet, Class, Reason, Stack),
             refuse(Context, 'internal-server-error', internal, Packet)
@@ -42,6 +47,8 @@ route(#{core := Core, host := P} = Context, Packet) when Core /= undefined ->
             decide(Context, Packet);
         {{P, outbound}, error} ->
             decide(Context, mod_client_proxy_outcomes:unreachable(Packet));
+        {{P, #message{} = Original}, error} ->
+            bounced(Context, xmpp:get_from(Packet), Original);
         {{P, Record}, error} ->
             mod_client_proxy_outcomes:bounced(Context, Record, Packet);
         _ ->
@@ -52,15 +59,53 @@ route(#{core := undefined} = Context, Packet) ->
 route(undefined, Packet) ->
     refuse(undefined, 'recipient-unavailable', stopped, Packet).
 
+%%% Messages that come back
+
+%% @doc Hook of ejabberd_sm on the virtual hosts of targets, before it gives a
+%% stanza to a session. What is ours is given here, and to nobody else.
+-spec sm_receive_packet(stanza() | drop) -> stanza() | drop | {stop, drop}.
+sm_receive_packet(Packet) ->
+    case mod_client_proxy_metas:marked(Packet) of
+        {_P, #message{} = Original} ->
+            mod_client_proxy_messages:deliver(Packet) == gone
+                andalso choose_again(xmpp:get_to(Packet), Original),
+            {stop, drop};
+        _ ->
+            Packet
+    end.
+
+choose_again(Session, Original) ->
+    guarded(Original, fun(Context, _) -> returned(Context, Session, Original) end).
+
+%% From a session that goes on it came back since the server does not let P through
+%% to this account (XEP-0191), and choosing again would change nothing.
+bounced(Context, Session, Original) ->
+    case mod_client_proxy_sessions:lives(jid:tolower(Session)) of
+        true -> refuse(Context, 'service-unavailable', refused, Original);
+        false -> returned(Context, Session, Original)
+    end.
+
+returned(Context, Session, Original) ->
+    case mod_client_proxy_messages:came_back(Session, Original) of
+        {again, Message} ->
+            count(moved, Context),
+            route(Context, Message);
+        given_up ->
+            give_up(Context, Original)
+    end.
+
+give_up(Context, #message{body = []}) ->
+    count(dropped, Context);
+give_up(Context, Original) ->
+    refuse(Context, 'recipient-unavailable', bounced, Original).
+
 %%% The core decides
 
-decide(Context, #iq{type = Type} = Packet) when Type == get; Type == set ->
-    case mod_client_proxy_hints:request(Context, Packet) of
+decide(Context, Packet) ->
+    case mod_client_proxy_hints:stanza(Context, Packet) of
         {ok, Hints, Weight} -> decide(Context, Packet, Hints, Weight);
         {Condition, Why} -> refuse(Context, Condition, Why, Packet)
-    end;
-decide(Context, Packet) ->
-    decide(Context, Packet, [], 0).
+    end.
 
 decide(#{core := Core, sets := Sets} = Context, Packet, Hints, Weight) ->
     Head = mod_client_proxy_head:text(Sets, Packet),
@@ -96,20 +141,27 @@ perform({answer, From, To, Id, Record, Kept},
         #{host := P, packets := Packets} = Context, Packet) ->
     count(answers, Context),
     Privilege = mod_client_proxy_packets:forget(Packets, Record, Kept),
-    Answer = mod_client_proxy_addresses:answer(Packet, From, To, Id, P),
+    Answer = mod_client_proxy_addresses:answer(
+               mod_client_proxy_traces:remove(Context, Packet), From, To, Id, P),
     ejabberd_router:route(
       mod_client_proxy_metas:privileged(
         Privilege, mod_client_proxy_errors:answer(Answer)));
+perform({pass, Direction, From, To}, Context, Packet) ->
+    mod_client_proxy_messages:pass(Direction, From, To, Context, Packet);
 perform({reply, Condition, Why}, Context, Packet) ->
+    Why == message_rate andalso count(limited, Context),
     refuse(Context, Condition, Why, Packet);
 perform({local, target_presence}, #{host := P} = Context, Packet) ->
     mod_client_proxy_targets:presence(P, Packet),
     count(local, Context);
+perform({local, What}, Context, #presence{} = Packet) ->
+    count(mod_client_proxy_audience:presence(What, Context, Packet), Context);
 perform({local, What}, #{host := P} = Context, Packet) ->
     mod_client_proxy_self:answer(P, What, Packet),
     count(local, Context);
 perform({drop, Reason}, #{host := P} = Context, Packet) ->
     ?DEBUG("~ts dropped a stanza (~ts):~n~ts", [P, Reason, xmpp:pp(Packet)]),
+    Reason == limited andalso count(limited, Context),
     count(case Reason of
               unsolicited -> unsolicited;
               _ -> dropped
@@ -135,9 +187,10 @@ forward(From, To, Id, Record, Mark, Keep, #{host := P} = Context, Packet) ->
     mod_client_proxy_outcomes:send(
       Context, Record,
       fun() ->
-              keep(Context, Record, Keep, Packet),
+              Shown = mod_client_proxy_traces:remove(Context, Packet),
+              keep(Context, Record, Keep, Shown),
               mod_client_proxy_addresses:translate(
-                Packet, From, To, Id, mod_client_proxy_metas:mark(P, Mark))
+                Shown, From, To, Id, mod_client_proxy_metas:mark(P, Mark))
       end).
 
 keep(#{packets := Packets}, Record, Keep, Packet) ->

@@ -16,7 +16,8 @@
          remove_connection/3, session_pending/1, session_resumed/1,
          session_terminated/2]).
 %% reading
--export([is_local/1, read/2, read/3, shows/3, is_present/2, lives/1, show/1]).
+-export([is_local/1, read/2, read/3, shows/3, is_present/2, lives/1, receiver/1,
+         show/1]).
 %% table
 -export([new/0, seed/3, note/4, forget_shows/2, refresh/4, resources/2]).
 
@@ -108,7 +109,12 @@ hooks() ->
      %% before mod_stream_mgmt bounces what was not acknowledged, 50
      {c2s_terminated, ?MODULE, session_terminated, 49},
      %% before ejabberd_sm makes the bounce, 100
-     {bounce_sm_packet, mod_client_proxy_metas, bounce_sm_packet, 90}].
+     {bounce_sm_packet, mod_client_proxy_metas, bounce_sm_packet, 90},
+     %% after all that may change or drop a stanza (mod_mam, 50), for it gives the
+     %% stanza to the session
+     {sm_receive_packet, mod_client_proxy_router, sm_receive_packet, 99},
+     %% after mod_mam has archived it, 88
+     {user_receive_packet, mod_client_proxy_metas, user_receive_packet, 90}].
 
 -spec set_presence(binary(), binary(), binary(), presence()) -> ok.
 set_presence(User, Server, Resource, Presence) ->
@@ -150,11 +156,17 @@ session_resumed(State) ->
     State.
 
 %% This session ends, though the session manager still has it: that is why it
-%% bounces what it bounces from now on.
+%% bounces what it bounces from now on, and nothing more is for it. (One that was
+%% resumed goes on in another process.)
 -spec session_terminated(State, term()) -> State
               when State :: ejabberd_c2s:state().
 session_terminated(State, _Reason) ->
     put(?ENDING, true),
+    case State of
+        #{mgmt_state := resumed} -> ok;
+        #{jid := Jid} -> tell(Jid, {withdrawn, true});
+        _ -> ok
+    end,
     State.
 
 is_target(#jid{luser = U, lserver = S}) ->
@@ -221,6 +233,20 @@ is_present({U, S, R}, Pid) ->
 lives({U, S, R}) ->
     get(?ENDING) == undefined andalso is_local(S)
         andalso is_pid(ejabberd_sm:get_session_pid(U, S, R)).
+
+%% @doc The process that stanzas to this JID are for: of a session that is available
+%% and does not end in the process that calls.
+-spec receiver(usr()) -> pid() | none.
+receiver({U, S, R}) ->
+    case read(U, S, R) of
+        #{pid := Pid, priority := Priority} when is_integer(Priority) ->
+            case Pid == self() andalso get(?ENDING) of
+                true -> none;
+                _ -> Pid
+            end;
+        _ ->
+            none
+    end.
 
 %% @doc Asks sessions for their presence, one after the other, in a process of
 %% its own; the answers come as casts, just as those of the hook do.

@@ -55,12 +55,15 @@ start_link(ServerHost, P) ->
 %% yet.
 init([ServerHost, P]) ->
     Proc = mod_client_proxy_hosts:proc(P),
-    lists:foreach(fun await_end/1, [Proc, mod_client_proxy_route:name(P)]),
+    lists:foreach(fun await_end/1, [Proc, mod_client_proxy_audience:name(P),
+                                    mod_client_proxy_route:name(P)]),
     {ok, {#{strategy => one_for_one, intensity => 10, period => 1},
           [#{id => route,
              start => {mod_client_proxy_route, start_link, [ServerHost, P]}},
            #{id => deadlines,
              start => {mod_client_proxy_deadlines, start_link, [P]}},
+           #{id => audience, shutdown => 30000,
+             start => {mod_client_proxy_audience, start_link, [P]}},
            #{id => host, shutdown => 60000,
              start => {gen_server, start_link,
                        [{local, Proc}, mod_client_proxy_host,

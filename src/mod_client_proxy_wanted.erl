@@ -11,11 +11,12 @@
 -module(mod_client_proxy_wanted).
 
 -export([new/1, use/3, put_all/1, seed/3, put/3, remove/2, take_out/2, retry/1,
-         close/3, leave/3, enter/3, in_core/1]).
+         close/3, leave/3, enter/3, in_core/1, show/1]).
 
 -export_type([wanted/0, notice/0]).
 
 -type usr() :: mod_client_proxy_sessions:usr().
+-type show() :: chat | none | away | xa | dnd.
 -type reason() :: unreachable | renewing.
 %% For the log.
 -type notice() :: {mod_client_proxy_notices:notice(),
@@ -26,6 +27,9 @@
          core :: undefined | mod_client_proxy_core:core(),
          max = 0 :: non_neg_integer(), %% option max_endpoints
          endpoints = #{} :: #{usr() => mod_client_proxy_core:state()},
+         %% the show of each that is in the core, and how many have each
+         taken = #{} :: #{usr() => show()},
+         shows = #{} :: #{show() => non_neg_integer()},
          refused = #{} :: #{usr() => true},
          full = false :: boolean(), %% and already logged
          closed = #{} :: #{Server :: binary() => [reason(), ...]},
@@ -40,8 +44,10 @@ new(P) ->
 %% @doc The core to be told from now on, and how many endpoints it takes.
 -spec use(undefined | mod_client_proxy_core:core(), non_neg_integer(), wanted()) ->
           wanted().
+use(Core, Max, #wanted{core = Core} = W) ->
+    W#wanted{max = Max};
 use(Core, Max, W) ->
-    W#wanted{core = Core, max = Max}.
+    W#wanted{core = Core, max = Max, taken = #{}, shows = #{}}.
 
 %% @doc Puts all into the core, again: what it takes may have changed.
 -spec put_all(wanted()) -> {[notice()], wanted()}.
@@ -50,13 +56,16 @@ put_all(#wanted{endpoints = Endpoints} = W) ->
 
 %% @doc Enters an endpoint that is in the core from before this process.
 -spec seed(usr(), mod_client_proxy_core:state(), wanted()) -> wanted().
-seed(USR, State, #wanted{endpoints = Endpoints} = W) ->
+seed(USR, #{show := Show} = State, W) ->
+    in(USR, Show, want(USR, State, W)).
+
+want(USR, State, #wanted{endpoints = Endpoints} = W) ->
     W#wanted{endpoints = Endpoints#{USR => State}}.
 
 -spec put(usr(), mod_client_proxy_core:state(), wanted()) ->
           {[notice()], wanted()}.
 put(USR, State, W) ->
-    noticed(put_in(USR, State, seed(USR, State, W))).
+    noticed(put_in(USR, State, want(USR, State, W))).
 
 -spec remove(usr(), wanted()) -> {[notice()], wanted()}.
 remove(USR, #wanted{endpoints = Endpoints, refused = Refused} = W) ->
@@ -116,7 +125,8 @@ put_in({_, S, _}, _State, #wanted{closed = Closed} = W)
     W;
 put_in(USR, State, #wanted{core = Core} = W) ->
     case mod_client_proxy_core:put_endpoint(Core, USR, State) of
-        Added when Added == added; Added == updated -> taken(USR, W);
+        Added when Added == added; Added == updated ->
+            taken(USR, in(USR, maps:get(show, State), W));
         ignored -> take_out(USR, refused(USR, W));
         full -> full(refused(USR, W));
         {error, down} -> W; % all are put again when it is back
@@ -165,7 +175,32 @@ take_out(USR, #wanted{core = Core} = W) ->
     case mod_client_proxy_core:remove_endpoint(Core, USR) of
         {ok, Eid} ->
             self() ! {sweep, Core, Eid},
-            W;
+            out(USR, W);
         unknown ->
+            out(USR, W)
+    end.
+
+%%% Shows
+
+%% @doc The best show of those that are in the core.
+-spec show(wanted()) -> show() | unavailable.
+show(#wanted{shows = Shows}) ->
+    case [Show || Show <- [chat, none, away, xa, dnd],
+                  maps:get(Show, Shows, 0) > 0] of
+        [Best | _] -> Best;
+        [] -> unavailable
+    end.
+
+in(USR, Show, W) ->
+    #wanted{taken = Taken, shows = Shows} = Out = out(USR, W),
+    Out#wanted{taken = Taken#{USR => Show},
+               shows = maps:update_with(Show, fun(N) -> N + 1 end, 1, Shows)}.
+
+out(USR, #wanted{taken = Taken, shows = Shows} = W) ->
+    case Taken of
+        #{USR := Show} ->
+            W#wanted{taken = maps:remove(USR, Taken),
+                     shows = maps:update_with(Show, fun(N) -> N - 1 end, Shows)};
+        _ ->
             W
     end.

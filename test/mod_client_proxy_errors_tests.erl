@@ -39,7 +39,8 @@ text(Condition, Why) ->
 the_type_follows_from_the_condition_test() ->
     Types = [{'bad-request', modify}, {'feature-not-implemented', cancel},
              {'forbidden', auth}, {'internal-server-error', cancel},
-             {'item-not-found', cancel}, {'not-allowed', cancel},
+             {'item-not-found', cancel}, {'not-acceptable', modify},
+             {'not-allowed', cancel},
              {'policy-violation', modify}, {'recipient-unavailable', wait},
              {'remote-server-timeout', wait}, {'resource-constraint', wait},
              {'service-unavailable', cancel}],

@@ -26,6 +26,8 @@ proxy_hosts() ->
      {"total.example.org", [{max_pending, "2"}]},
      {"narrow.example.org", [{max_outbound_per_endpoint, "2"}, {outbound, "any"}]},
      {"single.example.org", [{max_endpoints, "1"}]},
+     {"nodes.example.org", [{localparts, "[\"help*\"]"}]},
+     {"calm.example.org", [{message_rate, "2"}]},
      {"forgetful.example.org", [{max_contacts, "1"}]},
      {"small.example.org", [{max_stanza_size, "1000"}]},
      {"lean.example.org", [{max_retry_memory, "0"}]},

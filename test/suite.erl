@@ -280,8 +280,9 @@ books_add_up(Config, P) ->
 
 books(Counters) ->
     {sum(Counters, ["stanzas"])
-     - sum(Counters, ["requests", "outbound_requests", "answers", "bounces",
-                      "refused", "local", "unsolicited", "dropped"]),
+     - sum(Counters, ["requests", "outbound_requests", "answers", "messages",
+                      "outbound_messages", "presences", "bounces", "refused",
+                      "local", "unsolicited", "dropped"]),
      sum(Counters, ["requests", "outbound_requests"])
      - sum(Counters, ["answers", "timeouts", "undelivered", "gone",
                       "refused_by_server", "stopped", "failed", "lost",

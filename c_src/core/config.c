@@ -50,6 +50,7 @@ static const struct option {
     {"drain_show", LIST, AT(drain_show), 0, 0, 0, NULL},
     {"localparts", LIST, AT(localparts), 0, 0, 0, NULL},
     {"local_domains", LIST, AT(local_domains), 0, 0, 0, NULL},
+    {"caps", LIST, AT(caps), 0, 0, 0, NULL},
     {"sticky_by", LIST, AT(sticky_by), 0, 0, 0, NULL},
     {"sticky_by_attribute", LIST, AT(sticky_by_attribute), 0, 0, 0, NULL},
     {"encoding", WORD, AT(encoding), JAT_ENCODE_JID, 0, 0, encodings},
@@ -257,6 +258,7 @@ enum jat_err jat_config_finish(struct jat_config *c, struct jat_str host)
         return err;
     list_sort(&c->targets);
     list_sort(&c->local_domains);
+    list_sort(&c->caps);
     return jat_keyring_new(c->keys.v, c->keys.n, host, &c->keyring);
 }
 

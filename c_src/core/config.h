@@ -37,6 +37,7 @@ struct jat_config {
     struct jat_list drain_show;    /* words of RFC 6121, 4.7.2.1 */
     struct jat_list localparts;    /* globs; none: P has no nodes */
     struct jat_list local_domains; /* not counted by domain */
+    struct jat_list caps;          /* P's own node#ver of XEP-0115; or none */
     struct jat_list sticky_by;     /* one: a word, or a namespace with ... */
     struct jat_list sticky_by_attribute;        /* ... an attribute */
     int64_t encoding, balance, disco, outbound; /* the enums above */

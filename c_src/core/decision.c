@@ -73,7 +73,11 @@ enum jat_err jat_ask_text(struct jat_decision *d, enum jat_ask what,
 const char *jat_local_name(unsigned local)
 {
     static const char *const names[JAT_LOCAL_COUNT] = {
-        "target_presence", "subscribe", "disco_info", "ping"};
+        "target_presence", "subscribe",
+        "unsubscribe",     "probe",
+        "available",       "presence_error",
+        "decline",         "disco_info",
+        "disco_items",     "ping"};
 
     return names[local];
 }

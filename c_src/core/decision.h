@@ -50,9 +50,17 @@ enum jat_reason {
 
 enum jat_local {
     JAT_LOCAL_TARGET_PRESENCE, /* presence of a target to P */
-    JAT_LOCAL_SUBSCRIBE,       /* a requester wants to subscribe to P */
-    JAT_LOCAL_DISCO_INFO,      /* XEP-0030 to P itself */
-    JAT_LOCAL_PING,            /* XEP-0199 to P itself */
+    /* presence of a requester to P */
+    JAT_LOCAL_SUBSCRIBE,
+    JAT_LOCAL_UNSUBSCRIBE,
+    JAT_LOCAL_PROBE,
+    JAT_LOCAL_AVAILABLE,
+    JAT_LOCAL_PRESENCE_ERROR,
+    JAT_LOCAL_DECLINE, /* subscribe or probe: say `unsubscribed` */
+    /* queries to P itself */
+    JAT_LOCAL_DISCO_INFO,  /* XEP-0030 */
+    JAT_LOCAL_DISCO_ITEMS, /* XEP-0030 */
+    JAT_LOCAL_PING,        /* XEP-0199 */
     JAT_LOCAL_COUNT
 };
 

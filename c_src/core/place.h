@@ -90,10 +90,12 @@ enum jat_hint {
     JAT_HINT_OUTBOUND_DENIED = 16,
     JAT_HINT_JID_MALFORMED = 32, /* answer to JAT_ASK_JID: it is none */
     JAT_HINT_ENDPOINT_READ = 64, /* answer to JAT_ASK_ENDPOINT: it was read */
+    JAT_HINT_MOVED = 128,        /* a message that came back undelivered */
     /* this call is not the first one about the stanza */
     JAT_HINT_ASKED = JAT_HINT_RESOURCEPREP_OK | JAT_HINT_RESOURCEPREP_REFUSED |
                      JAT_HINT_OUTBOUND_ALLOWED | JAT_HINT_OUTBOUND_DENIED |
-                     JAT_HINT_JID_MALFORMED | JAT_HINT_ENDPOINT_READ
+                     JAT_HINT_JID_MALFORMED | JAT_HINT_ENDPOINT_READ |
+                     JAT_HINT_MOVED
 };
 
 /* The sender as text. */

@@ -87,26 +87,52 @@ static bool disco(const struct jat_call *c)
                     JAT_STR("query"));
 }
 
+static bool disco_items(const struct jat_call *c)
+{
+    return is_query(c, JAT_STR("http://jabber.org/protocol/disco#items"),
+                    JAT_STR("query"));
+}
+
 static bool ping(const struct jat_call *c)
 {
     return is_query(c, JAT_STR("urn:xmpp:ping"), JAT_STR("ping"));
 }
 
-/* P answers requesters itself: no endpoint, or option `disco: self`. */
-static bool by_itself(const struct jat_call *c)
+/* The node (XEP-0030, 3.2) that a query is about; empty: the entity itself. */
+static struct jat_str node(const struct jat_call *c)
 {
-    return c->config->disco == JAT_DISCO_SELF ||
-           jat_endpoints_count(c->j->endpoints) == 0;
+    return jat_child_attr(c->stanza, &c->stanza->children[0], JAT_STR("node"));
+}
+
+static bool no_endpoint(const struct jat_call *c)
+{
+    return jat_endpoints_count(c->j->endpoints) == 0;
+}
+
+static bool is_self(const struct jat_call *c)
+{
+    return c->config->disco == JAT_DISCO_SELF;
+}
+
+/* Only P knows what its capabilities stand for (XEP-0115, 6.2). */
+static bool own_caps(const struct jat_call *c)
+{
+    return disco(c) && jat_list_has(&c->config->caps, node(c));
 }
 
 static bool own_disco(const struct jat_call *c)
 {
-    return by_itself(c) && disco(c);
+    return disco(c) && (no_endpoint(c) || (is_self(c) && node(c).n == 0));
+}
+
+static bool own_items(const struct jat_call *c)
+{
+    return disco_items(c) && is_self(c) && node(c).n == 0;
 }
 
 static bool own_ping(const struct jat_call *c)
 {
-    return by_itself(c) && ping(c);
+    return ping(c) && (no_endpoint(c) || is_self(c));
 }
 
 /* The tables */
@@ -154,6 +180,14 @@ static bool own_ping(const struct jat_call *c)
          REQUEST, ANYBODY, not_one_child,                                      \
          refuse, JAT_WHY_CHILDREN,                                             \
          "a_request_without_exactly_one_child_gets_bad_request")               \
+    RULE("iq disco#info at P's own `node#ver`", "`P`", "answered by P itself", \
+         REQUEST, HOST, own_caps,                                              \
+         local, JAT_LOCAL_DISCO_INFO,                                          \
+         "p_answers_for_its_capabilities_whatever_disco_says")                  \
+    RULE("iq disco#items", "`P`, with `disco: self`", "answered by P itself",  \
+         REQUEST, HOST, own_items,                                             \
+         local, JAT_LOCAL_DISCO_ITEMS,                                         \
+         "with_disco_self_p_lists_the_nodes_that_localparts_names")            \
     RULE("iq disco#info, ping", "`P`, no endpoint online", "answered by P itself", \
          REQUEST, HOST, own_disco,                                             \
          local, JAT_LOCAL_DISCO_INFO,                                          \
@@ -230,18 +264,38 @@ static bool own_ping(const struct jat_call *c)
          MESSAGE_ERROR, ANYBODY, ALWAYS,                                       \
          drop, JAT_REASON_UNROUTABLE,                                          \
          "a_message_error_to_p_is_dropped")                                    \
-    RULE("presence error, subscribed, unsubscribed, unavailable", "any", "dropped", \
-         PRESENCE_ERROR | SUBSCRIBED | UNAVAILABLE, ANYBODY, ALWAYS,           \
+    RULE("presence", "a node that is not allowed", "subscribe, probe: `unsubscribed`", \
+         SUBSCRIBE | PROBE, NODE, ALWAYS,                                      \
+         local, JAT_LOCAL_DECLINE,                                             \
+         "a_node_that_is_not_allowed_declines")                                \
+    RULE("presence", "a node that is not allowed", "the rest dropped",         \
+         PRESENCES, NODE, ALWAYS,                                              \
          drop, JAT_REASON_UNROUTABLE,                                          \
-         "other_presence_to_p_is_dropped")                                     \
-    RULE("until then other presence", "any", "subscribe: `unsubscribed`",      \
+         "a_node_that_is_not_allowed_declines")                                \
+    RULE("presence subscribe", "`P`, nodes", "`subscribed` if `access` allows", \
          SUBSCRIBE, ANYBODY, ALWAYS,                                           \
          local, JAT_LOCAL_SUBSCRIBE,                                           \
-         "a_subscription_to_p_is_declined")                                    \
-    RULE("until then other presence", "any", "rest dropped",                   \
-         UNSUBSCRIBE | PROBE | AVAILABLE, ANYBODY, ALWAYS,                     \
+         "a_subscription_is_accepted_and_then_presence_comes")                 \
+    RULE("presence unsubscribe", "`P`", "`unsubscribed` + unavailable",        \
+         UNSUBSCRIBE, ANYBODY, ALWAYS,                                         \
+         local, JAT_LOCAL_UNSUBSCRIBE,                                         \
+         "who_unsubscribes_is_told_so_and_hears_no_more")                      \
+    RULE("presence probe", "`P`", "P's presence to subscribers",               \
+         PROBE, ANYBODY, ALWAYS,                                               \
+         local, JAT_LOCAL_PROBE,                                               \
+         "a_probe_is_answered_to_subscribers_and_whom_access_allows")          \
+    RULE("presence available, directed", "`P`, `P/enc(E)`", "P's presence if `access` allows", \
+         AVAILABLE, ANYBODY, ALWAYS,                                           \
+         local, JAT_LOCAL_AVAILABLE,                                           \
+         "directed_presence_is_answered_once_and_not_kept")                    \
+    RULE("presence error, subscribed, unsubscribed, unavailable", "any", "dropped", \
+         SUBSCRIBED | UNAVAILABLE, ANYBODY, ALWAYS,                            \
          drop, JAT_REASON_UNROUTABLE,                                          \
-         "other_presence_to_p_is_dropped")
+         "other_presence_to_p_is_dropped")                                     \
+    RULE("presence error, subscribed, unsubscribed, unavailable", "any", "removes the subscriber", \
+         PRESENCE_ERROR, ANYBODY, ALWAYS,                                      \
+         local, JAT_LOCAL_PRESENCE_ERROR,                                      \
+         "an_error_of_type_cancel_removes_the_subscriber")
 
 #define FROM_A_TARGET(RULE)                                                    \
     RULE("iq get/set with an id over 1024 octets", "any", "`policy-violation`", \

@@ -292,17 +292,22 @@ static enum jat_err close_due(struct closing *c, uint64_t until, size_t max,
     return JAT_EFULL;
 }
 
+/* Looks at up to `max` of each table. True: there may be more. */
+static bool forget_old(struct jat *j, uint64_t now, size_t max)
+{
+    return jat_recent_expire(j->contacts, now, max) +
+               jat_recent_expire(j->conversations, now, max) +
+               jat_recent_expire(j->handles, now, max) >=
+           max;
+}
+
 enum jat_err jat_expire(struct jat *j, uint64_t now, size_t max,
                         struct jat_outcomes *out)
 {
     struct closing c = closing_of(j, now, out);
     enum jat_err err = close_due(&c, now, max, JAT_END_TIMED_OUT);
 
-    if (err == JAT_OK && jat_recent_expire(j->contacts, now, max) +
-                                 jat_recent_expire(j->handles, now, max) >=
-                             max)
-        return JAT_EFULL;
-    return err;
+    return err == JAT_OK && forget_old(j, now, max) ? JAT_EFULL : err;
 }
 
 /* What remains to be said of endpoints: they were shown to somebody, who is

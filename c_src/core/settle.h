@@ -64,8 +64,8 @@ enum jat_err jat_bounce(struct jat *j, uint64_t record, enum jat_how how,
 /* The request could not be sent at all. JAT_ENOTFOUND: closed before. */
 enum jat_err jat_abort(struct jat *j, uint64_t record, enum jat_why why,
                        uint64_t now, struct jat_outcomes *out);
-/* Closes up to max records whose deadline has come and forgets old contacts.
- * JAT_EFULL: there is more. */
+/* Closes up to max records whose deadline has come and forgets old contacts,
+ * conversations and handles. JAT_EFULL: there is more. */
 enum jat_err jat_expire(struct jat *j, uint64_t now, size_t max,
                         struct jat_outcomes *out);
 /* Goes through the records of an endpoint that has gone, then through those

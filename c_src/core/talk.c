@@ -42,29 +42,48 @@ static enum jat_err nobody_there(struct jat_call *c)
                : jat_drop(c->out, JAT_REASON_NO_ENDPOINT);
 }
 
-static enum jat_err choose(struct jat_call *c, uint64_t named,
-                           struct jat_endpoint *out)
+static enum jat_err find_named(struct jat_call *c, uint64_t named,
+                               struct jat_endpoint *out)
+{
+    struct jat_endpoints *endpoints = c->j->endpoints;
+    unsigned held = jat_endpoints_hold(endpoints);
+    enum jat_err err = jat_endpoints_named(endpoints, named, c->buf, out);
+
+    jat_endpoints_let_go(endpoints, held);
+    return err;
+}
+
+/* The one that is always the same for this requester. */
+static enum jat_err find_usual(struct jat_call *c, struct jat_endpoint *out)
 {
     struct jat_choice how = {.balance = JAT_STICKY,
                              .key = jat_sticky_hash(c->config, c->from.bare)};
     struct jat_endpoints *endpoints = c->j->endpoints;
     unsigned held = jat_endpoints_hold(endpoints);
-    enum jat_err err = named == 0
-                           ? JAT_ENOTFOUND
-                           : jat_endpoints_named(endpoints, named, c->buf, out);
+    enum jat_err err = jat_endpoints_choose(endpoints, &how, c->buf, out);
 
-    if (err == JAT_ENOTFOUND)
-        err = jat_endpoints_choose(endpoints, &how, c->buf, out);
     jat_endpoints_let_go(endpoints, held);
     return err;
 }
 
-/* named: hash of the endpoint that it is for; 0: of none. */
+/* named: hash of the endpoint that the message is for; 0: of none. */
+static enum jat_err choose(struct jat_call *c, uint64_t named,
+                           struct jat_contact talk, struct jat_endpoint *out)
+{
+    enum jat_err err = named == 0 ? JAT_ENOTFOUND : find_named(c, named, out);
+
+    if (err == JAT_ENOTFOUND &&
+        jat_conversation_find(c->j->conversations, talk, c->now, &named))
+        err = find_named(c, named, out);
+    return err == JAT_ENOTFOUND ? find_usual(c, out) : err;
+}
+
 static enum jat_err message_in(struct jat_call *c, uint64_t named)
 {
     struct jat_contact talk = jat_conversation_of(&c->share, c->node);
     struct jat_endpoint e;
     struct jat_span shown;
+    struct jat_parts from;
     bool ask;
     enum jat_err err;
 
@@ -74,10 +93,11 @@ static enum jat_err message_in(struct jat_call *c, uint64_t named)
         return err;
     if (ask)
         return jat_ask(c->out, JAT_ASK_RESOURCEPREP, shown);
-    if (named == 0)
-        (void)jat_conversation_find(c->j->conversations, talk, c->now, &named);
-    if ((err = choose(c, named, &e)) != JAT_OK)
+    if ((err = choose(c, named, talk, &e)) != JAT_OK)
         return err == JAT_ENOTFOUND ? nobody_there(c) : err;
+    from = jat_call_at_host(c, shown);
+    if (c->buf->failed)
+        return JAT_ENOMEM;
     err = jat_shown_keep(c, shown, c->share.domain, c->now);
     if (err != JAT_OK)
         return err == JAT_EFULL
@@ -87,8 +107,7 @@ static enum jat_err message_in(struct jat_call *c, uint64_t named)
     jat_contact_touch(c->j->contacts, c->config,
                       jat_contact_of(&c->share, e.target, c->node), true,
                       c->now, 0);
-    return pass(c, JAT_IN, jat_call_at_host(c, shown),
-                jat_parts_cut(e.jid, e.cut));
+    return pass(c, JAT_IN, from, jat_parts_cut(e.jid, e.cut));
 }
 
 enum jat_err jat_message_any(struct jat_call *c, unsigned unused)
@@ -130,6 +149,7 @@ enum jat_err jat_error_in(struct jat_call *c, unsigned unused)
 enum jat_err jat_message_out(struct jat_call *c, unsigned unused)
 {
     struct jat_writer w;
+    struct jat_parts from;
     enum jat_err err = jat_outbound_check(c, &w);
 
     (void)unused;
@@ -137,6 +157,9 @@ enum jat_err jat_message_out(struct jat_call *c, unsigned unused)
         return err;
     if (w.may == JAT_MAY_NOT)
         return jat_refuse(c->out, w.why);
+    from = jat_call_at_host(c, w.endpoint.shown);
+    if (c->buf->failed)
+        return JAT_ENOMEM;
     jat_conversation_name(c->j->conversations, c->config,
                           jat_conversation_of(&w.user, c->node),
                           w.endpoint.hash, c->now);
@@ -144,8 +167,7 @@ enum jat_err jat_message_out(struct jat_call *c, unsigned unused)
                       jat_contact_of(&w.user, w.endpoint.target, c->node),
                       false, c->now, 0);
     jat_shown_touch(c, c->to.resource, w.user.domain);
-    return pass(c, JAT_OUT, jat_call_at_host(c, w.endpoint.shown),
-                jat_parts_cut(c->user, c->user_cut));
+    return pass(c, JAT_OUT, from, jat_parts_cut(c->user, c->user_cut));
 }
 
 enum jat_err jat_error_out(struct jat_call *c, unsigned unused)

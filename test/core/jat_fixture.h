@@ -4,10 +4,15 @@
  *
  *   request proxy.example.org/u@h/r > svc@example.org/a #1 keep
  *   outbound FROM > TO #ID        answer FROM > TO #ID [kept]
+ *   pass in FROM > TO             pass out FROM > TO
  *   error CONDITION    local WHAT    drop WHY    ask WHAT TEXT    failed WHY
  *   fail CONDITION FROM > TO #ID [kept]   retry FROM > TO #ID   forget
+ *   unavailable FROM > TO
  *
- * An id that is one of ours reads #ours. */
+ * An id that is one of ours reads #ours.
+ *
+ * Nobody is too fast, unless the options of the proxy host say how fast one may
+ * be: with scarce.h a call is made many times. */
 #ifndef JAT_FIXTURE_H
 #define JAT_FIXTURE_H
 
@@ -95,9 +100,11 @@ static inline enum jat_err configure_with(struct jat_config *c, char *options)
     return err;
 }
 
+#define NO_RATES "message_rate=1000000000 message_rate_per_domain=1000000000 "
+
 static inline struct jat_config *config_of(const char *options)
 {
-    char *copy = strdup(options);
+    char *copy = strdup(line(NO_RATES "%s", options));
     struct jat_config *c = jat_config_new();
     assert_non_null(copy);
     if (c != NULL && (jat_config_str(c, JAT_STR("host"), JAT_STR(P)) ||
@@ -112,22 +119,29 @@ static inline struct jat_config *config_of(const char *options)
     return c;
 }
 
-static inline enum jat_err start(const char *options)
+/* seed: 24 octets. */
+static inline enum jat_err start(const char *seed, const char *options)
 {
-    static const unsigned char seed[24] = "a seed of 24 octets ...";
     struct jat_config *c = config_of(options);
-    enum jat_err err = c == NULL ? JAT_ENOMEM : jat_instance_new(c, seed, &j);
+    enum jat_err err =
+        c == NULL ? JAT_ENOMEM
+                  : jat_instance_new(c, (const unsigned char *)seed, &j);
     if (err != JAT_OK)
         jat_config_free(c);
     return err;
 }
 
-/* A proxy host with these options. */
-static inline void proxy(const char *options)
+/* A proxy host with these options, and as it is after a restart. */
+static inline void proxy_of(const char *seed, const char *options)
 {
     jat_instance_free(j);
     j = NULL;
-    assert_int_equal(start(options), JAT_OK);
+    assert_int_equal(start(seed, options), JAT_OK);
+}
+
+static inline void proxy(const char *options)
+{
+    proxy_of("a seed of 24 octets ...", options);
 }
 
 static inline void reload(const char *options)
@@ -207,6 +221,10 @@ static inline const char *words(enum jat_err err)
     case JAT_DO_ASK:
         return line("ask %s %.*s", jat_ask_name(d->ask.what),
                     (int)d->ask.about.n, decided.p + d->ask.about.at);
+    case JAT_DO_PASS:
+        return line("pass %s %s > %s",
+                    d->pass.direction == JAT_IN ? "in" : "out",
+                    place(&decided, d->pass.from), place(&decided, d->pass.to));
     case JAT_DO_FORWARD:
     case JAT_VERB_COUNT:
         break;
@@ -230,6 +248,8 @@ static inline const char *outcome_words(const struct jat_outcome *o)
         assert_true(o->next != 0 && o->next != o->record);
         return line("retry %s > %s #%s", place(b, o->from), place(b, o->to),
                     id_word(b, o->id));
+    case JAT_FATE_UNAVAILABLE:
+        return line("unavailable %s > %s", place(b, o->from), place(b, o->to));
     case JAT_FATE_FAIL:
         break;
     }
@@ -288,7 +308,9 @@ static inline const char *stanza(const char *name, const char *type,
 }
 
 #define PAYLOAD "<query xmlns='urn:example'/>"
-#define DISCO "<query xmlns='http://jabber.org/protocol/disco#info'/>"
+#define DISCO_INFO "xmlns='http://jabber.org/protocol/disco#info'"
+#define DISCO_ITEMS "xmlns='http://jabber.org/protocol/disco#items'"
+#define DISCO "<query " DISCO_INFO "/>"
 #define PING "<ping xmlns='urn:xmpp:ping'/>"
 
 static inline const char *iq(const char *type, const char *id, const char *from,
@@ -314,15 +336,36 @@ static inline const char *result(const char *id, const char *from,
     return said(iq("result", id, from, to));
 }
 
+/* With a body. */
+static inline const char *message(const char *type, const char *from,
+                                  const char *to)
+{
+    return stanza("message", type, "1", from, to, "<body/>");
+}
+
+static inline const char *presence(const char *type, const char *from,
+                                   const char *to)
+{
+    return stanza("presence", type, "1", from, to, "");
+}
+
+static inline const char *chat(const char *from, const char *to)
+{
+    return said(message("chat", from, to));
+}
+
 /* The addresses of the last decision. */
 static inline const char *from_of(void)
 {
-    return place(&decided, decision.forward.from);
+    return place(&decided, decision.verb == JAT_DO_PASS
+                               ? decision.pass.from
+                               : decision.forward.from);
 }
 
 static inline const char *to_of(void)
 {
-    return place(&decided, decision.forward.to);
+    return place(&decided, decision.verb == JAT_DO_PASS ? decision.pass.to
+                                                        : decision.forward.to);
 }
 
 /* The address that U sees endpoint jid under: P/enc(E). */

@@ -255,8 +255,8 @@ size_t attempts_outcomes(const struct attempts *a)
     return a->outcomes == NULL ? 0 : a->outcomes->n - a->outcomes_n;
 }
 
-/* What is called when a record has been taken, and when one has been made
- * (Makefile: --wrap). */
+/* What is called when a record has been taken, when one has been made, and when
+ * it is decided where a message goes (Makefile: --wrap). */
 
 void __real_jat_closed_add(struct jat_closed *c, uint64_t fingerprint,
                            uint64_t now);
@@ -264,12 +264,20 @@ void __wrap_jat_closed_add(struct jat_closed *c, uint64_t fingerprint,
                            uint64_t now);
 void __real_jat_contact_touch(struct jat_recent *contacts,
                               const struct jat_config *config,
-                              struct jat_contact who, uint64_t endpoint,
-                              bool made, uint64_t now, uint64_t until);
+                              struct jat_contact who, bool made, uint64_t now,
+                              uint64_t until);
 void __wrap_jat_contact_touch(struct jat_recent *contacts,
                               const struct jat_config *config,
-                              struct jat_contact who, uint64_t endpoint,
-                              bool made, uint64_t now, uint64_t until);
+                              struct jat_contact who, bool made, uint64_t now,
+                              uint64_t until);
+void __real_jat_conversation_name(struct jat_recent *conversations,
+                                  const struct jat_config *config,
+                                  struct jat_contact who, uint64_t endpoint,
+                                  uint64_t now);
+void __wrap_jat_conversation_name(struct jat_recent *conversations,
+                                  const struct jat_config *config,
+                                  struct jat_contact who, uint64_t endpoint,
+                                  uint64_t now);
 
 void __wrap_jat_closed_add(struct jat_closed *c, uint64_t fingerprint,
                            uint64_t now)
@@ -280,11 +288,20 @@ void __wrap_jat_closed_add(struct jat_closed *c, uint64_t fingerprint,
 
 void __wrap_jat_contact_touch(struct jat_recent *contacts,
                               const struct jat_config *config,
-                              struct jat_contact who, uint64_t endpoint,
-                              bool made, uint64_t now, uint64_t until)
+                              struct jat_contact who, bool made, uint64_t now,
+                              uint64_t until)
 {
     memory.done = true;
-    __real_jat_contact_touch(contacts, config, who, endpoint, made, now, until);
+    __real_jat_contact_touch(contacts, config, who, made, now, until);
+}
+
+void __wrap_jat_conversation_name(struct jat_recent *conversations,
+                                  const struct jat_config *config,
+                                  struct jat_contact who, uint64_t endpoint,
+                                  uint64_t now)
+{
+    memory.done = true;
+    __real_jat_conversation_name(conversations, config, who, endpoint, now);
 }
 
 atomic_uint seals;

@@ -279,7 +279,7 @@ static void rows_left_out_for_want_of_memory_are_an_error(void **state)
 
 #define CALLS_TEST(f) cmocka_unit_test_setup_teardown(f, start, stop)
 
-#define SUM_OF_WORDS 0x3d3eae4922a09107U
+#define SUM_OF_WORDS 0xd99eb477b3b923f2U
 
 /* The calls, with what they take and return, are an interface: a core of
  * another one must not be loaded. If this fails, a word has come, gone or
@@ -293,7 +293,7 @@ static void the_words_are_those_of_this_interface(void **state)
     for (unsigned i = 0; i < ATOM_COUNT; i++)
         sum = jat_mix64(
             sum + jat_hash(&seed, jat_str(atom_name(i), strlen(atom_name(i)))));
-    assert_int_equal(JAT_ABI, 5);
+    assert_int_equal(JAT_ABI, 6);
     if (sum != SUM_OF_WORDS)
         fail_msg("the sum is 0x%" PRIx64, sum);
 }

@@ -61,6 +61,8 @@ struct row {
 
 #define SEALED P "/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA@"
 
+#define PASSED "pass in " PU " > " A
+
 static const struct row rows[] = {
     {"a get without an endpoint", "iq", "get", U, P, PAYLOAD, false,
      "error recipient-unavailable"},
@@ -107,16 +109,32 @@ static const struct row rows[] = {
     {"an iq of no type", "iq", "", U, P, PAYLOAD, true, "drop unsolicited"},
     {"an iq of a strange type", "iq", "fetch", U, P, PAYLOAD, true,
      "drop unsolicited"},
-    {"a message", "message", "chat", U, P, "", true,
-     "error feature-not-implemented"},
-    {"a message of no type", "message", "", U, P, "", true,
-     "error feature-not-implemented"},
+    {"a message", "message", "chat", U, P, "<body/>", true, PASSED},
+    {"a message of no type", "message", "", U, P, "<body/>", true, PASSED},
+    {"a message of a strange type", "message", "letter", U, P, "<body/>", true,
+     PASSED},
+    {"a message without a body", "message", "normal", U, P, "", true, PASSED},
+    {"a headline", "message", "headline", U, P, "<body/>", true, PASSED},
+    {"a message without an endpoint", "message", "chat", U, P, "<body/>", false,
+     "error recipient-unavailable"},
+    {"a message without a body or an endpoint", "message", "chat", U, P, "",
+     false, "drop no_endpoint"},
+    {"a headline without an endpoint", "message", "headline", U, P, "<body/>",
+     false, "drop no_endpoint"},
     {"a groupchat message", "message", "groupchat", U, P, "", true,
-     "error feature-not-implemented"},
+     "error not-acceptable"},
+    {"a groupchat message without an endpoint", "message", "groupchat", U, P,
+     "", false, "error not-acceptable"},
     {"a message to a resource", "message", "normal", U, P "/x", "", true,
-     "error feature-not-implemented"},
-    {"a message to a node", "message", "headline", U, "n@" P, "", true,
-     "error feature-not-implemented"},
+     "error item-not-found"},
+    {"a message to a forged address", "message", "chat", U, SEALED, "", true,
+     "error item-not-found"},
+    {"a message to a node", "message", "chat", U, "n@" P, "", true,
+     "error item-not-found"},
+    {"a headline to a resource", "message", "headline", U, P "/x", "", true,
+     "drop unroutable"},
+    {"a headline to a node", "message", "headline", U, "n@" P, "", true,
+     "drop unroutable"},
     {"a message error", "message", "error", U, P, "", true, "drop unroutable"},
     {"a message error to a resource", "message", "error", U, P "/x", "", true,
      "drop unroutable"},
@@ -179,6 +197,35 @@ static void disco_self_answers_here_though_endpoints_are_online(void **s)
     assert_words(said(stanza("iq", "get", "1", U, P, PING)), "local ping");
     assert_words(said(stanza("iq", "set", "1", U, P, PING)),
                  "request " PU " > " A " #1");
+}
+
+/* What follows the name of a query, and what becomes of it while an endpoint is
+ * online, without and with `disco: self`. */
+static void queries_about_p_itself_and_about_its_capabilities(void **s)
+{
+    static const struct {
+        const char *query, *forward, *self;
+    } cases[] = {
+        {DISCO_INFO, NULL, "local disco_info"},
+        {DISCO_INFO " node=''", NULL, "local disco_info"},
+        {DISCO_INFO " node='urn:p#1'", "local disco_info", "local disco_info"},
+        {DISCO_INFO " node='urn:p#2'", NULL, NULL},
+        {DISCO_INFO " node='urn:p'", NULL, NULL},
+        {DISCO_ITEMS, NULL, "local disco_items"},
+        {DISCO_ITEMS " node='urn:p#1'", NULL, NULL},
+    };
+    (void)s;
+    for (unsigned self = 0; self < 2; self++) {
+        for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+            const char *expected = self ? cases[i].self : cases[i].forward;
+            proxy(self ? "caps=urn:p#1 disco=self" : "caps=urn:p#1");
+            come(A);
+            assert_words(said(stanza("iq", "get", "1", U, P,
+                                     line("<query %s/>", cases[i].query))),
+                         expected != NULL ? expected
+                                          : "request " PU " > " A " #1 keep");
+        }
+    }
 }
 
 static void the_answer_comes_from_the_address_as_it_was_written(void **s)
@@ -315,6 +362,7 @@ int main(void)
         CASE(the_answer_comes_from_the_address_that_was_written_to),
         CASE(every_row_of_the_table_does_what_it_says),
         CASE(disco_self_answers_here_though_endpoints_are_online),
+        CASE(queries_about_p_itself_and_about_its_capabilities),
         CASE(the_answer_comes_from_the_address_as_it_was_written),
         CASE(an_endpoint_that_has_gone_is_unavailable_under_its_address),
         CASE(an_empty_id_is_legal),

@@ -51,6 +51,7 @@ enum seen {
     COUNTERS,
     FAILED = COUNTERS,
     FORGOTTEN,
+    HIDDEN,
     SEEN_COUNT
 };
 
@@ -170,6 +171,9 @@ static void see_outcomes(struct worker *w)
         case JAT_FATE_FORGET:
             w->seen[FORGOTTEN]++;
             end_of(w, l.id);
+            break;
+        case JAT_FATE_UNAVAILABLE:
+            w->seen[HIDDEN]++;
             break;
         }
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
-/* Which session a request may go to. */
+/* Which session a request or a message may go to. */
 #include "truth.h"
 
 unsigned truth_draining(const struct truth *t, const struct session *s)
@@ -84,14 +84,19 @@ static void check_preference(struct truth *t, const struct record *r,
     }
 }
 
+static bool is_among(unsigned session, const unsigned *among, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (among[i] == session)
+            return true;
+    return false;
+}
+
 void truth_check_choice(struct truth *t, const struct record *r)
 {
     unsigned among[MAX_SESSIONS], n = truth_candidates(t, r, among);
-    bool is_one = false;
 
-    for (unsigned i = 0; i < n; i++)
-        is_one = is_one || among[i] == r->session;
-    CHECK(is_one);
+    CHECK(is_among(r->session, among, n));
     switch ((enum jat_balance)t->o.balance) {
     case JAT_ROUND_ROBIN:
         check_turn(t, r, n);
@@ -107,4 +112,48 @@ void truth_check_choice(struct truth *t, const struct record *r)
     case JAT_BALANCE_COUNT:
         break;
     }
+}
+
+/* Messages pass it over: it waits to be resumed, and another one is in
+ * service. */
+static bool is_passed_over(const struct truth *t, unsigned session)
+{
+    if (!t->sessions[session].state.pending)
+        return false;
+    for (unsigned i = 0; i < t->n_sessions; i++)
+        if (t->sessions[i].online && truth_draining(t, &t->sessions[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool takes_messages(const struct truth *t, unsigned session)
+{
+    return session != NOBODY && !is_passed_over(t, session);
+}
+
+/* By rendezvous over the bare JID, whatever `balance` says. */
+static void check_rendezvous(struct truth *t, const struct pair *who)
+{
+    struct record r = {.session = who->session,
+                       .key = truth_keep(t, jat_jid_bare(who->user))};
+    unsigned among[MAX_SESSIONS], n = truth_candidates(t, &r, among);
+
+    CHECK(is_among(r.session, among, n));
+    check_preference(t, &r, among, n);
+}
+
+void truth_check_talk(struct truth *t, const struct pair *who, unsigned to)
+{
+    const struct spoke *s = truth_named(t, who->user, who->node);
+    unsigned named = s == NULL ? NOBODY : truth_online(t, s->value);
+    bool surely = s != NULL && s->least > t->now,
+         perhaps = s != NULL && s->most > t->now;
+
+    CHECK(who->session != NOBODY);
+    if (takes_messages(t, to))
+        CHECK(who->session == to);
+    else if (surely && takes_messages(t, named))
+        CHECK(who->session == named);
+    else if (!perhaps || !(s->vague || who->session == named))
+        check_rendezvous(t, who);
 }

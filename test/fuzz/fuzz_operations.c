@@ -75,8 +75,9 @@ static const struct jat_str ids[] = {
     FUZZ_STR(X512 X512 "x")}; /* just not, too long */
 
 /* As P may be written. */
-static const char *const hosts[] = {P,          P, P, P, P, "Proxy.Example.ORG",
-                                    ("node@" P)};
+static const char *const hosts[] = {
+    P, P, P, P,           P,           "Proxy.Example.ORG", ("node@" P),
+    P, P, P, ("node@" P), ("room@" P), ("room@" P)};
 
 #define N_IDS (sizeof ids / sizeof ids[0])
 #define PICK(p, table) ((table)[choose(p, sizeof(table) / sizeof(table)[0])])
@@ -185,7 +186,10 @@ static const char *const children[] = {
     "<ping xmlns='urn:xmpp:ping'/>",
     "<conference xmlns='urn:room' room='1'/>",
     "<conference xmlns='urn:room' room='2'/>",
-    "<conference xmlns='urn:room' room=''/>"};
+    "<conference xmlns='urn:room' room=''/>",
+    "<query xmlns='http://jabber.org/protocol/disco#info' node='" CAPS "'/>",
+    "<query xmlns='http://jabber.org/protocol/disco#info' node='urn:x'/>",
+    "<query xmlns='http://jabber.org/protocol/disco#items'/>"};
 
 static void write_stanza(struct play *p, const char *name, const char *type,
                          struct jat_str id, struct jat_str from,
@@ -258,6 +262,7 @@ static unsigned what_of(const struct jat_decision *d)
            : d->verb == JAT_DO_DROP  ? (unsigned)d->reason
            : d->verb == JAT_DO_LOCAL ? (unsigned)d->local
            : d->verb == JAT_DO_ASK   ? (unsigned)d->ask.what
+           : d->verb == JAT_DO_PASS  ? (unsigned)d->pass.direction
                                      : (unsigned)d->forward.answer;
 }
 
@@ -305,6 +310,36 @@ static void step_outbound(struct play *p)
                  choose(p, 2) == 0 ? user
                                    : truth_enc(p->t, JAT_ROLE_REQUESTER, user),
                  1);
+    handle(p, 0);
+}
+
+static const char *const message_types[] = {
+    "chat", "", "normal", "headline", "error", "chat", "groupchat", "error"};
+
+/* By a requester, to P or to an endpoint that is there, or was. */
+static void step_message(struct play *p)
+{
+    struct jat_str from = pick_user(p), to = {NULL, 0};
+    const char *type = PICK(p, message_types);
+
+    if (choose(p, 3) == 0 && p->t->n_sessions > 0)
+        to = p->t->sessions[choose(p, p->t->n_sessions)].shown;
+    write_stanza(p, "message", type, pick_id(p), from, to, choose(p, 2));
+    handle(p, 0);
+}
+
+/* By an endpoint, to a requester. */
+static void step_speak(struct play *p)
+{
+    static const char *const presences[] = {"", "unavailable"};
+    struct jat_str from = pick_endpoint(p), user = pick_user(p);
+    bool presence = choose(p, 2) == 0;
+    const char *type = presence ? PICK(p, presences) : PICK(p, message_types);
+
+    if (choose(p, 3) != 0)
+        user = truth_enc(p->t, JAT_ROLE_REQUESTER, user);
+    write_stanza(p, presence ? "presence" : "message", type, pick_id(p), from,
+                 user, 1);
     handle(p, 0);
 }
 
@@ -489,7 +524,7 @@ static void step_reload(struct play *p)
 
 static const struct step {
     void (*take)(struct play *);
-    unsigned weight; /* of 48 */
+    unsigned weight; /* of 72 */
     const char *name;
 } steps[] = {
     {step_request, 10, "request"},
@@ -506,11 +541,13 @@ static const struct step {
     {step_reload, 1, "reload"},
     {step_open, 1, "open"},
     {step_text, 1, "text"},
+    {step_message, 12, "message"},
+    {step_speak, 12, "speak"},
 };
 
 static void take_step(struct play *p)
 {
-    unsigned choice = choose(p, 48);
+    unsigned choice = choose(p, 72);
     const struct step *s = steps;
 
     for (; choice >= s->weight; s++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
-/* Contacts and handles: who spoke lately. */
+/* Contacts, conversations and handles: who spoke lately. */
 #include "truth.h"
 
 static struct spoke *find(struct lately *l, struct jat_str key)
@@ -28,6 +28,16 @@ static bool is_remote(const struct truth *t, struct jat_str domain)
     return !jat_str_eq(domain, t->o.local_domain);
 }
 
+bool truth_is_remote(const struct truth *t, struct jat_str user)
+{
+    return is_remote(t, domain_of(user));
+}
+
+struct pair truth_pair(const struct record *r)
+{
+    return (struct pair){r->user, r->node, r->session, r->by_domain};
+}
+
 /* Remote ones at the most: of one domain, or, where that is empty, of all. */
 static unsigned count_remote(const struct truth *t, const struct lately *l,
                              struct jat_str domain)
@@ -51,25 +61,25 @@ static bool fit(const struct truth *t, const struct lately *l,
     return l->exact && l->n + more <= max &&
            (!is_remote(t, domain) ||
             (count_remote(t, l, domain) + more <= tenth &&
-             count_remote(t, l, (struct jat_str){NULL, 0}) + more <= max / 2));
+             count_remote(t, l, NOTHING) + more <= max / 2));
 }
 
-/* The record is of a time when its domain was local and now is not, or the
- * other way round: what becomes of it is found by chance. */
-static bool strays(const struct truth *t, const struct record *r)
+/* The pair is of a time when its domain was local and now is not, or the other
+ * way round: what becomes of it is found by chance. */
+static bool strays(const struct truth *t, const struct pair *who)
 {
-    return is_remote(t, domain_of(r->user)) != r->by_domain;
+    return truth_is_remote(t, who->user) != who->by_domain;
 }
 
 /* made: it is there now, surely; otherwise there may have been no room for it,
  * if it is remote. A new local one leaves no more than there may be; one that
  * is found, though it be over, takes the place that it has. */
-static void put(struct truth *t, struct lately *l, const struct record *r,
+static void put(struct truth *t, struct lately *l, const struct pair *who,
                 struct spoke new, uint64_t until, bool made)
 {
     uint64_t max = (uint64_t)t->o.max_contacts;
-    struct jat_str domain = domain_of(r->user);
-    bool remote = is_remote(t, domain), stray = strays(t, r), fits;
+    struct jat_str domain = domain_of(who->user);
+    bool remote = is_remote(t, domain), stray = strays(t, who), fits;
     struct spoke *s = find(l, new.key);
 
     if ((s == NULL && !remote && !stray) || l->bound < max)
@@ -77,9 +87,11 @@ static void put(struct truth *t, struct lately *l, const struct record *r,
     if (s == NULL) {
         s = &l->v[l->n++];
         *s = (struct spoke){.key = truth_keep(t, new.key),
-                            .value = truth_keep(t, new.value),
                             .domain = truth_keep(t, domain)};
     }
+    if (!jat_str_eq(s->value, new.value))
+        s->value = truth_keep(t, new.value);
+    s->vague = stray;
     if (stray) {
         raise_to(&s->most, until);
         lately_doubt(l);
@@ -96,21 +108,20 @@ static void put(struct truth *t, struct lately *l, const struct record *r,
     l->exact = false;
     for (unsigned i = 0; i < l->n; i++)
         if (&l->v[i] != s &&
-            (remote
-                 ? jat_str_eq(l->v[i].domain, domain)
-                 : !is_remote(t, l->v[i].domain) ||
-                       count_remote(t, l, (struct jat_str){NULL, 0}) > max / 2))
+            (remote ? jat_str_eq(l->v[i].domain, domain)
+                    : !is_remote(t, l->v[i].domain) ||
+                          count_remote(t, l, NOTHING) > max / 2))
             l->v[i].least = 0;
 }
 
-static void touch(struct truth *t, struct lately *l, const struct record *r,
+static void touch(struct truth *t, struct lately *l, const struct pair *who,
                   struct jat_str key, uint64_t until)
 {
     struct spoke *s = find(l, key);
 
     if (s == NULL || s->most <= t->now)
         return;
-    if (s->least > t->now && !strays(t, r))
+    if (s->least > t->now && !strays(t, who))
         raise_to(&s->least, until);
     raise_to(&s->most, until);
 }
@@ -120,13 +131,15 @@ static bool is_known(const struct truth *t, const struct spoke *s, bool seen)
     return s != NULL && s->most > t->now && (s->least > t->now || seen);
 }
 
-/* "bare U", a newline, which no JID here has, "target" */
-static struct jat_str pair(struct jat_buf *b, struct jat_str user,
-                           struct jat_str target)
+/* "bare U", "target", "node", each with a newline, which no JID here has. */
+static struct jat_str key_of(struct jat_buf *b, struct jat_str user,
+                             struct jat_str target, struct jat_str node)
 {
     jat_buf_add(b, jat_jid_bare(user));
     jat_buf_addc(b, '\n');
     jat_buf_add(b, jat_jid_bare(target));
+    jat_buf_addc(b, '\n');
+    jat_buf_add(b, node);
     return jat_str(b->p, b->n);
 }
 
@@ -135,45 +148,80 @@ uint64_t truth_slack(const struct truth *t)
     return (uint64_t)t->o.contact_timeout / 64;
 }
 
-void truth_contact(struct truth *t, const struct record *r, bool made,
+static uint64_t in_time(const struct truth *t)
+{
+    return t->now + (uint64_t)t->o.contact_timeout + truth_slack(t);
+}
+
+void truth_contact(struct truth *t, const struct pair *who, bool made,
                    uint64_t until)
 {
     struct jat_buf b = JAT_BUF_INIT;
-    struct jat_str key = pair(&b, r->user, t->sessions[r->session].jid);
+    struct jat_str key =
+        key_of(&b, who->user, t->sessions[who->session].jid, who->node);
 
-    raise_to(&until, t->now + (uint64_t)t->o.contact_timeout + truth_slack(t));
+    raise_to(&until, in_time(t));
     if (t->o.outbound == JAT_OUTBOUND_REPLY) { /* nothing else goes by them */
         const struct spoke *s = find(&t->contacts, key);
 
         if (made && !is_known(t, s, false))
-            put(t, &t->contacts, r, (struct spoke){.key = key}, until, false);
+            put(t, &t->contacts, who, (struct spoke){.key = key}, until, false);
         else
-            touch(t, &t->contacts, r, key, until);
+            touch(t, &t->contacts, who, key, until);
     }
     jat_buf_fini(&b);
 }
 
-void truth_handle(struct truth *t, const struct record *r,
+void truth_conversation(struct truth *t, const struct pair *who)
+{
+    struct jat_buf b = JAT_BUF_INIT;
+
+    put(t, &t->conversations, who,
+        (struct spoke){.key = key_of(&b, who->user, NOTHING, who->node),
+                       .value = t->sessions[who->session].jid},
+        in_time(t), false);
+    jat_buf_fini(&b);
+}
+
+void truth_handle(struct truth *t, const struct pair *who,
                   struct jat_str resource, bool made, uint64_t until)
 {
     raise_to(&until, t->now + (uint64_t)t->o.contact_timeout);
     if (jat_address_form(resource) != JAT_FORM_HANDLE)
         return;
     if (made)
-        put(t, &t->handles, r,
-            (struct spoke){.key = resource, .value = r->user}, until, true);
+        put(t, &t->handles, who,
+            (struct spoke){.key = resource, .value = who->user}, until, true);
     else
-        touch(t, &t->handles, r, resource, until);
+        touch(t, &t->handles, who, resource, until);
 }
 
 bool truth_is_contact(struct truth *t, struct jat_str user,
-                      struct jat_str target, bool seen)
+                      struct jat_str target, struct jat_str node, bool seen)
 {
     struct jat_buf b = JAT_BUF_INIT;
-    bool known = is_known(t, find(&t->contacts, pair(&b, user, target)), seen);
+    bool known =
+        is_known(t, find(&t->contacts, key_of(&b, user, target, node)), seen);
 
     jat_buf_fini(&b);
     return known;
+}
+
+const struct spoke *truth_named(struct truth *t, struct jat_str user,
+                                struct jat_str node)
+{
+    struct jat_buf b = JAT_BUF_INIT;
+    const struct spoke *s =
+        find(&t->conversations, key_of(&b, user, NOTHING, node));
+
+    jat_buf_fini(&b);
+    return s;
+}
+
+bool truth_is_conversation(struct truth *t, struct jat_str user,
+                           struct jat_str node, bool seen)
+{
+    return is_known(t, truth_named(t, user, node), seen);
 }
 
 bool truth_is_handle(struct truth *t, struct jat_str resource, bool seen,
@@ -197,8 +245,10 @@ bool truth_handle_fits(const struct truth *t, struct jat_str resource,
 void lately_doubt(struct lately *l)
 {
     l->exact = false;
-    for (unsigned i = 0; i < l->n; i++)
+    for (unsigned i = 0; i < l->n; i++) {
         l->v[i].least = 0;
+        l->v[i].vague = true;
+    }
 }
 
 void lately_forget(struct lately *l, uint64_t now, size_t max)

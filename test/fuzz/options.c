@@ -3,6 +3,9 @@
 
 #define RESOURCES "a" /* what they begin with, where that counts */
 
+static const struct jat_str localparts[] = {
+    {NULL, 0}, FUZZ_STR("*"), FUZZ_STR("no*"), FUZZ_STR("room")};
+
 /* The last one is none: refused. */
 static const struct jat_str letters[] = {
     FUZZ_STR("a"), FUZZ_STR("ba"), FUZZ_STR("b"), FUZZ_STR("ab"), {NULL, 0}};
@@ -78,10 +81,11 @@ void options_choose(struct input *in, struct options *o)
     static const unsigned drains[] = {
         0, 1U << JAT_SHOW_DND, 1U << JAT_SHOW_XA | 1U << JAT_SHOW_DND,
         1U << JAT_SHOW_NONE | 1U << JAT_SHOW_CHAT};
-    unsigned key = input_below(in, 8);
+    unsigned key = input_below(in, 8), bits = input_octet(in);
 
     *o = (struct options){
-        .encoding = input_below(in, 2),
+        .encoding = bits % 2,
+        .localparts = localparts[bits >> 1 & 3],
         .balance = input_below(in, JAT_BALANCE_COUNT),
         .outbound = input_below(in, 3),
         .outbound_acl = input_below(in, 2),
@@ -89,6 +93,9 @@ void options_choose(struct input *in, struct options *o)
         .retries = retries[input_below(in, 4)],
         .drain = drains[input_below(in, 4)],
     };
+    bits >>= 3;
+    o->message_rate = limit(&bits);
+    o->message_rate_per_domain = limit(&bits);
     o->keys = letters[key <= N_RINGS ? key : 0];
     o->ring = rings[key < N_RINGS ? key : 0];
     choose_sticky(in, o);
@@ -141,8 +148,10 @@ static void add_lists(struct jat_config *c, const struct options *o)
     add_str(c, "targets", o->targets[0]);
     add_str(c, "targets", o->targets[1]);
     add_str(c, "local_domains", o->local_domain);
+    add_word(c, "caps", CAPS);
     add_str(c, "sticky_by", o->sticky_by);
     add_str(c, "sticky_by_attribute", o->sticky_by_attribute);
+    add_str(c, "localparts", o->localparts);
     if (o->resources.n > 0)
         add_word(c, "resources", RESOURCES "*");
 }
@@ -173,6 +182,8 @@ struct jat_config *options_config(const struct options *o)
     set_int(c, "max_outbound_per_endpoint", o->max_outbound_per_endpoint);
     set_int(c, "max_endpoints", o->max_endpoints);
     set_int(c, "max_retry_memory", o->max_retry_memory);
+    set_int(c, "message_rate", o->message_rate);
+    set_int(c, "message_rate_per_domain", o->message_rate_per_domain);
     set_int(c, "max_stanza_size", MAX_STANZA_SIZE);
     return c;
 }

@@ -9,7 +9,8 @@ struct truth *truth_new(const struct options *o)
 
     memset(&truth, 0, sizeof(truth));
     truth.o = *o;
-    truth.contacts.exact = truth.handles.exact = true;
+    truth.contacts.exact = truth.conversations.exact = truth.handles.exact =
+        true;
     return &truth;
 }
 
@@ -34,7 +35,9 @@ bool truth_full(const struct truth *t)
 
     return t->n_sessions == MAX_SESSIONS || t->n_records + most > MAX_RECORDS ||
            t->contacts.n + most > MAX_LATELY ||
-           t->handles.n + most > MAX_LATELY ||
+           t->conversations.n + 1 > MAX_LATELY ||
+           t->handles.n + most > MAX_LATELY || t->n_visible + 1 > MAX_VISIBLE ||
+           t->users.n + 1 > MAX_RATES || t->domains.n + 1 > MAX_RATES ||
            t->n_kept + 16 * most + 2 * MAX_SESSIONS > MAX_KEPT;
 }
 
@@ -66,9 +69,9 @@ bool truth_is_jid(const struct jat_buf *buf, const struct jat_parts *p,
 }
 
 bool truth_is_p(const struct jat_buf *buf, const struct jat_parts *p,
-                struct jat_str resource)
+                struct jat_str node, struct jat_str resource)
 {
-    return p->user.n == 0 &&
+    return jat_str_eq(jat_buf_str(buf, p->user), node) &&
            jat_str_eq(jat_buf_str(buf, p->server), JAT_STR(P)) &&
            jat_str_eq(jat_buf_str(buf, p->resource), resource);
 }
@@ -125,8 +128,12 @@ void truth_configured(struct truth *t, const struct options *o,
         t->n_preferences = 0, t->keyed++;
     if (!jat_str_eq(t->o.local_domain, o->local_domain)) {
         lately_doubt(&t->contacts);
+        lately_doubt(&t->conversations);
         lately_doubt(&t->handles);
     }
+    if (t->o.message_rate != o->message_rate ||
+        t->o.message_rate_per_domain != o->message_rate_per_domain)
+        truth_rates_doubt(t);
     t->o = *o;
     t->n_round = 0;
     for (unsigned i = 0; i < t->n_sessions; i++)
@@ -398,19 +405,21 @@ static void sent_again(struct truth *t, struct record next,
                        const struct jat_outcome *o, const struct jat_buf *text)
 {
     struct jat_parts to = o->to;
+    struct pair who;
     unsigned i = 0;
 
     while (i < t->n_sessions && !(t->sessions[i].online &&
                                   truth_is_jid(text, &to, t->sessions[i].jid)))
         i++;
     CHECK(i < t->n_sessions);
-    CHECK(truth_is_p(text, &o->from, next.shown));
+    CHECK(truth_is_p(text, &o->from, next.node, next.shown));
     next.session = i;
     next.ref = o->next;
     next.retries--;
     next.id_out = truth_keep(t, jat_buf_str(text, o->id));
     truth_begun(t, &next);
-    truth_contact(t, &next, true, next.deadline);
+    who = truth_pair(&next);
+    truth_contact(t, &who, true, next.deadline);
     t->stats[JAT_STAT_retries]++;
 }
 
@@ -471,6 +480,20 @@ static void settled(struct truth *t, const struct closing *c,
     }
 }
 
+/* What must come is there, or there was more than `max` to look at. */
+static void check_number(const struct closing *c, enum jat_err err,
+                         size_t settled, size_t due, size_t hidden,
+                         size_t visible)
+{
+    bool one = c->why == BOUNCED || c->why == ABORTED;
+
+    if (err == JAT_EFULL)
+        CHECK(!one && settled <= c->max && hidden <= c->max);
+    else
+        CHECK(settled == due && hidden == visible &&
+              err == (one && due == 0 ? JAT_ENOTFOUND : JAT_OK));
+}
+
 void truth_closed(struct truth *t, const struct closing *c, enum jat_err err,
                   const struct jat_outcomes *out)
 {
@@ -479,22 +502,28 @@ void truth_closed(struct truth *t, const struct closing *c, enum jat_err err,
                                           [EXPIRED] = JAT_STAT_timeouts,
                                           [SWEPT] = JAT_STAT_gone,
                                           [STOPPED] = JAT_STAT_aborted};
-    bool one = c->why == BOUNCED || c->why == ABORTED;
-    unsigned due = 0;
+    unsigned of = c->why == SWEPT ? c->session : NOBODY;
+    bool hides = c->why == SWEPT || c->why == STOPPED;
+    size_t due = 0, visible = hides ? truth_count_visible(t, of) : 0,
+           hidden = 0;
 
     for (unsigned i = 0; i < t->n_records; i++)
         due += is_due(t, &t->records[i], c);
-    for (size_t i = 0; i < out->n; i++)
-        settled(t, c, &out->v[i], &out->text);
+    for (size_t i = 0; i < out->n; i++) {
+        if (out->v[i].fate == JAT_FATE_UNAVAILABLE) {
+            CHECK(hides);
+            truth_hidden(t, of, &out->v[i], &out->text);
+            hidden++;
+        } else {
+            settled(t, c, &out->v[i], &out->text);
+        }
+    }
     t->stats[was_refused(c) ? JAT_STAT_refused_by_server : stats[c->why]] +=
-        out->n;
-    if (err == JAT_EFULL)
-        CHECK(!one && out->n <= c->max);
-    else
-        CHECK(out->n == due &&
-              err == (one && due == 0 ? JAT_ENOTFOUND : JAT_OK));
+        out->n - hidden;
+    check_number(c, err, out->n - hidden, due, hidden, visible);
     if (c->why == EXPIRED && out->n < c->max) {
         lately_forget(&t->contacts, t->now, c->max);
+        lately_forget(&t->conversations, t->now, c->max);
         lately_forget(&t->handles, t->now, c->max);
     }
 }
@@ -564,27 +593,31 @@ static void look_at_records(const struct truth *t, struct jat *j)
 
 void truth_look(struct truth *t, struct jat *j)
 {
-    uint64_t n[JAT_STAT_COUNT + 5], kept = 0;
+    enum { TABLES = 7 };
+    uint64_t n[JAT_STAT_COUNT + TABLES], kept = 0;
+    const uint64_t *in_table = n + JAT_STAT_COUNT;
     const char *name;
 
-    for (unsigned i = 0; i < JAT_STAT_COUNT + 5; i++)
+    for (unsigned i = 0; i < JAT_STAT_COUNT + TABLES; i++)
         CHECK(jat_counter(j, i, &name, &n[i]));
     for (unsigned i = 0; i < JAT_STAT_COUNT; i++)
         CHECK(n[i] == t->stats[i]);
-    CHECK(n[JAT_STAT_COUNT] == truth_count_online(t));
-    CHECK(n[JAT_STAT_COUNT + 1] == count_open(t));
-    CHECK(lately_may_count(&t->contacts, n[JAT_STAT_COUNT + 2]));
-    CHECK(lately_may_count(&t->handles, n[JAT_STAT_COUNT + 3]));
     for (unsigned i = 0; i < t->n_records; i++)
         kept += t->records[i].open ? t->records[i].weight : 0;
-    CHECK(n[JAT_STAT_COUNT + 4] == kept);
+    CHECK(in_table[0] == truth_count_online(t));
+    CHECK(in_table[1] == count_open(t));
+    CHECK(lately_may_count(&t->contacts, in_table[2]));
+    CHECK(lately_may_count(&t->conversations, in_table[3]));
+    CHECK(lately_may_count(&t->handles, in_table[4]));
+    CHECK(in_table[5] == truth_count_visible(t, NOBODY));
+    CHECK(in_table[6] == kept);
     look_at_endpoints(t, j);
     look_at_records(t, j);
 }
 
 void truth_end(const struct truth *t)
 {
-    CHECK(count_open(t) == 0);
+    CHECK(count_open(t) == 0 && t->n_visible == 0);
     for (unsigned i = 0; i < t->n_requests; i++)
         CHECK(t->ends[i] == 1);
 }

@@ -3,10 +3,15 @@
  * searched from one end to the other. The core and the truth are told the same
  * things, and whatever the core says is held against the truth.
  *
- *   verdict.c  what each stanza leads to: the tables of doc/behaviour.md
+ *   verdict.c  what each stanza leads to: the tables of doc/behaviour.md, ...
+ *   whom.c     ... whom an address stands for, who may write to whom, ...
+ *   asking.c   ... their rows for iq, ...
+ *   talking.c  ... and for messages and presence
  *   truth.c    the records that come of it, and how they are closed
- *   choice.c   to whom a request may go
- *   lately.c   who spoke lately: contacts, handles
+ *   choice.c   to whom a request or a message may go
+ *   lately.c   who spoke lately: contacts, conversations, handles
+ *   visible.c  who sees an endpoint by directed presence
+ *   rate.c     who sends too much
  *
  * Where the core has a choice (which endpoint, which id of ours), the truth
  * looks at what was chosen and says whether it might be. */
@@ -22,23 +27,28 @@
 #include "stats.h"
 
 #define P "proxy.example.org"
+#define CAPS "urn:p#1" /* what its capabilities are called */
 #define MAX_STANZA_SIZE 8192U
 #define MAX_ID 1024U
 
 #define MAX_SESSIONS 64U
 #define MAX_RECORDS 256U
 #define MAX_LATELY 512U
+#define MAX_VISIBLE 512U
+#define MAX_RATES 512U
 #define MAX_PREFERENCES 1024U
 #define MAX_KEPT 4096U
 
 #define NOBODY MAX_SESSIONS
+#define NOTHING ((struct jat_str){NULL, 0})
 
 /* What the core is configured with. Strings and ring outlive the truth. */
 struct options {
     int64_t encoding, balance, outbound, outbound_acl, disco;
     int64_t timeout, contact_timeout, retries, max_contacts, max_pending,
         max_pending_per_user, max_pending_per_domain, max_outbound_per_endpoint,
-        max_endpoints, max_retry_memory;
+        max_endpoints, max_retry_memory, message_rate, message_rate_per_domain;
+    struct jat_str localparts; /* a glob without '?'; empty: no nodes */
     struct jat_str targets[2], local_domain, sticky_by, sticky_by_attribute;
     struct jat_str resources; /* a glob of this, then '*'; empty: all */
     unsigned drain;           /* bit (1 << show) */
@@ -55,13 +65,20 @@ struct session {
     uint64_t answered, failed, last_answer;
 };
 
+/* A requester and a session, who write to each other by a node of P. */
+struct pair {
+    struct jat_str user, node;
+    unsigned session;
+    bool by_domain; /* the requester was remote then */
+};
+
 struct record {
     bool open;
     bool silent; /* closed without an answer, at `closed` */
     enum jat_direction direction;
     unsigned session; /* that answers or asks */
     unsigned request; /* the same one for each retry of a request */
-    struct jat_str user, asked, shown, id, id_out;
+    struct jat_str user, node, asked, shown, id, id_out;
     struct jat_str key; /* of `sticky` */
     unsigned keyed;     /* under which keys it was hashed */
     uint64_t ref, born, deadline, closed;
@@ -78,10 +95,23 @@ struct lately {
     struct spoke {
         struct jat_str key, value, domain;
         uint64_t least, most;
+        bool vague; /* the value may be another one */
     } v[MAX_LATELY];
     unsigned n;
     uint64_t bound; /* max_contacts when the last one came */
     bool exact;
+};
+
+/* What one has left, in thousandths of a stanza: between the two. */
+struct rate {
+    struct jat_str key;
+    uint64_t least, most, when;
+    uint64_t silent; /* until then it is not told */
+};
+
+struct rates {
+    struct rate v[MAX_RATES];
+    unsigned n;
 };
 
 struct truth {
@@ -93,7 +123,13 @@ struct truth {
     unsigned n_records;
     unsigned ends[MAX_RECORDS]; /* of each request */
     unsigned n_requests;
-    struct lately contacts, handles;
+    struct lately contacts, conversations, handles;
+    struct visible {
+        struct pair who;
+        struct jat_str endpoint, shown;
+    } visible[MAX_VISIBLE];
+    unsigned n_visible;
+    struct rates users, domains;
     uint64_t stats[JAT_STAT_COUNT];
     unsigned round[MAX_SESSIONS], n_round; /* who has had a turn */
     struct preference {
@@ -166,32 +202,43 @@ unsigned truth_candidates(const struct truth *t, const struct record *r,
                           unsigned out[MAX_SESSIONS]);
 /* The core was right to choose r->session. */
 void truth_check_choice(struct truth *t, const struct record *r);
+/* The core was right to choose who->session for a message to P, or, if it is
+ * not NOBODY, to this session. */
+void truth_check_talk(struct truth *t, const struct pair *who, unsigned to);
 /* The core has made a record: it might choose this session, this id. */
 void truth_begun(struct truth *t, const struct record *r);
 /* r is over; `answered`: an answer took it. */
 void truth_ended(struct truth *t, struct record *r, bool answered);
-/* The parts of a decision are P/resource; are this JID. */
+/* The parts of a decision are P/resource, or node@P/resource; are this JID. */
 bool truth_is_p(const struct jat_buf *buf, const struct jat_parts *p,
-                struct jat_str resource);
+                struct jat_str node, struct jat_str resource);
 bool truth_is_jid(const struct jat_buf *buf, const struct jat_parts *p,
                   struct jat_str jid);
 
+bool truth_is_remote(const struct truth *t, struct jat_str user);
+struct pair truth_pair(const struct record *r);
 /* How much longer than contact_timeout a contact lives. */
 uint64_t truth_slack(const struct truth *t);
-/* U and the target of the record have spoken. made: U did, so that there is a
- * contact. */
-void truth_contact(struct truth *t, const struct record *r, bool made,
+/* The two have spoken. made: the requester did, so that there is a contact. */
+void truth_contact(struct truth *t, const struct pair *who, bool made,
                    uint64_t until);
-/* The resource, if it is a handle of the record's U, was shown to a target or
- * used by it. */
-void truth_handle(struct truth *t, const struct record *r,
+/* A message has passed between the two: the conversation names the session. */
+void truth_conversation(struct truth *t, const struct pair *who);
+/* The resource, if it is a handle of the pair's requester, was shown to a
+ * target or used by it. */
+void truth_handle(struct truth *t, const struct pair *who,
                   struct jat_str resource, bool made, uint64_t until);
 /* seen: the core behaves as if so; that settles it where the truth is not
  * sure. */
 bool truth_is_contact(struct truth *t, struct jat_str user,
-                      struct jat_str target, bool seen);
+                      struct jat_str target, struct jat_str node, bool seen);
+bool truth_is_conversation(struct truth *t, struct jat_str user,
+                           struct jat_str node, bool seen);
 bool truth_is_handle(struct truth *t, struct jat_str resource, bool seen,
                      struct jat_str *jid);
+/* Whom the conversation names, or NULL; it may be over, or vague. */
+const struct spoke *truth_named(struct truth *t, struct jat_str user,
+                                struct jat_str node);
 /* There is room in its shares for the handle of jid, if it is one. */
 bool truth_handle_fits(const struct truth *t, struct jat_str resource,
                        struct jat_str jid);
@@ -202,5 +249,29 @@ void lately_doubt(struct lately *l);
 void lately_forget(struct lately *l, uint64_t now, size_t max);
 /* The core may hold n of them. */
 bool lately_may_count(const struct lately *l, uint64_t n);
+
+/* What the requester of the pair sees of the endpoint with this JID; NULL:
+ * nothing. */
+struct visible *truth_visible(struct truth *t, const struct pair *who,
+                              struct jat_str endpoint);
+/* There is room for one more. */
+bool truth_visible_fits(const struct truth *t, const struct pair *who);
+/* The requester sees the session from now on, under this address. */
+void truth_shows(struct truth *t, const struct pair *who, struct jat_str shown);
+void truth_hides(struct truth *t, struct visible *v);
+/* How many are seen of the session; NOBODY: of all. */
+unsigned truth_count_visible(const struct truth *t, unsigned session);
+/* The outcome says that a session which has gone, or any where it is NOBODY, is
+ * not available. */
+void truth_hidden(struct truth *t, unsigned session,
+                  const struct jat_outcome *o, const struct jat_buf *text);
+
+/* A message or presence of `user`. may_tell: it can be answered. seen: the core
+ * took it for too much; that settles it where the truth is not sure. */
+enum rated { RATE_OK, RATE_TELL, RATE_DROP };
+enum rated truth_rate(struct truth *t, struct jat_str user, bool may_tell,
+                      bool seen);
+/* Other rates hold from now on. */
+void truth_rates_doubt(struct truth *t);
 
 #endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
+#include "tickets.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct ticket tickets[MAX_TICKETS];
+
+static unsigned long now;
+
+struct ticket *ticket_of(const char *address)
+{
+    for (struct ticket *t = tickets; t < tickets + MAX_TICKETS; t++)
+        if (strcmp(t->address, address) == 0)
+            return t;
+    return NULL;
+}
+
+/* Where the end of the text begins that has at most so many octets. No
+ * character of UTF-8 is cut in two. */
+static const char *end_of(const char *text, size_t octets)
+{
+    size_t length = strlen(text);
+
+    if (length > octets)
+        text += length - octets;
+    while ((*text & 0xC0) == 0x80)
+        text++;
+    return text;
+}
+
+static struct ticket *oldest(void)
+{
+    struct ticket *found = tickets;
+
+    for (struct ticket *t = tickets; t < tickets + MAX_TICKETS; t++)
+        if (t->used < found->used)
+            found = t;
+    return found;
+}
+
+struct ticket *ticket_open(const char *address, const char *number,
+                           unsigned messages, const char *notes)
+{
+    struct ticket *ticket = ticket_of(address);
+
+    if (!ticket)
+        ticket = oldest();
+    snprintf(ticket->address, sizeof ticket->address, "%s", address);
+    snprintf(ticket->number, sizeof ticket->number, "%s", number);
+    snprintf(ticket->notes, sizeof ticket->notes, "%s",
+             end_of(notes, MAX_NOTES));
+    ticket->messages = messages;
+    ticket->used = ++now;
+    return ticket;
+}
+
+void ticket_note(struct ticket *ticket, const char *text)
+{
+    const char *line = end_of(text, MAX_NOTES - 1);
+    const char *kept = end_of(ticket->notes, MAX_NOTES - 1 - strlen(line));
+
+    memmove(ticket->notes, kept, strlen(kept) + 1);
+    strcat(strcat(ticket->notes, line), "\n");
+    ticket->messages++;
+    ticket->used = ++now;
+}
+
+void ticket_close(struct ticket *ticket)
+{
+    memset(ticket, 0, sizeof *ticket);
+}

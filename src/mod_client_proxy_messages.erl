@@ -1,0 +1,101 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% What is forwarded without a record: messages, and presence that an endpoint
+%%% directs to somebody.
+%%%
+%%% A message to the target is for one session. If that session is gone, ejabberd
+%%% would give the message to another resource of the account, or store it until
+%%% somebody logs in (RFC 6121, 8.5.3.2.1); and when a session ends, mod_stream_mgmt
+%%% routes again, bounces or drops what was not acknowledged. So the message has
+%%% itself in its mark, as it came, and comes back here in each of these cases.
+-module(mod_client_proxy_messages).
+
+-export([pass/5, deliver/1, came_back/2]).
+
+-include("xmpp.hrl").
+
+-import(mod_client_proxy_context, [count/2]).
+-import(mod_client_proxy_addresses, [jid/1]).
+
+-type context() :: mod_client_proxy_context:context().
+-type parts() :: mod_client_proxy_core:parts().
+
+%% How often a message may move from a session that is gone to another one.
+-define(MAX_MOVES, 8).
+
+%%% On its way
+
+%% @doc Forwards a message or a presence: in, from a requester to an endpoint, or
+%% out. It carries no meta but our mark.
+-spec pass(in | out, From :: parts(), To :: parts(), context(),
+           message() | presence()) -> ok.
+pass(in, From, To, #{host := P} = Context, #message{type = Type} = Message) ->
+    count(messages, Context),
+    Meta = case Type of
+               error -> #{};
+               _ -> mod_client_proxy_metas:mark(
+                      P, mod_client_proxy_metas:as_it_came(Message))
+           end,
+    #message{sub_els = Els} = Shown = mod_client_proxy_traces:remove(Context,
+                                                                     Message),
+    ejabberd_router:route(Shown#message{from = jid(From), to = jid(To),
+                                        sub_els = private(Els), meta = Meta});
+pass(out, From, To, #{host := P} = Context, #message{} = Message) ->
+    count(outbound_messages, Context),
+    Shown = mod_client_proxy_traces:remove(Context, Message),
+    ejabberd_router:route(
+      Shown#message{from = jid(From), to = jid(To),
+                    meta = mod_client_proxy_metas:mark(P, outbound)});
+pass(out, From, To, Context, #presence{} = Presence) ->
+    %% what is wrong with the payload of other stanzas is seen before they come here
+    case mod_client_proxy_payload:walk(xmpp:get_els(Presence)) of
+        {ok, _} ->
+            count(presences, Context),
+            Shown = mod_client_proxy_traces:of_presence(
+                      mod_client_proxy_traces:remove(Context, Presence)),
+            ejabberd_router:route(
+              Shown#presence{from = jid(From), to = jid(To), meta = #{}});
+        _Fault ->
+            count(dropped, Context)
+    end.
+
+%% No copy of it goes to the target's other resources (XEP-0280, 7).
+private(Els) ->
+    case lists:any(fun is_private/1, Els) of
+        true -> Els;
+        false -> Els ++ [#xmlel{name = <<"private">>,
+                                attrs = [{<<"xmlns">>, ?NS_CARBONS_2}]}]
+    end.
+
+is_private(#xmlel{name = <<"private">>, attrs = Attrs}) ->
+    fxml:get_attr_s(<<"xmlns">>, Attrs) == ?NS_CARBONS_2;
+is_private(El) ->
+    is_record(El, carbons_private).
+
+%%% To its session
+
+%% @doc Gives a message that is forwarded to its session, in the sender's process.
+%% (ejabberd_sm would look a second time whether the session is there.) `gone': it
+%% is not, or it is about to end, in this process.
+-spec deliver(message()) -> delivered | gone.
+deliver(#message{to = To} = Message) ->
+    case mod_client_proxy_sessions:receiver(jid:tolower(To)) of
+        none ->
+            gone;
+        Session ->
+            ejabberd_c2s:route(Session, {route, Message}),
+            delivered
+    end.
+
+%%% It comes back
+
+%% @doc Takes what is known of this session. Then the message, as it came, is to be
+%% decided about again, or it has moved too often.
+-spec came_back(Session :: jid(), message()) -> {again, message()} | given_up.
+came_back(Session, #message{to = #jid{lserver = P}} = Original) ->
+    mod_client_proxy_targets:suspect(P, jid:tolower(Session)),
+    mod_client_proxy_targets:refresh(P, Session),
+    case mod_client_proxy_metas:moves(Original) of
+        ?MAX_MOVES -> given_up;
+        _ -> {again, mod_client_proxy_metas:moved(Original)}
+    end.

@@ -1,0 +1,326 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The bots of examples/, in each language, behind a proxy host.
+-module(examples_SUITE).
+-include("suite.hrl").
+
+-export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
+         init_per_group/2, end_per_group/2, init_per_testcase/2,
+         end_per_testcase/2]).
+-compile([export_all, nowarn_export_all]).
+-import(suite, [bed/1, requester/1, requester/2]).
+
+-define(NS_DESK, "urn:example:help-desk").
+
+suite() ->
+    [{timetrap, {seconds, 120}}].
+
+all() ->
+    [no_example_has_120_lines
+     | [{group, Name} || Name <- [c, python, javascript, all_languages]]].
+
+groups() ->
+    Each = [a_bot_answers_each_request,
+            a_bot_that_is_told_to_stop_ends_with_0,
+            a_bot_that_has_lost_its_connection_ends_with_1,
+            the_echo_bot_says_what_is_said_to_it,
+            the_echo_bot_acknowledges_a_message_that_asks_for_it,
+            the_echo_bot_is_silent_to_errors_and_to_what_has_no_body,
+            a_conversation_stays_with_one_help_desk,
+            a_help_desk_that_stops_hands_its_ticket_to_another,
+            a_help_desk_hands_over_whatever_form_addresses_have,
+            after_a_crash_the_help_desk_begins_anew,
+            a_help_desk_closes_a_ticket,
+            only_a_session_of_its_account_hands_tickets_to_a_help_desk,
+            a_help_desk_keeps_no_more_than_it_says],
+    [{Language, [], Each} || Language <- [c, python, javascript]] ++
+        [{all_languages, [], [a_ticket_goes_from_language_to_language]}].
+
+%%% Setting up
+
+init_per_suite(Config) ->
+    suite:start(Config).
+
+end_per_suite(Config) ->
+    suite:stop(Config).
+
+init_per_group(c, Config) ->
+    [{ending, ".c"} | Config];
+init_per_group(python, Config) ->
+    [{ending, ".py"} | Config];
+init_per_group(_, Config) ->
+    %% test/check_server has tried to build them
+    case filelib:is_regular(filename:join(bed:project(), "_build/examples/bot.js")) of
+        true -> [{ending, ".js"} | Config];
+        false -> {skip, "@xmpp/client could not be installed by npm"}
+    end.
+
+end_per_group(_Name, _Config) ->
+    ok.
+
+init_per_testcase(no_example_has_120_lines, Config) ->
+    Config;
+init_per_testcase(_Case, Config) ->
+    suite:begin_case(Config).
+
+end_per_testcase(no_example_has_120_lines, _Config) ->
+    ok;
+end_per_testcase(_Case, Config) ->
+    suite:end_case(Config).
+
+no_example_has_120_lines(_Config) ->
+    Files = filelib:wildcard(filename:join(bed:project(),
+                                           "examples/*/*.{c,h,py,js}")),
+    true = length(Files) > 10,
+    [] = [{File, N} || File <- Files, N <- [lines(File)], N >= 120].
+
+lines(File) ->
+    {ok, Text} = file:read_file(File),
+    length(binary:matches(Text, <<"\n">>)).
+
+%%% What every bot does
+
+a_bot_answers_each_request(Config) ->
+    _ = bot(Config, "echo", "a"),
+    U = requester(Config),
+    Ask = fun(Payload) ->
+                  Id = iq:id(),
+                  iq:send(U, get, ?P, Id, Payload),
+                  iq:outcome(U, Id)
+          end,
+    <<"result">> = puppet:attr(<<"type">>, Ask("<ping xmlns='urn:xmpp:ping'/>")),
+    Version = puppet:child(<<"query">>, Ask("<query xmlns='jabber:iq:version'/>")),
+    <<"example bot">> = puppet:text(puppet:child(<<"name">>, Version)),
+    Info = puppet:child(<<"query">>, Ask(suite:disco_info())),
+    true = lists:member({<<"client">>, <<"bot">>},
+                        [{puppet:attr(<<"category">>, El), puppet:attr(<<"type">>, El)}
+                         || El <- Info#xmlel.children]),
+    true = lists:member(?NS_RECEIPTS, [puppet:attr(<<"var">>, El)
+                                       || El <- Info#xmlel.children]),
+    {cancel, 'service-unavailable'} =
+        puppet:condition(Ask("<q xmlns='urn:example:unknown'/>")).
+
+a_bot_that_is_told_to_stop_ends_with_0(Config) ->
+    [begin
+         Bot = bot(Config, Name, "a"),
+         example:signal(Bot, "TERM"),
+         0 = example:exit_status(Bot)
+     end || Name <- ["echo", "help_desk"]].
+
+a_bot_that_has_lost_its_connection_ends_with_1(Config) ->
+    Bot = bot(Config, "echo", "a"),
+    bed:rpc(bed(Config), ejabberd_sm, kick_user, [<<"svc">>, <<"example.org">>]),
+    1 = example:exit_status(Bot).
+
+%%% The echo bot
+
+the_echo_bot_says_what_is_said_to_it(Config) ->
+    _ = bot(Config, "echo", "a"),
+    U = requester(Config),
+    [begin
+         say(U, ?P, Type, ["<body>", iq:escape(Text), "</body>"
+                           "<thread>", Type, "</thread>"]),
+         El = hear(U),
+         {Type, Type, Text} =
+             {puppet:attr(<<"type">>, El),
+              puppet:text(puppet:child(<<"thread">>, El)), body(El)}
+     end || Type <- [<<"chat">>, <<"normal">>],
+            Text <- [<<"Hello">>, <<"<&>\"'">>, <<"Grüß Gott"/utf8>>, <<"two\nlines">>]].
+
+the_echo_bot_acknowledges_a_message_that_asks_for_it(Config) ->
+    _ = bot(Config, "echo", "a"),
+    U = requester(Config),
+    Id = say(U, ?P, "chat", ["<body>1</body><request xmlns='", ?NS_RECEIPTS, "'/>"]),
+    Receipt = puppet:recv(U, fun(El) -> receipt(El) /= undefined end),
+    Id = puppet:attr(<<"id">>, receipt(Receipt)),
+    undefined = puppet:child(<<"request">>, Receipt),
+    _ = say(U, ?P, "chat", "<body>2</body>"),
+    <<"1">> = body(hear(U)),
+    <<"2">> = body(hear(U)),
+    [] = [El || El <- puppet:unread(U), receipt(El) /= undefined].
+
+the_echo_bot_is_silent_to_errors_and_to_what_has_no_body(Config) ->
+    Bot = bot(Config, "echo", "a"),
+    U = requester(Config),
+    [say(U, example:jid(Bot), Type, Content)
+     || {Type, Content} <-
+            [{"chat", "<composing xmlns='http://jabber.org/protocol/chatstates'/>"},
+             {"headline", "<body>news</body>"},
+             {"groupchat", "<body>all</body>"},
+             {"error", "<body>1</body><error type='cancel'><item-not-found"
+              " xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"}]],
+    _ = say(U, example:jid(Bot), "chat", "<body>last</body>"),
+    <<"last">> = body(hear(U)),
+    [] = iq:all(U).
+
+%%% The help desk
+
+a_conversation_stays_with_one_help_desk(Config) ->
+    _ = [bot(Config, "help_desk", R) || R <- ["a", "b"]],
+    U = requester(Config),
+    Answers = [told(U, ?P, "A question") || _ <- lists:seq(1, 10)],
+    [{Ticket, Desk}] = lists:usort([{T, D} || {T, _, D} <- Answers]),
+    true = Answers == [{Ticket, N, Desk} || N <- lists:seq(1, 10)].
+
+a_help_desk_that_stops_hands_its_ticket_to_another(Config) ->
+    is_handed_over(Config, ?P).
+
+a_help_desk_hands_over_whatever_form_addresses_have(Config) ->
+    is_handed_over(Config, <<"sealed.example.org">>).
+
+is_handed_over(Config, P) ->
+    Bots = [bot(Config, "help_desk", R) || R <- ["a", "b"]],
+    U = requester(Config),
+    {Ticket, 1, Desk} = told(U, P, "My first words"),
+    {Ticket, 2, Desk} = told(U, P, "My second words"),
+    {[One], [Other]} = lists:partition(fun(B) -> is_at(B, Desk) end, Bots),
+    example:signal(One, "TERM"),
+    Greeting = hear(U),
+    true = has(["Ticket ", Ticket, " goes on"], Greeting),
+    0 = example:exit_status(One),
+    {Ticket, 3, Desk2} = told(U, P, "My third words"),
+    true = is_at(Other, Desk2),
+    _ = write(U, P, "history"),
+    <<"My first words\nMy second words\nMy third words\n">> = body(hear(U)).
+
+after_a_crash_the_help_desk_begins_anew(Config) ->
+    Bots = [bot(Config, "help_desk", R) || R <- ["a", "b"]],
+    U = requester(Config),
+    {Ticket, 1, Desk} = told(U, ?P, "My first words"),
+    {[One], [Other]} = lists:partition(fun(B) -> is_at(B, Desk) end, Bots),
+    example:signal(One, "KILL"),
+    bed:await(fun() -> [example:jid(Other)] == suite:endpoint_jids(Config, ?P) end),
+    _ = write(U, ?P, "My second words"),
+    Answer = hear(U),
+    true = has("we begin anew", Answer),
+    {Another, 1, Desk2} = ticket(Answer),
+    true = is_at(Other, Desk2),
+    true = Another /= Ticket.
+
+a_help_desk_closes_a_ticket(Config) ->
+    _ = bot(Config, "help_desk", "a"),
+    U = requester(Config),
+    [begin
+         _ = write(U, ?P, Command),
+         <<"You have no ticket.">> = body(hear(U))
+     end || Command <- ["history", "close"]],
+    {Ticket, 1, _} = told(U, ?P, "A question"),
+    _ = write(U, ?P, "Help"),
+    true = has("close: ends your ticket", hear(U)),
+    _ = write(U, ?P, "Close"),
+    true = has([Ticket, " is closed"], hear(U)),
+    {Another, 1, _} = told(U, ?P, "A question"),
+    true = Another /= Ticket.
+
+only_a_session_of_its_account_hands_tickets_to_a_help_desk(Config) ->
+    Bot = bot(Config, "help_desk", "a"),
+    U = requester(Config),
+    Stranger = requester(Config, "tybalt@example.org/x"),
+    hand(Stranger, Bot, puppet:jid(U), "forged"),
+    _ = write(Stranger, example:jid(Bot), "history"),
+    <<"You have no ticket.">> = body(hear(Stranger)),
+    Own = requester(Config, "svc@example.org/x"),
+    hand(Own, Bot, puppet:jid(U), "true"),
+    true = has("Ticket true goes on with a, in place of x: 7 messages", hear(U)),
+    [] = iq:all(U).
+
+a_help_desk_keeps_no_more_than_it_says(Config) ->
+    Bot = bot(Config, "help_desk", "a"),
+    Desk = example:jid(Bot),
+    U = requester(Config),
+    [told(U, Desk, Text) || Text <- [lists:duplicate(900, C) || C <- "123"]
+                                ++ [lists:duplicate(300, $ü)]],
+    _ = write(U, Desk, "history"),
+    History = body(hear(U)),
+    true = string:length(History) =< 2000,
+    [_, _] = binary:matches(History, [<<"2\n3">>, <<"3\nü"/utf8>>]),
+    nomatch = binary:match(History, <<"1">>),
+    Own = requester(Config, "svc@example.org/x"),
+    [hand(Own, Bot, ["nobody", integer_to_list(N), "@example.org/x"], "1")
+     || N <- lists:seq(1, 1000)],
+    iq:fence(Own, U),
+    _ = write(U, Desk, "history"),
+    <<"You have no ticket.">> = body(hear(U)).
+
+%%% Languages
+
+a_ticket_goes_from_language_to_language(Config) ->
+    U = requester(Config),
+    Start = fun({Resource, Ending}) ->
+                    bot([{ending, Ending} | Config], "help_desk", Resource)
+            end,
+    First = Start({"c", ".c"}),
+    {Ticket, 1, <<"c">>} = told(U, ?P, "c"),
+    lists:foldl(
+      fun({{Resource, _} = Next, N}, Bot) ->
+              Successor = Start(Next),
+              example:signal(Bot, "TERM"),
+              true = has(["Ticket ", Ticket, " goes on with ", Resource], hear(U)),
+              0 = example:exit_status(Bot),
+              Desk = list_to_binary(Resource),
+              {Ticket, N, Desk} = told(U, ?P, Resource),
+              Successor
+      end, First, [{{"python", ".py"}, 2}, {{"javascript", ".js"}, 3}, {{"c", ".c"}, 4}]),
+    _ = write(U, ?P, "history"),
+    <<"c\npython\njavascript\nc\n">> = body(hear(U)).
+
+%%% Words
+
+%% One that serves. The others know of it, too: its session answers when it has told
+%% everybody.
+bot(Config, Name, Resource) ->
+    Bot = example:start(bed(Config), Name ++ ?config(ending, Config),
+                        "svc@example.org/" ++ Resource),
+    bed:await(fun() ->
+                      lists:member(example:jid(Bot), suite:endpoint_jids(Config, ?P))
+              end),
+    Session = bed:rpc(bed(Config), ejabberd_sm, get_session_pid,
+                      [<<"svc">>, <<"example.org">>, list_to_binary(Resource)]),
+    _ = bed:rpc(bed(Config), ejabberd_c2s, get_presence, [Session]),
+    Bot.
+
+is_at(Bot, Resource) ->
+    suite:resource(example:jid(Bot)) == Resource.
+
+say(From, To, Type, Content) ->
+    Id = iq:id(),
+    puppet:send(From, ["<message id='", Id, "' to='", iq:escape(To), "' type='",
+                       Type, "'>", Content, "</message>"]),
+    Id.
+
+write(From, To, Text) ->
+    say(From, To, "chat", ["<body>", iq:escape(Text), "</body>"]).
+
+%% The next message with a body.
+hear(To) ->
+    puppet:recv(To, fun(#xmlel{name = <<"message">>} = El) ->
+                            puppet:child(<<"body">>, El) /= undefined
+                                andalso puppet:attr(<<"type">>, El) /= <<"error">>;
+                       (_) ->
+                            false
+                    end).
+
+%% What a help desk answers to this: the ticket, how many messages, which desk.
+told(U, To, Text) ->
+    _ = write(U, To, Text),
+    ticket(hear(U)).
+
+ticket(Answer) ->
+    {match, [Ticket, N, Desk]} =
+        re:run(body(Answer), "Ticket ([0-9a-f]{8}), message ([0-9]+): noted by (.*)\\.$",
+               [{capture, all_but_first, binary}]),
+    {Ticket, binary_to_integer(N), Desk}.
+
+hand(From, Bot, With, Number) ->
+    puppet:send(From, ["<message to='", example:jid(Bot), "'><ticket xmlns='" ?NS_DESK
+                       "' with='", With, "' number='", Number,
+                       "' messages='7'>words\n</ticket></message>"]).
+
+receipt(El) ->
+    puppet:child(<<"received">>, ?NS_RECEIPTS, El).
+
+body(El) ->
+    puppet:text(puppet:child(<<"body">>, El)).
+
+has(Text, Message) ->
+    string:find(body(Message), iolist_to_binary(Text)) /= nomatch.
