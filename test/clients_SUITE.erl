@@ -182,6 +182,7 @@ somebody_at_a_terminal_adds_p_chats_and_runs_a_command(Config) ->
     sees(T, "", [P, "/[A-Za-z0-9_-]+@.*romeo@montague.test/terminal"]),
     sees(T, "/form submit", ""),
     sees(T, "/win 1", "staff completed .* Done"),
+    terminal:type(T, ["/msg ", P, " Hello there"]), timer:sleep(3000), ct:pal("~p~n~s", [[fxml:element_to_binary(X) || X <- puppet:unread(F)], tap:heard(Tap)]),
     sees(T, ["/msg ", P, " Hello there"], "me: Hello there .*Verona.*: At your service"),
     [UAtP | _] = report(F, "ordered"),
     true = is_sealed(UAtP),
