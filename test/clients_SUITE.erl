@@ -17,6 +17,7 @@
 -define(PROVIDING, "test/clients/provider.py").
 %% The proxy hosts: payloads are translated, and are not.
 -define(TRANSLATED, <<"verona.test">>).
+-define(NODE, <<"help@verona.test">>).
 -define(PLAIN, <<"padua.test">>).
 
 suite() ->
@@ -86,6 +87,7 @@ reconfigure(Config) ->
        "    target_address: clerk@capulet.test\n"
        "    hosts:\n"
        "      ", ?TRANSLATED, ":\n"
+       "        localparts: [help]\n"
        "        translate_payload:\n"
        "          - \"urn:xmpp:jingle:1\"\n"
        "          - \"jabber:iq:search\"\n"
@@ -164,17 +166,20 @@ a_bytestream_arrives_whole_at_one_endpoint_of_two(Config) ->
 
 %%% Somebody before a screen (profanity)
 
+%% By a node: profanity before 0.17 drops messages from an address with an @ in its
+%% resource, as a sealed one has, if there is none before it.
+
 somebody_at_a_terminal_adds_p_chats_and_runs_a_command(Config) ->
-    P = ?TRANSLATED,
+    P = ?NODE,
     Tap = tap:start(bed(Config)),
     T = terminal:start(tap:bed(Tap), "romeo@montague.test/terminal", "secret"),
     sees(T, ["/roster add ", P, " Verona"], ["Roster item added: ", P]),
     sees(T, ["/sub request ", P], ["Subscription received from ", P]),
-    E = provider(Config, P, bed(Config), ?PROVIDER),
+    E = provider(Config, ?TRANSLATED, bed(Config), ?PROVIDER),
     sees(T, "", "\\+\\+ Verona is online"),
     puppet:stop(E),
     sees(T, "", "-- Verona is offline"),
-    F = provider(Config, P, bed(Config), ?PROVIDER),
+    F = provider(Config, ?TRANSLATED, bed(Config), ?PROVIDER),
     sees(T, ["/disco info ", P],
          ["Service discovery info for ", P, ".*http://jabber.org/protocol/commands"]),
     sees(T, ["/cmd list ", P], "Ad hoc commands:.*staff"),
@@ -182,7 +187,6 @@ somebody_at_a_terminal_adds_p_chats_and_runs_a_command(Config) ->
     sees(T, "", [P, "/[A-Za-z0-9_-]+@.*romeo@montague.test/terminal"]),
     sees(T, "/form submit", ""),
     sees(T, "/win 1", "staff completed .* Done"),
-    terminal:type(T, ["/msg ", P, " Hello there"]), timer:sleep(3000), ct:pal("~p~n~s", [[fxml:element_to_binary(X) || X <- puppet:unread(F)], tap:heard(Tap)]),
     sees(T, ["/msg ", P, " Hello there"], "me: Hello there .*Verona.*: At your service"),
     [UAtP | _] = report(F, "ordered"),
     true = is_sealed(UAtP),
