@@ -15,8 +15,10 @@
 -define(USER, "romeo@montague.test/orchard").
 -define(PROVIDER, "clerk@capulet.test/counter").
 -define(PROVIDING, "test/clients/provider.py").
-%% The proxy hosts: payloads are translated, and are not.
+%% The proxy hosts: payloads are translated (a node of it), are not, and one whose
+%% endpoints are some of its target's sessions.
 -define(TRANSLATED, <<"verona.test">>).
+-define(DESK, <<"mantua.test">>).
 -define(NODE, <<"help@verona.test">>).
 -define(PLAIN, <<"padua.test">>).
 
@@ -33,7 +35,9 @@ groups() ->
        a_bytestream_arrives_whole_at_one_endpoint_of_two]},
      {over_port, [], [{group, protocols}]},
      {people, [],
-      [somebody_at_a_terminal_adds_p_chats_and_runs_a_command]}].
+      [a_chat_on_slixmpp_goes_on_when_its_help_desk_is_killed,
+       a_chat_on_xmpp_client_loses_nothing_when_its_help_desk_is_killed,
+       somebody_at_a_terminal_adds_p_chats_and_runs_a_command]}].
 
 %%% Setting up
 
@@ -92,8 +96,10 @@ reconfigure(Config) ->
        "          - \"urn:xmpp:jingle:1\"\n"
        "          - \"jabber:iq:search\"\n"
        "          - \"jabber:x:data\"\n"
+       "          - \"http://jabber.org/protocol/disco#items\"\n"
        "          - \"http://jabber.org/protocol/commands\"\n"
-       "      ", ?PLAIN, ": {}\n"]).
+       "      ", ?PLAIN, ": {}\n"
+       "      ", ?DESK, ": {resources: [desk-*]}\n"]).
 
 %%% Protocols that write addresses into payloads (XEP-0166, 0055, 0050, with 0004)
 
@@ -164,6 +170,86 @@ a_bytestream_arrives_whole_at_one_endpoint_of_two(Config) ->
     [0, 256] = lists:sort([suite:occurrences("<data ", tap:heard(Tap))
                            || Tap <- Taps]).
 
+%%% A chat with a help desk of two instances (examples/), one of which is killed.
+%%% A third session of its account is no endpoint.
+
+%% No message is in the hands of the one that is killed: without stream management
+%% (XEP-0198) nobody would know of it.
+a_chat_on_slixmpp_goes_on_when_its_help_desk_is_killed(Config) ->
+    chat(Config, "test/clients/user.py", "help_desk.py",
+         fun(Desk, Say) ->
+                 example:signal(Desk, "KILL"),
+                 bed:await(fun() -> not is_open(Config, Desk) end),
+                 Say()
+         end).
+
+%% With it, what was in its hands goes to the other one.
+a_chat_on_xmpp_client_loses_nothing_when_its_help_desk_is_killed(Config) ->
+    case filelib:is_regular(bed:project() ++ "/_build/examples/help_desk.js") of
+        true ->
+            chat(Config, "test/clients/user.js", "help_desk.js",
+                 fun(Desk, Say) ->
+                         example:signal(Desk, "STOP"),
+                         Say(),
+                         example:signal(Desk, "KILL")
+                 end);
+        false ->
+            {skip, "@xmpp/client could not be installed by npm"}
+    end.
+
+chat(Config, User, HelpDesk, Kill) ->
+    Bed = bed(Config),
+    Third = puppet:start(slixmpp, Bed, "clerk@capulet.test/private", ["presence"]),
+    Desks = [example:start(Bed, HelpDesk, "clerk@capulet.test/" ++ Name)
+             || Name <- ["desk-1", "desk-2"]],
+    bed:await(fun() -> lists:all(fun(Desk) -> is_open(Config, Desk) end, Desks) end),
+    Places = [{address_at(Config, Desk), Desk} || Desk <- Desks],
+    U = puppet:start(User, Bed, ?USER, []),
+    say(U, ?DESK, "I have lost a key"),
+    {Place, Welcome} = answer(U),
+    Ticket = ticket(Welcome, 1),
+    say(U, Place, "A brass one"),
+    {Place, Noted} = answer(U),
+    Ticket = ticket(Noted, 2),
+    {value, {_, Desk}, [{Next, _}]} = lists:keytake(Place, 1, Places),
+    Kill(Desk, fun() -> say(U, Place, "Are you there?"), say(U, Place, "Hello?") end),
+    %% each is answered, once and in order, by one who has no notes
+    {Next, Anew} = answer(U),
+    Another = ticket(Anew, 1),
+    true = Another /= Ticket,
+    {Next, Again} = answer(U),
+    Another = ticket(Again, 2),
+    say(U, Next, "It is about a key"),
+    {Next, Goes} = answer(U),
+    Another = ticket(Goes, 3),
+    [] = iq:all(Third) ++ iq:all(U).
+
+is_open(Config, Desk) ->
+    lists:member(example:jid(Desk), suite:endpoint_jids(Config, ?DESK)).
+
+address_at(Config, Desk) ->
+    {_, Address} = lists:keyfind(example:jid(Desk), 1,
+                                 [{element(1, E), element(2, E)}
+                                  || E <- suite:endpoints(Config, ?DESK)]),
+    Address.
+
+say(U, To, Text) ->
+    ct:pal("~ts~nto   ~ts~n~ts", [puppet:jid(U), To, Text]),
+    [] = ask(U, ["chat", To, Text]).
+
+answer(U) ->
+    El = puppet:recv(U, fun is_chat/1),
+    From = puppet:attr(<<"from">>, El),
+    Text = puppet:text(puppet:child(<<"body">>, El)),
+    ct:pal("~ts~nfrom ~ts~n~ts", [puppet:jid(U), From, Text]),
+    {From, Text}.
+
+%% The number of the ticket, of which this is the Nth message.
+ticket(Text, N) ->
+    {match, [Number]} = re:run(Text, io_lib:format("Ticket (\\w+), message ~B: ", [N]),
+                               [{capture, all_but_first, binary}]),
+    Number.
+
 %%% Somebody before a screen (profanity)
 
 %% By a node: profanity before 0.17 drops messages from an address with an @ in its
@@ -180,6 +266,7 @@ somebody_at_a_terminal_adds_p_chats_and_runs_a_command(Config) ->
     puppet:stop(E),
     sees(T, "", "-- Verona is offline"),
     F = provider(Config, ?TRANSLATED, bed(Config), ?PROVIDER),
+    sees(T, "", "Verona is offline.*\\+\\+ Verona is online"),
     sees(T, ["/disco info ", P],
          ["Service discovery info for ", P, ".*http://jabber.org/protocol/commands"]),
     sees(T, ["/cmd list ", P], "Ad hoc commands:.*staff"),
