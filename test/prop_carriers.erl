@@ -109,6 +109,9 @@ call({request, Type, From, To, Id, Children, Hints, Prepared, Weight}) ->
     Stanza = iq(Type, address(From), address(To), Id, Children),
     {handle, {Stanza, Hints, address(Prepared), Weight, now_()},
      {parts(address(To)), parts(address(From)), Id}};
+call({talk, Name, Type, From, To, Children, Hints, Prepared}) ->
+    {handle, {talk(Name, Type, address(From), address(To), Children), Hints,
+              address(Prepared), 0, now_()}, none};
 call({answer, Type, N, Wrong}) ->
     case pick(N, outs) of
         {From, To, Id} when Wrong ->
@@ -189,6 +192,8 @@ learn(handle, {Stanza, _, _, _, _}, {Way, From, To, Out, Record, _})
     learn_forwarded(Stanza, From, To, Out, Record);
 learn(handle, {Stanza, _, _, _, _}, {outbound, From, To, Out, Record}) ->
     learn_forwarded(Stanza, From, To, Out, Record);
+learn(handle, _, {pass, _, From, _}) ->
+    know(addresses, text(From));
 learn(remove_endpoint, _, {ok, Eid}) ->
     know(eids, Eid);
 learn(endpoints, _, {_, Rows}) ->
@@ -224,6 +229,10 @@ iq(Type, From, To, Id, Children) ->
     iolist_to_binary(["<iq xmlns='jabber:client' type='", Type, "' id='", mod_client_proxy_head:escape(Id),
                       "' from='", From, "' to='", To, "'>", Children, "</iq>"]).
 
+talk(Name, Type, From, To, Children) ->
+    iolist_to_binary(["<", Name, " xmlns='jabber:client'", [[" type='", Type, "'"] || Type =/= ""],
+                      " from='", From, "' to='", To, "'>", Children, "</", Name, ">"]).
+
 %%% Generators
 
 %% There is something to do mostly.
@@ -238,6 +247,14 @@ step() ->
              children(), hints(), <<>>, weight()}},
        {6, {request, oneof(["get", "set"]), endpoint(), {seen, nat()}, id(),
             children(), hints(), oneof([<<>>, requester()]), weight()}},
+       {20, {talk, "message", message_type(), requester(), proxy(), body(),
+             hints(), <<>>}},
+       {10, {talk, "message", message_type(), endpoint(), {seen, nat()}, body(),
+             hints(), oneof([<<>>, requester()])}},
+       {8, {talk, "presence", oneof(["", "", "unavailable"]), endpoint(),
+            {seen, nat()}, "", hints(), oneof([<<>>, requester()])}},
+       {4, {talk, "presence", presence_type(), requester(), proxy(), "",
+            hints(), <<>>}},
        {20, {answer, oneof(["result", "error"]), nat(), rarely()}},
        {4, {stanza, stanza(), hints(), oneof([<<>>, requester()])}},
        {3, {bounce, nat(), how()}},
@@ -254,6 +271,15 @@ step() ->
        {2, {configure, options()}},
        {2, {wrong, name(), args()}},
        {1, {wrong, handle, {value(), value(), value(), value(), value()}}}]).
+
+message_type() ->
+    oneof(["chat", "chat", "", "normal", "headline", "groupchat", "error"]).
+
+presence_type() ->
+    oneof(["", "unavailable", "subscribe", "subscribed", "unsubscribe",
+           "unsubscribed", "probe", "error"]).
+
+body() -> frequency([{4, "<body/>"}, {1, ""}]).
 
 rarely() -> frequency([{5, false}, {1, true}]).
 
@@ -278,7 +304,7 @@ endpoint() ->
 
 proxy() ->
     frequency([{6, ?P}, {3, {seen, nat()}}, {1, <<?P/binary, "/x">>},
-               {1, <<"foo@", ?P/binary>>}, {1, <<"u@example.net">>}]).
+               {2, <<"foo@", ?P/binary>>}, {1, <<"u@example.net">>}]).
 
 id() -> oneof([<<"1">>, <<"2">>, <<"rr-1">>, <<"a\tb">>, <<>>]).
 
@@ -364,6 +390,10 @@ option() ->
        {5, one(<<"max_retry_memory">>, [0, 10000, 100000])},
        {5, one(<<"max_endpoints">>, [1, 2])},
        {5, one(<<"resources">>, [<<"a">>, <<"worker-*">>, <<"?">>])},
+       {15, one(<<"localparts">>, [<<"*">>, <<"f*">>, <<"bar">>])},
+       {5, one(<<"message_rate">>, [1, 3])},
+       {5, one(<<"message_rate_per_domain">>, [1, 3])},
+       {5, one(<<"caps">>, [<<"urn:x#1">>])},
        {5, one(<<"drain_show">>, [<<"away">>, <<"chat">>])},
        {5, one(<<"local_domains">>, [<<"example.net">>])}]).
 

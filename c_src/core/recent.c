@@ -285,7 +285,8 @@ static bool forget_own(struct jat_recent *t, struct shard *s, uint64_t now)
     return true;
 }
 
-/* Forgets the oldest entry of some group in the shard, if nothing holds it. */
+/* Forgets the oldest entry of the first group that is found in the shard, if
+ * nothing holds it. */
 static bool forget_grouped(struct jat_recent *t, struct shard *s, uint64_t now)
 {
     char *block = NULL;

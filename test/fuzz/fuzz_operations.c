@@ -271,7 +271,7 @@ static void handle(struct play *p, unsigned hints)
     struct jat_str xml = jat_str(p->xml.p, p->xml.n), prepared = {NULL, 0};
     static const uint32_t weights[] = {100, 90, 3000, 10, 0};
     uint32_t weight = weights[p->t->n_records % 5];
-    struct jat_decision d;
+    struct jat_decision d = {0};
     enum jat_err err;
 
     CHECK(!p->xml.failed);
