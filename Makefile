@@ -33,7 +33,7 @@ PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
            erlang-proper-dev \
            erlang-tools libcmocka-dev python3-slixmpp clang libclang-rt-dev \
            valgrind clang-format clang-tidy cppcheck shellcheck \
-           prosody lua-unbound openssl git
+           prosody lua-unbound openssl git profanity tmux
 
 TOOLS = _build/service _build/puppet _build/storm
 
