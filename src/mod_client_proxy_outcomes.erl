@@ -182,8 +182,9 @@ forget(#{packets := Packets}, Record, Kept) ->
 send_again(#{host := P} = Context, Record, From, To, Id, Packet) ->
     send(Context, Record,
          fun() ->
+                 %% its own addresses are those of the try before, or were not kept
                  mod_client_proxy_translation:request(
-                   Context, Packet,
+                   Context, Packet#iq{from = undefined, to = undefined},
                    mod_client_proxy_addresses:translate(
                      Packet, From, To, Id, mod_client_proxy_metas:mark(P, Record)))
          end).
