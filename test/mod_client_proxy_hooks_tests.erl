@@ -19,7 +19,8 @@
 hooks() ->
     [set_presence_hook, unset_presence_hook, sm_register_connection_hook,
      sm_remove_connection_hook, c2s_session_pending, c2s_session_resumed,
-     c2s_terminated, bounce_sm_packet].
+     c2s_terminated, bounce_sm_packet, sm_receive_packet,
+     user_receive_packet].
 
 hooks_test_() ->
     {foreach, local, fun start/0, fun stop/1,
