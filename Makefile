@@ -34,7 +34,7 @@ PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
            erlang-proper-dev \
            erlang-tools libcmocka-dev python3-slixmpp clang libclang-rt-dev \
            valgrind clang-format clang-tidy cppcheck shellcheck \
-           prosody lua-unbound openssl git $(NODE_PACKAGES)
+           prosody lua-unbound openssl git profanity tmux $(NODE_PACKAGES)
 
 # Node may come from elsewhere, with its own npm.
 NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)

@@ -36,7 +36,6 @@ groups() ->
        an_answer_to_nothing_is_dropped_and_never_answered,
        a_message_to_p_gets_feature_not_implemented,
        a_message_error_to_p_is_dropped,
-       a_subscription_to_p_is_declined,
        other_presence_to_p_is_dropped,
        p_is_among_the_services_of_its_virtual_host]},
      {targets, [],
@@ -235,19 +234,12 @@ a_message_error_to_p_is_dropped(Config) ->
     iq:quiet(U, E),
     iq:quiet(U, U).
 
-a_subscription_to_p_is_declined(Config) ->
-    U = requester(Config, "stranger@example.org/x"),
-    puppet:send(U, "<presence/>"),
-    puppet:send(U, ["<presence type='subscribe' to='", ?P, "'/>"]),
-    _ = presence(U, <<"unsubscribed">>, ?P),
-    iq:quiet(U, U).
-
 other_presence_to_p_is_dropped(Config) ->
     E = service(Config, "a"),
     U = requester(Config, "stranger@example.org/x"),
     _ = puppet:drain(E),
-    [puppet:send(U, ["<presence", Type, " to='", To, "'/>"])
-     || Type <- ["", " type='unavailable'", " type='error'"],
+    [puppet:send(U, ["<presence type='", Type, "' to='", To, "'/>"])
+     || Type <- ["unavailable", "error", "subscribed", "unsubscribed"],
         To <- [?P, in(?P, <<"x">>)]],
     iq:fence(U, U),
     iq:fence(U, E),

@@ -413,7 +413,8 @@ answers() ->
 opts() ->
     #{access => all, outbound_access => all, max_retry_memory => 1,
       timeout => 5000, retries => 2, sticky_by => bare, balance => random,
-      disco => forward, localparts => none, max_subscribers => 10000}.
+      disco => forward, localparts => none, max_subscribers => 10000,
+      translate_payload => []}.
 
 published() ->
     played:get(context).
