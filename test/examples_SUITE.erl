@@ -45,14 +45,25 @@ end_per_suite(Config) ->
     suite:stop(Config).
 
 init_per_group(c, Config) ->
+    {ok, _} = make("_build/examples/echo _build/examples/help_desk"),
     [{ending, ".c"} | Config];
 init_per_group(python, Config) ->
     [{ending, ".py"} | Config];
 init_per_group(_, Config) ->
-    %% test/check_server has tried to build them
-    case filelib:is_regular(filename:join(bed:project(), "_build/examples/bot.js")) of
-        true -> [{ending, ".js"} | Config];
-        false -> {skip, "@xmpp/client could not be installed by npm"}
+    ct:timetrap({minutes, 6}),
+    case make("examples") of
+        {ok, _} -> [{ending, ".js"} | Config];
+        {error, Why} ->
+            io:format(user, "No tests of JavaScript: ~ts~n", [Why]),
+            {skip, Why}
+    end.
+
+make(Targets) ->
+    Said = os:cmd("timeout 300 make -s -C " ++ bed:project() ++ " " ++ Targets
+                  ++ " 2>&1 && echo made"),
+    case lists:suffix("made\n", Said) of
+        true -> {ok, Said};
+        false -> {error, Said}
     end.
 
 end_per_group(_Name, _Config) ->
