@@ -187,14 +187,17 @@ a_chat_on_slixmpp_goes_on_when_its_help_desk_is_killed(Config) ->
 a_chat_on_xmpp_client_loses_nothing_when_its_help_desk_is_killed(Config) ->
     case filelib:is_regular(bed:project() ++ "/_build/examples/help_desk.js") of
         true ->
-            Moved = suite:counter(Config, ?DESK, "moved"),
+            Count = fun(Name) -> suite:counter(Config, ?DESK, Name) end,
+            Moved = Count("moved"),
             chat(Config, "test/clients/user.js", "help_desk.js",
                  fun(Desk, Say) ->
+                         Before = Count("messages"),
                          example:signal(Desk, "STOP"),
                          Say(),
+                         bed:await(fun() -> Count("messages") == Before + 2 end),
                          example:signal(Desk, "KILL")
                  end),
-            2 = suite:counter(Config, ?DESK, "moved") - Moved;
+            2 = Count("moved") - Moved;
         false ->
             {skip, "@xmpp/client could not be installed by npm"}
     end.
