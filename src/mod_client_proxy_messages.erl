@@ -31,15 +31,15 @@
            message() | presence()) -> ok.
 pass(in, From, To, #{host := P} = Context, #message{type = Type} = Message) ->
     count(messages, Context),
-    Meta = case Type of
+    Mark = case Type of
                error -> #{};
                _ -> mod_client_proxy_metas:mark(
                       P, mod_client_proxy_metas:as_it_came(Message))
            end,
-    #message{sub_els = Els} = Shown = mod_client_proxy_traces:remove(Context,
-                                                                     Message),
-    ejabberd_router:route(Shown#message{from = jid(From), to = jid(To),
-                                        sub_els = private(Els), meta = Meta});
+    {Els, Meta} = shown(Context, To, Message),
+    ejabberd_router:route(Message#message{from = jid(From), to = jid(To),
+                                          sub_els = Els,
+                                          meta = maps:merge(Meta, Mark)});
 pass(out, From, To, #{host := P} = Context, #message{} = Message) ->
     count(outbound_messages, Context),
     Shown = mod_client_proxy_traces:remove(Context, Message),
@@ -57,6 +57,16 @@ pass(out, From, To, Context, #presence{} = Presence) ->
               Shown#presence{from = jid(From), to = jid(To), meta = #{}});
         _Fault ->
             count(dropped, Context)
+    end.
+
+%% One that has come back goes to the same account as it is in the archive there.
+shown(Context, To, Message) ->
+    case mod_client_proxy_metas:archived(Message, To) of
+        none ->
+            #message{sub_els = Els} = mod_client_proxy_traces:remove(Context, Message),
+            {private(Els), #{}};
+        Archived ->
+            Archived
     end.
 
 %% No copy of it goes to the target's other resources (XEP-0280, 7).

@@ -12,7 +12,7 @@
 -module(mod_client_proxy_metas).
 
 -export([mark/2, marked/1, unmark/1, undelivered/1, own/1, is_own/1]).
--export([as_it_came/1, moved/1, moves/1]).
+-export([as_it_came/1, moved/1, moves/1, archived/2]).
 %% hooks of ejabberd_sm and ejabberd_c2s
 -export([bounce_sm_packet/1, user_receive_packet/1]).
 -export([privilege/1, is_privilege_kept/1, privileged/2]).
@@ -31,6 +31,7 @@
 -define(UNDELIVERED, client_proxy_undelivered).
 -define(OWN, client_proxy_own).
 -define(MOVES, client_proxy_moves).
+-define(ARCHIVED, client_proxy_archived).
 
 %% Octets of the longest id that is kept; JAT_ID_MAX of the core.
 -define(MAX_ID, 1024).
@@ -50,7 +51,8 @@ marked(_Packet) -> undefined.
 
 -spec unmark(stanza()) -> stanza().
 unmark(Packet) ->
-    xmpp:del_meta(xmpp:del_meta(Packet, ?MARK), ?UNDELIVERED).
+    lists:foldl(fun(Key, Acc) -> xmpp:del_meta(Acc, Key) end, Packet,
+                [?MARK, ?UNDELIVERED, ?MOVES, ?ARCHIVED]).
 
 %% @doc Hook of ejabberd_sm, in the sender's process, when there is no session:
 %% the proof that a request was not delivered. It keeps the packet in the
@@ -64,10 +66,10 @@ bounce_sm_packet(Acc) ->
 
 %%% Messages that come back
 
-%% @doc A message with no other meta than how often it has moved.
+%% @doc A message with no other meta than what is noted here.
 -spec as_it_came(message()) -> message().
 as_it_came(#message{meta = Meta} = Message) ->
-    Message#message{meta = maps:with([?MOVES], Meta)}.
+    Message#message{meta = maps:with([?MOVES, ?ARCHIVED], Meta)}.
 
 %% @doc The same, moved once more.
 -spec moved(message()) -> message().
@@ -81,15 +83,40 @@ moves(Message) ->
 
 %% @doc Hook of ejabberd_c2s, in the receiver's session, after mod_mam (88) has
 %% archived a message. What is archived and was not acknowledged is dropped by
-%% mod_stream_mgmt when the session ends, unless it is sent again; a message of
-%% ours must come back.
+%% mod_stream_mgmt when the session ends, unless it is sent again. A message of
+%% ours must come back; so its mark says that it is archived.
 -spec user_receive_packet({stanza() | drop, State}) -> {stanza() | drop, State}
               when State :: ejabberd_c2s:state().
-user_receive_packet({#message{meta = #{?MARK := {_, #message{}},
-                                       mam_archived := _}} = Message, State}) ->
-    {xmpp:del_meta(Message, mam_archived), State};
+user_receive_packet({#message{meta = #{?MARK := {P, #message{} = Original},
+                                       mam_archived := _} = Meta,
+                              sub_els = Els} = Message,
+                     #{jid := Jid} = State}) ->
+    Noted = xmpp:put_meta(Original, ?ARCHIVED,
+                          {account(jid:tolower(Jid)), stanza_id(Meta), Els}),
+    {Message#message{meta = maps:remove(mam_archived,
+                                        Meta#{?MARK := {P, Noted}})},
+     State};
 user_receive_packet(Acc) ->
     Acc.
+
+%% @doc What mod_mam has made of a message for this receiver: its payload and the
+%% meta from which mod_mam sees that it is in the archive of his account. `none':
+%% it is not.
+-spec archived(message(), mod_client_proxy_core:parts()) ->
+          {[xmpp_element() | xmlel()], meta()} | none.
+archived(#message{meta = #{?ARCHIVED := {Account, Meta, Els}}}, To) ->
+    case account(To) of
+        Account -> {Els, Meta};
+        _ -> none
+    end;
+archived(_Message, _To) ->
+    none.
+
+account({U, S, _R}) ->
+    {U, S}.
+
+stanza_id(Meta) ->
+    maps:with([stanza_id], Meta).
 
 %% @doc The packet that the hook has kept in this bounce.
 -spec undelivered(stanza()) -> iq() | undefined.

@@ -68,10 +68,10 @@ bounced(#{core := Core, host := P} = Context, Record, Packet) ->
 came_back(true) -> refused;
 came_back(false) -> lost.
 
-%% @doc A request or a message of the target came back from this server. Where it could not be
-%% delivered, what ejabberd says of that may name the addressee's server, which
-%% the target is perhaps not to know. What an account or a service here answers is
-%% an answer like any other.
+%% @doc A request or a message of the target came back from this server. Where it
+%% could not be delivered, what ejabberd says of that may name the addressee's
+%% server, which the target is perhaps not to know. What an account or a service
+%% here answers is an answer like any other.
 -spec unreachable(iq() | message()) -> iq() | message().
 unreachable(Bounce) ->
     #jid{lserver = Server, lresource = Resource} = xmpp:get_from(Bounce),

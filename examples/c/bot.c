@@ -65,8 +65,8 @@ static void on_event(xmpp_conn_t *conn, xmpp_conn_event_t event, int error,
     }
     bot->jid = xmpp_conn_get_bound_jid(conn);
     xmpp_handler_add(conn, bot_on_iq, NULL, "iq", NULL, bot);
-    xmpp_handler_add(conn, bot_on_stanza, NULL, "message", NULL, bot);
-    xmpp_handler_add(conn, bot_on_stanza, NULL, "presence", NULL, bot);
+    xmpp_handler_add(conn, bot_on_message, NULL, "message", NULL, bot);
+    xmpp_handler_add(conn, bot_on_presence, NULL, "presence", NULL, bot);
     xmpp_send_raw_string(conn, "<presence/>");
     printf("online as %s\n", bot->jid);
     fflush(stdout);

@@ -20,6 +20,7 @@ globalThis.crypto ??= webcrypto;
 const NS_INFO = "http://jabber.org/protocol/disco#info";
 const NS_PING = "urn:xmpp:ping";
 const NS_RECEIPTS = "urn:xmpp:receipts";
+const NS_STREAM = "http://etherx.jabber.org/streams";
 const NS_VERSION = "jabber:iq:version";
 
 export class Bot {
@@ -54,9 +55,12 @@ export class Bot {
     });
     this.xmpp = xmpp;
     // Whoever started us may start us again; that is all there is to reconnect.
-    // So the server need not wait for us longer than 1 s (XEP-0198).
+    // So the server need not wait for us (XEP-0198, by itself or in XEP-0388).
     xmpp.reconnect.stop();
-    xmpp.streamManagement.preferredMaximum = 1;
+    xmpp.prependListener("element", (element) => {
+      if (element.is("features", NS_STREAM))
+        for (const name of ["sm", "authentication"]) element.remove(name);
+    });
     xmpp.on("disconnect", () => process.exit(this.staying ? 1 : 0));
     xmpp.on("error", (error) => console.error(error.message));
     this.#answer(NS_INFO, () => [
@@ -103,10 +107,10 @@ export class Bot {
   }
 
   // When the server has answered, it has had all that we sent before, and we have
-  // had all that it sent before.
+  // had all that it sent before. An error is an answer, too.
   #caughtUp() {
     const ping = xml("iq", { type: "get" }, xml("ping", NS_PING));
-    return this.xmpp.iqCaller.request(ping, 60_000);
+    return this.xmpp.iqCaller.request(ping, 60_000).catch(() => {});
   }
 
   async #leave() {

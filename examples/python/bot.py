@@ -18,6 +18,8 @@ import signal
 import sys
 
 import slixmpp
+from slixmpp.xmlstream.handler import Callback
+from slixmpp.xmlstream.matcher import MatchXPath
 
 # What slixmpp answers for us: disco#info, version, receipts, pings.
 PLUGINS = ["xep_0030", "xep_0092", "xep_0184", "xep_0199"]
@@ -46,7 +48,8 @@ class Bot(slixmpp.ClientXMPP):
         self.add_filter("in", self.without_strange_presence)
         self.add_event_handler("session_start", self.on_start)
         self.add_event_handler("presence", self.colleague)
-        self.add_event_handler("message", self.on_message)
+        self.register_handler(  # the event `message` is of those with a body only
+            Callback("any", MatchXPath("{jabber:client}message"), self.on_message))
 
     # What a bot may be good for.
 
