@@ -36,7 +36,8 @@ groups() ->
      {over_port, [], [{group, protocols}]},
      {people, [],
       [a_chat_on_slixmpp_goes_on_when_its_help_desk_is_killed,
-       a_chat_on_xmpp_client_loses_nothing_when_its_help_desk_is_killed,
+       a_chat_on_xmpp_client_goes_on_when_its_help_desk_is_killed,
+       what_a_killed_instance_had_in_its_hands_goes_to_the_other_one,
        somebody_at_a_terminal_adds_p_chats_and_runs_a_command]}].
 
 %%% Setting up
@@ -170,41 +171,23 @@ a_bytestream_arrives_whole_at_one_endpoint_of_two(Config) ->
     [0, 256] = lists:sort([suite:occurrences("<data ", tap:heard(Tap))
                            || Tap <- Taps]).
 
-%%% A chat with a help desk of two instances (examples/), one of which is killed.
-%%% A third session of its account is no endpoint.
+%%% A chat with a service of two instances, one of which is killed. A third session
+%%% of its account is no endpoint.
 
-%% No message is in the hands of the one that is killed: without stream management
-%% (XEP-0198) nobody would know of it.
 a_chat_on_slixmpp_goes_on_when_its_help_desk_is_killed(Config) ->
-    chat(Config, "test/clients/user.py", "help_desk.py",
-         fun(Desk, Say) ->
-                 example:signal(Desk, "KILL"),
-                 bed:await(fun() -> not is_open(Config, Desk) end),
-                 Say()
-         end).
+    chat(Config, "test/clients/user.py", "help_desk.py").
 
-%% With it, what was in its hands goes to the other one.
-a_chat_on_xmpp_client_loses_nothing_when_its_help_desk_is_killed(Config) ->
+a_chat_on_xmpp_client_goes_on_when_its_help_desk_is_killed(Config) ->
     case filelib:is_regular(bed:project() ++ "/_build/examples/help_desk.js") of
-        true ->
-            Count = fun(Name) -> suite:counter(Config, ?DESK, Name) end,
-            Moved = Count("moved"),
-            chat(Config, "test/clients/user.js", "help_desk.js",
-                 fun(Desk, Say) ->
-                         Before = Count("messages"),
-                         example:signal(Desk, "STOP"),
-                         Say(),
-                         bed:await(fun() -> Count("messages") == Before + 2 end),
-                         example:signal(Desk, "KILL")
-                 end),
-            2 = Count("moved") - Moved;
-        false ->
-            {skip, "@xmpp/client could not be installed by npm"}
+        true -> chat(Config, "test/clients/user.js", "help_desk.js");
+        false -> {skip, "@xmpp/client could not be installed by npm"}
     end.
 
-chat(Config, User, HelpDesk, Kill) ->
+%% The help desks of examples/ have no stream management (XEP-0198): nothing is in
+%% the hands of the one that is killed, for nobody would know of it.
+chat(Config, User, HelpDesk) ->
     Bed = bed(Config),
-    Third = puppet:start(slixmpp, Bed, "clerk@capulet.test/private", ["presence"]),
+    Third = third(Config),
     Desks = [example:start(Bed, HelpDesk, "clerk@capulet.test/" ++ Name)
              || Name <- ["desk-1", "desk-2"]],
     bed:await(fun() -> lists:all(fun(Desk) -> is_open(Config, Desk) end, Desks) end),
@@ -217,7 +200,9 @@ chat(Config, User, HelpDesk, Kill) ->
     {Place, Noted} = answer(U),
     Ticket = ticket(Noted, 2),
     {value, {_, Desk}, [{Next, _}]} = lists:keytake(Place, 1, Places),
-    Kill(Desk, fun() -> say(U, Place, "Are you there?"), say(U, Place, "Hello?") end),
+    example:signal(Desk, "KILL"),
+    bed:await(fun() -> not is_open(Config, Desk) end),
+    [say(U, Place, Text) || Text <- ["Are you there?", "Hello?"]],
     %% each is answered, once and in order, by one who has no notes
     {Next, Anew} = answer(U),
     Another = ticket(Anew, 1),
@@ -228,6 +213,33 @@ chat(Config, User, HelpDesk, Kill) ->
     {Next, Goes} = answer(U),
     Another = ticket(Goes, 3),
     [] = iq:all(Third) ++ iq:all(U).
+
+%% With stream management its server knows.
+what_a_killed_instance_had_in_its_hands_goes_to_the_other_one(Config) ->
+    Third = third(Config),
+    Es = [puppet:start(?PROVIDING, bed(Config), "clerk@capulet.test/" ++ Name,
+                       ["presence", "sm=1"]) || Name <- ["desk-1", "desk-2"]],
+    await_endpoints(Config, ?DESK, Es),
+    U = user(bed(Config), ?USER),
+    say(U, ?DESK, "Hello"),
+    {Place, _} = answer(U),
+    [[Next], [E]] = [[E || E <- Es, (address_of(Config, ?DESK, E) == Place) == Is]
+                     || Is <- [false, true]],
+    Count = fun(Name) -> suite:counter(Config, ?DESK, Name) end,
+    Forwarded = Count("messages"),
+    puppet:signal(E, "STOP"),
+    Texts = ["One", "Two", "Three"],
+    [say(U, Place, Text) || Text <- Texts],
+    bed:await(fun() -> Count("messages") == Forwarded + 3 end),
+    puppet:signal(E, "KILL"),
+    There = address_of(Config, ?DESK, Next),
+    [{There, Answer} = answer(U)
+     || Text <- Texts, Answer <- [list_to_binary("You said: " ++ Text)]],
+    3 = Count("moved"),
+    [] = iq:all(Third) ++ iq:all(U).
+
+third(Config) ->
+    puppet:start(slixmpp, bed(Config), "clerk@capulet.test/private", ["presence"]).
 
 is_open(Config, Desk) ->
     lists:member(example:jid(Desk), suite:endpoint_jids(Config, ?DESK)).
@@ -279,7 +291,7 @@ somebody_at_a_terminal_adds_p_chats_and_runs_a_command(Config) ->
     sees(T, "", [P, "/[A-Za-z0-9_-]+@.*romeo@montague.test/terminal"]),
     sees(T, "/form submit", ""),
     sees(T, "/win 1", "staff completed .* Done"),
-    sees(T, ["/msg ", P, " Hello there"], "me: Hello there .*Verona.*: At your service"),
+    sees(T, ["/msg ", P, " Hello there"], "me: Hello there .*Verona.*: You said: Hello there"),
     [UAtP | _] = report(F, "ordered"),
     true = is_sealed(UAtP),
     terminal:stop(T),
