@@ -154,7 +154,8 @@ perform({answer, From, To, Id, Record, Kept},
                mod_client_proxy_traces:remove(Context, Packet), From, To, Id, P),
     ejabberd_router:route(
       mod_client_proxy_metas:privileged(
-        Privilege, mod_client_proxy_errors:answer(Answer)));
+        Privilege, mod_client_proxy_translation:answer(
+                     Context, Packet, mod_client_proxy_errors:answer(Answer))));
 perform({pass, Direction, From, To}, Context, Packet) ->
     mod_client_proxy_messages:pass(Direction, From, To, Context, Packet);
 perform({reply, Condition, Why}, Context, Packet) ->
@@ -198,8 +199,10 @@ forward(From, To, Id, Record, Mark, Keep, #{host := P} = Context, Packet) ->
       fun() ->
               Shown = mod_client_proxy_traces:remove(Context, Packet),
               keep(Context, Record, Keep, Shown),
-              mod_client_proxy_addresses:translate(
-                Shown, From, To, Id, mod_client_proxy_metas:mark(P, Mark))
+              mod_client_proxy_translation:request(
+                Context, Packet,
+                mod_client_proxy_addresses:translate(
+                  Shown, From, To, Id, mod_client_proxy_metas:mark(P, Mark)))
       end).
 
 keep(#{packets := Packets}, Record, Keep, Packet) ->

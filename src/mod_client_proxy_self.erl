@@ -10,6 +10,7 @@
 -include("translate.hrl").
 -include("xmpp.hrl").
 
+-define(NAME, ?T("Client Proxy")).
 %% With `#' and the version behind it, this is what P's capabilities are called.
 -define(CAPS_NODE, <<"https://mod-client-proxy.example">>).
 
@@ -47,12 +48,11 @@ info(P, Lang) ->
     #{server_host := ServerHost, disco := Disco} = mod_client_proxy_context:get(P),
     Forms = ejabberd_hooks:run_fold(disco_info, ServerHost, [],
                                     [ServerHost, mod_client_proxy, <<>>, Lang]),
-    #disco_info{identities = [identity(Lang)], features = features(Disco),
-                xdata = Forms}.
+    #disco_info{identities = [identity(translate:translate(Lang, ?NAME))],
+                features = features(Disco), xdata = Forms}.
 
-identity(Lang) ->
-    #identity{category = <<"component">>, type = <<"generic">>,
-              name = translate:translate(Lang, ?T("Client Proxy"))}.
+identity(Name) ->
+    #identity{category = <<"component">>, type = <<"generic">>, name = Name}.
 
 features(forward) ->
     [?NS_DISCO_INFO, ?NS_PING];
@@ -87,4 +87,4 @@ version() ->
 %% They are the same for everybody, at all times: in no language of the asker's, and
 %% without the forms of other modules, which a reload may change.
 capabilities() ->
-    #disco_info{identities = [identity(<<>>)], features = features(self)}.
+    #disco_info{identities = [identity(?NAME)], features = features(self)}.

@@ -39,6 +39,8 @@ host_test_() ->
                fun old_packets/0},
               {"a name that is taken is left, and taken back", fun taken/0},
               {"who has no name does not speak", fun silent/0},
+              {"its presence is told when all is known, and with its name only",
+               fun shows/0},
               {"how it is has one line each time that it changes",
                fun condition/0},
               {"what is over at the next tick has no line", fun short/0},
@@ -218,6 +220,31 @@ silent() ->
     _ = sys:get_state(Pid),
     ?assertEqual([ask, second], [F || {_, F} <- asked([second, ask])]).
 
+shows() ->
+    Told = fun() -> [Show || [#{host := ?P}, Show]
+                                 <- arguments(mod_client_proxy_audience, show)]
+           end,
+    answer(mod_client_proxy_route, claim,
+           fun(?P) ->
+                   ?assertEqual([], Told()),
+                   up
+           end),
+    Pid = started(),
+    ?assertEqual([chat], lists:usort(Told())),
+    answer(mod_client_proxy_endpoints, show, fun(endpoints) -> away end),
+    Pid ! flush,
+    _ = sys:get_state(Pid),
+    ?assertEqual(away, lists:last(Told())),
+    answer(mod_client_proxy_route, claim, fun(?P) -> {taken, ["mod_muc"]} end),
+    gen_server:cast(Pid, check_route),
+    Pid ! flush,
+    _ = sys:get_state(Pid),
+    ?assertEqual(silent, lists:last(Told())),
+    answer(mod_client_proxy_route, claim, fun(?P) -> up end),
+    gen_server:cast(Pid, check_route),
+    _ = sys:get_state(Pid),
+    ?assertEqual(away, lists:last(Told())).
+
 condition() ->
     Pid = started(),
     ?assertEqual(["Proxy host p.example.org is up"], lines(Pid)),
@@ -330,7 +357,8 @@ setup() ->
                   mod_client_proxy_endpoints, mod_client_proxy_core,
                   mod_client_proxy_route, mod_client_proxy_context,
                   mod_client_proxy_records, mod_client_proxy_sessions,
-                  mod_client_proxy_packets, ejabberd_option, ejabberd_auth_anonymous], answers()).
+                  mod_client_proxy_packets, mod_client_proxy_audience,
+                  ejabberd_option, ejabberd_auth_anonymous], answers()).
 
 teardown(_) ->
     case whereis(?PROC) of
@@ -351,6 +379,7 @@ answers() ->
         ++ [{mod_client_proxy_endpoints, configure, Same3},
             {mod_client_proxy_endpoints, new, fun(?P) -> endpoints end},
             {mod_client_proxy_endpoints, status, fun(endpoints) -> [] end},
+            {mod_client_proxy_endpoints, show, fun(endpoints) -> chat end},
             {mod_client_proxy_instance, configure, Same2},
             {mod_client_proxy_instance, degraded, Same2},
             {mod_client_proxy_instance, options, Same3},
@@ -383,7 +412,9 @@ answers() ->
 
 opts() ->
     #{access => all, outbound_access => all, max_retry_memory => 1,
-      timeout => 5000, retries => 2, sticky_by => bare, balance => random}.
+      timeout => 5000, retries => 2, sticky_by => bare, balance => random,
+      disco => forward, localparts => none, max_subscribers => 10000,
+      translate_payload => []}.
 
 published() ->
     played:get(context).

@@ -383,7 +383,7 @@ readme_rows() ->
 
 shared() ->
     [{"the core has the options that it is given, and no other",
-      ?_assertEqual(lists:sort([host, keys, local_domains, sticky_by_attribute
+      ?_assertEqual(lists:sort([host, keys, local_domains, caps, sticky_by_attribute
                                 | maps:keys(for_core([]))]),
                     lists:sort([Name || {Name, _, _} <- core_rows()]))},
      {"the core's own defaults are the same",

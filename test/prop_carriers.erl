@@ -109,6 +109,9 @@ call({request, Type, From, To, Id, Children, Hints, Prepared, Weight}) ->
     Stanza = iq(Type, address(From), address(To), Id, Children),
     {handle, {Stanza, Hints, address(Prepared), Weight, now_()},
      {parts(address(To)), parts(address(From)), Id}};
+call({talk, Name, Type, From, To, Children, Hints, Prepared}) ->
+    {handle, {talk(Name, Type, address(From), address(To), Children), Hints,
+              address(Prepared), 0, now_()}, none};
 call({answer, Type, N, Wrong}) ->
     case pick(N, outs) of
         {From, To, Id} when Wrong ->
@@ -135,6 +138,10 @@ call({sweep, N, Cursor}) ->
     {sweep, {number(N, eids), Cursor, now_()}, none};
 call({pending, Cursor}) ->
     {pending, {now_(), Cursor}, none};
+call({translate, Payload, Addresses, Prepared}) ->
+    [From, To, NewFrom, NewTo] = lists:map(fun address/1, Addresses),
+    {translate, {iolist_to_binary(payload(Payload)), From, To, NewFrom, NewTo, now_(),
+                 lists:map(fun address/1, Prepared)}, none};
 call({open, Address}) ->
     {open, {address(Address), now_()}, none};
 call({configure, Options}) ->
@@ -172,6 +179,16 @@ parts(Jid) ->
         [S] -> {<<>>, S, R}
     end.
 
+%% Addresses in places of several kinds.
+payload(Jids) ->
+    ["<q xmlns='http://jabber.org/protocol/bytestreams' "
+     "xmlns:i='http://jabber.org/protocol/disco#items'>",
+     [case is_binary(Jid) andalso Jid of
+          <<"&", _/binary>> -> Jid;
+          _ -> Text = mod_client_proxy_head:escape(address(Jid)),
+               ["<i:item jid='", Text, "'/><activate>", Text, "</activate>"]
+      end || Jid <- Jids], "</q>"].
+
 number(N, Kind) ->
     case pick(N, Kind) of
         none -> N;
@@ -189,6 +206,8 @@ learn(handle, {Stanza, _, _, _, _}, {Way, From, To, Out, Record, _})
     learn_forwarded(Stanza, From, To, Out, Record);
 learn(handle, {Stanza, _, _, _, _}, {outbound, From, To, Out, Record}) ->
     learn_forwarded(Stanza, From, To, Out, Record);
+learn(handle, _, {pass, _, From, _}) ->
+    know(addresses, text(From));
 learn(remove_endpoint, _, {ok, Eid}) ->
     know(eids, Eid);
 learn(endpoints, _, {_, Rows}) ->
@@ -224,6 +243,10 @@ iq(Type, From, To, Id, Children) ->
     iolist_to_binary(["<iq xmlns='jabber:client' type='", Type, "' id='", mod_client_proxy_head:escape(Id),
                       "' from='", From, "' to='", To, "'>", Children, "</iq>"]).
 
+talk(Name, Type, From, To, Children) ->
+    iolist_to_binary(["<", Name, " xmlns='jabber:client'", [[" type='", Type, "'"] || Type =/= ""],
+                      " from='", From, "' to='", To, "'>", Children, "</", Name, ">"]).
+
 %%% Generators
 
 %% There is something to do mostly.
@@ -238,6 +261,14 @@ step() ->
              children(), hints(), <<>>, weight()}},
        {6, {request, oneof(["get", "set"]), endpoint(), {seen, nat()}, id(),
             children(), hints(), oneof([<<>>, requester()]), weight()}},
+       {20, {talk, "message", message_type(), requester(), proxy(), body(),
+             hints(), <<>>}},
+       {10, {talk, "message", message_type(), endpoint(), {seen, nat()}, body(),
+             hints(), oneof([<<>>, requester()])}},
+       {8, {talk, "presence", oneof(["", "", "unavailable"]), endpoint(),
+            {seen, nat()}, "", hints(), oneof([<<>>, requester()])}},
+       {4, {talk, "presence", presence_type(), requester(), proxy(), "",
+            hints(), <<>>}},
        {20, {answer, oneof(["result", "error"]), nat(), rarely()}},
        {4, {stanza, stanza(), hints(), oneof([<<>>, requester()])}},
        {3, {bounce, nat(), how()}},
@@ -250,10 +281,33 @@ step() ->
        {3, {endpoints, oneof([0, nat()])}},
        {1, {pending, oneof([0, nat()])}},
        {1, {counters}},
+       {20, {translate, list(named()), exchange(),
+             frequency([{4, []}, {1, list(named())}])}},
        {3, {open, {resource, oneof([{seen, nat()}, proxy()])}}},
        {2, {configure, options()}},
        {2, {wrong, name(), args()}},
        {1, {wrong, handle, {value(), value(), value(), value(), value()}}}]).
+
+message_type() ->
+    oneof(["chat", "chat", "", "normal", "headline", "groupchat", "error"]).
+
+presence_type() ->
+    oneof(["", "unavailable", "subscribe", "subscribed", "unsubscribe",
+           "unsubscribed", "probe", "error"]).
+
+body() -> frequency([{4, "<body/>"}, {1, ""}]).
+
+named() ->
+    frequency([{5, requester()}, {5, endpoint()}, {5, {seen, nat()}},
+               {2, oneof([<<"U@Example.net/1">>, <<"svc@example.org">>,
+                          <<"ü@example.net/1"/utf8>>, <<?P/binary, "/u@example.net">>,
+                          <<"&undefined;">>])}]).
+
+%% From and to, as it came and as it is sent on.
+exchange() ->
+    frequency([{4, [requester(), ?P, {seen, nat()}, endpoint()]},
+               {4, [endpoint(), {seen, nat()}, ?P, requester()]},
+               {1, [requester(), requester(), requester(), requester()]}]).
 
 rarely() -> frequency([{5, false}, {1, true}]).
 
@@ -278,7 +332,7 @@ endpoint() ->
 
 proxy() ->
     frequency([{6, ?P}, {3, {seen, nat()}}, {1, <<?P/binary, "/x">>},
-               {1, <<"foo@", ?P/binary>>}, {1, <<"u@example.net">>}]).
+               {2, <<"foo@", ?P/binary>>}, {1, <<"u@example.net">>}]).
 
 id() -> oneof([<<"1">>, <<"2">>, <<"rr-1">>, <<"a\tb">>, <<>>]).
 
@@ -323,7 +377,7 @@ show() -> oneof([none, none, none, chat, away, xa, dnd, strange]).
 priority() -> oneof([0, 0, 5, -128, 127, 1 bsl 31, none]).
 
 name() ->
-    oneof([bounce, abort, expire, close_all, sweep, put_endpoint,
+    oneof([translate, bounce, abort, expire, close_all, sweep, put_endpoint,
            remove_endpoint, endpoints, pending, counters, open, nothing, added]).
 
 args() ->
@@ -364,6 +418,10 @@ option() ->
        {5, one(<<"max_retry_memory">>, [0, 10000, 100000])},
        {5, one(<<"max_endpoints">>, [1, 2])},
        {5, one(<<"resources">>, [<<"a">>, <<"worker-*">>, <<"?">>])},
+       {15, one(<<"localparts">>, [<<"*">>, <<"f*">>, <<"bar">>])},
+       {5, one(<<"message_rate">>, [1, 3])},
+       {5, one(<<"message_rate_per_domain">>, [1, 3])},
+       {5, one(<<"caps">>, [<<"urn:x#1">>])},
        {5, one(<<"drain_show">>, [<<"away">>, <<"chat">>])},
        {5, one(<<"local_domains">>, [<<"example.net">>])}]).
 

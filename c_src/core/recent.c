@@ -285,8 +285,9 @@ static bool forget_own(struct jat_recent *t, struct shard *s, uint64_t now)
     return true;
 }
 
-/* Forgets the oldest entry of some group in the shard. */
-static bool forget_grouped(struct jat_recent *t, struct shard *s)
+/* Forgets the oldest entry of the first group that is found in the shard, if
+ * nothing holds it. */
+static bool forget_grouped(struct jat_recent *t, struct shard *s, uint64_t now)
 {
     char *block = NULL;
     uint32_t at = NONE;
@@ -294,7 +295,9 @@ static bool forget_grouped(struct jat_recent *t, struct shard *s)
     for (uint32_t i = 0; at == NONE && i < s->heap.n; i++)
         at = entry(s, s->heap.items[i].number)->list;
     if (at != NONE)
-        block = drop(s, list(s, at)->oldest);
+        at = oldest_of(s, list(s, at), now);
+    if (at != NONE)
+        block = drop(s, at);
     pthread_mutex_unlock(&s->mutex);
     if (at == NONE)
         return false;
@@ -312,7 +315,7 @@ static bool make_place(struct jat_recent *t, unsigned shard, uint64_t now,
     bool too_many =
         atomic_load_explicit(&t->grouped, memory_order_relaxed) > max / 2;
     for (unsigned i = 0; too_many && i < JAT_SHARDS; i++)
-        if (forget_grouped(t, &t->shards[i]))
+        if (forget_grouped(t, &t->shards[i], now))
             return true;
     for (unsigned i = 0; i < JAT_SHARDS; i++)
         if (forget_own(t, &t->shards[(shard + i) % JAT_SHARDS], now))

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static volatile sig_atomic_t told_to_stop;
 
@@ -48,6 +49,7 @@ static int on_caught_up(xmpp_conn_t *conn, xmpp_stanza_t *iq, void *userdata)
 static void leave(struct bot *bot)
 {
     bot->state = LEAVING;
+    alarm(60); /* in case that the server says nothing any more */
     xmpp_send_raw_string(bot->conn, "<presence type='unavailable'/>");
     catch_up(bot);
 }
@@ -65,8 +67,8 @@ static void on_event(xmpp_conn_t *conn, xmpp_conn_event_t event, int error,
     }
     bot->jid = xmpp_conn_get_bound_jid(conn);
     xmpp_handler_add(conn, bot_on_iq, NULL, "iq", NULL, bot);
-    xmpp_handler_add(conn, bot_on_stanza, NULL, "message", NULL, bot);
-    xmpp_handler_add(conn, bot_on_stanza, NULL, "presence", NULL, bot);
+    xmpp_handler_add(conn, bot_on_message, NULL, "message", NULL, bot);
+    xmpp_handler_add(conn, bot_on_presence, NULL, "presence", NULL, bot);
     xmpp_send_raw_string(conn, "<presence/>");
     printf("online as %s\n", bot->jid);
     fflush(stdout);

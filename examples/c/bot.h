@@ -47,8 +47,9 @@ void bot_reply(struct bot *bot, xmpp_stanza_t *message, const char *text);
 xmpp_stanza_t *bot_add(xmpp_stanza_t *parent, const char *name, const char *ns,
                        const char *text);
 
-/* The handlers of a session: of requests, of messages and presence. */
+/* The handlers of a session, for bot_run(). */
 int bot_on_iq(xmpp_conn_t *conn, xmpp_stanza_t *iq, void *bot);
-int bot_on_stanza(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *bot);
+int bot_on_message(xmpp_conn_t *conn, xmpp_stanza_t *message, void *bot);
+int bot_on_presence(xmpp_conn_t *conn, xmpp_stanza_t *presence, void *bot);
 
 #endif

@@ -44,7 +44,7 @@ void bot_reply(struct bot *bot, xmpp_stanza_t *message, const char *text)
     xmpp_stanza_t *thread = xmpp_stanza_get_child_by_name(message, "thread");
 
     if (thread)
-        xmpp_stanza_add_child(reply, thread);
+        xmpp_stanza_add_child_ex(reply, xmpp_stanza_copy(thread), 0);
     xmpp_message_set_body(reply, text);
     bot_send(bot, reply);
 }
@@ -72,25 +72,32 @@ static void acknowledge(struct bot *bot, xmpp_stanza_t *message)
     bot_send(bot, receipt);
 }
 
-int bot_on_stanza(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *userdata)
+int bot_on_presence(xmpp_conn_t *conn, xmpp_stanza_t *presence, void *userdata)
 {
     struct bot *bot = userdata;
-    const char *type = xmpp_stanza_get_type(stanza);
-    char *body;
 
     (void)conn;
-    if (is_own(bot, stanza)) {
+    if (bot->part->colleague && is_own(bot, presence))
+        bot->part->colleague(bot, presence);
+    return 1;
+}
+
+int bot_on_message(xmpp_conn_t *conn, xmpp_stanza_t *message, void *userdata)
+{
+    struct bot *bot = userdata;
+    const char *type = xmpp_stanza_get_type(message);
+    char *body = xmpp_message_get_body(message);
+
+    (void)conn;
+    if (is_own(bot, message)) {
         if (bot->part->colleague)
-            bot->part->colleague(bot, stanza);
-        return 1;
+            bot->part->colleague(bot, message);
+    } else if (!type || strcmp(type, "chat") == 0 ||
+               strcmp(type, "normal") == 0) {
+        acknowledge(bot, message);
+        if (body && bot->part->said)
+            bot->part->said(bot, message, body);
     }
-    if (strcmp(xmpp_stanza_get_name(stanza), "message") != 0 ||
-        (type && strcmp(type, "chat") != 0 && strcmp(type, "normal") != 0))
-        return 1;
-    acknowledge(bot, stanza);
-    body = xmpp_message_get_body(stanza);
-    if (body && bot->part->said)
-        bot->part->said(bot, stanza, body);
     xmpp_free(bot->ctx, body);
     return 1;
 }

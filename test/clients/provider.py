@@ -29,7 +29,7 @@ class Provider(party.Party):
     def on_message(self, message):
         """Whoever writes learns from whom the answer comes."""
         if message["type"] == "chat" and message["body"]:
-            message.reply("This is " + self.boundjid.resource).send()
+            message.reply("You said: " + message["body"]).send()
 
     # Jingle: who is called accepts, and says what it heard.
 

@@ -21,9 +21,12 @@
 #include "endpoints.h"
 #include "inflight.h"
 #include "jat.h"
+#include "pace.h"
+#include "payload.h"
 #include "quota.h"
 #include "recent.h"
 #include "seal.h"
+#include "seen.h"
 #include "shares.h"
 #include "stanza.h"
 
@@ -94,6 +97,9 @@ size_t attempts_outcomes(const struct attempts *a);
 #define jat_configure(j, ...) OF_HOST(j, NULL, jat_configure(j, __VA_ARGS__))
 #define jat_handle(j, xml, prepared, hints, weight, now, buf, out)             \
     OF_HOST(j, buf, jat_handle(j, xml, prepared, hints, weight, now, buf, out))
+#define jat_payload_translate(j, a, text, prepared, n, now, buf, out)          \
+    OF_HOST(j, buf,                                                            \
+            jat_payload_translate(j, a, text, prepared, n, now, buf, out))
 #define jat_put_endpoint(j, ...)                                               \
     OF_HOST(j, NULL, jat_put_endpoint(j, __VA_ARGS__))
 #define jat_open(j, resource, now, role, buf)                                  \
@@ -132,7 +138,7 @@ size_t attempts_outcomes(const struct attempts *a);
     INTO(out, jat_seal_vector(key, ad, n, plain, out))
 #define jat_stanza_parse(...) OF_UNIT(jat_stanza_parse(__VA_ARGS__))
 
-/* endpoints.h, inflight.h, quota.h, recent.h, shares.h */
+/* endpoints.h, inflight.h, pace.h, quota.h, recent.h, seen.h, shares.h */
 #define jat_shares_new(...) OF_UNIT(jat_shares_new(__VA_ARGS__))
 #define jat_shares_take(...) OF_UNIT(jat_shares_take(__VA_ARGS__))
 #define jat_endpoints_new(...) OF_UNIT(jat_endpoints_new(__VA_ARGS__))
@@ -143,6 +149,8 @@ size_t attempts_outcomes(const struct attempts *a);
     INTO(buf, jat_endpoints_find_shown(t, shown, with, buf, out))
 #define jat_endpoints_get(t, eid, with, buf, out)                              \
     INTO(buf, jat_endpoints_get(t, eid, with, buf, out))
+#define jat_endpoints_named(t, hash, buf, out)                                 \
+    INTO(buf, jat_endpoints_named(t, hash, buf, out))
 #define jat_endpoints_choose(t, how, buf, out)                                 \
     INTO(buf, jat_endpoints_choose(t, how, buf, out))
 #define jat_endpoints_next(t, cursor, buf, out)                                \
@@ -160,14 +168,20 @@ size_t attempts_outcomes(const struct attempts *a);
                                          out, ref))
 #define jat_inflight_next(t, cursor, buf, out, ref)                            \
     INTO(buf, jat_inflight_next(t, cursor, buf, out, ref))
+#define jat_pace_new(...) OF_UNIT(jat_pace_new(__VA_ARGS__))
 #define jat_quota_new(...) OF_UNIT(jat_quota_new(__VA_ARGS__))
 #define jat_quota_take(...) OF_UNIT(jat_quota_take(__VA_ARGS__))
 #define jat_recent_new(...) OF_UNIT(jat_recent_new(__VA_ARGS__))
 #define jat_recent_put(...) OF_UNIT(jat_recent_put(__VA_ARGS__))
 #define jat_recent_get(t, key, group, now, out)                                \
     INTO(out, jat_recent_get(t, key, group, now, out))
+#define jat_recent_take(t, key, group, out)                                    \
+    INTO(out, jat_recent_take(t, key, group, out))
 #define jat_recent_search(t, key, now, out)                                    \
     INTO(out, jat_recent_search(t, key, now, out))
+#define jat_seen_put(...) OF_UNIT(jat_seen_put(__VA_ARGS__))
+#define jat_seen_take(t, key, group, buf, out)                                 \
+    INTO(buf, jat_seen_take(t, key, group, buf, out))
 #endif
 
 #endif

@@ -63,6 +63,9 @@ static void a_new_configuration_has_the_defaults(void **state)
     assert_int_equal(config->max_pending_per_domain, 10000);
     assert_int_equal(config->max_outbound_per_endpoint, 1000);
     assert_int_equal(config->max_endpoints, 10000);
+    assert_int_equal(config->message_rate, 50);
+    assert_int_equal(config->message_rate_per_domain, 1000);
+    assert_int_equal(config->localparts.n, 0);
     assert_int_equal(config->max_stanza_size, 262144);
     assert_int_equal(config->drain, 0);
 }
@@ -82,6 +85,8 @@ static void every_number_has_its_bounds(void **state)
                   {"max_pending_per_domain", 1, INT32_MAX},
                   {"max_outbound_per_endpoint", 1, INT32_MAX},
                   {"max_endpoints", 1, INT32_MAX},
+                  {"message_rate", 1, INT32_MAX},
+                  {"message_rate_per_domain", 1, INT32_MAX},
                   {"max_stanza_size", 1, INT32_MAX}};
     (void)state;
     for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
@@ -294,6 +299,21 @@ static void resources_are_globs(void **state)
     assert_true(jat_config_wants(config, JAT_STR("anything")));
 }
 
+static void localparts_are_globs_and_without_any_there_is_no_node(void **state)
+{
+    (void)state;
+    assert_true(jat_config_has_node(config, JAT_STR("")));
+    assert_false(jat_config_has_node(config, JAT_STR("n")));
+    word("localparts", "room-*");
+    word("localparts", "?");
+    assert_true(jat_config_has_node(config, JAT_STR("")));
+    assert_true(jat_config_has_node(config, JAT_STR("n")));
+    assert_true(jat_config_has_node(config, JAT_STR("room-")));
+    assert_true(jat_config_has_node(config, JAT_STR("room-1@x")));
+    assert_false(jat_config_has_node(config, JAT_STR("nn")));
+    assert_false(jat_config_has_node(config, JAT_STR("Room-1")));
+}
+
 static void a_glob_of_many_stars_takes_no_time(void **state)
 {
     (void)state;
@@ -455,6 +475,7 @@ int main(void)
         CASE(lists_are_found_whatever_order_they_came_in),
         CASE(a_list_has_a_length_that_nobody_needs),
         CASE(resources_are_globs),
+        CASE(localparts_are_globs_and_without_any_there_is_no_node),
         CASE(a_glob_of_many_stars_takes_no_time),
         CASE(only_full_jids_of_targets_are_endpoints),
         CASE(a_wrong_configuration_leaves_the_old_one),

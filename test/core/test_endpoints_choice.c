@@ -129,6 +129,72 @@ static void one_that_comes_or_goes_moves_only_its_own_share(void **state)
     jat_endpoints_free(t);
 }
 
+/* Which endpoint has this hash; 0: none. */
+static jat_eid named(struct jat_endpoints *t, uint64_t hash, unsigned *number)
+{
+    struct jat_endpoint e = {.eid = 0};
+    struct jat_buf buf = JAT_BUF_INIT;
+    unsigned held = jat_endpoints_hold(t);
+    enum jat_err err = jat_endpoints_named(t, hash, &buf, &e);
+    jat_endpoints_let_go(t, held);
+    assert_true(err == JAT_OK || (err == JAT_ENOTFOUND && buf.n == 0));
+    if (err == JAT_OK) {
+        assert_int_equal(e.hash, hash);
+        assert_int_equal(e.shown.n, 0);
+        jat_buf_addc(&buf, '\0'); /* the JID is all there is */
+        *number = (unsigned)atoi(strchr(buf.p, '/') + 1);
+    }
+    jat_buf_fini(&buf);
+    return e.eid;
+}
+
+static void an_endpoint_is_found_by_its_hash(void **state)
+{
+    (void)state;
+    struct jat_endpoints *t = endpoints();
+    jat_eid eids[200], gone;
+    unsigned number = 0;
+    for (unsigned i = 0; i < 200; i++)
+        eids[i] = put(t, i, &ONLINE);
+    for (unsigned i = 0; i < 200; i++) {
+        assert_int_equal(jat_endpoints_hash(t, jid(i)), hash_of(i));
+        assert_int_equal(named(t, hash_of(i), &number), eids[i]);
+        assert_int_equal(number, i);
+    }
+    assert_int_equal(named(t, hash_of(200), &number), 0);
+    assert_int_equal(jat_endpoints_remove(t, jid(7), &gone), JAT_OK);
+    assert_int_equal(named(t, hash_of(7), &number), 0);
+    jat_eid again = put(t, 7, &ONLINE); /* another session, the same name */
+    assert_int_not_equal(again, gone);
+    assert_int_equal(named(t, hash_of(7), &number), again);
+    unsigned held = jat_endpoints_hold(t);
+    assert_true(jat_endpoints_has(t, again) && jat_endpoints_has(t, eids[8]));
+    assert_false(jat_endpoints_has(t, gone) || jat_endpoints_has(t, 0));
+    jat_endpoints_let_go(t, held);
+    jat_endpoints_free(t);
+}
+
+static void one_that_waits_is_found_only_while_nobody_serves(void **state)
+{
+    (void)state;
+    struct jat_endpoints *t = endpoints();
+    unsigned number = 0;
+    jat_eid waits = put(t, 1, &PENDING), away = put(t, 2, &AWAY);
+    assert_int_equal(named(t, hash_of(1), &number), waits);
+    assert_int_equal(named(t, hash_of(2), &number), away);
+    jat_eid ready = put(t, 3, &ONLINE);
+    assert_int_equal(named(t, hash_of(1), &number), 0);
+    assert_int_equal(named(t, hash_of(2), &number), away); /* it drains */
+    assert_int_equal(named(t, hash_of(3), &number), ready);
+    put(t, 3, &PENDING);
+    assert_int_equal(named(t, hash_of(1), &number), waits);
+    assert_int_equal(named(t, hash_of(3), &number), ready);
+    put(t, 1, &ONLINE);
+    assert_int_equal(named(t, hash_of(1), &number), waits);
+    assert_int_equal(named(t, hash_of(3), &number), 0);
+    jat_endpoints_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -137,6 +203,8 @@ int main(void)
         TEST(round_robin_takes_each_in_turn),
         TEST(a_key_sticks_to_the_same_endpoint_on_every_node),
         TEST(one_that_comes_or_goes_moves_only_its_own_share),
+        TEST(an_endpoint_is_found_by_its_hash),
+        TEST(one_that_waits_is_found_only_while_nobody_serves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -341,6 +341,28 @@ static void what_is_held_gives_its_place_to_nobody(void **state)
     }
 }
 
+static void a_smaller_max_takes_nothing_that_is_held(void **state)
+{
+    (void)state;
+    struct jat_recent *t = recent();
+    struct jat_stay stay = {
+        .group = group_of(1), .now = 0, .until = 500, .held = 100};
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(jat_recent_put(t, by(t, text("held %u", i)),
+                                        JAT_STR("v"), &stay, 30),
+                         JAT_OK);
+    stay = (struct jat_stay){.now = 99, .until = 500};
+    assert_int_equal(
+        jat_recent_put(t, by(t, text("own")), JAT_STR("v"), &stay, 3),
+        JAT_EFULL);
+    assert_int_equal(how_many(t, "held", 3), 3);
+    stay.now = 100;
+    assert_int_equal(
+        jat_recent_put(t, by(t, text("own")), JAT_STR("v"), &stay, 3), JAT_OK);
+    assert_int_equal(how_many(t, "held", 3), 2);
+    jat_recent_free(t);
+}
+
 static void an_entry_is_of_one_group(void **state)
 {
     (void)state;
@@ -425,6 +447,7 @@ int main(void)
         TEST(groups_and_those_of_none_leave_each_other_alone),
         TEST(a_smaller_max_leaves_those_of_no_group_their_half),
         TEST(what_is_held_gives_its_place_to_nobody),
+        TEST(a_smaller_max_takes_nothing_that_is_held),
         TEST(an_entry_is_of_one_group),
         TEST(groups_without_number_leave_no_memory),
         TEST(without_memory_nothing_changes),

@@ -34,7 +34,9 @@ static void whatever_happens_at_once_a_request_ends_once(void **state)
     run_workers(work);
     check();
     assert_true(count("answers") > 0 && count("outbound_answers") > 0 &&
-                count("retries") > 0 && count("timeouts") > 0);
+                count("retries") > 0 && count("timeouts") > 0 &&
+                count("messages") > 0 && count("outbound_messages") > 0 &&
+                count("presences") > 0 && count("limited") > 0);
 }
 
 /* All eight want to end the same requests at the same time. */
@@ -140,12 +142,45 @@ static void no_request_is_left_with_an_endpoint_that_goes(void **state)
     assert_true(count("gone") > 0);
 }
 
+/* The same with presence: check() looks for what is left. */
+static void *come_and_show(void *arg)
+{
+    struct worker *w = arg;
+    for (unsigned t = 0; t < w->turns && w->wrong == NULL; t++) {
+        pass_time(w);
+        if (one_in(w, 8))
+            talk(w);
+        else if (w->number % 4 != 0)
+            show_or_hide(w);
+        else if (one_in(w, 2))
+            put_one(w);
+        else
+            remove_one(w);
+        see_outcomes(w);
+    }
+    return NULL;
+}
+
+static void nobody_is_left_with_an_endpoint_that_goes(void **state)
+{
+    uint64_t hidden = 0;
+    (void)state;
+    begin_threads(2);
+    run_workers(come_and_show);
+    for (unsigned i = 0; i < WORKERS; i++)
+        hidden += workers[i].seen[HIDDEN];
+    assert_true(hidden > 0);
+    check();
+    assert_true(count("presences") > hidden);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(whatever_happens_at_once_a_request_ends_once),
         CASE(of_eight_who_end_a_request_one_does),
         CASE(no_request_is_left_with_an_endpoint_that_goes),
+        CASE(nobody_is_left_with_an_endpoint_that_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

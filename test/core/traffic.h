@@ -48,6 +48,9 @@ enum seen {
     OUTBOUND_ANSWERS,
     RETRIES,
     REFUSED,
+    MESSAGES,
+    OUTBOUND_MESSAGES,
+    PRESENCES,
     COUNTERS,
     FAILED = COUNTERS,
     FORGOTTEN,
@@ -55,9 +58,10 @@ enum seen {
     SEEN_COUNT
 };
 
-static const char *const counters[COUNTERS] = {"requests", "outbound_requests",
-                                               "answers",  "outbound_answers",
-                                               "retries",  "refused"};
+static const char *const counters[COUNTERS] = {
+    "requests",         "outbound_requests", "answers",
+    "outbound_answers", "retries",           "refused",
+    "messages",         "outbound_messages", "presences"};
 
 /* One thread: its random numbers, buffers, and what it saw. */
 struct worker {
@@ -195,23 +199,51 @@ static uint64_t time_now(void)
     return atomic_load_explicit(&clock_ms, memory_order_relaxed);
 }
 
-static unsigned handle_iq(struct worker *w, const char *type, const char *id,
-                          const char *from, const char *to)
+static unsigned handle_stanza(struct worker *w, const char *name,
+                              const char *type, const char *id,
+                              const char *from, const char *to,
+                              const char *children)
 {
-    bool request = *type == 'g' || *type == 's';
     int n = snprintf(w->xml, sizeof w->xml,
-                     "<iq xmlns='jabber:client' type='%s' id='%s' from='%s' "
-                     "to='%s'>%s</iq>",
-                     type, id, from, to, request ? PAYLOAD : "");
+                     "<%s xmlns='jabber:client'%s%s%s id='%s' from='%s' "
+                     "to='%s'>%s</%s>",
+                     name, *type ? " type='" : "", type, *type ? "'" : "", id,
+                     from, to, children, name);
     jat_buf_reset(&w->buf, SIZE_MAX);
     enum jat_err err = jat_handle(j, jat_str(w->xml, (size_t)n), JAT_STR(""), 0,
                                   100, time_now(), &w->buf, &w->decision);
     if (is_wrong(err))
-        w->wrong = "an iq was refused";
+        w->wrong = "a stanza was refused";
     if (err != JAT_OK)
         return JAT_DO_DROP;
     w->seen[REFUSED] += w->decision.verb == JAT_DO_REFUSE;
     return kind(&w->decision);
+}
+
+static unsigned handle_iq(struct worker *w, const char *type, const char *id,
+                          const char *from, const char *to)
+{
+    bool request = *type == 'g' || *type == 's';
+    return handle_stanza(w, "iq", type, id, from, to, request ? PAYLOAD : "");
+}
+
+/* A message, or presence, from `from` to `to`. If it is passed on: the letter
+ * that it becomes. */
+static bool pass_stanza(struct worker *w, const char *name, const char *type,
+                        const char *from, const char *to, struct letter *l)
+{
+    const struct jat_pass *p = &w->decision.pass;
+    bool message = *name == 'm';
+    if (handle_stanza(w, name, type, "m", from, to, message ? "<body/>" : "") !=
+        JAT_DO_PASS)
+        return false;
+    w->seen[!message                 ? PRESENCES
+            : p->direction == JAT_IN ? MESSAGES
+                                     : OUTBOUND_MESSAGES]++;
+    *l = (struct letter){.outbound = p->direction == JAT_OUT, .id = "m"};
+    copy_parts(l->from, &w->buf, p->from);
+    copy_parts(l->to, &w->buf, p->to);
+    return true;
 }
 
 /* The id that the stanza of this one goes on with. */
@@ -296,6 +328,8 @@ static const struct {
     {"max_pending", 2000},
     {"max_pending_per_user", 200},
     {"max_outbound_per_endpoint", 100},
+    {"message_rate", 200},
+    {"message_rate_per_domain", 1000},
 };
 
 #define N_NUMBERS (sizeof numbers / sizeof numbers[0])
@@ -388,6 +422,26 @@ static void no_request_waits_for_an_endpoint_that_has_gone(void)
         assert_true(p.direction == JAT_OUT || p.endpoint.n > 0);
 }
 
+static bool has_gone(struct jat_str value, const void *unused)
+{
+    struct jat_endpoint e;
+    jat_eid eid;
+    (void)unused;
+    memcpy(&eid, value.p, sizeof eid);
+    return jat_endpoints_get(j->endpoints, eid, JAT_NO_STRINGS, NULL, &e) !=
+           JAT_OK;
+}
+
+static void nobody_is_shown_an_endpoint_that_has_gone(void)
+{
+    uint64_t cursor = 0;
+    size_t budget = SIZE_MAX;
+    jat_buf_reset(&decided, SIZE_MAX);
+    assert_int_equal(jat_recent_take_next(j->seen, has_gone, NULL, &cursor,
+                                          &budget, &decided),
+                     JAT_ENOTFOUND);
+}
+
 static void nothing_is_counted_for_an_endpoint(void)
 {
     struct jat_endpoint_row e;
@@ -425,6 +479,7 @@ static void check(void)
     struct worker *w = &workers[0];
     uint64_t seen[SEEN_COUNT] = {0};
     no_request_waits_for_an_endpoint_that_has_gone();
+    nobody_is_shown_an_endpoint_that_has_gone();
     end_all(w);
     for (unsigned i = 0; i < WORKERS; i++)
         for (unsigned k = 0; k < SEEN_COUNT; k++)
@@ -440,6 +495,7 @@ static void check(void)
                      seen[FAILED] + count("forgotten") + seen[RETRIES]);
     assert_int_equal(count("pending"), 0);
     assert_int_equal(count("retry_memory"), 0);
+    assert_int_equal(count("shown_presences"), 0);
     nothing_is_counted_for_an_endpoint();
     nothing_is_counted_for_a_user(w);
     for (unsigned k = 0; k < COUNTERS; k++)

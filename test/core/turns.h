@@ -63,6 +63,38 @@ static void forge(struct worker *w)
         w->wrong = "a forged answer went through";
 }
 
+/* Messages. What is passed on stays in the bags as letters without a record,
+ * for others to answer. */
+static void talk(struct worker *w)
+{
+    char from[NAME];
+    struct letter l;
+    user_name(w, from);
+    if (pass_stanza(w, "message", one_in(w, 8) ? "headline" : "chat", from, P,
+                    &l))
+        send_letter(w, &l);
+}
+
+static void talk_back(struct worker *w)
+{
+    struct letter l, next;
+    const char *type = one_in(w, 4) ? "error" : "chat";
+    if (take_letter(w, &l) &&
+        pass_stanza(w, "message", type, l.to, l.from, &next))
+        send_letter(w, &next);
+}
+
+static void show_or_hide(struct worker *w)
+{
+    struct letter l, next;
+    if (!take_letter(w, &l))
+        return;
+    send_letter(w, &l); /* it may be answered all the same */
+    if (!l.outbound)
+        (void)pass_stanza(w, "presence", one_in(w, 3) ? "unavailable" : "",
+                          l.to, l.from, &next);
+}
+
 static void bounce_one(struct worker *w)
 {
     struct letter l;
@@ -169,6 +201,9 @@ static const struct {
     {ask_back, 80},
     {answer, 330},
     {forge, 20},
+    {talk, 100},
+    {talk_back, 100},
+    {show_or_hide, 60},
     {bounce_one, 60},
     {abort_one, 20},
     {expire_some, 50},

@@ -5,6 +5,7 @@
 #include "grammar.h"
 #include "options.h"
 #include "truth.h"
+#include "xml.h"
 
 #define X8 "xxxxxxxx"
 #define X64 X8 X8 X8 X8 X8 X8 X8 X8
@@ -271,7 +272,7 @@ static void handle(struct play *p, unsigned hints)
     struct jat_str xml = jat_str(p->xml.p, p->xml.n), prepared = {NULL, 0};
     static const uint32_t weights[] = {100, 90, 3000, 10, 0};
     uint32_t weight = weights[p->t->n_records % 5];
-    struct jat_decision d;
+    struct jat_decision d = {0};
     enum jat_err err;
 
     CHECK(!p->xml.failed);
@@ -591,7 +592,7 @@ static void end(struct play *p)
     jat_instance_free(p->j);
     jat_buf_fini(&p->xml);
     jat_buf_fini(&p->buf);
-    jat_stanza_thread_fini();
+    jat_xml_thread_fini();
     jat_seal_thread_fini();
 }
 
@@ -599,7 +600,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
     traced = getenv("TRACE") != NULL;
-    jat_stanza_init();
+    jat_xml_init();
     options_init();
     return 0;
 }

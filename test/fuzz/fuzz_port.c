@@ -70,7 +70,11 @@ static const char *const texts[] = {
     "<presence xmlns='jabber:client' from='svc@example.org/a' "
     "to='proxy.example.org'/>",
     "<iq xmlns='jabber:client' type='get' id='rr-1' "
-    "from='u@example.net/\xc3\xa4' to='proxy.example.org'><a xmlns='b'/></iq>"};
+    "from='u@example.net/\xc3\xa4' to='proxy.example.org'><a xmlns='b'/></iq>",
+    "<message xmlns='jabber:client' type='chat' from='u@example.net/r' "
+    "to='room@proxy.example.org'><body/></message>",
+    "<presence xmlns='jabber:client' from='svc@example.org/a' "
+    "to='proxy.example.org/u@example.net/r'/>"};
 
 static void put_text(struct play *p, ei_x_buff *x)
 {
@@ -156,8 +160,9 @@ static void put_option(ei_x_buff *x, const char *name, const char *value)
 static void put_config(struct play *p, ei_x_buff *x)
 {
     static const char *const names[] = {
-        "encoding", "balance", "outbound",  "timeout", "max_pending",
-        "retries",  "keys",    "resources", "targets", "no such option"};
+        "encoding",    "balance",        "outbound",   "timeout",
+        "max_pending", "retries",        "keys",       "resources",
+        "targets",     "no such option", "localparts", "message_rate"};
     static const char *const words[] = {"sealed", "sticky", "any", "none",
                                         "a*"};
     const char *name = PICK(p, names);
@@ -340,7 +345,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     size_t page = 65536; /* a multiple of every page's size */
 
     (void)argc, (void)argv;
-    jat_stanza_init();
+    jat_xml_init();
     CHECK(ei_init() == 0);
     nowhere = fopen("/dev/null", "w");
     CHECK(nowhere != NULL);
@@ -362,7 +367,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     jat_free(instances);
     instances = NULL;
     jat_buf_fini(&p.answers);
-    jat_stanza_thread_fini();
+    jat_xml_thread_fini();
     jat_seal_thread_fini();
     return 0;
 }

@@ -22,6 +22,9 @@ hosts() ->
                 {max_outbound_per_endpoint, "2"}, {max_endpoints, "4"},
                 {max_contacts, "10"}, {max_retry_memory, "2000"},
                 {outbound, "any"}], local},
+     {"talk", [{resources, "[\"e*\"]"}, {max_endpoints, "1000"},
+               {access, "all"}, {outbound, "any"}, {outbound_access, "all"}],
+      local},
      {"far", [{max_pending_per_domain, "20"}, {outbound, "any"}], remote}].
 
 %% What the operator chooses from, for each proxy host that has no opinion.
@@ -113,14 +116,22 @@ storm({Name, _, Kind}, #{seconds := Seconds, rate := Rate, c2s := C2s,
                                                    [User ++ "@" ?DOMAIN
                                                     || User <- requesters(Name)]))},
              {"wild", "1"}, {"requesters", "12"}, {"endpoints", "8"},
-             {"window", "12"}, {"churn", "100"}, {"keep", "2"},
+             {"window", "12"}, {"keep", "2"},
              {"timeout", integer_to_list(timeout())},
              {"seconds", integer_to_list(Seconds)},
              {"rate", integer_to_list(Rate)},
              {"limit", integer_to_list(Seconds + 60)},
              {"seed", integer_to_list(Seed)}]
+                ++ talk(Name)
                 ++ [{"domain", ?FAR} || Kind == remote]
                 ++ [{"component", Component} || Kind == remote]].
+
+%% Where endpoints come and go all the time, much is excused. Not so at the proxy
+%% host that is for messages: there they go seldom, and never without a word.
+talk("talk") ->
+    [{"talk", "25"}, {"churn", "2500"}, {"polite", "1"}, {"bystander", "1"}];
+talk(_Name) ->
+    [{"talk", "5"}, {"churn", "100"}].
 
 host(Name) -> Name ++ "." ?DOMAIN.
 
