@@ -10,10 +10,10 @@
          init_per_group/2, end_per_group/2, init_per_testcase/2,
          end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
--import(suite, [address_of/3, await_endpoints/3, bed/1,
+-import(suite, [address_of/3, await_draining/4, await_endpoints/3, bed/1,
                 books_add_up/2, common_site/1, counter/3, in/2, is_sealed/1,
-                requester/1, requester/2, round_trip/3, says/2, server_pid/2,
-                service/2, who_served/2]).
+                requester/1, requester/2, resumable/2, round_trip/3, says/2,
+                server_pid/2, service/2, who_served/2]).
 
 -define(SEALED, <<"sealed.example.org">>).
 -define(ANY, <<"any.example.org">>).
@@ -67,6 +67,8 @@ groups() ->
       [a_message_for_a_killed_session_goes_to_another_endpoint,
        nothing_is_stored_offline_or_given_to_another_resource,
        what_was_not_acknowledged_goes_to_another_endpoint,
+       what_a_replaced_session_has_not_acknowledged_reaches_somebody,
+       what_waits_for_a_resumption_comes_once,
        a_message_that_the_target_has_blocked_gets_service_unavailable,
        no_carbons_of_what_p_sends,
        the_archives_show_the_translated_addresses]},
@@ -735,6 +737,42 @@ not_acknowledged(Config, Resend) ->
     books_add_up(Config, ?P),
     puppet:stop(B),
     await_endpoints(Config, ?P, []).
+
+%% The new one, once that is available; each message once.
+what_a_replaced_session_has_not_acknowledged_reaches_somebody(Config) ->
+    A = resumable(Config, "a"),
+    U = requester(Config),
+    _ = chat:heard(A, chat:say(U, chat, ?P)),
+    puppet:signal(A, "STOP"),
+    Ids = [chat:say(U, chat, ?P) || _ <- lists:seq(1, 10)],
+    iq:fence(U, U),
+    B = service(Config, "b"),
+    Again = puppet:start(slixmpp, bed(Config), puppet:jid(A), ["presence", "sm=2"]),
+    _ = [chat:who_heard([Again, B], Id) || Id <- Ids],
+    puppet:signal(A, "KILL"),
+    [iq:quiet(U, Each) || Each <- [Again, B, U]],
+    books_add_up(Config, ?P).
+
+%% Nothing is lost, nothing comes twice, and in order. Others do not wait with it.
+what_waits_for_a_resumption_comes_once(Config) ->
+    A = resumable(Config, "a"),
+    U = requester(Config),
+    _ = chat:heard(A, chat:say(U, chat, ?P)),
+    Moved = counter(Config, ?P, "moved"),
+    puppet:order(A, "drop"),
+    await_draining(Config, ?P, A, true),
+    Ids = [chat:say(U, chat, ?P) || _ <- lists:seq(1, 5)],
+    iq:fence(U, U),
+    B = service(Config, "b"),
+    _ = chat:heard(B, chat:say(U, chat, ?P)),
+    puppet:order(A, "resume"),
+    puppet:await_line(A, "resumed"),
+    iq:fence(U, A),
+    Ids = [puppet:attr(<<"id">>, El) || El <- iq:all(A)],
+    iq:quiet(U, B),
+    iq:quiet(U, U),
+    Moved = counter(Config, ?P, "moved"),
+    books_add_up(Config, ?P).
 
 set_resend(Bed, Resend) ->
     Opts = bed:rpc(Bed, gen_mod, get_module_opts, [<<"example.org">>, mod_stream_mgmt]),

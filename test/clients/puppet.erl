@@ -18,7 +18,8 @@
 %% ms. For what is to come: on a machine with much to do it may take its time.
 -define(PATIENCE, 15000).
 
-%% @doc All puppets are known, so that none outlives the test that made it.
+%% @doc All puppets are known, so that none outlives the test that made it (not
+%% even one that a signal has stopped).
 start_registry() ->
     {ok, _} = application:ensure_all_started(fast_xml),
     %% the suites run in one VM
@@ -87,7 +88,7 @@ stop_all() ->
     Refs = [{monitor(process, P), P} || P <- Puppets],
     [P ! {self(), order, "quit"} || P <- Puppets],
     [receive {'DOWN', Ref, process, P, _} -> ok
-     after 10000 -> exit(P, kill)
+     after 10000 -> signal(P, "KILL"), exit(P, kill)
      end || {Ref, P} <- Refs],
     ok.
 
