@@ -11,16 +11,18 @@
 -compile([export_all, nowarn_export_all]).
 -import(suite, [address_of/3, await_endpoints/3, bed/1, is_sealed/1]).
 
-%% No name of one side is a part of a name of the other, or of P.
+%% No name of one side is a part of a name of the other, or of a proxy host.
 -define(USER, "romeo@montague.test/orchard").
 -define(PROVIDER, "clerk@capulet.test/counter").
 -define(PROVIDING, "test/clients/provider.py").
-%% The proxy hosts: payloads are translated (a node of it), are not, and one whose
-%% endpoints are some of its target's sessions.
+%% Payloads are translated, but not at this one.
 -define(TRANSLATED, <<"verona.test">>).
--define(DESK, <<"mantua.test">>).
--define(NODE, <<"help@verona.test">>).
 -define(PLAIN, <<"padua.test">>).
+%% Endpoints are some of its target's sessions only.
+-define(DESK, <<"mantua.test">>).
+%% A node of one with a target of its own, so that it comes and goes with nobody else.
+-define(GATE, <<"gate@ferrara.test">>).
+-define(PORTER, "porter@capulet.test/lodge").
 
 suite() ->
     [{timetrap, {seconds, 120}}].
@@ -48,7 +50,7 @@ init_per_suite(Config) ->
     Bed = bed:new("hosts: [montague.test, capulet.test]\n"),
     ok = bed:start(Bed),
     suite:register_accounts(Bed, [{<<"montague.test">>, [<<"romeo">>]},
-                                  {<<"capulet.test">>, [<<"clerk">>]}]),
+                                  {<<"capulet.test">>, [<<"clerk">>, <<"porter">>]}]),
     _ = bed:install(Bed),
     Config2 = [{bed, Bed} | Config1],
     reconfigure(Config2),
@@ -90,17 +92,17 @@ reconfigure(Config) ->
        "    carrier: ", site:carrier(), "\n"
        "    encoding: sealed\n"
        "    target_address: clerk@capulet.test\n"
+       "    translate_payload:\n"
+       "      - \"urn:xmpp:jingle:1\"\n"
+       "      - \"jabber:iq:search\"\n"
+       "      - \"jabber:x:data\"\n"
+       "      - \"http://jabber.org/protocol/disco#items\"\n"
+       "      - \"http://jabber.org/protocol/commands\"\n"
        "    hosts:\n"
-       "      ", ?TRANSLATED, ":\n"
-       "        localparts: [help]\n"
-       "        translate_payload:\n"
-       "          - \"urn:xmpp:jingle:1\"\n"
-       "          - \"jabber:iq:search\"\n"
-       "          - \"jabber:x:data\"\n"
-       "          - \"http://jabber.org/protocol/disco#items\"\n"
-       "          - \"http://jabber.org/protocol/commands\"\n"
-       "      ", ?PLAIN, ": {}\n"
-       "      ", ?DESK, ": {resources: [desk-*]}\n"]).
+       "      ", ?TRANSLATED, ": {}\n"
+       "      ", ?PLAIN, ": {translate_payload: []}\n"
+       "      ", ?DESK, ": {resources: [desk-*]}\n"
+       "      ferrara.test: {target_address: porter@capulet.test, localparts: [gate]}\n"]).
 
 %%% Protocols that write addresses into payloads (XEP-0166, 0055, 0050, with 0004)
 
@@ -273,29 +275,33 @@ ticket(Text, N) ->
 %% resource, as a sealed one has, if there is none before it.
 
 somebody_at_a_terminal_adds_p_chats_and_runs_a_command(Config) ->
-    P = ?NODE,
+    P = ?GATE,
     Tap = tap:start(bed(Config)),
     T = terminal:start(tap:bed(Tap), "romeo@montague.test/terminal", "secret"),
-    sees(T, ["/roster add ", P, " Verona"], ["Roster item added: ", P]),
+    sees(T, ["/roster add ", P, " Gate"], ["Roster item added: ", P]),
     sees(T, ["/sub request ", P], ["Subscription received from ", P]),
-    E = provider(Config, ?TRANSLATED, bed(Config), ?PROVIDER),
-    sees(T, "", "\\+\\+ Verona is online"),
+    E = porter(Config),
+    sees(T, "", "\\+\\+ Gate is online"),
     puppet:stop(E),
-    sees(T, "", "-- Verona is offline"),
-    F = provider(Config, ?TRANSLATED, bed(Config), ?PROVIDER),
-    sees(T, "", "Verona is offline.*\\+\\+ Verona is online"),
+    sees(T, "", "-- Gate is offline"),
+    F = porter(Config),
+    sees(T, "", "Gate is offline.*\\+\\+ Gate is online"),
     sees(T, ["/disco info ", P],
          ["Service discovery info for ", P, ".*http://jabber.org/protocol/commands"]),
     sees(T, ["/cmd list ", P], "Ad hoc commands:.*staff"),
     sees(T, ["/cmd exec staff ", P], "Form title: Who is here"),
     sees(T, "", [P, "/[A-Za-z0-9_-]+@.*romeo@montague.test/terminal"]),
-    sees(T, "/form submit", ""),
+    terminal:type(T, "/form submit"),
     sees(T, "/win 1", "staff completed .* Done"),
-    sees(T, ["/msg ", P, " Hello there"], "me: Hello there .*Verona.*: You said: Hello there"),
-    [UAtP | _] = report(F, "ordered"),
-    true = is_sealed(UAtP),
+    sees(T, ["/msg ", P, " Hello there"],
+         "me: Hello there .*Gate.*: You said: Hello there"),
+    [AtP | _] = report(F, "ordered"),
+    true = is_sealed(AtP),
     terminal:stop(T),
-    [] = names_in(?PROVIDER, tap:heard(Tap)).
+    [] = names_in(?PORTER, tap:heard(Tap)).
+
+porter(Config) ->
+    provider(Config, <<"ferrara.test">>, bed(Config), ?PORTER).
 
 %% What is typed, and what stands on the screen then.
 sees(Terminal, Typed, Wanted) ->
