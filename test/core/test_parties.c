@@ -333,8 +333,34 @@ static void the_address_of_anybody_else_stays_sealed_or_not(void **state)
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         from_user(U, P, requester(U));
         stays(all[i]);
+        assert_int_equal(edited.n, 0);
         from_target(requester(U), P, U);
         stays(all[i]);
+        assert_int_equal(edited.n, 0);
+    }
+}
+
+/* Each of the two is sealed in a role of its own. */
+static void an_address_in_the_other_role_stays(void **state)
+{
+    (void)state;
+    static const char *const jids[] = {
+        [JAT_ROLE_REQUESTER] = A, [JAT_ROLE_ENDPOINT] = U};
+    proxy("");
+    come(A);
+    for (unsigned role = 0; role < JAT_ROLE_COUNT; role++) {
+        struct jat_buf sealed = JAT_BUF_INIT;
+        enum jat_form form;
+        assert_int_equal(jat_address_seal(atomic_load(&j->config)->keyring,
+                                          (enum jat_role)role, str(jids[role]),
+                                          &sealed, &form),
+                         JAT_OK);
+        const char *address = line(P "/%.*s", (int)sealed.n, sealed.p);
+        jat_buf_fini(&sealed);
+        from_user(U, P, PU);
+        stays(address);
+        from_target(PU, P, U);
+        stays(address);
     }
 }
 
@@ -401,6 +427,7 @@ int main(void)
         PAYLOAD_CASE(any_text_may_be_an_address_once_it_is_prepared),
         PAYLOAD_CASE(what_is_asked_for_comes_in_one_row),
         PAYLOAD_CASE(the_address_of_anybody_else_stays_sealed_or_not),
+        PAYLOAD_CASE(an_address_in_the_other_role_stays),
         PAYLOAD_CASE(there_and_back_an_address_is_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

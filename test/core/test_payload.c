@@ -146,6 +146,11 @@ static void items_of_a_form_have_the_types_of_its_columns(void **state)
                                              " type='result'><item>" FIELD(
                                                  "var='who'", U) "</item></x>"),
         "8 " PU);
+    /* and those of its columns only */
+    assert_words(edits_of("<x " NS_FORM ">" FIELD(
+                     "var='who' type='jid-single'",
+                     "x") "<item>" FIELD("var='who'", U) "</item></x>"),
+                 "");
 }
 
 /* No more than 32 columns are looked at. */
@@ -269,17 +274,25 @@ static void each_character_that_is_escaped_counts_as_it_is_written(void **state)
                 {"'", "&apos;"},
                 {"\"", "&quot;"}};
     for (size_t i = 0; i < sizeof each / sizeof each[0]; i++) {
-        const char *shown_as = line(P "/u@example.net/%s", each[i].resource);
-        const char *jid = line("u@example.net/%s", each[i].resource);
+        const char *e = line(T "/%s", each[i].resource);
+        proxy("");
+        come(e);
+        /* the first one shrinks, by so much; the others grow by more */
+        size_t less =
+            strlen(shown(e)) - strlen(T "/") - strlen(each[i].reference);
         const char *text =
-            line(ITEMS(ITEM("u@example.net/%s")), each[i].reference);
-        for (unsigned less = 0; less < 2; less++) {
-            proxy(line("max_stanza_size=%zu",
-                       strlen(text) + sizeof P "/" - 1 - less));
-            come(A);
-            from_user(jid, P, shown_as);
+            line(ITEMS("<item jid='%s'/>" ITEM(U) ITEM(U) ITEM(U) ITEM(U)),
+                 shown(e));
+        size_t after = strlen(text) - less + 4 * strlen(P "/");
+        for (unsigned fits = 0; fits < 2; fits++) {
+            proxy(line("max_stanza_size=%zu", after - 1 + fits));
+            come(e);
+            from_user(U, P, PU);
             assert_words(edits_of(text),
-                         less ? "failed too_big" : line("1@jid %s", shown_as));
+                         fits ? line("1@jid %s; 2@jid " PU "; 3@jid " PU
+                                     "; 4@jid " PU "; 5@jid " PU,
+                                     e)
+                              : "failed too_big");
         }
     }
 }
@@ -297,6 +310,8 @@ static void only_so_many_addresses_are_translated(void **state)
                  "failed too_many_addresses");
     /* those of others are no cost */
     assert_words(edits_of(items(ITEM("x@example.org/r"), 2000)), "");
+    assert_words(edits_of(items(ITEM("x@example.net/r"), 2000)), "");
+    assert_words(edits_of(items(ITEM(PU), 2000)), "");
 }
 
 static void what_is_no_payload_is_an_error(void **state)
