@@ -169,8 +169,8 @@ a_bytestream_arrives_whole_at_one_endpoint_of_two(Config) ->
     [Sum, Sum, Peer] = ask(U, ["send_octets", Peer, integer_to_list(1 bsl 20)]),
     [E] = [E || E <- Es, address_of(Config, P, E) == Peer],
     [_UAtP, Sum] = report(E, "got"),
-    %% of 4096 octets each
-    [0, 256] = lists:sort([suite:occurrences("<data ", tap:heard(Tap))
+    %% of 8192 octets each
+    [0, 128] = lists:sort([suite:occurrences("<data ", tap:heard(Tap))
                            || Tap <- Taps]).
 
 %%% A chat with a service of two instances, one of which is killed. A third session
