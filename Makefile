@@ -75,7 +75,7 @@ deps-demo:
 	@test/bed/deps $(DEMO_PACKAGES)
 
 demo: deps-demo
-	@$(MAKE) -s tools
+	@$(MAKE) -s tools example EXAMPLE=help_desk.c
 	@test/demo/demo
 
 # Without EXAMPLE it is the service of the demonstration.
