@@ -25,7 +25,7 @@
 -define(PORTER, "porter@capulet.test/lodge").
 
 suite() ->
-    [{timetrap, {seconds, 120}}].
+    [{timetrap, {seconds, 240}}].
 
 all() ->
     [{group, protocols}, {group, over_port}, {group, people}].
