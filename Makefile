@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 #
 # make demo         see it work, in a throw-away ejabberd on this machine
-# make serve        the same, left up for clients of yours
+# make serve        the same, left up for clients of yours (EXAMPLE=echo.py: with
+#                   two of these bots behind the proxy host; EXAMPLE=help)
 # make check        all tests, with a summary
 # make check-on     the same on another release of Debian, in a root of its own
 #                   (RELEASE=trixie; RUNNERS="core erl server": only these)
@@ -33,11 +34,20 @@ PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
            erlang-proper-dev \
            erlang-tools libcmocka-dev python3-slixmpp clang libclang-rt-dev \
            valgrind clang-format clang-tidy cppcheck shellcheck \
-           prosody lua-unbound openssl git
+           prosody lua-unbound openssl git profanity tmux $(NODE_PACKAGES)
+
+# By the ending of an example: the packages that it needs, and what is built of it.
+EXAMPLE_DEPS.py = python3-slixmpp
+EXAMPLE_DEPS.js = $(NODE_PACKAGES)
+EXAMPLE_BUILT.c = _build/examples/$(basename $(EXAMPLE))
+EXAMPLE_BUILT.js = _build/examples/bot.js
+
+# Node may come from elsewhere, with its own npm.
+NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 
 TOOLS = _build/service _build/puppet _build/storm
 
-.PHONY: all sum tools examples demo serve check check-on check-lint check-core check-fuzz \
+.PHONY: all sum tools example demo serve check check-on check-lint check-core check-fuzz \
         check-erl check-nif-asan check-server coverage mutants fuzz soak bench \
         dialyzer dist deps deps-demo clean
 
@@ -65,12 +75,17 @@ deps-demo:
 	@test/bed/deps $(DEMO_PACKAGES)
 
 demo: deps-demo
-	@$(MAKE) -s tools
+	@$(MAKE) -s tools example EXAMPLE=help_desk.c
 	@test/demo/demo
 
+# Without EXAMPLE it is the service of the demonstration.
 serve: deps-demo
-	@$(MAKE) -s tools
-	@test/demo/demo serve
+	@test/bed/deps $(EXAMPLE_DEPS$(suffix $(EXAMPLE)))
+	@$(MAKE) -s tools example
+	@test/demo/demo serve $(EXAMPLE)
+
+# What test/demo/example needs to start it.
+example: $(EXAMPLE_BUILT$(suffix $(EXAMPLE)))
 
 RUNNERS = lint core fuzz erl nif-asan server
 
@@ -134,18 +149,15 @@ soak: deps
 
 tools: $(TOOLS)
 
-examples: _build/examples/echo _build/examples/help_desk _build/examples/javascript
-
 _build/examples/%: examples/c/%.c $(wildcard examples/c/*.[ch])
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -o $@ $< $(wildcard examples/c/bot*.c) $(PARTS_$*) -lstrophe
 
 PARTS_help_desk = examples/c/handover.c examples/c/tickets.c
 
-# Copied, for Node looks for the packages beside them.
-_build/examples/javascript: _build/examples/node_modules examples/javascript/*.js
+# Node looks for packages beside the file that asks for them, so all are copied.
+_build/examples/bot.js: _build/examples/node_modules $(wildcard examples/javascript/*.js)
 	cp examples/javascript/*.js $(@D)
-	@touch $@
 
 _build/examples/node_modules: examples/javascript/package-lock.json
 	@mkdir -p $(@D)

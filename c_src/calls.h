@@ -79,6 +79,43 @@ static bool call_handle(struct jat *j, struct args *in, struct answer *out)
     return true;
 }
 
+/* The strings of a list, the last argument. False: more than `max`, or
+ * something else is in it. */
+static bool get_strings(struct args *in, struct jat_str *v, size_t max,
+                        size_t *n)
+{
+    if (!get_list(in))
+        return false;
+    for (*n = 0; get_more(in); ++*n)
+        if (*n == max || !get_str(in, &v[*n]))
+            return false;
+    return get_end(in);
+}
+
+static bool call_translate(struct jat *j, struct args *in, struct answer *out)
+{
+    struct jat_str prepared[JAT_MAX_ADDRESSES];
+    struct jat_buf buf = JAT_BUF_INIT;
+    struct jat_addresses a;
+    struct jat_str xml;
+    struct jat_edits edits;
+    uint64_t now;
+    size_t n;
+    enum jat_err err;
+
+    if (!get_text(in, &xml) || !get_str(in, &a.from) || !get_str(in, &a.to) ||
+        !get_str(in, &a.new_from) || !get_str(in, &a.new_to) ||
+        !get_u64(in, &now) || !get_strings(in, prepared, JAT_MAX_ADDRESSES, &n))
+        return false;
+    err = jat_payload_translate(j, &a, xml, prepared, n, now, &buf, &edits);
+    if (err == JAT_OK)
+        put_edits(out, &buf, &edits);
+    else
+        put_error(out, err);
+    jat_buf_fini(&buf);
+    return true;
+}
+
 /* What has become of the one record. An empty list: it was closed before. */
 static bool closed_one(struct answer *out, enum jat_err err,
                        struct jat_outcomes *outcomes)

@@ -8,7 +8,7 @@
 #include <erl_nif.h>
 
 #include "calls.h"
-#include "core/stanza.h"
+#include "core/xml.h"
 
 /* A call with a text of more octets goes to a dirty scheduler. (The head of a
  * stanza is there already: mod_client_proxy_nif:handle/3.) */
@@ -349,7 +349,7 @@ static int load(ErlNifEnv *env, void **priv, ERL_NIF_TERM info)
                                 (ErlNifResourceFlags)flags, NULL);
     if (instance_type == NULL)
         return 2;
-    jat_stanza_init();
+    jat_xml_init();
     for (unsigned i = 0; i < ATOM_COUNT; i++)
         atoms[i] = enif_make_atom(env, atom_name(i));
     return 0;

@@ -24,7 +24,7 @@
 
 #include "calls.h"
 #include "core/mem.h"
-#include "core/stanza.h"
+#include "core/xml.h"
 
 #define FRAME_MAX (16U << 20) /* octets; of mod_client_proxy_port.erl, too */
 #define HEAD 4U
@@ -441,7 +441,7 @@ int main(int argc, char **argv)
     if (to < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
         die("no standard output: %s", strerror(errno));
     (void)signal(SIGPIPE, SIG_IGN);
-    jat_stanza_init();
+    jat_xml_init();
     serve(to);
     while (n_instances > 0)
         remove_instance(instances);

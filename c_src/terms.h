@@ -9,6 +9,7 @@
 #include <limits.h>
 
 #include "core/jat.h"
+#include "core/payload.h"
 
 /* What a carrier brings */
 
@@ -49,6 +50,7 @@ static void put_end(struct answer *out);
  * millisecond they take at least. */
 #define CALLS(X)                                                               \
     X(handle, 1)                                                               \
+    X(translate, 1)                                                            \
     X(bounce, 1)                                                               \
     X(abort, 1)                                                                \
     X(open, 1)                                                                 \
@@ -67,7 +69,7 @@ static void put_end(struct answer *out);
     X(added) X(answer) X(ask) X(done) X(drop) X(endpoint) X(error) X(fail)     \
     X(false) X(forget) X(full) X(get) X(ignored) X(local) X(more) X(ok)        \
     X(in) X(out) X(outbound) X(pass) X(reply) X(request) X(requester) X(retry) \
-    X(same) X(set) X(true) X(unavailable) X(unknown) X(updated)                                              \
+    X(same) X(set) X(text) X(true) X(unavailable) X(unknown) X(updated)        \
     /* the port program's own */                                               \
     X(badarg) X(derive_key) X(free) X(new) X(ping)
 /* clang-format on */
@@ -221,6 +223,33 @@ static void put_decision(struct answer *out, const struct jat_buf *buf,
     case JAT_VERB_COUNT:
         break;
     }
+}
+
+/* What is to be edited, or, one by one, what is to be prepared. */
+static void put_edits(struct answer *out, const struct jat_buf *buf,
+                      const struct jat_edits *edits)
+{
+    if (edits->n == 0) {
+        put_atom(out, W_same);
+        return;
+    }
+    put_tuple(out, 2);
+    put_atom(out, edits->ask ? W_ask : W_ok);
+    put_list(out, edits->n);
+    for (uint32_t i = 0; i < edits->n; i++) {
+        const struct jat_edit *e = &edits->v[i];
+
+        put_tuple(out, edits->ask ? 1 : 3);
+        if (!edits->ask) {
+            put_u64(out, e->element);
+            if (e->attribute.n > 0)
+                put_str(out, e->attribute);
+            else
+                put_atom(out, W_text);
+        }
+        put_span(out, buf, e->value);
+    }
+    put_end(out);
 }
 
 static void put_outcome(struct answer *out, const struct jat_buf *buf,

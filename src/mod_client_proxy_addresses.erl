@@ -4,7 +4,7 @@
 %%% #jid{}. None is prepared a second time.
 -module(mod_client_proxy_addresses).
 
--export([translate/5, answer/5, sender/1, jid/1, written/2]).
+-export([translate/5, answer/5, sender/1, jid/1, written/2, text/1]).
 
 -include("xmpp.hrl").
 
@@ -44,6 +44,12 @@ sender(_) ->
 
 parts(#jid{luser = U, lserver = S, lresource = R}) ->
     {U, S, R}.
+
+-spec text(parts()) -> binary().
+text({<<>>, S, <<>>}) -> S;
+text({<<>>, S, R}) -> <<S/binary, $/, R/binary>>;
+text({U, S, <<>>}) -> <<U/binary, $@, S/binary>>;
+text({U, S, R}) -> <<U/binary, $@, S/binary, $/, R/binary>>.
 
 -spec jid(parts()) -> jid().
 jid({U, S, R}) ->

@@ -4,7 +4,7 @@
 %%% with it as it is meant.
 -module(mod_client_proxy_advice).
 
--export([balancing/1, sticky/2, missing_rules/2]).
+-export([balancing/1, sticky/2, guesses/2, missing_rules/2]).
 
 -include("logger.hrl").
 
@@ -30,6 +30,17 @@ sticky(P, #{sticky_by := By, balance := Balance})
                  [P, Balance]);
 sticky(_P, _Opts) ->
     ok.
+
+%% @doc The condition of a proxy host as people see it: one that hides requesters
+%% and translates payloads hides them only from those who do not guess.
+-spec guesses(mod_client_proxy_condition:condition(),
+              mod_client_proxy_options:host_options()) ->
+          mod_client_proxy_condition:condition().
+guesses(up, #{encoding := sealed, translate_payload := [_ | _]}) ->
+    {up, "payloads are translated, so a target that guesses a requester's JID can "
+         "find out whether it is right, though encoding is sealed"};
+guesses(Condition, _Opts) ->
+    Condition.
 
 %% @doc Access rules that are named and do not exist, for people. Such a rule
 %% allows nobody, and ejabberd does not say so. To be called when the configuration

@@ -20,6 +20,7 @@
           sets => counted | shown,             %% to the core; absent: shown
           encoding => jid | sealed,            %% absent: jid
           targets => [binary()],               %% bare JIDs, prepared
+          translate_payload => [binary()],     %% namespaces; absent: none
           packets := mod_client_proxy_packets:store(),
           ledger => mod_client_proxy_ledger:ledger(), %% made by publish/2
           stopped := atomics:atomics_ref(),    %% 1: by mod_client_proxy_host
@@ -33,7 +34,8 @@ publish(P, Context) ->
                                      show => atomics:new(2, []),
                                      ledger => mod_client_proxy_ledger:new(),
                                      sets => shown, encoding => jid,
-                                     targets => []}, Context)).
+                                     targets => [], translate_payload => []},
+                                   Context)).
 
 -spec unpublish(mod_client_proxy_options:proxy_host()) -> ok.
 unpublish(P) ->

@@ -17,12 +17,12 @@
 -module(mod_client_proxy_core).
 
 -export([load/1, new/3, configure/2, close/1, status/1, carrier/1, derive_key/3,
-         handle/7, needs_sender/1, bounce/4, abort/4, expire/2, sweep/4, close_all/2,
+         handle/7, needs_sender/1, translate/5, bounce/4, abort/4, expire/2, sweep/4, close_all/2,
          put_endpoint/3, remove_endpoint/2, endpoints/1, pending/2,
          counters/1, open/3, hints/1]).
 
 -export_type([core/0, carrier/0, config/0, parts/0, sender/0, decision/0,
-              outcome/0, condition/0, why/0, how/0, hint/0, local/0, endpoint/0, pending/0,
+              outcome/0, edit/0, condition/0, why/0, how/0, hint/0, local/0, endpoint/0, pending/0,
               record_ref/0, state/0, add/0, status/0]).
 
 %% Of a page of rows that cannot be read for want of memory.
@@ -72,7 +72,9 @@
              | not_an_endpoint | plain_address | outbound_reply
              | outbound_none | outbound_access | max_outbound_per_endpoint
              | timeout | bounced | gone | refused | stopped
-             | internal | not_kept | busy | core_lost.
+             | internal | malformed | too_big | too_deep | too_many_attributes
+             | too_many_children | too_many_addresses | no_memory
+             | not_kept | busy | core_lost.
 
 %% How a request came back from ejabberd: there was no session, provably; the
 %% session has ended, or s2s has failed; the session lives, but the server lets
@@ -124,6 +126,10 @@
       | {ask, {resourceprep | jid | outbound | endpoint, binary()}}
         %% The head was refused (malformed_xml, depth, size ...).
       | {error, atom()}.
+
+%% A new value of an attribute of an element, or of its text. Elements are
+%% counted in document order, from 0.
+-type edit() :: {non_neg_integer(), Attribute :: binary() | text, binary()}.
 
 %% What becomes of a record that is closed without an answer.
 -type outcome() ::
@@ -240,6 +246,26 @@ handle({Mod, Ref}, Head, Sender, Hints, Prepared, Weight, Now) ->
 -spec needs_sender(core()) -> boolean().
 needs_sender({mod_client_proxy_nif, _}) -> false;
 needs_sender({_Mod, _Ref}) -> true.
+
+%% @doc What is to be edited in these elements, children of a stanza, so that the
+%% receiver finds the addresses in them that he knows (doc/behaviour.md, "Payload
+%% translation"). The four addresses are those of the stanza, prepared: From and
+%% To as it came, NewFrom and NewTo as it is sent on. Prepare gives the prepared form of an address, <<>> if it is no JID.
+%% Now is that of handle/7.
+-spec translate(core(), Payload :: iodata(),
+                {From :: binary(), To :: binary(), NewFrom :: binary(),
+                 NewTo :: binary()},
+                fun((binary()) -> binary()), Now :: non_neg_integer()) ->
+          same | {ok, [edit(), ...]} | {error, atom()}.
+translate(Core, Payload, {From, To, NewFrom, NewTo}, Prepare, Now) ->
+    Translate = fun(Prepared) ->
+                        call(Core, translate,
+                             {Payload, From, To, NewFrom, NewTo, Now, Prepared})
+                end,
+    case Translate([]) of
+        {ask, Texts} -> Translate([Prepare(Text) || {Text} <- Texts]);
+        Result -> Result
+    end.
 
 %% @doc The forwarded request of this record came back from ejabberd. [] if
 %% somebody else closed it before. Where there is no memory nothing was closed:

@@ -94,12 +94,15 @@ constructor('resource-constraint') -> err_resource_constraint;
 constructor('service-unavailable') -> err_service_unavailable.
 
 %% @doc The condition and the reason of a stanza that the core could not decide
-%% about: what {error, Reason} of mod_client_proxy_core:handle/7 says.
+%% about, or whose payload it could not translate: what {error, Reason} of
+%% mod_client_proxy_core:handle/7 and translate/5 says.
 -spec of_call(atom()) -> {condition(), why()}.
 of_call(too_big) -> {'policy-violation', too_big};
 of_call(too_deep) -> {'policy-violation', too_deep};
 of_call(too_many_attributes) -> {'policy-violation', too_many_attributes};
 of_call(too_many_children) -> {'policy-violation', too_many_children};
+of_call(too_many_addresses) -> {'policy-violation', too_many_addresses};
+of_call(full) -> {'resource-constraint', max_contacts};
 of_call(no_memory) -> {'resource-constraint', no_memory};
 of_call(down) -> {'resource-constraint', core_lost};
 of_call(busy) -> {'resource-constraint', busy};
@@ -128,6 +131,8 @@ text(too_many_attributes) ->
     ?T("An element has more than 256 attributes");
 text(too_many_children) ->
     ?T("An element has too many children");
+text(too_many_addresses) ->
+    ?T("The payload names too many addresses");
 %% Where it goes
 text(no_such_address) ->
     ?T("No such address at this service");
@@ -183,6 +188,9 @@ text(answer_unbound_prefix) ->
 text(answer_reserved_namespace) ->
     ?T("The answer is not valid: it uses the namespace of the prefix 'xml' for "
        "an element");
+text(answer_untranslated) ->
+    ?T("The addresses in the answer cannot be translated: it is too large, or "
+       "names too many");
 %% Of the target
 text(to_host) ->
     ?T("A proxy answers its target's pings and disco#info queries only");

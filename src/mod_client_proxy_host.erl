@@ -312,7 +312,7 @@ terminate(Reason, #state{host = P} = State)
     #{stopped := Stopped} = Context = context(State),
     atomics:put(Stopped, 1, 1),
     close_all(State, Context),
-    mod_client_proxy_sessions:watch(P, []),
+    mod_client_proxy_hooks:watch(P, []),
     mod_client_proxy_endpoints:close(State#state.endpoints),
     mod_client_proxy_context:unpublish(P),
     mod_client_proxy_instance:close(State#state.instance),
@@ -390,7 +390,8 @@ publish(#state{host = P} = State) ->
 -spec context(#state{}) -> mod_client_proxy_context:context().
 context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
     Options = maps:with([access, outbound_access, encoding, targets, disco,
-                         localparts, max_subscribers], opts(State)),
+                         localparts, max_subscribers, translate_payload],
+                        opts(State)),
     Sets = mod_client_proxy_instance:sets(State#state.instance),
     Core = core(State),
     Kept = case Old of
@@ -491,7 +492,8 @@ check_route(State) ->
 make_status(#state{host = P, server_host = ServerHost, instance = Instance,
                    endpoints = Endpoints} = State) ->
     {_, Carrier} = mod_client_proxy_instance:status(Instance),
-    #{host => P, server_host => ServerHost, state => condition(State),
+    #{host => P, server_host => ServerHost,
+      state => mod_client_proxy_advice:guesses(condition(State), opts(State)),
       carrier => Carrier,
       targets => mod_client_proxy_endpoints:status(Endpoints),
       counters => case core(State) of

@@ -26,38 +26,49 @@
 %%% On its way
 
 %% @doc Forwards a message or a presence: in, from a requester to an endpoint, or
-%% out. It carries no meta but our mark.
+%% out. It carries no meta but our mark. What cannot be translated, or would end the
+%% stream of its receiver, is refused, presence dropped.
 -spec pass(in | out, From :: parts(), To :: parts(), context(),
            message() | presence()) -> ok.
-pass(in, From, To, #{host := P} = Context, #message{type = Type} = Message) ->
-    count(messages, Context),
+pass(Direction, From, To, Context, Packet) ->
+    Sent = xmpp:set_from_to(sent(Direction, To, Context, Packet), jid(From),
+                            jid(To)),
+    case translated(Context, Packet, Sent) of
+        {ok, Translated} ->
+            count(entry(Direction, Packet), Context),
+            ejabberd_router:route(Translated);
+        {error, {Condition, Why}} ->
+            mod_client_proxy_errors:refuse(Context, Condition, Why, Packet)
+    end.
+
+entry(in, #message{}) -> messages;
+entry(out, #message{}) -> outbound_messages;
+entry(out, #presence{}) -> presences.
+
+%% What is wrong with the payload of a message is seen before it comes here.
+translated(Context, #presence{} = Presence, Sent) ->
+    case mod_client_proxy_payload:walk(xmpp:get_els(Presence)) of
+        {ok, _} -> mod_client_proxy_translation:payload(Context, Presence, Sent);
+        Fault -> {error, {'bad-request', Fault}}
+    end;
+translated(Context, Message, Sent) ->
+    mod_client_proxy_translation:payload(Context, Message, Sent).
+
+sent(in, To, #{host := P} = Context, #message{type = Type} = Message) ->
     Mark = case Type of
                error -> #{};
                _ -> mod_client_proxy_metas:mark(
                       P, mod_client_proxy_metas:as_it_came(Message))
            end,
     {Els, Meta} = shown(Context, To, Message),
-    ejabberd_router:route(Message#message{from = jid(From), to = jid(To),
-                                          sub_els = Els,
-                                          meta = maps:merge(Meta, Mark)});
-pass(out, From, To, #{host := P} = Context, #message{} = Message) ->
-    count(outbound_messages, Context),
+    Message#message{sub_els = Els, meta = maps:merge(Meta, Mark)};
+sent(out, _To, #{host := P} = Context, #message{} = Message) ->
     Shown = mod_client_proxy_traces:remove(Context, Message),
-    ejabberd_router:route(
-      Shown#message{from = jid(From), to = jid(To),
-                    meta = mod_client_proxy_metas:mark(P, outbound)});
-pass(out, From, To, Context, #presence{} = Presence) ->
-    %% what is wrong with the payload of other stanzas is seen before they come here
-    case mod_client_proxy_payload:walk(xmpp:get_els(Presence)) of
-        {ok, _} ->
-            count(presences, Context),
-            Shown = mod_client_proxy_traces:of_presence(
-                      mod_client_proxy_traces:remove(Context, Presence)),
-            ejabberd_router:route(
-              Shown#presence{from = jid(From), to = jid(To), meta = #{}});
-        _Fault ->
-            count(dropped, Context)
-    end.
+    Shown#message{meta = mod_client_proxy_metas:mark(P, outbound)};
+sent(out, _To, Context, #presence{} = Presence) ->
+    Shown = mod_client_proxy_traces:of_presence(
+              mod_client_proxy_traces:remove(Context, Presence)),
+    Shown#presence{meta = #{}}.
 
 %% One that has come back goes to the same account as it is in the archive there.
 shown(Context, To, Message) ->
@@ -85,27 +96,28 @@ is_private(El) ->
 %%% To its session
 
 %% @doc Gives a message that is forwarded to its session, in the sender's process.
-%% (ejabberd_sm would look a second time whether the session is there.) `gone': it
+%% (ejabberd_sm would look a second time whether the session is there.) False: it
 %% is not, or it is about to end, in this process.
--spec deliver(message()) -> delivered | gone.
+-spec deliver(message()) -> boolean().
 deliver(#message{to = To} = Message) ->
     case mod_client_proxy_sessions:receiver(jid:tolower(To)) of
         none ->
-            gone;
+            false;
         Session ->
             ejabberd_c2s:route(Session, {route, Message}),
-            delivered
+            true
     end.
 
 %%% It comes back
 
-%% @doc Takes what is known of this session. Then the message, as it came, is to be
-%% decided about again, or it has moved too often.
+%% @doc Lets the proxy host look at this session. Then the message, as it came, is
+%% to be decided about again; or it has moved too often, or too much time would
+%% pass, which is that of its sender's stream.
 -spec came_back(Session :: jid(), message()) -> {again, message()} | given_up.
 came_back(Session, #message{to = #jid{lserver = P}} = Original) ->
     mod_client_proxy_targets:suspect(P, jid:tolower(Session)),
-    mod_client_proxy_targets:refresh(P, Session),
-    case mod_client_proxy_metas:moves(Original) of
-        ?MAX_MOVES -> given_up;
-        _ -> {again, mod_client_proxy_metas:moved(Original)}
+    case mod_client_proxy_metas:moves(Original) < ?MAX_MOVES
+        andalso mod_client_proxy_targets:refresh(P, Session) of
+        ok -> {again, mod_client_proxy_metas:moved(Original)};
+        _ -> given_up
     end.

@@ -11,7 +11,8 @@
 %%% its own carry a mark of another name.
 -module(mod_client_proxy_metas).
 
--export([mark/2, marked/1, unmark/1, undelivered/1, own/1, is_own/1]).
+-export([mark/2, marked/1, unmark/1, original/2, undelivered/1, own/1,
+         is_own/1]).
 -export([as_it_came/1, moved/1, moves/1, archived/2]).
 %% hooks of ejabberd_sm and ejabberd_c2s
 -export([bounce_sm_packet/1, user_receive_packet/1]).
@@ -26,8 +27,10 @@
 %% stanza is of the target.
 -type mark() :: mod_client_proxy_core:record_ref() | message() | outbound.
 
-%% Meta keys. The second holds the packet itself.
+%% Meta keys. The second holds what the payload was before it was translated, the
+%% third the packet itself.
 -define(MARK, client_proxy).
+-define(ORIGINAL, client_proxy_original).
 -define(UNDELIVERED, client_proxy_undelivered).
 -define(OWN, client_proxy_own).
 -define(MOVES, client_proxy_moves).
@@ -52,7 +55,12 @@ marked(_Packet) -> undefined.
 -spec unmark(stanza()) -> stanza().
 unmark(Packet) ->
     lists:foldl(fun(Key, Acc) -> xmpp:del_meta(Acc, Key) end, Packet,
-                [?MARK, ?UNDELIVERED, ?MOVES, ?ARCHIVED]).
+                [?MARK, ?ORIGINAL, ?UNDELIVERED, ?MOVES, ?ARCHIVED]).
+
+%% @doc Notes what the payload of a request was: for undelivered/1.
+-spec original([xmlel()], iq()) -> iq().
+original(Els, Packet) ->
+    xmpp:put_meta(Packet, ?ORIGINAL, Els).
 
 %% @doc Hook of ejabberd_sm, in the sender's process, when there is no session:
 %% the proof that a request was not delivered. It keeps the packet in the
@@ -60,9 +68,14 @@ unmark(Packet) ->
 -spec bounce_sm_packet({bounce | term(), stanza()}) ->
           {bounce | term(), stanza()}.
 bounce_sm_packet({bounce, #iq{meta = #{?MARK := _}} = Packet}) ->
-    {bounce, xmpp:put_meta(Packet, ?UNDELIVERED, unmark(Packet))};
+    {bounce, xmpp:put_meta(Packet, ?UNDELIVERED, unmark(untranslated(Packet)))};
 bounce_sm_packet(Acc) ->
     Acc.
+
+untranslated(#iq{meta = #{?ORIGINAL := Els}} = Packet) ->
+    Packet#iq{sub_els = Els};
+untranslated(Packet) ->
+    Packet.
 
 %%% Messages that come back
 

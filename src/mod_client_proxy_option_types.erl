@@ -19,6 +19,7 @@
               | sticky_by
               | globs                              %% of resources
               | localparts                         %% none, any or globs of nodes
+              | namespaces
               | secret | secrets
               | hosts. %% a map; its validator is in mod_client_proxy_options
 
@@ -47,6 +48,7 @@ value(accounts) -> "[user@server, ...]";
 value(sticky_by) -> "bare | full | domain | {Namespace: Attribute}";
 value(globs) -> "[Glob, ...]";
 value(localparts) -> "none | any | [Glob, ...]";
+value(namespaces) -> "[Namespace, ...]";
 value(secret) -> "Text";
 value(secrets) -> "[Text, ...]";
 value(hosts) -> "{Host: Options, ...}".
@@ -103,6 +105,8 @@ validator(localparts) ->
                                                        fun localpart/1),
                                         [unique]))(Value)
     end;
+validator(namespaces) ->
+    econf:list_or_single(econf:non_empty(econf:binary()), [unique]);
 validator(secret) ->
     econf:and_then(econf:binary(), fun secret/1);
 validator(secrets) ->

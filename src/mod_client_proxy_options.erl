@@ -96,6 +96,13 @@ rows() ->
      {drain_show, both, {enums, [chat, away, xa, dnd]}, [xa, dnd], same,
       "A resource with such a `<show/>` in its presence gets new requests only "
       "when there is no other."},
+     {translate_payload, both, namespaces, [], none,
+      "Payloads in these namespaces are translated: where a protocol has a JID in "
+      "its payload (service discovery, Jingle, bytestreams, forms, forwarded "
+      "stanzas, invitations), that of the requester or of the target becomes an "
+      "address of the proxy host, and back. Who echoes an address confirms a "
+      "guess of it, so with it `encoding: sealed` holds only against targets that "
+      "do not guess. What is signed, hashed or encrypted cannot be translated."},
      {disco, both, {enum, [forward, self]}, forward, same,
       "Who answers service discovery (`disco#info`) and pings to the proxy host "
       "while a resource is online. `forward`: a resource. `self`: the proxy host "

@@ -30,6 +30,9 @@
 %% beside head and prepared JID is far smaller than ROOM.
 -define(MAX_FRAME, 16#1000000).
 -define(ROOM, 1024).
+%% The same of translate: beside the payload there are addresses, and those of
+%% its own that are prepared.
+-define(MAX_PAYLOAD, (?MAX_FRAME div 2)).
 
 -define(LIMIT, 1000).         % ms; on the way of a stanza, and for calls that
                               % only look (doc/behaviour.md, "Carriers")
@@ -92,6 +95,14 @@ handle(Ref, {Pieces, Hints, Prepared, Weight, Now}, Sender) ->
 call({Table, P}, configure, {Config}) ->
     mod_client_proxy_port_owner:configure(Table, P, Config,
                                           crypto:strong_rand_bytes(24));
+call(Ref, translate, Args) ->
+    Payload = iolist_to_binary(element(1, Args)),
+    case byte_size(Payload) < ?MAX_PAYLOAD
+        andalso ask(Ref, translate, setelement(1, Args, Payload), none) of
+        false -> {error, too_big};
+        {unanswered, Why} -> {error, Why};
+        Result -> Result
+    end;
 call(Ref, Name, Args) ->
     case ask(Ref, Name, Args, none) of
         {unanswered, Why} -> instead(Name, Why);
@@ -110,14 +121,15 @@ instead(remove_endpoint, _Why) ->
 instead(_, Why) ->
     {error, Why}.
 
-limit(Name) when Name == handle; Name == bounce; Name == abort; Name == open;
-                 Name == counters ->
+limit(Name) when Name == handle; Name == translate; Name == bounce;
+                 Name == abort; Name == open; Name == counters ->
     ?LIMIT;
 limit(_) ->
     ?LONG_LIMIT.
 
 %% A stanza can be refused, so its process does not wait for a full pipe, either.
-command_options(Name) when Name == handle; Name == open -> [nosuspend];
+command_options(Name) when Name == handle; Name == translate; Name == open ->
+    [nosuspend];
 command_options(_) -> [].
 
 ask({Table, P}, Name, Args, Sender) ->

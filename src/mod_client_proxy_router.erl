@@ -66,12 +66,21 @@ route(undefined, Packet) ->
 -spec sm_receive_packet(stanza() | drop) -> stanza() | drop | {stop, drop}.
 sm_receive_packet(Packet) ->
     case mod_client_proxy_metas:marked(Packet) of
-        {_P, #message{} = Original} ->
-            mod_client_proxy_messages:deliver(Packet) == gone
-                andalso choose_again(xmpp:get_to(Packet), Original),
+        {P, #message{} = Original} ->
+            is_delivered(P, Packet)
+                orelse choose_again(xmpp:get_to(Packet), Original),
             {stop, drop};
         _ ->
             Packet
+    end.
+
+%% (If this raised, ejabberd_sm would go on with the packet.)
+is_delivered(P, Packet) ->
+    try mod_client_proxy_messages:deliver(Packet)
+    catch Class:Reason:Stack ->
+            mod_client_proxy_log:complain(mod_client_proxy_context:get(P), Packet,
+                                          Class, Reason, Stack),
+            false
     end.
 
 choose_again(Session, Original) ->
@@ -145,7 +154,8 @@ perform({answer, From, To, Id, Record, Kept},
                mod_client_proxy_traces:remove(Context, Packet), From, To, Id, P),
     ejabberd_router:route(
       mod_client_proxy_metas:privileged(
-        Privilege, mod_client_proxy_errors:answer(Answer)));
+        Privilege, mod_client_proxy_translation:answer(
+                     Context, Packet, mod_client_proxy_errors:answer(Answer))));
 perform({pass, Direction, From, To}, Context, Packet) ->
     mod_client_proxy_messages:pass(Direction, From, To, Context, Packet);
 perform({reply, Condition, Why}, Context, Packet) ->
@@ -189,8 +199,10 @@ forward(From, To, Id, Record, Mark, Keep, #{host := P} = Context, Packet) ->
       fun() ->
               Shown = mod_client_proxy_traces:remove(Context, Packet),
               keep(Context, Record, Keep, Shown),
-              mod_client_proxy_addresses:translate(
-                Shown, From, To, Id, mod_client_proxy_metas:mark(P, Mark))
+              mod_client_proxy_translation:request(
+                Context, Packet,
+                mod_client_proxy_addresses:translate(
+                  Shown, From, To, Id, mod_client_proxy_metas:mark(P, Mark)))
       end).
 
 keep(#{packets := Packets}, Record, Keep, Packet) ->

@@ -34,9 +34,6 @@ groups() ->
        with_disco_self_p_answers_disco_itself,
        with_disco_self_p_answers_a_ping_itself,
        an_answer_to_nothing_is_dropped_and_never_answered,
-       a_message_to_p_gets_feature_not_implemented,
-       a_message_error_to_p_is_dropped,
-       a_subscription_to_p_is_declined,
        other_presence_to_p_is_dropped,
        p_is_among_the_services_of_its_virtual_host]},
      {targets, [],
@@ -210,44 +207,12 @@ an_answer_to_nothing_is_dropped_and_never_answered(Config) ->
     iq:quiet(U, U),
     8 = Dropped() - Before.
 
-a_message_to_p_gets_feature_not_implemented(Config) ->
-    E = service(Config, "a"),
-    U = requester(Config),
-    EncE = address(U, ?P, E),
-    [begin
-         Id = iq:id(),
-         puppet:send(U, ["<message id='", Id, "' type='", Type, "' to='", To,
-                         "'><body>hello</body></message>"]),
-         El = puppet:recv(U, fun(El) -> puppet:attr(<<"id">>, El) == Id end),
-         {<<"message">>, <<"error">>, To} =
-             {El#xmlel.name, puppet:attr(<<"type">>, El),
-              puppet:attr(<<"from">>, El)},
-         {cancel, 'feature-not-implemented'} = puppet:condition(El)
-     end || Type <- ["chat", "normal", "headline"], To <- [?P, EncE]],
-    iq:quiet(U, E).
-
-a_message_error_to_p_is_dropped(Config) ->
-    E = service(Config, "a"),
-    U = requester(Config),
-    EncE = address(U, ?P, E),
-    [puppet:send(U, ["<message type='error' to='", To, "'/>"])
-     || To <- [?P, EncE]],
-    iq:quiet(U, E),
-    iq:quiet(U, U).
-
-a_subscription_to_p_is_declined(Config) ->
-    U = requester(Config, "stranger@example.org/x"),
-    puppet:send(U, "<presence/>"),
-    puppet:send(U, ["<presence type='subscribe' to='", ?P, "'/>"]),
-    _ = presence(U, <<"unsubscribed">>, ?P),
-    iq:quiet(U, U).
-
 other_presence_to_p_is_dropped(Config) ->
     E = service(Config, "a"),
     U = requester(Config, "stranger@example.org/x"),
     _ = puppet:drain(E),
-    [puppet:send(U, ["<presence", Type, " to='", To, "'/>"])
-     || Type <- ["", " type='unavailable'", " type='error'"],
+    [puppet:send(U, ["<presence type='", Type, "' to='", To, "'/>"])
+     || Type <- ["unavailable", "error", "subscribed", "unsubscribed"],
         To <- [?P, in(?P, <<"x">>)]],
     iq:fence(U, U),
     iq:fence(U, E),

@@ -14,13 +14,14 @@
 -define(FAR, "far.test").
 
 suite() ->
-    [{timetrap, {seconds, 60}}].
+    [{timetrap, {seconds, 240}}].
 
 all() ->
     [requests_from_afar_are_answered_and_answered_back,
      a_conversation_from_afar_stays_with_its_endpoint,
      a_headline_from_afar_reaches_an_endpoint_or_nobody,
      errors_of_messages_find_their_way_back_from_afar,
+     what_an_endpoint_writes_to_who_is_offline_afar_waits_for_him,
      a_contact_from_afar_sees_p_come_and_go,
      who_comes_online_afar_is_told_that_p_is_there,
      a_contact_from_afar_may_leave,
@@ -48,7 +49,7 @@ init_per_suite(Config) ->
 %% Each case has one of its own, so that no roster is another's.
 accounts() ->
     ["nurse", "paris", "mercutio", "benvolio", "rosaline", "peter", "abram",
-     "sampson"].
+     "sampson", "tybalt"].
 
 end_per_suite(Config) ->
     federation:stop(Config).
@@ -115,11 +116,18 @@ errors_of_messages_find_their_way_back_from_afar(Config) ->
     {_, EAtP, {cancel, 'not-acceptable'}} = bounce(U),
     %% what a requester refuses
     refuse(U, said(E, U, UAtP, "chat")),
-    {_, UAtP, {cancel, 'not-acceptable'}} = bounce(E),
-    %% what his server does, when he has gone
+    {_, UAtP, {cancel, 'not-acceptable'}} = bounce(E).
+
+%% It is in his server's hands then.
+what_an_endpoint_writes_to_who_is_offline_afar_waits_for_him(Config) ->
+    E = service(Config, "a"),
+    U = far_client(Config, "tybalt/x"),
+    {E, First} = said_to_one(U, [E], ?P, "chat"),
     puppet:stop(U),
-    Late = message(E, UAtP, "chat"),
-    {Late, UAtP, {cancel, 'service-unavailable'}} = bounce(E).
+    Late = message(E, puppet:attr(<<"from">>, First), "chat"),
+    Again = far_client(Config, "tybalt/y"),
+    Message = puppet:recv(Again, fun(El) -> is_message(El, Late) end),
+    {E, _} = said_to_one(Again, [E], puppet:attr(<<"from">>, Message), "chat").
 
 %%% Presence
 
@@ -148,9 +156,11 @@ a_contact_from_afar_may_leave(Config) ->
     U = far_client(Config, "abram/x"),
     befriend(U),
     _ = presence(U, undefined),
+    Subscribers = suite:counter(Config, ?P, "subscribers"),
     puppet:send(U, ["<presence type='unsubscribe' to='", ?P, "'/>"]),
-    _ = presence(U, <<"unsubscribed">>),
-    _ = presence(U, <<"unavailable">>).
+    _ = presence(U, <<"unavailable">>),
+    Left = Subscribers - 1,
+    Left = suite:counter(Config, ?P, "subscribers").
 
 the_presence_of_an_endpoint_shown_afar_ends_with_it(Config) ->
     E = service(Config, "a"),
@@ -210,7 +220,10 @@ bounce(Puppet) ->
                              end),
     {puppet:attr(<<"id">>, El), puppet:attr(<<"from">>, El), puppet:condition(El)}.
 
+%% (A server tells of answers to subscriptions whoever has asked for the roster.)
 befriend(U) ->
+    iq:send(U, get, hd(binary:split(puppet:jid(U), <<"/">>)), iq:id(),
+            "<query xmlns='jabber:iq:roster'/>"),
     puppet:send(U, ["<presence type='subscribe' to='", ?P, "'/>"]),
     _ = presence(U, <<"subscribed">>),
     ok.

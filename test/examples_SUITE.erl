@@ -44,15 +44,13 @@ init_per_suite(Config) ->
 end_per_suite(Config) ->
     suite:stop(Config).
 
-init_per_group(c, Config) ->
-    [{ending, ".c"} | Config];
-init_per_group(python, Config) ->
-    [{ending, ".py"} | Config];
-init_per_group(_, Config) ->
-    %% test/check_server has tried to build them
-    case filelib:is_regular(filename:join(bed:project(), "_build/examples/bot.js")) of
-        true -> [{ending, ".js"} | Config];
-        false -> {skip, "@xmpp/client could not be installed by npm"}
+init_per_group(Name, Config) ->
+    Ending = proplists:get_value(Name, [{c, ".c"}, {python, ".py"}], ".js"),
+    ct:timetrap({minutes, 6}),
+    case lists:usort([example:build(Bot ++ E) || Bot <- ["echo", "help_desk"],
+                                                 E <- [".c", Ending]]) of
+        [ok] -> [{ending, Ending} | Config];
+        [{error, Why} | _] when Ending == ".js" -> {skip, Why}
     end.
 
 end_per_group(_Name, _Config) ->

@@ -15,6 +15,7 @@ static const char *const names[JAT_ERR_COUNT] = {
     [JAT_EDEPTH] = "too_deep",
     [JAT_EATTRIBUTES] = "too_many_attributes",
     [JAT_ECHILDREN] = "too_many_children",
+    [JAT_EADDRESSES] = "too_many_addresses",
     [JAT_ENOSTANZA] = "not_a_stanza",
     [JAT_ENOTFOUND] = "not_found",
     [JAT_EFULL] = "full",

@@ -17,6 +17,8 @@ enum jat_err {
     JAT_EDEPTH,      /* nested deeper than JAT_MAX_DEPTH */
     JAT_EATTRIBUTES, /* an element with more than JAT_MAX_ATTRIBUTES */
     JAT_ECHILDREN,   /* an element with more than JAT_MAX_CHILDREN */
+    JAT_EADDRESSES,  /* more than JAT_MAX_ADDRESSES of the parties' in a payload
+                      */
     JAT_ENOSTANZA,   /* well-formed, but not an iq, message or presence in
                         jabber:client */
     JAT_ENOTFOUND,   /* no such thing in the table */

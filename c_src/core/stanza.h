@@ -1,16 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
-/* One stanza's text to a flat view. The only user of libxml2.
- *
- * The text is a whole iq, message or presence element in jabber:client;
- * usually only its head: the children without their own children. Anything
- * that XMPP forbids (RFC 6120, 11.1: comments, processing instructions, DTDs,
- * entities) is refused, never expanded, never fetched. A text is accepted only
- * if it is well-formed and no prefix is unbound in it. libxml2 says both, and
- * more: it also takes a namespace for an error whose name is no URI. Any string
- * is a name here, as it is to the parser of the server (expat).
- *
- * Each thread has a parser context that stanzas are fed to one after the other;
- * one that has seen an error, or has been in use for long, is replaced. */
+/* One stanza's text to a flat view (xml.h says which texts are refused). The
+ * text is a whole iq, message or presence element in jabber:client; usually
+ * only its head: the children without their own children. */
 #ifndef JAT_STANZA_H
 #define JAT_STANZA_H
 
@@ -18,10 +9,6 @@
 
 #include "err.h"
 #include "str.h"
-
-#define JAT_MAX_DEPTH 64
-#define JAT_MAX_ATTRIBUTES 256
-#define JAT_MAX_CHILDREN 65536
 
 enum jat_kind { JAT_IQ, JAT_MESSAGE, JAT_PRESENCE };
 
@@ -70,24 +57,14 @@ struct jat_stanza {
     uint32_t n_attrs;
 };
 
-/* Once per process, before the first parse and before threads (calls
- * xmlInitParser). Never undone: libxml2 belongs to the whole process. */
-void jat_stanza_init(void);
-
-/* Parses xml (borrowed), a child of a stream with the content namespace
- * jabber:client (RFC 6120, 4.8.2), into *out. Everything in *out belongs to the
- * calling thread and lives until its next jat_stanza_parse. max_size in octets.
- * Errors: JAT_EXML, JAT_EDTD, JAT_ECOMMENT, JAT_EPI, JAT_ESIZE, JAT_EDEPTH,
- * JAT_EATTRIBUTES, JAT_ECHILDREN, JAT_ENOSTANZA, JAT_ENOMEM. */
+/* Parses xml (borrowed) into *out. Everything in *out belongs to the
+ * calling thread and lives until its next parse. max_size in octets.
+ * Errors: those of jat_xml_parse, JAT_ENOSTANZA. */
 enum jat_err jat_stanza_parse(struct jat_str xml, size_t max_size,
                               struct jat_stanza *out);
 
 /* The value of a plain attribute of a child; {NULL, 0} where absent. */
 struct jat_str jat_child_attr(const struct jat_stanza *s,
                               const struct jat_child *c, struct jat_str name);
-
-/* Frees what the calling thread holds for parsing (also done by itself when a
- * thread ends). */
-void jat_stanza_thread_fini(void);
 
 #endif

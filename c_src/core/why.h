@@ -61,6 +61,13 @@ enum jat_condition { JAT_CONDITIONS(X) JAT_CONDITION_COUNT };
     X(STOPPED, "stopped", RECIPIENT_UNAVAILABLE) /* the module */              \
     /* of forwarded ones, too, but only the caller of the core knows of it */                 \
     X(INTERNAL, "internal", INTERNAL_SERVER_ERROR)                             \
+    X(MALFORMED, "malformed", BAD_REQUEST) /* the payload, to be translated */ \
+    X(TOO_BIG, "too_big", POLICY_VIOLATION)                                    \
+    X(TOO_DEEP, "too_deep", POLICY_VIOLATION)                                  \
+    X(TOO_MANY_ATTRIBUTES, "too_many_attributes", POLICY_VIOLATION)            \
+    X(TOO_MANY_CHILDREN, "too_many_children", POLICY_VIOLATION)                \
+    X(TOO_MANY_ADDRESSES, "too_many_addresses", POLICY_VIOLATION)              \
+    X(NO_MEMORY, "no_memory", RESOURCE_CONSTRAINT)                             \
     X(NOT_KEPT, "not_kept", RECIPIENT_UNAVAILABLE) /* it had to be sent again */ \
     X(BUSY, "busy", RESOURCE_CONSTRAINT) /* the core has answered too late */  \
     X(CORE_LOST, "core_lost", RECIPIENT_UNAVAILABLE) /* it ended */

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static volatile sig_atomic_t told_to_stop;
 
@@ -48,6 +49,7 @@ static int on_caught_up(xmpp_conn_t *conn, xmpp_stanza_t *iq, void *userdata)
 static void leave(struct bot *bot)
 {
     bot->state = LEAVING;
+    alarm(60); /* in case that the server says nothing any more */
     xmpp_send_raw_string(bot->conn, "<presence type='unavailable'/>");
     catch_up(bot);
 }

@@ -10,18 +10,13 @@
 //
 // A server named by hand is one for trying things out: it needs no TLS.
 
-import { randomUUID, webcrypto } from "node:crypto";
+import { randomUUID } from "node:crypto";
 
-import { client, jid, xml } from "@xmpp/client";
+import { xml } from "@xmpp/client";
 
-// @xmpp/client looks for it here, where Node 18 does not have it.
-globalThis.crypto ??= webcrypto;
+import { caughtUp, session } from "./session.js";
 
-const NS_INFO = "http://jabber.org/protocol/disco#info";
-const NS_PING = "urn:xmpp:ping";
 const NS_RECEIPTS = "urn:xmpp:receipts";
-const NS_STREAM = "http://etherx.jabber.org/streams";
-const NS_VERSION = "jabber:iq:version";
 
 export class Bot {
   staying = true;
@@ -41,40 +36,13 @@ export class Bot {
   // What all have in common.
 
   async run() {
-    const [address, host, port] = process.argv.slice(2);
-    const { local, domain, resource } = jid(address);
-    const xmpp = client({
-      domain,
-      resource,
-      service: host && `xmpp://${host}:${port}`,
-      credentials: async (authenticate, mechanisms) => {
-        if (!host && !xmpp.isSecure()) throw new Error("The server has no TLS");
-        const password = process.env.PASSWORD;
-        await authenticate({ username: local, password }, mechanisms[0]);
-      },
-    });
-    this.xmpp = xmpp;
-    // Whoever started us may start us again; that is all there is to reconnect.
-    // So the server need not wait for us (XEP-0198, by itself or in XEP-0388).
-    xmpp.reconnect.stop();
-    xmpp.prependListener("element", (element) => {
-      if (element.is("features", NS_STREAM))
-        for (const name of ["sm", "authentication"]) element.remove(name);
-    });
-    xmpp.on("disconnect", () => process.exit(this.staying ? 1 : 0));
-    xmpp.on("error", (error) => console.error(error.message));
-    this.#answer(NS_INFO, () => [
-      xml("identity", { category: "client", type: "bot" }),
-      ...[NS_INFO, NS_PING, NS_RECEIPTS, NS_VERSION].map((ns) =>
-        xml("feature", { var: ns }),
-      ),
-    ]);
-    this.#answer(NS_VERSION, () => [xml("name", {}, "example bot")]);
+    this.xmpp = session(...process.argv.slice(2));
+    this.xmpp.on("disconnect", () => process.exit(this.staying ? 1 : 0));
     process.on("SIGTERM", () => this.#leave());
-    await xmpp.start();
-    xmpp.on("stanza", (stanza) => this.#sort(stanza));
-    await xmpp.send(xml("presence"));
-    console.log(`online as ${xmpp.jid}`);
+    await this.xmpp.start();
+    this.xmpp.on("stanza", (stanza) => this.#sort(stanza));
+    await this.xmpp.send(xml("presence"));
+    console.log(`online as ${this.xmpp.jid}`);
   }
 
   send(to, type, ...children) {
@@ -82,15 +50,11 @@ export class Bot {
     return this.xmpp.send(xml("message", { to, type, id }, ...children));
   }
 
+  // In the thread of the message, if it has one (RFC 6121, 5.2.5).
   reply(message, text) {
     const { from, type } = message.attrs;
     const thread = message.getChild("thread") ?? "";
     return this.send(from, type, thread, xml("body", {}, text));
-  }
-
-  // @xmpp/client itself answers pings, and refuses what it does not know.
-  #answer(ns, content) {
-    this.xmpp.iqCallee.get(ns, "query", () => xml("query", ns, ...content()));
   }
 
   #sort(stanza) {
@@ -106,19 +70,12 @@ export class Bot {
     }
   }
 
-  // When the server has answered, it has had all that we sent before, and we have
-  // had all that it sent before. An error is an answer, too.
-  #caughtUp() {
-    const ping = xml("iq", { type: "get" }, xml("ping", NS_PING));
-    return this.xmpp.iqCaller.request(ping, 60_000).catch(() => {});
-  }
-
   async #leave() {
     this.staying = false;
     await this.xmpp.send(xml("presence", { type: "unavailable" }));
-    await this.#caughtUp();
+    await caughtUp(this.xmpp);
     this.leaving();
-    await this.#caughtUp();
+    await caughtUp(this.xmpp);
     await this.xmpp.stop();
   }
 }

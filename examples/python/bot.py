@@ -51,19 +51,14 @@ class Bot(slixmpp.ClientXMPP):
         self.register_handler(  # the event `message` is of those with a body only
             Callback("any", MatchXPath("{jabber:client}message"), self.on_message))
 
-    # What a bot may be good for.
-
     def said(self, message):
         """Somebody has written this message, which has a body."""
 
     def colleague(self, stanza):
-        """Another session of this account says that it is here, or gone, or
-        something else."""
+        """Another session of this account is here, or gone, or says something."""
 
     def leaving(self):
         """Nobody writes to us any more; after this we go."""
-
-    # What all have in common.
 
     def is_own(self, stanza):
         """The server vouches for the sender."""
@@ -86,17 +81,18 @@ class Bot(slixmpp.ClientXMPP):
             self.said(message)
 
     async def caught_up(self):
-        """When the server has answered, it has had all that we sent before, and
-        we have had all that it sent before."""
+        """The server has had all that we sent, and we have had all that it sent."""
         await self["xep_0199"].ping(self.boundjid.host, timeout=60)
 
     async def leave(self):
         self.staying = False
-        self.send_presence(ptype="unavailable")
-        await self.caught_up()
-        self.leaving()
-        await self.caught_up()
-        self.disconnect()
+        try:
+            self.send_presence(ptype="unavailable")
+            await self.caught_up()
+            self.leaving()
+            await self.caught_up()
+        finally:
+            self.disconnect()
 
 
 async def serve(kind, jid, *server):

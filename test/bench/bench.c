@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "stanza.h"
+#include "xml.h"
 
 void die(const char *format, ...)
 {
@@ -115,7 +116,7 @@ struct jat *host_new(const char *options, unsigned endpoints)
     enum jat_err err;
     bool added;
 
-    jat_stanza_init();
+    jat_xml_init();
     if ((err = jat_instance_new(config_of(options), seed, &j)) != JAT_OK)
         die("no instance: %s", jat_err_name(err));
     for (unsigned i = 0; i < endpoints; i++) {

@@ -17,6 +17,7 @@
 
 #include "bench.h"
 #include "stanza.h"
+#include "xml.h"
 
 /* More than the 4096 whose addresses are remembered. */
 #define MOST_USERS 6000U
@@ -150,6 +151,6 @@ int main(int argc, char **argv)
     xmlFreeParserCtxt(parser);
     jat_buf_fini(&buf);
     jat_instance_free(host);
-    jat_stanza_thread_fini();
+    jat_xml_thread_fini();
     return 0;
 }

@@ -12,6 +12,7 @@
 
 #include "bench.h"
 #include "stanza.h"
+#include "xml.h"
 
 #define HEADS 4000U
 #define RUN_MS 300U

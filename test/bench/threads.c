@@ -18,6 +18,7 @@
 
 #include "bench.h"
 #include "stanza.h"
+#include "xml.h"
 
 #define MOST 8U
 #define USERS 16U
@@ -186,7 +187,7 @@ int main(int argc, char **argv)
             0 ||
         pthread_barrier_init(&apart->warm, &of_processes, 2) != 0)
         die("nothing that two processes share");
-    jat_stanza_init();
+    jat_xml_init();
     if (argc != 3)
         die("threads: which encoding and turn?");
     (void)snprintf(options, sizeof options, "encoding=%s", argv[1]);

@@ -9,6 +9,8 @@
 -opaque terminal() :: #{pid := pid(), dir := file:filename()}.
 -export_type([terminal/0]).
 
+-define(PATIENCE, 20000). % ms
+
 %% @doc Logs in; returns when it is online. Nothing is left of it when the caller has
 %% ended, or the runner, be it killed.
 -spec start(bed:bed(), string(), string()) -> terminal().
@@ -68,18 +70,23 @@ type(Terminal, Line) ->
 -spec await(terminal(), iodata()) -> string().
 await(Terminal, Wanted) ->
     Regex = re:replace(Wanted, " ", "\\\\s+", [global, {return, list}]),
-    try
-        bed:await(fun() ->
-                          Screen = screen(Terminal),
-                          re:run(Screen, Regex, [unicode, {capture, none}]) == match
-                              orelse Screen
-                  end, 20000)
-    catch
-        error:{awaited_in_vain, Screen} ->
-            ct:pal("~ts is not on the screen:~n~ts", [Wanted, Screen]),
-            error({not_on_the_screen, Wanted})
-    end,
-    screen(Terminal).
+    await(Terminal, Regex, erlang:monotonic_time(millisecond) + ?PATIENCE).
+
+await(Terminal, Regex, Until) ->
+    Screen = screen(Terminal),
+    case re:run(Screen, Regex, [unicode, dotall, {capture, none}]) of
+        match ->
+            Screen;
+        nomatch ->
+            case erlang:monotonic_time(millisecond) < Until of
+                true ->
+                    timer:sleep(100),
+                    await(Terminal, Regex, Until);
+                false ->
+                    ct:pal("~ts is not on the screen:~n~ts", [Regex, Screen]),
+                    error({not_on_the_screen, Regex})
+            end
+    end.
 
 -spec screen(terminal()) -> string().
 screen(Terminal) ->

@@ -20,6 +20,7 @@
 
 #include "jat.h"
 #include "stanza.h"
+#include "xml.h"
 
 #define P "proxy.example.org"
 #define T "svc@example.org"
@@ -472,7 +473,7 @@ static inline int begin(void **state)
     prepared = "";
     weight = 100;
     j = NULL;
-    jat_stanza_init();
+    jat_xml_init();
     return count_blocks(state);
 }
 
@@ -485,7 +486,7 @@ static inline int end(void **state)
     j = NULL;
     jat_outcomes_fini(&outcomes);
     jat_buf_fini(&decided);
-    jat_stanza_thread_fini();
+    jat_xml_thread_fini();
     while (n_lines > 0)
         free(lines[--n_lines]);
     assert_int_equal(in, out);

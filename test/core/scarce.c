@@ -16,6 +16,7 @@
 #include "contact.h"
 #include "hash.h"
 #include "mem.h"
+#include "xml.h"
 
 /* the functions themselves */
 #undef jat_next_endpoint
@@ -359,7 +360,7 @@ static void warm_up(void)
 {
     struct jat_str key = JAT_STR("0123456789abcdef0123456789abcdef");
     struct jat_buf out = JAT_BUF_INIT;
-    jat_stanza_init();
+    jat_xml_init();
     (void)jat_seal_vector(key, &key, 1, key, &out);
     jat_buf_fini(&out);
 }

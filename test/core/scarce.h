@@ -22,6 +22,7 @@
 #include "inflight.h"
 #include "jat.h"
 #include "pace.h"
+#include "payload.h"
 #include "quota.h"
 #include "recent.h"
 #include "seal.h"
@@ -96,6 +97,9 @@ size_t attempts_outcomes(const struct attempts *a);
 #define jat_configure(j, ...) OF_HOST(j, NULL, jat_configure(j, __VA_ARGS__))
 #define jat_handle(j, xml, prepared, hints, weight, now, buf, out)             \
     OF_HOST(j, buf, jat_handle(j, xml, prepared, hints, weight, now, buf, out))
+#define jat_payload_translate(j, a, text, prepared, n, now, buf, out)          \
+    OF_HOST(j, buf,                                                            \
+            jat_payload_translate(j, a, text, prepared, n, now, buf, out))
 #define jat_put_endpoint(j, ...)                                               \
     OF_HOST(j, NULL, jat_put_endpoint(j, __VA_ARGS__))
 #define jat_open(j, resource, now, role, buf)                                  \

@@ -12,6 +12,7 @@
 
 #include "buf.h"
 #include "stanza.h"
+#include "xml.h"
 
 #define MAX_SIZE 262144U
 #define NS "xmlns='jabber:client'"
@@ -59,7 +60,7 @@ static inline char *xml_strdup(const char *s)
 /* From a thread without a context to the same. */
 static inline void count_xml_memory(bool yes)
 {
-    jat_stanza_thread_fini();
+    jat_xml_thread_fini();
     xmlResetLastError();
     xml_memory_is_counted = yes;
     xml_memory = 0;
@@ -69,8 +70,8 @@ static inline void count_xml_memory(bool yes)
 static inline void stanza_begin(void)
 {
     xmlMemSetup(xml_free, xml_malloc, xml_realloc, xml_strdup);
-    jat_stanza_init();
-    jat_stanza_init(); /* a second time does nothing */
+    jat_xml_init();
+    jat_xml_init(); /* a second time does nothing */
 }
 
 static inline enum jat_err parse(struct jat_str xml, struct jat_stanza *out)
@@ -151,7 +152,7 @@ count_message(void *data, const char *f, ...)
 /* Each test ends, so the next one begins, without a context in this thread. */
 static inline int end(void **state)
 {
-    jat_stanza_thread_fini();
+    jat_xml_thread_fini();
     return no_block_left(state);
 }
 

@@ -6,8 +6,8 @@
 
 #include "../../c_src/calls.h"
 
-#include "stanza.h"
 #include "tables.h"
+#include "xml.h"
 
 struct args {
     const uint64_t *v;
@@ -159,7 +159,7 @@ static int start(void **state)
     static const unsigned char seed[24] = "a seed of 24 octets ...";
     (void)count_blocks(state);
     struct jat_config *c = jat_config_new();
-    jat_stanza_init();
+    jat_xml_init();
     assert_non_null(c);
     set_option(c, "host", "proxy.example.org");
     set_option(c, "targets", "svc@example.org");
@@ -210,7 +210,7 @@ static int stop(void **state)
 {
     (void)state;
     jat_instance_free(tested);
-    jat_stanza_thread_fini();
+    jat_xml_thread_fini();
     return no_block_left(state);
 }
 
@@ -277,9 +277,75 @@ static void rows_left_out_for_want_of_memory_are_an_error(void **state)
     }
 }
 
+enum { MANY = 300 };
+
+/* Endpoint 0 is shown to so many that it takes several calls to hide it. */
+static void show_to_many(uint64_t now)
+{
+    struct jat_buf buf = JAT_BUF_INIT;
+    struct jat_decision d;
+    for (unsigned i = 0; i < 2 * MANY; i++) {
+        struct jat_str user = text("u%u@d%u.example/r", i / 2, i / 2 % 3);
+        struct jat_str e = text("svc@example.org/%0200u", 0);
+        struct jat_str xml =
+            i % 2 == 0
+                ? text("<message id='1' from='%.*s' to='proxy.example.org'/>",
+                       (int)user.n, user.p)
+                : text("<presence id='1' from='%.*s' "
+                       "to='proxy.example.org/%.*s'/>",
+                       (int)e.n, e.p, (int)user.n, user.p);
+        assert_int_equal(
+            jat_handle(tested, xml, JAT_STR(""), 0, 100, now, &buf, &d),
+            JAT_OK);
+        assert_int_equal(d.verb, JAT_DO_PASS);
+    }
+    jat_buf_fini(&buf);
+    assert_int_equal(counter("shown_presences"), MANY);
+}
+
+static unsigned how_often(const char *word, const char *in)
+{
+    unsigned n = 0;
+    while ((in = strstr(in, word)) != NULL) {
+        in += strlen(word);
+        n++;
+    }
+    return n;
+}
+
+/* Whom it was shown to is told, in call after call, whatever memory there is.
+ */
+static void what_was_shown_is_taken_back_call_by_call(void **state)
+{
+    (void)state;
+    for (unsigned n = 0; n < 40; n++) {
+        bool stops = n % 2 == 0;
+        uint64_t v[3] = {0, 0, 0};
+        unsigned told = 0, calls_made = 0;
+        const char *says;
+        come(0);
+        show_to_many(1000U * n); /* nobody is too fast */
+        if (!stops)
+            assert_int_equal(jat_remove_endpoint(
+                                 tested, text("svc@example.org/%0200u", 0), v),
+                             JAT_OK);
+        do {
+            unsigned some = calls_made++ % 2 == 0 ? n / 2 : UINT32_MAX;
+            says = stops ? answer(CALL_close_all, some, v, 1)
+                         : answer(CALL_sweep, some, v, 3);
+            told += how_often(" {3 unavailable ", says);
+            assert_int_equal(counter("shown_presences"), MANY - told);
+            if (!stops && strncmp(says, "{2 done ", 8) != 0)
+                assert_int_equal(sscanf(says, "{2 %" SCNu64 " [", &v[1]), 1);
+        } while (strncmp(says, "{2 done ", 8) != 0);
+        assert_int_equal(told, MANY);
+        assert_in_range(calls_made, 4, 40);
+    }
+}
+
 #define CALLS_TEST(f) cmocka_unit_test_setup_teardown(f, start, stop)
 
-#define SUM_OF_WORDS 0xd99eb477b3b923f2U
+#define SUM_OF_WORDS 0x9faa88db3a27e555U
 
 /* The calls, with what they take and return, are an interface: a core of
  * another one must not be loaded. If this fails, a word has come, gone or
@@ -303,6 +369,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CALLS_TEST(what_cannot_be_closed_for_want_of_memory_is_an_error),
         CALLS_TEST(rows_left_out_for_want_of_memory_are_an_error),
+        CALLS_TEST(what_was_shown_is_taken_back_call_by_call),
         cmocka_unit_test(the_words_are_those_of_this_interface),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,12 +68,12 @@ static void what_was_parsed_before_makes_no_difference(void **state)
     struct jat_stanza alone;
     unsigned n_accepted = 0;
     for (size_t b = 0; b < N_ODD; b++) {
-        jat_stanza_thread_fini();
+        jat_xml_thread_fini();
         enum jat_err expected = parse(str(odd[b]), &alone);
         n_accepted += expected == JAT_OK;
         for (size_t a = 0; a < N_ODD; a++) {
             struct jat_stanza s;
-            jat_stanza_thread_fini();
+            jat_xml_thread_fini();
             (void)parse(str(odd[a]), &s);
             is_seen_alike(odd[b], expected, &alone);
             is_seen_alike(odd[b], expected, &alone);
@@ -100,7 +100,7 @@ static void ever_new_names_do_not_fill_the_memory(void **state)
             most = xml_memory;
     }
     assert_in_range(most, 1, 300000);
-    jat_stanza_thread_fini();
+    jat_xml_thread_fini();
     assert_in_range(xml_memory, 0, 10000); /* the library's own */
     count_xml_memory(false);
 }
@@ -142,7 +142,7 @@ static void one_large_stanza_is_forgotten_with_the_next(void **state)
     accepted("<iq " NS "/>", &s);
     assert_int_equal(blocks_alive, 1);
     assert_in_range(xml_memory, 0, 50000);
-    jat_stanza_thread_fini();
+    jat_xml_thread_fini();
     assert_int_equal(blocks_alive, 0);
     count_xml_memory(false);
 }
@@ -156,7 +156,7 @@ static void without_memory_nothing_changes(void **state)
     (void)state;
     struct jat_stanza s = {.n_attrs = 99};
     FAIL_EACH_ALLOCATION(
-        (jat_stanza_thread_fini(), parse(jat_str(FULL, sizeof FULL - 1), &s)),
+        (jat_xml_thread_fini(), parse(jat_str(FULL, sizeof FULL - 1), &s)),
         s.n_attrs == 99);
     assert_int_equal(s.n_attrs, 3);
 }

@@ -5,6 +5,7 @@
 #include "grammar.h"
 #include "options.h"
 #include "truth.h"
+#include "xml.h"
 
 #define X8 "xxxxxxxx"
 #define X64 X8 X8 X8 X8 X8 X8 X8 X8
@@ -591,7 +592,7 @@ static void end(struct play *p)
     jat_instance_free(p->j);
     jat_buf_fini(&p->xml);
     jat_buf_fini(&p->buf);
-    jat_stanza_thread_fini();
+    jat_xml_thread_fini();
     jat_seal_thread_fini();
 }
 
@@ -599,7 +600,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
     traced = getenv("TRACE") != NULL;
-    jat_stanza_init();
+    jat_xml_init();
     options_init();
     return 0;
 }

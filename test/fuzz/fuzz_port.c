@@ -345,7 +345,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     size_t page = 65536; /* a multiple of every page's size */
 
     (void)argc, (void)argv;
-    jat_stanza_init();
+    jat_xml_init();
     CHECK(ei_init() == 0);
     nowhere = fopen("/dev/null", "w");
     CHECK(nowhere != NULL);
@@ -367,7 +367,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     jat_free(instances);
     instances = NULL;
     jat_buf_fini(&p.answers);
-    jat_stanza_thread_fini();
+    jat_xml_thread_fini();
     jat_seal_thread_fini();
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "grammar.h"
 #include "stanza.h"
 #include "tree.h"
+#include "xml.h"
 
 #define GOOD                                                                   \
     "<iq xmlns='jabber:client' type='get' id='1'><a xmlns='b' c='d'/></iq>"
@@ -219,7 +220,7 @@ static void judge(struct jat_str text, const struct tree *tree,
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
-    jat_stanza_init();
+    jat_xml_init();
     return 0;
 }
 
@@ -269,7 +270,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     do
         play(next_text(&in));
     while (in.n > 0);
-    jat_stanza_thread_fini();
+    jat_xml_thread_fini();
     jat_buf_fini(&written);
     return 0;
 }
