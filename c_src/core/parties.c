@@ -36,7 +36,11 @@ enum jat_err jat_parties_of(struct jat *j, const struct jat_addresses *a,
 
 static char lower(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    static const char small[] = "abcdefghijklmnopqrstuvwxyz";
+
+    if (c >= 'A' && c <= 'Z')
+        return small[c - 'A'];
+    return c;
 }
 
 static bool is_ascii(struct jat_str s)

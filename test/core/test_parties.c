@@ -8,10 +8,10 @@
 /* What becomes of it, or itself. */
 static const char *becomes(const char *address)
 {
-    const char *words = edits_at_last(line(ITEMS("<item jid='%s'/>"), address));
-    if (*words == '\0')
+    const char *edit = edits_at_last(line(ITEMS("<item jid='%s'/>"), address));
+    if (*edit == '\0')
         return address;
-    return strncmp(words, "1@jid ", 6) == 0 ? words + 6 : words;
+    return strncmp(edit, "1@jid ", 6) == 0 ? edit + 6 : edit;
 }
 
 static void stays(const char *address)
@@ -103,10 +103,9 @@ static void an_address_sealed_under_an_old_key_is_opened(void **state)
 {
     (void)state;
     const char *a = sealed_by("keys=o", A);
-    const char *u = line(P "/%s", "u@example.net/r");
     proxy("keys=o encoding=sealed");
     come(A);
-    u = requester(U);
+    const char *u = requester(U);
     proxy("keys=n keys=o encoding=sealed");
     come(A);
     assert_string_not_equal(a, shown(A));
@@ -399,11 +398,11 @@ static void there_and_back_an_address_is_the_same(void **state)
                                      requester("v@example.net/r")};
         const char *u = requester(U);
         for (unsigned i = 0; i < 200; i++) {
-            const char *text = one_of(texts, sizeof texts / sizeof texts[0]);
+            const char *jid = one_of(texts, sizeof texts / sizeof texts[0]);
             from_user(U, P, u);
-            const char *there = becomes(text);
+            const char *there = becomes(jid);
             from_target(u, P, U);
-            assert_words(becomes(there), text);
+            assert_words(becomes(there), jid);
         }
     }
 }

@@ -220,34 +220,34 @@ static const char *items(const char *item, unsigned n)
         jat_buf_add(&b, str(item));
     jat_buf_add(&b, JAT_STR("</query>"));
     jat_buf_addc(&b, '\0');
-    const char *text = line("%s", b.p);
+    const char *payload = line("%s", b.p);
     jat_buf_fini(&b);
-    return text;
+    return payload;
 }
 
-/* What is counted is the text that the receiver will get. */
+/* What is counted is the payload that the receiver will get. */
 static void a_payload_does_not_grow_beyond_max_stanza_size(void **state)
 {
     (void)state;
     const char *one = ITEM("u@example.net/&amp;");
-    const char *text = items(one, 3);
+    const char *payload = items(one, 3);
     /* PU with the entity, in the place of U with it */
-    size_t after = strlen(text) + 3 * (sizeof P "/" - 1);
+    size_t after = strlen(payload) + 3 * (sizeof P "/" - 1);
     for (int less = 0; less < 2; less++) {
         proxy(line("max_stanza_size=%zu", after - (size_t)less));
         come(A);
         from_user("u@example.net/&", P, P "/u@example.net/&");
         if (less)
-            assert_words(edits_of(text), "failed too_big");
+            assert_words(edits_of(payload), "failed too_big");
         else
-            assert_words(edits_of(text), line("1@jid %s/u@example.net/&; "
-                                              "2@jid %s/u@example.net/&; "
-                                              "3@jid %s/u@example.net/&",
-                                              P, P, P));
+            assert_words(edits_of(payload), line("1@jid %s/u@example.net/&; "
+                                                 "2@jid %s/u@example.net/&; "
+                                                 "3@jid %s/u@example.net/&",
+                                                 P, P, P));
     }
-    proxy(line("max_stanza_size=%zu", strlen(text) - 1));
+    proxy(line("max_stanza_size=%zu", strlen(payload) - 1));
     come(A);
-    assert_words(edits_of(text), "failed too_big");
+    assert_words(edits_of(payload), "failed too_big");
 }
 
 /* What shrinks makes room. */
@@ -256,11 +256,11 @@ static void what_becomes_of_all_addresses_together_counts(void **state)
     (void)state;
     proxy("");
     come(A);
-    const char *text = line(ITEMS(ITEM("%s") ITEM(U)), shown(A));
-    proxy(line("max_stanza_size=%zu", strlen(text)));
+    const char *payload = line(ITEMS(ITEM("%s") ITEM(U)), shown(A));
+    proxy(line("max_stanza_size=%zu", strlen(payload)));
     come(A);
     from_user(U, P, PU);
-    assert_words(edits_of(text), "1@jid " A "; 2@jid " PU);
+    assert_words(edits_of(payload), "1@jid " A "; 2@jid " PU);
 }
 
 static void each_character_that_is_escaped_counts_as_it_is_written(void **state)
@@ -280,15 +280,15 @@ static void each_character_that_is_escaped_counts_as_it_is_written(void **state)
         /* the first one shrinks, by so much; the others grow by more */
         size_t less =
             strlen(shown(e)) - strlen(T "/") - strlen(each[i].reference);
-        const char *text =
+        const char *payload =
             line(ITEMS("<item jid='%s'/>" ITEM(U) ITEM(U) ITEM(U) ITEM(U)),
                  shown(e));
-        size_t after = strlen(text) - less + 4 * strlen(P "/");
+        size_t after = strlen(payload) - less + 4 * strlen(P "/");
         for (unsigned fits = 0; fits < 2; fits++) {
             proxy(line("max_stanza_size=%zu", after - 1 + fits));
             come(e);
             from_user(U, P, PU);
-            assert_words(edits_of(text),
+            assert_words(edits_of(payload),
                          fits ? line("1@jid %s; 2@jid " PU "; 3@jid " PU
                                      "; 4@jid " PU "; 5@jid " PU,
                                      e)
@@ -338,18 +338,18 @@ static void what_is_no_payload_is_an_error(void **state)
 static void what_is_no_stanza_that_is_forwarded_is_refused(void **state)
 {
     (void)state;
-    const char *text = ITEMS(ITEM(U));
+    const char *payload = ITEMS(ITEM(U));
     proxy("");
     come(A);
     from_user("", P, PU);
-    assert_words(edits_of(text), "failed badarg");
+    assert_words(edits_of(payload), "failed badarg");
     from_user(U, P, P);
-    assert_words(edits_of(text), "failed badarg");
+    assert_words(edits_of(payload), "failed badarg");
     from_user(U, P, PU);
     addresses.new_to = JAT_STR("");
-    assert_words(edits_of(text), "failed badarg");
+    assert_words(edits_of(payload), "failed badarg");
     from_target("@", P, U);
-    assert_words(edits_of(text), "failed badarg");
+    assert_words(edits_of(payload), "failed badarg");
 }
 
 /* The XEPs' examples: each address in a place of the tree is found when it is
