@@ -338,6 +338,33 @@ static void the_address_of_anybody_else_stays_sealed_or_not(void **state)
     }
 }
 
+/* Who writes an address at P in plain guesses it. What comes of it (a stanza
+ * too large, too many addresses) would tell at once whether he was right. */
+static void with_sealed_a_plain_jid_at_p_is_nobodys(void **state)
+{
+    (void)state;
+    static const char *const guesses[] = {P "/" U, P "/u@example.net",
+                                          P "/U@Example.NET/r",
+                                          "\xef\xbd\x90roxy.example.org/" U};
+    static const struct {
+        const char *options;
+        bool hides;
+    } each[] = {{"encoding=sealed", true},
+                {"encoding=sealed outbound=none", true},
+                {"encoding=sealed outbound=any", false},
+                {"encoding=jid", false}};
+    for (size_t i = 0; i < sizeof each / sizeof each[0]; i++) {
+        proxy(each[i].options);
+        come(A);
+        from_target(requester(U), P, U);
+        for (size_t g = 0; g < sizeof guesses / sizeof guesses[0]; g++)
+            if (each[i].hides)
+                stays(guesses[g]);
+            else
+                assert_string_not_equal(becomes(guesses[g]), guesses[g]);
+    }
+}
+
 /* There and back */
 
 static const char *one_of(const char *const *texts, unsigned n)
@@ -401,6 +428,7 @@ int main(void)
         PAYLOAD_CASE(any_text_may_be_an_address_once_it_is_prepared),
         PAYLOAD_CASE(what_is_asked_for_comes_in_one_row),
         PAYLOAD_CASE(the_address_of_anybody_else_stays_sealed_or_not),
+        PAYLOAD_CASE(with_sealed_a_plain_jid_at_p_is_nobodys),
         PAYLOAD_CASE(there_and_back_an_address_is_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

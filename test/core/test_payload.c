@@ -284,6 +284,26 @@ static void each_character_that_is_escaped_counts_as_it_is_written(void **state)
     }
 }
 
+/* Else one who may fill a text up with addresses of his own would learn from
+ * the error how long the other one's address is. */
+static void what_becomes_shorter_gives_no_room_to_the_rest(void **state)
+{
+    (void)state;
+    const char *text = ITEMS(ITEM(A) ITEM(PU)), *own = ITEMS(ITEM(A));
+    size_t growth;
+    proxy("encoding=jid");
+    come(A);
+    from_target(PU, P, U);
+    assert_int_equal(translate(own), JAT_OK);
+    growth = edits.v[0].value.n - strlen(A);
+    for (unsigned less = 0; less < 2; less++) {
+        proxy(line("encoding=jid max_stanza_size=%zu",
+                   strlen(text) + growth - less));
+        come(A);
+        assert_int_equal(translate(text), less ? JAT_ESIZE : JAT_OK);
+    }
+}
+
 static void only_so_many_addresses_are_translated(void **state)
 {
     (void)state;
@@ -433,6 +453,7 @@ int main(void)
         PAYLOAD_CASE(a_payload_does_not_grow_beyond_max_stanza_size),
         PAYLOAD_CASE(what_becomes_of_all_addresses_together_counts),
         PAYLOAD_CASE(each_character_that_is_escaped_counts_as_it_is_written),
+        PAYLOAD_CASE(what_becomes_shorter_gives_no_room_to_the_rest),
         PAYLOAD_CASE(only_so_many_addresses_are_translated),
         PAYLOAD_CASE(what_is_no_payload_is_an_error),
         PAYLOAD_CASE(what_is_no_stanza_that_is_forwarded_is_refused),
