@@ -156,8 +156,8 @@ handle_info(_Info, State) ->
 %% After a crash the next process goes on.
 terminate(Reason, #state{announcements = A} = State)
   when Reason == shutdown; Reason == normal; element(1, Reason) == shutdown ->
-    mod_client_proxy_announcements:is_known_absent(A)
-        orelse safely(fun(S) -> {farewell(opened(S)), S} end, failed, State);
+    mod_client_proxy_announcements:owes_farewell(A)
+        andalso safely(fun(S) -> {farewell(S), S} end, failed, State);
 terminate(_Reason, _State) ->
     ok.
 
@@ -191,17 +191,17 @@ read_context(#state{host = P, announcements = A} = State) ->
             State
     end.
 
-see(silent, _Context, A) ->
-    A;
-see(Show, #{localparts := Localparts} = Context, A) ->
-    Presence = case Show of
-                   unavailable -> {unavailable, {[], none, Localparts}};
-                   _ -> {available, {caps(Context), Show, Localparts}}
-               end,
-    mod_client_proxy_announcements:change(Presence, mod_client_proxy_clock:now(),
-                                          A).
+see(Show, Context, A) ->
+    mod_client_proxy_announcements:change(seen(Show, Context),
+                                          mod_client_proxy_clock:now(), A).
 
-caps(#{disco := Disco}) -> mod_client_proxy_self:caps(Disco).
+%% What is announced is all that makes a difference to somebody.
+seen(silent, _Context) ->
+    unknown;
+seen(unavailable, #{localparts := Localparts}) ->
+    {unavailable, {[], none, Localparts}};
+seen(Show, #{disco := Disco, localparts := Localparts}) ->
+    {available, {mod_client_proxy_self:caps(Disco), Show, Localparts}}.
 
 %%% Answers
 

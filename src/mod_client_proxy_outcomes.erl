@@ -19,10 +19,10 @@
 
 %%% On its way
 
-%% @doc Sends the packet that Prepare makes, or answers with why it made none. A request whose record is made is
-%% answered even if it cannot be sent, or if the record came too late for the stop
-%% of the proxy host to find it: either it is seen here that the stop has begun, or
-%% the record was there before it did.
+%% @doc Sends the packet that Prepare makes, or answers with why it made none. A
+%% request whose record is made is answered even if it cannot be sent, or if the
+%% record came too late for the stop of the proxy host to find it: either it is
+%% seen here that the stop has begun, or the record was there before it did.
 -spec send(context(), record_ref(),
            fun(() -> iq() | {error, mod_client_proxy_core:why()})) -> ok.
 send(#{stopped := Stopped} = Context, Record, Prepare) ->

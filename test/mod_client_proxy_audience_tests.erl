@@ -14,7 +14,7 @@
 
 audience_test_() ->
     {foreach, fun setup/0, fun teardown/1,
-     [fun(_) -> {What, {timeout, 30, Test}} end
+     [fun(_) -> {What, {timeout, 30, fun() -> here(), Test() end}} end
       || {What, Test} <-
              [{"however often its endpoints change, one message waits",
                fun one_message/0},
@@ -168,9 +168,16 @@ stop(kill) ->
 
 %%% What is played
 
+%% The test's own process hears of what is sent.
+here() ->
+    persistent_term:put(?MODULE, self()).
+
 %% For the router
 routed(Packet) ->
-    persistent_term:get(?MODULE) ! {routed, Packet},
+    case persistent_term:get(?MODULE, none) of
+        none -> ok; % nobody yet
+        Pid -> Pid ! {routed, Packet}
+    end,
     ok.
 
 %% A handler of the logger
@@ -180,7 +187,6 @@ log(_Event, _Config) ->
     ok.
 
 setup() ->
-    persistent_term:put(?MODULE, self()),
     ok = application:start(mnesia),
     fakes:module(ejabberd_mnesia,
                  ["create(_, Name, Def) -> "

@@ -84,13 +84,6 @@ bool jat_config_wants(const struct jat_config *c, struct jat_str resource);
 /* True if option `localparts` allows this node, or it is empty: P itself. */
 bool jat_config_has_node(const struct jat_config *c, struct jat_str node);
 
-/* True if a target may not write to a plain JID at P: any answer but the same
- * one would tell whether a guess was right. */
-static inline bool jat_config_hides_jids(const struct jat_config *c)
-{
-    return c->encoding == JAT_ENCODE_SEALED && c->outbound != JAT_OUTBOUND_ANY;
-}
-
 /* The show of a word (`none` for an available one without show); false: no
  * such word. */
 bool jat_show_parse(struct jat_str word, enum jat_show *out);

@@ -85,11 +85,13 @@ static enum jat_reading read_jid(struct jat_str text, const struct jat_jid *jid,
     return JAT_READ;
 }
 
-/* A plain JID at P that is nobody's, before anything is looked up. */
+/* A JID at P in plain that is nobody's, before anything is looked up: it is a
+ * guess of who does not know U by his. */
 static bool is_hidden(const struct jat_parties *p, struct jat_str resource)
 {
     return jat_address_form(resource) == JAT_FORM_JID &&
-           (p->direction == JAT_IN || jat_config_hides_jids(p->config));
+           (p->direction == JAT_IN ||
+            jat_address_form(p->shown.resource) != JAT_FORM_JID);
 }
 
 /* A resource of P. A JID in plain is U's, or nobody's. */

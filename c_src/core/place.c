@@ -118,13 +118,15 @@ static enum jat_to whose(struct jat_call *c, size_t start)
                                               : JAT_TO_REQUESTER;
 }
 
-/* P/user@server/resource, written by a target. Where JIDs are hidden this is
- * refused before anything is looked up. */
+/* P/user@server/resource, written by a target. With `sealed` (unless `outbound:
+ * any`) this is refused before anything is looked up: any other answer would
+ * tell whether a guess was right. */
 static enum jat_to open_jid(struct jat_call *c)
 {
     size_t start = c->buf->n;
 
-    if (jat_config_hides_jids(c->config))
+    if (c->config->encoding == JAT_ENCODE_SEALED &&
+        c->config->outbound != JAT_OUTBOUND_ANY)
         return JAT_TO_HIDDEN;
     if ((c->hints & JAT_HINT_JID_MALFORMED) != 0)
         return JAT_TO_NOBODY;
