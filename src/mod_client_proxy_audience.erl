@@ -61,9 +61,12 @@ presence(What, Context, #presence{from = From} = Packet) ->
 %% shows itself by its full JID; a proxy host never answers from one.
 is_heard(available, #presence{from = #jid{luser = U, lresource = R}}) ->
     U /= <<>> andalso R /= <<>>;
-%% If a stanza of our own could not be sent, that says nothing of the subscriber.
-is_heard(presence_error, Packet) ->
-    not mod_client_proxy_metas:is_own(Packet) andalso is_cancel(Packet);
+%% If a stanza of our own could not be sent, that says nothing of the subscriber; nor
+%% does an error to an address that P's presence never comes from. (Directed presence
+%% of an endpoint may come back to that one.)
+is_heard(presence_error, #presence{to = #jid{lresource = R}} = Packet) ->
+    R == <<>> andalso not mod_client_proxy_metas:is_own(Packet)
+        andalso is_cancel(Packet);
 is_heard(_What, _Packet) ->
     true.
 

@@ -163,6 +163,7 @@ static void towards_the_requester_his_own_address_is_his_jid(void **state)
         stays(v);
         stays(second);
         /* whatever `encoding' is now */
+        from_target(PU, shown(A), U);
         assert_words(becomes(PU), U);
         assert_words(becomes(P "/U@example.NET/r"), U);
         assert_words(becomes(P "/u@example.net"), "u@example.net");
@@ -363,6 +364,25 @@ static void an_address_in_the_other_role_stays(void **state)
     }
 }
 
+/* Who writes a JID at P in plain, but does not know U by his, guesses. What
+ * comes of it (a stanza too large, too many addresses) would tell at once
+ * whether he was right. */
+static void a_jid_at_p_is_nobodys_to_who_knows_a_sealed_address(void **state)
+{
+    (void)state;
+    static const char *const guesses[] = {PU, P "/u@example.net",
+                                          P "/U@Example.NET/r",
+                                          "\xef\xbd\x90roxy.example.org/" U};
+    proxy("encoding=sealed");
+    come(A);
+    for (size_t i = 0; i < sizeof guesses / sizeof guesses[0]; i++) {
+        from_target(requester(U), P, U);
+        stays(guesses[i]);
+        from_target(PU, P, U); /* from before `encoding' was changed */
+        assert_string_not_equal(becomes(guesses[i]), guesses[i]);
+    }
+}
+
 /* There and back */
 
 static const char *one_of(const char *const *texts, unsigned n)
@@ -426,6 +446,7 @@ int main(void)
         PAYLOAD_CASE(any_text_may_be_an_address_once_it_is_prepared),
         PAYLOAD_CASE(what_is_asked_for_comes_in_one_row),
         PAYLOAD_CASE(the_address_of_anybody_else_stays_sealed_or_not),
+        PAYLOAD_CASE(a_jid_at_p_is_nobodys_to_who_knows_a_sealed_address),
         PAYLOAD_CASE(an_address_in_the_other_role_stays),
         PAYLOAD_CASE(there_and_back_an_address_is_the_same),
     };
