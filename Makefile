@@ -36,12 +36,18 @@ PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
            valgrind clang-format clang-tidy cppcheck shellcheck \
            prosody lua-unbound openssl git profanity tmux $(NODE_PACKAGES)
 
+# By the ending of an example: the packages that it needs, and what is built of it.
+EXAMPLE_DEPS.py = python3-slixmpp
+EXAMPLE_DEPS.js = $(NODE_PACKAGES)
+EXAMPLE_BUILT.c = _build/examples/$(basename $(EXAMPLE))
+EXAMPLE_BUILT.js = _build/examples/bot.js
+
 # Node may come from elsewhere, with its own npm.
 NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 
 TOOLS = _build/service _build/puppet _build/storm
 
-.PHONY: all sum tools examples demo serve check check-on check-lint check-core check-fuzz \
+.PHONY: all sum tools example demo serve check check-on check-lint check-core check-fuzz \
         check-erl check-nif-asan check-server coverage mutants fuzz soak bench \
         dialyzer dist deps deps-demo clean
 
@@ -69,19 +75,17 @@ deps-demo:
 	@test/bed/deps $(DEMO_PACKAGES)
 
 demo: deps-demo
-	@$(MAKE) -s tools
+	@$(MAKE) -s tools example EXAMPLE=help_desk.c
 	@test/demo/demo
 
 # Without EXAMPLE it is the service of the demonstration.
 serve: deps-demo
 	@test/bed/deps $(EXAMPLE_DEPS$(suffix $(EXAMPLE)))
-	@$(MAKE) -s tools $(EXAMPLE_BUILT$(suffix $(EXAMPLE)))
+	@$(MAKE) -s tools example
 	@test/demo/demo serve $(EXAMPLE)
 
-EXAMPLE_DEPS.py = python3-slixmpp
-EXAMPLE_DEPS.js = $(NODE_PACKAGES)
-EXAMPLE_BUILT.c = _build/examples/$(basename $(EXAMPLE))
-EXAMPLE_BUILT.js = _build/examples/bot.js
+# What test/demo/example needs to start it.
+example: $(EXAMPLE_BUILT$(suffix $(EXAMPLE)))
 
 RUNNERS = lint core fuzz erl nif-asan server
 
@@ -144,9 +148,6 @@ soak: deps
 	@test/soak/soak minutes=$(MINUTES) carrier=$(CARRIER) rate=$(RATE)
 
 tools: $(TOOLS)
-
-# The bots of examples/, as test/demo/example starts them.
-examples: _build/examples/echo _build/examples/help_desk _build/examples/bot.js
 
 _build/examples/%: examples/c/%.c $(wildcard examples/c/*.[ch])
 	@mkdir -p $(@D)

@@ -44,26 +44,13 @@ init_per_suite(Config) ->
 end_per_suite(Config) ->
     suite:stop(Config).
 
-init_per_group(c, Config) ->
-    {ok, _} = make("_build/examples/echo _build/examples/help_desk"),
-    [{ending, ".c"} | Config];
-init_per_group(python, Config) ->
-    [{ending, ".py"} | Config];
-init_per_group(_, Config) ->
+init_per_group(Name, Config) ->
+    Ending = proplists:get_value(Name, [{c, ".c"}, {python, ".py"}], ".js"),
     ct:timetrap({minutes, 6}),
-    case make("examples") of
-        {ok, _} -> [{ending, ".js"} | Config];
-        {error, Why} ->
-            io:format(user, "No tests of JavaScript: ~ts~n", [Why]),
-            {skip, Why}
-    end.
-
-make(Targets) ->
-    Said = os:cmd("timeout 300 make -s -C " ++ bed:project() ++ " " ++ Targets
-                  ++ " 2>&1 && echo made"),
-    case lists:suffix("made\n", Said) of
-        true -> {ok, Said};
-        false -> {error, Said}
+    case lists:usort([example:build(Bot ++ E) || Bot <- ["echo", "help_desk"],
+                                                 E <- [".c", Ending]]) of
+        [ok] -> [{ending, Ending} | Config];
+        [{error, Why} | _] when Ending == ".js" -> {skip, Why}
     end.
 
 end_per_group(_Name, _Config) ->

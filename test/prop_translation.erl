@@ -65,7 +65,7 @@ translated(Core, Namespaces, Els, {From, To, NewFrom, NewTo}) ->
                sub_els = Els},
     {ok, #iq{sub_els = Translated}} =
         mod_client_proxy_translation:payload(
-          #{core => Core, translate => Namespaces}, Came,
+          #{core => Core, translate_payload => Namespaces}, Came,
           Came#iq{from = jid(NewFrom), to = jid(NewTo)}),
     Translated.
 

@@ -28,8 +28,9 @@ export function session(address, host, port) {
     },
   });
   // Whoever started us may start us again; that is all there is to reconnect.
-  // So the server need not wait for us (XEP-0198, by itself or in XEP-0388).
   xmpp.reconnect.stop();
+  // Its stream management (XEP-0198, by itself or in XEP-0388) counts wrong in
+  // version 0.14: the server would end the stream, or send messages twice.
   xmpp.prependListener("element", (element) => {
     if (element.is("features", NS_STREAM))
       for (const name of ["sm", "authentication"]) element.remove(name);

@@ -3,13 +3,26 @@
 %%% Runs the bots of examples/. One belongs to the process that started it, which
 %%% alone may ask for its end.
 -module(example).
--export([start/3, jid/1, signal/2, exit_status/1]).
+-export([build/1, start/3, jid/1, signal/2, exit_status/1]).
 
 -opaque bot() :: {port(), OsPid :: integer(), Jid :: binary()}.
 -export_type([bot/0]).
 
 %% ms
 -define(PATIENCE, 15000).
+
+%% @doc Makes one ready to be started. That may need npm, and the network.
+-spec build(string()) -> ok | {error, string()}.
+build(Name) ->
+    Said = os:cmd("timeout 300 make -s -C " ++ bed:project() ++ " example EXAMPLE="
+                  ++ Name ++ " 2>&1 && echo built"),
+    case lists:suffix("built\n", Said) of
+        true ->
+            ok;
+        false ->
+            io:format(user, "~ts cannot be built: ~ts~n", [Name, Said]),
+            {error, Said}
+    end.
 
 %% @doc Logs in, by a name such as "echo.py"; returns when it says that it is
 %% online.

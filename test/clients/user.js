@@ -11,7 +11,7 @@ import { randomUUID, webcrypto } from "node:crypto";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 
-// Where `make examples` has it.
+// Where `make example EXAMPLE=help_desk.js` has it.
 const built = new URL("../../_build/examples/", import.meta.url);
 const { client, jid, xml } = await import(
   createRequire(built).resolve("@xmpp/client")

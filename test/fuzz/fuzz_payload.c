@@ -168,7 +168,7 @@ static enum jat_err translate(struct jat *j, const struct jat_addresses *a,
 
 struct check {
     struct jat *j;
-    struct jat_addresses there, back;
+    struct jat_addresses back;
     const struct jat_buf *buf;
     struct jat_edit
         *v; /* a copy, for the thread's are gone with the next parse */
@@ -249,7 +249,6 @@ static void play(struct jat *j, struct jat_str as, bool in, struct jat_str text)
     CHECK(err != JAT_EBADARG && err != JAT_ENOMEM && err != JAT_EFULL);
     if (err == JAT_OK) {
         struct check c = {.j = j,
-                          .there = in ? to_e : to_u,
                           .back = in ? to_u : to_e,
                           .buf = &buf,
                           .n = edits.n,

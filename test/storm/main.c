@@ -7,7 +7,7 @@
  *           [requests=100000 | seconds=N] [rate=N] [window=16] [churn=50]
  *           [keep=2] [limit=300]
  *           [wild=1 timeout=MS] [domain=D component=PORT] [seed=N]
- *           [talk=N] [polite=1] [bystander=1]
+ *           [talk=N] [polite=1] [limited=1] [bystander=1]
  *
  * Each requester (resources r0, r1, ... of its account) has up to `window` gets
  * and sets open; `rate` of them a second are sent, or else as many as can be.
@@ -20,8 +20,9 @@
  * component.
  *
  * talk: so many messages a second, both ways, and some directed presence; see
- * talk.c. polite: who leaves says so, no connection is just broken. bystander:
- * resource `bystander` of the target is online, too, and is no endpoint.
+ * talk.c. polite: who leaves says so, no connection is just broken. limited:
+ * the proxy host drops what is too much of them. bystander: resource
+ * `bystander` of the target is online, too, and is no endpoint.
  *
  * Ends when `requests` are sent (or `seconds` are over, or SIGTERM has come)
  * and all have been answered, or `limit` seconds after the start; then prints
@@ -225,6 +226,7 @@ static void read_options(int argc, char **argv)
         {"wild", NULL, &option.wild},
         {"talk", NULL, &option.talk},
         {"polite", NULL, &option.polite},
+        {"limited", NULL, &option.limited},
         {"bystander", NULL, &option.bystander},
         {"seed", NULL, &option.seed},
         {"limit", NULL, &option.limit},
@@ -284,15 +286,24 @@ static void wait_for_all(void)
     }
 }
 
+/* All has come to an end, or it does not seem so: the server may be slow. */
+static bool is_quiet(long since)
+{
+    return answered + abandoned == asked &&
+           (talk_is_over() || now_ms() - since > PATIENCE_MS / 2);
+}
+
 /* Returns how long it took to have all answers. */
 static double rage(void)
 {
-    long started = now_ms(), now = started, finished = 0;
+    long started = now_ms(), now = started, ended = 0, finished = 0;
     long next_churn = option.churn;
 
     while (now - started < option.limit * 1000) {
         bool over = is_over(now - started);
 
+        if (over && !ended)
+            ended = now;
         if (option.churn && !over && now - started >= next_churn) {
             churn(option.wild && chance(4) == 0);
             next_churn += option.churn;
@@ -302,8 +313,7 @@ static double rage(void)
         traffic_run();
         clients_run();
         now = now_ms();
-        if (over && !finished && answered + abandoned == asked &&
-            talk_is_over())
+        if (over && !finished && is_quiet(ended))
             finished = now;
         if (finished && now - finished > QUIET_MS)
             break;

@@ -25,8 +25,8 @@
 struct options {
     const char *host, *proxy, *target, *requester, *password, *domain;
     long port, component, requesters, endpoints, requests, seconds, rate,
-        window, churn, keep, timeout, wild, talk, polite, bystander, seed,
-        limit;
+        window, churn, keep, timeout, wild, talk, polite, limited, bystander,
+        seed, limit;
 };
 extern struct options option;
 
@@ -191,7 +191,7 @@ void talk_moved(const struct client *client, bool broken);
 /* Nobody waits for what this client has written, nor for what it is shown. */
 void talk_abandon(const struct client *client);
 void talk_sees_nobody(const struct client *client);
-/* Each message has come to an end. */
+/* None is missed. */
 bool talk_is_over(void);
 /* Fills the report. */
 void talk_sum_up(void);

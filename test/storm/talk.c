@@ -25,12 +25,12 @@ enum fate { OPEN, READ, REFUSED, LOST, EXCUSED, GIVEN_UP };
 
 struct letter {
     enum fate fate;
-    bool inward; /* to an endpoint */
-    bool again;  /* it may come once more */
-    bool risky;  /* its address may be forgotten meanwhile */
-    short writer;
-    unsigned char form; /* of its id */
-    long written;       /* ms */
+    bool inward;          /* to an endpoint */
+    bool again;           /* it may come once more */
+    bool risky;           /* its address may be forgotten meanwhile */
+    short writer, reader; /* reader: the first one */
+    unsigned char form;   /* of its id */
+    long written;         /* ms */
     char *to;
 };
 
@@ -92,6 +92,7 @@ static long number_of(const char *id)
     return n >= 0 && n < letters && is(id_of(n), id) ? n : NOBODY;
 }
 
+/* risky: too much of them is dropped, or its address may be forgotten. */
 static long write_letter(struct client *writer, const char *to, bool risky)
 {
     long n = letters++;
@@ -155,7 +156,8 @@ static void talk(void)
     to = writer->requester && chance(3) != 0 ? option.proxy : seen(writer);
     if (!to)
         return;
-    n = write_letter(writer, to, !writer->requester && is_handle(to));
+    n = write_letter(writer, to,
+                     writer->requester ? option.limited != 0 : is_handle(to));
     say(writer, "message",
         text("type='%s' id='%s' to='%s'><body>%ld</body><work xmlns='" NS_STORM
              "' n='%ld'/></message>",
@@ -217,29 +219,38 @@ static bool is_whole(long n, xmpp_stanza_t *message)
            xmpp_stanza_get_child_by_name(message, "body");
 }
 
+/* What is for somebody who is gone comes to all other clients of his (RFC 6121,
+ * 8.5.3.2.1). */
+static bool may_repeat(const struct letter *l, const struct client *reader)
+{
+    bool copy = !l->inward && l->fate == READ && l->reader != number(reader);
+
+    return l->again || reader->resumable || copy;
+}
+
 static void read_letter(struct client *reader, xmpp_stanza_t *message, long n)
 {
     const char *from = attribute(message, "from");
     struct letter *l = &all[n];
-    bool may_repeat = l->again || reader->resumable || l->fate == GIVEN_UP;
+    bool ended = l->fate == READ || l->fate == REFUSED;
 
     if (l->inward == reader->requester || reader->bystander)
         wrong_letter("for somebody else", n, reader);
     if (!is_from(l, from) || !is_whole(n, message))
         wrong_letter("changed", n, reader);
+    if (ended && !may_repeat(l, reader))
+        wrong_letter("read after it was read or refused", n, reader);
     see(reader, from);
-    if (!is_in_order(n, reader) && l->fate == OPEN &&
-        !since(moved[!l->inward], l)) {
+    l->again = l->again || reader->resumable;
+    talk_report.repeated += ended;
+    if (ended || l->fate == GIVEN_UP)
+        return;
+    if (!is_in_order(n, reader) && !since(moved[!l->inward], l)) {
         talk_report.disordered++;
         complain("not in order", n, reader);
     }
-    if (l->fate == READ || l->fate == REFUSED || l->fate == GIVEN_UP)
-        talk_report.repeated++;
-    if ((l->fate == READ || l->fate == REFUSED) && !may_repeat)
-        wrong_letter("read after it was read or refused", n, reader);
-    if (l->fate != REFUSED && l->fate != GIVEN_UP)
-        l->fate = READ;
-    l->again = may_repeat;
+    l->fate = READ;
+    l->reader = (short)number(reader);
 }
 
 /* The server of a remote target says for itself that somebody is gone. */
@@ -347,8 +358,8 @@ void talk_run(long elapsed, bool over)
 
 bool talk_is_over(void)
 {
-    for (long n = judged; n < letters; n++)
-        if (all[n].fate == OPEN)
+    for (long n = 0; n < letters; n++)
+        if (all[n].fate == OPEN || all[n].fate == LOST)
             return false;
     return true;
 }
