@@ -227,7 +227,7 @@ stop_hosts(ServerHost, Keep) ->
 %% It leaves nothing, even where it had to be killed.
 stop_host(P) ->
     mod_client_proxy_sup:stop(P),
-    mod_client_proxy_sessions:watch(P, []),
+    mod_client_proxy_hooks:watch(P, []),
     mod_client_proxy_gate:close(P),
     mod_client_proxy_context:unpublish(P),
     mod_client_proxy_keys:forget(P).

@@ -10,7 +10,7 @@
 %%% by and by, each the presence of that moment.
 -module(mod_client_proxy_announcements).
 
--export([new/1, change/3, told_one/1, step/3, presence/1, is_known_absent/1]).
+-export([new/1, change/3, told_one/1, step/3, presence/1, owes_farewell/1]).
 
 -export_type([announcements/0, presence/0]).
 
@@ -44,18 +44,21 @@
 new(Now) ->
     #announcements{since = Now, changed_at = Now - ?CALM}.
 
-%% @doc The presence is this one now.
--spec change(presence(), Now :: integer(), announcements()) -> announcements().
+%% @doc The presence is this one now. While it is unknown nobody is told anything.
+-spec change(unknown | presence(), Now :: integer(), announcements()) -> announcements().
 change(Presence, _Now, #announcements{now = Presence} = A) ->
     A;
 change(Presence, Now, #announcements{changed_at = At, flaps = Flaps} = A) ->
     A#announcements{now = Presence, changed_at = Now,
                     flaps = Flaps andalso Now - At < ?CALM}.
 
-%% @doc A subscriber has been told the presence outside of an announcement.
+%% @doc A subscriber has been told the presence outside of an announcement: where
+%% it is unknown, that there is none.
 -spec told_one(announcements()) -> announcements().
 told_one(#announcements{told = []} = A) ->
     A;
+told_one(#announcements{now = unknown, told = Told} = A) ->
+    A#announcements{told = lists:usort([{unavailable, unknown} | Told])};
 told_one(#announcements{now = Presence, told = Told} = A) ->
     A#announcements{told = lists:usort([Presence | Told])}.
 
@@ -76,13 +79,13 @@ step(Now, All, A) ->
 presence(#announcements{now = Presence}) ->
     Presence.
 
-%% @doc Whether nobody takes it for available.
--spec is_known_absent(announcements()) -> boolean().
-is_known_absent(#announcements{told = [], now = Presence}) ->
-    Presence == unknown;
-is_known_absent(#announcements{told = Told, rest = Rest}) ->
-    Rest == [] andalso
-        lists:all(fun({Is, _}) -> Is == unavailable end, Told).
+%% @doc Whether somebody may take it for available.
+-spec owes_farewell(announcements()) -> boolean().
+owes_farewell(#announcements{now = unknown}) ->
+    false;
+owes_farewell(#announcements{told = Told, rest = Rest}) ->
+    Told == [] orelse Rest /= []
+        orelse lists:any(fun({Is, _}) -> Is == available end, Told).
 
 %% When the next announcement is to begin. (An atom is more than any number.)
 due(#announcements{now = unknown}) ->

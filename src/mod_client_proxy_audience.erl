@@ -61,9 +61,12 @@ presence(What, Context, #presence{from = From} = Packet) ->
 %% shows itself by its full JID; a proxy host never answers from one.
 is_heard(available, #presence{from = #jid{luser = U, lresource = R}}) ->
     U /= <<>> andalso R /= <<>>;
-%% If a stanza of our own could not be sent, that says nothing of the subscriber.
-is_heard(presence_error, Packet) ->
-    not mod_client_proxy_metas:is_own(Packet) andalso is_cancel(Packet);
+%% If a stanza of our own could not be sent, that says nothing of the subscriber; nor
+%% does an error to an address that P's presence never comes from. (Directed presence
+%% of an endpoint may come back to that one.)
+is_heard(presence_error, #presence{to = #jid{lresource = R}} = Packet) ->
+    R == <<>> andalso not mod_client_proxy_metas:is_own(Packet)
+        andalso is_cancel(Packet);
 is_heard(_What, _Packet) ->
     true.
 
@@ -153,8 +156,8 @@ handle_info(_Info, State) ->
 %% After a crash the next process goes on.
 terminate(Reason, #state{announcements = A} = State)
   when Reason == shutdown; Reason == normal; element(1, Reason) == shutdown ->
-    mod_client_proxy_announcements:is_known_absent(A)
-        orelse safely(fun(S) -> {farewell(opened(S)), S} end, failed, State);
+    mod_client_proxy_announcements:owes_farewell(A)
+        andalso safely(fun(S) -> {farewell(S), S} end, failed, State);
 terminate(_Reason, _State) ->
     ok.
 
@@ -188,17 +191,17 @@ read_context(#state{host = P, announcements = A} = State) ->
             State
     end.
 
-see(silent, _Context, A) ->
-    A;
-see(Show, #{localparts := Localparts} = Context, A) ->
-    Presence = case Show of
-                   unavailable -> {unavailable, {[], none, Localparts}};
-                   _ -> {available, {caps(Context), Show, Localparts}}
-               end,
-    mod_client_proxy_announcements:change(Presence, mod_client_proxy_clock:now(),
-                                          A).
+see(Show, Context, A) ->
+    mod_client_proxy_announcements:change(seen(Show, Context),
+                                          mod_client_proxy_clock:now(), A).
 
-caps(#{disco := Disco}) -> mod_client_proxy_self:caps(Disco).
+%% What is announced is all that makes a difference to somebody.
+seen(silent, _Context) ->
+    unknown;
+seen(unavailable, #{localparts := Localparts}) ->
+    {unavailable, {[], none, Localparts}};
+seen(Show, #{disco := Disco, localparts := Localparts}) ->
+    {available, {mod_client_proxy_self:caps(Disco), Show, Localparts}}.
 
 %%% Answers
 

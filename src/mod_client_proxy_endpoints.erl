@@ -125,7 +125,7 @@ set_targets(USs, PerTarget, #endpoints{host = P, targets = Old,
     Gone = [US || US <- maps:keys(Old),
                   not lists:member(US, USs) orelse kind_changed(US, Old)],
     #endpoints{targets = Left} = E1 = lists:foldl(fun drop_target/2, E, Gone),
-    mod_client_proxy_sessions:watch(P, [US || US <- USs, kind(US) == local]),
+    mod_client_proxy_hooks:watch(P, [US || US <- USs, kind(US) == local]),
     Targets = [{US, case Left of
                         #{US := T} ->
                             mod_client_proxy_presence:limit(PerTarget, T);

@@ -120,5 +120,6 @@ find_out({outbound, User}, Context, _Packet, Prepared) ->
         error:{bad_jid, _} -> {[jid_malformed], Prepared}
     end;
 find_out({endpoint, _}, #{host := P}, Packet, Prepared) ->
-    ok = mod_client_proxy_targets:refresh(P, xmpp:get_from(Packet)),
+    %% (if it is busy, the session is as it is known)
+    _ = mod_client_proxy_targets:refresh(P, xmpp:get_from(Packet)),
     {[endpoint_read], Prepared}.

@@ -312,7 +312,7 @@ terminate(Reason, #state{host = P} = State)
     #{stopped := Stopped} = Context = context(State),
     atomics:put(Stopped, 1, 1),
     close_all(State, Context),
-    mod_client_proxy_sessions:watch(P, []),
+    mod_client_proxy_hooks:watch(P, []),
     mod_client_proxy_endpoints:close(State#state.endpoints),
     mod_client_proxy_context:unpublish(P),
     mod_client_proxy_instance:close(State#state.instance),

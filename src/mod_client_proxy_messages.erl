@@ -96,27 +96,28 @@ is_private(El) ->
 %%% To its session
 
 %% @doc Gives a message that is forwarded to its session, in the sender's process.
-%% (ejabberd_sm would look a second time whether the session is there.) `gone': it
+%% (ejabberd_sm would look a second time whether the session is there.) False: it
 %% is not, or it is about to end, in this process.
--spec deliver(message()) -> delivered | gone.
+-spec deliver(message()) -> boolean().
 deliver(#message{to = To} = Message) ->
     case mod_client_proxy_sessions:receiver(jid:tolower(To)) of
         none ->
-            gone;
+            false;
         Session ->
             ejabberd_c2s:route(Session, {route, Message}),
-            delivered
+            true
     end.
 
 %%% It comes back
 
-%% @doc Takes what is known of this session. Then the message, as it came, is to be
-%% decided about again, or it has moved too often.
+%% @doc Lets the proxy host look at this session. Then the message, as it came, is
+%% to be decided about again; or it has moved too often, or too much time would
+%% pass, which is that of its sender's stream.
 -spec came_back(Session :: jid(), message()) -> {again, message()} | given_up.
 came_back(Session, #message{to = #jid{lserver = P}} = Original) ->
     mod_client_proxy_targets:suspect(P, jid:tolower(Session)),
-    mod_client_proxy_targets:refresh(P, Session),
-    case mod_client_proxy_metas:moves(Original) of
-        ?MAX_MOVES -> given_up;
-        _ -> {again, mod_client_proxy_metas:moved(Original)}
+    case mod_client_proxy_metas:moves(Original) < ?MAX_MOVES
+        andalso mod_client_proxy_targets:refresh(P, Session) of
+        ok -> {again, mod_client_proxy_metas:moved(Original)};
+        _ -> given_up
     end.

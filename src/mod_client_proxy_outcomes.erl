@@ -19,10 +19,10 @@
 
 %%% On its way
 
-%% @doc Sends the packet that Prepare makes, or answers with why it made none. A request whose record is made is
-%% answered even if it cannot be sent, or if the record came too late for the stop
-%% of the proxy host to find it: either it is seen here that the stop has begun, or
-%% the record was there before it did.
+%% @doc Sends the packet that Prepare makes, or answers with why it made none. A
+%% request whose record is made is answered even if it cannot be sent, or if the
+%% record came too late for the stop of the proxy host to find it: either it is
+%% seen here that the stop has begun, or the record was there before it did.
 -spec send(context(), record_ref(),
            fun(() -> iq() | {error, mod_client_proxy_core:why()})) -> ok.
 send(#{stopped := Stopped} = Context, Record, Prepare) ->
@@ -182,8 +182,9 @@ forget(#{packets := Packets}, Record, Kept) ->
 send_again(#{host := P} = Context, Record, From, To, Id, Packet) ->
     send(Context, Record,
          fun() ->
+                 %% its own addresses are those of the try before, or were not kept
                  mod_client_proxy_translation:request(
-                   Context, Packet,
+                   Context, Packet#iq{from = undefined, to = undefined},
                    mod_client_proxy_addresses:translate(
                      Packet, From, To, Id, mod_client_proxy_metas:mark(P, Record)))
          end).

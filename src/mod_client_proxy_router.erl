@@ -66,12 +66,21 @@ route(undefined, Packet) ->
 -spec sm_receive_packet(stanza() | drop) -> stanza() | drop | {stop, drop}.
 sm_receive_packet(Packet) ->
     case mod_client_proxy_metas:marked(Packet) of
-        {_P, #message{} = Original} ->
-            mod_client_proxy_messages:deliver(Packet) == gone
-                andalso choose_again(xmpp:get_to(Packet), Original),
+        {P, #message{} = Original} ->
+            is_delivered(P, Packet)
+                orelse choose_again(xmpp:get_to(Packet), Original),
             {stop, drop};
         _ ->
             Packet
+    end.
+
+%% (If this raised, ejabberd_sm would go on with the packet.)
+is_delivered(P, Packet) ->
+    try mod_client_proxy_messages:deliver(Packet)
+    catch Class:Reason:Stack ->
+            mod_client_proxy_log:complain(mod_client_proxy_context:get(P), Packet,
+                                          Class, Reason, Stack),
+            false
     end.
 
 choose_again(Session, Original) ->

@@ -7,12 +7,14 @@
 %%% is noted by the pid of the session: a hint from an older session of the same
 %%% resource, which may well come late, changes nothing.
 %%%
-%%% Three parts: the hooks, which run in the session's own process; reading the
-%%% session manager; and the table of one proxy host, without side effects.
+%%% Three parts: the hooks (mod_client_proxy_hooks sets them), which run in the
+%%% session's own process; reading the session manager; and the table of one proxy
+%%% host, without side effects.
 -module(mod_client_proxy_sessions).
 
+-export([watch/2]).
 %% hooks
--export([watch/2, set_presence/4, unset_presence/4, register_connection/3,
+-export([set_presence/4, unset_presence/4, register_connection/3,
          remove_connection/3, session_pending/1, session_resumed/1,
          session_terminated/2]).
 %% reading
@@ -53,17 +55,15 @@
 
 %%% Hooks
 
-%% @doc Sets the local targets of a proxy host; [] when it stops. The hooks are
-%% on the virtual hosts where there is a target, once each.
--spec watch(mod_client_proxy_options:proxy_host(), [us()]) -> ok.
+%% @doc Sets the local targets of a proxy host; [] when it stops. Returns the
+%% virtual hosts where there were targets of any proxy host, and where there are now.
+-spec watch(mod_client_proxy_options:proxy_host(), [us()]) ->
+          {Before :: [binary()], Now :: [binary()]}.
 watch(P, Targets) ->
-    Change = fun() ->
-                     Old = watched(),
-                     New = rewatch(P, Targets, Old),
-                     New == Old orelse set_watched(New),
-                     update_hooks(servers(Old), servers(New))
-             end,
-    global:trans({?MODULE, self()}, Change, [node()]).
+    Old = watched(),
+    New = rewatch(P, Targets, Old),
+    New == Old orelse set_watched(New),
+    {servers(Old), servers(New)}.
 
 watched() ->
     persistent_term:get(?WATCHED, #{}).
@@ -87,34 +87,6 @@ rewatch(P, Targets, Old) ->
 
 servers(Watched) ->
     lists:usort([S || {_, S} <- maps:keys(Watched)]).
-
-%% Adding a hook that is there already changes nothing.
-update_hooks(Old, New) ->
-    each_hook(fun ejabberd_hooks:add/5, New),
-    each_hook(fun ejabberd_hooks:delete/5, Old -- New).
-
-each_hook(Fun, Servers) ->
-    lists:foreach(fun(S) ->
-                          [Fun(Hook, S, Module, Function, Seq)
-                           || {Hook, Module, Function, Seq} <- hooks()]
-                  end, Servers).
-
-hooks() ->
-    [{set_presence_hook, ?MODULE, set_presence, 80},
-     {unset_presence_hook, ?MODULE, unset_presence, 80},
-     {sm_register_connection_hook, ?MODULE, register_connection, 80},
-     {sm_remove_connection_hook, ?MODULE, remove_connection, 80},
-     {c2s_session_pending, ?MODULE, session_pending, 80},
-     {c2s_session_resumed, ?MODULE, session_resumed, 80},
-     %% before mod_stream_mgmt bounces what was not acknowledged, 50
-     {c2s_terminated, ?MODULE, session_terminated, 49},
-     %% before ejabberd_sm makes the bounce, 100
-     {bounce_sm_packet, mod_client_proxy_metas, bounce_sm_packet, 90},
-     %% after all that may change or drop a stanza (mod_mam, 50), for it gives the
-     %% stanza to the session
-     {sm_receive_packet, mod_client_proxy_router, sm_receive_packet, 99},
-     %% after mod_mam has archived it, 88
-     {user_receive_packet, mod_client_proxy_metas, user_receive_packet, 90}].
 
 -spec set_presence(binary(), binary(), binary(), presence()) -> ok.
 set_presence(User, Server, Resource, Presence) ->

@@ -122,10 +122,16 @@ used_up({_, S} = US, IsRemote, Max,
 counted(_S, false, N, #subscribers{total = Total} = Subscribers) ->
     Subscribers#subscribers{total = max(0, Total + N)};
 counted(S, true, N, #subscribers{remote = Remote, domains = Domains} = Subscribers) ->
-    Here = max(0, maps:get(S, Domains, 0) + N),
     counted(S, false, N,
             Subscribers#subscribers{remote = max(0, Remote + N),
-                                    domains = Domains#{S => Here}}).
+                                    domains = domains(S, N, Domains)}).
+
+%% Strangers have domains without number: those without a subscriber take no room.
+domains(S, N, Domains) ->
+    case maps:get(S, Domains, 0) + N of
+        Here when Here > 0 -> Domains#{S => Here};
+        _ -> maps:remove(S, Domains)
+    end.
 
 %% Accounts of an anonymous host cost nothing, like those of other servers.
 is_remote(S) ->

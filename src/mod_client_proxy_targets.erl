@@ -82,9 +82,10 @@ suspect(P, {U, S, _} = USR) ->
 
 %% @doc Waits until the endpoints have taken in what is known of this session:
 %% its first stanza may well be faster than the hook that said it is there.
--spec refresh(mod_client_proxy_options:proxy_host(), jid()) -> ok.
+%% `busy': the proxy host has not said so in time, or is gone.
+-spec refresh(mod_client_proxy_options:proxy_host(), jid()) -> ok | busy.
 refresh(P, Jid) ->
     try mod_client_proxy_hosts:call(P, {refresh, jid:tolower(Jid)},
                                     ?REFRESH_TIMEOUT)
-    catch exit:_ -> ok % busy or gone: then it is as it is known
+    catch exit:_ -> busy
     end.

@@ -12,8 +12,8 @@
 -type context() :: mod_client_proxy_context:context().
 
 %% @doc The stanza `Sent' with the payload that its receiver is to see. It has
-%% its new addresses already; Came is the stanza as it came in. (One that was
-%% kept for another try has lost its addresses.)
+%% its new addresses already; Came is the stanza as it came in. (A request that is
+%% sent again has lost the addresses that it came with.)
 -spec payload(context(), Came :: stanza(), Sent :: stanza()) ->
           {ok, stanza()}
         | {error, {mod_client_proxy_errors:condition(),

@@ -34,8 +34,6 @@ groups() ->
        with_disco_self_p_answers_disco_itself,
        with_disco_self_p_answers_a_ping_itself,
        an_answer_to_nothing_is_dropped_and_never_answered,
-       a_message_to_p_gets_feature_not_implemented,
-       a_message_error_to_p_is_dropped,
        other_presence_to_p_is_dropped,
        p_is_among_the_services_of_its_virtual_host]},
      {targets, [],
@@ -208,31 +206,6 @@ an_answer_to_nothing_is_dropped_and_never_answered(Config) ->
     iq:quiet(U, E),
     iq:quiet(U, U),
     8 = Dropped() - Before.
-
-a_message_to_p_gets_feature_not_implemented(Config) ->
-    E = service(Config, "a"),
-    U = requester(Config),
-    EncE = address(U, ?P, E),
-    [begin
-         Id = iq:id(),
-         puppet:send(U, ["<message id='", Id, "' type='", Type, "' to='", To,
-                         "'><body>hello</body></message>"]),
-         El = puppet:recv(U, fun(El) -> puppet:attr(<<"id">>, El) == Id end),
-         {<<"message">>, <<"error">>, To} =
-             {El#xmlel.name, puppet:attr(<<"type">>, El),
-              puppet:attr(<<"from">>, El)},
-         {cancel, 'feature-not-implemented'} = puppet:condition(El)
-     end || Type <- ["chat", "normal", "headline"], To <- [?P, EncE]],
-    iq:quiet(U, E).
-
-a_message_error_to_p_is_dropped(Config) ->
-    E = service(Config, "a"),
-    U = requester(Config),
-    EncE = address(U, ?P, E),
-    [puppet:send(U, ["<message type='error' to='", To, "'/>"])
-     || To <- [?P, EncE]],
-    iq:quiet(U, E),
-    iq:quiet(U, U).
 
 other_presence_to_p_is_dropped(Config) ->
     E = service(Config, "a"),

@@ -14,7 +14,7 @@
 -define(FAR, "far.test").
 
 suite() ->
-    [{timetrap, {seconds, 60}}].
+    [{timetrap, {seconds, 240}}].
 
 all() ->
     [requests_from_afar_are_answered_and_answered_back,

@@ -10,7 +10,7 @@
          init_per_group/2, end_per_group/2, init_per_testcase/2,
          end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
--import(suite, [address_of/3, await_draining/4, await_endpoints/3, bed/1,
+-import(suite, [address_of/3, await_endpoints/3, bed/1,
                 books_add_up/2, common_site/1, counter/3, in/2, is_sealed/1,
                 requester/1, requester/2, round_trip/3, says/2, server_pid/2,
                 service/2, who_served/2]).

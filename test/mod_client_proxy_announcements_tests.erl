@@ -77,7 +77,7 @@ who_is_not_told_yet_when_it_changes_is_told_what_is_so_then_test() ->
 a_start_says_nothing_until_something_is_known_test() ->
     {[], infinity, A} = ?A:step(0, fun() -> [u] end, ?A:new(0)),
     ?assertEqual(unknown, ?A:presence(A)),
-    ?assert(?A:is_known_absent(A)).
+    ?assertNot(?A:owes_farewell(A)).
 
 %% Endpoints come a moment after a start; subscribers may think that it is there
 %% still.
@@ -90,14 +90,22 @@ after_a_start_it_is_gone_only_after_a_minute_test() ->
 a_farewell_is_owed_unless_all_know_it_test() ->
     All = fun() -> [u] end,
     A = ?A:change(?THERE(none), 0, ?A:new(0)),
-    ?assertNot(?A:is_known_absent(A)),
+    ?assert(?A:owes_farewell(A)),
     {[u], infinity, A1} = ?A:step(0, All, A),
-    ?assertNot(?A:is_known_absent(A1)),
+    ?assert(?A:owes_farewell(A1)),
     {[], 4900, A2} = ?A:step(100, All, ?A:change(?GONE, 100, A1)),
-    ?assertNot(?A:is_known_absent(A2)),
+    ?assert(?A:owes_farewell(A2)),
     {[u], infinity, A3} = ?A:step(5000, All, A2),
-    ?assert(?A:is_known_absent(A3)),
-    ?assertNot(?A:is_known_absent(?A:told_one(?A:change(?THERE(xa), 5001, A3)))).
+    ?assertNot(?A:owes_farewell(A3)),
+    ?assert(?A:owes_farewell(?A:told_one(?A:change(?THERE(xa), 5001, A3)))).
+
+while_it_is_unknown_nothing_is_told_test() ->
+    {Told, _} = play([{0, ?THERE(none)}, {100, ?GONE}, {200, unknown},
+                      {?MINUTE, ?THERE(none)}], [u]),
+    ?assertEqual([{0, u, ?THERE(none)}], Told),
+    {[], infinity, A} = ?A:step(0, fun() -> [u] end,
+                                ?A:change(unknown, 0, ?A:change(?GONE, 0, ?A:new(0)))),
+    ?assertNot(?A:owes_farewell(A)).
 
 %% Whatever happens, in the end all know what is so, and nobody hears too much.
 by_chance_test_() ->

@@ -19,7 +19,8 @@
 hooks() ->
     [set_presence_hook, unset_presence_hook, sm_register_connection_hook,
      sm_remove_connection_hook, c2s_session_pending, c2s_session_resumed,
-     c2s_terminated, bounce_sm_packet].
+     c2s_terminated, bounce_sm_packet, sm_receive_packet,
+     user_receive_packet].
 
 hooks_test_() ->
     {foreach, local, fun start/0, fun stop/1,
@@ -36,14 +37,14 @@ hooks_test_() ->
 
 come_and_go() ->
     ?assertEqual([], [S || S <- [?S, <<"b.org">>], H <- hooks(), hooked(H, S)]),
-    ok = ?SESSIONS:watch(?P, [?US, {<<"mill">>, ?S}]),
-    ok = ?SESSIONS:watch(?Q, [?US, {<<"svc">>, <<"b.org">>}]),
+    ok = mod_client_proxy_hooks:watch(?P, [?US, {<<"mill">>, ?S}]),
+    ok = mod_client_proxy_hooks:watch(?Q, [?US, {<<"svc">>, <<"b.org">>}]),
     ?assertEqual([], [{H, S} || S <- [?S, <<"b.org">>], H <- hooks(),
                                 not hooked(H, S)]),
-    ok = ?SESSIONS:watch(?Q, []),
+    ok = mod_client_proxy_hooks:watch(?Q, []),
     ?assertEqual([], [H || H <- hooks(), hooked(H, <<"b.org">>)]),
     ?assertEqual([], [H || H <- hooks(), not hooked(H, ?S)]),
-    ok = ?SESSIONS:watch(?P, []),
+    ok = mod_client_proxy_hooks:watch(?P, []),
     ?assertEqual([], [H || H <- hooks(), hooked(H, ?S)]).
 
 hooked(Hook, S) ->
@@ -57,7 +58,7 @@ calls(Hook, S) ->
     end.
 
 exported() ->
-    ok = ?SESSIONS:watch(?P, [?US]),
+    ok = mod_client_proxy_hooks:watch(?P, [?US]),
     [begin
          [Call] = calls(Hook, ?S),
          Module = element(2, Call),
@@ -65,17 +66,17 @@ exported() ->
      end || Hook <- hooks()].
 
 told_to_each() ->
-    ok = ?SESSIONS:watch(?P, [?US]),
-    ok = ?SESSIONS:watch(?Q, [?US]),
+    ok = mod_client_proxy_hooks:watch(?P, [?US]),
+    ok = mod_client_proxy_hooks:watch(?Q, [?US]),
     present(<<"svc">>),
     Told = {session, ?USR, self(), {show, away}},
     ?assertEqual([Told, Told], told()),
-    ok = ?SESSIONS:watch(?Q, []),
+    ok = mod_client_proxy_hooks:watch(?Q, []),
     present(<<"svc">>),
     ?assertEqual([Told], told()).
 
 strangers() ->
-    ok = ?SESSIONS:watch(?P, [?US]),
+    ok = mod_client_proxy_hooks:watch(?P, [?US]),
     present(<<"romeo">>),
     run(unset_presence_hook, [<<"romeo">>, ?S, <<"a">>, <<>>]),
     %% no JID: whatever ejabberd meant by it
@@ -83,7 +84,7 @@ strangers() ->
     ?assertEqual([], told()).
 
 events() ->
-    ok = ?SESSIONS:watch(?P, [?US]),
+    ok = mod_client_proxy_hooks:watch(?P, [?US]),
     SID = {erlang:timestamp(), self()},
     run(unset_presence_hook, [<<"svc">>, ?S, <<"a">>, <<"bye">>]),
     run(sm_remove_connection_hook, [SID, jid(), []]),
@@ -97,7 +98,7 @@ events() ->
                  told()).
 
 resumed() ->
-    ok = ?SESSIONS:watch(?P, [?US]),
+    ok = mod_client_proxy_hooks:watch(?P, [?US]),
     ?assertEqual([resumed], registered(self(), self(), 0)),
     ?assertEqual([resumed], registered(self(), self(), -1)),
     ?assertEqual([hint], registered(self(), self(), undefined)),
@@ -168,7 +169,7 @@ start() ->
     {Hooks, Second}.
 
 stop({Hooks, Second}) ->
-    [ok = ?SESSIONS:watch(P, []) || P <- [?P, ?Q]],
+    [ok = mod_client_proxy_hooks:watch(P, []) || P <- [?P, ?Q]],
     [ok = mod_client_proxy_gate:close(P) || P <- [?P, ?Q]],
     [fakes:over(M) || M <- [ejabberd_sm, ejabberd_c2s]],
     persistent_term:erase(?MODULE),

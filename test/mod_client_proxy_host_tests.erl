@@ -95,12 +95,12 @@ stop() ->
     played:forget(),
     ok = gen_server:stop(Pid, shutdown, 5000),
     ?assertEqual([{mod_client_proxy_records, close_all},
-                  {mod_client_proxy_sessions, watch},
+                  {mod_client_proxy_hooks, watch},
                   {mod_client_proxy_endpoints, close},
                   {mod_client_proxy_context, unpublish},
                   {mod_client_proxy_instance, close}],
                  asked([close_all, watch, unpublish, close])),
-    ?assertEqual([[?P, []]], arguments(mod_client_proxy_sessions, watch)).
+    ?assertEqual([[?P, []]], arguments(mod_client_proxy_hooks, watch)).
 
 crash() ->
     #{stopped := Stopped} = killed(started()),
@@ -356,7 +356,7 @@ setup() ->
                   mod_client_proxy_instance,
                   mod_client_proxy_endpoints, mod_client_proxy_core,
                   mod_client_proxy_route, mod_client_proxy_context,
-                  mod_client_proxy_records, mod_client_proxy_sessions,
+                  mod_client_proxy_records, mod_client_proxy_hooks,
                   mod_client_proxy_packets, mod_client_proxy_audience,
                   ejabberd_option, ejabberd_auth_anonymous], answers()).
 

@@ -34,6 +34,7 @@ carrier_test_() ->
               {"wrong terms are badarg", fun wrong_terms/1},
               {"wrong options are an error", fun wrong_options/1},
               {"a head that is too large is not sent", fun too_large/1},
+              {"a payload that is too large is not sent", fun too_large_a_payload/1},
               {"a key is derived from secret and host", fun derive_key/1},
               {"calls of many wait for the program side by side",
                fun side_by_side/1},
@@ -182,6 +183,20 @@ wrong_options(Core) ->
                  ?CORE:new(port, ?VHOST,
                            (config())#{host => <<"b.example.org">>,
                                        timeout => 0})).
+
+%% 8 MB: with the addresses that may be found in it, it would be too large a frame.
+too_large_a_payload(Core) ->
+    Translate = fun(Octets) ->
+                        mod_client_proxy_core:translate(
+                          Core, [<<"<q>">>, binary:copy(<<"x">>, Octets - 7), "</q>"],
+                          {<<"u@example.net/r">>, ?P,
+                           <<?P/binary, "/u@example.net/r">>,
+                           <<"svc@example.org/a">>},
+                          fun(_) -> <<>> end, 0)
+                end,
+    ?assertEqual({error, too_big}, Translate(1 bsl 23)),
+    ?assertEqual({error, too_big}, Translate(300000)), % max_stanza_size
+    ?assertEqual(same, Translate(200000)).
 
 too_large(Core) ->
     ?assertEqual({error, too_big},

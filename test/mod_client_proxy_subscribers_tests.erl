@@ -24,6 +24,7 @@ bounds_test_() ->
               {"nobody loses his place to a newcomer", fun kept/0},
               {"who goes makes room", fun room/0},
               {"what was there before the start is counted", fun counted/0},
+              {"a domain without a subscriber is forgotten", fun forgotten/0},
               {"of very few places everybody may have one", fun few/0},
               {"without a database there are none", fun no_database/0}]]}.
 
@@ -98,6 +99,12 @@ counted() ->
     ?assertEqual(S, ?S:open(?P)),
     ?assertMatch({{full, domain}, _},
                  ?S:add(lists:last(Us), <<>>, 100, ?S:open(?P))).
+
+forgotten() ->
+    S = ?S:open(?P),
+    U = {<<"u">>, <<"far.example">>},
+    {added, S1} = add(U, <<>>, S),
+    ?assertEqual(S, ?S:remove(U, <<>>, S1)).
 
 few() ->
     {added, S} = ?S:add({<<"u">>, <<"far.example">>}, <<>>, 2, ?S:open(?P)),

@@ -73,7 +73,7 @@ taken_out() ->
     ?assertEqual([[?A]], arguments(mod_client_proxy_sup, stop)),
     ?assertEqual([[?A]], arguments(mod_client_proxy_keys, forget)),
     ?assertEqual([[?A]], arguments(mod_client_proxy_context, unpublish)),
-    ?assertEqual([[?A, []]], arguments(mod_client_proxy_sessions, watch)),
+    ?assertEqual([[?A, []]], arguments(mod_client_proxy_hooks, watch)),
     ?assertEqual([?B], mod_client_proxy_hosts:running(?VHOST)).
 
 moved() ->
@@ -240,7 +240,7 @@ setup() ->
                   mod_client_proxy_config, mod_client_proxy_options,
                   mod_client_proxy_keys,
                   mod_client_proxy_sup, mod_client_proxy_host,
-                  mod_client_proxy_context, mod_client_proxy_sessions,
+                  mod_client_proxy_context, mod_client_proxy_hooks,
                   mod_client_proxy_port_sup],
                  [{gen_mod, is_loaded, fun(_, ?M) -> true end},
                   {gen_mod, is_loaded_elsewhere, fun(_, ?M) -> false end},

@@ -138,6 +138,10 @@ call({sweep, N, Cursor}) ->
     {sweep, {number(N, eids), Cursor, now_()}, none};
 call({pending, Cursor}) ->
     {pending, {now_(), Cursor}, none};
+call({translate, Payload, Addresses, Prepared}) ->
+    [From, To, NewFrom, NewTo] = lists:map(fun address/1, Addresses),
+    {translate, {iolist_to_binary(payload(Payload)), From, To, NewFrom, NewTo, now_(),
+                 lists:map(fun address/1, Prepared)}, none};
 call({open, Address}) ->
     {open, {address(Address), now_()}, none};
 call({configure, Options}) ->
@@ -174,6 +178,16 @@ parts(Jid) ->
         [U, S] -> {U, S, R};
         [S] -> {<<>>, S, R}
     end.
+
+%% Addresses in places of several kinds.
+payload(Jids) ->
+    ["<q xmlns='http://jabber.org/protocol/bytestreams' "
+     "xmlns:i='http://jabber.org/protocol/disco#items'>",
+     [case is_binary(Jid) andalso Jid of
+          <<"&", _/binary>> -> Jid;
+          _ -> Text = mod_client_proxy_head:escape(address(Jid)),
+               ["<i:item jid='", Text, "'/><activate>", Text, "</activate>"]
+      end || Jid <- Jids], "</q>"].
 
 number(N, Kind) ->
     case pick(N, Kind) of
@@ -267,6 +281,8 @@ step() ->
        {3, {endpoints, oneof([0, nat()])}},
        {1, {pending, oneof([0, nat()])}},
        {1, {counters}},
+       {20, {translate, list(named()), exchange(),
+             frequency([{4, []}, {1, list(named())}])}},
        {3, {open, {resource, oneof([{seen, nat()}, proxy()])}}},
        {2, {configure, options()}},
        {2, {wrong, name(), args()}},
@@ -280,6 +296,18 @@ presence_type() ->
            "unsubscribed", "probe", "error"]).
 
 body() -> frequency([{4, "<body/>"}, {1, ""}]).
+
+named() ->
+    frequency([{5, requester()}, {5, endpoint()}, {5, {seen, nat()}},
+               {2, oneof([<<"U@Example.net/1">>, <<"svc@example.org">>,
+                          <<"ü@example.net/1"/utf8>>, <<?P/binary, "/u@example.net">>,
+                          <<"&undefined;">>])}]).
+
+%% From and to, as it came and as it is sent on.
+exchange() ->
+    frequency([{4, [requester(), ?P, {seen, nat()}, endpoint()]},
+               {4, [endpoint(), {seen, nat()}, ?P, requester()]},
+               {1, [requester(), requester(), requester(), requester()]}]).
 
 rarely() -> frequency([{5, false}, {1, true}]).
 
@@ -349,7 +377,7 @@ show() -> oneof([none, none, none, chat, away, xa, dnd, strange]).
 priority() -> oneof([0, 0, 5, -128, 127, 1 bsl 31, none]).
 
 name() ->
-    oneof([bounce, abort, expire, close_all, sweep, put_endpoint,
+    oneof([translate, bounce, abort, expire, close_all, sweep, put_endpoint,
            remove_endpoint, endpoints, pending, counters, open, nothing, added]).
 
 args() ->

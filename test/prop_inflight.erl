@@ -2,8 +2,10 @@
 %%%
 %%% The records of the core against a naive model: requests of both ways,
 %%% answers right and wrong, endpoints that come and go, bounces, aborts,
-%%% deadlines, in any order. However it went, each request has had exactly one
-%%% outcome in the end.
+%%% deadlines, and messages and directed presence between them, in any order, at
+%%% two nodes of the proxy host. However it went, each request has had exactly
+%%% one outcome in the end, a conversation has stayed with its endpoint, and who
+%%% was shown an endpoint was told once that it is not available.
 %%%
 %%% Which endpoint is chosen is the core's affair, so the model, lists of maps,
 %%% is kept beside the core while the commands run; proper_statem makes and
@@ -52,8 +54,13 @@ command(_) ->
        {1, {call, ?MODULE, step, [go, [endpoint()]]}},
        {12, {call, ?MODULE, step,
              [request, [user(), oneof([get, set]), oneof([any, endpoint()]),
-                        id()]]}},
-       {4, {call, ?MODULE, step, [outbound, [endpoint(), user(), id()]]}},
+                        at_node(), id()]]}},
+       {4, {call, ?MODULE, step, [outbound, [endpoint(), user(), at_node(), id()]]}},
+       {4, {call, ?MODULE, step, [message, [user(), oneof([any, any, endpoint()]),
+                                            at_node()]]}},
+       {4, {call, ?MODULE, step, [speak, [endpoint(), user(), at_node()]]}},
+       {4, {call, ?MODULE, step, [show, [oneof([available, unavailable]),
+                                         endpoint(), user(), at_node()]]}},
        {8, {call, ?MODULE, step, [answer, [which()]]}},
        {4, {call, ?MODULE, step,
             [wrong_answer, [which(),
@@ -70,6 +77,7 @@ which() -> frequency([{3, 0}, {2, range(1, 3)}, {2, nat()}]).
 
 endpoint() -> ?LET(N, range($1, $3), {<<"svc">>, <<"example.org">>, <<N>>}).
 user() -> ?LET(N, range($1, $2), {<<"u">>, <<"example.net">>, <<N>>}).
+at_node() -> oneof([<<>>, <<"room">>]).
 id() -> oneof([<<"1">>, <<"2">>, <<"rr-1">>, <<"a\tb">>, <<>>]).
 
 %%% The model
@@ -79,13 +87,17 @@ start(Encoding, Retries) ->
                    nif, <<"example.org">>, #{host => ?P, targets => [<<"svc@example.org">>],
                           keys => [binary:copy(<<"k">>, 32)],
                           encoding => Encoding, timeout => ?TIMEOUT,
-                          retries => Retries, outbound => any}),
+                          retries => Retries, outbound => any,
+                          localparts => [<<"r*">>], message_rate => 100000,
+                          contact_timeout => 1000000000}),
     put(model, #{core => Core, now => 0, serial => 0, retries => Retries,
                  online => [],      %% endpoints
                  open => [],        %% records
                  dead => [],        %% records that were
                  closed => [],      %% {Key, When}, without an answer
-                 outcomes => []}).  %% {Serial, How}
+                 outcomes => [],    %% {Serial, How}
+                 named => #{},      %% {bare U, node} => endpoint
+                 seen => #{}}).     %% {Endpoint, User, Node} => its address
 
 get_model(Key) ->
     maps:get(Key, get(model)).
@@ -93,8 +105,10 @@ get_model(Key) ->
 set_model(Key, Value) ->
     put(model, (get(model))#{Key := Value}).
 
-%% What an answer is known by: who answers, the address shown to him, the id.
-key(#{answerer := Who, shown := Shown, out := Id}) -> {Who, Shown, Id}.
+%% What an answer is known by: who answers, the resource shown to him, the id.
+key(#{answerer := Who, shown := Shown, out := Id}) -> key(Who, Shown, Id).
+
+key(Who, {_, _, Shown}, Id) -> {Who, Shown, Id}.
 
 opened(Record) ->
     %% its id is not one that another answer may come under
@@ -131,7 +145,7 @@ pick(N, Records) ->
 must_replace(_, <<"rr-", _/binary>>, _) -> true;
 must_replace(_, <<"a\tb">>, _) -> true;
 must_replace(Answerer, Id, Shown) ->
-    Key = {Answerer, Shown, Id},
+    Key = key(Answerer, Shown, Id),
     closed(Key) orelse lists:member(Key, [key(R) || R <- get_model(open)]).
 
 out(same, Id) -> Id;
@@ -150,8 +164,12 @@ step(Name, Args) ->
 
 step1(come, [E]) -> come(E);
 step1(go, [E]) -> go(E);
-step1(request, [User, Type, Where, Id]) -> request(User, Type, Where, Id);
-step1(outbound, [E, User, Id]) -> outbound(E, User, Id);
+step1(request, [User, Type, Where, Node, Id]) ->
+    request(User, Type, Where, Node, Id);
+step1(outbound, [E, User, Node, Id]) -> outbound(E, User, Node, Id);
+step1(message, [User, Where, Node]) -> message(User, Where, Node);
+step1(speak, [E, User, Node]) -> speak(E, User, Node);
+step1(show, [Type, E, User, Node]) -> show(Type, E, User, Node);
 step1(answer, [N]) -> answer(N);
 step1(wrong_answer, [N, What]) -> wrong_answer(N, What);
 step1(replay, [N]) -> replay(N);
@@ -179,9 +197,21 @@ go(E) ->
         {{ok, Eid}, true} ->
             set_model(online, lists:delete(E, get_model(online))),
             Its = [R || #{endpoint := Of} = R <- get_model(open), Of =:= E],
-            Outcomes = sweep(Eid, 0),
-            settle_all(Its, gone, Outcomes)
+            settle_all(Its, gone, hidden(E, sweep(Eid, 0)))
     end.
+
+%% Those to whom the endpoint, or any, had been shown were told; what else has
+%% come of it.
+hidden(E, Outcomes) ->
+    Of = maps:filter(fun({Its, _, _}, _) -> E =:= any orelse Its =:= E end,
+                     get_model(seen)),
+    {Told, Rest} = lists:partition(fun(O) -> element(1, O) =:= unavailable end,
+                                   Outcomes),
+    true = lists:sort([{unavailable, Address, User}
+                       || {{_, User, _}, Address} <- maps:to_list(Of)])
+        =:= lists:sort(Told),
+    set_model(seen, maps:without(maps:keys(Of), get_model(seen))),
+    Rest.
 
 sweep(Eid, Cursor) ->
     case mod_client_proxy_core:sweep(get_model(core), Eid, Cursor,
@@ -190,18 +220,15 @@ sweep(Eid, Cursor) ->
         {Next, Outcomes} -> Outcomes ++ sweep(Eid, Next)
     end.
 
-request(User, Type, Where, Id) ->
+request(User, Type, Where, Node, Id) ->
     Online = get_model(online),
-    Asked = case Where of
-                any -> {<<>>, ?P, <<>>};
-                E -> shown(E)
-            end,
+    Asked = asked(Where, Node),
     case handle(Type, Id, User, Asked) of
         {reply, 'recipient-unavailable', _} ->
             true = Online =:= [] orelse not lists:member(Where, [any | Online]),
             ok;
         {reply, 'item-not-found', no_such_address} ->
-            true = Asked =:= unknown,
+            false = lists:member(Where, [any | Online]),
             ok;
         {request, Shown, To, New, Ref, Keep} ->
             true = lists:member(To, Online),
@@ -218,10 +245,8 @@ request(User, Type, Where, Id) ->
             ok
     end.
 
-outbound(E, User, Id) ->
-    %% the address that E was shown, or would be
-    {U, S, R} = User,
-    Asked = {<<>>, ?P, <<U/binary, $@, S/binary, $/, R/binary>>},
+outbound(E, User, Node, Id) ->
+    Asked = {Node, ?P, text(User)},
     case handle(set, Id, E, Asked) of
         {ask, {endpoint, _}} ->
             false = lists:member(E, get_model(online)),
@@ -236,6 +261,61 @@ outbound(E, User, Id) ->
                      tried => [], deadline => get_model(now) + ?TIMEOUT}),
             ok
     end.
+
+%% To the endpoint that it is for, or the one that the conversation names, or
+%% any.
+message(User, Where, Node) ->
+    Online = get_model(online),
+    Named = [E || E <- [Where, named(User, Node)], lists:member(E, Online)],
+    case talk(message, User, asked(Where, Node)) of
+        {reply, 'recipient-unavailable', _} ->
+            [] = Online,
+            ok;
+        {reply, 'item-not-found', no_such_address} ->
+            false = lists:member(Where, [any | Online]),
+            ok;
+        {pass, in, From, To} ->
+            {Node, ?P, _} = From,
+            true = lists:member(To, Online),
+            true = Named =:= [] orelse To =:= hd(Named),
+            name(User, Node, To)
+    end.
+
+speak(E, User, Node) ->
+    case talk(message, E, {Node, ?P, text(User)}) of
+        {ask, {endpoint, _}} ->
+            false = lists:member(E, get_model(online)),
+            ok;
+        {pass, out, From, User} ->
+            true = From =:= address(E, Node),
+            name(User, Node, E)
+    end.
+
+show(Type, E, User, Node) ->
+    Seen = get_model(seen),
+    Is = {E, User, Node},
+    case talk(Type, E, {Node, ?P, text(User)}) of
+        {ask, {endpoint, _}} ->
+            false = lists:member(E, get_model(online)),
+            ok;
+        {pass, out, From, User} when Type =:= available ->
+            true = From =:= address(E, Node),
+            set_model(seen, Seen#{Is => From}),
+            ok;
+        {pass, out, From, User} ->
+            true = From =:= maps:get(Is, Seen, address(E, Node)),
+            set_model(seen, maps:remove(Is, Seen)),
+            ok
+    end.
+
+bare({U, S, _}) -> {U, S}.
+
+named(User, Node) ->
+    maps:get({bare(User), Node}, get_model(named), none).
+
+name(User, Node, E) ->
+    set_model(named, (get_model(named))#{{bare(User), Node} => E}),
+    ok.
 
 answer(N) ->
     case get_model(open) of
@@ -384,9 +464,10 @@ all_ended() ->
     Pending = length(Left),
     #{pending := Pending} = mod_client_proxy_core:counters(Core),
     Pending = length(mod_client_proxy_core:pending(Core, get_model(now))),
-    Outcomes = close_all(),
-    ok = settle_all(Left, stop, Outcomes),
-    #{pending := 0} = mod_client_proxy_core:counters(Core),
+    Seen = maps:size(get_model(seen)),
+    #{shown_presences := Seen} = mod_client_proxy_core:counters(Core),
+    ok = settle_all(Left, stop, hidden(any, close_all())),
+    #{pending := 0, shown_presences := 0} = mod_client_proxy_core:counters(Core),
     [0 = Requests + Outbound
      || #{requests := Requests, outbound := Outbound}
             <- mod_client_proxy_core:endpoints(Core)],
@@ -401,24 +482,40 @@ close_all() ->
 
 %%% Stanzas
 
-%% P/enc(E), also of one that is not online
-shown(E) ->
+asked(any, Node) -> {Node, ?P, <<>>};
+asked(E, Node) ->
+    case address(E, Node) of
+        unknown -> {Node, ?P, <<"nobody">>};
+        Address -> Address
+    end.
+
+%% node@P/enc(E), if E is online
+address(E, Node) ->
     case [Shown || #{jid := Jid, shown := Shown}
                        <- mod_client_proxy_core:endpoints(get_model(core)),
                    Jid =:= text(E)] of
-        [Shown] -> {<<>>, ?P, Shown};
+        [Shown] -> {Node, ?P, Shown};
         [] -> unknown
     end.
 
-handle(Type, Id, From, unknown) ->
-    handle(Type, Id, From, {<<>>, ?P, <<"nobody">>});
 handle(Type, Id, From, To) ->
+    stanza(iq, Type, Id, From, To,
+           ["<query xmlns='urn:example'/>" || Type =/= result]).
+
+talk(message, From, To) -> stanza(message, chat, <<"1">>, From, To, "<body/>");
+talk(available, From, To) -> stanza(presence, none, <<"1">>, From, To, "");
+talk(unavailable, From, To) ->
+    stanza(presence, unavailable, <<"1">>, From, To, "").
+
+stanza(Name, Type, Id, From, To, Children) ->
     mod_client_proxy_core:handle(
       get_model(core),
       iolist_to_binary(
-        ["<iq xmlns='jabber:client' type='", atom_to_list(Type), "' id='", mod_client_proxy_head:escape(Id),
-         "' from='", text(From), "' to='", text(To), "'>",
-         ["<query xmlns='urn:example'/>" || Type =/= result], "</iq>"]),
+        io_lib:format(
+          "<~s xmlns='jabber:client'~s id='~s' from='~s' to='~s'>~s</~s>",
+          [Name, [[" type='", atom_to_list(Type), "'"] || Type =/= none],
+           mod_client_proxy_head:escape(Id), text(From), text(To), Children,
+           Name])),
       none, 0, <<>>, 100, get_model(now)).
 
 text({<<>>, S, <<>>}) -> S;

@@ -59,7 +59,7 @@
  *     decision           what the caller is to do
  *        |
  *     instance           one proxy host: its tables and its configuration
- *     stanza -> utf8           address -> seal       config
+ *     stanza -> xml -> utf8    address -> seal       config
  *     shares -> quota          contact, seen -> recent     pace  stats
  *     endpoints -> balance     inflight -> record, closed
  *        |
@@ -83,8 +83,8 @@
  * that the caller owns. Nothing that is returned points into a table.
  *
  * The calls: jat_handle, below, for a stanza. The other ends of a record are in
- * settle.h. To make and configure a proxy host, its endpoints, and what
- * operators are shown: instance.h. */
+ * settle.h. Addresses inside payloads: payload.h. To make and configure a proxy
+ * host, its endpoints, and what operators are shown: instance.h. */
 #ifndef JAT_H
 #define JAT_H
 

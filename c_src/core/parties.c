@@ -36,7 +36,11 @@ enum jat_err jat_parties_of(struct jat *j, const struct jat_addresses *a,
 
 static char lower(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    static const char small[] = "abcdefghijklmnopqrstuvwxyz";
+
+    if (c >= 'A' && c <= 'Z')
+        return small[c - 'A'];
+    return c;
 }
 
 static bool is_ascii(struct jat_str s)
@@ -85,6 +89,15 @@ static enum jat_reading read_jid(struct jat_str text, const struct jat_jid *jid,
     return JAT_READ;
 }
 
+/* A JID at P in plain that is nobody's, before anything is looked up: it is a
+ * guess of who does not know U by his. */
+static bool is_hidden(const struct jat_parties *p, struct jat_str resource)
+{
+    return jat_address_form(resource) == JAT_FORM_JID &&
+           (p->direction == JAT_IN ||
+            jat_address_form(p->shown.resource) != JAT_FORM_JID);
+}
+
 /* A resource of P. A JID in plain is U's, or nobody's. */
 static enum jat_reading read_resource(const struct jat_parties *p,
                                       char room[JAT_JID_MAX],
@@ -94,7 +107,7 @@ static enum jat_reading read_resource(const struct jat_parties *p,
 
     if (jat_address_form(*resource) != JAT_FORM_JID)
         return JAT_READ;
-    if (p->direction == JAT_IN || !jat_jid_split(*resource, &jid))
+    if (is_hidden(p, *resource) || !jat_jid_split(*resource, &jid))
         return JAT_NOBODYS;
     return read_jid(*resource, &jid, p->requester, &p->user, room, resource);
 }
@@ -249,6 +262,8 @@ static enum jat_err open_user(const struct jat_parties *p,
     enum jat_err err = JAT_OK;
     struct jat_str jid;
 
+    if (is_hidden(p, resource))
+        return JAT_ENOTFOUND;
     if (jat_str_eq(resource, p->shown.resource))
         jat_buf_add(out, p->requester);
     else if (jat_address_form(resource) == JAT_FORM_JID)

@@ -129,6 +129,15 @@ static int64_t written(struct jat_str value)
     return n;
 }
 
+/* What becomes shorter gives no room to the rest: otherwise a text that just
+ * fits, or just does not, would tell its sender how long a hidden address is.
+ */
+static void grow(struct walk *w, int64_t octets)
+{
+    if (octets > 0)
+        w->growth += octets;
+}
+
 static enum jat_err edit(struct walk *w, uint32_t element,
                          const struct place *place, struct jat_span value)
 {
@@ -196,8 +205,8 @@ static enum jat_err look_at(struct walk *w, uint32_t element,
     err = jat_parties_translate(&w->parties, &named, w->buf);
     if (err != JAT_OK)
         return err == JAT_ENOTFOUND ? JAT_OK : err;
-    w->growth += written(jat_buf_str(w->buf, jat_buf_since(w->buf, start))) -
-                 written(value);
+    grow(w, written(jat_buf_str(w->buf, jat_buf_since(w->buf, start))) -
+                written(value));
     return edit(w, element, place, jat_buf_since(w->buf, start));
 }
 

@@ -117,7 +117,8 @@ static bool is_self(const struct jat_call *c)
 /* Only P knows what its capabilities stand for (XEP-0115, 6.2). */
 static bool own_caps(const struct jat_call *c)
 {
-    return disco(c) && jat_list_has(&c->config->caps, node(c));
+    return c->config->caps.n > 0 && disco(c) &&
+           jat_list_has(&c->config->caps, node(c));
 }
 
 static bool own_disco(const struct jat_call *c)
@@ -127,7 +128,7 @@ static bool own_disco(const struct jat_call *c)
 
 static bool own_items(const struct jat_call *c)
 {
-    return disco_items(c) && is_self(c) && node(c).n == 0;
+    return is_self(c) && disco_items(c) && node(c).n == 0;
 }
 
 static bool own_ping(const struct jat_call *c)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 #include "talk.h"
 
+#include "address.h"
 #include "contact.h"
 #include "outbound.h"
 #include "seen.h"
@@ -170,10 +171,33 @@ enum jat_err jat_message_out(struct jat_call *c, unsigned unused)
     return pass(c, JAT_OUT, from, jat_parts_cut(c->user, c->user_cut));
 }
 
+/* The address of the sender, who may have been an endpoint until just now: the
+ * server of one that has gone says so in its name. JAT_ENOTFOUND: it has none.
+ */
+static enum jat_err address_of_sender(struct jat_call *c,
+                                      struct jat_span *shown)
+{
+    struct jat_endpoint e;
+    enum jat_form form;
+    size_t start;
+    enum jat_err err = jat_endpoints_find(c->j->endpoints, jat_call_sender(c),
+                                          JAT_WITH_SHOWN, c->buf, &e);
+
+    *shown = e.shown;
+    if (err != JAT_ENOTFOUND || c->from.resource.n == 0 ||
+        !jat_config_wants(c->config, c->from.resource))
+        return err;
+    start = c->buf->n;
+    err = jat_address_seal(c->config->keyring, JAT_ROLE_ENDPOINT,
+                           jat_call_sender(c), c->buf, &form);
+    *shown = jat_buf_since(c->buf, start);
+    return err;
+}
+
 enum jat_err jat_error_out(struct jat_call *c, unsigned unused)
 {
     struct jat_share user = jat_call_user(c);
-    struct jat_endpoint e;
+    struct jat_span shown;
     uint64_t named;
     enum jat_err err;
 
@@ -182,12 +206,11 @@ enum jat_err jat_error_out(struct jat_call *c, unsigned unused)
                                jat_conversation_of(&user, c->node), c->now,
                                &named))
         return jat_drop(c->out, JAT_REASON_UNROUTABLE);
-    err = jat_endpoints_find(c->j->endpoints, jat_call_sender(c),
-                             JAT_WITH_SHOWN, c->buf, &e);
+    err = address_of_sender(c, &shown);
     if (err != JAT_OK)
         return err == JAT_ENOTFOUND ? jat_drop(c->out, JAT_REASON_UNROUTABLE)
                                     : err;
-    return pass(c, JAT_OUT, jat_call_at_host(c, e.shown),
+    return pass(c, JAT_OUT, jat_call_at_host(c, shown),
                 jat_parts_cut(c->user, c->user_cut));
 }
 

@@ -13,6 +13,7 @@
 
 -define(NIF, mod_client_proxy_nif).
 -define(ROUTER, mod_client_proxy_router).
+-define(ITEMS, <<"http://jabber.org/protocol/disco#items">>).
 -define(SLICE, 300).  % us
 -define(SLICES, 200).
 
@@ -44,12 +45,14 @@ routed(Packet) ->
 
 all() ->
     _ = mod_client_proxy_packets:new(packets),
-    proxy(<<"jid.example.org">>, jid),
-    proxy(<<"sealed.example.org">>, sealed),
+    proxy(<<"jid.example.org">>, jid, []),
+    proxy(<<"sealed.example.org">>, sealed, []),
+    proxy(<<"translated.example.org">>, jid, [?ITEMS]),
     [{"The Erlang and C of a round trip, without ejabberd's routing (us)"}]
-        ++ round_trips() ++ [{"Its steps (us)"}] ++ steps().
+        ++ round_trips() ++ [{"Payloads that are translated (us)"}] ++ translated()
+        ++ [{"Its steps (us)"}] ++ steps().
 
-proxy(P, Encoding) ->
+proxy(P, Encoding, Translate) ->
     ok = mod_client_proxy_core:load(nif),
     {ok, Core} = mod_client_proxy_core:new(
                    nif, <<"example.org">>,
@@ -63,6 +66,7 @@ proxy(P, Encoding) ->
     mod_client_proxy_context:publish(
       P, #{host => P, server_host => <<"example.org">>, core => Core,
            access => all, outbound_access => all, sets => counted,
+           translate => Translate,
            packets => mod_client_proxy_packets:open(packets),
            stopped => atomics:new(1, [])}).
 
@@ -76,6 +80,13 @@ round_trips() ->
            {Name, Els} <- [{"64 octets", Text},
                            {"16 KB of text", [text(16384)]},
                            {"16 KB of elements", [tree(16384)]}]]].
+
+%% Each eighth item of the request is the requester.
+translated() ->
+    [{lists:flatten(io_lib:format("~s, set, ~s of items", [Host, Name])),
+      round_trip(fun ?ROUTER:route/1, Host, set, [items(Size)])}
+     || {Name, Size} <- [{"1 KB", 1024}, {"16 KB", 16384}],
+        Host <- [jid, translated]].
 
 round_trip(Route, Encoding, Type, Els) ->
     Request = request(Encoding, Type, Els),
@@ -106,6 +117,15 @@ tree(Size) ->
       iolist_to_binary(["<data xmlns='urn:example:load'>",
                         binary:copy(Item, Size div byte_size(Item)),
                         "</data>"])).
+
+items(Size) ->
+    Item = fun(Jid) -> ["<item jid='", Jid, "' name='Romeo Montague'/>"] end,
+    Eight = iolist_to_binary([Item("romeo@example.org/garden")
+                              | lists:duplicate(7, Item("romeo@example.net/orchard"))]),
+    fxml_stream:parse_element(
+      iolist_to_binary(["<query xmlns='", ?ITEMS, "'>",
+                        binary:copy(Eight, Size div byte_size(Eight)),
+                        "</query>"])).
 
 steps() ->
     #{core := {?NIF, Ref}, packets := Packets, sets := Sets} =

@@ -29,7 +29,7 @@ class Provider(party.Party):
     def on_message(self, message):
         """Whoever writes learns from whom the answer comes."""
         if message["type"] == "chat" and message["body"]:
-            message.reply("At your service").send()
+            message.reply("You said: " + message["body"]).send()
 
     # Jingle: who is called accepts, and says what it heard.
 
@@ -92,7 +92,8 @@ class Provider(party.Party):
         octets = await stream.gather(timeout=30)
         party.report("got", stream.peer_jid, party.digest(octets))
         back = await self["xep_0047"].open_stream(
-            stream.peer_jid, sid="back-" + stream.sid, timeout=10)
+            stream.peer_jid, sid="back-" + stream.sid,
+            block_size=stream.block_size, timeout=10)
         await back.sendall(octets, timeout=10)
         await back.close()
 

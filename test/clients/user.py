@@ -79,7 +79,7 @@ class User(party.Party):
         octets = os.urandom(int(count))
         streams = asyncio.Queue()
         self.add_event_handler("ibb_stream_start", streams.put_nowait)
-        stream = await self["xep_0047"].open_stream(to, timeout=10)
+        stream = await self["xep_0047"].open_stream(to, block_size=8192, timeout=10)
         assert await streams.get() is stream
         await stream.sendall(octets, timeout=10)
         await stream.close()

@@ -93,10 +93,10 @@ static inline void places_attr(struct places_walk *w, uint32_t element,
 static inline void places_text(struct places_walk *w, uint32_t element,
                                xmlNodePtr node, bool loose)
 {
-    xmlChar *text = xmlNodeGetContent(node);
+    xmlChar *content = xmlNodeGetContent(node);
     if (xmlFirstElementChild(node) == NULL)
-        w->fn(element, NULL, (const char *)text, loose, w->data);
-    xmlFree(text);
+        w->fn(element, NULL, (const char *)content, loose, w->data);
+    xmlFree(content);
 }
 
 static inline void places_in_forwarded(struct places_walk *w, uint32_t element,

@@ -277,6 +277,72 @@ static void rows_left_out_for_want_of_memory_are_an_error(void **state)
     }
 }
 
+enum { MANY = 300 };
+
+/* Endpoint 0 is shown to so many that it takes several calls to hide it. */
+static void show_to_many(uint64_t now)
+{
+    struct jat_buf buf = JAT_BUF_INIT;
+    struct jat_decision d;
+    for (unsigned i = 0; i < 2 * MANY; i++) {
+        struct jat_str user = text("u%u@d%u.example/r", i / 2, i / 2 % 3);
+        struct jat_str e = text("svc@example.org/%0200u", 0);
+        struct jat_str xml =
+            i % 2 == 0
+                ? text("<message id='1' from='%.*s' to='proxy.example.org'/>",
+                       (int)user.n, user.p)
+                : text("<presence id='1' from='%.*s' "
+                       "to='proxy.example.org/%.*s'/>",
+                       (int)e.n, e.p, (int)user.n, user.p);
+        assert_int_equal(
+            jat_handle(tested, xml, JAT_STR(""), 0, 100, now, &buf, &d),
+            JAT_OK);
+        assert_int_equal(d.verb, JAT_DO_PASS);
+    }
+    jat_buf_fini(&buf);
+    assert_int_equal(counter("shown_presences"), MANY);
+}
+
+static unsigned how_often(const char *word, const char *in)
+{
+    unsigned n = 0;
+    while ((in = strstr(in, word)) != NULL) {
+        in += strlen(word);
+        n++;
+    }
+    return n;
+}
+
+/* Whom it was shown to is told, in call after call, whatever memory there is.
+ */
+static void what_was_shown_is_taken_back_call_by_call(void **state)
+{
+    (void)state;
+    for (unsigned n = 0; n < 40; n++) {
+        bool stops = n % 2 == 0;
+        uint64_t v[3] = {0, 0, 0};
+        unsigned told = 0, calls_made = 0;
+        const char *says;
+        come(0);
+        show_to_many(1000U * n); /* nobody is too fast */
+        if (!stops)
+            assert_int_equal(jat_remove_endpoint(
+                                 tested, text("svc@example.org/%0200u", 0), v),
+                             JAT_OK);
+        do {
+            unsigned some = calls_made++ % 2 == 0 ? n / 2 : UINT32_MAX;
+            says = stops ? answer(CALL_close_all, some, v, 1)
+                         : answer(CALL_sweep, some, v, 3);
+            told += how_often(" {3 unavailable ", says);
+            assert_int_equal(counter("shown_presences"), MANY - told);
+            if (!stops && strncmp(says, "{2 done ", 8) != 0)
+                assert_int_equal(sscanf(says, "{2 %" SCNu64 " [", &v[1]), 1);
+        } while (strncmp(says, "{2 done ", 8) != 0);
+        assert_int_equal(told, MANY);
+        assert_in_range(calls_made, 4, 40);
+    }
+}
+
 #define CALLS_TEST(f) cmocka_unit_test_setup_teardown(f, start, stop)
 
 #define SUM_OF_WORDS 0x9faa88db3a27e555U
@@ -303,6 +369,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CALLS_TEST(what_cannot_be_closed_for_want_of_memory_is_an_error),
         CALLS_TEST(rows_left_out_for_want_of_memory_are_an_error),
+        CALLS_TEST(what_was_shown_is_taken_back_call_by_call),
         cmocka_unit_test(the_words_are_those_of_this_interface),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

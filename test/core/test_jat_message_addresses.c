@@ -37,6 +37,10 @@ static void a_long_jid_writes_as_a_handle_that_lives_with_the_contact(void **s)
         }
         assert_words(error(A, as), line("pass out %s > %s", shown(A), user));
         assert_words(error(user, shown(A)), line("pass in %s > " A, as));
+        for (unsigned i = 0; i < 3; i++) { /* the target's alone, too */
+            now += 990;
+            assert_words(chat(A, as), line("pass out %s > %s", shown(A), user));
+        }
         now += 1000;
         assert_words(chat(A, as), "drop unroutable"); /* void */
         assert_words(error(A, as), "drop unroutable");
@@ -94,6 +98,7 @@ static void resourceprep_is_asked_about_a_requester_that_is_not_ascii(void **s)
     (void)s;
     const char *user = "u@example.net/\xd7\x90";
     proxy("");
+    assert_words(chat(user, P), "error recipient-unavailable");
     come(A);
     chat("u@example.net", P);
     for (unsigned i = 0; i < 2; i++) {

@@ -323,7 +323,21 @@ static void an_error_for_an_endpoint_that_has_gone_is_dropped(void **state)
     const char *a = shown(A);
     go(A);
     assert_words(error(U, a), "drop unroutable");
-    assert_words(error(A, PU), "drop unroutable");
+}
+
+/* The server of a remote one says so when it is too late for a message. */
+static void an_error_of_an_endpoint_that_has_gone_goes_out(void **state)
+{
+    (void)state;
+    proxy("resources=a");
+    come(A);
+    chat(U, P);
+    const char *a = shown(A);
+    go(A);
+    assert_words(error(A, PU), line("pass out %s > " U, a));
+    assert_words(error(T, PU), "drop unroutable"); /* never were endpoints */
+    assert_words(error(B, PU), "drop unroutable");
+    assert_words(error(A, P "/v@example.net"), "drop unroutable");
 }
 
 int main(void)
@@ -346,6 +360,7 @@ int main(void)
         CASE(an_error_neither_makes_a_conversation_nor_keeps_it),
         CASE(an_error_goes_out_whatever_outbound_says),
         CASE(an_error_for_an_endpoint_that_has_gone_is_dropped),
+        CASE(an_error_of_an_endpoint_that_has_gone_goes_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

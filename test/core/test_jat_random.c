@@ -199,9 +199,8 @@ static void error_out(unsigned from, unsigned node, unsigned user)
 {
     assert_words(
         said(message("error", endpoints[from], at(node, enc_user[user]))),
-        is_allowed(node) && model[from].is != AWAY && talk(user, node)
-            ? out(from, node, user)
-            : "drop unroutable");
+        is_allowed(node) && talk(user, node) ? out(from, node, user)
+                                             : "drop unroutable");
 }
 
 static void presence_out(unsigned from, unsigned node, unsigned user)

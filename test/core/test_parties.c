@@ -8,10 +8,10 @@
 /* What becomes of it, or itself. */
 static const char *becomes(const char *address)
 {
-    const char *words = edits_at_last(line(ITEMS("<item jid='%s'/>"), address));
-    if (*words == '\0')
+    const char *edit = edits_at_last(line(ITEMS("<item jid='%s'/>"), address));
+    if (*edit == '\0')
         return address;
-    return strncmp(words, "1@jid ", 6) == 0 ? words + 6 : words;
+    return strncmp(edit, "1@jid ", 6) == 0 ? edit + 6 : edit;
 }
 
 static void stays(const char *address)
@@ -103,10 +103,9 @@ static void an_address_sealed_under_an_old_key_is_opened(void **state)
 {
     (void)state;
     const char *a = sealed_by("keys=o", A);
-    const char *u = line(P "/%s", "u@example.net/r");
     proxy("keys=o encoding=sealed");
     come(A);
-    u = requester(U);
+    const char *u = requester(U);
     proxy("keys=n keys=o encoding=sealed");
     come(A);
     assert_string_not_equal(a, shown(A));
@@ -164,6 +163,7 @@ static void towards_the_requester_his_own_address_is_his_jid(void **state)
         stays(v);
         stays(second);
         /* whatever `encoding' is now */
+        from_target(PU, shown(A), U);
         assert_words(becomes(PU), U);
         assert_words(becomes(P "/U@example.NET/r"), U);
         assert_words(becomes(P "/u@example.net"), "u@example.net");
@@ -333,8 +333,53 @@ static void the_address_of_anybody_else_stays_sealed_or_not(void **state)
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         from_user(U, P, requester(U));
         stays(all[i]);
+        assert_int_equal(edited.n, 0);
         from_target(requester(U), P, U);
         stays(all[i]);
+        assert_int_equal(edited.n, 0);
+    }
+}
+
+/* Each of the two is sealed in a role of its own. */
+static void an_address_in_the_other_role_stays(void **state)
+{
+    (void)state;
+    static const char *const jids[] = {
+        [JAT_ROLE_REQUESTER] = A, [JAT_ROLE_ENDPOINT] = U};
+    proxy("");
+    come(A);
+    for (unsigned role = 0; role < JAT_ROLE_COUNT; role++) {
+        struct jat_buf sealed = JAT_BUF_INIT;
+        enum jat_form form;
+        assert_int_equal(jat_address_seal(atomic_load(&j->config)->keyring,
+                                          (enum jat_role)role, str(jids[role]),
+                                          &sealed, &form),
+                         JAT_OK);
+        const char *address = line(P "/%.*s", (int)sealed.n, sealed.p);
+        jat_buf_fini(&sealed);
+        from_user(U, P, PU);
+        stays(address);
+        from_target(PU, P, U);
+        stays(address);
+    }
+}
+
+/* Who writes a JID at P in plain, but does not know U by his, guesses. What
+ * comes of it (a stanza too large, too many addresses) would tell at once
+ * whether he was right. */
+static void a_jid_at_p_is_nobodys_to_who_knows_a_sealed_address(void **state)
+{
+    (void)state;
+    static const char *const guesses[] = {PU, P "/u@example.net",
+                                          P "/U@Example.NET/r",
+                                          "\xef\xbd\x90roxy.example.org/" U};
+    proxy("encoding=sealed");
+    come(A);
+    for (size_t i = 0; i < sizeof guesses / sizeof guesses[0]; i++) {
+        from_target(requester(U), P, U);
+        stays(guesses[i]);
+        from_target(PU, P, U); /* from before `encoding' was changed */
+        assert_string_not_equal(becomes(guesses[i]), guesses[i]);
     }
 }
 
@@ -373,11 +418,11 @@ static void there_and_back_an_address_is_the_same(void **state)
                                      requester("v@example.net/r")};
         const char *u = requester(U);
         for (unsigned i = 0; i < 200; i++) {
-            const char *text = one_of(texts, sizeof texts / sizeof texts[0]);
+            const char *jid = one_of(texts, sizeof texts / sizeof texts[0]);
             from_user(U, P, u);
-            const char *there = becomes(text);
+            const char *there = becomes(jid);
             from_target(u, P, U);
-            assert_words(becomes(there), text);
+            assert_words(becomes(there), jid);
         }
     }
 }
@@ -401,6 +446,8 @@ int main(void)
         PAYLOAD_CASE(any_text_may_be_an_address_once_it_is_prepared),
         PAYLOAD_CASE(what_is_asked_for_comes_in_one_row),
         PAYLOAD_CASE(the_address_of_anybody_else_stays_sealed_or_not),
+        PAYLOAD_CASE(a_jid_at_p_is_nobodys_to_who_knows_a_sealed_address),
+        PAYLOAD_CASE(an_address_in_the_other_role_stays),
         PAYLOAD_CASE(there_and_back_an_address_is_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,6 +146,11 @@ static void items_of_a_form_have_the_types_of_its_columns(void **state)
                                              " type='result'><item>" FIELD(
                                                  "var='who'", U) "</item></x>"),
         "8 " PU);
+    /* and those of its columns only */
+    assert_words(edits_of("<x " NS_FORM ">" FIELD(
+                     "var='who' type='jid-single'",
+                     "x") "<item>" FIELD("var='who'", U) "</item></x>"),
+                 "");
 }
 
 /* No more than 32 columns are looked at. */
@@ -215,49 +220,37 @@ static const char *items(const char *item, unsigned n)
         jat_buf_add(&b, str(item));
     jat_buf_add(&b, JAT_STR("</query>"));
     jat_buf_addc(&b, '\0');
-    const char *text = line("%s", b.p);
+    const char *payload = line("%s", b.p);
     jat_buf_fini(&b);
-    return text;
+    return payload;
 }
 
-/* What is counted is the text that the receiver will get. */
+/* What is counted is the payload that the receiver will get. */
 static void a_payload_does_not_grow_beyond_max_stanza_size(void **state)
 {
     (void)state;
     const char *one = ITEM("u@example.net/&amp;");
-    const char *text = items(one, 3);
+    const char *payload = items(one, 3);
     /* PU with the entity, in the place of U with it */
-    size_t after = strlen(text) + 3 * (sizeof P "/" - 1);
+    size_t after = strlen(payload) + 3 * (sizeof P "/" - 1);
     for (int less = 0; less < 2; less++) {
         proxy(line("max_stanza_size=%zu", after - (size_t)less));
         come(A);
         from_user("u@example.net/&", P, P "/u@example.net/&");
         if (less)
-            assert_words(edits_of(text), "failed too_big");
+            assert_words(edits_of(payload), "failed too_big");
         else
-            assert_words(edits_of(text), line("1@jid %s/u@example.net/&; "
-                                              "2@jid %s/u@example.net/&; "
-                                              "3@jid %s/u@example.net/&",
-                                              P, P, P));
+            assert_words(edits_of(payload), line("1@jid %s/u@example.net/&; "
+                                                 "2@jid %s/u@example.net/&; "
+                                                 "3@jid %s/u@example.net/&",
+                                                 P, P, P));
     }
-    proxy(line("max_stanza_size=%zu", strlen(text) - 1));
+    proxy(line("max_stanza_size=%zu", strlen(payload) - 1));
     come(A);
-    assert_words(edits_of(text), "failed too_big");
+    assert_words(edits_of(payload), "failed too_big");
 }
 
 /* What shrinks makes room. */
-static void what_becomes_of_all_addresses_together_counts(void **state)
-{
-    (void)state;
-    proxy("");
-    come(A);
-    const char *text = line(ITEMS(ITEM("%s") ITEM(U)), shown(A));
-    proxy(line("max_stanza_size=%zu", strlen(text)));
-    come(A);
-    from_user(U, P, PU);
-    assert_words(edits_of(text), "1@jid " A "; 2@jid " PU);
-}
-
 static void each_character_that_is_escaped_counts_as_it_is_written(void **state)
 {
     (void)state;
@@ -269,18 +262,41 @@ static void each_character_that_is_escaped_counts_as_it_is_written(void **state)
                 {"'", "&apos;"},
                 {"\"", "&quot;"}};
     for (size_t i = 0; i < sizeof each / sizeof each[0]; i++) {
-        const char *shown_as = line(P "/u@example.net/%s", each[i].resource);
-        const char *jid = line("u@example.net/%s", each[i].resource);
+        const char *e = line(T "/%s", each[i].resource);
+        proxy("");
+        come(e);
+        const char *becomes = line("%s", shown(e));
         const char *text =
-            line(ITEMS(ITEM("u@example.net/%s")), each[i].reference);
-        for (unsigned less = 0; less < 2; less++) {
-            proxy(line("max_stanza_size=%zu",
-                       strlen(text) + sizeof P "/" - 1 - less));
+            line(ITEMS("<item jid='" T "/%s'/>"), each[i].reference);
+        size_t after = strlen(text) + strlen(becomes) - strlen(T "/") -
+                       strlen(each[i].reference);
+        for (unsigned fits = 0; fits < 2; fits++) {
+            proxy(line("max_stanza_size=%zu", after - 1 + fits));
             come(A);
-            from_user(jid, P, shown_as);
+            from_target(PU, P, U);
             assert_words(edits_of(text),
-                         less ? "failed too_big" : line("1@jid %s", shown_as));
+                         fits ? line("1@jid %s", becomes) : "failed too_big");
         }
+    }
+}
+
+/* Else one who may fill a text up with addresses of his own would learn from
+ * the error how long the other one's address is. */
+static void what_becomes_shorter_gives_no_room_to_the_rest(void **state)
+{
+    (void)state;
+    const char *text = ITEMS(ITEM(A) ITEM(PU)), *own = ITEMS(ITEM(A));
+    size_t growth;
+    proxy("encoding=jid");
+    come(A);
+    from_target(PU, P, U);
+    assert_int_equal(translate(own), JAT_OK);
+    growth = edits.v[0].value.n - strlen(A);
+    for (unsigned less = 0; less < 2; less++) {
+        proxy(line("encoding=jid max_stanza_size=%zu",
+                   strlen(text) + growth - less));
+        come(A);
+        assert_int_equal(translate(text), less ? JAT_ESIZE : JAT_OK);
     }
 }
 
@@ -297,6 +313,8 @@ static void only_so_many_addresses_are_translated(void **state)
                  "failed too_many_addresses");
     /* those of others are no cost */
     assert_words(edits_of(items(ITEM("x@example.org/r"), 2000)), "");
+    assert_words(edits_of(items(ITEM("x@example.net/r"), 2000)), "");
+    assert_words(edits_of(items(ITEM(PU), 2000)), "");
 }
 
 static void what_is_no_payload_is_an_error(void **state)
@@ -323,18 +341,18 @@ static void what_is_no_payload_is_an_error(void **state)
 static void what_is_no_stanza_that_is_forwarded_is_refused(void **state)
 {
     (void)state;
-    const char *text = ITEMS(ITEM(U));
+    const char *payload = ITEMS(ITEM(U));
     proxy("");
     come(A);
     from_user("", P, PU);
-    assert_words(edits_of(text), "failed badarg");
+    assert_words(edits_of(payload), "failed badarg");
     from_user(U, P, P);
-    assert_words(edits_of(text), "failed badarg");
+    assert_words(edits_of(payload), "failed badarg");
     from_user(U, P, PU);
     addresses.new_to = JAT_STR("");
-    assert_words(edits_of(text), "failed badarg");
+    assert_words(edits_of(payload), "failed badarg");
     from_target("@", P, U);
-    assert_words(edits_of(text), "failed badarg");
+    assert_words(edits_of(payload), "failed badarg");
 }
 
 /* The XEPs' examples: each address in a place of the tree is found when it is
@@ -431,8 +449,8 @@ int main(void)
         PAYLOAD_CASE(
             in_a_field_without_a_type_all_is_an_address_that_looks_like_one),
         PAYLOAD_CASE(a_payload_does_not_grow_beyond_max_stanza_size),
-        PAYLOAD_CASE(what_becomes_of_all_addresses_together_counts),
         PAYLOAD_CASE(each_character_that_is_escaped_counts_as_it_is_written),
+        PAYLOAD_CASE(what_becomes_shorter_gives_no_room_to_the_rest),
         PAYLOAD_CASE(only_so_many_addresses_are_translated),
         PAYLOAD_CASE(what_is_no_payload_is_an_error),
         PAYLOAD_CASE(what_is_no_stanza_that_is_forwarded_is_refused),

@@ -165,18 +165,27 @@ static struct verdict message_out(struct truth *t, const struct view *v,
                : out;
 }
 
+/* It is an endpoint, or may have been one. */
+static bool may_serve(const struct truth *t, const struct view *v)
+{
+    struct jat_str begin = t->o.resources, resource = v->from.resource;
+
+    return truth_online(t, v->user) != NOBODY ||
+           (resource.n > 0 && begin.n <= resource.n &&
+            jat_str_eq(begin, jat_str(resource.p, begin.n)));
+}
+
 static struct verdict error_of_target(struct truth *t, const struct view *v,
                                       const struct whom *to)
 {
-    unsigned session = truth_online(t, v->user);
-
     if (to->is == UNPREPARED)
         return ask(JAT_ASK_JID, v->to.resource);
-    if (to->is != A_REQUESTER || session == NOBODY ||
+    if (to->is != A_REQUESTER || !may_serve(t, v) ||
         !truth_is_conversation(t, to->user, v->to.user, v->conversation_seen))
         return drop(JAT_REASON_UNROUTABLE);
-    return pass(JAT_OUT, MESSAGE_ERROR, pair_of(t, v, to->user, session),
-                t->sessions[session].shown);
+    return pass(JAT_OUT, MESSAGE_ERROR,
+                pair_of(t, v, to->user, truth_online(t, v->user)),
+                truth_enc(t, JAT_ROLE_ENDPOINT, v->user));
 }
 
 struct verdict message_of_target(struct truth *t, const struct view *v)

@@ -33,7 +33,9 @@ class Bench:
     def __init__(self, number):
         self.tree = os.path.join(OUT, f"core-{number}")
         self.tests = os.path.join(self.tree, "test", "core")
-        copy_tree(self.tree, ["c_src", "test/core"])
+        copy_tree(self.tree, ["c_src", "doc", "test/core"])
+        for suite in glob.glob(os.path.join(PROJECT, "test", "*_SUITE.erl")):
+            shutil.copy(suite, os.path.join(self.tree, "test"))
         self.programs = sorted(
             os.path.basename(p)[:-2]
             for p in glob.glob(os.path.join(self.tests, "test_*.c")))

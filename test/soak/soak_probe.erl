@@ -65,7 +65,8 @@ left() ->
 left(#{core := Core, packets := Packets, ledger := Ledger}) ->
     #{pending := Pending} = Counters = mod_client_proxy_core:counters(Core),
     {Stanzas, Requests} = mod_client_proxy_ledger:balance(Ledger, Pending),
-    (maps:with([endpoints, pending, contacts, handles, retry_memory],
+    (maps:with([endpoints, pending, contacts, conversations, handles,
+                shown_presences, retry_memory],
               Counters))#{packets => mod_client_proxy_packets:size(Packets),
                           stanzas_unaccounted_for => abs(Stanzas),
                           requests_unaccounted_for => abs(Requests)}.

@@ -22,7 +22,12 @@ failures(#{options := #{seconds := Seconds, carrier := Carrier},
            dead := Dead, log := Log}) ->
     [{doubles, N} || N <- [sum(doubles, Storms)], N > 0]
         ++ [{unanswered, N} || N <- [sum(unanswered, Storms)], N > 0]
-        ++ [{wrong, N} || N <- [sum(wrong, Storms)], N > 0]
+        ++ [{Key, N} || Key <- [wrong, wrong_letters, disordered, lost],
+                        N <- [sum(Key, Storms)], N > 0]
+        %% what a port program knew is gone with it
+        ++ [{still_shown, N} || N <- [sum(still_shown, Storms)],
+                                Carrier == nif, N > 0]
+        ++ [too_few_letters || sum(read, Storms) < sum(letters, Storms) * 0.3]
         ++ [{storm, P, Status} || #{status := Status} = Storm <- Storms,
                                   P <- [maps:get(proxy, Storm, <<"no report">>)],
                                   Status /= 0]
@@ -30,7 +35,8 @@ failures(#{options := #{seconds := Seconds, carrier := Carrier},
         ++ [too_few_results || sum(results, Storms) < sum(requests, Storms) * 0.1]
         ++ [{internal_server_error, N}
             || N <- [proplists:get_value(<<"internal-server-error">>,
-                                         conditions(Storms), 0)],
+                                         conditions(Key, Storms), 0)
+                     || Key <- [errors, letter_errors]],
                Carrier == nif, N > 0]
         ++ [{never_done, Name} || {Name, 0} <- Chores,
                                   Name /= kill orelse Carrier == port]
@@ -45,8 +51,12 @@ failures(#{options := #{seconds := Seconds, carrier := Carrier},
 sum(Key, Storms) ->
     lists:sum([maps:get(Key, Storm, 0) || Storm <- Storms]).
 
-conditions(Storms) ->
-    Counts = lists:append([maps:get(errors, Storm, []) || Storm <- Storms]),
+letters() ->
+    [letters, read, refused, excused, lost, repeated, wrong_letters, disordered,
+     shows].
+
+conditions(Key, Storms) ->
+    Counts = lists:append([maps:get(Key, Storm, []) || Storm <- Storms]),
     [{Condition, lists:sum(proplists:get_all_values(Condition, Counts))}
      || Condition <- lists:usort([C || {C, _} <- Counts])].
 
@@ -59,8 +69,16 @@ print(#{options := Options, storms := Storms, memory := Memory, left := Left,
     [row([P, R, R - A - U, S, A, D, U, W])
      || #{proxy := P, requests := R, results := S, abandoned := A, doubles := D,
           unanswered := U, wrong := W} <- Storms],
+    [io:format("STORM ~0p~n", [maps:without([words, spread], S)]) || S <- Storms],
     io:format("~nerrors~n"),
-    [row([Condition, N]) || {Condition, N} <- conditions(Storms)],
+    [row([Condition, N]) || {Condition, N} <- conditions(errors, Storms)],
+    io:format("~n"),
+    row(["", "messages", "read", "refused", "excused", "lost", "repeated",
+         "wrong", "disordered", "shows"]),
+    [row([P | [maps:get(Key, Storm) || Key <- letters()]])
+     || #{proxy := P, letters := _} = Storm <- Storms],
+    io:format("~nerrors of messages~n"),
+    [row([Condition, N]) || {Condition, N} <- conditions(letter_errors, Storms)],
     io:format("~nmeanwhile~n"),
     [row([Name, N]) || {Name, N} <- Chores ++ clients(Storms)],
     io:format("~n"),
@@ -85,8 +103,8 @@ json(Options, Storms, #{chores := Chores, memory := Memory, left := Left,
     #{options => Options,
       storms => {[{Key, sum(Key, Storms)}
                   || Key <- [requests, results, abandoned, doubles, unanswered,
-                             wrong]]},
-      errors => {conditions(Storms)}, chores => {Chores}, memory => Memory,
+                             wrong] ++ letters()]},
+      errors => {conditions(errors, Storms)}, chores => {Chores}, memory => Memory,
       left => Left, held => Failures == []}.
 
 row([Name | Cells]) ->

@@ -21,7 +21,11 @@ hosts() ->
      {"small", [{max_pending, "24"}, {max_pending_per_user, "10"},
                 {max_outbound_per_endpoint, "2"}, {max_endpoints, "4"},
                 {max_contacts, "10"}, {max_retry_memory, "2000"},
+                {message_rate, "5"},
                 {outbound, "any"}], local},
+     {"talk", [{resources, "[\"e*\"]"}, {max_endpoints, "1000"},
+               {access, "all"}, {outbound, "any"}, {outbound_access, "all"}],
+      local},
      {"far", [{max_pending_per_domain, "20"}, {outbound, "any"}], remote}].
 
 %% What the operator chooses from, for each proxy host that has no opinion.
@@ -55,7 +59,7 @@ accounts() ->
 %% what there is to say then.
 service(P) ->
     [{Name, _, Kind}] = [Host || {Name, _, _} = Host <- hosts(), host(Name) == P],
-    Jid = full_target(Name, Kind) ++ "/last",
+    Jid = full_target(Name, Kind) ++ "/e-last",
     case Kind of
         local ->
             {strophe, Jid, "secret", Jid, "<presence/>"};
@@ -73,6 +77,7 @@ yaml(Carrier, Mood) ->
      "    carrier: ", atom_to_list(Carrier), "\n"
      "    timeout: ", integer_to_list(timeout()), " ms\n"
      "    contact_timeout: 5 s\n"
+     "    message_rate: 100000\n" % after a pause there are many at once
      "    hosts:\n",
      [["      \"", host(Name), "\":\n"
        "        target_address: \"", full_target(Name, Kind), "\"\n",
@@ -113,14 +118,24 @@ storm({Name, _, Kind}, #{seconds := Seconds, rate := Rate, c2s := C2s,
                                                    [User ++ "@" ?DOMAIN
                                                     || User <- requesters(Name)]))},
              {"wild", "1"}, {"requesters", "12"}, {"endpoints", "8"},
-             {"window", "12"}, {"churn", "100"}, {"keep", "2"},
+             {"window", "12"}, {"keep", "2"},
              {"timeout", integer_to_list(timeout())},
              {"seconds", integer_to_list(Seconds)},
              {"rate", integer_to_list(Rate)},
              {"limit", integer_to_list(Seconds + 60)},
              {"seed", integer_to_list(Seed)}]
+                ++ talk(Name)
                 ++ [{"domain", ?FAR} || Kind == remote]
                 ++ [{"component", Component} || Kind == remote]].
+
+%% Where endpoints come and go all the time, much is excused. Not so at the proxy
+%% host that is for messages: there they go seldom, and never without a word.
+talk("talk") ->
+    [{"talk", "25"}, {"churn", "2500"}, {"polite", "1"}, {"bystander", "1"}];
+talk("small") ->
+    [{"talk", "5"}, {"churn", "100"}, {"limited", "1"}];
+talk(_Name) ->
+    [{"talk", "5"}, {"churn", "100"}].
 
 host(Name) -> Name ++ "." ?DOMAIN.
 

@@ -9,6 +9,7 @@
 #include "storm.h"
 
 #define GOODBYE_MS 500
+#define PATIENCE_MS 10000
 
 struct client clients[MAX_CLIENTS];
 long client_count;
@@ -32,8 +33,8 @@ long count_online(bool requester)
     long count = 0;
 
     for (long i = 0; i < client_count; i++)
-        count +=
-            clients[i].requester == requester && clients[i].state == ONLINE;
+        count += clients[i].requester == requester &&
+                 clients[i].state == ONLINE && !clients[i].bystander;
     return count;
 }
 
@@ -45,7 +46,7 @@ struct client *someone(bool requester, const struct client *other)
         struct client *client = &clients[(first + i) % client_count];
 
         if (client->requester == requester && client->state == ONLINE &&
-            client != other)
+            client != other && !client->bystander)
             return client;
     }
     return NULL;
@@ -153,8 +154,8 @@ static void log_in(struct client *client, xmpp_sm_state_t *nap)
     unsigned long flags = XMPP_CONN_FLAG_DISABLE_TLS;
 
     client->conn = xmpp_conn_new(ctx);
-    client->resumable =
-        nap || (option.wild && !client->requester && chance(3) == 0);
+    client->resumable = nap || (option.wild && !client->requester &&
+                                !client->bystander && chance(3) == 0);
     if (!client->resumable)
         flags |= XMPP_CONN_FLAG_DISABLE_SM;
     xmpp_conn_set_flags(client->conn, (long)flags);
@@ -173,6 +174,7 @@ static void come(struct client *client)
 {
     client->withdrawn = false;
     comings++;
+    talk_moved(client, false);
     if (is_remote(client)) {
         client->state = ONLINE;
         say_presence(client, NULL);
@@ -188,6 +190,7 @@ static void leave(struct client *client, bool politely)
 {
     client->state = LEAVING;
     goings++;
+    talk_moved(client, !politely);
     if (is_remote(client)) {
         say_presence(client, "unavailable");
         client->state = GONE;
@@ -207,6 +210,7 @@ static void nap(struct client *client)
     client->state = NAPPING;
     client->wake = now_ms() + 50 + chance(1000);
     naps++;
+    talk_moved(client, false);
     shutdown(client->wire, SHUT_RDWR);
 }
 
@@ -222,6 +226,8 @@ static void go_on(struct client *client)
 {
     if (client->state == GONE) {
         ledger_abandon(client);
+        talk_abandon(client);
+        talk_sees_nobody(client);
         release(client);
         client->state = OFFLINE;
     } else if (client->state == ASLEEP && now_ms() >= client->wake) {
@@ -260,7 +266,7 @@ void churn(bool requester)
         else if (client->resumable && chance(2) == 0)
             nap(client);
         else if (count_online(requester) > option.keep)
-            leave(client, turn / count / 2 % 2 == 0);
+            leave(client, option.polite || turn / count / 2 % 2 == 0);
         else
             continue;
         return;
@@ -374,8 +380,8 @@ static const char *resource(char letter, long i)
 static void add_client(const char *account, size_t length, char letter, long i)
 {
     struct client *client = &clients[client_count++];
-    const char *jid =
-        text("%.*s/%s", (int)length, account, resource(letter, i));
+    const char *jid = text("%.*s/%s", (int)length, account,
+                           letter == 'b' ? "bystander" : resource(letter, i));
     const char *domain = memchr(account, '@', length);
     bool remote =
         option.domain && domain &&
@@ -383,6 +389,7 @@ static void add_client(const char *account, size_t length, char letter, long i)
         strncmp(domain + 1, option.domain, strlen(option.domain)) == 0;
 
     client->requester = letter == 'r';
+    client->bystander = letter == 'b';
     client->jid = strdup(jid);
     client->from = strdup(remote ? text(" from='%s'", escaped(jid)) : "");
     come(client);
@@ -415,6 +422,7 @@ void clients_start(void)
         start_component();
     add_clients(option.requester, 'r', option.requesters, option.requesters);
     add_clients(option.target, 'e', option.endpoints, names);
+    add_clients(option.target, 'b', option.bystander, 1);
 }
 
 struct client *clients_coming(void)
@@ -432,13 +440,39 @@ void clients_run(void)
         go_on(&clients[i]);
 }
 
+static bool all_offline(bool requester)
+{
+    for (long i = 0; i < client_count; i++)
+        if (clients[i].requester == requester && !clients[i].bystander &&
+            clients[i].state != OFFLINE)
+            return false;
+    return true;
+}
+
+static void stop(bool requester, long patience)
+{
+    long until = now_ms() + patience;
+
+    while (now_ms() < until && !all_offline(requester)) {
+        for (long i = 0; i < client_count; i++)
+            if (clients[i].requester == requester &&
+                clients[i].state == ONLINE && !clients[i].bystander)
+                leave(&clients[i], true);
+        clients_run();
+    }
+}
+
+/* Those that nap have to wake first. */
+void endpoints_stop(void)
+{
+    long until;
+
+    stop(false, PATIENCE_MS);
+    for (until = now_ms() + GOODBYE_MS; now_ms() < until;)
+        clients_run();
+}
+
 void clients_stop(void)
 {
-    long until = now_ms() + GOODBYE_MS;
-
-    for (long i = 0; i < client_count; i++)
-        if (clients[i].state == ONLINE)
-            leave(&clients[i], true);
-    while (now_ms() < until)
-        clients_run();
+    stop(true, GOODBYE_MS);
 }

@@ -164,7 +164,7 @@ static const char *const words[] = {
 #undef X
 };
 
-static enum outcome outcome_of(xmpp_stanza_t *iq)
+enum outcome outcome_of(xmpp_stanza_t *iq)
 {
     xmpp_stanza_t *error = xmpp_stanza_get_child_by_name(iq, "error");
     xmpp_stanza_t *child = error ? xmpp_stanza_get_children(error) : NULL;

@@ -7,6 +7,7 @@
  *           [requests=100000 | seconds=N] [rate=N] [window=16] [churn=50]
  *           [keep=2] [limit=300]
  *           [wild=1 timeout=MS] [domain=D component=PORT] [seed=N]
+ *           [talk=N] [polite=1] [limited=1] [bystander=1]
  *
  * Each requester (resources r0, r1, ... of its account) has up to `window` gets
  * and sets open; `rate` of them a second are sent, or else as many as can be.
@@ -18,11 +19,16 @@
  * noise; see traffic.c and noise.c. Whoever is on `domain` is behind a
  * component.
  *
+ * talk: so many messages a second, both ways, and some directed presence; see
+ * talk.c. polite: who leaves says so, no connection is just broken. limited:
+ * the proxy host drops what is too much of them. bystander: resource
+ * `bystander` of the target is online, too, and is no endpoint.
+ *
  * Ends when `requests` are sent (or `seconds` are over, or SIGTERM has come)
  * and all have been answered, or `limit` seconds after the start; then prints
  * one line of JSON.
  * The status is 0 if each request got one answer, its own, from the address it
- * went to.
+ * went to, and no message what it must not get.
  */
 #include <signal.h>
 #include <stdarg.h>
@@ -147,7 +153,7 @@ bool is(const char *a, const char *b)
 
 /* The report */
 
-static void print_report(double seconds)
+static void print_outcomes(const long *counts)
 {
     static const char *const words[] = {
 #define X(name, word) word,
@@ -156,19 +162,39 @@ static void print_report(double seconds)
     };
     const char *comma = "";
 
-    printf("{\"proxy\":\"%s\",\"requests\":%ld,\"results\":%ld,\"errors\":{",
-           option.proxy, asked, outcomes[OUTCOME_RESULT]);
     for (int i = OUTCOME_CONFLICT; i < OUTCOME_COUNT; i++) {
-        if (outcomes[i]) {
-            printf("%s\"%s\":%ld", comma, words[i], outcomes[i]);
+        if (counts[i]) {
+            printf("%s\"%s\":%ld", comma, words[i], counts[i]);
             comma = ",";
         }
     }
+}
+
+static void print_talk(const struct talk_report *t)
+{
+    printf("\"letters\":%ld,\"read\":%ld,\"refused\":%ld,\"given_up\":%ld,"
+           "\"excused\":%ld,\"lost\":%ld,\"repeated\":%ld,"
+           "\"wrong_letters\":%ld,\"disordered\":%ld,\"shows\":%ld,"
+           "\"still_shown\":%ld,\"letter_errors\":{",
+           t->letters, t->read, t->refused, t->given_up, t->excused, t->lost,
+           t->repeated, t->wrong, t->disordered, t->shows, t->still_shown);
+    print_outcomes(t->errors);
+    printf("},");
+}
+
+static void print_report(double seconds)
+{
+    printf("{\"proxy\":\"%s\",\"requests\":%ld,\"results\":%ld,\"errors\":{",
+           option.proxy, asked, outcomes[OUTCOME_RESULT]);
+    print_outcomes(outcomes);
     printf("},\"abandoned\":%ld,\"doubles\":%ld,\"unanswered\":%ld,"
            "\"wrong\":%ld,\"comings\":%ld,\"goings\":%ld,\"naps\":%ld,"
-           "\"moods\":%ld,\"noise\":%ld,\"seconds\":%.1f,\"spread\":{",
+           "\"moods\":%ld,\"noise\":%ld,\"seconds\":%.1f,",
            abandoned, doubles, asked - answered - abandoned, wrong, comings,
            goings, naps, moods, noises, seconds);
+    if (option.talk)
+        print_talk(&talk_report);
+    printf("\"spread\":{");
     for (long i = 0; i < option.endpoints; i++)
         printf("%s\"e%ld\":%ld", i ? "," : "", i,
                clients[option.requesters + i].served);
@@ -198,6 +224,10 @@ static void read_options(int argc, char **argv)
         {"keep", NULL, &option.keep},
         {"timeout", NULL, &option.timeout},
         {"wild", NULL, &option.wild},
+        {"talk", NULL, &option.talk},
+        {"polite", NULL, &option.polite},
+        {"limited", NULL, &option.limited},
+        {"bystander", NULL, &option.bystander},
         {"seed", NULL, &option.seed},
         {"limit", NULL, &option.limit},
     };
@@ -209,7 +239,7 @@ static void read_options(int argc, char **argv)
     if (!option.proxy || !option.target || !option.requester || !option.port)
         die("proxy, target, requester and port are needed");
     if (option.requesters < 1 || option.endpoints < 1 ||
-        option.requesters + option.endpoints > MAX_CLIENTS)
+        option.requesters + option.endpoints + option.bystander > MAX_CLIENTS)
         die("1 to %d clients, please", MAX_CLIENTS);
 }
 
@@ -256,24 +286,34 @@ static void wait_for_all(void)
     }
 }
 
+/* All has come to an end, or it does not seem so: the server may be slow. */
+static bool is_quiet(long since)
+{
+    return answered + abandoned == asked &&
+           (talk_is_over() || now_ms() - since > PATIENCE_MS / 2);
+}
+
 /* Returns how long it took to have all answers. */
 static double rage(void)
 {
-    long started = now_ms(), now = started, finished = 0;
+    long started = now_ms(), now = started, ended = 0, finished = 0;
     long next_churn = option.churn;
 
     while (now - started < option.limit * 1000) {
         bool over = is_over(now - started);
 
+        if (over && !ended)
+            ended = now;
         if (option.churn && !over && now - started >= next_churn) {
             churn(option.wild && chance(4) == 0);
             next_churn += option.churn;
         }
         ask_all(now - started);
+        talk_run(now - started, over);
         traffic_run();
         clients_run();
         now = now_ms();
-        if (over && !finished && answered + abandoned == asked)
+        if (over && !finished && is_quiet(ended))
             finished = now;
         if (finished && now - finished > QUIET_MS)
             break;
@@ -294,7 +334,10 @@ int main(int argc, char **argv)
     wait_for_all();
     seconds = rage();
     unanswered = ledger_unanswered();
+    endpoints_stop();
+    talk_sum_up();
     print_report(seconds);
     clients_stop();
-    return doubles || wrong || unanswered;
+    return doubles || wrong || unanswered || talk_report.wrong ||
+           talk_report.disordered;
 }

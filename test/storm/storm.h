@@ -6,6 +6,7 @@
  *     clients    logging in, leaving, coming back; c2s and one component
  *     ledger     each request and its one answer
  *     traffic    what is asked, and how it is answered (the wild ways, too)
+ *     talk       messages and directed presence
  *     noise      what nobody waits for
  */
 #ifndef STORM_H
@@ -24,7 +25,8 @@
 struct options {
     const char *host, *proxy, *target, *requester, *password, *domain;
     long port, component, requesters, endpoints, requests, seconds, rate,
-        window, churn, keep, timeout, wild, seed, limit;
+        window, churn, keep, timeout, wild, talk, polite, limited, bystander,
+        seed, limit;
 };
 extern struct options option;
 
@@ -59,6 +61,7 @@ enum state {
 struct client {
     enum state state;
     bool requester;
+    bool bystander; /* of the target's account, but no endpoint */
     bool withdrawn; /* by directed unavailable, until it says otherwise */
     char *jid;      /* full, prepared */
     char *from;     /* the attribute, where the server does not stamp it */
@@ -84,7 +87,9 @@ struct client *clients_coming(void);
 void clients_run(void);
 /* One client, the next one in turn, comes, goes, naps, or changes its mood. */
 void churn(bool requester);
-/* All leave. */
+/* The endpoints leave, ... */
+void endpoints_stop(void);
+/* ... then all. */
 void clients_stop(void);
 
 long count_online(bool requester);
@@ -139,6 +144,7 @@ struct question {
 extern long asked, answered, doubles, wrong, abandoned;
 extern long outcomes[OUTCOME_COUNT];
 
+enum outcome outcome_of(xmpp_stanza_t *stanza);
 /* Numbers from 0 on. */
 long ledger_open(const struct question *q);
 /* The id that it travels under. */
@@ -164,6 +170,31 @@ bool ask_from_inside(void);
 void traffic_stanza(struct client *client, xmpp_stanza_t *stanza);
 /* Answers that were put off. */
 void traffic_run(void);
+
+/* talk.c */
+
+struct talk_report {
+    long letters, read, refused, given_up;
+    long excused, lost;         /* neither read nor refused */
+    long repeated;              /* read once more */
+    long wrong, disordered;     /* what must not be */
+    long shows, still_shown;    /* directed presence; not taken back */
+    long errors[OUTCOME_COUNT]; /* of those refused */
+};
+extern struct talk_report talk_report;
+
+/* Messages and presence that are due so long after the start. */
+void talk_run(long elapsed, bool over);
+void talk_stanza(struct client *client, xmpp_stanza_t *stanza);
+/* This client comes, goes or naps; broken: its connection is. */
+void talk_moved(const struct client *client, bool broken);
+/* Nobody waits for what this client has written, nor for what it is shown. */
+void talk_abandon(const struct client *client);
+void talk_sees_nobody(const struct client *client);
+/* None is missed. */
+bool talk_is_over(void);
+/* Fills the report. */
+void talk_sum_up(void);
 
 /* noise.c */
 

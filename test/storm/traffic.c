@@ -197,7 +197,8 @@ static struct client *with_room(bool requester)
     for (long i = 0; i < client_count; i++) {
         struct client *client = &clients[turn++ % client_count];
 
-        if (client->requester == requester && may_ask(client))
+        if (client->requester == requester && !client->bystander &&
+            may_ask(client))
             return client;
     }
     return NULL;
@@ -435,29 +436,41 @@ static void serve(struct client *client, xmpp_stanza_t *iq)
 }
 
 /* The server of a remote target says so of a client that is gone. */
-static void bounce(struct client *client, xmpp_stanza_t *iq)
+static void bounce(struct client *client, xmpp_stanza_t *stanza)
 {
-    say(client, "iq",
+    const char *name = xmpp_stanza_get_name(stanza);
+
+    say(client, name,
         text("type='error' id='%s' to='%s'><error type='cancel'>"
-             "<service-unavailable xmlns='" NS_STANZAS "'/></error></iq>",
-             escaped(attribute(iq, "id")), escaped(attribute(iq, "from"))));
+             "<service-unavailable xmlns='" NS_STANZAS "'/></error></%s>",
+             escaped(attribute(stanza, "id")),
+             escaped(attribute(stanza, "from")), name));
+}
+
+static bool is_answer(const char *name, const char *type)
+{
+    return is(type, "error") || is(type, "result") || is(name, "presence");
 }
 
 void traffic_stanza(struct client *client, xmpp_stanza_t *stanza)
 {
+    const char *name = xmpp_stanza_get_name(stanza);
     const char *type = attribute(stanza, "type");
     const char *from = attribute(stanza, "from");
     size_t length = strlen(option.proxy);
+    bool iq = is(name, "iq");
 
-    if (!is(xmpp_stanza_get_name(stanza), "iq"))
-        return;
-    if (!is(type, "get") && !is(type, "set"))
+    if (iq && is_answer(name, type))
         ledger_answer(client, stanza);
     else if (strncmp(from, option.proxy, length) != 0 ||
              (from[length] && from[length] != '/'))
         return;
-    else if (client->state == OFFLINE)
+    else if (client->state == OFFLINE && !is_answer(name, type))
         bounce(client, stanza);
-    else
+    else if (iq && client->bystander)
+        wrong++;
+    else if (iq)
         serve(client, stanza);
+    else
+        talk_stanza(client, stanza);
 }
