@@ -98,9 +98,8 @@ own_error() ->
                       sub_els = [xmpp:err_remote_server_not_found()]},
     ?assertEqual(dropped, ?A:presence(presence_error, context(),
                                       mod_client_proxy_metas:own(Error))),
-    ?assertEqual(dropped, ?A:presence(presence_error, context(),
-                                      Error#presence{to = jid:replace_resource(
-                                                            p(), <<"x@">>)})),
+    InVain = Error#presence{to = mod_client_proxy_addresses:jid({<<>>, ?P, <<"x@">>})},
+    ?assertEqual(dropped, ?A:presence(presence_error, context(), InVain)),
     ?assertEqual(1, mod_client_proxy_subscribers:count(?P)),
     ?assertEqual(local, ?A:presence(presence_error, context(), Error)),
     ?assertEqual(0, mod_client_proxy_subscribers:count(?P)).
