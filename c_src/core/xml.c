@@ -243,13 +243,15 @@ static void begin(struct parser *p, const struct jat_xml_sink *sink, void *self)
 
 /* True if ctxt has found nothing wrong, but for names that are no URIs, and
  * nothing is left of the text: the beginning of something would go on with the
- * next one. */
+ * next one. (That of a CDATA section is not left: libxml2 remembers it. But the
+ * text has no end of an element then.) */
 static bool feed(struct parser *p, struct jat_str xml)
 {
     p->fed += xml.n;
     return xmlParseChunk(p->ctxt, xml.p, (int)xml.n, 0) == 0 &&
            p->ctxt->wellFormed && (p->ctxt->nsWellFormed || p->odd > 0) &&
-           p->ctxt->input->cur == p->ctxt->input->end;
+           p->ctxt->input->cur == p->ctxt->input->end &&
+           xml.p[xml.n - 1] == '>';
 }
 
 static bool new_ctxt(struct parser *p)
