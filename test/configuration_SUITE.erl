@@ -263,8 +263,12 @@ counters_say_what_became_of_each_stanza(Config) ->
          fun() -> _ = iq:refused(U, iq:ask(U, get, <<?P/binary, "/none">>),
                                  <<?P/binary, "/none">>,
                                  {cancel, 'item-not-found'}) end),
-    Adds([stanzas, dropped],
+    Adds([stanzas, messages],
+         fun() -> puppet:send(U, ["<message to='", ?P, "'><body/></message>"]) end),
+    Adds([stanzas, local],
          fun() -> puppet:send(U, ["<presence type='probe' to='", ?P, "'/>"]) end),
+    Adds([stanzas, dropped],
+         fun() -> puppet:send(U, ["<presence type='subscribed' to='", ?P, "'/>"]) end),
     Adds([stanzas, unsolicited],
          fun() -> puppet:send(E, ["<iq type='result' id='none' to='", ?P, "/",
                                   puppet:jid(U), "'/>"]) end),
@@ -279,7 +283,8 @@ added(Before, After) ->
                  fun({Name, N}) ->
                          Entry = binary_to_atom(Name, utf8),
                          case N - sum(Before, [binary_to_list(Name)]) of
-                             _ when Entry == contacts; Entry == retry_memory -> [];
+                             _ when Entry == contacts; Entry == conversations;
+                                    Entry == retry_memory -> [];
                              More when More >= 0 -> lists:duplicate(More, Entry);
                              Less -> [{Entry, Less}]
                          end
