@@ -13,17 +13,21 @@ start(P, ServerHost) ->
                   timer:sleep(infinity)
           end).
 
-%% Eight endpoints, as the load generator makes them.
-route(#iq{type = Type, from = #jid{luser = U, lserver = S, lresource = R},
-          to = #jid{lserver = P}} = IQ) when Type == get; Type == set ->
+%% Eight endpoints, as the load generator makes them. Requests and messages to them
+%% go to P itself.
+route(Packet) ->
+    {From, To} = shown(xmpp:get_from(Packet), xmpp:get_to(Packet)),
+    ejabberd_router:route(xmpp:set_from_to(Packet, From, To)).
+
+shown(#jid{luser = U, lserver = S, lresource = R},
+      #jid{lserver = P, lresource = <<>>}) ->
     E = <<$e, ($0 + rand:uniform(8) - 1)>>,
-    ejabberd_router:route(
-      xmpp:set_from_to(IQ, jid(<<>>, P, <<U/binary, $@, S/binary, $/, R/binary>>),
-                       jid(<<"svc">>, <<"example.org">>, E)));
-route(#iq{to = #jid{lserver = P, lresource = User}} = IQ) ->
+    {jid(<<>>, P, <<U/binary, $@, S/binary, $/, R/binary>>),
+     jid(<<"svc">>, <<"example.org">>, E)};
+shown(_Endpoint, #jid{lserver = P, lresource = User}) ->
     [Bare, R] = binary:split(User, <<$/>>),
     [U, S] = binary:split(Bare, <<$@>>),
-    ejabberd_router:route(xmpp:set_from_to(IQ, jid(<<>>, P, <<>>), jid(U, S, R))).
+    {jid(<<>>, P, <<>>), jid(U, S, R)}.
 
 jid(U, S, R) ->
     #jid{user = U, server = S, resource = R,

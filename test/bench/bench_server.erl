@@ -26,6 +26,7 @@
 -define(LONG_SLICE, 0.75). % s; enough for a p99
 -define(TURNS, 41).
 -define(FEW_TURNS, 11).
+-define(REQUESTERS, 64). % of messages; each one has an account
 -define(SERVER_CPU, "0").
 -define(LOAD_CPU, "1").
 
@@ -64,7 +65,8 @@ measure(Plan) ->
                             {"16 KB of text", ["payload=16384"]},
                             {"16 KB of elements", ["payload=16384", "tree=1"]}]],
     steps(Plan),
-    latency(Plan).
+    latency(Plan),
+    messages(Plan).
 
 %%% The servers
 
@@ -87,23 +89,28 @@ boot(Bed, Project) ->
     ok = bed:connect(Bed),
     [ok = bed:rpc(Bed, ejabberd_auth, try_register,
                   [User, <<"example.org">>, <<"secret">>])
-     || User <- [<<"svc">>, <<"load">>]],
+     || User <- [<<"svc">> | requesters(?REQUESTERS)]],
     {0, _} = bed:run(Project ++ "/test/bed/bed", ["install", bed:dir(Bed)]),
-    bed:configure(Bed, site()),
+    bed:configure(Bed, site("")),
     ok = bed:reload(Bed),
     load_code(Bed, bench_bare),
     bed:rpc(Bed, bench_bare, start,
             [<<"bare.example.org">>, <<"example.org">>]).
+
+%% Their names, as the load generator makes them.
+requesters(Count) ->
+    [<<"load", (integer_to_binary(N))/binary>> || N <- lists:seq(0, Count - 1)].
 
 %% That of this VM.
 load_code(Bed, Module) ->
     {Module, Code, File} = code:get_object_code(Module),
     {module, Module} = bed:rpc(Bed, code, load_binary, [Module, File, Code]).
 
-site() ->
+site(Options) ->
     "modules:\n"
     "  mod_client_proxy:\n"
     "    target_address: svc@example.org\n"
+    ++ Options ++
     "    hosts:\n"
     "      jid.example.org: {}\n"
     "      sealed.example.org: {encoding: sealed}\n"
@@ -279,6 +286,48 @@ half_busy(Plan, Rate, Times) ->
 
 rate(PerSecond) ->
     "rate=" ++ integer_to_list(round(PerSecond)).
+
+%% Only at hand: not all that went before knows messages. A conversation has one
+%% endpoint, so the requesters are many, of one account each: all endpoints are
+%% busy.
+messages(#plan{servers = [Bed | _]} = AllPlan) ->
+    Plan = AllPlan#plan{servers = [Bed]},
+    bed:configure(Bed, site("    message_rate: 1000000\n"
+                            "    message_rate_per_domain: 1000000\n")),
+    ok = bed:reload(Bed),
+    [chat(Plan, What, Window, Payload)
+     || {What, Window, Payload} <-
+            [{"a message and the one that answers it, 64 octets", 16, []},
+             {"a message and the one that answers it, 64 octets", 128, []},
+             {"a message to an endpoint, 64 octets", 16, ["one_way=1"]},
+             {"a message and the one that answers it, 16 KB", 16,
+              ["payload=16384"]}]],
+    ok.
+
+chat(Plan, What, Window, Payload) ->
+    heading(Plan, io_lib:format("Server CPU of ~s, ~b outstanding",
+                                [What, Window]), ?TURNS),
+    Requesters = integer_to_list(?REQUESTERS),
+    Measured = cpu(Plan, ?WAYS, ?TURNS,
+                   ["type=chat", "window=" ++ integer_to_list(Window),
+                    "requesters=" ++ Requesters, "accounts=" ++ Requesters
+                    | Payload]),
+    bare(Measured),
+    [begin
+         ratio(N, Name, message_goal(Name), Measured),
+         row(Name ++ ": us above the bare second pass", "",
+             cells(fun us_above/2, N, Measured)),
+         row(Name ++ ": a second; to direct", "", cells(fun rates/2, N, Measured))
+     end || {N, {Name, _}} <- proxies()],
+    ok.
+
+message_goal("nif" ++ _) -> "at most 1.12";
+message_goal(_) -> "".
+
+rates(Way, [Direct | _]) ->
+    io_lib:format("~b; ~.2f",
+                  [round(quantile(0.5, Way(<<"per_second">>))),
+                   quantile(0.5, to(<<"per_second">>, Way, Direct))]).
 
 join(Separator, Texts) ->
     lists:flatten(lists:join(Separator, Texts)).

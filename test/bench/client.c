@@ -152,9 +152,10 @@ struct text attribute(struct text stanza, const char *name)
     return (struct text){p, (size_t)(end - p)};
 }
 
-struct text content(struct text iq)
+struct text content(struct text stanza)
 {
-    const char *start = tag_end(iq) + 1, *end = iq.p + iq.n - strlen("</iq>");
+    const char *start = tag_end(stanza) + 1;
+    const char *end = memrchr(stanza.p, '<', stanza.n);
 
     if (start > end)
         return (struct text){"", 0};

@@ -54,7 +54,7 @@ bool client_next(struct client *c, struct text *stanza);
 bool is_a(struct text stanza, const char *name);
 /* As ejabberd writes it; empty where absent. */
 struct text attribute(struct text stanza, const char *name);
-/* What is inside of an iq. */
-struct text content(struct text iq);
+/* What is inside of a stanza. */
+struct text content(struct text stanza);
 
 #endif

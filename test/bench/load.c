@@ -1,22 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /*
  * Requests and their answers between clients of one process, by way of several
- * addresses in turn, and what each costs the server.
+ * addresses in turn, and what each costs the server. They are iqs, or messages:
+ * then a message that somebody writes back is the answer.
  *
  *     load servers=SERVER[,SERVER] ways=WAY[,WAY...]
- *          [requesters=8] [answerers=8] [type=get] [payload=64] [tree=0]
+ *          [requesters=8] [accounts=1] [answerers=8]
+ *          [type=get | set | chat] [one_way=0] [payload=64] [tree=0]
  *          [window=16 | rate=REQUESTS/S] [slice=500] [rounds=1] [warmup=500]
  *          [requester=load@example.org] [answerer=svc@example.org]
  *          [password=secret]
  *
  * A server is PORT:PID[:PID...]: where clients log in, and the processes that
- * make it up. Each has requesters and answerers of its own.
+ * make it up. Each has requesters and answerers of its own. The requesters are
+ * of so many accounts: load0@example.org, load1@example.org and so on.
  *
  * A way is the JID that the requesters write to, or `direct', which is any of
  * the answerers; an answer is its request's payload. In each round each way
  * through each server gets a slice of so many requests, every other round in
  * reverse: whatever else the machine does for longer than a slice comes upon
  * all alike.
+ *
+ * With one_way=1 nobody answers: a message that has come to an answerer is
+ * done.
  *
  * With `window` so many requests are open all the time; with `rate` they begin
  * at random times (a Poisson process), and latency counts from the time at
@@ -48,14 +54,15 @@
 
 static struct {
     const char *servers, *ways, *requester, *answerer, *password, *type;
-    long requesters, answerers, payload, tree, window, rate, slice, rounds,
-        warmup;
+    long requesters, accounts, answerers, payload, tree, one_way, window, rate,
+        slice, rounds, warmup;
 } option = {
     .requester = "load@example.org",
     .answerer = "svc@example.org",
     .password = "secret",
     .type = "get",
     .requesters = 8,
+    .accounts = 1,
     .answerers = 8,
     .payload = 64,
     .window = 16,
@@ -76,6 +83,7 @@ static struct client clients[MAX_CLIENTS];
 static long client_count;
 static int epoll;
 
+static const char *stanza_name; /* iq or message */
 static struct buffer payload;
 
 /* What a slice of requests came to. */
@@ -136,6 +144,16 @@ static long cpu_time(const char *pids)
     return sum;
 }
 
+static bool is_message(void)
+{
+    return strcmp(stanza_name, "message") == 0;
+}
+
+static bool is_answerer(const struct client *c)
+{
+    return c - way->server->clients >= option.requesters;
+}
+
 /* Requests: number n is of requester n modulo their number. Without a proxy it
  * goes to a random answerer: were it always the same one, what comes to a
  * client at once would be more, and cheaper, than a proxy can make it. */
@@ -148,48 +166,59 @@ static void ask(long due)
 
     request[sent].to = way->to ? way->to : s->clients[answerer].jid;
     request[sent].due = due;
-    print(out, "<iq type='%s' id='%ld' to='%s'>", option.type, sent,
-          request[sent].to);
+    print(out, "<%s type='%s' id='%ld' to='%s'>", stanza_name, option.type,
+          sent, request[sent].to);
     add(out, payload.p, payload.n);
-    print(out, "</iq>");
+    print(out, "</%s>", stanza_name);
     sent++;
 }
 
-static void serve(struct client *c, struct text iq)
+/* What a proxy adds to a message is behind its payload. */
+static void serve(struct client *c, struct text stanza)
 {
-    struct text id = attribute(iq, "id"), from = attribute(iq, "from");
-    struct text what = content(iq);
+    struct text id = attribute(stanza, "id"), from = attribute(stanza, "from");
+    struct text what = content(stanza);
 
-    print(&c->out, "<iq type='result' id='%.*s' to='%.*s'>", (int)id.n, id.p,
-          (int)from.n, from.p);
-    add(&c->out, what.p, what.n);
-    print(&c->out, "</iq>");
+    print(&c->out, "<%s type='%s' id='%.*s' to='%.*s'>", stanza_name,
+          is_message() ? option.type : "result", (int)id.n, id.p, (int)from.n,
+          from.p);
+    add(&c->out, what.p, what.n < payload.n ? what.n : payload.n);
+    print(&c->out, "</%s>", stanza_name);
+}
+
+/* A message is answered by a resource of the address that it went to. */
+static bool is_from(struct text from, const char *to)
+{
+    size_t n = strlen(to);
+
+    return is(from, to) || (is_message() && from.n > n &&
+                            memcmp(from.p, to, n) == 0 && from.p[n] == '/');
 }
 
 /* Errors are forgiven during the warm-up: a proxy learns of its endpoints a
  * little after they have come online. */
-static bool is_answer(const struct client *c, struct text iq, long n)
+static bool is_answer(const struct client *c, struct text stanza, long n)
 {
-    struct text what = content(iq);
+    struct text what = content(stanza);
 
     return n >= 0 && n < sent && request[n].due != 0 &&
            c == &way->server->clients[n % option.requesters] &&
-           is(attribute(iq, "from"), request[n].to) &&
+           is_from(attribute(stanza, "from"), request[n].to) &&
            (!warm ||
-            (is(attribute(iq, "type"), "result") && what.n == payload.n &&
-             memcmp(what.p, payload.p, what.n) == 0));
+            (is(attribute(stanza, "type"),
+                is_message() ? option.type : "result") &&
+             what.n == payload.n && memcmp(what.p, payload.p, what.n) == 0));
 }
 
-static void on_answer(const struct client *c, struct text iq)
+static void on_wrong(const struct client *c, struct text stanza)
 {
-    long n = strtol(attribute(iq, "id").p, NULL, 10);
+    if (wrong++ == 0)
+        (void)fprintf(stderr, "load: %s got %.*s\n", c->jid,
+                      (int)(stanza.n < 500 ? stanza.n : 500), stanza.p);
+}
 
-    if (!is_answer(c, iq, n)) {
-        if (wrong++ == 0)
-            (void)fprintf(stderr, "load: %s got %.*s\n", c->jid,
-                          (int)(iq.n < 500 ? iq.n : 500), iq.p);
-        return;
-    }
+static void on_done(long n)
+{
     request[n].took = now() - request[n].due;
     request[n].due = 0;
     answered++;
@@ -197,12 +226,34 @@ static void on_answer(const struct client *c, struct text iq)
         ask(now());
 }
 
+static void on_answer(const struct client *c, struct text stanza)
+{
+    long n = strtol(attribute(stanza, "id").p, NULL, 10);
+
+    if (is_answer(c, stanza, n))
+        on_done(n);
+    else
+        on_wrong(c, stanza);
+}
+
+static void on_request(struct client *c, struct text stanza)
+{
+    long n = strtol(attribute(stanza, "id").p, NULL, 10);
+
+    if (!option.one_way)
+        serve(c, stanza);
+    else if (n >= 0 && n < sent && request[n].due != 0)
+        on_done(n);
+    else
+        on_wrong(c, stanza);
+}
+
 static void on_stanza(struct client *c, struct text stanza)
 {
-    if (!is_a(stanza, "iq"))
+    if (!is_a(stanza, stanza_name))
         return;
-    if (is(attribute(stanza, "type"), option.type))
-        serve(c, stanza);
+    if (is_answerer(c) && is(attribute(stanza, "type"), option.type))
+        on_request(c, stanza);
     else
         on_answer(c, stanza);
 }
@@ -359,7 +410,8 @@ static void make_payload(void)
         "<item jid='romeo@example.net/orchard' name='Romeo Montague'/>";
     size_t octets = (size_t)option.payload;
 
-    print(&payload, "<data xmlns='urn:example:load'>");
+    print(&payload,
+          is_message() ? "<body>" : "<data xmlns='urn:example:load'>");
     if (option.tree) {
         for (size_t n = 0; n < octets; n += sizeof item - 1)
             add(&payload, item, sizeof item - 1);
@@ -367,20 +419,34 @@ static void make_payload(void)
         memset(room(&payload, octets), 'x', octets);
         payload.n += octets;
     }
-    print(&payload, "</data>");
+    print(&payload, is_message() ? "</body>" : "</data>");
 }
 
-static void log_in(const struct server *s, const char *account, char letter,
-                   long count)
+/* One of several accounts: their numbers stand before the @. */
+static void number_account(char *to, size_t size, const char *account,
+                           long accounts, long n)
+{
+    int name = (int)strcspn(account, "@");
+
+    if (accounts == 0)
+        (void)snprintf(to, size, "%s", account);
+    else
+        (void)snprintf(to, size, "%.*s%ld%s", name, account, n % accounts,
+                       account + name);
+}
+
+static void log_in(const struct server *s, const char *account, long accounts,
+                   char letter, long count)
 {
     for (long i = 0; i < count; i++) {
         struct client *c = &clients[client_count];
         struct epoll_event event = {.events = EPOLLIN,
                                     .data.u32 = (uint32_t)client_count++};
-        char resource[32];
+        char resource[32], of[256];
 
         (void)snprintf(resource, sizeof resource, "%c%ld", letter, i);
-        client_log_in(c, s->port, account, option.password, resource);
+        number_account(of, sizeof of, account, accounts, i);
+        client_log_in(c, s->port, of, option.password, resource);
         if (fcntl(c->fd, F_SETFL, O_NONBLOCK) != 0 ||
             epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event) != 0)
             die("load: cannot wait for %s", c->jid);
@@ -399,8 +465,8 @@ static void read_servers(char *list)
         s->port = strtol(text, &pids, 10);
         s->pids = pids;
         s->clients = &clients[client_count];
-        log_in(s, option.requester, 'r', option.requesters);
-        log_in(s, option.answerer, 'e', option.answerers);
+        log_in(s, option.requester, option.accounts, 'r', option.requesters);
+        log_in(s, option.answerer, 0, 'e', option.answerers);
     }
 }
 
@@ -433,9 +499,11 @@ static void read_options(int argc, char **argv)
         {"password", &option.password, NULL},
         {"type", &option.type, NULL},
         {"requesters", NULL, &option.requesters},
+        {"accounts", NULL, &option.accounts},
         {"answerers", NULL, &option.answerers},
         {"payload", NULL, &option.payload},
         {"tree", NULL, &option.tree},
+        {"one_way", NULL, &option.one_way},
         {"window", NULL, &option.window},
         {"rate", NULL, &option.rate},
         {"slice", NULL, &option.slice},
@@ -452,9 +520,12 @@ static void read_options(int argc, char **argv)
     if (option.requesters < 1 || option.answerers < 1 ||
         option.requesters + option.answerers > MAX_CLIENTS / MAX_SERVERS)
         die("load: 1 to %d clients, please", MAX_CLIENTS / MAX_SERVERS);
-    if (option.window < 1 || option.slice < 1 || option.rounds < 1 ||
-        option.warmup < 0 || option.payload < 0)
-        die("load: window, slice and rounds of at least 1, please");
+    if (option.accounts < 1 || option.window < 1 || option.slice < 1 ||
+        option.rounds < 1 || option.warmup < 0 || option.payload < 0)
+        die("load: accounts, window, slice, rounds of at least 1, please");
+    stanza_name = strcmp(option.type, "chat") == 0 ? "message" : "iq";
+    if (option.one_way && !is_message())
+        die("load: only messages go one way");
 }
 
 int main(int argc, char **argv)
