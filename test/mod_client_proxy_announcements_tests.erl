@@ -74,6 +74,19 @@ who_is_not_told_yet_when_it_changes_is_told_what_is_so_then_test() ->
     {Told, _} = play([{0, ?THERE(none)}, {1000, ?GONE}, {1100, ?THERE(none)}], All),
     ?assertEqual([?THERE(none)], lists:usort([last(U, Told) || U <- All])).
 
+%% However late the process is: the last of them are told, too.
+an_announcement_begins_when_the_one_before_has_ended_test() ->
+    All = fun() -> lists:seq(1, 100) end,
+    {First, _, A} = ?A:step(0, All, ?A:change(?THERE(none), 0, ?A:new(0))),
+    {Second, _, A1} = ?A:step(6000, All, ?A:change(?GONE, 5999, A)),
+    ?assertEqual(lists:seq(1, 40), First ++ Second),
+    {Rest, A2} = lists:mapfoldl(fun(T, Acc) ->
+                                        {Who, _, Acc1} = ?A:step(T, All, Acc),
+                                        {Who, Acc1}
+                                end, A1, lists:seq(6100, 6600, 100)),
+    ?assertEqual(lists:seq(41, 100) ++ lists:seq(1, 60), lists:append(Rest)),
+    ?assertMatch({[61 | _], _, _}, ?A:step(6700, All, A2)).
+
 a_start_says_nothing_until_something_is_known_test() ->
     {[], infinity, A} = ?A:step(0, fun() -> [u] end, ?A:new(0)),
     ?assertEqual(unknown, ?A:presence(A)),
