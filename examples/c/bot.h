@@ -48,8 +48,8 @@ xmpp_stanza_t *bot_add(xmpp_stanza_t *parent, const char *name, const char *ns,
                        const char *text);
 
 /* The handlers of a session, for bot_run(). */
-int bot_on_iq(xmpp_conn_t *conn, xmpp_stanza_t *iq, void *bot);
-int bot_on_message(xmpp_conn_t *conn, xmpp_stanza_t *message, void *bot);
-int bot_on_presence(xmpp_conn_t *conn, xmpp_stanza_t *presence, void *bot);
+int bot_on_iq(xmpp_conn_t *conn, xmpp_stanza_t *iq, void *userdata);
+int bot_on_message(xmpp_conn_t *conn, xmpp_stanza_t *message, void *userdata);
+int bot_on_presence(xmpp_conn_t *conn, xmpp_stanza_t *presence, void *userdata);
 
 #endif
