@@ -183,7 +183,8 @@ static enum jat_err address_of_sender(struct jat_call *c,
     enum jat_err err = jat_endpoints_find(c->j->endpoints, jat_call_sender(c),
                                           JAT_WITH_SHOWN, c->buf, &e);
 
-    *shown = e.shown;
+    if (err == JAT_OK)
+        *shown = e.shown;
     if (err != JAT_ENOTFOUND || c->from.resource.n == 0 ||
         !jat_config_wants(c->config, c->from.resource))
         return err;
