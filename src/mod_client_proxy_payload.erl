@@ -10,7 +10,7 @@
 %%% get such a stanza.
 -module(mod_client_proxy_payload).
 
--export([walk/1, octets/1]).
+-export([walk/1, octets/1, name/1]).
 
 -export_type([fault/0]).
 
@@ -98,6 +98,18 @@ is_bound(Name, At, Bound) ->
 colon(<<$:, _/binary>>, At) -> At;
 colon(<<_, Rest/binary>>, At) -> colon(Rest, At + 1);
 colon(<<>>, _At) -> none.
+
+%% @doc The name of a child of a stanza without its prefix, and its namespace.
+-spec name(xmlel()) -> {Name :: binary(), Namespace :: binary()}.
+name(#xmlel{name = Name, attrs = Attrs}) ->
+    {Local, Declared} = case binary:split(Name, <<":">>) of
+                            [Prefix, Rest] -> {Rest, <<"xmlns:", Prefix/binary>>};
+                            [_] -> {Name, <<"xmlns">>}
+                        end,
+    case lists:keyfind(Declared, 1, Attrs) of
+        {_, Namespace} -> {Local, Namespace};
+        false -> {Local, ?NS_CLIENT}
+    end.
 
 %% @doc What a binary takes: up to 64 octets it is a part of the term, beyond it
 %% has a block of its own.

@@ -31,7 +31,7 @@ remove(Context, Stanza) ->
     end.
 
 %% Most stanzas have none: their names are all that is looked at.
-may_tell(#xmlel{name = Name}) -> is_map_key(Name, ?TRACES);
+may_tell(#xmlel{} = El) -> is_map_key(local_name(El), ?TRACES);
 may_tell(_Decoded) -> true.
 
 is_hidden(#{encoding := sealed}, _From) ->
@@ -39,10 +39,11 @@ is_hidden(#{encoding := sealed}, _From) ->
 is_hidden(#{targets := Targets}, #jid{luser = U, lserver = S}) ->
     lists:member(<<U/binary, $@, S/binary>>, Targets).
 
-without(#xmlel{name = Name, attrs = Attrs} = El, From) ->
+without(#xmlel{attrs = Attrs} = El, From) ->
+    {Name, Namespace} = mod_client_proxy_payload:name(El),
     case maps:find(Name, ?TRACES) of
         {ok, {Ns, Attr, What}} ->
-            case is_in(Ns, Attrs) andalso names(fxml:get_attr_s(Attr, Attrs), From) of
+            case Namespace == Ns andalso names(fxml:get_attr_s(Attr, Attrs), From) of
                 true when What == child -> [];
                 true -> [remove_attr(Attr, El)];
                 false -> [El]
@@ -57,6 +58,9 @@ without(Decoded, From) ->
         [] -> []
     end.
 
+local_name(El) ->
+    element(1, mod_client_proxy_payload:name(El)).
+
 %% @doc Directed presence of an endpoint, as it came, without what is about the
 %% account behind P: its capabilities (XEP-0115), its picture (XEP-0153), and who
 %% has delayed it.
@@ -65,8 +69,8 @@ of_presence(Presence) ->
     xmpp:set_els(Presence, lists:flatmap(fun of_presence_child/1,
                                          xmpp:get_els(Presence))).
 
-of_presence_child(#xmlel{name = Name, attrs = Attrs} = El) ->
-    case {Name, fxml:get_attr_s(<<"xmlns">>, Attrs)} of
+of_presence_child(#xmlel{} = El) ->
+    case mod_client_proxy_payload:name(El) of
         {<<"c">>, ?NS_CAPS} -> [];
         {<<"x">>, ?NS_VCARD_UPDATE} -> [];
         {<<"delay">>, ?NS_DELAY} -> [remove_attr(<<"from">>, El)];
@@ -77,13 +81,6 @@ of_presence_child(Decoded) ->
 
 remove_attr(Attr, #xmlel{attrs = Attrs} = El) ->
     El#xmlel{attrs = lists:keydelete(Attr, 1, Attrs)}.
-
-%% Without one it is in that of the stanza.
-is_in(Ns, Attrs) ->
-    case fxml:get_attr_s(<<"xmlns">>, Attrs) of
-        <<>> -> Ns == ?NS_CLIENT;
-        Other -> Ns == Other
-    end.
 
 names(Text, #jid{luser = U, lserver = S}) ->
     try jid:decode(Text) of

@@ -37,15 +37,8 @@ payload(#{translate_payload := Namespaces, core := Core}, Came, Sent) ->
 encoded(#xmlel{} = El) -> El;
 encoded(Decoded) -> xmpp:encode(Decoded).
 
-is_listed(#xmlel{name = Name, attrs = Attrs}, Namespaces) ->
-    Declared = case binary:split(Name, <<":">>) of
-                   [Prefix, _] -> <<"xmlns:", Prefix/binary>>;
-                   [_] -> <<"xmlns">>
-               end,
-    Namespace = case lists:keyfind(Declared, 1, Attrs) of
-                    {_, Ns} -> Ns;
-                    false -> ?NS_CLIENT
-                end,
+is_listed(El, Namespaces) ->
+    {_, Namespace} = mod_client_proxy_payload:name(El),
     lists:member(Namespace, Namespaces).
 
 edits(Core, Els, Came, Sent) ->

@@ -47,6 +47,20 @@ an_error_needs_no_namespace_test() ->
                  remove([#xmlel{name = <<"error">>,
                                 attrs = [{<<"by">>, <<"svc@example.org">>}]}])).
 
+a_prefix_hides_nothing_test() ->
+    Jid = <<"svc@example.org">>,
+    Prefixed = fun(El) ->
+                       #xmlel{attrs = [By | _]} = trace(El, Jid),
+                       #xmlel{name = <<"p:", El/binary>>,
+                              attrs = [By, {<<"xmlns:p">>, ns(El)}]}
+               end,
+    ?assertEqual([], remove([Prefixed(<<"stanza-id">>), Prefixed(<<"archived">>)])),
+    [?assertMatch([#xmlel{attrs = [{<<"xmlns:p">>, _}]}], remove([Prefixed(El)]))
+     || El <- [<<"delay">>, <<"error">>]],
+    Presence = #presence{sub_els = [#xmlel{name = <<"p:c">>,
+                                           attrs = [{<<"xmlns:p">>, ?NS_CAPS}]}]},
+    ?assertEqual([], xmpp:get_els(?TRACES:of_presence(Presence))).
+
 %% Other modules may have decoded them.
 decoded_ones_go_likewise_test() ->
     By = jid:make(<<"svc">>, <<"example.org">>),
