@@ -466,15 +466,15 @@ enum jat_err jat_rule_for(struct jat_call *c, const struct jat_rule **out)
     while (r < end) {
         unsigned common = (r->what & c->what) != 0 ? r->whom & c->whom : 0;
 
-        if (common != 0 &&
-            common != c->whom) { /* it may fit: open the address, try again */
-            if ((err = jat_place_open(c)) != JAT_OK)
-                return err;
-        } else if (common != 0 && (r->when == NULL || r->when(c))) {
+        if (common == 0 ||
+            (common == c->whom && r->when != NULL && !r->when(c))) {
+            r++;
+        } else if (common == c->whom) {
             *out = r;
             return JAT_OK;
-        } else {
-            r++;
+        } else { /* it may fit: open the address, try again */
+            if ((err = jat_place_open(c)) != JAT_OK)
+                return err;
         }
     }
     return JAT_EBADARG; /* every place has a rule: test_rules.c */

@@ -29,14 +29,15 @@ enum jat_err jat_shown_keep(struct jat_call *c, struct jat_span shown,
 {
     struct jat_recent *handles = c->j->handles;
     struct jat_str handle = jat_buf_str(c->buf, shown);
-    struct jat_stay stay = {.group = group,
-                            .now = c->now,
-                            .until =
-                                c->now + (uint64_t)c->config->contact_timeout,
-                            .held = held};
+    struct jat_stay stay;
 
     if (jat_address_form(handle) != JAT_FORM_HANDLE)
         return JAT_OK;
+    stay = (struct jat_stay){.group = group,
+                             .now = c->now,
+                             .until =
+                                 c->now + (uint64_t)c->config->contact_timeout,
+                             .held = held};
     if (stay.until < stay.held)
         stay.until = stay.held;
     return jat_recent_put(handles, jat_recent_text(handles, handle),

@@ -173,7 +173,8 @@ static void ask(long due)
     sent++;
 }
 
-/* What a proxy adds to a message is behind its payload. */
+/* A proxy may have added something to the payload of a message: that does not
+ * go back. */
 static void serve(struct client *c, struct text stanza)
 {
     struct text id = attribute(stanza, "id"), from = attribute(stanza, "from");
@@ -182,7 +183,10 @@ static void serve(struct client *c, struct text stanza)
     print(&c->out, "<%s type='%s' id='%.*s' to='%.*s'>", stanza_name,
           is_message() ? option.type : "result", (int)id.n, id.p, (int)from.n,
           from.p);
-    add(&c->out, what.p, what.n < payload.n ? what.n : payload.n);
+    if (memmem(what.p, what.n, payload.p, payload.n))
+        add(&c->out, payload.p, payload.n);
+    else
+        add(&c->out, what.p, what.n);
     print(&c->out, "</%s>", stanza_name);
 }
 
