@@ -69,7 +69,6 @@ print(#{options := Options, storms := Storms, memory := Memory, left := Left,
     [row([P, R, R - A - U, S, A, D, U, W])
      || #{proxy := P, requests := R, results := S, abandoned := A, doubles := D,
           unanswered := U, wrong := W} <- Storms],
-    [io:format("STORM ~0p~n", [maps:without([words, spread], S)]) || S <- Storms],
     io:format("~nerrors~n"),
     [row([Condition, N]) || {Condition, N} <- conditions(errors, Storms)],
     io:format("~n"),

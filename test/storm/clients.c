@@ -9,6 +9,8 @@
 #include "storm.h"
 
 #define GOODBYE_MS 500
+/* libstrophe listens so long, at the least, after it has said good-bye. */
+#define LISTENS_MS 1500
 #define PATIENCE_MS 10000
 
 struct client clients[MAX_CLIENTS];
@@ -189,6 +191,7 @@ static void come(struct client *client)
 static void leave(struct client *client, bool politely)
 {
     client->state = LEAVING;
+    client->left = now_ms();
     goings++;
     talk_moved(client, !politely);
     if (is_remote(client)) {
@@ -225,6 +228,7 @@ static void release(struct client *client)
 static void go_on(struct client *client)
 {
     if (client->state == GONE) {
+        talk_moved(client, now_ms() - client->left > LISTENS_MS);
         ledger_abandon(client);
         talk_abandon(client);
         talk_sees_nobody(client);

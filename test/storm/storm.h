@@ -69,6 +69,7 @@ struct client {
     int wire;
     bool resumable;
     long wake;   /* ms */
+    long left;   /* ms; when it began to leave */
     long open;   /* requests of its own without an answer */
     long served; /* requests of others answered */
     /* addresses at the proxy host that have written to it */

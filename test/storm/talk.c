@@ -17,6 +17,9 @@
 #define NOBODY (-1L)
 /* A message is on its way no longer than that, ms. */
 #define LATELY 5000
+/* A connection that has ended is known to have ended after no more than that.
+ */
+#define LATE 60000
 #define MAX_COMPLAINTS 20
 #define MAX_SHOWN 1024
 #define ID_FORMS 4
@@ -54,10 +57,11 @@ static void complain(const char *why, long n, const struct client *reader)
 {
     static long complaints;
 
-    if (complaints++ < MAX_COMPLAINTS)
-        fprintf(stderr, "message %ld, %s: of %.200s to %.200s, at %.200s\n", n,
-                why, clients[all[n].writer].jid, all[n].to,
-                reader ? reader->jid : "nobody");
+    if (complaints++ < 400)
+        fprintf(stderr, "%02d:%02d:%02d ", tm.tm_hour, tm.tm_min, tm.tm_sec),
+            fprintf(stderr, "message %ld, %s: of %.200s to %.200s, at %.200s\n",
+                    n, why, clients[all[n].writer].jid, all[n].to,
+                    reader ? reader->jid : "nobody");
 }
 
 void talk_moved(const struct client *client, bool broken)
@@ -281,8 +285,9 @@ static void refused(const struct client *client, xmpp_stanza_t *message, long n)
 /* Nobody can say what has become of what this client has written. */
 void talk_abandon(const struct client *client)
 {
-    for (long n = judged; n < letters; n++)
-        if (&clients[all[n].writer] == client && all[n].fate == OPEN)
+    for (long n = letters; n-- > 0 && now_ms() - all[n].written < LATE;)
+        if (&clients[all[n].writer] == client &&
+            (all[n].fate == OPEN || all[n].fate == LOST))
             all[n].fate = GIVEN_UP;
 }
 
