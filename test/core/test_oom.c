@@ -33,6 +33,26 @@ static void a_request_goes_on_though_its_contact_is_not_noted(void **state)
     assert_true(noted > 0 && lost > 0);
 }
 
+static void a_message_goes_on_though_nothing_is_noted(void **state)
+{
+    unsigned noted = 0, lost = 0;
+    bool enough = false;
+    (void)state;
+    for (unsigned n = 0; !enough; n++) {
+        proxy("");
+        come(A);
+        const char *xml = message("chat", U, P);
+        assert_int_equal(WITH(n, enough, handle(xml)), JAT_OK);
+        assert_words(words(JAT_OK), "pass in " PU " > " A);
+        bool known = said(message("error", U, shown(A)))[0] == 'p';
+        assert_int_equal(count("conversations"), known);
+        assert_true(count("contacts") <= 1 && (known || !enough));
+        noted += known;
+        lost += !known;
+    }
+    assert_true(noted > 0 && lost > 0);
+}
+
 static void a_request_that_cannot_be_sent_again_fails(void **state)
 {
     unsigned again = 0, failed = 0;
@@ -228,6 +248,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(a_request_goes_on_though_its_contact_is_not_noted),
+        CASE(a_message_goes_on_though_nothing_is_noted),
         CASE(a_request_that_cannot_be_sent_again_fails),
         CASE(a_request_without_room_for_its_next_endpoint_fails),
         CASE(every_asker_is_told_however_long_its_id_is),
