@@ -372,7 +372,7 @@ static void a_jid_at_p_is_nobodys_to_who_knows_a_sealed_address(void **state)
     (void)state;
     static const char *const guesses[] = {PU, P "/u@example.net",
                                           P "/U@Example.NET/r",
-                                          "\xef\xbd\x90roxy.example.org/" U};
+                                          ("\xef\xbd\x90roxy.example.org/" U)};
     proxy("encoding=sealed");
     come(A);
     for (size_t i = 0; i < sizeof guesses / sizeof guesses[0]; i++) {
