@@ -131,7 +131,7 @@ storm({Name, _, Kind}, #{seconds := Seconds, rate := Rate, c2s := C2s,
 %% Where endpoints come and go all the time, much is excused. Not so at the proxy
 %% host that is for messages: there they go seldom, and never without a word.
 talk("talk") ->
-    [{"talk", "25"}, {"churn", "2500"}, {"polite", "1"}, {"bystander", "1"}];
+    [{"talk", "25"}, {"churn", "8000"}, {"polite", "1"}, {"bystander", "1"}];
 talk("small") ->
     [{"talk", "5"}, {"churn", "100"}, {"limited", "1"}];
 talk(_Name) ->

@@ -175,6 +175,7 @@ static void log_in(struct client *client, xmpp_sm_state_t *nap)
 static void come(struct client *client)
 {
     client->withdrawn = false;
+    client->left = 0;
     comings++;
     talk_moved(client, false);
     if (is_remote(client)) {
@@ -228,7 +229,8 @@ static void release(struct client *client)
 static void go_on(struct client *client)
 {
     if (client->state == GONE) {
-        talk_moved(client, now_ms() - client->left > LISTENS_MS);
+        talk_moved(client,
+                   client->left && now_ms() - client->left > LISTENS_MS);
         ledger_abandon(client);
         talk_abandon(client);
         talk_sees_nobody(client);

@@ -15,11 +15,11 @@
 #include "storm.h"
 
 #define NOBODY (-1L)
-/* A message is on its way no longer than that, ms. */
-#define LATELY 5000
-/* A connection that has ended is known to have ended after no more than that.
- */
-#define LATE 60000
+/* ms. How long it may take until a message is read, or it is known that a
+ * connection has ended ... */
+#define LATE 20000
+/* ... and how long a message may be given to one that has left. */
+#define NOTICED 3000
 #define MAX_COMPLAINTS 20
 #define MAX_SHOWN 1024
 #define ID_FORMS 4
@@ -57,11 +57,10 @@ static void complain(const char *why, long n, const struct client *reader)
 {
     static long complaints;
 
-    if (complaints++ < 400)
-        fprintf(stderr, "%02d:%02d:%02d ", tm.tm_hour, tm.tm_min, tm.tm_sec),
-            fprintf(stderr, "message %ld, %s: of %.200s to %.200s, at %.200s\n",
-                    n, why, clients[all[n].writer].jid, all[n].to,
-                    reader ? reader->jid : "nobody");
+    if (complaints++ < MAX_COMPLAINTS)
+        fprintf(stderr, "message %ld, %s: of %.200s to %.200s, at %.200s\n", n,
+                why, clients[all[n].writer].jid, all[n].to,
+                reader ? reader->jid : "nobody");
 }
 
 void talk_moved(const struct client *client, bool broken)
@@ -171,21 +170,18 @@ static void talk(void)
 
 /* Letters are read */
 
-static bool since(long when, const struct letter *l)
+static bool since(long when, const struct letter *l, long before)
 {
-    return when && when >= l->written - LATELY;
+    return when && when >= l->written - before;
 }
 
-/* Who has not been read by now has been lost, with or without an excuse. */
-static void judge(long n)
+/* One that has not been read by now is lost, with or without an excuse. */
+static void judge(struct letter *l)
 {
-    struct letter *l = &all[n];
+    bool excused = l->risky || since(broke[!l->inward], l, LATE);
 
-    if (l->fate != OPEN)
-        return;
-    l->fate = l->risky || since(broke[!l->inward], l) ? EXCUSED : LOST;
-    if (l->fate == LOST)
-        complain("lost", n, NULL);
+    if (l->fate == OPEN)
+        l->fate = excused ? EXCUSED : LOST;
 }
 
 static bool is_in_order(long n, const struct client *reader)
@@ -249,7 +245,7 @@ static void read_letter(struct client *reader, xmpp_stanza_t *message, long n)
     talk_report.repeated += ended;
     if (ended || l->fate == GIVEN_UP)
         return;
-    if (!is_in_order(n, reader) && !since(moved[!l->inward], l)) {
+    if (!is_in_order(n, reader) && !since(moved[!l->inward], l, NOTICED)) {
         talk_report.disordered++;
         complain("not in order", n, reader);
     }
@@ -285,9 +281,8 @@ static void refused(const struct client *client, xmpp_stanza_t *message, long n)
 /* Nobody can say what has become of what this client has written. */
 void talk_abandon(const struct client *client)
 {
-    for (long n = letters; n-- > 0 && now_ms() - all[n].written < LATE;)
-        if (&clients[all[n].writer] == client &&
-            (all[n].fate == OPEN || all[n].fate == LOST))
+    for (long n = judged; n < letters; n++)
+        if (&clients[all[n].writer] == client && all[n].fate == OPEN)
             all[n].fate = GIVEN_UP;
 }
 
@@ -356,9 +351,8 @@ void talk_run(long elapsed, bool over)
         next = elapsed - 100;
     for (; option.talk && !over && next <= elapsed; next += 1000 / option.talk)
         talk();
-    for (; judged < letters && now_ms() - all[judged].written >= LATELY;
-         judged++)
-        judge(judged);
+    for (; judged < letters && now_ms() - all[judged].written >= LATE; judged++)
+        judge(&all[judged]);
 }
 
 bool talk_is_over(void)
@@ -376,8 +370,11 @@ void talk_sum_up(void)
         [REFUSED] = &talk_report.refused, [LOST] = &talk_report.lost,
         [EXCUSED] = &talk_report.excused, [GIVEN_UP] = &talk_report.given_up};
 
-    for (long n = 0; n < letters; n++)
+    for (long n = 0; n < letters; n++) {
         ++*counts[all[n].fate];
+        if (counts[all[n].fate] == &talk_report.lost)
+            complain("lost", n, NULL);
+    }
     talk_report.letters = letters;
     talk_report.still_shown = shown_count;
     for (long i = 0; i < shown_count && i < MAX_COMPLAINTS; i++)
