@@ -298,7 +298,7 @@ static bool table_counter(struct jat *j, unsigned i, const char **name,
     static const char *const names[] = {
         "endpoints", "pending",         "contacts",    "conversations",
         "handles",   "shown_presences", "retry_memory"};
-    uint64_t values[] = {
+    const uint64_t values[] = {
         jat_endpoints_count(j->endpoints), jat_inflight_count(j->inflight),
         jat_recent_count(j->contacts),     jat_recent_count(j->conversations),
         jat_recent_count(j->handles),      jat_recent_count(j->seen),

@@ -126,13 +126,13 @@ static const char *at(unsigned node, const char *resource)
     return line("%s" P "%s%s", nodes[node], *resource ? "/" : "", resource);
 }
 
-static const char *in(unsigned user, unsigned node, unsigned endpoint)
+static const char *passed_in(unsigned user, unsigned node, unsigned endpoint)
 {
     return line("pass in %s > %s", at(node, enc_user[user]),
                 endpoints[endpoint]);
 }
 
-static const char *out(unsigned endpoint, unsigned node, unsigned user)
+static const char *passed_out(unsigned endpoint, unsigned node, unsigned user)
 {
     return line("pass out %s > %s", at(node, enc_endpoint[endpoint]),
                 users[user]);
@@ -163,7 +163,7 @@ static void message_in(unsigned user, unsigned node, unsigned to)
         to = talk(user, node) && gets_messages(named) ? named
                                                       : learn_usual(user);
     }
-    assert_words(says, in(user, node, to));
+    assert_words(says, passed_in(user, node, to));
     message_between(user, to, node);
     word_between(user, to, node, true);
 }
@@ -175,7 +175,7 @@ static void error_in(unsigned user, unsigned node, unsigned to)
                      at(node, to == ENDPOINTS ? "" : enc_endpoint[to]))),
         to < ENDPOINTS && is_allowed(node) && model[to].is != AWAY &&
                 talk(user, node)
-            ? in(user, node, to)
+            ? passed_in(user, node, to)
             : "drop unroutable");
 }
 
@@ -189,7 +189,7 @@ static void message_out(unsigned from, unsigned node, unsigned user)
     } else if (!may_write(from, user, node)) {
         assert_words(says, "error forbidden");
     } else {
-        assert_words(says, out(from, node, user));
+        assert_words(says, passed_out(from, node, user));
         message_between(user, from, node);
         word_between(user, from, node, false);
     }
@@ -199,7 +199,7 @@ static void error_out(unsigned from, unsigned node, unsigned user)
 {
     assert_words(
         said(message("error", endpoints[from], at(node, enc_user[user]))),
-        is_allowed(node) && talk(user, node) ? out(from, node, user)
+        is_allowed(node) && talk(user, node) ? passed_out(from, node, user)
                                              : "drop unroutable");
 }
 
@@ -212,14 +212,14 @@ static void presence_out(unsigned from, unsigned node, unsigned user)
     if (!is_allowed(node)) {
         assert_words(says, "drop unroutable");
     } else if (hides && *shown_by != 0) {
-        assert_words(says, out(from, node, user));
+        assert_words(says, passed_out(from, node, user));
         *shown_by = 0;
     } else if (model[from].is == AWAY) {
         assert_words(says, line("ask endpoint %s", endpoints[from]));
     } else if (!may_write(from, user, node)) {
         assert_words(says, "drop denied");
     } else {
-        assert_words(says, out(from, node, user));
+        assert_words(says, passed_out(from, node, user));
         if (!hides)
             *shown_by = model[from].session;
     }
@@ -272,10 +272,10 @@ static void sweep_one(void)
                     continue;
                 shows[e][u][n] = 0;
                 expected++;
-                const char *words = line("unavailable %s > %s",
-                                         at(n, enc_endpoint[e]), users[u]);
+                const char *hidden = line("unavailable %s > %s",
+                                          at(n, enc_endpoint[e]), users[u]);
                 for (size_t i = 0; i < outcomes.n; i++)
-                    told += strcmp(outcome_words(&outcomes.v[i]), words) == 0;
+                    told += strcmp(outcome_words(&outcomes.v[i]), hidden) == 0;
             }
     assert_int_equal(told, expected);
     assert_int_equal(outcomes.n, expected);
@@ -339,10 +339,10 @@ static void one_step(void)
     static void (*const from_endpoint[])(unsigned, unsigned, unsigned) = {
         message_out, error_out, presence_out, presence_out, request_out};
     unsigned user = random_below(USERS), node = random_below(NODES);
-    unsigned endpoint = random_below(ENDPOINTS);
+    unsigned one = random_below(ENDPOINTS);
     switch (random_below(10)) {
     case 0:
-        change_endpoint(endpoint);
+        change_endpoint(one);
         break;
     case 1:
         change_the_rest();
@@ -354,7 +354,7 @@ static void one_step(void)
         from_user[random_below(4)](user, node, random_below(ENDPOINTS + 1));
         break;
     default:
-        from_endpoint[random_below(5)](endpoint, node, user);
+        from_endpoint[random_below(5)](one, node, user);
     }
 }
 
@@ -366,9 +366,9 @@ static const char *encoded(enum jat_role role, const char *jid)
     assert_int_equal(jat_address_seal(atomic_load(&j->config)->keyring, role,
                                       str(jid), &b, &form),
                      JAT_OK);
-    const char *text = line("%.*s", (int)b.n, b.p);
+    const char *enc = line("%.*s", (int)b.n, b.p);
     jat_buf_fini(&b);
-    return text;
+    return enc;
 }
 
 static void begin_model(void)

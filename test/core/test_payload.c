@@ -266,15 +266,15 @@ static void each_character_that_is_escaped_counts_as_it_is_written(void **state)
         proxy("");
         come(e);
         const char *becomes = line("%s", shown(e));
-        const char *text =
+        const char *payload =
             line(ITEMS("<item jid='" T "/%s'/>"), each[i].reference);
-        size_t after = strlen(text) + strlen(becomes) - strlen(T "/") -
+        size_t after = strlen(payload) + strlen(becomes) - strlen(T "/") -
                        strlen(each[i].reference);
         for (unsigned fits = 0; fits < 2; fits++) {
             proxy(line("max_stanza_size=%zu", after - 1 + fits));
             come(A);
             from_target(PU, P, U);
-            assert_words(edits_of(text),
+            assert_words(edits_of(payload),
                          fits ? line("1@jid %s", becomes) : "failed too_big");
         }
     }
@@ -285,7 +285,7 @@ static void each_character_that_is_escaped_counts_as_it_is_written(void **state)
 static void what_becomes_shorter_gives_no_room_to_the_rest(void **state)
 {
     (void)state;
-    const char *text = ITEMS(ITEM(A) ITEM(PU)), *own = ITEMS(ITEM(A));
+    const char *payload = ITEMS(ITEM(A) ITEM(PU)), *own = ITEMS(ITEM(A));
     size_t growth;
     proxy("encoding=jid");
     come(A);
@@ -294,9 +294,9 @@ static void what_becomes_shorter_gives_no_room_to_the_rest(void **state)
     growth = edits.v[0].value.n - strlen(A);
     for (unsigned less = 0; less < 2; less++) {
         proxy(line("encoding=jid max_stanza_size=%zu",
-                   strlen(text) + growth - less));
+                   strlen(payload) + growth - less));
         come(A);
-        assert_int_equal(translate(text), less ? JAT_ESIZE : JAT_OK);
+        assert_int_equal(translate(payload), less ? JAT_ESIZE : JAT_OK);
     }
 }
 

@@ -10,7 +10,7 @@
 #define MAX 100
 
 static struct jat_recent *table;
-static struct jat_buf buf;
+static struct jat_buf strings;
 
 static int begin(void **state)
 {
@@ -22,7 +22,7 @@ static int begin(void **state)
 static int end(void **state)
 {
     jat_recent_free(table);
-    jat_buf_fini(&buf);
+    jat_buf_fini(&strings);
     return no_block_left(state);
 }
 
@@ -51,8 +51,8 @@ static enum jat_err show(struct jat_recent_key k, jat_eid eid, const char *from,
 static void assert_seen(const struct jat_seen *s, const char *from,
                         const char *to)
 {
-    assert_str(jat_buf_str(&buf, s->from), text("%s", from));
-    assert_str(jat_buf_str(&buf, s->to), text("%s", to));
+    assert_str(jat_buf_str(&strings, s->from), text("%s", from));
+    assert_str(jat_buf_str(&strings, s->to), text("%s", to));
     assert_int_equal(s->from_cut.user_n, 1);
     assert_int_equal(s->from_cut.bare_n, strlen(from));
     assert_int_equal(s->to_cut.user_n, 2);
@@ -64,13 +64,14 @@ static void what_was_put_is_taken_once_behind_what_is_in_the_buffer(void **s)
     (void)s;
     struct jat_seen seen;
     struct jat_recent_key k = key(E, "u@x", P);
-    jat_buf_add(&buf, JAT_STR("before"));
+    jat_buf_add(&strings, JAT_STR("before"));
     assert_int_equal(show(k, 1, "p/e", "u@x", 0), JAT_OK);
-    assert_int_equal(jat_seen_take(table, k, 0, &buf, &seen), JAT_OK);
+    assert_int_equal(jat_seen_take(table, k, 0, &strings, &seen), JAT_OK);
     assert_seen(&seen, "p/e", "u@x");
-    assert_int_equal(jat_seen_take(table, k, 0, &buf, &seen), JAT_ENOTFOUND);
+    assert_int_equal(jat_seen_take(table, k, 0, &strings, &seen),
+                     JAT_ENOTFOUND);
     assert_seen(&seen, "p/e", "u@x"); /* untouched */
-    assert_int_equal(memcmp(buf.p, "before", 6), 0);
+    assert_int_equal(memcmp(strings.p, "before", 6), 0);
 }
 
 static void each_endpoint_addressee_and_node_has_its_entry(void **state)
@@ -93,7 +94,7 @@ static void each_endpoint_addressee_and_node_has_its_entry(void **state)
             for (unsigned k = 0; k < 3; k++) {
                 assert_int_equal(
                     jat_seen_take(table, key(endpoints[e], to[t], nodes[k]), 0,
-                                  &buf, &seen),
+                                  &strings, &seen),
                     JAT_OK);
                 assert_seen(&seen, "p/e", to[t]);
             }
@@ -108,10 +109,10 @@ static void the_last_one_that_was_put_counts(void **state)
     assert_int_equal(show(key(E, "u@x", P), 1, "p/old", "u@x", 0), JAT_OK);
     assert_int_equal(show(key(E, "u@x", P), 2, "p/new", "u@x", 0), JAT_OK);
     assert_int_equal(jat_recent_count(table), 1);
-    assert_int_equal(jat_seen_next(table, 1, &cursor, &budget, &buf, &seen),
+    assert_int_equal(jat_seen_next(table, 1, &cursor, &budget, &strings, &seen),
                      JAT_ENOTFOUND);
     cursor = 0;
-    assert_int_equal(jat_seen_next(table, 2, &cursor, &budget, &buf, &seen),
+    assert_int_equal(jat_seen_next(table, 2, &cursor, &budget, &strings, &seen),
                      JAT_OK);
     assert_seen(&seen, "p/new", "u@x");
 }
@@ -128,10 +129,10 @@ static void all_of_an_endpoint_are_taken_then_all_of_all(void **state)
     for (unsigned eid = 3; eid > 1; eid--) {
         uint64_t cursor = 0;
         unsigned n = 0;
-        for (;
-             jat_seen_next(table, eid, &cursor, &budget, &buf, &seen) == JAT_OK;
+        for (; jat_seen_next(table, eid, &cursor, &budget, &strings, &seen) ==
+               JAT_OK;
              n++) {
-            struct jat_str to = jat_buf_str(&buf, seen.to);
+            struct jat_str to = jat_buf_str(&strings, seen.to);
             assert_int_equal((unsigned)atoi(to.p + 1) % 3 + 1, eid);
         }
         assert_int_equal(n, 20);
@@ -139,7 +140,7 @@ static void all_of_an_endpoint_are_taken_then_all_of_all(void **state)
     uint64_t cursor = 0;
     unsigned n = 0;
     assert_int_equal(show(key(F, "v@x", P), 9, "p/f", "v@x", 0), JAT_OK);
-    while (jat_seen_next(table, 0, &cursor, &budget, &buf, &seen) == JAT_OK)
+    while (jat_seen_next(table, 0, &cursor, &budget, &strings, &seen) == JAT_OK)
         n++;
     assert_int_equal(n, 21);
     assert_int_equal(jat_recent_count(table), 0);

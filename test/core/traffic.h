@@ -233,11 +233,11 @@ static bool pass_stanza(struct worker *w, const char *name, const char *type,
                         const char *from, const char *to, struct letter *l)
 {
     const struct jat_pass *p = &w->decision.pass;
-    bool message = *name == 'm';
-    if (handle_stanza(w, name, type, "m", from, to, message ? "<body/>" : "") !=
-        JAT_DO_PASS)
+    bool is_message = *name == 'm';
+    if (handle_stanza(w, name, type, "m", from, to,
+                      is_message ? "<body/>" : "") != JAT_DO_PASS)
         return false;
-    w->seen[!message                 ? PRESENCES
+    w->seen[!is_message              ? PRESENCES
             : p->direction == JAT_IN ? MESSAGES
                                      : OUTBOUND_MESSAGES]++;
     *l = (struct letter){.outbound = p->direction == JAT_OUT, .id = "m"};

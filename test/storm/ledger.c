@@ -164,12 +164,12 @@ static const char *const words[] = {
 #undef X
 };
 
-enum outcome outcome_of(xmpp_stanza_t *iq)
+enum outcome outcome_of(xmpp_stanza_t *stanza)
 {
-    xmpp_stanza_t *error = xmpp_stanza_get_child_by_name(iq, "error");
+    xmpp_stanza_t *error = xmpp_stanza_get_child_by_name(stanza, "error");
     xmpp_stanza_t *child = error ? xmpp_stanza_get_children(error) : NULL;
 
-    if (is(attribute(iq, "type"), "result"))
+    if (is(attribute(stanza, "type"), "result"))
         return OUTCOME_RESULT;
     for (; child; child = xmpp_stanza_get_next(child)) {
         const char *ns = xmpp_stanza_get_ns(child);
