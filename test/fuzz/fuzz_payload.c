@@ -169,6 +169,7 @@ static enum jat_err translate(struct jat *j, const struct jat_addresses *a,
 struct check {
     struct jat *j;
     struct jat_addresses back;
+    struct jat_str as; /* what the target knows U by */
     const struct jat_buf *buf;
     struct jat_edit
         *v; /* a copy, for the thread's are gone with the next parse */
@@ -215,7 +216,7 @@ static void look(uint32_t element, const char *attr, const char *value,
         goes_back(c, jat_buf_str(c->buf, e->value), value);
     } else {
         CHECK(!c->in || strcmp(value, U) != 0);
-        CHECK(c->in || !jat_str_eq(c->there.to, jat_str(value, strlen(value))));
+        CHECK(c->in || !jat_str_eq(c->as, jat_str(value, strlen(value))));
     }
 }
 
@@ -250,6 +251,7 @@ static void play(struct jat *j, struct jat_str as, bool in, struct jat_str text)
     if (err == JAT_OK) {
         struct check c = {.j = j,
                           .back = in ? to_u : to_e,
+                          .as = as,
                           .buf = &buf,
                           .n = edits.n,
                           .in = in};
