@@ -549,7 +549,8 @@ enum jat_err jat_recent_take_next(
     const void *arg, uint64_t *cursor, size_t *budget, struct jat_buf *out)
 {
     /* the cursor: the shard, and what is left of it (all, at first) */
-    unsigned n = (unsigned)(*cursor >> 32);
+    const uint64_t shard = UINT64_C(1) << 32;
+    unsigned n = (unsigned)(*cursor / shard);
     uint32_t left = *cursor == 0 ? UINT32_MAX : (uint32_t)*cursor;
     enum jat_err err = JAT_ENOTFOUND;
     for (; n < JAT_SHARDS; n++, left = UINT32_MAX) {
@@ -557,7 +558,7 @@ enum jat_err jat_recent_take_next(
         if (err != JAT_ENOTFOUND)
             break;
     }
-    *cursor = (uint64_t)n << 32 | left;
+    *cursor = n * shard + left;
     return err;
 }
 

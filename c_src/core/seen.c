@@ -24,7 +24,7 @@ enum jat_err jat_seen_put(struct jat_recent *table, struct jat_recent_key key,
                         what->to_cut};
     struct jat_stay stay = {
         .group = group, .until = UINT64_MAX, .held = UINT64_MAX};
-    char room[sizeof(head) + 2 * JAT_JID_MAX];
+    char room[sizeof(head) + (size_t)2 * JAT_JID_MAX];
     struct jat_buf value = jat_buf_lent(room, sizeof(room));
 
     jat_buf_add(&value, jat_str((const char *)&head, sizeof(head)));
