@@ -224,7 +224,10 @@ static enum jat_err take(struct jat_call *c, const struct jat_answer *a,
         jat_inflight_take_answer(c->j->inflight, a, c->buf, r, ref);
 
     if (err == JAT_OK)
-        jat_shares_end(c->j->shares, r, JAT_END_ANSWERED, c->now);
+        jat_shares_end(c->j->shares, r,
+                       c->stanza->type == JAT_TYPE_RESULT ? JAT_END_RESULT
+                                                          : JAT_END_ERROR,
+                       c->now);
     jat_endpoints_let_go(c->j->endpoints, held);
     return err;
 }
