@@ -219,7 +219,8 @@ void jat_shares_end(struct jat_shares *all, const struct jat_request *r,
 {
     /* what the server refuses says nothing of the endpoint */
     static const enum jat_ended told[JAT_END_COUNT] = {
-        [JAT_END_ANSWERED] = JAT_ENDED_ANSWERED,
+        [JAT_END_RESULT] = JAT_ENDED_ANSWERED,
+        [JAT_END_ERROR] = JAT_ENDED_ANSWERED,
         [JAT_END_TIMED_OUT] = JAT_ENDED_FAILED,
         [JAT_END_BOUNCED] = JAT_ENDED_FAILED,
         [JAT_END_REFUSED] = JAT_ENDED_OTHERWISE,
