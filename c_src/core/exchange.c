@@ -219,15 +219,14 @@ static void answer(struct jat_call *c, uint64_t target,
 static enum jat_err take(struct jat_call *c, const struct jat_answer *a,
                          struct jat_request *r, uint64_t *ref)
 {
+    enum jat_end end =
+        c->stanza->type == JAT_TYPE_ERROR ? JAT_END_ERROR : JAT_END_RESULT;
     unsigned held = jat_endpoints_hold(c->j->endpoints);
     enum jat_err err =
         jat_inflight_take_answer(c->j->inflight, a, c->buf, r, ref);
 
     if (err == JAT_OK)
-        jat_shares_end(c->j->shares, r,
-                       c->stanza->type == JAT_TYPE_RESULT ? JAT_END_RESULT
-                                                          : JAT_END_ERROR,
-                       c->now);
+        jat_shares_end(c->j->shares, r, end, c->now);
     jat_endpoints_let_go(c->j->endpoints, held);
     return err;
 }
