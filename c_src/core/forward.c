@@ -14,14 +14,40 @@ static uint64_t fresh_random(struct jat *j)
         jat_mix64(j->seed.k[1] + n + ((uint64_t)jat_thread_number() << 40)));
 }
 
-static enum jat_err choose(struct jat *j, const struct jat_config *config,
-                           const struct jat_request *r, struct jat_buf *buf,
-                           struct jat_endpoint *e)
+/* Of one endpoint; 0: as many as come. As many more as there are threads may
+ * get in at once. */
+static uint32_t most_records(const struct jat_config *config)
 {
-    struct jat_choice how = {(enum jat_balance)config->balance, fresh_random(j),
-                             r->sticky_key, r->tried, r->n_tried};
+    int64_t most = config->max_pending_per_endpoint;
+
+    return most == INT32_MAX ? 0 : (uint32_t)most;
+}
+
+static enum jat_err choose(struct jat *j, const struct jat_config *config,
+                           const struct jat_request *r, uint64_t now,
+                           struct jat_buf *buf, struct jat_endpoint *e)
+{
+    struct jat_choice how = {.balance = (enum jat_balance)config->balance,
+                             .random = fresh_random(j),
+                             .key = r->sticky_key,
+                             .tried = r->tried,
+                             .n_tried = r->n_tried,
+                             .max_records = most_records(config),
+                             .now = now};
 
     return jat_endpoints_choose(j->endpoints, &how, buf, e);
+}
+
+/* The endpoint that the requester has named. */
+static enum jat_err named(struct jat *j, const struct jat_config *config,
+                          jat_eid only, struct jat_buf *buf,
+                          struct jat_endpoint *e)
+{
+    uint32_t most = most_records(config);
+
+    if (most > 0 && jat_endpoints_is_full(j->endpoints, only, most))
+        return JAT_EFULL;
+    return jat_endpoints_read(j->endpoints, only, buf, e);
 }
 
 /* Makes the record of r for endpoint e. Room for an id of ours first: with the
@@ -54,9 +80,8 @@ enum jat_err jat_forward(struct jat *j, const struct jat_config *config,
 {
     struct jat_endpoint *e = &out->endpoint;
     unsigned held = jat_endpoints_hold(j->endpoints);
-    enum jat_err err = only == 0
-                           ? choose(j, config, r, buf, e)
-                           : jat_endpoints_read(j->endpoints, only, buf, e);
+    enum jat_err err = only == 0 ? choose(j, config, r, now, buf, e)
+                                 : named(j, config, only, buf, e);
 
     if (err == JAT_OK)
         err = put(j, r, e, shown, now, buf, &out->put);
