@@ -72,6 +72,14 @@ static enum jat_err begin(struct jat_call *c, struct jat_request *r,
     return JAT_OK;
 }
 
+/* To ask twice does no harm: a `get', or a `set' of which the operator says so
+ * (option `retry_sets'). */
+static bool is_repeatable(const struct jat_call *c)
+{
+    return c->stanza->type == JAT_TYPE_GET ||
+           jat_list_has(&c->config->retry_sets, c->stanza->children[0].ns);
+}
+
 /* only: the endpoint that it is for; 0: any. */
 static enum jat_err request_in(struct jat_call *c, jat_eid only)
 {
@@ -95,7 +103,7 @@ static enum jat_err request_in(struct jat_call *c, jat_eid only)
     r.retries = (uint8_t)config->retries;
     r.share.user = jat_shares_user(c->j->shares, c->from.bare);
     r.share.domain = jat_shares_domain(c->j->shares, config, c->from.server);
-    if (!r.set && r.any_endpoint && r.retries > 0)
+    if (r.any_endpoint && r.retries > 0 && is_repeatable(c))
         r.share.octets = c->weight;
     if (config->balance == JAT_STICKY && r.any_endpoint) {
         if (!jat_sticky_key(c, &key))

@@ -14,22 +14,40 @@ static uint64_t fresh_random(struct jat *j)
         jat_mix64(j->seed.k[1] + n + ((uint64_t)jat_thread_number() << 40)));
 }
 
+static struct jat_choice choice_of(struct jat *j,
+                                   const struct jat_config *config,
+                                   const struct jat_request *r)
+{
+    return (struct jat_choice){(enum jat_balance)config->balance,
+                               fresh_random(j), r->sticky_key, r->tried,
+                               r->n_tried};
+}
+
 static enum jat_err choose(struct jat *j, const struct jat_config *config,
                            const struct jat_request *r, struct jat_buf *buf,
                            struct jat_endpoint *e)
 {
-    struct jat_choice how = {(enum jat_balance)config->balance, fresh_random(j),
-                             r->sticky_key, r->tried, r->n_tried};
+    struct jat_choice how = choice_of(j, config, r);
 
     return jat_endpoints_choose(j->endpoints, &how, buf, e);
 }
 
-/* Makes the record of r for endpoint e. Room for an id of ours first: with the
- * record made, nothing may fail for want of memory. */
-static enum jat_err put(struct jat *j, struct jat_request *r,
-                        const struct jat_endpoint *e, struct jat_span shown,
-                        uint64_t now, struct jat_buf *buf, struct jat_put *out)
+enum jat_err jat_forward_choose(struct jat *j, const struct jat_config *config,
+                                const struct jat_request *r,
+                                struct jat_buf *buf, struct jat_endpoint *out)
 {
+    struct jat_choice how = choice_of(j, config, r);
+
+    return jat_endpoints_choose_ready(j->endpoints, &how, buf, out);
+}
+
+/* Room for an id of ours first: with the record made, nothing may fail for want
+ * of memory. */
+enum jat_err jat_forward_put(struct jat *j, struct jat_request *r,
+                             struct jat_span shown, uint64_t now,
+                             struct jat_buf *buf, struct jat_sent *out)
+{
+    const struct jat_endpoint *e = &out->endpoint;
     enum jat_err err;
 
     if (jat_buf_room(buf, JAT_OURS_N) == NULL)
@@ -39,10 +57,24 @@ static enum jat_err put(struct jat *j, struct jat_request *r,
     r->tail = jat_jid_tail(jat_buf_str(buf, e->jid));
     r->shown = jat_buf_str(buf, shown);
     jat_endpoints_begin(j->endpoints, e->eid);
-    err = jat_inflight_put(j->inflight, r, now, out);
+    err = jat_inflight_put(j->inflight, r, now, &out->put);
     if (err != JAT_OK)
         jat_endpoints_undo(j->endpoints, e->eid);
     return err;
+}
+
+void jat_forward_done(struct jat *j, const struct jat_config *config,
+                      const struct jat_request *r, uint64_t now,
+                      const struct jat_sent *sent)
+{
+    if (sent->put.replaced)
+        jat_stats_add(&j->stats, JAT_STAT_replaced_ids);
+    jat_contact_touch(
+        j->contacts, config,
+        jat_contact_of(
+            &r->share, sent->endpoint.target,
+            jat_node_key(j, jat_str(r->asked.p, r->asked_cut.user_n))),
+        true, now, r->deadline);
 }
 
 /* The table of endpoints is held until the record is made: an endpoint that
@@ -59,17 +91,9 @@ enum jat_err jat_forward(struct jat *j, const struct jat_config *config,
                            : jat_endpoints_read(j->endpoints, only, buf, e);
 
     if (err == JAT_OK)
-        err = put(j, r, e, shown, now, buf, &out->put);
+        err = jat_forward_put(j, r, shown, now, buf, out);
     jat_endpoints_let_go(j->endpoints, held);
-    if (err != JAT_OK)
-        return err;
-    if (out->put.replaced)
-        jat_stats_add(&j->stats, JAT_STAT_replaced_ids);
-    jat_contact_touch(
-        j->contacts, config,
-        jat_contact_of(
-            &r->share, e->target,
-            jat_node_key(j, jat_str(r->asked.p, r->asked_cut.user_n))),
-        true, now, r->deadline);
-    return JAT_OK;
+    if (err == JAT_OK)
+        jat_forward_done(j, config, r, now, out);
+    return err;
 }
