@@ -389,6 +389,17 @@ enum jat_err jat_endpoints_named(struct jat_endpoints *t, uint64_t hash,
     return JAT_ENOTFOUND;
 }
 
+jat_eid jat_endpoints_of_hash(const struct jat_endpoints *t, uint64_t hash)
+{
+    uint32_t number;
+    for (uint32_t step = 0; jat_index_next(&t->by_jid, hash, &step, &number);) {
+        const struct slot *s = slot_at(t, number);
+        if (s->hash == hash)
+            return eid_of(number, s->generation);
+    }
+    return 0;
+}
+
 enum jat_err jat_endpoints_get(struct jat_endpoints *t, jat_eid eid,
                                enum jat_strings with, struct jat_buf *buf,
                                struct jat_endpoint *out)

@@ -117,6 +117,9 @@ enum jat_err jat_endpoints_choose(struct jat_endpoints *t,
  */
 enum jat_err jat_endpoints_named(struct jat_endpoints *t, uint64_t hash,
                                  struct jat_buf *buf, struct jat_endpoint *out);
+/* The reference of the one whose JID has this hash, whether it is in service or
+ * not; 0: there is none. */
+jat_eid jat_endpoints_of_hash(const struct jat_endpoints *t, uint64_t hash);
 /* As jat_endpoints_get, with the JID. */
 enum jat_err jat_endpoints_read(struct jat_endpoints *t, jat_eid eid,
                                 struct jat_buf *buf, struct jat_endpoint *out);
