@@ -27,6 +27,13 @@ static void free_tables(struct jat *j)
     jat_free_aligned(j);
 }
 
+/* What the table of endpoints has to know of the options. */
+static void take_policy(struct jat *j, const struct jat_config *config)
+{
+    jat_endpoints_configure(j->endpoints,
+                            &(struct jat_policy){.drain_show = config->drain});
+}
+
 enum jat_err jat_instance_new(struct jat_config *config,
                               const unsigned char seed[24], struct jat **out)
 {
@@ -58,6 +65,7 @@ enum jat_err jat_instance_new(struct jat_config *config,
     }
     pthread_mutex_init(&j->configuring, NULL);
     atomic_store(&j->config, config);
+    take_policy(j, config);
     *out = j;
     return JAT_OK;
 }
@@ -176,7 +184,7 @@ enum jat_err jat_configure(struct jat *j, struct jat_config *config)
         atomic_store(&j->config, config);
         if (old->keyring != config->keyring)
             jat_keyring_retire(old->keyring);
-        jat_endpoints_set_drain_show(j->endpoints, config->drain);
+        take_policy(j, config);
     } else {
         jat_keyring_free(config->keyring);
         config->keyring = NULL;
@@ -187,7 +195,7 @@ enum jat_err jat_configure(struct jat *j, struct jat_config *config)
 
 enum jat_err jat_put_endpoint(struct jat *j, struct jat_str jid,
                               const struct jat_endpoint_state *state,
-                              bool *added)
+                              uint64_t now, bool *added)
 {
     const struct jat_config *config = atomic_load(&j->config);
     struct jat_buf buf = JAT_BUF_INIT;
@@ -203,8 +211,8 @@ enum jat_err jat_put_endpoint(struct jat *j, struct jat_str jid,
     err = show_endpoint(config, jid, &buf, &shown);
     if (err == JAT_OK)
         err = jat_endpoints_put(j->endpoints, jid, jat_buf_str(&buf, shown),
-                                state, config->drain,
-                                (size_t)config->max_endpoints, NULL, added);
+                                state, now, (size_t)config->max_endpoints, NULL,
+                                added);
     jat_buf_fini(&buf);
     return err;
 }

@@ -41,7 +41,7 @@ enum jat_err jat_configure(struct jat *j, struct jat_config *config);
  * JAT_ECRYPTO. */
 enum jat_err jat_put_endpoint(struct jat *j, struct jat_str jid,
                               const struct jat_endpoint_state *state,
-                              bool *added);
+                              uint64_t now, bool *added);
 /* Removes it; sweep its records by *eid (jat_sweep). JAT_ENOTFOUND. */
 enum jat_err jat_remove_endpoint(struct jat *j, struct jat_str jid,
                                  jat_eid *eid);

@@ -215,7 +215,8 @@ static void a_domain_is_not_the_user_of_its_name(void **state)
 
 static jat_eid come(const char *jid)
 {
-    static const struct jat_endpoint_state state = {JAT_SHOW_NONE, 0, false};
+    static const struct jat_endpoint_state state = {JAT_SHOW_NONE, 0, false,
+                                                    false};
     jat_eid eid;
     struct jat_str name = jat_str(jid, strlen(jid));
     assert_int_equal(

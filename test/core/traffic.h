@@ -294,10 +294,10 @@ static void put_one(struct worker *w)
 {
     char name[NAME];
     struct jat_endpoint_state s = {(enum jat_show)below(w, JAT_SHOW_COUNT), 0,
-                                   one_in(w, 8)};
+                                   one_in(w, 8), one_in(w, 16)};
     bool added;
     endpoint_name(w, name);
-    if (is_wrong(jat_put_endpoint(j, str(name), &s, &added)))
+    if (is_wrong(jat_put_endpoint(j, str(name), &s, time_now(), &added)))
         w->wrong = "no endpoint";
 }
 
