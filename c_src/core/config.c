@@ -264,8 +264,8 @@ static bool read_row(const struct jat_str v[3], struct jat_session_row *row)
 
     if (v[0].n == 0 || v[1].n == 0 || !find_word(kinds, v[2], &kind))
         return false;
-    *row = (struct jat_session_row){
-        v[0], v[1], (enum jat_session_kind)kind, is_word("sessionid", v[1])};
+    *row = (struct jat_session_row){v[0], v[1], (enum jat_session_kind)kind,
+                                    is_word("sessionid", v[1])};
     return true;
 }
 

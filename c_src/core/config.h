@@ -54,7 +54,7 @@ struct jat_config {
     struct jat_list local_domains; /* not counted by domain */
     struct jat_list caps;          /* P's own node#ver of XEP-0115; or none */
     struct jat_list sticky_by;     /* one: a word, or a namespace with ... */
-    struct jat_list sticky_by_attribute;        /* ... an attribute */
+    struct jat_list sticky_by_attribute; /* ... an attribute */
     struct jat_list sessions; /* namespace, attribute, kind (a word), ... */
     int64_t encoding, balance, disco, outbound; /* the enums above */
     int64_t outbound_acl;                       /* `any' asks for each JID */

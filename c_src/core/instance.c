@@ -306,9 +306,8 @@ static bool table_counter(struct jat *j, unsigned i, const char **name,
                           uint64_t *value)
 {
     static const char *const names[] = {
-        "endpoints", "pending",         "contacts",    "conversations",
-        "handles",   "shown_presences", "sessions",
-        "retry_memory"};
+        "endpoints", "pending",         "contacts", "conversations",
+        "handles",   "shown_presences", "sessions", "retry_memory"};
     const uint64_t values[] = {
         jat_endpoints_count(j->endpoints), jat_inflight_count(j->inflight),
         jat_recent_count(j->contacts),     jat_recent_count(j->conversations),

@@ -11,7 +11,7 @@
 
 /* Those that have about as many are in one list: the highest bit of the number
  * says in which. */
-#define STEPS 20U /* JAT_KEPT_MAX has 20 bits, ... */
+#define STEPS 20U         /* JAT_KEPT_MAX has 20 bits, ... */
 #define STEPS_OF_USERS 7U /* ... and JAT_KEPT_PER_USER has 7 */
 
 /* So many are forgotten for a new one, where a reload has made max smaller. */
@@ -275,8 +275,7 @@ static bool reserve(struct jat_kept *t)
 {
     return jat_pool_reserve(&t->entries) && jat_pool_reserve(&t->users) &&
            jat_pool_reserve(&t->domains) && jat_index_reserve(&t->by_key) &&
-           jat_index_reserve(&t->by_user) &&
-           jat_index_reserve(&t->by_domain) &&
+           jat_index_reserve(&t->by_user) && jat_index_reserve(&t->by_domain) &&
            jat_heap_reserve(&t->heap, t->entries.cap);
 }
 

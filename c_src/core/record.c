@@ -79,8 +79,8 @@ static void fill(struct jat_record *r, const struct jat_request *q,
         .by_sessionid = q->by_sessionid,
     };
     char *p = (char *)r->tried;
-    p = append(p, jat_str((const char *)q->tried,
-                          q->n_tried * sizeof(*q->tried)));
+    p = append(p,
+               jat_str((const char *)q->tried, q->n_tried * sizeof(*q->tried)));
     if (r->session)
         p = append(p, jat_str((const char *)&q->session, sizeof(q->session)));
     p = append(p, q->user);
@@ -117,7 +117,8 @@ struct jat_record *jat_record_new(struct jat_blocks *b,
 {
     bool shown_is_user = jat_str_eq(q->shown, q->user);
     size_t n = sizeof(struct jat_record) +
-               (q->n_tried + (q->session != 0)) * sizeof(*q->tried) + q->user.n + (shown_is_user ? 0 : q->shown.n) + q->asked.n +
+               (q->n_tried + (q->session != 0 ? 1U : 0U)) * sizeof(*q->tried) +
+               q->user.n + (shown_is_user ? 0 : q->shown.n) + q->asked.n +
                q->id.n + ours.n;
     struct jat_record *r = new_block(b, n);
     if (r != NULL)

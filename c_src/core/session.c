@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 #include "session.h"
 
+#include "sticky.h"
+
 /* Sessions */
 
 /* The session that the payload names; NULL: none. */
@@ -33,8 +35,8 @@ static uint64_t key_of(const struct jat *j, const struct jat_session_row *row,
     uint64_t key = jat_hash_pair(&j->seed, row->ns, name);
 
     if (row->kind != JAT_SESSION_ANY)
-        key = jat_mix64(key ^ jat_mix64(r->share.user ^
-                                        jat_mix64(node_of(j, r) + 1)));
+        key = jat_mix64(
+            key ^ jat_mix64(r->share.user ^ jat_mix64(node_of(j, r) + 1)));
     return key == 0 ? 1 : key;
 }
 
@@ -47,30 +49,43 @@ static jat_eid find_endpoint(struct jat *j, uint64_t hash)
     return eid;
 }
 
-static void keep(struct jat *j, const struct jat_config *config, uint64_t key,
-                 const struct jat_request *r, bool first, uint64_t now,
-                 int64_t time)
+static bool was_tried(const struct jat_request *r, uint64_t endpoint)
+{
+    for (unsigned i = 0; i < r->n_tried; i++)
+        if (r->tried[i] == endpoint)
+            return true;
+    return false;
+}
+
+/* Keeps the key for the endpoint of r, or uses it. stays: a key that another
+ * endpoint has, which is there and has not failed r, stays with that one. */
+static void keep(struct jat_call *c, uint64_t key, const struct jat_request *r,
+                 bool stays, int64_t time)
 {
     struct jat_keep how = {.endpoint = r->eid_hash,
                            .by = r->share,
-                           .now = now,
-                           .until = now + (uint64_t)time,
-                           .first = first,
-                           .max = (size_t)config->max_sessions};
+                           .now = c->now,
+                           .until = c->now + (uint64_t)time,
+                           .max = (size_t)c->config->max_sessions};
+    struct jat_found found;
 
+    how.first = stays &&
+                jat_kept_use(c->j->kept, key, c->now, c->now, &found) &&
+                !was_tried(r, found.endpoint) &&
+                (found.endpoint == how.endpoint ||
+                 find_endpoint(c->j, found.endpoint) != 0);
     /* Without memory or a place the next request is balanced. */
-    (void)jat_kept_put(j->kept, key, &how);
+    (void)jat_kept_put(c->j->kept, key, &how);
 }
 
 static void keep_session(struct jat_call *c, uint64_t key,
-                         const struct jat_request *r, bool first)
+                         const struct jat_request *r, bool stays)
 {
-    keep(c->j, c->config, key, r, first, c->now, c->config->session_timeout);
+    keep(c, key, r, stays, c->config->session_timeout);
 }
 
-bool jat_session_of_request(struct jat_call *c, bool by_room,
-                            struct jat_request *r, jat_eid *eid,
-                            enum jat_why *why)
+bool jat_session_of_request(struct jat_call *c, struct jat_request *r,
+                            jat_eid *eid, enum jat_why *why)
 {
     struct jat_str name;
     const struct jat_session_row *row = named(c, &name);
@@ -78,7 +93,8 @@ bool jat_session_of_request(struct jat_call *c, bool by_room,
     struct jat_found found;
 
     *eid = 0;
-    if (row == NULL || (by_room && row->kind == JAT_SESSION_ANY))
+    if (row == NULL ||
+        (row->kind == JAT_SESSION_ANY && jat_sticky_by_payload(c)))
         return true;
     key = key_of(c->j, row, name, r);
     if (jat_kept_use(c->j->kept, key, c->now, until, &found)) {
@@ -89,6 +105,9 @@ bool jat_session_of_request(struct jat_call *c, bool by_room,
                                      : JAT_WHY_ENDPOINT_GONE;
             if (!found.told)
                 return false;
+        } else if (found.told) { /* it is back */
+            r->eid_hash = found.endpoint;
+            keep_session(c, key, r, true);
         }
     }
     if (*eid != 0 || row->kind == JAT_SESSION_OWN) {
@@ -116,8 +135,8 @@ enum jat_why jat_session_lost(struct jat *j, const struct jat_request *r,
  * so it is hashed once more. */
 static uint64_t key_of_room(const struct jat *j, const struct jat_request *r)
 {
-    return jat_hash(&j->seed, jat_str((const char *)&r->sticky_key,
-                                      sizeof(r->sticky_key)));
+    return jat_hash(
+        &j->seed, jat_str((const char *)&r->sticky_key, sizeof(r->sticky_key)));
 }
 
 static bool is_kept(const struct jat_config *config,
@@ -127,17 +146,8 @@ static bool is_kept(const struct jat_config *config,
            config->balance == JAT_STICKY;
 }
 
-static bool was_tried(const struct jat_request *r, uint64_t endpoint)
-{
-    for (unsigned i = 0; i < r->n_tried; i++)
-        if (r->tried[i] == endpoint)
-            return true;
-    return false;
-}
-
-bool jat_session_keeps(struct jat *j, const struct jat_config *config,
-                       const struct jat_request *r, uint64_t now,
-                       uint64_t *endpoint)
+uint64_t jat_session_keeps(struct jat *j, const struct jat_config *config,
+                           const struct jat_request *r, uint64_t now)
 {
     struct jat_found found;
 
@@ -145,22 +155,8 @@ bool jat_session_keeps(struct jat *j, const struct jat_config *config,
         !jat_kept_use(j->kept, key_of_room(j, r), now,
                       now + (uint64_t)config->sticky_ttl, &found) ||
         was_tried(r, found.endpoint))
-        return false;
-    *endpoint = found.endpoint;
-    return true;
-}
-
-/* It stays where it is, unless that endpoint has gone, or has failed r. */
-static void keep_room(struct jat_call *c, const struct jat_request *r)
-{
-    uint64_t key = key_of_room(c->j, r);
-    struct jat_found found;
-    bool stays = jat_kept_use(c->j->kept, key, c->now, c->now, &found) &&
-                 !was_tried(r, found.endpoint) &&
-                 (found.endpoint == r->eid_hash ||
-                  find_endpoint(c->j, found.endpoint) != 0);
-
-    keep(c->j, c->config, key, r, stays, c->now, c->config->sticky_ttl);
+        return 0;
+    return found.endpoint;
 }
 
 void jat_session_answered(struct jat_call *c, const struct jat_request *r)
@@ -176,5 +172,5 @@ void jat_session_answered(struct jat_call *c, const struct jat_request *r)
         keep_session(c, key_of(c->j, row, name, r), r,
                      row->kind == JAT_SESSION_ANY);
     if (is_kept(c->config, r))
-        keep_room(c, r);
+        keep(c, key_of_room(c->j, r), r, true, c->config->sticky_ttl);
 }

@@ -9,9 +9,9 @@
  *               is sent again elsewhere. When the endpoint has gone, one
  *               request is told so; the next one is balanced anew.
  *   a kept key  what `sticky' chooses by, with `sticky_ttl': it stays with the
- *               endpoint whose result came first, as long as it is used and that
- *               endpoint is there. A request of it may be sent again elsewhere,
- *               and takes the key along.
+ *               endpoint whose result came first, as long as it is used and
+ * that endpoint is there. A request of it may be sent again elsewhere, and
+ * takes the key along.
  *
  * A request to P/enc(E) goes where it says, and changes nothing here. A key
  * names an endpoint and grants nothing: who knows somebody's session can do no
@@ -26,26 +26,24 @@
 
 /* Finds out whether the request r (its share is set), to P, is of a session.
  * If it is, r->session is set. *eid is the endpoint of the session; 0: it is
- * new, or there is none. by_room: what `sticky' chooses by is in the same
- * payload, and goes before a session of any requester: all who come to one room
- * meet there. False: the session's endpoint has gone, and *why says what its
- * requester is told. */
-bool jat_session_of_request(struct jat_call *c, bool by_room,
-                            struct jat_request *r, jat_eid *eid,
-                            enum jat_why *why);
+ * new, or there is none. (Where the payload has the attribute that `sticky'
+ * chooses by, too, that goes before a session of any requester: all who come to
+ * one room meet there.) False: the session's endpoint has gone, and *why says
+ * what its requester is told. */
+bool jat_session_of_request(struct jat_call *c, struct jat_request *r,
+                            jat_eid *eid, enum jat_why *why);
 /* The record of r is made. */
 void jat_session_begun(struct jat_call *c, const struct jat_request *r);
 /* The endpoint has answered r, whose record is taken, with the stanza of c. */
 void jat_session_answered(struct jat_call *c, const struct jat_request *r);
-/* The endpoint has gone, or has lost r, whose session it had. Returns what the
- * requester is told instead of `why`. */
+/* The endpoint has gone with r, which is of a session, or r came back. Returns
+ * what the requester is told instead of `why`. */
 enum jat_why jat_session_lost(struct jat *j, const struct jat_request *r,
                               enum jat_why why);
 
-/* True if the key that `sticky' chooses by stays with an endpoint that r has
- * not been sent to; *endpoint: its hash. */
-bool jat_session_keeps(struct jat *j, const struct jat_config *config,
-                       const struct jat_request *r, uint64_t now,
-                       uint64_t *endpoint);
+/* The hash of the endpoint that the key which `sticky' chooses by stays with;
+ * 0: it stays with none, or r has been sent there before. */
+uint64_t jat_session_keeps(struct jat *j, const struct jat_config *config,
+                           const struct jat_request *r, uint64_t now);
 
 #endif
