@@ -417,6 +417,17 @@ enum jat_err jat_endpoints_named(struct jat_endpoints *t, uint64_t hash,
     return JAT_ENOTFOUND;
 }
 
+jat_eid jat_endpoints_of_hash(const struct jat_endpoints *t, uint64_t hash)
+{
+    uint32_t number;
+    for (uint32_t step = 0; jat_index_next(&t->by_jid, hash, &step, &number);) {
+        const struct slot *s = slot_at(t, number);
+        if (s->hash == hash)
+            return eid_of(number, s->generation);
+    }
+    return 0;
+}
+
 enum jat_err jat_endpoints_get(struct jat_endpoints *t, jat_eid eid,
                                enum jat_strings with, struct jat_buf *buf,
                                struct jat_endpoint *out)
@@ -485,6 +496,18 @@ size_t jat_endpoints_count(struct jat_endpoints *t)
     return atomic_load_explicit(&t->count, memory_order_relaxed);
 }
 
+static bool is_unresumed(const struct slot *s, uint64_t now, uint64_t wait)
+{
+    return s->state.pending && now >= s->pending_since + wait;
+}
+
+bool jat_endpoints_is_unresumed(struct jat_endpoints *t, jat_eid eid,
+                                uint64_t now, uint64_t wait)
+{
+    const struct slot *s = slot_of(t, eid);
+    return s != NULL && t->ready.n > 0 && is_unresumed(s, now, wait);
+}
+
 bool jat_endpoints_next_waiting(struct jat_endpoints *t, uint64_t now,
                                 uint64_t wait, uint32_t *cursor,
                                 struct jat_waiting *out)
@@ -494,9 +517,8 @@ bool jat_endpoints_next_waiting(struct jat_endpoints *t, uint64_t now,
     uint32_t end = t->n_pending > 0 && t->ready.n > 0 ? t->used : 0;
     for (; !found && *cursor < end; ++*cursor) {
         const struct slot *s = slot_at(t, *cursor);
-        found = s->jid != NULL && s->state.pending &&
-                now >= s->pending_since + wait && s->looked != t->news &&
-                s->looked_at != now;
+        found = s->jid != NULL && is_unresumed(s, now, wait) &&
+                s->looked != t->news && s->looked_at != now;
         if (found)
             *out = (struct jat_waiting){eid_of(*cursor, s->generation),
                                         s->pending_since, t->news};

@@ -135,6 +135,9 @@ enum jat_err jat_endpoints_choose_ready(struct jat_endpoints *t,
  */
 enum jat_err jat_endpoints_named(struct jat_endpoints *t, uint64_t hash,
                                  struct jat_buf *buf, struct jat_endpoint *out);
+/* The reference of the one whose JID has this hash, whether it is in service or
+ * not; 0: there is none. */
+jat_eid jat_endpoints_of_hash(const struct jat_endpoints *t, uint64_t hash);
 /* As jat_endpoints_get, with the JID. */
 enum jat_err jat_endpoints_read(struct jat_endpoints *t, jat_eid eid,
                                 struct jat_buf *buf, struct jat_endpoint *out);
@@ -171,6 +174,10 @@ bool jat_endpoints_next_waiting(struct jat_endpoints *t, uint64_t now,
  * held. */
 void jat_endpoints_looked(struct jat_endpoints *t, const struct jat_waiting *w,
                           bool full, uint64_t now);
+/* True if this one has waited for `wait' ms or longer, while others are in
+ * service. The table is held. */
+bool jat_endpoints_is_unresumed(struct jat_endpoints *t, jat_eid eid,
+                                uint64_t now, uint64_t wait);
 /* True if it waits still, and was not resumed meanwhile. The table is held. */
 bool jat_endpoints_waits(struct jat_endpoints *t, const struct jat_waiting *w);
 

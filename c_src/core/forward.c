@@ -2,6 +2,7 @@
 #include "forward.h"
 
 #include "contact.h"
+#include "session.h"
 
 /* From the seed and what only this thread counts: no counter that all threads
  * write, and the same calls of one thread give the same numbers. */
@@ -14,31 +15,49 @@ static uint64_t fresh_random(struct jat *j)
         jat_mix64(j->seed.k[1] + n + ((uint64_t)jat_thread_number() << 40)));
 }
 
-static struct jat_choice choice_of(struct jat *j,
-                                   const struct jat_config *config,
-                                   const struct jat_request *r)
+/* The endpoint that a key stays with (kept: its hash, or 0), if that is there;
+ * but one that was not resumed in time loses it, while others are in service.
+ */
+static jat_eid endpoint_of_key(const struct jat *j,
+                               const struct jat_config *config, uint64_t kept,
+                               uint64_t now)
 {
-    return (struct jat_choice){(enum jat_balance)config->balance,
-                               fresh_random(j), r->sticky_key, r->tried,
-                               r->n_tried};
+    jat_eid eid = kept == 0 ? 0 : jat_endpoints_of_hash(j->endpoints, kept);
+
+    return eid == 0 || jat_endpoints_is_unresumed(j->endpoints, eid, now,
+                                                  (uint64_t)config->resume_wait)
+               ? 0
+               : eid;
 }
 
-static enum jat_err choose(struct jat *j, const struct jat_config *config,
-                           const struct jat_request *r, struct jat_buf *buf,
-                           struct jat_endpoint *e)
-{
-    struct jat_choice how = choice_of(j, config, r);
+typedef enum jat_err choose_fn(struct jat_endpoints *,
+                               const struct jat_choice *, struct jat_buf *,
+                               struct jat_endpoint *);
 
-    return jat_endpoints_choose(j->endpoints, &how, buf, e);
+/* otherwise: how one is chosen that no key stays with. */
+static enum jat_err choose(struct jat *j, const struct jat_config *config,
+                           const struct jat_request *r, uint64_t kept,
+                           uint64_t now, choose_fn *otherwise,
+                           struct jat_buf *buf, struct jat_endpoint *e)
+{
+    jat_eid eid = endpoint_of_key(j, config, kept, now);
+
+    if (eid != 0)
+        return jat_endpoints_read(j->endpoints, eid, buf, e);
+
+    struct jat_choice how = {(enum jat_balance)config->balance, fresh_random(j),
+                             r->sticky_key, r->tried, r->n_tried};
+
+    return otherwise(j->endpoints, &how, buf, e);
 }
 
 enum jat_err jat_forward_choose(struct jat *j, const struct jat_config *config,
-                                const struct jat_request *r,
-                                struct jat_buf *buf, struct jat_endpoint *out)
+                                const struct jat_request *r, uint64_t kept,
+                                uint64_t now, struct jat_buf *buf,
+                                struct jat_endpoint *out)
 {
-    struct jat_choice how = choice_of(j, config, r);
-
-    return jat_endpoints_choose_ready(j->endpoints, &how, buf, out);
+    return choose(j, config, r, kept, now, jat_endpoints_choose_ready, buf,
+                  out);
 }
 
 /* Room for an id of ours first: with the record made, nothing may fail for want
@@ -85,10 +104,12 @@ enum jat_err jat_forward(struct jat *j, const struct jat_config *config,
                          struct jat_sent *out)
 {
     struct jat_endpoint *e = &out->endpoint;
+    uint64_t kept = only == 0 ? jat_session_keeps(j, config, r, now) : 0;
     unsigned held = jat_endpoints_hold(j->endpoints);
-    enum jat_err err = only == 0
-                           ? choose(j, config, r, buf, e)
-                           : jat_endpoints_read(j->endpoints, only, buf, e);
+    enum jat_err err =
+        only == 0
+            ? choose(j, config, r, kept, now, jat_endpoints_choose, buf, e)
+            : jat_endpoints_read(j->endpoints, only, buf, e);
 
     if (err == JAT_OK)
         err = jat_forward_put(j, r, shown, now, buf, out);

@@ -13,6 +13,7 @@
 #include "endpoints.h"
 #include "err.h"
 #include "inflight.h"
+#include "kept.h"
 #include "pace.h"
 #include "recent.h"
 #include "shares.h"
@@ -96,6 +97,7 @@ struct jat {
     struct jat_recent *contacts, *conversations; /* see contact.h */
     struct jat_recent *handles;  /* handle -> JID of a requester */
     struct jat_recent *seen;     /* see seen.h */
+    struct jat_kept *kept;       /* see session.h */
     pthread_mutex_t configuring; /* one jat_configure at a time */
     struct jat_walk walk;
 };

@@ -60,7 +60,7 @@ struct jat_closing jat_closing_of(struct jat *j, uint64_t now,
 /* Octets for a record (its numbers, user, shown, asked, both ids) and, after it
  * is taken, for its endpoint's JID. */
 #define JAT_TEXT_OF_ONE                                                        \
-    ((JAT_MAX_TRIED + 1) * sizeof(uint64_t) + (size_t)3 * JAT_JID_MAX +        \
+    ((JAT_MAX_TRIED + 2) * sizeof(uint64_t) + (size_t)3 * JAT_JID_MAX +        \
      JAT_JID_PART_MAX + (size_t)2 * JAT_ID_MAX)
 
 /* Room for one more outcome, with so much text. JAT_ENOMEM. */

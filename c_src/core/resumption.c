@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 #include "resumption.h"
 
+#include "session.h"
+
 /* To move one request takes about as long as to look at so many, ... */
 #define MOVE_COST 16U
 /* ... and so does going through the shards for one endpoint. */
@@ -20,10 +22,12 @@ static enum jat_err move(struct jat_closing *c, const struct jat_waiting *w,
     struct jat_sent sent;
     bool made = false;
     enum jat_err err = JAT_ENOTFOUND;
+    uint64_t kept = jat_session_keeps(j, c->config, &next, c->now);
     unsigned held = jat_endpoints_hold(j->endpoints);
 
     if (jat_endpoints_waits(j->endpoints, w))
-        err = jat_forward_choose(j, c->config, &next, notes, &sent.endpoint);
+        err = jat_forward_choose(j, c->config, &next, kept, c->now, notes,
+                                 &sent.endpoint);
     if (err == JAT_OK)
         err = jat_inflight_take_ref(j->inflight, t->ref, c->now, text, &t->r);
     if (err == JAT_OK) {

@@ -4,6 +4,7 @@
 #include "forward.h"
 #include "resumption.h"
 #include "seen.h"
+#include "session.h"
 
 /* Settling one record takes about as long as looking at so many. */
 #define SETTLE_COST 16U
@@ -58,10 +59,14 @@ static const struct {
 static void settle(struct jat_closing *c, struct jat_taken *t, enum jat_end end,
                    bool may_retry)
 {
+    enum jat_why why = ends[end].why;
+
     jat_stats_add(&c->j->stats, ends[end].stat);
     if (may_retry && t->r.any_endpoint && t->r.retries > 0 && send_again(c, t))
         return;
-    jat_closing_fail(c, t, end, ends[end].why);
+    if (t->r.session != 0 && (end == JAT_END_GONE || end == JAT_END_BOUNCED))
+        why = jat_session_lost(c->j, &t->r, why);
+    jat_closing_fail(c, t, end, why);
 }
 
 static enum jat_err take_ref(struct jat_closing *c, uint64_t ref,
@@ -137,7 +142,8 @@ static bool forget_old(struct jat *j, uint64_t now, size_t max)
 {
     return jat_recent_expire(j->contacts, now, max) +
                jat_recent_expire(j->conversations, now, max) +
-               jat_recent_expire(j->handles, now, max) >=
+               jat_recent_expire(j->handles, now, max) +
+               jat_kept_expire(j->kept, now, max) >=
            max;
 }
 

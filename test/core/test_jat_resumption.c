@@ -408,6 +408,82 @@ static void a_walk_ends_where_the_wait_ends(void **state)
     }
 }
 
+/* Kept keys (sticky_ttl) */
+
+static const char *enter(const char *id)
+{
+    said(stanza("iq", "get", id, U, P, "<enter xmlns='urn:rooms' room='1'/>"));
+    assert_int_equal(kind(&decision), REQUEST);
+    return line("%s", to_of());
+}
+
+static const char *answered_by(const char *id, const char *jid)
+{
+    return result(id, jid, PU);
+}
+
+/* first: the one that the room stays with; returns the other one. */
+static const char *room(const char **first)
+{
+    proxy("balance=sticky sticky_by=urn:rooms sticky_by_attribute=room "
+          "sticky_ttl=3600000 resume_wait=1000");
+    come(A);
+    come(B);
+    *first = enter("1");
+    answered_by("1", *first);
+    return strcmp(*first, A) == 0 ? B : A;
+}
+
+static void a_kept_key_waits_and_then_moves_for_good(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        const char *first, *second = room(&first);
+        wait_for_resumption(first);
+        now += 999;
+        if (i == 0) { /* a request that waits takes the key along */
+            assert_words(enter("2"), first);
+            now += 1;
+            assert_words(expire(), line("retry " PU " > %s #2", second));
+        } else { /* one that comes later need not wait */
+            now += 1;
+            assert_words(enter("2"), second);
+        }
+        answered_by("2", second);
+        assert_int_equal(kind(&decision), ANSWER);
+        come(first);
+        assert_words(enter("3"), second);
+        close_all();
+    }
+}
+
+static void a_kept_key_stays_where_there_is_nobody_else(void **state)
+{
+    (void)state;
+    const char *first, *second = room(&first);
+    wait_for_resumption(first);
+    put_as(second, JAT_SHOW_NONE, true);
+    now += 1000;
+    assert_words(enter("2"), first);
+    assert_words(expire(), "");
+    come(first);
+    assert_words(enter("3"), first);
+    close_all();
+}
+
+/* An answer of nobody else has moved it. */
+static void a_kept_key_is_there_again_after_a_resumption(void **state)
+{
+    (void)state;
+    const char *first, *second = room(&first);
+    wait_for_resumption(first);
+    now += 1000;
+    assert_words(enter("2"), second);
+    come(first);
+    assert_words(enter("3"), first);
+    close_all();
+}
+
 /* Without memory for the new record, which is wanted when the old one is taken,
  * it fails: with one answer, and nothing kept. */
 static void without_memory_it_stays_or_fails_once(void **state)
@@ -464,6 +540,9 @@ int main(void)
         CASE(a_request_that_moves_keeps_its_deadline_and_its_id),
         CASE(a_walk_goes_in_steps_and_moves_each_once),
         CASE(a_walk_ends_where_the_wait_ends),
+        CASE(a_kept_key_waits_and_then_moves_for_good),
+        CASE(a_kept_key_stays_where_there_is_nobody_else),
+        CASE(a_kept_key_is_there_again_after_a_resumption),
         CASE(without_memory_it_stays_or_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
