@@ -211,15 +211,16 @@ static bool call_put_endpoint(struct jat *j, struct args *in,
     struct jat_endpoint_state state;
     struct jat_str jid;
     unsigned show;
+    uint64_t now;
     bool added;
     enum jat_err err;
 
     if (!get_str(in, &jid) || !get_atom(in, W_SHOW, JAT_SHOW_COUNT, &show) ||
         !get_int(in, &state.priority) || !get_bool(in, &state.pending) ||
-        !get_end(in))
+        !get_bool(in, &state.drained) || !get_u64(in, &now) || !get_end(in))
         return false;
     state.show = (enum jat_show)show;
-    err = jat_put_endpoint(j, jid, &state, &added);
+    err = jat_put_endpoint(j, jid, &state, now, &added);
     if (err == JAT_OK)
         put_atom(out, added ? W_added : W_updated);
     else if (err == JAT_ENOTFOUND)

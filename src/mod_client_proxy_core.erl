@@ -18,7 +18,7 @@
 
 -export([load/1, new/3, configure/2, close/1, status/1, carrier/1, derive_key/3,
          handle/7, needs_sender/1, translate/5, bounce/4, abort/4, expire/2, sweep/4, close_all/2,
-         put_endpoint/3, remove_endpoint/2, endpoints/1, pending/2,
+         put_endpoint/4, remove_endpoint/2, endpoints/1, pending/2,
          counters/1, open/3, hints/1]).
 
 -export_type([core/0, carrier/0, config/0, parts/0, sender/0, decision/0,
@@ -154,7 +154,8 @@
 -type status() :: {up | {down, unicode:chardata()}, unicode:chardata(),
                    Sum :: string()}.
 -type state() :: #{show := none | chat | away | xa | dnd,
-                   priority := -128..127, pending := boolean()}.
+                   priority := -128..127, pending := boolean(),
+                   drained => boolean()}. %% by command
 -type add() :: added | updated | ignored | full | {error, atom()}.
 -type endpoint() ::
         #{jid := binary(), shown := binary(), show := atom(),
@@ -302,11 +303,13 @@ close_all(Core, Now) ->
 
 %% @doc Adds or updates an endpoint. `ignored': option `resources' does not
 %% name it; `full': max_endpoints.
--spec put_endpoint(core(), parts(), state()) -> add().
+-spec put_endpoint(core(), parts(), state(), non_neg_integer()) -> add().
 put_endpoint(Core, {U, S, R},
-             #{show := Show, priority := Priority, pending := Pending}) ->
+             #{show := Show, priority := Priority, pending := Pending} = State,
+             Now) ->
     call(Core, put_endpoint,
-         {<<U/binary, $@, S/binary, $/, R/binary>>, Show, Priority, Pending}).
+         {<<U/binary, $@, S/binary, $/, R/binary>>, Show, Priority, Pending,
+          maps:get(drained, State, false), Now}).
 
 %% @doc Removes an endpoint; sweep/4 its records then.
 -spec remove_endpoint(core(), parts()) ->

@@ -124,7 +124,7 @@ put_in({_, S, _}, _State, #wanted{closed = Closed} = W)
   when is_map_key(S, Closed) ->
     W;
 put_in(USR, State, #wanted{core = Core} = W) ->
-    case mod_client_proxy_core:put_endpoint(Core, USR, State) of
+    case mod_client_proxy_core:put_endpoint(Core, USR, State, now_()) of
         Added when Added == added; Added == updated ->
             taken(USR, in(USR, maps:get(show, State), W));
         ignored -> take_out(USR, refused(USR, W));
@@ -179,6 +179,9 @@ take_out(USR, #wanted{core = Core} = W) ->
         unknown ->
             out(USR, W)
     end.
+
+now_() ->
+    mod_client_proxy_clock:now().
 
 %%% Shows
 

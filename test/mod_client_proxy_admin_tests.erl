@@ -332,7 +332,7 @@ context(Core) ->
 
 put_endpoint(Core, Usr, Show, Priority, Pending) ->
     ?CORE:put_endpoint(Core, Usr, #{show => Show, priority => Priority,
-                                    pending => Pending}).
+                                    pending => Pending}, 0).
 
 %% A request of user N; returns the address that it is shown from.
 request(Core, N, Now) ->

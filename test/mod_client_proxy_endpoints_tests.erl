@@ -147,14 +147,14 @@ inherit_remote(Core) ->
 
 inherit_stranger(Core) ->
     added = mod_client_proxy_core:put_endpoint(
-              Core, {<<"old">>, <<"far.test">>, <<"x">>}, ?STATE),
+              Core, {<<"old">>, <<"far.test">>, <<"x">>}, ?STATE, 0),
     _ = ?E:inherit(configured(Core, [?FAR])),
     ?assertEqual([], in(Core)),
     ?assertEqual(1, swept()).
 
 inherit_local(Core) ->
     [added = mod_client_proxy_core:put_endpoint(
-               Core, {<<"svc">>, <<"example.org">>, R}, ?STATE)
+               Core, {<<"svc">>, <<"example.org">>, R}, ?STATE, 0)
      || R <- [<<"a">>, <<"b">>]],
     session(<<"b">>, self()),
     _ = ?E:inherit(configured(Core, [?NEAR])),

@@ -47,7 +47,7 @@ core() ->
                      targets => [<<"svc@example.org">>]}),
     added = mod_client_proxy_core:put_endpoint(
               Core, {<<"svc">>, <<"example.org">>, <<"a">>},
-              #{show => none, priority => 0, pending => false}),
+              #{show => none, priority => 0, pending => false}, 0),
     Core.
 
 decide(Core, El) ->

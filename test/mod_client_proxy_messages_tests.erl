@@ -313,7 +313,7 @@ core() ->
 %% Endpoints of the core with a session each.
 endpoints(Es) ->
     [added = mod_client_proxy_core:put_endpoint(
-               core(), E, #{show => none, priority => 0, pending => false}) || E <- Es],
+               core(), E, #{show => none, priority => 0, pending => false}, 0) || E <- Es],
     sessions(maps:from_list([{E, 0} || E <- Es])).
 
 leaves(E) ->

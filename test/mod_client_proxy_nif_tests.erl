@@ -47,16 +47,17 @@ wrong_terms_are_badarg_test_() ->
              {x, close_all, {0}},
              {Ref, sweep, {x, 0, 0}},
              {Ref, sweep, {1, -1, 0}},
-             {Ref, put_endpoint, {"jid", none, 0, false}},
-             {Ref, put_endpoint, {<<"a@b/c">>, strange, 0, false}},
-             {Ref, put_endpoint, {<<"a@b/c">>, none, high, false}},
+             {Ref, put_endpoint, {"jid", none, 0, false, false, 0}},
+             {Ref, put_endpoint, {<<"a@b/c">>, strange, 0, false, false, 0}},
+             {Ref, put_endpoint, {<<"a@b/c">>, none, high, false, false, 0}},
              {Ref, remove_endpoint, {jid}},
              {Ref, endpoints, {-1}},
              {Ref, pending, {0, x}},
              {x, counters, {}},
              {Ref, open, {x, 0}},
-             {Ref, put_endpoint, {<<"a@b/c">>, none, 0, 'maybe'}},
-             {Ref, put_endpoint, {<<"a@b/c">>, none, 1 bsl 31, false}},
+             {Ref, put_endpoint, {<<"a@b/c">>, none, 0, 'maybe', false, 0}},
+             {Ref, put_endpoint, {<<"a@b/c">>, none, 0, false, 'maybe', 0}},
+             {Ref, put_endpoint, {<<"a@b/c">>, none, 1 bsl 31, false, false, 0}},
              {Ref, counters, {1}},
              {Ref, counters, []},
              {Ref, expire, {0, 0}},
@@ -278,7 +279,7 @@ come_and_go(Core, To) ->
 come_and_go(Core, To, Swept) ->
     {ok, Eid} = ?CORE:remove_endpoint(Core, ?A),
     Outcomes = sweep(Core, Eid, 0),
-    added = ?CORE:put_endpoint(Core, ?A, state()),
+    added = ?CORE:put_endpoint(Core, ?A, state(), 0),
     Numbers = [number(O) || O <- Outcomes],
     receive
         stop -> To ! {swept, Numbers ++ Swept}
@@ -653,7 +654,7 @@ core(Options) ->
                                     targets => [<<"svc@example.org">>],
                                     keys => [binary:copy(<<"k">>, 32)]},
                                   Options)),
-    added = ?CORE:put_endpoint(Core, ?A, state()),
+    added = ?CORE:put_endpoint(Core, ?A, state(), 0),
     Core.
 
 state() ->

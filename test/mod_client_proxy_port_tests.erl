@@ -172,7 +172,7 @@ wrong_terms({?PORT, Ref}) ->
     [?assertError(badarg, ?PORT:call(Ref, Name, Args))
      || {Name, Args} <- [{nothing, {}}, {counters, {1}}, {expire, {x}},
                          {abort, {1, 'no-such-condition', 0}},
-                         {put_endpoint, {"jid", none, 0, false}}]],
+                         {put_endpoint, {"jid", none, 0, false, false, 0}}]],
     ?assertError(badarg, ?PORT:handle(Ref, {<<>>, -1, <<>>, 0, 0}, none)),
     ?assertEqual(0, rows({?PORT, Ref})).
 
@@ -603,7 +603,7 @@ start() ->
     {ok, Core} = ?CORE:new(port, ?VHOST, config()),
     mod_client_proxy_context:publish(?P, context(Core)),
     put(sup, Sup),
-    added = ?CORE:put_endpoint(Core, ?A, state()),
+    added = ?CORE:put_endpoint(Core, ?A, state(), 0),
     Core.
 
 stop(_) ->
@@ -682,7 +682,7 @@ made_again(Core, told) ->
 fill(Core) ->
     case ?CORE:configure(Core, maps:remove(host, config())) of
         ok ->
-            _ = ?CORE:put_endpoint(Core, ?A, state()),
+            _ = ?CORE:put_endpoint(Core, ?A, state(), 0),
             ok;
         Error ->
             Error

@@ -185,7 +185,7 @@ publish(Other, Options) ->
                    Options#{host => ?P, keys => [binary:copy(<<"k">>, 32)],
                             targets => [<<"svc@example.org">>]}),
     added = mod_client_proxy_core:put_endpoint(
-              Core, ?E, #{show => none, priority => 0, pending => false}),
+              Core, ?E, #{show => none, priority => 0, pending => false}, 0),
     Context = #{host => ?P, server_host => <<"example.org">>, core => Core,
                 access => all, outbound_access => all,
                 packets => mod_client_proxy_packets:open(none),

@@ -42,7 +42,7 @@ start() ->
                      max_stanza_size => 1000}),
     [added = mod_client_proxy_core:put_endpoint(
                Core, {<<"svc">>, <<"example.org">>, R},
-               #{show => none, priority => 0, pending => false})
+               #{show => none, priority => 0, pending => false}, 0)
      || R <- [<<"a">>, <<"b">>]],
     Core.
 

@@ -12,7 +12,7 @@ best_show_test_() ->
     {foreach,
      fun() ->
              played:start([mod_client_proxy_core],
-                          [{mod_client_proxy_core, put_endpoint, fun take/3},
+                          [{mod_client_proxy_core, put_endpoint, fun take/4},
                            {mod_client_proxy_core, remove_endpoint,
                             fun(_, _) -> unknown end}])
      end,
@@ -65,12 +65,12 @@ do(put_all, W) -> element(2, ?W:put_all(W));
 do(leave, W) -> ?W:leave(<<"far.example">>, unreachable, W);
 do(enter, W) -> element(2, ?W:enter(<<"far.example">>, unreachable, W));
 do(refuse, W) ->
-    played:answer(mod_client_proxy_core, put_endpoint, fun(_, _, _) -> ignored end),
+    played:answer(mod_client_proxy_core, put_endpoint, fun(_, _, _, _) -> ignored end),
     W.
 
-take(_Core, {<<"ignored">>, _, _}, _State) -> ignored;
-take(_Core, {<<"full">>, _, _}, _State) -> full;
-take(_Core, _USR, _State) -> added.
+take(_Core, {<<"ignored">>, _, _}, _State, _Now) -> ignored;
+take(_Core, {<<"full">>, _, _}, _State, _Now) -> full;
+take(_Core, _USR, _State, _Now) -> added.
 
 usr(?FAR) -> ?FAR;
 usr(N) when is_integer(N) -> {<<"t">>, <<"example.org">>, integer_to_binary(N)};

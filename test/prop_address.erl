@@ -122,7 +122,7 @@ core(Encoding, Targets) ->
 
 put_endpoint(Core, E) ->
     mod_client_proxy_core:put_endpoint(
-      Core, E, #{show => none, priority => 0, pending => false}).
+      Core, E, #{show => none, priority => 0, pending => false}, 0).
 
 %%% Legal, prepared JIDs
 

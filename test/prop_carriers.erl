@@ -252,8 +252,8 @@ talk(Name, Type, From, To, Children) ->
 %% There is something to do mostly.
 steps() ->
     ?LET(Steps, resize(100, list(step())),
-         [{put_endpoint, <<"svc@example.org/a">>, none, 0, false},
-          {put_endpoint, <<"svc@example.org/b">>, none, 0, false} | Steps]).
+         [{put_endpoint, <<"svc@example.org/a">>, none, 0, false, false, 0},
+          {put_endpoint, <<"svc@example.org/b">>, none, 0, false, false, 0} | Steps]).
 
 step() ->
     frequency(
@@ -276,7 +276,8 @@ step() ->
        {3, {wait, oneof([1, 100, 5000, 400000])}},
        {1, {close_all}},
        {2, {sweep, nat(), oneof([0, 0, nat()])}},
-       {8, {put_endpoint, endpoint(), show(), priority(), boolean()}},
+       {8, {put_endpoint, endpoint(), show(), priority(), boolean(), boolean(),
+           nat()}},
        {3, {remove_endpoint, endpoint()}},
        {3, {endpoints, oneof([0, nat()])}},
        {1, {pending, oneof([0, nat()])}},

@@ -185,7 +185,7 @@ come(E) ->
                end,
     Expected = mod_client_proxy_core:put_endpoint(
                  get_model(core), E,
-                 #{show => none, priority => 0, pending => false}),
+                 #{show => none, priority => 0, pending => false}, 0),
     set_model(online, lists:usort([E | Online])),
     ok.
 

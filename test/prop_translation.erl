@@ -43,7 +43,7 @@ core(Encoding) ->
                      targets => [<<"svc@example.org">>, <<"mill@example.org">>],
                      encoding => Encoding}),
     [added = mod_client_proxy_core:put_endpoint(
-               Core, Usr, #{show => none, priority => 0, pending => false})
+               Core, Usr, #{show => none, priority => 0, pending => false}, 0)
      || Usr <- [{<<"svc">>, <<"example.org">>, <<"a">>},
                 {<<"svc">>, <<"example.org">>, <<"b">>},
                 {<<"mill">>, <<"example.org">>, <<"m">>}]],

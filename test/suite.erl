@@ -413,7 +413,7 @@ with_ghost(Config, Happen) ->
     Ghost = parts(<<"svc@example.org/ghost">>),
     added = bed:rpc(Bed, mod_client_proxy_core, put_endpoint,
                     [Core, Ghost,
-                     #{show => none, priority => 0, pending => false}]),
+                     #{show => none, priority => 0, pending => false}, 0]),
     try Happen()
     after
         bed:rpc(Bed, mod_client_proxy_core, remove_endpoint, [Core, Ghost])

@@ -46,6 +46,7 @@ struct jat_endpoints {
     uint32_t free; /* the first free slot, or NONE */
     struct jat_index by_jid, by_shown;
     struct jat_candidates all, ready;
+    struct jat_policy policy;
     _Atomic uint32_t count; /* all.n */
     _Atomic uint64_t round;
 };
@@ -173,11 +174,13 @@ static void all_remove(struct jat_endpoints *t, struct slot *s)
 }
 
 static void set_draining(struct jat_endpoints *t, uint32_t number,
-                         struct slot *s, unsigned drain_show)
+                         struct slot *s)
 {
-    s->draining =
-        ((drain_show >> s->state.show & 1) != 0 ? JAT_DRAIN_SHOW : 0) |
-        (s->state.pending ? JAT_DRAIN_RESUMPTION : 0);
+    bool shows = (t->policy.drain_show >> s->state.show & 1) != 0;
+
+    s->draining = (shows ? JAT_DRAIN_SHOW : 0U) |
+                  (s->state.pending ? JAT_DRAIN_RESUMPTION : 0U) |
+                  (s->state.drained ? JAT_DRAIN_COMMAND : 0U);
     if (s->draining != 0)
         ready_remove(t, s);
     else
@@ -261,9 +264,10 @@ static enum jat_err add(struct jat_endpoints *t, struct jat_str jid,
 enum jat_err jat_endpoints_put(struct jat_endpoints *t, struct jat_str jid,
                                struct jat_str shown,
                                const struct jat_endpoint_state *state,
-                               unsigned drain_show, size_t max, jat_eid *eid,
+                               uint64_t now, size_t max, jat_eid *eid,
                                bool *added)
 {
+    (void)now;
     if (jid.n > UINT32_MAX || shown.n > UINT32_MAX)
         return JAT_EBADARG;
     uint64_t hash = jat_hash(&t->seed, jid);
@@ -276,7 +280,7 @@ enum jat_err jat_endpoints_put(struct jat_endpoints *t, struct jat_str jid,
     if (err == JAT_OK) {
         struct slot *s = slot_at(t, number);
         s->state = *state;
-        set_draining(t, number, s, drain_show);
+        set_draining(t, number, s);
         if (eid != NULL)
             *eid = eid_of(number, s->generation);
         if (added != NULL)
@@ -387,6 +391,17 @@ enum jat_err jat_endpoints_named(struct jat_endpoints *t, uint64_t hash,
                             out);
     }
     return JAT_ENOTFOUND;
+}
+
+jat_eid jat_endpoints_of_hash(const struct jat_endpoints *t, uint64_t hash)
+{
+    uint32_t number;
+    for (uint32_t step = 0; jat_index_next(&t->by_jid, hash, &step, &number);) {
+        const struct slot *s = slot_at(t, number);
+        if (s->hash == hash)
+            return eid_of(number, s->generation);
+    }
+    return 0;
 }
 
 enum jat_err jat_endpoints_get(struct jat_endpoints *t, jat_eid eid,
@@ -519,18 +534,31 @@ bool jat_endpoints_is(struct jat_endpoints *t, jat_eid eid, struct jat_str jid,
     return true;
 }
 
-void jat_endpoints_end(struct jat_endpoints *t, jat_eid eid,
-                       enum jat_ended ended, uint64_t now)
+bool jat_endpoints_is_full(struct jat_endpoints *t, jat_eid eid, uint32_t max)
 {
-    struct slot *s = slot_of(t, eid);
+    const struct slot *s = slot_of(t, eid);
+    return s != NULL && read32(&s->requests) >= max;
+}
+
+void jat_endpoints_end(struct jat_endpoints *t, const struct jat_ending *e)
+{
+    struct slot *s = slot_of(t, e->eid);
     if (s == NULL)
         return;
     atomic_fetch_sub_explicit(&s->requests, 1, memory_order_relaxed);
-    if (ended == JAT_ENDED_ANSWERED) {
+    switch (e->ended) {
+    case JAT_ENDED_RESULT:
+    case JAT_ENDED_ERROR:
         atomic_fetch_add_explicit(&s->answered, 1, memory_order_relaxed);
-        atomic_store_explicit(&s->last_answer, now, memory_order_relaxed);
-    } else if (ended == JAT_ENDED_FAILED) {
+        atomic_store_explicit(&s->last_answer, e->now, memory_order_relaxed);
+        break;
+    case JAT_ENDED_TIMED_OUT:
+    case JAT_ENDED_LOST:
+    case JAT_ENDED_FAILED:
         atomic_fetch_add_explicit(&s->failed, 1, memory_order_relaxed);
+        break;
+    case JAT_ENDED_OTHERWISE:
+        break;
     }
 }
 
@@ -556,12 +584,14 @@ void jat_endpoints_end_outbound(struct jat_endpoints *t, jat_eid eid)
         atomic_fetch_sub_explicit(&s->outbound, 1, memory_order_relaxed);
 }
 
-void jat_endpoints_set_drain_show(struct jat_endpoints *t, unsigned drain_show)
+void jat_endpoints_configure(struct jat_endpoints *t,
+                             const struct jat_policy *policy)
 {
     jat_rwlock_write(&t->lock);
+    t->policy = *policy;
     for (uint32_t i = 0; i < t->used; i++)
         if (slot_at(t, i)->jid != NULL)
-            set_draining(t, i, slot_at(t, i), drain_show);
+            set_draining(t, i, slot_at(t, i));
     jat_rwlock_write_done(&t->lock);
 }
 

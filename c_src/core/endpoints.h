@@ -32,12 +32,16 @@ struct jat_endpoint_state {
     enum jat_show show;
     int priority; /* -128 .. 127; a negative one counts, too */
     bool pending; /* kept for resumption (XEP-0198) */
+    bool drained; /* by command */
 };
 
 /* Why an endpoint gets no new requests while there are others: bits. */
 enum jat_drain {
-    JAT_DRAIN_SHOW = 1,      /* the option drain_show names its show */
-    JAT_DRAIN_RESUMPTION = 2 /* its session waits to be resumed */
+    JAT_DRAIN_SHOW = 1,       /* the option drain_show names its show */
+    JAT_DRAIN_RESUMPTION = 2, /* its session waits to be resumed */
+    JAT_DRAIN_COMMAND = 4,    /* an operator wants it so */
+    JAT_DRAIN_EJECTED = 8,    /* it has let request after request time out */
+    JAT_DRAIN_SILENT = 16     /* it answers no pings */
 };
 
 /* Which strings of an endpoint a caller asks for: bits. */
@@ -71,14 +75,22 @@ enum jat_err jat_endpoints_new(const struct jat_seed *seed,
                                struct jat_endpoints **out);
 void jat_endpoints_free(struct jat_endpoints *t);
 
-/* Adds the endpoint or updates its state. drain_show: bit (1 << show) set for
- * each show that drains. max: a new endpoint beyond it is refused (JAT_EFULL).
- * *eid, *added (may be NULL) are set on success. Errors: JAT_EFULL,
- * JAT_ENOMEM. */
+/* The options that the table goes by. */
+struct jat_policy {
+    unsigned drain_show; /* bit (1 << show) set for each show that drains */
+};
+
+/* At first nothing drains. To be called after a change of configuration. */
+void jat_endpoints_configure(struct jat_endpoints *t,
+                             const struct jat_policy *policy);
+
+/* Adds the endpoint or updates its state. max: a new endpoint beyond it is
+ * refused (JAT_EFULL). *eid, *added (may be NULL) are set on success. Errors:
+ * JAT_EFULL, JAT_ENOMEM. */
 enum jat_err jat_endpoints_put(struct jat_endpoints *t, struct jat_str jid,
                                struct jat_str shown,
                                const struct jat_endpoint_state *state,
-                               unsigned drain_show, size_t max, jat_eid *eid,
+                               uint64_t now, size_t max, jat_eid *eid,
                                bool *added);
 /* Removes it; *eid is what its records are known by. JAT_ENOTFOUND. */
 enum jat_err jat_endpoints_remove(struct jat_endpoints *t, struct jat_str jid,
@@ -117,6 +129,9 @@ enum jat_err jat_endpoints_choose(struct jat_endpoints *t,
  */
 enum jat_err jat_endpoints_named(struct jat_endpoints *t, uint64_t hash,
                                  struct jat_buf *buf, struct jat_endpoint *out);
+/* The reference of the one whose JID has this hash, whether it is in service or
+ * not; 0: there is none. */
+jat_eid jat_endpoints_of_hash(const struct jat_endpoints *t, uint64_t hash);
 /* As jat_endpoints_get, with the JID. */
 enum jat_err jat_endpoints_read(struct jat_endpoints *t, jat_eid eid,
                                 struct jat_buf *buf, struct jat_endpoint *out);
@@ -130,17 +145,31 @@ bool jat_endpoints_is(struct jat_endpoints *t, jat_eid eid, struct jat_str jid,
 void jat_endpoints_begin(struct jat_endpoints *t, jat_eid eid);
 void jat_endpoints_undo(struct jat_endpoints *t, jat_eid eid);
 
+/* True if so many of its requests are in flight; false where it has gone. */
+bool jat_endpoints_is_full(struct jat_endpoints *t, jat_eid eid, uint32_t max);
+
 /* How a request has ended, as far as it says something of the endpoint. */
 enum jat_ended {
-    JAT_ENDED_ANSWERED,
-    JAT_ENDED_FAILED,
+    JAT_ENDED_RESULT,
+    JAT_ENDED_ERROR, /* of its own */
+    JAT_ENDED_TIMED_OUT,
+    JAT_ENDED_LOST,     /* it came back, or its session has ended */
+    JAT_ENDED_FAILED,   /* for another reason */
     JAT_ENDED_OTHERWISE /* not the endpoint's doing */
 };
 
+struct jat_ending {
+    jat_eid eid;
+    enum jat_ended ended;
+    bool chosen;           /* P has chosen the endpoint, not the requester */
+    bool first;            /* no other endpoint had the request before */
+    uint64_t user, domain; /* who asked (shares.h) */
+    uint64_t born, now;    /* ms: when the request came, and ended */
+};
+
 /* Counts the end of such a request; nothing where the endpoint has gone.
- * answered and failed count ever upwards. now: when it has ended, ms. */
-void jat_endpoints_end(struct jat_endpoints *t, jat_eid eid,
-                       enum jat_ended ended, uint64_t now);
+ * answered and failed count ever upwards. */
+void jat_endpoints_end(struct jat_endpoints *t, const struct jat_ending *e);
 /* Counts a request that an endpoint has begun, while it has fewer than max:
  * false where it has not, or has gone. */
 bool jat_endpoints_begin_outbound(struct jat_endpoints *t, jat_eid eid,
@@ -159,8 +188,6 @@ enum jat_err jat_endpoints_next(struct jat_endpoints *t, uint32_t *cursor,
                                 struct jat_buf *buf,
                                 struct jat_endpoint_row *out);
 
-/* After a change of configuration. */
-void jat_endpoints_set_drain_show(struct jat_endpoints *t, unsigned drain_show);
 /* *shown is a block of mem.h with n octets; it becomes the table's, and the old
  * one the caller's in its place. False: the endpoint has gone, nothing was
  * done. */

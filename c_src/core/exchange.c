@@ -6,6 +6,7 @@
 #include "contact.h"
 #include "forward.h"
 #include "outbound.h"
+#include "session.h"
 #include "shown.h"
 #include "sticky.h"
 
@@ -79,10 +80,14 @@ static enum jat_err request_in(struct jat_call *c, jat_eid only)
     struct jat_request r = request_of(c, JAT_IN);
     struct jat_span shown;
     struct jat_str key;
-    enum jat_why full;
+    enum jat_why why;
     bool ask;
     enum jat_err err;
 
+    r.share.user = jat_shares_user(c->j->shares, c->from.bare);
+    r.share.domain = jat_shares_domain(c->j->shares, config, c->from.server);
+    if (only == 0 && !jat_session_of_request(c, &r, &only, &why))
+        return jat_refuse(c->out, why);
     if (jat_endpoints_count(c->j->endpoints) == 0)
         return jat_refuse(c->out, JAT_WHY_NO_ENDPOINT);
     if ((err = jat_shown_make(c, &shown, &ask)) != JAT_OK)
@@ -92,9 +97,7 @@ static enum jat_err request_in(struct jat_call *c, jat_eid only)
     r.user = jat_call_sender(c);
     r.user_cut = jat_jid_cut(&c->from);
     r.any_endpoint = only == 0;
-    r.retries = (uint8_t)config->retries;
-    r.share.user = jat_shares_user(c->j->shares, c->from.bare);
-    r.share.domain = jat_shares_domain(c->j->shares, config, c->from.server);
+    r.retries = r.session == 0 ? (uint8_t)config->retries : 0;
     if (!r.set && r.any_endpoint && r.retries > 0)
         r.share.octets = c->weight;
     if (config->balance == JAT_STICKY && r.any_endpoint) {
@@ -102,9 +105,11 @@ static enum jat_err request_in(struct jat_call *c, jat_eid only)
             return jat_ask_text(c->out, JAT_ASK_JID, key, c->buf);
         r.sticky_key = jat_sticky_hash(config, key);
     }
-    err = begin(c, &r, only, shown, &full);
+    err = begin(c, &r, only, shown, &why);
     if (err == JAT_EFULL)
-        return jat_refuse(c->out, full);
+        return jat_refuse(c->out, why);
+    if (err == JAT_OK && r.session != 0 && r.any_endpoint)
+        jat_session_begun(c, &r);
     return err == JAT_ENOTFOUND ? jat_refuse(c->out, JAT_WHY_NO_ENDPOINT) : err;
 }
 
@@ -219,12 +224,14 @@ static void answer(struct jat_call *c, uint64_t target,
 static enum jat_err take(struct jat_call *c, const struct jat_answer *a,
                          struct jat_request *r, uint64_t *ref)
 {
+    enum jat_end end =
+        c->stanza->type == JAT_TYPE_ERROR ? JAT_END_ERROR : JAT_END_RESULT;
     unsigned held = jat_endpoints_hold(c->j->endpoints);
     enum jat_err err =
         jat_inflight_take_answer(c->j->inflight, a, c->buf, r, ref);
 
     if (err == JAT_OK)
-        jat_shares_end(c->j->shares, r, JAT_END_ANSWERED, c->now);
+        jat_shares_end(c->j->shares, r, end, c->now);
     jat_endpoints_let_go(c->j->endpoints, held);
     return err;
 }
@@ -263,6 +270,7 @@ enum jat_err jat_answer_in(struct jat_call *c, unsigned unused)
         return jat_drop(c->out, JAT_REASON_UNSOLICITED);
     if (err != JAT_OK)
         return err;
+    jat_session_answered(c, &r);
     user = jat_buf_span(c->buf, r.user);
     answer(c, sender.target, &r, ref, jat_parts_cut(user, r.user_cut),
            c->to.resource);

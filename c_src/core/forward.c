@@ -2,6 +2,7 @@
 #include "forward.h"
 
 #include "contact.h"
+#include "session.h"
 
 /* From the seed and what only this thread counts: no counter that all threads
  * write, and the same calls of one thread give the same numbers. */
@@ -14,10 +15,17 @@ static uint64_t fresh_random(struct jat *j)
         jat_mix64(j->seed.k[1] + n + ((uint64_t)jat_thread_number() << 40)));
 }
 
+/* kept: the hash of the endpoint that its key stays with, if that is there; 0:
+ * of none. */
 static enum jat_err choose(struct jat *j, const struct jat_config *config,
-                           const struct jat_request *r, struct jat_buf *buf,
-                           struct jat_endpoint *e)
+                           const struct jat_request *r, uint64_t kept,
+                           struct jat_buf *buf, struct jat_endpoint *e)
 {
+    jat_eid eid = kept == 0 ? 0 : jat_endpoints_of_hash(j->endpoints, kept);
+
+    if (eid != 0)
+        return jat_endpoints_read(j->endpoints, eid, buf, e);
+
     struct jat_choice how = {(enum jat_balance)config->balance, fresh_random(j),
                              r->sticky_key, r->tried, r->n_tried};
 
@@ -53,9 +61,10 @@ enum jat_err jat_forward(struct jat *j, const struct jat_config *config,
                          struct jat_sent *out)
 {
     struct jat_endpoint *e = &out->endpoint;
+    uint64_t kept = only == 0 ? jat_session_keeps(j, config, r, now) : 0;
     unsigned held = jat_endpoints_hold(j->endpoints);
     enum jat_err err = only == 0
-                           ? choose(j, config, r, buf, e)
+                           ? choose(j, config, r, kept, buf, e)
                            : jat_endpoints_read(j->endpoints, only, buf, e);
 
     if (err == JAT_OK)

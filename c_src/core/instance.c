@@ -15,6 +15,7 @@ static uint64_t octets(const unsigned char *p)
 
 static void free_tables(struct jat *j)
 {
+    jat_kept_free(j->kept);
     jat_recent_free(j->seen);
     jat_recent_free(j->handles);
     jat_recent_free(j->conversations);
@@ -24,6 +25,13 @@ static void free_tables(struct jat *j)
     jat_inflight_free(j->inflight);
     jat_endpoints_free(j->endpoints);
     jat_free_aligned(j);
+}
+
+/* What the table of endpoints has to know of the options. */
+static void take_policy(struct jat *j, const struct jat_config *config)
+{
+    jat_endpoints_configure(j->endpoints,
+                            &(struct jat_policy){.drain_show = config->drain});
 }
 
 enum jat_err jat_instance_new(struct jat_config *config,
@@ -50,12 +58,14 @@ enum jat_err jat_instance_new(struct jat_config *config,
         (err = jat_recent_new(&j->seed, &j->conversations)) != JAT_OK ||
         (err = jat_recent_new(&j->seed, &j->handles)) != JAT_OK ||
         (err = jat_recent_new(&j->seed, &j->seen)) != JAT_OK ||
+        (err = jat_kept_new(&j->kept)) != JAT_OK ||
         (err = jat_config_finish(config, host)) != JAT_OK) {
         free_tables(j);
         return err;
     }
     pthread_mutex_init(&j->configuring, NULL);
     atomic_store(&j->config, config);
+    take_policy(j, config);
     *out = j;
     return JAT_OK;
 }
@@ -174,7 +184,7 @@ enum jat_err jat_configure(struct jat *j, struct jat_config *config)
         atomic_store(&j->config, config);
         if (old->keyring != config->keyring)
             jat_keyring_retire(old->keyring);
-        jat_endpoints_set_drain_show(j->endpoints, config->drain);
+        take_policy(j, config);
     } else {
         jat_keyring_free(config->keyring);
         config->keyring = NULL;
@@ -185,7 +195,7 @@ enum jat_err jat_configure(struct jat *j, struct jat_config *config)
 
 enum jat_err jat_put_endpoint(struct jat *j, struct jat_str jid,
                               const struct jat_endpoint_state *state,
-                              bool *added)
+                              uint64_t now, bool *added)
 {
     const struct jat_config *config = atomic_load(&j->config);
     struct jat_buf buf = JAT_BUF_INIT;
@@ -201,8 +211,8 @@ enum jat_err jat_put_endpoint(struct jat *j, struct jat_str jid,
     err = show_endpoint(config, jid, &buf, &shown);
     if (err == JAT_OK)
         err = jat_endpoints_put(j->endpoints, jid, jat_buf_str(&buf, shown),
-                                state, config->drain,
-                                (size_t)config->max_endpoints, NULL, added);
+                                state, now, (size_t)config->max_endpoints, NULL,
+                                added);
     jat_buf_fini(&buf);
     return err;
 }
@@ -296,13 +306,13 @@ static bool table_counter(struct jat *j, unsigned i, const char **name,
                           uint64_t *value)
 {
     static const char *const names[] = {
-        "endpoints", "pending",         "contacts",    "conversations",
-        "handles",   "shown_presences", "retry_memory"};
+        "endpoints", "pending",         "contacts", "conversations",
+        "handles",   "shown_presences", "sessions", "retry_memory"};
     const uint64_t values[] = {
         jat_endpoints_count(j->endpoints), jat_inflight_count(j->inflight),
         jat_recent_count(j->contacts),     jat_recent_count(j->conversations),
         jat_recent_count(j->handles),      jat_recent_count(j->seen),
-        jat_shares_octets(j->shares)};
+        jat_kept_count(j->kept),           jat_shares_octets(j->shares)};
 
     if (i >= sizeof(names) / sizeof(names[0]))
         return false;

@@ -13,6 +13,7 @@
 #include "endpoints.h"
 #include "err.h"
 #include "inflight.h"
+#include "kept.h"
 #include "pace.h"
 #include "recent.h"
 #include "shares.h"
@@ -40,7 +41,7 @@ enum jat_err jat_configure(struct jat *j, struct jat_config *config);
  * JAT_ECRYPTO. */
 enum jat_err jat_put_endpoint(struct jat *j, struct jat_str jid,
                               const struct jat_endpoint_state *state,
-                              bool *added);
+                              uint64_t now, bool *added);
 /* Removes it; sweep its records by *eid (jat_sweep). JAT_ENOTFOUND. */
 enum jat_err jat_remove_endpoint(struct jat *j, struct jat_str jid,
                                  jat_eid *eid);
@@ -85,6 +86,7 @@ struct jat {
     struct jat_recent *contacts, *conversations; /* see contact.h */
     struct jat_recent *handles;  /* handle -> JID of a requester */
     struct jat_recent *seen;     /* see seen.h */
+    struct jat_kept *kept;       /* see session.h */
     pthread_mutex_t configuring; /* one jat_configure at a time */
 };
 

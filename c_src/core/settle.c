@@ -7,6 +7,7 @@
 #include "forward.h"
 #include "mem.h"
 #include "seen.h"
+#include "session.h"
 
 /* Settling one record takes about as long as looking at so many. */
 #define SETTLE_COST 16U
@@ -44,7 +45,7 @@ static struct closing closing_of(struct jat *j, uint64_t now,
 /* Octets for a record (its numbers, user, shown, asked, both ids) and, after it
  * is taken, for its endpoint's JID. */
 #define TEXT_OF_ONE                                                            \
-    ((JAT_MAX_TRIED + 1) * sizeof(uint64_t) + (size_t)3 * JAT_JID_MAX +        \
+    ((JAT_MAX_TRIED + 2) * sizeof(uint64_t) + (size_t)3 * JAT_JID_MAX +        \
      JAT_JID_PART_MAX + (size_t)2 * JAT_ID_MAX)
 
 /* Room for one more outcome. */
@@ -219,10 +220,14 @@ static const struct {
 static void settle(struct closing *c, struct taken *t, enum jat_end end,
                    bool may_retry)
 {
+    enum jat_why why = ends[end].why;
+
     jat_stats_add(&c->j->stats, ends[end].stat);
     if (may_retry && t->r.any_endpoint && t->r.retries > 0 && send_again(c, t))
         return;
-    fail(c, t, end, ends[end].why);
+    if (t->r.session != 0 && (end == JAT_END_GONE || end == JAT_END_BOUNCED))
+        why = jat_session_lost(c->j, &t->r, why);
+    fail(c, t, end, why);
 }
 
 static enum jat_err take_ref(struct closing *c, uint64_t ref, struct taken *t)
@@ -297,7 +302,8 @@ static bool forget_old(struct jat *j, uint64_t now, size_t max)
 {
     return jat_recent_expire(j->contacts, now, max) +
                jat_recent_expire(j->conversations, now, max) +
-               jat_recent_expire(j->handles, now, max) >=
+               jat_recent_expire(j->handles, now, max) +
+               jat_kept_expire(j->kept, now, max) >=
            max;
 }
 

@@ -219,12 +219,13 @@ void jat_shares_end(struct jat_shares *all, const struct jat_request *r,
 {
     /* what the server refuses says nothing of the endpoint */
     static const enum jat_ended told[JAT_END_COUNT] = {
-        [JAT_END_ANSWERED] = JAT_ENDED_ANSWERED,
-        [JAT_END_TIMED_OUT] = JAT_ENDED_FAILED,
-        [JAT_END_BOUNCED] = JAT_ENDED_FAILED,
+        [JAT_END_RESULT] = JAT_ENDED_RESULT,
+        [JAT_END_ERROR] = JAT_ENDED_ERROR,
+        [JAT_END_TIMED_OUT] = JAT_ENDED_TIMED_OUT,
+        [JAT_END_BOUNCED] = JAT_ENDED_LOST,
         [JAT_END_REFUSED] = JAT_ENDED_OTHERWISE,
-        [JAT_END_GONE] = JAT_ENDED_FAILED,
-        [JAT_END_MOVED] = JAT_ENDED_FAILED,
+        [JAT_END_GONE] = JAT_ENDED_LOST,
+        [JAT_END_MOVED] = JAT_ENDED_LOST,
         [JAT_END_ABORTED] = JAT_ENDED_FAILED,
         [JAT_END_STOPPED] = JAT_ENDED_FAILED,
     };
@@ -234,7 +235,15 @@ void jat_shares_end(struct jat_shares *all, const struct jat_request *r,
         give_records(all, false);
         return;
     }
-    jat_endpoints_end(all->endpoints, r->eid, told[end], now);
+    jat_endpoints_end(all->endpoints,
+                      &(struct jat_ending){.eid = r->eid,
+                                           .ended = told[end],
+                                           .chosen = r->any_endpoint,
+                                           .first = r->n_tried == 0,
+                                           .user = r->share.user,
+                                           .domain = r->share.domain,
+                                           .born = r->born,
+                                           .now = now});
     if (end != JAT_END_MOVED)
         jat_shares_give(all, &r->share);
 }

@@ -60,7 +60,8 @@ enum jat_err jat_shares_take_out(struct jat_shares *all,
 
 /* How a record has ended. */
 enum jat_end {
-    JAT_END_ANSWERED,  /* by a result or an error of the other side */
+    JAT_END_RESULT,    /* the other side has answered, ... */
+    JAT_END_ERROR,     /* ... with an error */
     JAT_END_TIMED_OUT, /* its deadline has come */
     JAT_END_BOUNCED,   /* it came back from ejabberd */
     JAT_END_REFUSED,   /* the endpoint's server does not let it through */

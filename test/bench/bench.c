@@ -111,7 +111,7 @@ static struct jat_config *config_of(const char *options)
 struct jat *host_new(const char *options, unsigned endpoints)
 {
     static const unsigned char seed[24] = "a seed of 24 octets ...";
-    struct jat_endpoint_state state = {JAT_SHOW_NONE, 0, false};
+    struct jat_endpoint_state state = {JAT_SHOW_NONE, 0, false, false};
     struct jat *j;
     enum jat_err err;
     bool added;
@@ -123,7 +123,7 @@ struct jat *host_new(const char *options, unsigned endpoints)
         char jid[64];
         int n = snprintf(jid, sizeof jid, "svc@example.org/%u", i);
 
-        err = jat_put_endpoint(j, jat_str(jid, (size_t)n), &state, &added);
+        err = jat_put_endpoint(j, jat_str(jid, (size_t)n), &state, 0, &added);
         if (err != JAT_OK)
             die("no endpoint: %s", jat_err_name(err));
     }

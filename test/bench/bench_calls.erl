@@ -110,7 +110,7 @@ endpoint(N) ->
 
 put_endpoint(Core, N) ->
     ?CORE:put_endpoint(Core, endpoint(N),
-                       #{show => none, priority => 0, pending => false}).
+                       #{show => none, priority => 0, pending => false}, 0).
 
 head(Id, From, Child) ->
     iolist_to_binary(pieces(Id, From, Child)).

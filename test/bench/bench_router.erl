@@ -62,7 +62,7 @@ proxy(P, Encoding, Translate) ->
                      local_domains => [<<"example.org">>]}),
     added = mod_client_proxy_core:put_endpoint(
               Core, {<<"svc">>, <<"example.org">>, <<"e1">>},
-              #{show => none, priority => 0, pending => false}),
+              #{show => none, priority => 0, pending => false}, 0),
     mod_client_proxy_context:publish(
       P, #{host => P, server_host => <<"example.org">>, core => Core,
            access => all, outbound_access => all, sets => counted,

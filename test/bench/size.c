@@ -246,7 +246,7 @@ static void choices(void)
          "at most 1000"},
         {JAT_STICKY, "choice among 10,000, sticky: ns", "at most 20000"},
     };
-    struct jat_endpoint_state state = {JAT_SHOW_NONE, 0, false};
+    struct jat_endpoint_state state = {JAT_SHOW_NONE, 0, false, false};
     struct jat_seed seed = {{1, 2}};
     struct jat_endpoints *t;
 

@@ -51,7 +51,7 @@ static atomic_bool over;
 /* Endpoints have one digit for a resource. */
 static void one_round(struct worker *w, uint64_t n, struct jat_buf *buf)
 {
-    static const struct jat_endpoint_state online = {JAT_SHOW_NONE, 0, false};
+    static const struct jat_endpoint_state online = {JAT_SHOW_NONE, 0, false, false};
     unsigned user = (unsigned)n % USERS;
     uint64_t id = (uint64_t)w->number << 32 | n;
     struct jat_decision d;
@@ -67,7 +67,7 @@ static void one_round(struct worker *w, uint64_t n, struct jat_buf *buf)
     head_set_id(answer, id);
     handle(w->host, answer, n / 100, ANSWER, buf, &d);
     if (n % 64 == 0 && jat_put_endpoint(w->host, JAT_STR("svc@example.org/0"),
-                                        &online, &added) != JAT_OK)
+                                        &online, n / 100, &added) != JAT_OK)
         die("no presence");
 }
 

@@ -8,13 +8,20 @@
 #define BOTH (JAT_WITH_JID | JAT_WITH_SHOWN)
 #define DRAIN (1U << JAT_SHOW_XA | 1U << JAT_SHOW_DND)
 
-static const struct jat_endpoint_state ONLINE = {JAT_SHOW_NONE, 0, false};
-static const struct jat_endpoint_state AWAY = {JAT_SHOW_XA, -5, false};
+static const struct jat_endpoint_state ONLINE = {JAT_SHOW_NONE, 0, false,
+                                                 false};
+static const struct jat_endpoint_state AWAY = {JAT_SHOW_XA, -5, false, false};
+
+static inline void drain_show(struct jat_endpoints *t, unsigned shows)
+{
+    jat_endpoints_configure(t, &(struct jat_policy){.drain_show = shows});
+}
 
 static inline struct jat_endpoints *endpoints(void)
 {
     struct jat_endpoints *t;
     assert_int_equal(jat_endpoints_new(&SEED, &t), JAT_OK);
+    drain_show(t, DRAIN);
     return t;
 }
 
@@ -33,7 +40,7 @@ static inline jat_eid put(struct jat_endpoints *t, unsigned i,
 {
     jat_eid eid = 0;
     assert_int_equal(
-        jat_endpoints_put(t, jid(i), shown(i), state, DRAIN, 10000, &eid, NULL),
+        jat_endpoints_put(t, jid(i), shown(i), state, 0, 10000, &eid, NULL),
         JAT_OK);
     assert_int_not_equal(eid, 0);
     return eid;
@@ -81,7 +88,13 @@ static inline void end(struct jat_endpoints *t, jat_eid eid,
                        enum jat_ended ended, uint64_t now)
 {
     unsigned held = jat_endpoints_hold(t);
-    jat_endpoints_end(t, eid, ended, now);
+    jat_endpoints_end(t, &(struct jat_ending){.eid = eid,
+                                              .ended = ended,
+                                              .chosen = true,
+                                              .first = true,
+                                              .user = eid,
+                                              .born = now,
+                                              .now = now});
     jat_endpoints_let_go(t, held);
 }
 

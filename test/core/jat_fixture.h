@@ -157,9 +157,9 @@ static inline void reload(const char *options)
 static inline enum jat_err put_as(const char *jid, enum jat_show show,
                                   bool pending)
 {
-    struct jat_endpoint_state state = {show, 0, pending};
+    struct jat_endpoint_state state = {show, 0, pending, false};
     bool added;
-    return jat_put_endpoint(j, str(jid), &state, &added);
+    return jat_put_endpoint(j, str(jid), &state, now, &added);
 }
 
 static inline void come(const char *jid)

@@ -21,7 +21,7 @@ static void an_endpoint_is_found_by_each_of_its_names(void **state)
     bool added = false;
     jat_eid eid;
     assert_int_equal(
-        jat_endpoints_put(t, jid(1), shown(1), &AWAY, DRAIN, 1, &eid, &added),
+        jat_endpoints_put(t, jid(1), shown(1), &AWAY, 0, 1, &eid, &added),
         JAT_OK);
     assert_true(added);
     assert_int_equal(jat_endpoints_find(t, jid(1), BOTH, &buf, &e[0]), JAT_OK);
@@ -58,13 +58,13 @@ static void beyond_max_endpoints_the_newest_is_refused(void **state)
     put(t, 1, &ONLINE);
     put(t, 2, &ONLINE);
     assert_int_equal(
-        jat_endpoints_put(t, jid(3), shown(3), &ONLINE, DRAIN, 2, &eid, &added),
+        jat_endpoints_put(t, jid(3), shown(3), &ONLINE, 0, 2, &eid, &added),
         JAT_EFULL);
     assert_int_equal(eid, 99);
     assert_true(added);
     /* one that is known is updated nevertheless */
     assert_int_equal(
-        jat_endpoints_put(t, jid(2), shown(2), &AWAY, DRAIN, 1, &eid, &added),
+        jat_endpoints_put(t, jid(2), shown(2), &AWAY, 0, 1, &eid, &added),
         JAT_OK);
     assert_false(added);
     assert_int_equal(see(t, eid).draining, JAT_DRAIN_SHOW);
@@ -83,18 +83,18 @@ static void what_is_no_jid_is_no_endpoint(void **state)
                               jat_str(long_part, sizeof long_part)};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         jat_eid eid = 99;
-        assert_int_equal(jat_endpoints_put(t, names[i], shown(1), &ONLINE,
-                                           DRAIN, 10, &eid, NULL),
+        assert_int_equal(jat_endpoints_put(t, names[i], shown(1), &ONLINE, 0,
+                                           10, &eid, NULL),
                          JAT_EBADARG);
         assert_int_equal(eid, 99);
     }
     /* a length that there is no place for; nobody looks at the octets */
     struct jat_str huge = jat_str("x", (size_t)UINT32_MAX + 1);
     assert_int_equal(
-        jat_endpoints_put(t, huge, shown(1), &ONLINE, DRAIN, 10, NULL, NULL),
+        jat_endpoints_put(t, huge, shown(1), &ONLINE, 0, 10, NULL, NULL),
         JAT_EBADARG);
     assert_int_equal(
-        jat_endpoints_put(t, jid(1), huge, &ONLINE, DRAIN, 10, NULL, NULL),
+        jat_endpoints_put(t, jid(1), huge, &ONLINE, 0, 10, NULL, NULL),
         JAT_EBADARG);
     assert_int_equal(jat_endpoints_count(t), 0);
     jat_endpoints_free(t);
@@ -117,7 +117,7 @@ a_reference_is_never_taken_for_the_next_one_of_its_slot(void **state)
     assert_int_not_equal(new, old);
     assert_false(is_alive(t, old));
     assert_true(is_alive(t, new));
-    end(t, old, JAT_ENDED_ANSWERED, 7);
+    end(t, old, JAT_ENDED_RESULT, 7);
     end_outbound(t, old);
     assert_false(begin_outbound(t, old, 5));
     struct jat_endpoint_row e = see(t, new);
@@ -208,8 +208,8 @@ static void records_of_an_endpoint_are_counted(void **state)
     jat_endpoints_undo(t, eid);
     jat_endpoints_let_go(t, held);
     assert_int_equal(see(t, eid).last_answer, 0);
-    end(t, eid, JAT_ENDED_ANSWERED, 7);
-    end(t, eid, JAT_ENDED_ANSWERED, 8);
+    end(t, eid, JAT_ENDED_RESULT, 7);
+    end(t, eid, JAT_ENDED_RESULT, 8);
     end(t, eid, JAT_ENDED_FAILED, 9);
     end(t, eid, JAT_ENDED_OTHERWISE, 10);
     for (int i = 0; i < 3; i++)

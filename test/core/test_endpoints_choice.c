@@ -2,7 +2,8 @@
 /* Which endpoint is chosen. */
 #include "endpoints_fixture.h"
 
-static const struct jat_endpoint_state PENDING = {JAT_SHOW_CHAT, 5, true};
+static const struct jat_endpoint_state PENDING = {JAT_SHOW_CHAT, 5, true,
+                                                  false};
 
 static void where_everything_is_draining_all_are_used_again(void **state)
 {
@@ -32,13 +33,13 @@ static void drain_show_says_which_shows_drain(void **state)
     (void)state;
     struct jat_endpoints *t = endpoints();
     jat_eid away = put(t, 1, &AWAY), chat = put(t, 2, &PENDING);
-    jat_endpoints_set_drain_show(t, 0);
+    drain_show(t, 0);
     assert_int_equal(see(t, away).draining, 0);
     assert_int_equal(see(t, chat).draining, JAT_DRAIN_RESUMPTION);
     assert_int_equal(choose(t, JAT_RANDOM, jid(9), NULL, 0), away);
-    jat_endpoints_set_drain_show(t, DRAIN);
+    drain_show(t, DRAIN);
     assert_int_equal(see(t, away).draining, JAT_DRAIN_SHOW);
-    jat_endpoints_set_drain_show(t, 1U << JAT_SHOW_CHAT);
+    drain_show(t, 1U << JAT_SHOW_CHAT);
     assert_int_equal(see(t, chat).draining,
                      JAT_DRAIN_SHOW | JAT_DRAIN_RESUMPTION);
     jat_endpoints_free(t);

@@ -29,7 +29,7 @@ static void *use(void *arg)
         jat_endpoints_let_go(r->t, held);
         if (err != JAT_OK)
             return r;
-        end(r->t, e.eid, i % 2 == 0 ? JAT_ENDED_ANSWERED : JAT_ENDED_FAILED, 7);
+        end(r->t, e.eid, i % 2 == 0 ? JAT_ENDED_RESULT : JAT_ENDED_FAILED, 7);
         if (begin_outbound(r->t, r->stay[0], 1000))
             atomic_fetch_add(&r->outbound_taken, 1);
         struct jat_str name = jid((unsigned)(i % (STAY + CHANGE)));
@@ -49,7 +49,7 @@ static void *come_and_go(void *arg)
         jat_eid eid;
         if (i / CHANGE % 2 == 0)
             jat_endpoints_put(r->t, jid(k), shown(k), i % 3 ? &ONLINE : &AWAY,
-                              DRAIN, 10000, NULL, NULL);
+                              0, 10000, NULL, NULL);
         else
             jat_endpoints_remove(r->t, jid(k), &eid);
     }

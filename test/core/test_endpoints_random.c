@@ -21,6 +21,7 @@ static unsigned truth_drain;
 static unsigned drains(const struct truth *m)
 {
     return (m->state.pending ? JAT_DRAIN_RESUMPTION : 0U) |
+           (m->state.drained ? JAT_DRAIN_COMMAND : 0U) |
            (truth_drain >> m->state.show & 1 ? JAT_DRAIN_SHOW : 0U);
 }
 
@@ -96,13 +97,12 @@ static void random_put(struct jat_endpoints *t, struct truth *m, unsigned op)
     bool added, was_here = m->here;
     struct jat_endpoint_state s = {(enum jat_show)random_below(JAT_SHOW_COUNT),
                                    (int)random_below(256) - 128,
-                                   random_below(4) == 0};
+                                   random_below(4) == 0, random_below(8) == 0};
     for (unsigned i = 0; i < JIDS; i++)
         n += truth[i].here;
     jat_eid eid = 0;
-    enum jat_err err =
-        jat_endpoints_put(t, jid((unsigned)(m - truth)), shown(op), &s,
-                          truth_drain, max, &eid, &added);
+    enum jat_err err = jat_endpoints_put(t, jid((unsigned)(m - truth)),
+                                         shown(op), &s, 0, max, &eid, &added);
     assert_int_equal(err, !was_here && n >= max ? JAT_EFULL : JAT_OK);
     if (err != JAT_OK)
         return;
@@ -127,13 +127,15 @@ static void random_count(struct jat_endpoints *t, struct truth *m)
         break;
     case 1:
         if (m->requests > 0) {
-            enum jat_ended ended = (enum jat_ended)random_below(3);
+            enum jat_ended ended =
+                (enum jat_ended)random_below(JAT_ENDED_OTHERWISE + 1);
+            bool answered = ended <= JAT_ENDED_ERROR;
             end(t, m->eid, ended, now);
-            if (ended == JAT_ENDED_ANSWERED)
+            if (answered)
                 m->last_answer = now;
             m->requests--;
-            m->answered += ended == JAT_ENDED_ANSWERED;
-            m->failed += ended == JAT_ENDED_FAILED;
+            m->answered += answered;
+            m->failed += !answered && ended != JAT_ENDED_OTHERWISE;
         }
         break;
     case 2:
@@ -166,7 +168,7 @@ static void random_change(struct jat_endpoints *t, struct truth *m, unsigned op)
         return;
     }
     truth_drain = random_below(2) == 0 ? random_below(32) : DRAIN;
-    jat_endpoints_set_drain_show(t, truth_drain);
+    drain_show(t, truth_drain);
     for (unsigned i = 0; i < JIDS; i++)
         truth[i].draining = drains(&truth[i]);
 }

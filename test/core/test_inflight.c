@@ -33,6 +33,8 @@ static void everything_comes_back_as_it_was_put(void **state)
             .share.user = ~(uint64_t)i,
             .share.domain = 2 * i,
             .sticky_key = UINT64_MAX / (i + 1),
+            .session = i & 8 ? ~(uint64_t)i : 0,
+            .by_sessionid = i & 16,
         };
         struct sent s = put(t, &q, 0);
         q.id_out = id_of(&s);

@@ -250,11 +250,13 @@ static struct program started(void)
     struct frame f = new_call(1);
 
     ask(&p, &f, 1, "ok");
-    f = call(2, 1, "put_endpoint", 4);
+    f = call(2, 1, "put_endpoint", 6);
     binary(&f, "svc@example.org/a");
     atom(&f, "none");
     number(&f, 0);
     atom(&f, "false");
+    atom(&f, "false");
+    number(&f, 0);
     ask(&p, &f, 2, "added");
     return p;
 }

@@ -59,7 +59,7 @@ static void ask_all(struct worker *w)
 
 static void end_one(struct worker *w, const struct letter *l)
 {
-    struct jat_endpoint_state state = {JAT_SHOW_NONE, 0, false};
+    struct jat_endpoint_state state = {JAT_SHOW_NONE, 0, false, false};
     uint64_t time = time_now(), cursor = 0;
     struct jat_outcomes *o = &w->outcomes;
     jat_eid eid;
@@ -85,7 +85,7 @@ static void end_one(struct worker *w, const struct letter *l)
     default:
         if (jat_remove_endpoint(j, str(l->to), &eid) == JAT_OK)
             jat_sweep(j, eid, &cursor, time, SIZE_MAX, o);
-        if (jat_put_endpoint(j, str(l->to), &state, &added) != JAT_OK)
+        if (jat_put_endpoint(j, str(l->to), &state, time, &added) != JAT_OK)
             w->wrong = "no endpoint";
     }
 }

@@ -10,6 +10,8 @@ unsigned truth_draining(const struct truth *t, const struct session *s)
         why |= JAT_DRAIN_RESUMPTION;
     if ((t->o.drain >> s->state.show & 1) != 0)
         why |= JAT_DRAIN_SHOW;
+    if (s->state.drained)
+        why |= JAT_DRAIN_COMMAND;
     return why;
 }
 

@@ -218,9 +218,10 @@ static void write_stanza(struct play *p, const char *name, const char *type,
 static void come(struct play *p, struct jat_str jid, unsigned choice)
 {
     struct jat_endpoint_state state = {(enum jat_show)(choice % JAT_SHOW_COUNT),
-                                       (int)choice - 128, choice % 7 == 6};
+                                       (int)choice - 128, choice % 7 == 6,
+                                       choice % 11 == 10};
     bool added = false;
-    enum jat_err err = jat_put_endpoint(p->j, jid, &state, &added);
+    enum jat_err err = jat_put_endpoint(p->j, jid, &state, p->t->now, &added);
 
     truth_put(p->t, jid, &state, err, added);
 }

@@ -269,7 +269,7 @@ static void play(struct jat *j, struct jat_str as, bool in, struct jat_str text)
 static struct jat *host(const char *encoding)
 {
     static const unsigned char seed[24] = "a seed of 24 octets ...";
-    struct jat_endpoint_state online = {JAT_SHOW_NONE, 0, false};
+    struct jat_endpoint_state online = {JAT_SHOW_NONE, 0, false, false};
     struct jat_config *c = jat_config_new();
     struct jat *j;
     bool added;
@@ -284,7 +284,7 @@ static struct jat *host(const char *encoding)
     CHECK(jat_config_str(c, JAT_STR("encoding"),
                          jat_str(encoding, strlen(encoding))) == JAT_OK);
     CHECK(jat_instance_new(c, seed, &j) == JAT_OK);
-    CHECK(jat_put_endpoint(j, JAT_STR(E), &online, &added) == JAT_OK);
+    CHECK(jat_put_endpoint(j, JAT_STR(E), &online, 0, &added) == JAT_OK);
     return j;
 }
 

@@ -189,7 +189,7 @@ static const struct {
     unsigned name;
     const char *arguments;
 } signatures[] = {
-    {W_new, "rl"},          {CALL_put_endpoint, "tsib"},
+    {W_new, "rl"},          {CALL_put_endpoint, "tsibbn"},
     {CALL_handle, "tntnn"}, {CALL_handle, "tntnn"},
     {CALL_handle, "tntnn"}, {CALL_bounce, "nhn"},
     {CALL_abort, "nwn"},    {CALL_open, "tn"},
