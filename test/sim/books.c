@@ -344,12 +344,12 @@ static void audit(struct sim_world *w, const struct sim_options *o,
 void sim_books_audit(struct sim_world *w)
 {
     struct sim_options o = {{0}};
-    struct jat_endpoint_state state = {JAT_SHOW_NONE, 0, false};
+    struct jat_endpoint_state state = {.show = JAT_SHOW_NONE};
     bool added;
 
     end_all(w);
     (void)jat_configure(w->j, sim_options_config(&o));
-    (void)jat_put_endpoint(w->j, JAT_STR("svc@" SIM_LOCAL "/a"), &state,
+    (void)jat_put_endpoint(w->j, JAT_STR("svc@" SIM_LOCAL "/a"), &state, w->now,
                            &added);
     (void)sim_option_set(&o, "max_pending_per_user", "2");
     audit(w, &o, false, 2, "after a stop each user has all of his share");

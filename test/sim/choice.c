@@ -9,7 +9,8 @@ unsigned sim_draining(const struct sim_world *w, const struct sim_place *p)
     bool shows = strstr(drain, jat_show_name(p->state.show)) != NULL;
 
     return (shows ? JAT_DRAIN_SHOW : 0) |
-           (p->state.pending ? JAT_DRAIN_RESUMPTION : 0);
+           (p->state.pending ? JAT_DRAIN_RESUMPTION : 0) |
+           (p->state.drained ? JAT_DRAIN_COMMAND : 0);
 }
 
 unsigned sim_candidates(const struct sim_world *w, const struct sim_request *q)

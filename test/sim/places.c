@@ -52,7 +52,8 @@ static void put(struct sim_world *w, struct sim_place *p)
         !p->online &&
         sim_place_count(w) >= sim_option_number(&w->options, SIM_MAX_ENDPOINTS);
     bool added = false;
-    enum jat_err err = jat_put_endpoint(w->j, jid_of(p), &p->state, &added);
+    enum jat_err err =
+        jat_put_endpoint(w->j, jid_of(p), &p->state, w->now, &added);
 
     w->calls++;
     sim_choice_turn_lost(w);
@@ -113,6 +114,17 @@ void sim_place_come(struct sim_world *w, const struct sim_step *s)
     p->state.show = (enum jat_show)s->a;
     put(w, p);
     p->alive = p->online;
+}
+
+void sim_place_drain(struct sim_world *w, const struct sim_step *s)
+{
+    struct sim_place *p = &w->places[s->who];
+
+    p->state.drained = !p->state.drained;
+    sim_tell(w, "%s is %s by command", p->jid,
+             p->state.drained ? "drained" : "not drained");
+    if (p->online)
+        put(w, p);
 }
 
 /* What its session had in its hands: some of it comes back at once. */

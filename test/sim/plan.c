@@ -48,8 +48,9 @@ static const struct {
     enum sim_kind kind;
     unsigned weight;
 } kinds[] = {
-    {SIM_ASK, 160}, {SIM_ASK_OUT, 12}, {SIM_COME, 12}, {SIM_LEAVE, 5},
-    {SIM_CRASH, 4}, {SIM_PEND, 5},     {SIM_HANG, 3},  {SIM_RELOAD, 1},
+    {SIM_ASK, 160}, {SIM_ASK_OUT, 12}, {SIM_COME, 12},
+    {SIM_LEAVE, 5}, {SIM_CRASH, 4},    {SIM_PEND, 5},
+    {SIM_HANG, 3},  {SIM_DRAIN, 3},    {SIM_RELOAD, 1},
 };
 
 static enum sim_kind draw_kind(struct luck *l)

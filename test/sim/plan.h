@@ -36,6 +36,7 @@ enum sim_kind {
     SIM_CRASH,  /* its process ends; a: ms until that is known */
     SIM_PEND,   /* its stream breaks; a: ms until it is resumed, or given up */
     SIM_HANG,   /* a: ms without an answer */
+    SIM_DRAIN,  /* by command, or no longer */
     SIM_RELOAD, /* by its luck */
     SIM_KIND_COUNT
 };

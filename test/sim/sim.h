@@ -165,6 +165,8 @@ void sim_place_come(struct sim_world *w, const struct sim_step *s);
 void sim_place_leave(struct sim_world *w, unsigned place);
 void sim_place_crash(struct sim_world *w, const struct sim_step *s);
 void sim_place_pend(struct sim_world *w, const struct sim_step *s);
+/* A drain outlives the session. */
+void sim_place_drain(struct sim_world *w, const struct sim_step *s);
 void sim_place_hang(struct sim_world *w, const struct sim_step *s);
 /* What a crash or a broken stream ends with. */
 void sim_place_noticed(struct sim_world *w, unsigned place, unsigned session);

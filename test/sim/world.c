@@ -180,6 +180,9 @@ static void step(struct sim_world *w, const struct sim_step *s)
     case SIM_HANG:
         sim_place_hang(w, s);
         break;
+    case SIM_DRAIN:
+        sim_place_drain(w, s);
+        break;
     case SIM_RELOAD:
         reload(w, s);
         break;
