@@ -34,6 +34,10 @@ static const struct word stickies[] = {{"bare", JAT_STICKY_BARE},
                                        {"full", JAT_STICKY_FULL},
                                        {"domain", JAT_STICKY_DOMAIN},
                                        {NULL, 0}};
+static const struct word kinds[] = {{"own", JAT_SESSION_OWN},
+                                    {"result", JAT_SESSION_RESULT},
+                                    {"any_requester", JAT_SESSION_ANY},
+                                    {NULL, 0}};
 static const struct word shows[] = {
     {"none", JAT_SHOW_NONE}, {"chat", JAT_SHOW_CHAT}, {"away", JAT_SHOW_AWAY},
     {"xa", JAT_SHOW_XA},     {"dnd", JAT_SHOW_DND},   {NULL, 0}};
@@ -56,9 +60,11 @@ static const struct option {
     {"drain_show", LIST, AT(drain_show), 0, 0, 0, NULL},
     {"localparts", LIST, AT(localparts), 0, 0, 0, NULL},
     {"local_domains", LIST, AT(local_domains), 0, 0, 0, NULL},
+    {"retry_sets", LIST, AT(retry_sets), 0, 0, 0, NULL},
     {"caps", LIST, AT(caps), 0, 0, 0, NULL},
     {"sticky_by", LIST, AT(sticky_by), 0, 0, 0, NULL},
     {"sticky_by_attribute", LIST, AT(sticky_by_attribute), 0, 0, 0, NULL},
+    {"sessions", LIST, AT(sessions), 0, 0, 0, NULL},
     {"encoding", WORD, AT(encoding), JAT_ENCODE_JID, 0, 0, encodings},
     {"balance", WORD, AT(balance), JAT_RANDOM, 0, 0, balances},
     {"outbound", WORD, AT(outbound), JAT_OUTBOUND_REPLY, 0, 0, outbounds},
@@ -70,8 +76,12 @@ static const struct option {
     {"outbound_acl", INT, AT(outbound_acl), 0, 0, 1, NULL},
     {"timeout", INT, AT(timeout), 60000, 1, INT32_MAX, NULL},
     {"contact_timeout", INT, AT(contact_timeout), 600000, 1, INT32_MAX, NULL},
+    {"resume_wait", INT, AT(resume_wait), 5000, 1, INT32_MAX, NULL},
+    {"session_timeout", INT, AT(session_timeout), 600000, 1, INT32_MAX, NULL},
+    {"sticky_ttl", INT, AT(sticky_ttl), 0, 0, INT32_MAX, NULL},
     {"retries", INT, AT(retries), 1, 0, JAT_MAX_TRIED - 1, NULL},
     {"max_contacts", INT, AT(max_contacts), 100000, 1, INT32_MAX, NULL},
+    {"max_sessions", INT, AT(max_sessions), 100000, 1, 1000000, NULL},
     {"max_pending", INT, AT(max_pending), 100000, 1, INT32_MAX, NULL},
     {"max_pending_per_user", INT, AT(max_pending_per_user), 1000, 1, INT32_MAX,
      NULL},
@@ -79,7 +89,7 @@ static const struct option {
      INT32_MAX, NULL},
     {"max_outbound_per_endpoint", INT, AT(max_outbound_per_endpoint), 1000, 1,
      INT32_MAX, NULL},
-    {"max_pending_per_endpoint", INT, AT(max_pending_per_endpoint), INT32_MAX,
+    {"max_pending_per_endpoint", INT, AT(max_pending_per_endpoint), 2147483647,
      1, INT32_MAX, NULL},
     {"max_endpoints", INT, AT(max_endpoints), 10000, 1, INT32_MAX, NULL},
     {"message_rate", INT, AT(message_rate), 50, 1, INT32_MAX, NULL},
@@ -155,6 +165,7 @@ void jat_config_free(struct jat_config *c)
         if (options[i].type == LIST)
             list_free(field(c, &options[i]));
     }
+    jat_free(c->session_rows);
     jat_keyring_free(c->keyring);
     jat_free(c);
 }
@@ -260,16 +271,67 @@ static enum jat_err finish_drain(struct jat_config *c)
     return JAT_OK;
 }
 
+/* One row of three strings. */
+static bool read_row(const struct jat_str v[3], struct jat_session_row *row)
+{
+    int64_t kind;
+
+    if (v[0].n == 0 || v[1].n == 0 || !find_word(kinds, v[2], &kind))
+        return false;
+    *row = (struct jat_session_row){v[0], v[1], (enum jat_session_kind)kind,
+                                    is_word("sessionid", v[1])};
+    return true;
+}
+
+static enum jat_err finish_sessions(struct jat_config *c)
+{
+    size_t n = c->sessions.n / 3;
+
+    jat_free(c->session_rows); /* of a try before */
+    c->session_rows = NULL;
+    c->n_session_rows = 0;
+    c->session_lengths = 0;
+    if (c->sessions.n % 3 != 0)
+        return JAT_EBADARG;
+    if (n == 0)
+        return JAT_OK;
+    c->session_rows = jat_calloc(n, sizeof(*c->session_rows));
+    if (c->session_rows == NULL)
+        return JAT_ENOMEM;
+    for (; c->n_session_rows < n; c->n_session_rows++) {
+        struct jat_session_row *row = &c->session_rows[c->n_session_rows];
+
+        if (!read_row(c->sessions.v + 3 * c->n_session_rows, row))
+            return JAT_EBADARG;
+        c->session_lengths |= UINT64_C(1) << row->ns.n % 64;
+    }
+    return JAT_OK;
+}
+
+const struct jat_session_row *jat_config_session(const struct jat_config *c,
+                                                 struct jat_str ns)
+{
+    if ((c->session_lengths >> ns.n % 64 & 1) == 0)
+        return NULL;
+    for (size_t i = 0; i < c->n_session_rows; i++)
+        if (jat_str_eq(c->session_rows[i].ns, ns))
+            return &c->session_rows[i];
+    return NULL;
+}
+
 enum jat_err jat_config_finish(struct jat_config *c, struct jat_str host)
 {
     enum jat_err err;
 
     if (c->keyring != NULL || c->targets.n == 0 || c->keys.n == 0)
         return JAT_EBADARG;
-    if ((err = finish_sticky(c)) != JAT_OK || (err = finish_drain(c)) != JAT_OK)
+    if ((err = finish_sticky(c)) != JAT_OK ||
+        (err = finish_drain(c)) != JAT_OK ||
+        (err = finish_sessions(c)) != JAT_OK)
         return err;
     list_sort(&c->targets);
     list_sort(&c->local_domains);
+    list_sort(&c->retry_sets);
     list_sort(&c->caps);
     return jat_keyring_new(c->keys.v, c->keys.n, host, &c->keyring);
 }

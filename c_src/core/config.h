@@ -23,6 +23,21 @@ enum jat_sticky {
 enum jat_outbound { JAT_OUTBOUND_REPLY, JAT_OUTBOUND_ANY, JAT_OUTBOUND_NONE };
 enum jat_disco { JAT_DISCO_FORWARD, JAT_DISCO_SELF };
 
+/* Who a session (session.h) is of, and where it is learned: from the results
+ * that requesters get, or from what they send, too. */
+enum jat_session_kind {
+    JAT_SESSION_OWN,    /* of one requester; from his requests and results */
+    JAT_SESSION_RESULT, /* of one requester; from results */
+    JAT_SESSION_ANY     /* of any requester; from results */
+};
+
+/* Payloads in the namespace ns have a session in this attribute. */
+struct jat_session_row {
+    struct jat_str ns, attribute; /* borrowed from the list */
+    enum jat_session_kind kind;
+    bool is_sessionid; /* the attribute's name, of XEP-0050 */
+};
+
 /* Strings owned by the configuration; sorted once it is in use. */
 struct jat_list {
     struct jat_str *v;
@@ -37,17 +52,20 @@ struct jat_config {
     struct jat_list drain_show;    /* words of RFC 6121, 4.7.2.1 */
     struct jat_list localparts;    /* globs; none: P has no nodes */
     struct jat_list local_domains; /* not counted by domain */
+    struct jat_list retry_sets;    /* namespaces: a `set' may be sent twice */
     struct jat_list caps;          /* P's own node#ver of XEP-0115; or none */
     struct jat_list sticky_by;     /* one: a word, or a namespace with ... */
-    struct jat_list sticky_by_attribute;        /* ... an attribute */
-    int64_t encoding, balance, disco, outbound; /* the enums above */
-    int64_t outbound_acl;                       /* `any' asks for each JID */
-    int64_t timeout, contact_timeout;           /* ms */
-    int64_t slow_start, ping_interval;          /* ms; 0: off */
-    int64_t priority;                           /* enum jat_priority */
+    struct jat_list sticky_by_attribute; /* ... an attribute */
+    struct jat_list sessions; /* namespace, attribute, kind (a word), ... */
+    int64_t encoding, balance, disco, outbound;    /* the enums above */
+    int64_t outbound_acl;                          /* `any' asks for each JID */
+    int64_t timeout, contact_timeout, resume_wait; /* ms */
+    int64_t session_timeout, sticky_ttl;           /* ms; sticky_ttl 0: off */
+    int64_t slow_start, ping_interval;             /* ms; 0: off */
+    int64_t priority;                              /* enum jat_priority */
     int64_t outlier_ejection; /* of those that let requests time out */
     int64_t retries;
-    int64_t max_contacts, max_pending, max_pending_per_user,
+    int64_t max_contacts, max_sessions, max_pending, max_pending_per_user,
         max_pending_per_domain, max_outbound_per_endpoint, max_endpoints,
         max_pending_per_endpoint;
     int64_t message_rate, message_rate_per_domain; /* a second */
@@ -56,6 +74,9 @@ struct jat_config {
     /* made by jat_config_finish */
     enum jat_sticky sticky;
     unsigned drain; /* bit (1 << show) */
+    struct jat_session_row *session_rows;
+    size_t n_session_rows;
+    uint64_t session_lengths; /* bit (1 << octets of ns % 64) of each row */
     struct jat_keyring *keyring;
     struct jat_config *older; /* retired, freed with the instance */
 };
@@ -87,6 +108,11 @@ bool jat_config_same_keys(const struct jat_config *a,
 bool jat_config_wants(const struct jat_config *c, struct jat_str resource);
 /* True if option `localparts` allows this node, or it is empty: P itself. */
 bool jat_config_has_node(const struct jat_config *c, struct jat_str node);
+
+/* The row of `sessions` for payloads in this namespace, or NULL. (The first one
+ * that has it.) */
+const struct jat_session_row *jat_config_session(const struct jat_config *c,
+                                                 struct jat_str ns);
 
 /* The show of a word (`none` for an available one without show); false: no
  * such word. */

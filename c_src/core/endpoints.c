@@ -16,6 +16,7 @@ enum jat_err jat_endpoints_new(const struct jat_seed *seed,
     t->seed = *seed;
     t->free = JAT_NO_SLOT;
     t->top = JAT_NO_CLASS;
+    t->news = 1;
     *out = t;
     return JAT_OK;
 }
@@ -62,7 +63,7 @@ static struct jat_slot *find_shown(const struct jat_endpoints *t, uint64_t hash,
 /* Reserves all that a new endpoint needs before anything is changed. */
 static enum jat_err add(struct jat_endpoints *t, struct jat_str jid,
                         struct jat_str shown, uint64_t hash,
-                        const struct jat_endpoint_state *state,
+                        const struct jat_endpoint_state *state, uint64_t now,
                         uint32_t *number)
 {
     static const struct jat_seed everywhere = {{0, 0}};
@@ -88,7 +89,7 @@ static enum jat_err add(struct jat_endpoints *t, struct jat_str jid,
     s->rank = jat_hash(&everywhere, jid);
     jat_index_add(&t->by_jid, hash, *number);
     jat_index_add(&t->by_shown, jat_hash(&t->seed, shown), *number);
-    s->state = *state;
+    jat_slots_set(t, s, state, now);
     jat_slots_enter(t, *number);
     return JAT_OK;
 }
@@ -111,11 +112,11 @@ enum jat_err jat_endpoints_put(struct jat_endpoints *t, struct jat_str jid,
     if (is_new)
         err = t->tiers[JAT_ALL].n >= max
                   ? JAT_EFULL
-                  : add(t, jid, shown, hash, state, &number);
+                  : add(t, jid, shown, hash, state, now, &number);
     if (err == JAT_OK) {
         struct jat_slot *s = jat_slot_at(t, number);
         if (!is_new) {
-            s->state = *state;
+            jat_slots_set(t, s, state, now);
             jat_slots_place(t, number);
         }
         if (eid != NULL)
@@ -225,6 +226,17 @@ enum jat_err jat_endpoints_named(struct jat_endpoints *t, uint64_t hash,
     return JAT_ENOTFOUND;
 }
 
+jat_eid jat_endpoints_of_hash(const struct jat_endpoints *t, uint64_t hash)
+{
+    uint32_t number;
+    for (uint32_t step = 0; jat_index_next(&t->by_jid, hash, &step, &number);) {
+        const struct jat_slot *s = jat_slot_at(t, number);
+        if (s->hash == hash)
+            return jat_slot_eid(number, s);
+    }
+    return 0;
+}
+
 enum jat_err jat_endpoints_get(struct jat_endpoints *t, jat_eid eid,
                                enum jat_strings with, struct jat_buf *buf,
                                struct jat_endpoint *out)
@@ -276,13 +288,28 @@ static bool some_are_full(struct jat_endpoints *t, const struct jat_choice *how,
            NULL;
 }
 
+/* The number of this choice. */
+static uint64_t next_round(struct jat_endpoints *t,
+                           const struct jat_choice *how)
+{
+    return how->balance == JAT_ROUND_ROBIN
+               ? atomic_fetch_add_explicit(&t->round, 1, memory_order_relaxed)
+               : 0;
+}
+
+static enum jat_err copy_chosen(const struct jat_endpoints *t,
+                                const struct jat_candidate *c,
+                                struct jat_buf *buf, struct jat_endpoint *out)
+{
+    return copy_out(jat_slot_at(t, (uint32_t)c->eid), c->eid, JAT_WITH_JID, buf,
+                    out);
+}
+
 enum jat_err jat_endpoints_choose(struct jat_endpoints *t,
                                   const struct jat_choice *how,
                                   struct jat_buf *buf, struct jat_endpoint *out)
 {
-    uint64_t round = 0;
-    if (how->balance == JAT_ROUND_ROBIN)
-        round = atomic_fetch_add_explicit(&t->round, 1, memory_order_relaxed);
+    uint64_t round = next_round(t, how);
     const struct jat_candidate *c = pick_serving(t, how, round);
     if (c == NULL && some_are_full(t, how, true))
         return JAT_EFULL;
@@ -290,13 +317,85 @@ enum jat_err jat_endpoints_choose(struct jat_endpoints *t,
         c = pick(t, JAT_ALL, how, round);
     if (c == NULL)
         return some_are_full(t, how, false) ? JAT_EFULL : JAT_ENOTFOUND;
-    return copy_out(jat_slot_at(t, (uint32_t)c->eid), c->eid, JAT_WITH_JID, buf,
-                    out);
+    return copy_chosen(t, c, buf, out);
+}
+
+enum jat_err jat_endpoints_choose_ready(struct jat_endpoints *t,
+                                        const struct jat_choice *how,
+                                        struct jat_buf *buf,
+                                        struct jat_endpoint *out)
+{
+    const struct jat_candidate *c = pick_serving(t, how, next_round(t, how));
+    if (c == NULL)
+        return some_are_full(t, how, true) ? JAT_EFULL : JAT_ENOTFOUND;
+    return copy_chosen(t, c, buf, out);
 }
 
 size_t jat_endpoints_count(struct jat_endpoints *t)
 {
     return atomic_load_explicit(&t->count, memory_order_relaxed);
+}
+
+static bool is_serving(const struct jat_endpoints *t)
+{
+    return t->tiers[JAT_READY].n > 0;
+}
+
+static bool is_unresumed(const struct jat_slot *s, uint64_t now, uint64_t wait)
+{
+    return s->state.pending && now >= s->pending_since + wait;
+}
+
+bool jat_endpoints_is_unresumed(struct jat_endpoints *t, jat_eid eid,
+                                uint64_t now, uint64_t wait)
+{
+    const struct jat_slot *s = jat_slot_of(t, eid);
+    return s != NULL && is_serving(t) && is_unresumed(s, now, wait);
+}
+
+bool jat_endpoints_next_waiting(struct jat_endpoints *t, uint64_t now,
+                                uint64_t wait, uint32_t *cursor,
+                                struct jat_waiting *out)
+{
+    bool found = false;
+    unsigned held = jat_rwlock_read(&t->lock);
+    uint32_t end = t->n_pending > 0 && is_serving(t) ? t->used : 0;
+    for (; !found && *cursor < end; ++*cursor) {
+        const struct jat_slot *s = jat_slot_at(t, *cursor);
+        found = s->jid != NULL && is_unresumed(s, now, wait) &&
+                s->looked != t->news && s->looked_at != now;
+        if (found)
+            *out = (struct jat_waiting){jat_slot_eid(*cursor, s),
+                                        s->pending_since, t->news};
+    }
+    jat_rwlock_read_done(&t->lock, held);
+    return found;
+}
+
+/* The endpoint, if it waits still; or NULL. */
+static struct jat_slot *waiting(const struct jat_endpoints *t,
+                                const struct jat_waiting *w)
+{
+    struct jat_slot *s = jat_slot_of(t, w->eid);
+    return s != NULL && s->state.pending && s->pending_since == w->since ? s
+                                                                         : NULL;
+}
+
+void jat_endpoints_looked(struct jat_endpoints *t, const struct jat_waiting *w,
+                          bool full, uint64_t now)
+{
+    jat_rwlock_write(&t->lock);
+    struct jat_slot *s = waiting(t, w);
+    if (s != NULL && full)
+        s->looked_at = now;
+    else if (s != NULL)
+        s->looked = w->news;
+    jat_rwlock_write_done(&t->lock);
+}
+
+bool jat_endpoints_waits(struct jat_endpoints *t, const struct jat_waiting *w)
+{
+    return waiting(t, w) != NULL;
 }
 
 static uint64_t read64(const _Atomic uint64_t *n)

@@ -6,6 +6,7 @@
 #include "contact.h"
 #include "forward.h"
 #include "outbound.h"
+#include "session.h"
 #include "shown.h"
 #include "sticky.h"
 
@@ -74,6 +75,14 @@ static enum jat_err begin(struct jat_call *c, struct jat_request *r,
     return JAT_OK;
 }
 
+/* To ask twice does no harm: a `get', or a `set' of which the operator says so
+ * (option `retry_sets'). */
+static bool is_repeatable(const struct jat_call *c)
+{
+    return c->stanza->type == JAT_TYPE_GET ||
+           jat_list_has(&c->config->retry_sets, c->stanza->children[0].ns);
+}
+
 /* only: the endpoint that it is for; 0: any. */
 static enum jat_err request_in(struct jat_call *c, jat_eid only)
 {
@@ -81,10 +90,14 @@ static enum jat_err request_in(struct jat_call *c, jat_eid only)
     struct jat_request r = request_of(c, JAT_IN);
     struct jat_span shown;
     struct jat_str key;
-    enum jat_why full;
+    enum jat_why why;
     bool ask;
     enum jat_err err;
 
+    r.share.user = jat_shares_user(c->j->shares, c->from.bare);
+    r.share.domain = jat_shares_domain(c->j->shares, config, c->from.server);
+    if (only == 0 && !jat_session_of_request(c, &r, &only, &why))
+        return jat_refuse(c->out, why);
     if (jat_endpoints_count(c->j->endpoints) == 0)
         return jat_refuse(c->out, JAT_WHY_NO_ENDPOINT);
     if ((err = jat_shown_make(c, &shown, &ask)) != JAT_OK)
@@ -94,19 +107,19 @@ static enum jat_err request_in(struct jat_call *c, jat_eid only)
     r.user = jat_call_sender(c);
     r.user_cut = jat_jid_cut(&c->from);
     r.any_endpoint = only == 0;
-    r.retries = (uint8_t)config->retries;
-    r.share.user = jat_shares_user(c->j->shares, c->from.bare);
-    r.share.domain = jat_shares_domain(c->j->shares, config, c->from.server);
-    if (!r.set && r.any_endpoint && r.retries > 0)
+    r.retries = r.session == 0 ? (uint8_t)config->retries : 0;
+    if (r.any_endpoint && r.retries > 0 && is_repeatable(c))
         r.share.octets = c->weight;
     if (config->balance == JAT_STICKY && r.any_endpoint) {
         if (!jat_sticky_key(c, &key))
             return jat_ask_text(c->out, JAT_ASK_JID, key, c->buf);
         r.sticky_key = jat_sticky_hash(config, key);
     }
-    err = begin(c, &r, only, shown, &full);
+    err = begin(c, &r, only, shown, &why);
     if (err == JAT_EFULL)
-        return jat_refuse(c->out, full);
+        return jat_refuse(c->out, why);
+    if (err == JAT_OK && r.session != 0 && r.any_endpoint)
+        jat_session_begun(c, &r);
     return err == JAT_ENOTFOUND ? jat_refuse(c->out, JAT_WHY_NO_ENDPOINT) : err;
 }
 
@@ -267,6 +280,7 @@ enum jat_err jat_answer_in(struct jat_call *c, unsigned unused)
         return jat_drop(c->out, JAT_REASON_UNSOLICITED);
     if (err != JAT_OK)
         return err;
+    jat_session_answered(c, &r);
     user = jat_buf_span(c->buf, r.user);
     answer(c, sender.target, &r, ref, jat_parts_cut(user, r.user_cut),
            c->to.resource);

@@ -15,6 +15,7 @@ static uint64_t octets(const unsigned char *p)
 
 static void free_tables(struct jat *j)
 {
+    jat_kept_free(j->kept);
     jat_recent_free(j->seen);
     jat_recent_free(j->handles);
     jat_recent_free(j->conversations);
@@ -63,11 +64,13 @@ enum jat_err jat_instance_new(struct jat_config *config,
         (err = jat_recent_new(&j->seed, &j->conversations)) != JAT_OK ||
         (err = jat_recent_new(&j->seed, &j->handles)) != JAT_OK ||
         (err = jat_recent_new(&j->seed, &j->seen)) != JAT_OK ||
+        (err = jat_kept_new(&j->kept)) != JAT_OK ||
         (err = jat_config_finish(config, host)) != JAT_OK) {
         free_tables(j);
         return err;
     }
     pthread_mutex_init(&j->configuring, NULL);
+    pthread_mutex_init(&j->walk.mutex, NULL);
     atomic_store(&j->config, config);
     take_policy(j, config);
     *out = j;
@@ -87,6 +90,7 @@ void jat_instance_free(struct jat *j)
         jat_config_free(c);
     }
     pthread_mutex_destroy(&j->configuring);
+    pthread_mutex_destroy(&j->walk.mutex);
     free_tables(j);
 }
 
@@ -327,15 +331,15 @@ static bool table_counter(struct jat *j, unsigned i, const char **name,
                           uint64_t *value)
 {
     static const char *const names[] = {
-        "endpoints",     "pending", "contacts",
-        "conversations", "handles", "shown_presences",
-        "retry_memory",  "ejected", "silent"};
+        "endpoints", "pending",         "contacts", "conversations",
+        "handles",   "shown_presences", "sessions", "retry_memory",
+        "ejected",   "silent"};
     const uint64_t values[] = {
         jat_endpoints_count(j->endpoints), jat_inflight_count(j->inflight),
         jat_recent_count(j->contacts),     jat_recent_count(j->conversations),
         jat_recent_count(j->handles),      jat_recent_count(j->seen),
-        jat_shares_octets(j->shares),      jat_watch_ejected(j->endpoints),
-        jat_watch_silent(j->endpoints)};
+        jat_kept_count(j->kept),           jat_shares_octets(j->shares),
+        jat_watch_ejected(j->endpoints),   jat_watch_silent(j->endpoints)};
 
     if (i >= sizeof(names) / sizeof(names[0]))
         return false;

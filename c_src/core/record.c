@@ -6,10 +6,16 @@
 /* So many blocks does a shard keep for the next records. */
 #define MAX_SPARE 32U
 
+/* The numbers behind the fixed part. */
+static size_t numbers_n(const struct jat_record *r)
+{
+    return (size_t)r->n_tried + r->session;
+}
+
 /* The octets of a record, wherever a copy of them is. */
 static const char *octets(const struct jat_record *r)
 {
-    return (const char *)(r->tried + r->n_tried);
+    return (const char *)(r->tried + numbers_n(r));
 }
 
 static size_t octets_n(const struct jat_record *r)
@@ -18,15 +24,10 @@ static size_t octets_n(const struct jat_record *r)
            r->asked_n + r->id_n + r->ours_n;
 }
 
-static size_t tried_n(const struct jat_record *r)
-{
-    return r->n_tried * sizeof(*r->tried);
-}
-
-/* The octets of `tried` and of the strings. */
+/* The octets of the numbers and of the strings. */
 static size_t tail_n(const struct jat_record *r)
 {
-    return tried_n(r) + octets_n(r);
+    return numbers_n(r) * sizeof(*r->tried) + octets_n(r);
 }
 
 /* Points the strings of q into p, which holds the octets of r. */
@@ -74,9 +75,14 @@ static void fill(struct jat_record *r, const struct jat_request *q,
         .shown_is_user = shown_is_user,
         .set = q->set,
         .any_endpoint = q->any_endpoint,
+        .session = q->session != 0,
+        .by_sessionid = q->by_sessionid,
     };
     char *p = (char *)r->tried;
-    p = append(p, jat_str((const char *)q->tried, tried_n(r)));
+    p = append(p,
+               jat_str((const char *)q->tried, q->n_tried * sizeof(*q->tried)));
+    if (r->session)
+        p = append(p, jat_str((const char *)&q->session, sizeof(q->session)));
     p = append(p, q->user);
     if (!shown_is_user)
         p = append(p, q->shown);
@@ -110,7 +116,8 @@ struct jat_record *jat_record_new(struct jat_blocks *b,
                                   struct jat_str ours)
 {
     bool shown_is_user = jat_str_eq(q->shown, q->user);
-    size_t n = sizeof(struct jat_record) + q->n_tried * sizeof(*q->tried) +
+    size_t n = sizeof(struct jat_record) +
+               (q->n_tried + (q->session != 0 ? 1U : 0U)) * sizeof(*q->tried) +
                q->user.n + (shown_is_user ? 0 : q->shown.n) + q->asked.n +
                q->id.n + ours.n;
     struct jat_record *r = new_block(b, n);
@@ -168,9 +175,16 @@ enum jat_err jat_record_copy(const struct jat_record *r, struct jat_buf *buf,
         .tried = (const void *)p,
         .share = r->share,
         .sticky_key = r->sticky_key,
+        .session = r->session ? r->tried[r->n_tried] : 0,
+        .by_sessionid = r->by_sessionid,
     };
-    strings(r, p + tried_n(r), out);
+    strings(r, p + numbers_n(r) * sizeof(*r->tried), out);
     return JAT_OK;
+}
+
+bool jat_record_may_move(const struct jat_record *r)
+{
+    return r->any_endpoint && r->retries > 0 && r->share.octets > 0;
 }
 
 bool jat_record_is_shown(const struct jat_record *r, bool out,

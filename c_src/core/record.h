@@ -48,11 +48,15 @@ struct jat_request {
     const uint64_t *tried; /* hashes of the JIDs of those that had it before */
     /* the caller's; come back unchanged */
     struct jat_share share;
-    uint64_t sticky_key; /* hash of what `sticky` chooses by */
+    uint64_t sticky_key; /* hash of what `sticky` chooses by; 0: nothing */
+    uint64_t session;    /* the key of its session (session.h); 0: it has none.
+                            One that has is never sent again. */
+    bool by_sessionid;   /* its session is one of XEP-0050 */
 };
 
-/* A record: the fixed part, the endpoints tried, then the octets of user,
- * shown, asked, id and, where it is not the asker's, the id sent. */
+/* A record: the fixed part, the endpoints tried, the key of its session (if it
+ * has one), then the octets of user, shown, asked, id and, where it is not the
+ * asker's, the id sent. */
 struct jat_record {
     union {
         uint64_t ref;
@@ -72,7 +76,9 @@ struct jat_record {
     bool shown_is_user : 1; /* shown has no octets of its own */
     bool set : 1;
     bool any_endpoint : 1;
-    uint64_t tried[];
+    bool session : 1;
+    bool by_sessionid : 1;
+    uint64_t tried[]; /* and the session */
 };
 
 /* The spare blocks of a shard, by their size: 8 octets and some steps of 16, as
@@ -100,6 +106,10 @@ struct jat_record *jat_record_give(struct jat_blocks *b, struct jat_record *r);
  * JAT_ENOMEM. */
 enum jat_err jat_record_copy(const struct jat_record *r, struct jat_buf *buf,
                              struct jat_request *out);
+
+/* True if the request may be sent to another endpoint, though this one may have
+ * got it: its packet is kept. */
+bool jat_record_may_move(const struct jat_record *r);
 
 /* True if the one who answers is shown this address and this id. user: of a
  * request of an endpoint (out), the one who answers. */

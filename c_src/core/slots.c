@@ -158,6 +158,8 @@ static void classify(struct jat_endpoints *t, uint32_t number, int class)
         remove_from(t, tier_of(t, s), s);
         --*members(t, s->class);
     }
+    if (s->class == JAT_NO_CLASS)
+        t->news += t->news == UINT32_MAX ? 2 : 1;
     s->class = class;
     if (class != JAT_NO_CLASS)
         ++*members(t, class);
@@ -171,6 +173,20 @@ static void classify(struct jat_endpoints *t, uint32_t number, int class)
 }
 
 /* What its state and the options make of it */
+
+void jat_slots_set(struct jat_endpoints *t, struct jat_slot *s,
+                   const struct jat_endpoint_state *state, uint64_t now)
+{
+    if (state->pending && !s->state.pending) {
+        t->n_pending++;
+        s->pending_since = now;
+        s->looked = 0;
+        s->looked_at = UINT64_MAX; /* never */
+    } else if (!state->pending && s->state.pending) {
+        t->n_pending--;
+    }
+    s->state = *state;
+}
 
 static int bounded(int priority)
 {
@@ -278,6 +294,8 @@ void jat_slots_give(struct jat_endpoints *t, uint32_t number)
     classify(t, number, JAT_NO_CLASS);
     remove_from(t, JAT_ALL, s);
     count(t);
+    t->n_pending -= s->state.pending;
+    s->state.pending = false;
     s->jid = s->shown = NULL;
     s->next_free = t->free;
     t->free = number;

@@ -44,6 +44,9 @@ struct jat_slot {
     uint64_t hash, target;
     _Alignas(64) int class; /* JAT_NO_CLASS: it is not in service */
     uint64_t added;         /* ms */
+    uint64_t pending_since; /* ms, while its state says so */
+    uint64_t looked_at;     /* ms; see jat_endpoints_looked */
+    uint32_t looked;
     struct jat_health health;
 };
 
@@ -70,10 +73,12 @@ struct jat_endpoints {
     _Atomic uint64_t round;
     uint32_t classes[JAT_CLASSES]; /* how many are in service in each */
     int top;                       /* the highest of them, or JAT_NO_CLASS */
-    uint64_t now;                  /* the last time that was told */
-    uint64_t ticked;               /* when watch.c has looked; 0: never */
-    bool starting;                 /* some are new, and get less */
-    _Atomic bool watched;          /* some are to be looked at */
+    uint32_t n_pending;            /* whose state says so */
+    uint32_t news;        /* how often one has come into service; never 0 */
+    uint64_t now;         /* the last time that was told */
+    uint64_t ticked;      /* when watch.c has looked; 0: never */
+    bool starting;        /* some are new, and get less */
+    _Atomic bool watched; /* some are to be looked at */
     _Atomic uint32_t ejected, silent;
 };
 
@@ -115,6 +120,9 @@ uint32_t jat_slots_take(struct jat_endpoints *t, uint64_t now);
 void jat_slots_enter(struct jat_endpoints *t, uint32_t number);
 /* It is no candidate any more, and its slot free. */
 void jat_slots_give(struct jat_endpoints *t, uint32_t number);
+/* What is said of it; it is to be placed then. */
+void jat_slots_set(struct jat_endpoints *t, struct jat_slot *s,
+                   const struct jat_endpoint_state *state, uint64_t now);
 /* Its state, how it does, or an option has changed: places it anew. */
 void jat_slots_place(struct jat_endpoints *t, uint32_t number);
 /* The weights of new ones grow with t->now: all arrays are weighed again. */

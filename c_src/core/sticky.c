@@ -52,6 +52,13 @@ bool jat_sticky_key(const struct jat_call *c, struct jat_str *key)
     return true;
 }
 
+bool jat_sticky_by_payload(const struct jat_call *c)
+{
+    return c->config->balance == JAT_STICKY &&
+           c->config->sticky == JAT_STICKY_ATTRIBUTE &&
+           sticky_attribute(c).n > 0;
+}
+
 uint64_t jat_sticky_hash(const struct jat_config *config, struct jat_str key)
 {
     static const struct jat_seed everywhere = {{0, 0}};

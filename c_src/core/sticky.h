@@ -9,6 +9,9 @@
  * prepared form (JAT_ASK_JID about *key). */
 bool jat_sticky_key(const struct jat_call *c, struct jat_str *key);
 
+/* True if `sticky' goes by something in the payload of this request. */
+bool jat_sticky_by_payload(const struct jat_call *c);
+
 /* Hash of a key, the same on every node and after every restart. The target
  * sees which endpoint was chosen. With `sealed` the hash is keyed, so that the
  * target cannot try JIDs at home until one fits. */

@@ -35,6 +35,7 @@ enum jat_condition { JAT_CONDITIONS(X) JAT_CONDITION_COUNT };
     X(LOOP, "loop", NOT_ALLOWED) /* from an address at P, to P */              \
     X(NO_ENDPOINT, "no_endpoint", RECIPIENT_UNAVAILABLE)                       \
     X(ENDPOINT_GONE, "endpoint_gone", RECIPIENT_UNAVAILABLE) /* P/enc(E) */    \
+    X(SESSION_GONE, "session_gone", ITEM_NOT_FOUND) /* with its endpoint */    \
     X(MAX_PENDING, "max_pending", RESOURCE_CONSTRAINT)                         \
     X(MAX_PENDING_PER_USER, "max_pending_per_user", RESOURCE_CONSTRAINT)       \
     X(MAX_PENDING_PER_DOMAIN, "max_pending_per_domain", RESOURCE_CONSTRAINT)   \

@@ -142,6 +142,8 @@ static inline void assert_same(const struct jat_request *a,
     assert_int_equal(a->share.domain, b->share.domain);
     assert_int_equal(a->share.octets, b->share.octets);
     assert_int_equal(a->sticky_key, b->sticky_key);
+    assert_int_equal(a->session, b->session);
+    assert_int_equal(a->by_sessionid, b->by_sessionid);
 }
 
 #endif

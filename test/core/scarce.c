@@ -256,8 +256,9 @@ size_t attempts_outcomes(const struct attempts *a)
     return a->outcomes == NULL ? 0 : a->outcomes->n - a->outcomes_n;
 }
 
-/* What is called when a record has been taken, when one has been made, and when
- * it is decided where a message goes (Makefile: --wrap). */
+/* What is called when a record has been taken, when one has been made, when it
+ * is decided where a message goes, and when a session is known (Makefile:
+ * --wrap). */
 
 void __real_jat_closed_add(struct jat_closed *c, uint64_t fingerprint,
                            uint64_t now);
@@ -303,6 +304,18 @@ void __wrap_jat_conversation_name(struct jat_recent *conversations,
 {
     memory.done = true;
     __real_jat_conversation_name(conversations, config, who, endpoint, now);
+}
+
+enum jat_err __real_jat_kept_put(struct jat_kept *t, uint64_t key,
+                                 const struct jat_keep *how);
+enum jat_err __wrap_jat_kept_put(struct jat_kept *t, uint64_t key,
+                                 const struct jat_keep *how);
+
+enum jat_err __wrap_jat_kept_put(struct jat_kept *t, uint64_t key,
+                                 const struct jat_keep *how)
+{
+    memory.done = true;
+    return __real_jat_kept_put(t, key, how);
 }
 
 atomic_uint seals;

@@ -21,6 +21,7 @@
 #include "endpoints.h"
 #include "inflight.h"
 #include "jat.h"
+#include "kept.h"
 #include "pace.h"
 #include "payload.h"
 #include "quota.h"
@@ -140,7 +141,8 @@ size_t attempts_outcomes(const struct attempts *a);
     INTO(out, jat_seal_vector(key, ad, n, plain, out))
 #define jat_stanza_parse(...) OF_UNIT(jat_stanza_parse(__VA_ARGS__))
 
-/* endpoints.h, inflight.h, pace.h, quota.h, recent.h, seen.h, shares.h */
+/* endpoints.h, inflight.h, kept.h, pace.h, quota.h, recent.h, seen.h, shares.h
+ */
 #define jat_shares_new(...) OF_UNIT(jat_shares_new(__VA_ARGS__))
 #define jat_shares_take(...) OF_UNIT(jat_shares_take(__VA_ARGS__))
 #define jat_endpoints_new(...) OF_UNIT(jat_endpoints_new(__VA_ARGS__))
@@ -172,6 +174,9 @@ size_t attempts_outcomes(const struct attempts *a);
                                          out, ref))
 #define jat_inflight_next(t, cursor, buf, out, ref)                            \
     INTO(buf, jat_inflight_next(t, cursor, buf, out, ref))
+#define jat_inflight_next_to_move(t, eid, cursor, budget, buf, out, ref)       \
+    INTO(buf, jat_inflight_next_to_move(t, eid, cursor, budget, buf, out, ref))
+#define jat_kept_new(...) OF_UNIT(jat_kept_new(__VA_ARGS__))
 #define jat_pace_new(...) OF_UNIT(jat_pace_new(__VA_ARGS__))
 #define jat_quota_new(...) OF_UNIT(jat_quota_new(__VA_ARGS__))
 #define jat_quota_take(...) OF_UNIT(jat_quota_take(__VA_ARGS__))

@@ -56,6 +56,10 @@ static void a_new_configuration_has_the_defaults(void **state)
     assert_int_equal(config->disco, JAT_DISCO_FORWARD);
     assert_int_equal(config->timeout, 60000);
     assert_int_equal(config->contact_timeout, 600000);
+    assert_int_equal(config->session_timeout, 600000);
+    assert_int_equal(config->sticky_ttl, 0);
+    assert_int_equal(config->n_session_rows, 0);
+    assert_int_equal(config->max_sessions, 100000);
     assert_int_equal(config->retries, 1);
     assert_int_equal(config->max_contacts, 100000);
     assert_int_equal(config->max_pending, 100000);
@@ -77,6 +81,9 @@ static void every_number_has_its_bounds(void **state)
         int64_t min, max;
     } bounds[] = {{"timeout", 1, INT32_MAX},
                   {"contact_timeout", 1, INT32_MAX},
+                  {"session_timeout", 1, INT32_MAX},
+                  {"sticky_ttl", 0, INT32_MAX},
+                  {"max_sessions", 1, 1000000},
                   {"retries", 0, 7},
                   {"outbound_acl", 0, 1},
                   {"max_contacts", 1, INT32_MAX},
@@ -342,6 +349,48 @@ static void only_full_jids_of_targets_are_endpoints(void **state)
     assert_int_equal(jat_remove_endpoint(j, str(B), &eid), JAT_ENOTFOUND);
 }
 
+static void session_is(const char *ns, const char *attribute,
+                       enum jat_session_kind kind)
+{
+    const struct jat_session_row *row = jat_config_session(config, str(ns));
+    assert_non_null(row);
+    assert_true(jat_str_eq(row->ns, str(ns)));
+    assert_true(jat_str_eq(row->attribute, str(attribute)));
+    assert_int_equal(row->kind, kind);
+    assert_int_equal(row->is_sessionid, strcmp(attribute, "sessionid") == 0);
+}
+
+static void sessions_are_rows_of_three(void **state)
+{
+    static const char *const rows[] = {
+        "urn:a", "sid",       "own",    "urn:bb", "id", "any_requester",
+        "urn:c", "sessionid", "result", "urn:a",  "x",  "result"};
+    (void)state;
+    assert_null(jat_config_session(config, str("urn:a")));
+    for (size_t i = 0; i < 12; i++) {
+        assert_int_equal(finish(), i % 3 == 0 ? JAT_OK : JAT_EBADARG);
+        enough();
+        for (size_t k = 0; k <= i; k++)
+            assert_int_equal(word("sessions", rows[k]), JAT_OK);
+    }
+    assert_int_equal(finish(), JAT_OK);
+    assert_int_equal(config->n_session_rows, 4);
+    session_is("urn:a", "sid", JAT_SESSION_OWN); /* the first one */
+    session_is("urn:bb", "id", JAT_SESSION_ANY);
+    session_is("urn:c", "sessionid", JAT_SESSION_RESULT);
+    assert_null(jat_config_session(config, str("urn:d")));
+    assert_null(jat_config_session(config, str("")));
+    assert_null(jat_config_session(config, str(times('x', 64 + 5))));
+    static const char *const bad[][3] = {
+        {"", "x", "own"}, {"x", "", "own"}, {"x", "x", ""}, {"x", "x", "any"}};
+    for (size_t i = 0; i < 4; i++) {
+        enough();
+        for (size_t k = 0; k < 3; k++)
+            word("sessions", bad[i][k]);
+        assert_int_equal(finish(), JAT_EBADARG);
+    }
+}
+
 static void a_wrong_configuration_leaves_the_old_one(void **state)
 {
     (void)state;
@@ -470,6 +519,7 @@ int main(void)
         CASE(a_key_has_32_octets),
         CASE(there_is_one_host),
         CASE(sticky_by_is_one_word_or_a_namespace_with_an_attribute),
+        CASE(sessions_are_rows_of_three),
         CASE(drain_show_takes_the_shows_only),
         CASE(a_configuration_is_finished_once),
         CASE(lists_are_found_whatever_order_they_came_in),

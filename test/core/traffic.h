@@ -223,8 +223,13 @@ static unsigned handle_stanza(struct worker *w, const char *name,
 static unsigned handle_iq(struct worker *w, const char *type, const char *id,
                           const char *from, const char *to)
 {
-    bool request = *type == 'g' || *type == 's';
-    return handle_stanza(w, "iq", type, id, from, to, request ? PAYLOAD : "");
+    static const char *const payloads[] = {
+        PAYLOAD,
+        "<x xmlns='urn:own' sid='1'/>",
+        "<x xmlns='urn:own' sid='2'/>",
+        "<x xmlns='urn:any' id='1'/>",
+    };
+    return handle_stanza(w, "iq", type, id, from, to, payloads[below(w, 4)]);
 }
 
 /* A message, or presence, from `from` to `to`. If it is passed on: the letter
@@ -315,6 +320,9 @@ static const struct {
       "a key of thirty-two octets, three"}},
 };
 
+static const char *const sessions[] = {"urn:own", "sid", "own",
+                                       "urn:any", "id",  "any_requester"};
+
 #define N_CHOICES (sizeof choices / sizeof choices[0])
 
 static const struct {
@@ -325,6 +333,9 @@ static const struct {
     {"timeout", 20000},
     {"contact_timeout", 20000},
     {"max_contacts", 30},
+    {"max_sessions", 30},
+    {"session_timeout", 20000},
+    {"sticky_ttl", 20000},
     {"max_pending", 2000},
     {"max_pending_per_user", 200},
     {"max_outbound_per_endpoint", 100},
@@ -351,6 +362,8 @@ static enum jat_err fill_config(struct worker *w, struct jat_config *c,
     for (size_t i = 0; err == JAT_OK && vary && i < N_CHOICES; i++)
         if (one_in(w, 2))
             err = set_word(c, choices[i].name, choices[i].values[below(w, 3)]);
+    for (size_t i = 0; err == JAT_OK && vary && i < 6; i++)
+        err = set_word(c, "sessions", sessions[i]);
     for (size_t i = 0; err == JAT_OK && vary && i < N_NUMBERS; i++)
         err = jat_config_int(c, str(numbers[i].name),
                              1 + below(w, numbers[i].below));
@@ -499,7 +512,7 @@ static void check(void)
     assert_int_equal(unended(), count("forgotten") - seen[FORGOTTEN]);
     assert_int_equal(count("timeouts") + count("bounces") +
                          count("refused_by_server") + count("gone") +
-                         count("aborted"),
+                         count("unresumed") + count("aborted"),
                      seen[FAILED] + count("forgotten") + seen[RETRIES]);
     assert_int_equal(count("pending"), 0);
     assert_int_equal(count("retry_memory"), 0);

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
+#include "session.h"
+
+#include "sticky.h"
+
+/* Sessions */
+
+/* The session that the payload names; NULL: none. */
+static const struct jat_session_row *named(const struct jat_call *c,
+                                           struct jat_str *name)
+{
+    const struct jat_stanza *s = c->stanza;
+    const struct jat_session_row *row;
+
+    if (s->n_children == 0)
+        return NULL;
+    row = jat_config_session(c->config, s->children[0].ns);
+    if (row == NULL)
+        return NULL;
+    *name = jat_child_attr(s, &s->children[0], row->attribute);
+    return name->n > 0 && name->n <= JAT_SESSION_MAX ? row : NULL;
+}
+
+/* The node of the proxy host that r was sent to: to another node the same name
+ * is another session. */
+static uint64_t node_of(const struct jat *j, const struct jat_request *r)
+{
+    return jat_node_key(j, jat_str(r->asked.p, r->asked_cut.user_n));
+}
+
+/* Never 0. */
+static uint64_t key_of(const struct jat *j, const struct jat_session_row *row,
+                       struct jat_str name, const struct jat_request *r)
+{
+    uint64_t key = jat_hash_pair(&j->seed, row->ns, name);
+
+    if (row->kind != JAT_SESSION_ANY)
+        key = jat_mix64(
+            key ^ jat_mix64(r->share.user ^ jat_mix64(node_of(j, r) + 1)));
+    return key == 0 ? 1 : key;
+}
+
+static jat_eid find_endpoint(struct jat *j, uint64_t hash)
+{
+    unsigned held = jat_endpoints_hold(j->endpoints);
+    jat_eid eid = jat_endpoints_of_hash(j->endpoints, hash);
+
+    jat_endpoints_let_go(j->endpoints, held);
+    return eid;
+}
+
+/* True if a key may stay with it: it is there, and if its session waits to be
+ * resumed, not for too long. */
+static bool may_keep(struct jat_call *c, uint64_t hash)
+{
+    struct jat_endpoints *t = c->j->endpoints;
+    unsigned held = jat_endpoints_hold(t);
+    jat_eid eid = jat_endpoints_of_hash(t, hash);
+    bool may = eid != 0 &&
+               !jat_endpoints_is_unresumed(t, eid, c->now,
+                                           (uint64_t)c->config->resume_wait);
+
+    jat_endpoints_let_go(t, held);
+    return may;
+}
+
+static bool was_tried(const struct jat_request *r, uint64_t endpoint)
+{
+    for (unsigned i = 0; i < r->n_tried; i++)
+        if (r->tried[i] == endpoint)
+            return true;
+    return false;
+}
+
+/* Keeps the key for the endpoint of r, or uses it. stays: a key that another
+ * endpoint has, which is there and has not failed r, stays with that one. */
+static void keep(struct jat_call *c, uint64_t key, const struct jat_request *r,
+                 bool stays, int64_t time)
+{
+    struct jat_keep how = {.endpoint = r->eid_hash,
+                           .by = r->share,
+                           .now = c->now,
+                           .until = c->now + (uint64_t)time,
+                           .max = (size_t)c->config->max_sessions};
+    struct jat_found found;
+
+    how.first = stays &&
+                jat_kept_use(c->j->kept, key, c->now, c->now, &found) &&
+                !was_tried(r, found.endpoint) &&
+                (found.endpoint == how.endpoint || may_keep(c, found.endpoint));
+    /* Without memory or a place the next request is balanced. */
+    (void)jat_kept_put(c->j->kept, key, &how);
+}
+
+static void keep_session(struct jat_call *c, uint64_t key,
+                         const struct jat_request *r, bool stays)
+{
+    keep(c, key, r, stays, c->config->session_timeout);
+}
+
+bool jat_session_of_request(struct jat_call *c, struct jat_request *r,
+                            jat_eid *eid, enum jat_why *why)
+{
+    struct jat_str name;
+    const struct jat_session_row *row = named(c, &name);
+    uint64_t until = c->now + (uint64_t)c->config->session_timeout, key;
+    struct jat_found found;
+
+    *eid = 0;
+    if (row == NULL ||
+        (row->kind == JAT_SESSION_ANY && jat_sticky_by_payload(c)))
+        return true;
+    key = key_of(c->j, row, name, r);
+    if (jat_kept_use(c->j->kept, key, c->now, until, &found)) {
+        *eid = find_endpoint(c->j, found.endpoint);
+        if (*eid == 0) {
+            jat_kept_forget(c->j->kept, key, found.endpoint);
+            *why = row->is_sessionid ? JAT_WHY_SESSION_GONE
+                                     : JAT_WHY_ENDPOINT_GONE;
+            if (!found.told)
+                return false;
+        } else if (found.told) { /* it is back */
+            r->eid_hash = found.endpoint;
+            keep_session(c, key, r, true);
+        }
+    }
+    if (*eid != 0 || row->kind == JAT_SESSION_OWN) {
+        r->session = key;
+        r->by_sessionid = row->is_sessionid;
+    }
+    return true;
+}
+
+void jat_session_begun(struct jat_call *c, const struct jat_request *r)
+{
+    keep_session(c, r->session, r, true);
+}
+
+enum jat_why jat_session_lost(struct jat *j, const struct jat_request *r,
+                              enum jat_why why)
+{
+    jat_kept_tell(j->kept, r->session, r->eid_hash);
+    return r->by_sessionid ? JAT_WHY_SESSION_GONE : why;
+}
+
+/* Kept keys */
+
+/* Of what `sticky' chooses by. Its hash may be one that a stranger can choose,
+ * so it is hashed once more. */
+static uint64_t key_of_room(const struct jat *j, const struct jat_request *r)
+{
+    return jat_hash(
+        &j->seed, jat_str((const char *)&r->sticky_key, sizeof(r->sticky_key)));
+}
+
+static bool is_kept(const struct jat_config *config,
+                    const struct jat_request *r)
+{
+    return config->sticky_ttl > 0 && r->sticky_key != 0 &&
+           config->balance == JAT_STICKY;
+}
+
+uint64_t jat_session_keeps(struct jat *j, const struct jat_config *config,
+                           const struct jat_request *r, uint64_t now)
+{
+    struct jat_found found;
+
+    if (!is_kept(config, r) ||
+        !jat_kept_use(j->kept, key_of_room(j, r), now,
+                      now + (uint64_t)config->sticky_ttl, &found) ||
+        was_tried(r, found.endpoint))
+        return 0;
+    return found.endpoint;
+}
+
+void jat_session_answered(struct jat_call *c, const struct jat_request *r)
+{
+    struct jat_str name;
+    const struct jat_session_row *row;
+
+    /* to P/enc(E) */
+    if (c->stanza->type != JAT_TYPE_RESULT || r->asked.n > r->asked_cut.bare_n)
+        return;
+    row = named(c, &name);
+    if (row != NULL)
+        keep_session(c, key_of(c->j, row, name, r), r,
+                     row->kind == JAT_SESSION_ANY);
+    if (is_kept(c->config, r))
+        keep(c, key_of_room(c->j, r), r, true, c->config->sticky_ttl);
+}

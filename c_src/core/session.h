@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
+/* What stays with its endpoint, whatever the strategy would choose (kept.h
+ * has the table):
+ *
+ *   a session   an attribute of a request's payload names it (option
+ *               `sessions'). It is known once an endpoint's result has named
+ *               it, or, of some protocols, a request of the same requester. Its
+ *               requests go to that endpoint only, in service or not, and none
+ *               is sent again elsewhere. When the endpoint has gone, one
+ *               request is told so; the next one is balanced anew.
+ *   a kept key  what `sticky' chooses by, with `sticky_ttl': it stays with the
+ *               endpoint whose result came first, as long as it is used and
+ * that endpoint is there. A request of it may be sent again elsewhere, and
+ * takes the key along.
+ *
+ * A request to P/enc(E) goes where it says, and changes nothing here. A key
+ * names an endpoint and grants nothing: who knows somebody's session can do no
+ * more with it than reach the endpoint that has it. */
+#ifndef JAT_SESSION_H
+#define JAT_SESSION_H
+
+#include "place.h"
+
+/* Octets of a session's name, at most: a longer one is none. */
+#define JAT_SESSION_MAX 1024U
+
+/* Finds out whether the request r (its share is set), to P, is of a session.
+ * If it is, r->session is set. *eid is the endpoint of the session; 0: it is
+ * new, or there is none. (Where the payload has the attribute that `sticky'
+ * chooses by, too, that goes before a session of any requester: all who come to
+ * one room meet there.) False: the session's endpoint has gone, and *why says
+ * what its requester is told. */
+bool jat_session_of_request(struct jat_call *c, struct jat_request *r,
+                            jat_eid *eid, enum jat_why *why);
+/* The record of r is made. */
+void jat_session_begun(struct jat_call *c, const struct jat_request *r);
+/* The endpoint has answered r, whose record is taken, with the stanza of c. */
+void jat_session_answered(struct jat_call *c, const struct jat_request *r);
+/* The endpoint has gone with r, which is of a session, or r came back. Returns
+ * what the requester is told instead of `why`. */
+enum jat_why jat_session_lost(struct jat *j, const struct jat_request *r,
+                              enum jat_why why);
+
+/* The hash of the endpoint that the key which `sticky' chooses by stays with;
+ * 0: it stays with none, or r has been sent there before. */
+uint64_t jat_session_keeps(struct jat *j, const struct jat_config *config,
+                           const struct jat_request *r, uint64_t now);
+
+#endif
