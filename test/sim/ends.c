@@ -34,12 +34,18 @@ static const struct cause bounced[JAT_HOW_COUNT] = {
                          JAT_STAT_refused_by_server, SIM_TOLD_NOTHING, false,
                          true}};
 
-/* It may be sent to another endpoint, and there is one. */
+/* It may be sent to another endpoint, ... */
+static bool may_go_on(const struct sim_request *q, const struct cause *c)
+{
+    return !c->final && q->any && q->retries > 0 &&
+           (c->undelivered || q->octets > 0);
+}
+
+/* ... and there is one. */
 static bool goes_on(const struct sim_world *w, const struct sim_request *q,
                     const struct cause *c)
 {
-    return !c->final && q->any && q->retries > 0 &&
-           (c->undelivered || q->octets > 0) && sim_candidates(w, q) != 0;
+    return may_go_on(q, c) && sim_candidates(w, q) != 0;
 }
 
 static void copy_id(const struct sim_world *w, struct jat_span id,
@@ -89,15 +95,17 @@ static void failed(struct sim_world *w, unsigned t, const struct jat_outcome *o,
     const char *asker =
         q->out ? w->places[q->place].jid : w->people[q->person].jid;
     char to[SIM_ADDRESS], from[SIM_ADDRESS], id[SIM_NAME];
+    enum jat_why why;
 
     sim_join(&w->outcomes.text, o->to, to);
     sim_join(&w->outcomes.text, o->from, from);
     copy_id(w, o->id, id);
     SIM_HOLDS(w, !goes_on(w, q, c), "what may be sent again is", "%s, which %s",
               sim_request_name(w, number), c->what);
-    SIM_HOLDS(w, o->why == c->why, "an error says why", "%s: %s, not %s",
+    why = sim_kept_lost(w, q, w->tries[t].place, c->why);
+    SIM_HOLDS(w, o->why == why, "an error says why", "%s: %s, not %s",
               sim_request_name(w, number), jat_why_name(o->why),
-              jat_why_name(c->why));
+              jat_why_name(why));
     SIM_HOLDS(w,
               strcmp(to, asker) == 0 && strcmp(from, q->asked) == 0 &&
                   strcmp(id, q->id) == 0,
@@ -134,9 +142,12 @@ static void settled(struct sim_world *w, const struct jat_outcome *o,
     w->stats[c->stat]++;
     switch (o->fate) {
     case JAT_FATE_RETRY:
+        sim_kept_used(w, q);
         moved(w, t, o, c);
         break;
     case JAT_FATE_FAIL:
+        if (may_go_on(q, c))
+            sim_kept_used(w, q);
         failed(w, t, o, c);
         break;
     case JAT_FATE_FORGET:
