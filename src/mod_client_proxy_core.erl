@@ -226,7 +226,8 @@ derive_key(Carrier, Secret, Host) ->
 %% element (of jabber:client, which need not be said: RFC 6120, 4.8.2) with
 %% type, id, from, to and its children without their children; from and to
 %% prepared. Of a `set' the children are only counted, so that others may stand
-%% in for them, unless balance is `sticky' and sticky_by {Ns, Attr}. Prepared:
+%% in for them, unless balance is `sticky' and sticky_by {Ns, Attr}, or retry_sets
+%% names a namespace. Prepared:
 %% <<>>, or the answer to {ask, {jid, _}}. Weight: octets that the packet takes
 %% if it is kept for another try, 0 if it cannot be kept. They count within
 %% max_retry_memory as long as a record has the packet.

@@ -56,6 +56,14 @@ static bool sticky_key(const struct truth *t, const struct view *v,
 
 /* Requesters */
 
+/* To be asked twice does no harm. */
+static bool is_repeatable(const struct truth *t, const struct view *v)
+{
+    return v->s.type == JAT_TYPE_GET ||
+           (t->o.retry_set.n > 0 &&
+            jat_str_eq(v->s.children[0].ns, t->o.retry_set));
+}
+
 /* To the session, or to one of the core's choice. */
 static struct verdict request(struct truth *t, const struct view *v,
                               unsigned session)
@@ -84,7 +92,8 @@ static struct verdict request(struct truth *t, const struct view *v,
         .keyed = t->keyed,
         .set = set,
         .any = any,
-        .weight = !set && any && t->o.retries > 0 ? v->weight : 0,
+        .weight =
+            any && t->o.retries > 0 && is_repeatable(t, v) ? v->weight : 0,
         .retries = (unsigned)t->o.retries,
         .by_domain = truth_is_remote(t, v->user)};
     if (!truth_may_keep(t, &out.begun))

@@ -45,12 +45,14 @@
 /* What the core is configured with. Strings and ring outlive the truth. */
 struct options {
     int64_t encoding, balance, outbound, outbound_acl, disco;
-    int64_t timeout, contact_timeout, retries, max_contacts, max_pending,
-        max_pending_per_user, max_pending_per_domain, max_outbound_per_endpoint,
-        max_endpoints, max_retry_memory, message_rate, message_rate_per_domain;
+    int64_t timeout, contact_timeout, resume_wait, retries, max_contacts,
+        max_pending, max_pending_per_user, max_pending_per_domain,
+        max_outbound_per_endpoint, max_endpoints, max_retry_memory,
+        message_rate, message_rate_per_domain;
     struct jat_str localparts; /* a glob without '?'; empty: no nodes */
     struct jat_str targets[2], local_domain, sticky_by, sticky_by_attribute;
     struct jat_str resources; /* a glob of this, then '*'; empty: all */
+    struct jat_str retry_set; /* a namespace; empty: none */
     unsigned drain;           /* bit (1 << show) */
     struct jat_str keys;      /* letters, each 32 times; the first one seals */
     const struct jat_keyring *ring;
@@ -61,6 +63,7 @@ struct session {
     struct jat_str jid, shown;
     bool online;
     struct jat_endpoint_state state;
+    uint64_t pending_since;
     uint32_t requests, outbound;
     uint64_t answered, failed, last_answer;
 };
@@ -200,6 +203,8 @@ unsigned truth_draining(const struct truth *t, const struct session *s);
 /* Those whom r may go to: who do not drain, or else anybody, but none twice. */
 unsigned truth_candidates(const struct truth *t, const struct record *r,
                           unsigned out[MAX_SESSIONS]);
+/* There is one of them that does not drain. */
+bool truth_in_service(const struct truth *t, const struct record *r);
 /* The core was right to choose r->session. */
 void truth_check_choice(struct truth *t, const struct record *r);
 /* The core was right to choose who->session for a message to P, or, if it is
