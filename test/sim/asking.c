@@ -99,6 +99,11 @@ static void refused(struct sim_world *w, const struct sim_request *q,
                   jat_why_name(why));
 }
 
+static bool is_repeatable(const struct sim_world *w, const struct sim_step *s)
+{
+    return !s->set || *sim_option_word(&w->options, SIM_RETRY_SETS) != '\0';
+}
+
 /* The request has gone on: its first record. */
 static void forwarded(struct sim_world *w, struct sim_request *q,
                       const struct jat_forward *f, unsigned place)
@@ -119,10 +124,11 @@ static void forwarded(struct sim_world *w, struct sim_request *q,
               "%s", q->id);
     q->octets = f->keep ? q->step->size : 0;
     SIM_HOLDS(w,
-              f->keep == (q->any && !q->step->set && q->retries > 0 &&
-                          sim_books_keep(w, q, q->step->size)),
-              "a get is kept where there is room", "%s is%s kept", q->id,
-              f->keep ? "" : " not");
+              f->keep ==
+                  (q->any && is_repeatable(w, q->step) && q->retries > 0 &&
+                   sim_books_keep(w, q, q->step->size)),
+              "what may be asked twice is kept where there is room",
+              "%s is%s kept", q->id, f->keep ? "" : " not");
     if (!q->out) {
         sim_choice_check(w, q, place);
         if (q->any)

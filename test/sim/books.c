@@ -260,7 +260,8 @@ static const enum jat_stat counted[] = {
     JAT_STAT_retries,   JAT_STAT_bounces, JAT_STAT_outbound_answers,
     JAT_STAT_timeouts,  JAT_STAT_gone,    JAT_STAT_refused_by_server,
     JAT_STAT_aborted,   JAT_STAT_refused, JAT_STAT_unsolicited,
-    JAT_STAT_malformed, JAT_STAT_dropped, JAT_STAT_forgotten};
+    JAT_STAT_malformed, JAT_STAT_dropped, JAT_STAT_forgotten,
+    JAT_STAT_unresumed};
 
 void sim_books_look(struct sim_world *w)
 {

@@ -13,20 +13,40 @@ unsigned sim_draining(const struct sim_world *w, const struct sim_place *p)
            (p->state.drained ? JAT_DRAIN_COMMAND : 0);
 }
 
-unsigned sim_candidates(const struct sim_world *w, const struct sim_request *q)
+/* Those online, in service or not, but for the tried ones. */
+static unsigned places(const struct sim_world *w, unsigned tried,
+                       bool in_service)
 {
-    unsigned ready = 0, all = 0;
+    unsigned n = 0;
 
     for (unsigned i = 0; i < SIM_ENDPOINTS; i++) {
         const struct sim_place *p = &w->places[i];
 
-        if (!p->online || (q->tried >> i & 1) != 0)
-            continue;
-        all |= 1U << i;
-        if (sim_draining(w, p) == 0)
-            ready |= 1U << i;
+        if (p->online && (tried >> i & 1) == 0 &&
+            (!in_service || sim_draining(w, p) == 0))
+            n |= 1U << i;
     }
-    return ready != 0 ? ready : all;
+    return n;
+}
+
+bool sim_unresumed(const struct sim_world *w, const struct sim_place *p)
+{
+    uint64_t wait = (uint64_t)sim_option_number(&w->options, SIM_RESUME_WAIT);
+
+    return p->online && p->state.pending && p->pending + wait <= w->now &&
+           places(w, 0, true) != 0;
+}
+
+unsigned sim_ready(const struct sim_world *w, const struct sim_request *q)
+{
+    return places(w, q->tried, true);
+}
+
+unsigned sim_candidates(const struct sim_world *w, const struct sim_request *q)
+{
+    unsigned ready = sim_ready(w, q);
+
+    return ready != 0 ? ready : places(w, q->tried, false);
 }
 
 unsigned sim_choice_key(const struct sim_world *w, const struct sim_request *q)

@@ -17,6 +17,9 @@ struct cause {
 static const struct cause timed_out = {
     "timed out",      JAT_WHY_TIMEOUT, JAT_STAT_timeouts,
     SIM_TOLD_FAILURE, false,           true};
+static const struct cause unresumed = {
+    "was not resumed", JAT_WHY_COUNT, JAT_STAT_unresumed,
+    SIM_TOLD_FAILURE,  false,         false};
 static const struct cause gone = {"gone",           JAT_WHY_GONE, JAT_STAT_gone,
                                   SIM_TOLD_FAILURE, false,        false};
 static const struct cause stopped = {
@@ -54,6 +57,20 @@ static void copy_id(const struct sim_world *w, struct jat_span id,
     snprintf(out, SIM_NAME, "%.*s", (int)id.n, w->outcomes.text.p + id.at);
 }
 
+/* Only what waits too long, and only to those in service. */
+static void check_unresumed(struct sim_world *w, unsigned t, unsigned place)
+{
+    const struct sim_place *p = &w->places[w->tries[t].place];
+    const struct sim_request *q = &w->requests[w->tries[t].request];
+
+    SIM_HOLDS(w, sim_unresumed(w, p),
+              "what waits for a resumption waits for resume_wait", "%s",
+              sim_request_name(w, w->tries[t].request));
+    SIM_HOLDS(
+        w, (sim_ready(w, q) >> place & 1) != 0 || sim_kept_place(w, q) == place,
+        "it goes to one in service", "%c is not", 'a' + place);
+}
+
 static void moved(struct sim_world *w, unsigned t, const struct jat_outcome *o,
                   const struct cause *c)
 {
@@ -78,6 +95,8 @@ static void moved(struct sim_world *w, unsigned t, const struct jat_outcome *o,
     SIM_HOLDS(w, strcmp(v.shown, w->tries[t].shown) == 0,
               "a retry comes from the same address", "%s, not %s", v.shown,
               w->tries[t].shown);
+    if (c == &unresumed)
+        check_unresumed(w, t, place);
     sim_choice_check(w, q, place);
     w->stats[JAT_STAT_retries]++;
     q->retries--;
@@ -126,6 +145,9 @@ static void settled(struct sim_world *w, const struct jat_outcome *o,
 {
     unsigned t = sim_books_find(w, o->record);
     const struct sim_request *q;
+
+    if (c == &timed_out && o->fate == JAT_FATE_RETRY)
+        c = &unresumed; /* the same call does both */
 
     if (o->fate == JAT_FATE_UNAVAILABLE)
         return;
@@ -211,12 +233,27 @@ static void all(struct sim_world *w, const struct cause *c,
               "what is over can be closed", "%s", jat_err_name(err));
 }
 
+/* What may go on does not stay with an endpoint that is not resumed. */
+static void check_stays(struct sim_world *w, unsigned t)
+{
+    const struct sim_try *v = &w->tries[t];
+    const struct sim_place *p = &w->places[v->place];
+    const struct sim_request *q = &w->requests[v->request];
+
+    SIM_HOLDS(w,
+              p->session != v->session || !sim_unresumed(w, p) ||
+                  !may_go_on(q, &unresumed) || sim_ready(w, q) == 0,
+              "what may go on leaves one that is not resumed", "%s stays at %c",
+              sim_request_name(w, v->request), 'a' + v->place);
+}
+
 void sim_expire(struct sim_world *w)
 {
     all(w, &timed_out, jat_expire);
     for (unsigned i = 0; i < w->n_open; i++) {
         unsigned number = w->tries[w->open[i]].request;
 
+        check_stays(w, w->open[i]);
         SIM_HOLDS(w, w->requests[number].deadline > w->now,
                   "no request outlives its deadline and a tick", "%s, by %lu",
                   sim_request_name(w, number),

@@ -86,7 +86,8 @@ static void keep(struct sim_world *w, int key, const struct sim_request *q,
         return;
     }
     if (!stays || (tried >> k->place & 1) != 0 ||
-        (k->place != place && !w->places[k->place].online))
+        (k->place != place && (!w->places[k->place].online ||
+                               sim_unresumed(w, &w->places[k->place]))))
         k->place = (uint8_t)place;
     if (k->place == place)
         k->told = false;
@@ -149,7 +150,8 @@ uint8_t sim_kept_place(struct sim_world *w, const struct sim_request *q)
     struct sim_keep *k = alive(w, q->sticky);
 
     if (ttl == 0 || !is_sticky(w) || k == NULL ||
-        (q->tried >> k->place & 1) != 0 || !w->places[k->place].online)
+        (q->tried >> k->place & 1) != 0 || !w->places[k->place].online ||
+        sim_unresumed(w, &w->places[k->place]))
         return SIM_NOBODY;
     return k->place;
 }

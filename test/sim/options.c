@@ -27,6 +27,8 @@ static const struct {
                              NUMBER,
                              {"600000", "5000", "60000"}},
     [SIM_STICKY_TTL] = {"sticky_ttl", NUMBER, {"0", "600000", "5000"}},
+    [SIM_RETRY_SETS] = {"retry_sets", LIST, {"", SIM_ROOMS}},
+    [SIM_RESUME_WAIT] = {"resume_wait", NUMBER, {"5000", "1", "1000", "60000"}},
     [SIM_RETRIES] = {"retries", NUMBER, {"1", "0", "2", "7"}},
     [SIM_TIMEOUT] = {"timeout", NUMBER, {"60000", "1000", "5000", "20000"}},
     [SIM_MAX_PENDING] = {"max_pending", NUMBER, {"100000", "1", "5", "20"}},

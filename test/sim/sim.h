@@ -46,7 +46,8 @@ struct sim_place {
     unsigned session;
     jat_eid eid; /* of the last one that was online */
     struct jat_endpoint_state state;
-    uint64_t back; /* it says nothing before, ms */
+    uint64_t back;    /* it says nothing before, ms */
+    uint64_t pending; /* since when its session waits to be resumed */
     /* what the core has to count for this session */
     uint32_t requests, outbound;
     uint64_t answered, failed, last_answer;
@@ -242,6 +243,11 @@ enum jat_why sim_kept_lost(struct sim_world *w, const struct sim_request *q,
 unsigned sim_choice_key(const struct sim_world *w, const struct sim_request *q);
 /* Why it gets nothing new while others are in service: of enum jat_drain. */
 unsigned sim_draining(const struct sim_world *w, const struct sim_place *p);
+/* Its session waits to be resumed, longer than resume_wait, while others are
+ * in service. */
+bool sim_unresumed(const struct sim_world *w, const struct sim_place *p);
+/* Those in service that have not had it; bits. */
+unsigned sim_ready(const struct sim_world *w, const struct sim_request *q);
 /* Places that a request may go to now; bits. */
 unsigned sim_candidates(const struct sim_world *w, const struct sim_request *q);
 /* The core has chosen this place: rightly? */
