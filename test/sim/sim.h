@@ -16,6 +16,7 @@
  *   kept       sessions and kept keys: what stays with an endpoint
  *   choice     to whom a request may go
  *   books      what is in flight, what is counted, what each limit leaves
+ *   rows       what is shown of endpoints and requests
  *   queue      what is to happen, by its time
  *   luck       random numbers
  */
@@ -257,6 +258,11 @@ void sim_choice_check(struct sim_world *w, const struct sim_request *q,
 void sim_choice_forget(struct sim_world *w);
 /* A turn of round_robin may be lost. */
 void sim_choice_turn_lost(struct sim_world *w);
+
+/* rows.c */
+
+void sim_rows_of_endpoints(struct sim_world *w);
+void sim_rows_of_requests(struct sim_world *w);
 
 /* books.c */
 
