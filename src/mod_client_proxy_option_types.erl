@@ -13,10 +13,12 @@
               | {int, Min :: integer()}            %% to ?MAX
               | {int, Min :: integer(), Max :: integer()}
               | duration                           %% ms
+              | duration_or_0                      %% ms; 0: off
               | acl                                %% an access rule
               | host                               %% of a proxy host
               | account | accounts                 %% bare JIDs
               | sticky_by
+              | sessions
               | globs                              %% of resources
               | localparts                         %% none, any or globs of nodes
               | namespaces
@@ -26,8 +28,9 @@
 %% The largest number that the core takes, and enough for all.
 -define(MAX, 16#7fffffff).
 %% What econf:timeout/1 takes.
--define(DURATION, "^0*[1-9][0-9]{0,15}( *(ms|msecs?|millisec(ond)?s?|"
-                  "s|sec(ond)?s?|m|min(ute)?s?|h|hours?|d|days?) *)?$").
+-define(UNIT, "( *(ms|msecs?|millisec(ond)?s?|s|sec(ond)?s?|m|min(ute)?s?|"
+              "h|hours?|d|days?) *)?$").
+-define(DURATION, "^0*[1-9][0-9]{0,15}" ?UNIT).
 %% The gen_server of a proxy host is registered as mod_client_proxy_<P>, and a
 %% name has at most 255 octets.
 -define(MAX_HOST, 238).
@@ -41,11 +44,14 @@ value({enums, Words}) -> "[" ++ words(Words, " | ") ++ ", ...]";
 value({int, Min, Max}) -> integer_to_list(Min) ++ ".." ++ integer_to_list(Max);
 value({int, _}) -> "Number";
 value(duration) -> "timeout()";
+value(duration_or_0) -> "0 | timeout()";
 value(acl) -> "AccessName";
 value(host) -> "Host";
 value(account) -> "user@server";
 value(accounts) -> "[user@server, ...]";
 value(sticky_by) -> "bare | full | domain | {Namespace: Attribute}";
+value(sessions) -> "{Namespace: Attribute | {attribute: Attribute, "
+                       "any_requester: true}, ...}";
 value(globs) -> "[Glob, ...]";
 value(localparts) -> "none | any | [Glob, ...]";
 value(namespaces) -> "[Namespace, ...]";
@@ -59,6 +65,7 @@ value(hosts) -> "{Host: Options, ...}".
 written(_, undefined) -> "";
 written(_, []) -> "";
 written({enums, _}, Words) -> "[" ++ words(Words, ", ") ++ "]";
+written(duration_or_0, Ms) when Ms > 0 -> written(duration, Ms);
 written(duration, Ms) when Ms > 60000, Ms rem 60000 == 0 ->
     integer_to_list(Ms div 60000) ++ " min";
 written(duration, Ms) when Ms rem 1000 == 0 ->
@@ -86,6 +93,13 @@ validator({int, Min, Max}) ->
     econf:int(Min, Max);
 validator(duration) ->
     fun duration/1;
+validator(duration_or_0) ->
+    fun(Value) ->
+            case is_like(duration_text(Value), "^0{1,16}" ?UNIT) of
+                true -> 0;
+                false -> duration(Value)
+            end
+    end;
 validator(acl) ->
     econf:acl();
 validator(host) ->
@@ -96,6 +110,8 @@ validator(accounts) ->
     econf:non_empty(econf:list_or_single(validator(account), [unique]));
 validator(sticky_by) ->
     fun sticky_by/1;
+validator(sessions) ->
+    fun sessions/1;
 validator(globs) ->
     econf:list_or_single(econf:and_then(econf:binary(), fun glob/1), [unique]);
 validator(localparts) ->
@@ -160,6 +176,45 @@ sticky_by(_) ->
     fail("Expected bare, full, domain or a map of one namespace to the name "
          "of an attribute, such as {\"http://jitsi.org/protocol/focus\": room}",
          []).
+
+sessions([]) ->
+    [];
+sessions([{_, _} | _] = Map) ->
+    Sessions = (econf:map(econf:non_empty(econf:binary()), fun session/1,
+                          [unique]))(Map),
+    [{Ns, Attr, Whose} || {Ns, {Attr, Whose}} <- Sessions];
+sessions(_) ->
+    fail("Expected a map of namespaces to the names of attributes, such as "
+         "{\"http://jitsi.org/protocol/focus\": session-id}", []).
+
+session([{_, _} | _] = Map) ->
+    Options = econf:options(#{attribute => fun attribute/1,
+                              any_requester => econf:bool(),
+                              '_' => fun unknown_of_session/1},
+                            [{return, map}, {required, [attribute]}, unique]),
+    case Options(Map) of
+        #{attribute := Attr, any_requester := true} -> {Attr, any_requester};
+        #{attribute := Attr} -> {Attr, requester}
+    end;
+session(Attr) ->
+    {attribute(Attr), requester}.
+
+unknown_of_session(_) ->
+    fail("Expected attribute and any_requester, such as "
+         "{attribute: session-id, any_requester: true}", []).
+
+%% (Namespaces are declared by what looks like an attribute.)
+attribute(Name) when is_atom(Name), Name /= none ->
+    attribute(atom_to_binary(Name, utf8));
+attribute(Name) when is_binary(Name), Name /= <<"xmlns">> ->
+    case re:run(Name, "^[\\pL_][\\pL\\pN_.-]{0,99}$",
+                [unicode, {capture, none}]) of
+        match -> Name;
+        nomatch -> attribute(none)
+    end;
+attribute(_) ->
+    fail("Expected the name of an attribute without a prefix, such as "
+         "session-id, or {attribute: session-id, any_requester: true}", []).
 
 %% Seconds where no unit is given; fractions of one by `ms'. What econf would say
 %% of anything else does not tell what a time looks like.
