@@ -47,8 +47,8 @@ NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 
 TOOLS = _build/service _build/puppet _build/storm
 
-.PHONY: all sum tools example demo serve check check-on check-lint check-core check-fuzz \
-        check-erl check-nif-asan check-server coverage mutants fuzz soak bench \
+.PHONY: all sum tools example demo serve check check-on check-lint check-core check-sim \
+        check-fuzz check-erl check-nif-asan check-server coverage mutants fuzz soak bench \
         dialyzer dist deps deps-demo clean
 
 all:
@@ -87,7 +87,7 @@ serve: deps-demo
 # What test/demo/example needs to start it.
 example: $(EXAMPLE_BUILT$(suffix $(EXAMPLE)))
 
-RUNNERS = lint core fuzz erl nif-asan server
+RUNNERS = lint core sim fuzz erl nif-asan server
 
 check: deps
 	@test/check $(RUNNERS)
@@ -104,6 +104,9 @@ check-lint:
 check-core:
 	@$(MAKE) -s -j$$(nproc) -C test/core cov asan plain tsan
 	$(MAKE) -C test/core check-cov check-asan check-oom check-valgrind check-tsan
+
+check-sim:
+	@$(MAKE) -s -C test/sim -j$$(nproc) check
 
 check-fuzz:
 	@$(MAKE) -s -C test/fuzz -j$$(nproc) check

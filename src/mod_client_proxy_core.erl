@@ -226,9 +226,9 @@ derive_key(Carrier, Secret, Host) ->
 %% element (of jabber:client, which need not be said: RFC 6120, 4.8.2) with
 %% type, id, from, to and its children without their children; from and to
 %% prepared. Of a `set' the children are only counted, so that others may stand
-%% in for them, unless balance is `sticky' and sticky_by {Ns, Attr}, or the first
-%% one names a session (`sessions' of the configuration). Of a result only such a
-%% child counts. Prepared:
+%% in for them, unless balance is `sticky' and sticky_by {Ns, Attr}, retry_sets
+%% names a namespace, or the first one names a session (`sessions' of the
+%% configuration). Of a result only such a child counts. Prepared:
 %% <<>>, or the answer to {ask, {jid, _}}. Weight: octets that the packet takes
 %% if it is kept for another try, 0 if it cannot be kept. They count within
 %% max_retry_memory as long as a record has the packet.

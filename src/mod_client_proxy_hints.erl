@@ -40,7 +40,8 @@ stanza(_Context, _Packet) ->
 
 payload(Context, Packet) ->
     case mod_client_proxy_payload:walk(xmpp:get_els(Packet)) of
-        {ok, Payload} -> {ok, hints(Context, Packet), weight(Packet, Payload)};
+        {ok, Payload} -> {ok, hints(Context, Packet),
+                          weight(Context, Packet, Payload)};
         Fault -> {'bad-request', Fault}
     end.
 
@@ -49,10 +50,12 @@ hints(Context, Packet) ->
         ++ [moved || is_record(Packet, message),
                      mod_client_proxy_metas:moves(Packet) > 0].
 
-%% Only a `get' is kept: no other one may be sent twice.
-weight(#iq{type = get} = Packet, Payload) ->
+%% A `set' whose payload the core is not shown is never kept.
+weight(_Context, #iq{type = get} = Packet, Payload) ->
     mod_client_proxy_packets:weight(Packet, Payload);
-weight(_Packet, _Payload) ->
+weight(#{sets := shown}, #iq{type = set} = Packet, Payload) ->
+    mod_client_proxy_packets:weight(Packet, Payload);
+weight(_Context, _Packet, _Payload) ->
     0.
 
 access(Context, From) ->

@@ -165,6 +165,7 @@ sets(#instance{config = Config}) ->
     case Config() of
         none -> shown;
         #{balance := sticky, sticky_by := {_Ns, _Attr}} -> shown;
+        #{retry_sets := [_ | _]} -> shown;
         #{} -> counted
     end.
 

@@ -103,7 +103,15 @@ rows() ->
       "`remote-server-timeout`. A number without a unit is seconds."},
      {retries, both, {int, 0, 7}, 1, same,
       "How many more resources a request is sent to when the one before has "
-      "gone."},
+      "gone, or does not come back within `resume_wait`."},
+     {retry_sets, both, namespaces, [], same,
+      "Namespaces of payloads of which it does no harm to ask for the same thing "
+      "twice: a `set` with such a payload is sent to another resource where a "
+      "`get` is. Any other `set` is only if it was provably not delivered."},
+     {resume_wait, both, duration, 5000, same,
+      "How long requests wait for a resource that has lost its connection and may "
+      "resume its session (XEP-0198). Then those that may be sent again go to "
+      "another resource, if there is one. The others go on waiting."},
      {resources, both, globs, [], same,
       "Which resources of the target are used: names in which `*` stands for any "
       "text and `?` for any character. Without this option all are used."},

@@ -26,6 +26,10 @@ payload_of_a_set() ->
                  [?INSTANCE:sets(I)
                   || I <- [New, ByRoom, Refused, Random, RefusedToo,
                            configured(by_room(opts()), RefusedToo)]]),
+    Repeated = configured((opts())#{retry_sets := [<<"urn:x">>]}, RefusedToo),
+    ?assertEqual([shown, counted],
+                 [?INSTANCE:sets(I) || I <- [Repeated,
+                                             configured(opts(), Repeated)]]),
     ?assertEqual(shown, ?INSTANCE:sets(?INSTANCE:unconfigured(Random))).
 
 sessions_test_() ->

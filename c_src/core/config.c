@@ -54,6 +54,7 @@ static const struct option {
     {"drain_show", LIST, AT(drain_show), 0, 0, 0, NULL},
     {"localparts", LIST, AT(localparts), 0, 0, 0, NULL},
     {"local_domains", LIST, AT(local_domains), 0, 0, 0, NULL},
+    {"retry_sets", LIST, AT(retry_sets), 0, 0, 0, NULL},
     {"caps", LIST, AT(caps), 0, 0, 0, NULL},
     {"sticky_by", LIST, AT(sticky_by), 0, 0, 0, NULL},
     {"sticky_by_attribute", LIST, AT(sticky_by_attribute), 0, 0, 0, NULL},
@@ -65,6 +66,7 @@ static const struct option {
     {"outbound_acl", INT, AT(outbound_acl), 0, 0, 1, NULL},
     {"timeout", INT, AT(timeout), 60000, 1, INT32_MAX, NULL},
     {"contact_timeout", INT, AT(contact_timeout), 600000, 1, INT32_MAX, NULL},
+    {"resume_wait", INT, AT(resume_wait), 5000, 1, INT32_MAX, NULL},
     {"session_timeout", INT, AT(session_timeout), 600000, 1, INT32_MAX, NULL},
     {"sticky_ttl", INT, AT(sticky_ttl), 0, 0, INT32_MAX, NULL},
     {"retries", INT, AT(retries), 1, 0, JAT_MAX_TRIED - 1, NULL},
@@ -315,6 +317,7 @@ enum jat_err jat_config_finish(struct jat_config *c, struct jat_str host)
         return err;
     list_sort(&c->targets);
     list_sort(&c->local_domains);
+    list_sort(&c->retry_sets);
     list_sort(&c->caps);
     return jat_keyring_new(c->keys.v, c->keys.n, host, &c->keyring);
 }

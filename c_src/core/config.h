@@ -52,14 +52,15 @@ struct jat_config {
     struct jat_list drain_show;    /* words of RFC 6121, 4.7.2.1 */
     struct jat_list localparts;    /* globs; none: P has no nodes */
     struct jat_list local_domains; /* not counted by domain */
+    struct jat_list retry_sets;    /* namespaces: a `set' may be sent twice */
     struct jat_list caps;          /* P's own node#ver of XEP-0115; or none */
     struct jat_list sticky_by;     /* one: a word, or a namespace with ... */
     struct jat_list sticky_by_attribute; /* ... an attribute */
     struct jat_list sessions; /* namespace, attribute, kind (a word), ... */
-    int64_t encoding, balance, disco, outbound; /* the enums above */
-    int64_t outbound_acl;                       /* `any' asks for each JID */
-    int64_t timeout, contact_timeout;           /* ms */
-    int64_t session_timeout, sticky_ttl;        /* ms; sticky_ttl 0: off */
+    int64_t encoding, balance, disco, outbound;    /* the enums above */
+    int64_t outbound_acl;                          /* `any' asks for each JID */
+    int64_t timeout, contact_timeout, resume_wait; /* ms */
+    int64_t session_timeout, sticky_ttl;           /* ms; sticky_ttl 0: off */
     int64_t retries;
     int64_t max_contacts, max_sessions, max_pending, max_pending_per_user,
         max_pending_per_domain, max_outbound_per_endpoint, max_endpoints;

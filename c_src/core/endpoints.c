@@ -29,6 +29,9 @@ struct slot {
     struct jat_cut cut;
     struct jat_endpoint_state state;
     uint64_t hash, target;
+    uint64_t pending_since; /* ms, while its state says so */
+    uint64_t looked_at;     /* ms; see jat_endpoints_looked */
+    uint32_t looked;
 };
 
 struct chunk {
@@ -46,6 +49,8 @@ struct jat_endpoints {
     uint32_t free; /* the first free slot, or NONE */
     struct jat_index by_jid, by_shown;
     struct jat_candidates all, ready;
+    uint32_t n_pending; /* whose state says so */
+    uint32_t news;      /* how often one has come into service; never 0 */
     struct jat_policy policy;
     _Atomic uint32_t count; /* all.n */
     _Atomic uint64_t round;
@@ -60,6 +65,7 @@ enum jat_err jat_endpoints_new(const struct jat_seed *seed,
     jat_rwlock_init(&t->lock);
     t->seed = *seed;
     t->free = NONE;
+    t->news = 1;
     atomic_init(&t->count, 0);
     atomic_init(&t->round, 0);
     *out = t;
@@ -146,8 +152,10 @@ static struct jat_candidate candidate_of(uint32_t number, const struct slot *s)
 
 static void ready_add(struct jat_endpoints *t, uint32_t number, struct slot *s)
 {
-    if (s->ready_at == NONE)
-        s->ready_at = jat_candidates_add(&t->ready, candidate_of(number, s));
+    if (s->ready_at != NONE)
+        return;
+    s->ready_at = jat_candidates_add(&t->ready, candidate_of(number, s));
+    t->news += t->news == UINT32_MAX ? 2 : 1;
 }
 
 static void ready_remove(struct jat_endpoints *t, struct slot *s)
@@ -185,6 +193,20 @@ static void set_draining(struct jat_endpoints *t, uint32_t number,
         ready_remove(t, s);
     else
         ready_add(t, number, s);
+}
+
+static void set_state(struct jat_endpoints *t, struct slot *s,
+                      const struct jat_endpoint_state *state, uint64_t now)
+{
+    if (state->pending && !s->state.pending) {
+        t->n_pending++;
+        s->pending_since = now;
+        s->looked = 0;
+        s->looked_at = UINT64_MAX; /* never */
+    } else if (!state->pending && s->state.pending) {
+        t->n_pending--;
+    }
+    s->state = *state;
 }
 
 static bool reserve_chunk(struct jat_endpoints *t)
@@ -279,7 +301,7 @@ enum jat_err jat_endpoints_put(struct jat_endpoints *t, struct jat_str jid,
         err = t->all.n >= max ? JAT_EFULL : add(t, jid, shown, hash, &number);
     if (err == JAT_OK) {
         struct slot *s = slot_at(t, number);
-        s->state = *state;
+        set_state(t, s, state, now);
         set_draining(t, number, s);
         if (eid != NULL)
             *eid = eid_of(number, s->generation);
@@ -304,6 +326,8 @@ enum jat_err jat_endpoints_remove(struct jat_endpoints *t, struct jat_str jid,
         jat_index_remove(&t->by_shown, jat_hash(&t->seed, shown_of(s)), number);
         ready_remove(t, s);
         all_remove(t, s);
+        t->n_pending -= s->state.pending;
+        s->state.pending = false;
         dead_jid = s->jid;
         dead_shown = s->shown;
         s->jid = s->shown = NULL;
@@ -432,24 +456,101 @@ static const struct jat_candidate *pick(const struct jat_candidates *among,
     return i == among->n ? NULL : &among->c[i];
 }
 
-enum jat_err jat_endpoints_choose(struct jat_endpoints *t,
-                                  const struct jat_choice *how,
-                                  struct jat_buf *buf, struct jat_endpoint *out)
+/* The number of this choice. */
+static uint64_t next_round(struct jat_endpoints *t,
+                           const struct jat_choice *how)
 {
-    uint64_t round = 0;
-    if (how->balance == JAT_ROUND_ROBIN)
-        round = atomic_fetch_add_explicit(&t->round, 1, memory_order_relaxed);
-    const struct jat_candidate *c = pick(&t->ready, how, round);
-    if (c == NULL)
-        c = pick(&t->all, how, round);
+    return how->balance == JAT_ROUND_ROBIN
+               ? atomic_fetch_add_explicit(&t->round, 1, memory_order_relaxed)
+               : 0;
+}
+
+static enum jat_err copy_chosen(const struct jat_endpoints *t,
+                                const struct jat_candidate *c,
+                                struct jat_buf *buf, struct jat_endpoint *out)
+{
     return c == NULL ? JAT_ENOTFOUND
                      : copy_out(slot_at(t, (uint32_t)c->eid), c->eid,
                                 JAT_WITH_JID, buf, out);
 }
 
+enum jat_err jat_endpoints_choose(struct jat_endpoints *t,
+                                  const struct jat_choice *how,
+                                  struct jat_buf *buf, struct jat_endpoint *out)
+{
+    uint64_t round = next_round(t, how);
+    const struct jat_candidate *c = pick(&t->ready, how, round);
+    return copy_chosen(t, c == NULL ? pick(&t->all, how, round) : c, buf, out);
+}
+
+enum jat_err jat_endpoints_choose_ready(struct jat_endpoints *t,
+                                        const struct jat_choice *how,
+                                        struct jat_buf *buf,
+                                        struct jat_endpoint *out)
+{
+    return copy_chosen(t, pick(&t->ready, how, next_round(t, how)), buf, out);
+}
+
 size_t jat_endpoints_count(struct jat_endpoints *t)
 {
     return atomic_load_explicit(&t->count, memory_order_relaxed);
+}
+
+static bool is_unresumed(const struct slot *s, uint64_t now, uint64_t wait)
+{
+    return s->state.pending && now >= s->pending_since + wait;
+}
+
+bool jat_endpoints_is_unresumed(struct jat_endpoints *t, jat_eid eid,
+                                uint64_t now, uint64_t wait)
+{
+    const struct slot *s = slot_of(t, eid);
+    return s != NULL && t->ready.n > 0 && is_unresumed(s, now, wait);
+}
+
+bool jat_endpoints_next_waiting(struct jat_endpoints *t, uint64_t now,
+                                uint64_t wait, uint32_t *cursor,
+                                struct jat_waiting *out)
+{
+    bool found = false;
+    unsigned held = jat_rwlock_read(&t->lock);
+    uint32_t end = t->n_pending > 0 && t->ready.n > 0 ? t->used : 0;
+    for (; !found && *cursor < end; ++*cursor) {
+        const struct slot *s = slot_at(t, *cursor);
+        found = s->jid != NULL && is_unresumed(s, now, wait) &&
+                s->looked != t->news && s->looked_at != now;
+        if (found)
+            *out = (struct jat_waiting){eid_of(*cursor, s->generation),
+                                        s->pending_since, t->news};
+    }
+    jat_rwlock_read_done(&t->lock, held);
+    return found;
+}
+
+/* The endpoint, if it waits still; or NULL. */
+static struct slot *waiting(const struct jat_endpoints *t,
+                            const struct jat_waiting *w)
+{
+    struct slot *s = slot_of(t, w->eid);
+    return s != NULL && s->state.pending && s->pending_since == w->since ? s
+                                                                         : NULL;
+}
+
+void jat_endpoints_looked(struct jat_endpoints *t, const struct jat_waiting *w,
+                          bool full, uint64_t now)
+{
+    jat_rwlock_write(&t->lock);
+    struct slot *s = waiting(t, w);
+    if (s != NULL && full)
+        s->looked_at = now;
+    else if (s != NULL)
+        s->looked = w->news;
+    jat_rwlock_write_done(&t->lock);
+}
+
+bool jat_endpoints_waits(struct jat_endpoints *t, const struct jat_waiting *w)
+{
+    return waiting(t, w) != NULL;
 }
 
 static uint64_t read64(const _Atomic uint64_t *n)

@@ -118,11 +118,17 @@ enum jat_err jat_endpoints_get(struct jat_endpoints *t, jat_eid eid,
 unsigned jat_endpoints_hold(struct jat_endpoints *t);
 void jat_endpoints_let_go(struct jat_endpoints *t, unsigned held);
 /* Chooses one that is not in `tried`: among those in service, or, if none is,
- * among all (panic). With its JID. JAT_ENOTFOUND: none is left. */
+ * among all (panic). With its JID. JAT_ENOTFOUND:
+ * none is left. */
 enum jat_err jat_endpoints_choose(struct jat_endpoints *t,
                                   const struct jat_choice *how,
                                   struct jat_buf *buf,
                                   struct jat_endpoint *out);
+/* The same only among those in service. */
+enum jat_err jat_endpoints_choose_ready(struct jat_endpoints *t,
+                                        const struct jat_choice *how,
+                                        struct jat_buf *buf,
+                                        struct jat_endpoint *out);
 /* The one whose JID has this hash (jat_endpoint.hash), with its JID; but not
  * one whose session waits to be resumed while others are in service.
  * JAT_ENOTFOUND.
@@ -147,6 +153,33 @@ void jat_endpoints_undo(struct jat_endpoints *t, jat_eid eid);
 
 /* True if so many of its requests are in flight; false where it has gone. */
 bool jat_endpoints_is_full(struct jat_endpoints *t, jat_eid eid, uint32_t max);
+
+/* Endpoints whose session waits to be resumed (XEP-0198), for those who take
+ * away what they have in hand. */
+struct jat_waiting {
+    jat_eid eid;
+    uint64_t since; /* ms */
+    uint32_t news;  /* how often an endpoint had come into service before */
+};
+
+/* The next one at or after *cursor (0 at first), which is moved behind it, that
+ * has waited for `wait' ms or longer, while others are in service; but not one
+ * of which jat_endpoints_looked was told, while none has come into service
+ * since. The table is not held. False: no more. */
+bool jat_endpoints_next_waiting(struct jat_endpoints *t, uint64_t now,
+                                uint64_t wait, uint32_t *cursor,
+                                struct jat_waiting *out);
+/* All that could be taken from it was; or, full, not all, since the others had
+ * enough to do: it is to be looked at again, at another time. The table is not
+ * held. */
+void jat_endpoints_looked(struct jat_endpoints *t, const struct jat_waiting *w,
+                          bool full, uint64_t now);
+/* True if this one has waited for `wait' ms or longer, while others are in
+ * service. The table is held. */
+bool jat_endpoints_is_unresumed(struct jat_endpoints *t, jat_eid eid,
+                                uint64_t now, uint64_t wait);
+/* True if it waits still, and was not resumed meanwhile. The table is held. */
+bool jat_endpoints_waits(struct jat_endpoints *t, const struct jat_waiting *w);
 
 /* How a request has ended, as far as it says something of the endpoint. */
 enum jat_ended {

@@ -73,6 +73,14 @@ static enum jat_err begin(struct jat_call *c, struct jat_request *r,
     return JAT_OK;
 }
 
+/* To ask twice does no harm: a `get', or a `set' of which the operator says so
+ * (option `retry_sets'). */
+static bool is_repeatable(const struct jat_call *c)
+{
+    return c->stanza->type == JAT_TYPE_GET ||
+           jat_list_has(&c->config->retry_sets, c->stanza->children[0].ns);
+}
+
 /* only: the endpoint that it is for; 0: any. */
 static enum jat_err request_in(struct jat_call *c, jat_eid only)
 {
@@ -99,7 +107,7 @@ static enum jat_err request_in(struct jat_call *c, jat_eid only)
     r.user_cut = jat_jid_cut(&c->from);
     r.any_endpoint = only == 0;
     r.retries = r.session == 0 ? (uint8_t)config->retries : 0;
-    if (!r.set && r.any_endpoint && r.retries > 0)
+    if (r.any_endpoint && r.retries > 0 && is_repeatable(c))
         r.share.octets = c->weight;
     if (config->balance == JAT_STICKY && r.any_endpoint) {
         if (!jat_sticky_key(c, &key))

@@ -15,13 +15,32 @@ static uint64_t fresh_random(struct jat *j)
         jat_mix64(j->seed.k[1] + n + ((uint64_t)jat_thread_number() << 40)));
 }
 
-/* kept: the hash of the endpoint that its key stays with, if that is there; 0:
- * of none. */
-static enum jat_err choose(struct jat *j, const struct jat_config *config,
-                           const struct jat_request *r, uint64_t kept,
-                           struct jat_buf *buf, struct jat_endpoint *e)
+/* The endpoint that a key stays with (kept: its hash, or 0), if that is there;
+ * but one that was not resumed in time loses it, while others are in service.
+ */
+static jat_eid endpoint_of_key(const struct jat *j,
+                               const struct jat_config *config, uint64_t kept,
+                               uint64_t now)
 {
     jat_eid eid = kept == 0 ? 0 : jat_endpoints_of_hash(j->endpoints, kept);
+
+    return eid == 0 || jat_endpoints_is_unresumed(j->endpoints, eid, now,
+                                                  (uint64_t)config->resume_wait)
+               ? 0
+               : eid;
+}
+
+typedef enum jat_err choose_fn(struct jat_endpoints *,
+                               const struct jat_choice *, struct jat_buf *,
+                               struct jat_endpoint *);
+
+/* otherwise: how one is chosen that no key stays with. */
+static enum jat_err choose(struct jat *j, const struct jat_config *config,
+                           const struct jat_request *r, uint64_t kept,
+                           uint64_t now, choose_fn *otherwise,
+                           struct jat_buf *buf, struct jat_endpoint *e)
+{
+    jat_eid eid = endpoint_of_key(j, config, kept, now);
 
     if (eid != 0)
         return jat_endpoints_read(j->endpoints, eid, buf, e);
@@ -29,15 +48,25 @@ static enum jat_err choose(struct jat *j, const struct jat_config *config,
     struct jat_choice how = {(enum jat_balance)config->balance, fresh_random(j),
                              r->sticky_key, r->tried, r->n_tried};
 
-    return jat_endpoints_choose(j->endpoints, &how, buf, e);
+    return otherwise(j->endpoints, &how, buf, e);
 }
 
-/* Makes the record of r for endpoint e. Room for an id of ours first: with the
- * record made, nothing may fail for want of memory. */
-static enum jat_err put(struct jat *j, struct jat_request *r,
-                        const struct jat_endpoint *e, struct jat_span shown,
-                        uint64_t now, struct jat_buf *buf, struct jat_put *out)
+enum jat_err jat_forward_choose(struct jat *j, const struct jat_config *config,
+                                const struct jat_request *r, uint64_t kept,
+                                uint64_t now, struct jat_buf *buf,
+                                struct jat_endpoint *out)
 {
+    return choose(j, config, r, kept, now, jat_endpoints_choose_ready, buf,
+                  out);
+}
+
+/* Room for an id of ours first: with the record made, nothing may fail for want
+ * of memory. */
+enum jat_err jat_forward_put(struct jat *j, struct jat_request *r,
+                             struct jat_span shown, uint64_t now,
+                             struct jat_buf *buf, struct jat_sent *out)
+{
+    const struct jat_endpoint *e = &out->endpoint;
     enum jat_err err;
 
     if (jat_buf_room(buf, JAT_OURS_N) == NULL)
@@ -47,10 +76,24 @@ static enum jat_err put(struct jat *j, struct jat_request *r,
     r->tail = jat_jid_tail(jat_buf_str(buf, e->jid));
     r->shown = jat_buf_str(buf, shown);
     jat_endpoints_begin(j->endpoints, e->eid);
-    err = jat_inflight_put(j->inflight, r, now, out);
+    err = jat_inflight_put(j->inflight, r, now, &out->put);
     if (err != JAT_OK)
         jat_endpoints_undo(j->endpoints, e->eid);
     return err;
+}
+
+void jat_forward_done(struct jat *j, const struct jat_config *config,
+                      const struct jat_request *r, uint64_t now,
+                      const struct jat_sent *sent)
+{
+    if (sent->put.replaced)
+        jat_stats_add(&j->stats, JAT_STAT_replaced_ids);
+    jat_contact_touch(
+        j->contacts, config,
+        jat_contact_of(
+            &r->share, sent->endpoint.target,
+            jat_node_key(j, jat_str(r->asked.p, r->asked_cut.user_n))),
+        true, now, r->deadline);
 }
 
 /* The table of endpoints is held until the record is made: an endpoint that
@@ -65,22 +108,15 @@ enum jat_err jat_forward(struct jat *j, const struct jat_config *config,
                         ? jat_session_keeps(j, config, r, now)
                         : 0;
     unsigned held = jat_endpoints_hold(j->endpoints);
-    enum jat_err err = only == 0
-                           ? choose(j, config, r, kept, buf, e)
-                           : jat_endpoints_read(j->endpoints, only, buf, e);
+    enum jat_err err =
+        only == 0
+            ? choose(j, config, r, kept, now, jat_endpoints_choose, buf, e)
+            : jat_endpoints_read(j->endpoints, only, buf, e);
 
     if (err == JAT_OK)
-        err = put(j, r, e, shown, now, buf, &out->put);
+        err = jat_forward_put(j, r, shown, now, buf, out);
     jat_endpoints_let_go(j->endpoints, held);
-    if (err != JAT_OK)
-        return err;
-    if (out->put.replaced)
-        jat_stats_add(&j->stats, JAT_STAT_replaced_ids);
-    jat_contact_touch(
-        j->contacts, config,
-        jat_contact_of(
-            &r->share, e->target,
-            jat_node_key(j, jat_str(r->asked.p, r->asked_cut.user_n))),
-        true, now, r->deadline);
-    return JAT_OK;
+    if (err == JAT_OK)
+        jat_forward_done(j, config, r, now, out);
+    return err;
 }

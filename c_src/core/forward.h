@@ -24,4 +24,23 @@ enum jat_err jat_forward(struct jat *j, const struct jat_config *config,
                          jat_eid only, uint64_t now, struct jat_buf *buf,
                          struct jat_sent *out);
 
+/* The same in steps: for a caller that holds the table of endpoints meanwhile,
+ * and does something between the first two. */
+
+/* The one that its key stays with (kept: jat_session_keeps, before the table is
+ * held), or one of the strategy's choice that has not had the request, and is
+ * in service. JAT_ENOTFOUND: there is none. JAT_ENOMEM. */
+enum jat_err jat_forward_choose(struct jat *j, const struct jat_config *config,
+                                const struct jat_request *r, uint64_t kept,
+                                uint64_t now, struct jat_buf *buf,
+                                struct jat_endpoint *out);
+/* Makes the record of r for out->endpoint. JAT_ENOMEM. */
+enum jat_err jat_forward_put(struct jat *j, struct jat_request *r,
+                             struct jat_span shown, uint64_t now,
+                             struct jat_buf *buf, struct jat_sent *out);
+/* The table is not held any more: what else there is to be noted. */
+void jat_forward_done(struct jat *j, const struct jat_config *config,
+                      const struct jat_request *r, uint64_t now,
+                      const struct jat_sent *sent);
+
 #endif

@@ -370,14 +370,25 @@ static uint64_t cursor_of(unsigned shard, uint32_t at)
     return (uint64_t)shard << 32 | at;
 }
 
-/* The first place of the shard from *at on that holds a record (of *eid; NULL:
- * any), looking at no more than *budget. */
-static bool scan(const struct shard *s, const jat_eid *eid, uint32_t *at,
+/* Which records are looked for. */
+struct wanted {
+    const jat_eid *eid; /* of this endpoint; NULL: of any */
+    bool may_move;      /* only such */
+};
+
+static bool is_wanted(const struct place *p, const struct wanted *w)
+{
+    return p->record != NULL && (w->eid == NULL || p->eid == *w->eid) &&
+           (!w->may_move || jat_record_may_move(p->record));
+}
+
+/* The first place of the shard from *at on that holds such a record, looking at
+ * no more than *budget. */
+static bool scan(const struct shard *s, const struct wanted *w, uint32_t *at,
                  size_t *budget)
 {
     while (*budget > 0 && *at < s->pool.used) {
-        const struct place *place = place_at(s, *at);
-        if (place->record != NULL && (eid == NULL || place->eid == *eid))
+        if (is_wanted(place_at(s, *at), w))
             return true;
         ++*at;
         --*budget;
@@ -390,6 +401,7 @@ enum jat_err jat_inflight_take_endpoint(struct jat_inflight *t, jat_eid eid,
                                         size_t *budget, struct jat_buf *buf,
                                         struct jat_request *out, uint64_t *ref)
 {
+    const struct wanted wanted = {&eid, false};
     enum jat_err err = JAT_ENOTFOUND;
     for (uint64_t i;
          err == JAT_ENOTFOUND && (i = *cursor >> 32) < JAT_SHARDS;) {
@@ -397,7 +409,7 @@ enum jat_err jat_inflight_take_endpoint(struct jat_inflight *t, jat_eid eid,
         uint32_t at = (uint32_t)*cursor;
         struct jat_record *dead = NULL;
         pthread_mutex_lock(&s->mutex);
-        if (scan(s, &eid, &at, budget))
+        if (scan(s, &wanted, &at, budget))
             err = close_record(s, at, now, buf, out, ref, &dead);
         else if (at < s->pool.used)
             err = JAT_EFULL;
@@ -409,26 +421,46 @@ enum jat_err jat_inflight_take_endpoint(struct jat_inflight *t, jat_eid eid,
     return err;
 }
 
-enum jat_err jat_inflight_next(struct jat_inflight *t, uint64_t *cursor,
-                               struct jat_buf *buf, struct jat_request *out,
-                               uint64_t *ref)
+/* A copy of the next such record; *cursor is moved behind it. */
+static enum jat_err next(struct jat_inflight *t, const struct wanted *w,
+                         uint64_t *cursor, size_t *budget, struct jat_buf *buf,
+                         struct jat_request *out, uint64_t *ref)
 {
     enum jat_err err = JAT_ENOTFOUND;
     for (uint64_t i;
          err == JAT_ENOTFOUND && (i = *cursor >> 32) < JAT_SHARDS;) {
         struct shard *s = &t->shards[i];
         uint32_t at = (uint32_t)*cursor;
-        size_t budget = SIZE_MAX;
         pthread_mutex_lock(&s->mutex);
-        if (scan(s, NULL, &at, &budget))
+        if (scan(s, w, &at, budget))
             err = copy_out(s, at, buf, out, ref);
+        else if (at < s->pool.used)
+            err = JAT_EFULL;
         pthread_mutex_unlock(&s->mutex);
         if (err == JAT_ENOTFOUND)
             *cursor = cursor_of((unsigned)i + 1, 0);
-        else if (err == JAT_OK)
-            *cursor = cursor_of((unsigned)i, at + 1);
+        else if (err != JAT_ENOMEM)
+            *cursor = cursor_of((unsigned)i, err == JAT_OK ? at + 1 : at);
     }
     return err;
+}
+
+enum jat_err jat_inflight_next(struct jat_inflight *t, uint64_t *cursor,
+                               struct jat_buf *buf, struct jat_request *out,
+                               uint64_t *ref)
+{
+    const struct wanted any = {NULL, false};
+    size_t budget = SIZE_MAX;
+    return next(t, &any, cursor, &budget, buf, out, ref);
+}
+
+enum jat_err jat_inflight_next_to_move(struct jat_inflight *t, jat_eid eid,
+                                       uint64_t *cursor, size_t *budget,
+                                       struct jat_buf *buf,
+                                       struct jat_request *out, uint64_t *ref)
+{
+    const struct wanted wanted = {&eid, true};
+    return next(t, &wanted, cursor, budget, buf, out, ref);
 }
 
 size_t jat_inflight_count(struct jat_inflight *t)

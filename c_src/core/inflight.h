@@ -97,6 +97,14 @@ enum jat_err jat_inflight_next(struct jat_inflight *t, uint64_t *cursor,
                                struct jat_buf *buf, struct jat_request *out,
                                uint64_t *ref);
 
+/* The same of endpoint eid and only of what may be sent to another one
+ * (jat_record_may_move), looking at no more than *budget places, as in
+ * jat_inflight_take_endpoint. */
+enum jat_err jat_inflight_next_to_move(struct jat_inflight *t, jat_eid eid,
+                                       uint64_t *cursor, size_t *budget,
+                                       struct jat_buf *buf,
+                                       struct jat_request *out, uint64_t *ref);
+
 /* Records of both directions, shard by shard: exact when nobody writes. */
 size_t jat_inflight_count(struct jat_inflight *t);
 

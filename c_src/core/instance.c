@@ -64,6 +64,7 @@ enum jat_err jat_instance_new(struct jat_config *config,
         return err;
     }
     pthread_mutex_init(&j->configuring, NULL);
+    pthread_mutex_init(&j->walk.mutex, NULL);
     atomic_store(&j->config, config);
     take_policy(j, config);
     *out = j;
@@ -83,6 +84,7 @@ void jat_instance_free(struct jat *j)
         jat_config_free(c);
     }
     pthread_mutex_destroy(&j->configuring);
+    pthread_mutex_destroy(&j->walk.mutex);
     free_tables(j);
 }
 

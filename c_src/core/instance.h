@@ -74,6 +74,17 @@ bool jat_counter(struct jat *j, unsigned i, const char **name, uint64_t *value);
 
 /* From inside */
 
+/* Where the walk is that takes requests away from endpoints whose session waits
+ * to be resumed (jat_expire); one thread at a time goes on with it. */
+struct jat_walk {
+    pthread_mutex_t mutex;
+    uint32_t slot;         /* jat_endpoints_next_waiting goes on here */
+    bool found;            /* one, since it began at the first slot */
+    struct jat_waiting at; /* eid 0: between two endpoints */
+    uint64_t cursor;       /* of its records */
+    bool full; /* one stays for now, since all others have enough to do */
+};
+
 struct jat {
     struct jat_stats stats;
     struct jat_str host; /* P; owned by the first configuration */
@@ -88,6 +99,7 @@ struct jat {
     struct jat_recent *seen;     /* see seen.h */
     struct jat_kept *kept;       /* see session.h */
     pthread_mutex_t configuring; /* one jat_configure at a time */
+    struct jat_walk walk;
 };
 
 /* What a node of the proxy host (a localpart) is known by; 0: the proxy host

@@ -34,6 +34,7 @@
  *     it came back from ejabberd       jat_bounce
  *     it could not be sent             jat_abort
  *     its deadline has come            jat_expire
+ *     its session is not resumed       jat_expire
  *     its endpoint has gone            jat_remove_endpoint, then jat_sweep
  *     the module stops                 jat_close_all
  *
@@ -51,6 +52,8 @@
  *        |
  *     exchange           a record begins, and is answered
  *     settle             a record ends in any other way
+ *     resumption         a request goes on, whose endpoint is not resumed
+ *     outcome            how such an end is put together
  *     talk               messages and directed presence
  *        |
  *     forward            an endpoint is chosen, a record is made

@@ -182,6 +182,11 @@ enum jat_err jat_record_copy(const struct jat_record *r, struct jat_buf *buf,
     return JAT_OK;
 }
 
+bool jat_record_may_move(const struct jat_record *r)
+{
+    return r->any_endpoint && r->retries > 0 && r->share.octets > 0;
+}
+
 bool jat_record_is_shown(const struct jat_record *r, bool out,
                          struct jat_str user, struct jat_str shown,
                          struct jat_str id)

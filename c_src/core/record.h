@@ -107,6 +107,10 @@ struct jat_record *jat_record_give(struct jat_blocks *b, struct jat_record *r);
 enum jat_err jat_record_copy(const struct jat_record *r, struct jat_buf *buf,
                              struct jat_request *out);
 
+/* True if the request may be sent to another endpoint, though this one may have
+ * got it: its packet is kept. */
+bool jat_record_may_move(const struct jat_record *r);
+
 /* True if the one who answers is shown this address and this id. user: of a
  * request of an endpoint (out), the one who answers. */
 bool jat_record_is_shown(const struct jat_record *r, bool out,

@@ -49,6 +49,21 @@ static jat_eid find_endpoint(struct jat *j, uint64_t hash)
     return eid;
 }
 
+/* True if a key may stay with it: it is there, and if its session waits to be
+ * resumed, not for too long. */
+static bool may_keep(struct jat_call *c, uint64_t hash)
+{
+    struct jat_endpoints *t = c->j->endpoints;
+    unsigned held = jat_endpoints_hold(t);
+    jat_eid eid = jat_endpoints_of_hash(t, hash);
+    bool may = eid != 0 &&
+               !jat_endpoints_is_unresumed(t, eid, c->now,
+                                           (uint64_t)c->config->resume_wait);
+
+    jat_endpoints_let_go(t, held);
+    return may;
+}
+
 static bool was_tried(const struct jat_request *r, uint64_t endpoint)
 {
     for (unsigned i = 0; i < r->n_tried; i++)
@@ -72,8 +87,7 @@ static void keep(struct jat_call *c, uint64_t key, const struct jat_request *r,
     how.first = stays &&
                 jat_kept_use(c->j->kept, key, c->now, c->now, &found) &&
                 !was_tried(r, found.endpoint) &&
-                (found.endpoint == how.endpoint ||
-                 find_endpoint(c->j, found.endpoint) != 0);
+                (found.endpoint == how.endpoint || may_keep(c, found.endpoint));
     /* Without memory or a place the next request is balanced. */
     (void)jat_kept_put(c->j->kept, key, &how);
 }
@@ -142,10 +156,11 @@ static uint64_t key_of_room(const struct jat *j, const struct jat_request *r)
 uint64_t jat_session_keeps(struct jat *j, const struct jat_config *config,
                            const struct jat_request *r, uint64_t now)
 {
+    uint64_t ttl = r->n_tried == 0 ? (uint64_t)config->sticky_ttl : 0;
     struct jat_found found;
 
-    if (!jat_kept_use(j->kept, key_of_room(j, r), now,
-                      now + (uint64_t)config->sticky_ttl, &found) ||
+    if (!jat_session_is_kept(config, r) ||
+        !jat_kept_use(j->kept, key_of_room(j, r), now, now + ttl, &found) ||
         was_tried(r, found.endpoint))
         return 0;
     return found.endpoint;

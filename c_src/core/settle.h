@@ -5,8 +5,7 @@
 #ifndef JAT_SETTLE_H
 #define JAT_SETTLE_H
 
-#include "decision.h"
-#include "instance.h"
+#include "outcome.h"
 
 /* How a forwarded request came back from ejabberd. */
 enum jat_how {
@@ -17,41 +16,6 @@ enum jat_how {
     JAT_HOW_COUNT
 };
 const char *jat_how_name(unsigned how);
-
-/* A record closed without an answer, and what the caller does about it. */
-enum jat_fate {
-    JAT_FATE_RETRY, /* send the packet kept by `record` again, with from, to,
-                       id; its record is `next` now */
-    JAT_FATE_FAIL,  /* the error `why` from `from` to `to` under id */
-    JAT_FATE_UNAVAILABLE, /* no record: an endpoint has gone that `to` was
-                             shown as available: presence from `from` */
-    JAT_FATE_FORGET       /* the asking endpoint has gone and its JID cannot be
-                       recovered: nobody to tell */
-};
-
-struct jat_outcome {
-    enum jat_fate fate;
-    uint64_t record, next;
-    enum jat_why why;
-    bool kept; /* a packet is kept by `record` */
-    struct jat_parts from, to;
-    struct jat_span id;
-};
-
-/* A growable list of outcomes, their strings in `text`; owned by the caller.
- * Room is made before a record is taken, so none is lost for want of memory. */
-struct jat_outcomes {
-    struct jat_outcome *v;
-    size_t n, cap;
-    struct jat_buf text;
-};
-
-#define JAT_OUTCOMES_INIT                                                      \
-    {                                                                          \
-        NULL, 0, 0, JAT_BUF_INIT                                               \
-    }
-
-void jat_outcomes_fini(struct jat_outcomes *o);
 
 /* These five close records and append what becomes of them to out. After
  * JAT_ENOMEM the outcomes that are in out are valid, and no other record was
@@ -64,7 +28,9 @@ enum jat_err jat_bounce(struct jat *j, uint64_t record, enum jat_how how,
 /* The request could not be sent at all. JAT_ENOTFOUND: closed before. */
 enum jat_err jat_abort(struct jat *j, uint64_t record, enum jat_why why,
                        uint64_t now, struct jat_outcomes *out);
-/* Closes up to max records whose deadline has come and forgets old contacts,
+/* Closes up to max records whose deadline has come, sends on as many of those
+ * that wait at an endpoint whose session was not resumed within `resume_wait',
+ * if they may go to another one that is in service, and forgets old contacts,
  * conversations and handles. JAT_EFULL: there is more. */
 enum jat_err jat_expire(struct jat *j, uint64_t now, size_t max,
                         struct jat_outcomes *out);

@@ -463,7 +463,7 @@ static inline void books(uint64_t *in, uint64_t *out)
     *in = count("requests") + count("outbound_requests") + count("retries");
     *out = count("answers") + count("outbound_answers") + count("timeouts") +
            count("bounces") + count("refused_by_server") + count("gone") +
-           count("aborted") + count("pending");
+           count("unresumed") + count("aborted") + count("pending");
 }
 
 static inline int begin(void **state)

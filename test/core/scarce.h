@@ -170,6 +170,8 @@ size_t attempts_outcomes(const struct attempts *a);
                                          out, ref))
 #define jat_inflight_next(t, cursor, buf, out, ref)                            \
     INTO(buf, jat_inflight_next(t, cursor, buf, out, ref))
+#define jat_inflight_next_to_move(t, eid, cursor, budget, buf, out, ref)       \
+    INTO(buf, jat_inflight_next_to_move(t, eid, cursor, budget, buf, out, ref))
 #define jat_kept_new(...) OF_UNIT(jat_kept_new(__VA_ARGS__))
 #define jat_pace_new(...) OF_UNIT(jat_pace_new(__VA_ARGS__))
 #define jat_quota_new(...) OF_UNIT(jat_quota_new(__VA_ARGS__))

@@ -254,6 +254,52 @@ static void small_budgets_find_all_records_of_an_endpoint(void **state)
     jat_buf_fini(&buf);
 }
 
+/* Those of one endpoint whose packets are kept, may be sent elsewhere, and were
+ * not sent too often; none is taken. */
+static void small_budgets_find_all_that_may_move(void **state)
+{
+    (void)state;
+    enum { N = 2400 };
+    struct jat_buf buf = JAT_BUF_INIT;
+    for (size_t each = 1; each < 5000; each = 3 * each + 1) {
+        struct jat_inflight *t = inflight();
+        static bool seen[N];
+        memset(seen, 0, sizeof seen);
+        for (unsigned i = 0; i < N; i++) {
+            struct jat_request q =
+                request(JAT_STR("u"), 1 + i % 3, text("%u", i));
+            q.any_endpoint = i / 3 % 2 == 0;
+            q.retries = i / 6 % 2;
+            q.share.octets = i / 12 % 2;
+            put(t, &q, 0);
+        }
+        struct jat_request out;
+        uint64_t cursor = 0, ref;
+        size_t found = 0, budget = each;
+        enum jat_err err;
+        while ((err = jat_inflight_next_to_move(t, 2, &cursor, &budget, &buf,
+                                                &out, &ref)) != JAT_ENOTFOUND) {
+            assert_int_equal(err, budget > 0 ? JAT_OK : JAT_EFULL);
+            if (err == JAT_OK) {
+                unsigned i =
+                    (unsigned)atoi(text("%.*s", (int)out.id.n, out.id.p).p);
+                assert_false(seen[i]);
+                seen[i] = true;
+                assert_true(out.eid == 2 && out.any_endpoint &&
+                            out.retries == 1 && out.share.octets == 1);
+                found++;
+            } else {
+                budget = each;
+            }
+            jat_buf_reset(&buf, SIZE_MAX);
+        }
+        assert_int_equal(found, N / 24);
+        assert_int_equal(jat_inflight_count(t), N);
+        jat_inflight_free(t);
+    }
+    jat_buf_fini(&buf);
+}
+
 static unsigned looks;
 
 static bool is_eid_counted(jat_eid eid, void *who)
@@ -307,6 +353,7 @@ int main(void)
         TEST(an_answer_to_an_endpoint_is_for_the_session_that_asked),
         TEST(records_fall_due_in_the_order_of_their_deadlines),
         TEST(small_budgets_find_all_records_of_an_endpoint),
+        TEST(small_budgets_find_all_that_may_move),
         TEST(an_answer_looks_at_the_record_of_its_endpoint_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -512,7 +512,7 @@ static void check(void)
     assert_int_equal(unended(), count("forgotten") - seen[FORGOTTEN]);
     assert_int_equal(count("timeouts") + count("bounces") +
                          count("refused_by_server") + count("gone") +
-                         count("aborted"),
+                         count("unresumed") + count("aborted"),
                      seen[FAILED] + count("forgotten") + seen[RETRIES]);
     assert_int_equal(count("pending"), 0);
     assert_int_equal(count("retry_memory"), 0);

@@ -38,6 +38,13 @@ unsigned truth_candidates(const struct truth *t, const struct record *r,
     return n;
 }
 
+bool truth_in_service(const struct truth *t, const struct record *r)
+{
+    unsigned among[MAX_SESSIONS], n = truth_candidates(t, r, among);
+
+    return n > 0 && truth_draining(t, &t->sessions[among[0]]) == 0;
+}
+
 /* round_robin: nobody twice before everybody once. */
 static void check_turn(struct truth *t, const struct record *r, unsigned n)
 {
@@ -97,7 +104,12 @@ static bool is_among(unsigned session, const unsigned *among, unsigned n)
 void truth_check_choice(struct truth *t, const struct record *r)
 {
     unsigned among[MAX_SESSIONS], n = truth_candidates(t, r, among);
+    unsigned kept = truth_room_stays(t, r);
 
+    if (kept != NOBODY) {
+        CHECK(r->session == kept);
+        return;
+    }
     CHECK(is_among(r->session, among, n));
     switch ((enum jat_balance)t->o.balance) {
     case JAT_ROUND_ROBIN:

@@ -58,7 +58,12 @@ static void choose_limits(struct input *in, struct options *o)
      * and 1000 ms reach its last moments (704, 2005) */
     o->timeout = (bits & 1) != 0 ? 3000 : 500;
     o->contact_timeout = (bits & 2) != 0 ? 1975 : 694;
+    o->resume_wait = (bits & 1) != 0 ? 1000 : 350;
     o->max_retry_memory = memory[bits >> 2 & 3];
+    /* steps of 350 and 1000 ms reach their last moments */
+    o->session_timeout = (bits & 2) != 0 ? 1000 : 704;
+    o->sticky_ttl = (bits & 1) != 0 ? 2000 : 0;
+    o->sessions = (bits >> 2 & 3) != 3;
 }
 
 static void choose_sticky(struct input *in, struct options *o)
@@ -96,6 +101,8 @@ void options_choose(struct input *in, struct options *o)
     bits >>= 3;
     o->message_rate = limit(&bits);
     o->message_rate_per_domain = limit(&bits);
+    if (bits != 0)
+        o->retry_set = JAT_STR("urn:room");
     o->keys = letters[key <= N_RINGS ? key : 0];
     o->ring = rings[key < N_RINGS ? key : 0];
     choose_sticky(in, o);
@@ -151,7 +158,13 @@ static void add_lists(struct jat_config *c, const struct options *o)
     add_word(c, "caps", CAPS);
     add_str(c, "sticky_by", o->sticky_by);
     add_str(c, "sticky_by_attribute", o->sticky_by_attribute);
+    for (unsigned i = 0; o->sessions && i < N_SESSION_ROWS; i++) {
+        add_str(c, "sessions", session_rows[i].ns);
+        add_str(c, "sessions", session_rows[i].attribute);
+        add_word(c, "sessions", session_rows[i].kind);
+    }
     add_str(c, "localparts", o->localparts);
+    add_str(c, "retry_sets", o->retry_set);
     if (o->resources.n > 0)
         add_word(c, "resources", RESOURCES "*");
 }
@@ -174,6 +187,7 @@ struct jat_config *options_config(const struct options *o)
     set_int(c, "outbound_acl", o->outbound_acl);
     set_int(c, "timeout", o->timeout);
     set_int(c, "contact_timeout", o->contact_timeout);
+    set_int(c, "resume_wait", o->resume_wait);
     set_int(c, "retries", o->retries);
     set_int(c, "max_contacts", o->max_contacts);
     set_int(c, "max_pending", o->max_pending);
@@ -185,5 +199,7 @@ struct jat_config *options_config(const struct options *o)
     set_int(c, "message_rate", o->message_rate);
     set_int(c, "message_rate_per_domain", o->message_rate_per_domain);
     set_int(c, "max_stanza_size", MAX_STANZA_SIZE);
+    set_int(c, "session_timeout", o->session_timeout);
+    set_int(c, "sticky_ttl", o->sticky_ttl);
     return c;
 }

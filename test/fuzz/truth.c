@@ -36,8 +36,9 @@ bool truth_full(const struct truth *t)
     return t->n_sessions == MAX_SESSIONS || t->n_records + most > MAX_RECORDS ||
            t->contacts.n + most > MAX_LATELY ||
            t->conversations.n + 1 > MAX_LATELY ||
-           t->handles.n + most > MAX_LATELY || t->n_visible + 1 > MAX_VISIBLE ||
-           t->users.n + 1 > MAX_RATES || t->domains.n + 1 > MAX_RATES ||
+           t->handles.n + most > MAX_LATELY || t->n_stays + 2 > MAX_STAYS ||
+           t->n_visible + 1 > MAX_VISIBLE || t->users.n + 1 > MAX_RATES ||
+           t->domains.n + 1 > MAX_RATES ||
            t->n_kept + 16 * most + 2 * MAX_SESSIONS > MAX_KEPT;
 }
 
@@ -174,6 +175,8 @@ void truth_put(struct truth *t, struct jat_str jid,
         t->sessions[i].jid = truth_keep(t, jid);
         t->sessions[i].shown = truth_enc(t, JAT_ROLE_ENDPOINT, jid);
     }
+    if (state->pending && (added || !t->sessions[i].state.pending))
+        t->sessions[i].pending_since = t->now;
     t->sessions[i].state = *state;
     t->n_round = 0;
 }
@@ -365,6 +368,31 @@ static bool is_due(const struct truth *t, const struct record *r,
     return r->open;
 }
 
+static struct record next_try(const struct record *r)
+{
+    struct record next = *r;
+
+    if (next.n_tried < JAT_MAX_TRIED)
+        next.tried[next.n_tried++] = r->session;
+    return next;
+}
+
+/* Its session was not resumed in time, and it may be sent to another one. */
+static bool is_unresumed(struct truth *t, const struct record *r,
+                         const struct closing *c)
+{
+    const struct session *s = &t->sessions[r->session];
+    struct record next = next_try(r), any = {.n_tried = 0};
+
+    return c->why == EXPIRED && r->open && r->deadline > t->now && s->online &&
+           s->state.pending &&
+           s->pending_since + (uint64_t)t->o.resume_wait <= t->now && r->any &&
+           r->weight > 0 && r->retries > 0 &&
+           (truth_in_service(t, &next) ||
+            (truth_in_service(t, &any) &&
+             truth_room_stays(t, &next) != NOBODY));
+}
+
 /* By the endpoint's server. */
 static bool was_refused(const struct closing *c)
 {
@@ -388,17 +416,26 @@ static enum jat_why reason_of(const struct closing *c)
     return c->reason;
 }
 
-static bool goes_on(const struct truth *t, const struct closing *c,
-                    const struct record *next)
+/* With its session, the endpoint of which has gone. */
+static bool is_lost(const struct record *r, const struct closing *c)
 {
-    unsigned among[MAX_SESSIONS];
+    return r->stay.n > 0 &&
+           (c->why == SWEPT || (c->why == BOUNCED && !was_refused(c)));
+}
 
+static bool goes_on(struct truth *t, const struct closing *c,
+                    const struct record *r)
+{
+    struct record next = next_try(r);
+    unsigned among[MAX_SESSIONS];
     bool undelivered = c->why == BOUNCED && c->how == JAT_HOW_UNDELIVERED;
 
+    if (is_unresumed(t, r, c))
+        return true;
     if (c->why != SWEPT && (c->why != BOUNCED || was_refused(c)))
         return false;
-    return (next->weight > 0 || undelivered) && next->any &&
-           next->retries > 0 && truth_candidates(t, next, among) > 0;
+    return (next.weight > 0 || undelivered) && next.any && next.retries > 0 &&
+           truth_candidates(t, &next, among) > 0;
 }
 
 static void sent_again(struct truth *t, struct record next,
@@ -447,7 +484,8 @@ static void failed(struct truth *t, const struct record *r,
         return;
     }
     CHECK(o->fate == JAT_FATE_FAIL);
-    CHECK(o->why == reason_of(c));
+    CHECK(o->why == (r->by_sessionid && is_lost(r, c) ? JAT_WHY_SESSION_GONE
+                                                      : reason_of(c)));
     CHECK(truth_is_jid(text, &o->from, r->asked));
     CHECK(
         truth_is_jid(text, &o->to, r->direction == JAT_IN ? r->user : s->jid));
@@ -457,41 +495,76 @@ static void failed(struct truth *t, const struct record *r,
 static void settled(struct truth *t, const struct closing *c,
                     const struct jat_outcome *o, const struct jat_buf *text)
 {
-    struct record *r = NULL, next;
+    struct record *r = NULL;
 
     for (unsigned i = 0; i < t->n_records && r == NULL; i++)
         if (t->records[i].open && t->records[i].ref == o->record)
             r = &t->records[i];
-    CHECK(r != NULL && is_due(t, r, c));
+    CHECK(r != NULL && (is_due(t, r, c) || is_unresumed(t, r, c)));
     CHECK(o->kept == (r->weight > 0));
-    t->n_round = 0; /* whether or not there is another one, it takes a turn */
-    next = *r;
-    if (next.n_tried < JAT_MAX_TRIED)
-        next.tried[next.n_tried++] = r->session;
-    if (goes_on(t, c, &next)) {
+    if (goes_on(t, c, r)) {
         CHECK(o->fate == JAT_FATE_RETRY);
         close_record(t, r, false);
-        sent_again(t, next, o, text);
+        sent_again(t, next_try(r), o, text);
     } else {
         truth_ended(t, r, false);
+        if (is_lost(r, c))
+            truth_session_lost(t, r);
         if (was_refused(c) && r->direction == JAT_IN)
             t->sessions[r->session].failed--; /* it has no part in it */
         failed(t, r, c, o, text);
     }
 }
 
+/* What came of a call: how many there were to come, and how many have come. */
+struct tally {
+    size_t due, closed, unresumed, moved, visible, hidden;
+};
+
 /* What must come is there, or there was more than `max` to look at. */
 static void check_number(const struct closing *c, enum jat_err err,
-                         size_t settled, size_t due, size_t hidden,
-                         size_t visible)
+                         const struct tally *n)
 {
     bool one = c->why == BOUNCED || c->why == ABORTED;
 
     if (err == JAT_EFULL)
-        CHECK(!one && settled <= c->max && hidden <= c->max);
+        CHECK(!one && n->closed <= c->max && n->moved <= c->max &&
+              n->hidden <= c->max);
     else
-        CHECK(settled == due && hidden == visible &&
-              err == (one && due == 0 ? JAT_ENOTFOUND : JAT_OK));
+        CHECK(n->closed == n->due && n->moved == n->unresumed &&
+              n->hidden == n->visible &&
+              err == (one && n->due == 0 ? JAT_ENOTFOUND : JAT_OK));
+}
+
+static struct tally count_before(struct truth *t, const struct closing *c)
+{
+    struct tally n = {0};
+
+    if (c->why == SWEPT || c->why == STOPPED)
+        n.visible =
+            truth_count_visible(t, c->why == SWEPT ? c->session : NOBODY);
+    for (unsigned i = 0; i < t->n_records; i++) {
+        n.due += is_due(t, &t->records[i], c);
+        n.unresumed += is_unresumed(t, &t->records[i], c);
+    }
+    return n;
+}
+
+static void came_of(struct truth *t, const struct closing *c,
+                    const struct jat_outcome *o, const struct jat_buf *text,
+                    struct tally *n)
+{
+    if (o->fate == JAT_FATE_UNAVAILABLE) {
+        CHECK(c->why == SWEPT || c->why == STOPPED);
+        truth_hidden(t, c->why == SWEPT ? c->session : NOBODY, o, text);
+        n->hidden++;
+        return;
+    }
+    if (c->why == EXPIRED && o->fate == JAT_FATE_RETRY)
+        n->moved++;
+    else
+        n->closed++;
+    settled(t, c, o, text);
 }
 
 void truth_closed(struct truth *t, const struct closing *c, enum jat_err err,
@@ -502,26 +575,16 @@ void truth_closed(struct truth *t, const struct closing *c, enum jat_err err,
                                           [EXPIRED] = JAT_STAT_timeouts,
                                           [SWEPT] = JAT_STAT_gone,
                                           [STOPPED] = JAT_STAT_aborted};
-    unsigned of = c->why == SWEPT ? c->session : NOBODY;
-    bool hides = c->why == SWEPT || c->why == STOPPED;
-    size_t due = 0, visible = hides ? truth_count_visible(t, of) : 0,
-           hidden = 0;
+    struct tally n = count_before(t, c);
 
-    for (unsigned i = 0; i < t->n_records; i++)
-        due += is_due(t, &t->records[i], c);
-    for (size_t i = 0; i < out->n; i++) {
-        if (out->v[i].fate == JAT_FATE_UNAVAILABLE) {
-            CHECK(hides);
-            truth_hidden(t, of, &out->v[i], &out->text);
-            hidden++;
-        } else {
-            settled(t, c, &out->v[i], &out->text);
-        }
-    }
+    t->n_round = 0; /* whether or not there is another one, it takes a turn */
+    for (size_t i = 0; i < out->n; i++)
+        came_of(t, c, &out->v[i], &out->text, &n);
     t->stats[was_refused(c) ? JAT_STAT_refused_by_server : stats[c->why]] +=
-        out->n - hidden;
-    check_number(c, err, out->n - hidden, due, hidden, visible);
-    if (c->why == EXPIRED && out->n < c->max) {
+        n.closed;
+    t->stats[JAT_STAT_unresumed] += n.moved;
+    check_number(c, err, &n);
+    if (c->why == EXPIRED && n.closed < c->max) {
         lately_forget(&t->contacts, t->now, c->max);
         lately_forget(&t->conversations, t->now, c->max);
         lately_forget(&t->handles, t->now, c->max);
@@ -593,7 +656,7 @@ static void look_at_records(const struct truth *t, struct jat *j)
 
 void truth_look(struct truth *t, struct jat *j)
 {
-    enum { TABLES = 7 };
+    enum { TABLES = 8 };
     uint64_t n[JAT_STAT_COUNT + TABLES], kept = 0;
     const uint64_t *in_table = n + JAT_STAT_COUNT;
     const char *name;
@@ -610,7 +673,8 @@ void truth_look(struct truth *t, struct jat *j)
     CHECK(lately_may_count(&t->conversations, in_table[3]));
     CHECK(lately_may_count(&t->handles, in_table[4]));
     CHECK(in_table[5] == truth_count_visible(t, NOBODY));
-    CHECK(in_table[6] == kept);
+    CHECK(truth_may_stay(t, in_table[6]));
+    CHECK(in_table[7] == kept);
     look_at_endpoints(t, j);
     look_at_records(t, j);
 }

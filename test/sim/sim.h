@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
+/* A proxy host in a world that is made of numbers: the core is the real one,
+ * and endpoints, requesters and the time are simulated. All follows from a
+ * seed, hours pass in no time, and after each step the world is held against
+ * what doc/behaviour.md promises.
+ *
+ *   main       seeds, one after the other; a failing one is made short
+ *   report     what each strategy does with endpoints that are slow or fail
+ *   shrink     the shortest history that fails
+ *   plan       what is to happen, from a seed
+ *   options    the options of the proxy host, and their values
+ *   world      the loop: the steps of the plan, and what follows from them
+ *   places     endpoints come, go, break and drain
+ *   asking     requests and answers
+ *   ends       all other ends of requests
+ *   choice     to whom a request may go
+ *   books      what is in flight, what is counted, what each limit leaves
+ *   queue      what is to happen, by its time
+ *   luck       random numbers
+ */
+#ifndef SIM_H
+#define SIM_H
+
+#include "plan.h"
+#include "queue.h"
+#include "stats.h"
+
+#define SIM_NAME 64
+#define SIM_ADDRESS 224
+#define SIM_USERS 24U
+#define SIM_DOMAINS 4U
+
+/* An endpoint: one full JID, in one session after the other. */
+struct sim_place {
+    char jid[SIM_NAME];
+    char address[SIM_ADDRESS]; /* P/enc(E), as last seen; empty: never */
+    bool online;               /* in the core's table */
+    bool alive;                /* there is a process behind it */
+    unsigned session;
+    jat_eid eid; /* of the last one that was online */
+    struct jat_endpoint_state state;
+    uint64_t back; /* it says nothing before, ms */
+    /* what the core has to count for this session */
+    uint32_t requests, outbound;
+    uint64_t answered, failed, last_answer;
+};
+
+struct sim_person {
+    char jid[SIM_NAME];
+    char address[SIM_ADDRESS]; /* P/enc(U), as last seen */
+    uint8_t user, domain;
+};
+
+/* A request, from its beginning to its one end. */
+struct sim_request {
+    const struct sim_step *step;
+    bool out; /* an endpoint asks */
+    bool any; /* any endpoint may have it */
+    bool ended;
+    uint8_t person, place; /* the requester; the endpoint that is asked for, or
+                              asks */
+    uint32_t octets;       /* kept for another try; 0: it is not kept */
+    unsigned retries;      /* that are left */
+    unsigned tried;        /* places, bits */
+    unsigned n_tries;
+    unsigned era; /* of the configuration it began under */
+    uint64_t born, deadline;
+    char asked[SIM_ADDRESS];
+    char id[SIM_NAME];
+};
+
+/* One record of a request. */
+struct sim_try {
+    unsigned request, session;
+    uint8_t place;
+    bool over;
+    uint64_t began, ref, closed; /* closed without an answer: when; 0: not so */
+    char shown[SIM_ADDRESS]; /* the address that whoever answers sees, ... */
+    char id[SIM_NAME];       /* ... and the id */
+};
+
+struct sim_count {
+    uint32_t records, octets;
+};
+
+/* What of a run is told by `sim report`. */
+struct sim_seen {
+    uint64_t tries[SIM_ENDPOINTS];
+    uint32_t *latencies; /* until a request had its end, ms */
+    unsigned n_latencies, cap;
+    uint64_t errors_of_endpoints, errors_of_host;
+};
+
+struct sim_world {
+    const struct sim_plan *plan;
+    struct sim_options options;
+    struct jat *j;
+    uint64_t now;
+    struct sim_queue queue;
+    struct sim_place places[SIM_ENDPOINTS];
+    struct sim_person people[SIM_REQUESTERS];
+    struct sim_request *requests;
+    struct sim_try *tries;
+    unsigned n_requests, cap_requests, n_tries, cap_tries;
+    unsigned *open; /* tries whose record is in flight */
+    unsigned n_open, cap_open;
+    struct sim_sweep {
+        jat_eid eid;
+        uint64_t cursor;
+        unsigned session;
+        uint8_t place;
+    } * sweeps;
+    unsigned n_sweeps, cap_sweeps;
+    bool stopped;
+    unsigned era; /* reloads */
+
+    /* choice.c */
+    bool better[1 + SIM_ROOMS_MAX + SIM_DOMAINS * SIM_USERS + SIM_REQUESTERS]
+               [SIM_ENDPOINTS][SIM_ENDPOINTS];
+    unsigned turn, turns_among;
+
+    /* books.c */
+    struct sim_count all, remote, users[SIM_DOMAINS][SIM_USERS],
+        domains[SIM_DOMAINS];
+    uint64_t stats[JAT_STAT_COUNT];
+
+    struct jat_buf buf;
+    struct jat_outcomes outcomes;
+    struct sim_seen *seen; /* NULL: nobody asks */
+    FILE *tell;            /* NULL: nobody listens */
+    const char *wrong;     /* the promise that was broken; NULL: none */
+    char how[512];
+    uint64_t calls; /* of the core */
+};
+
+/* world.c */
+
+void sim_world_init(struct sim_world *w);
+void sim_world_fini(struct sim_world *w);
+/* Plays a plan until it is over or something is wrong. */
+void sim_world_play(struct sim_world *w, const struct sim_plan *p, FILE *tell,
+                    struct sim_seen *seen);
+/* Notes a broken promise, the first one. */
+void sim_wrong(struct sim_world *w, const char *what, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+#define SIM_HOLDS(w, cond, what, ...)                                          \
+    do {                                                                       \
+        if (!(cond))                                                           \
+            sim_wrong(w, what, __VA_ARGS__);                                   \
+    } while (0)
+/* A line of the history. */
+void sim_tell(const struct sim_world *w, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Room for one more in an array of so many, each of `size` octets. */
+void *sim_grow(void *array, unsigned n, unsigned *cap, size_t size);
+/* What a request is called in a history. */
+const char *sim_request_name(const struct sim_world *w, unsigned request);
+/* The text of an address in this buffer. */
+void sim_join(const struct jat_buf *b, struct jat_parts parts,
+              char out[SIM_ADDRESS]);
+
+/* places.c */
+
+void sim_place_come(struct sim_world *w, const struct sim_step *s);
+void sim_place_leave(struct sim_world *w, unsigned place);
+void sim_place_crash(struct sim_world *w, const struct sim_step *s);
+void sim_place_pend(struct sim_world *w, const struct sim_step *s);
+/* A drain outlives the session. */
+void sim_place_drain(struct sim_world *w, const struct sim_step *s);
+void sim_place_hang(struct sim_world *w, const struct sim_step *s);
+/* What a crash or a broken stream ends with. */
+void sim_place_noticed(struct sim_world *w, unsigned place, unsigned session);
+void sim_place_resumed(struct sim_world *w, unsigned place, unsigned session);
+/* The place with this JID; SIM_NOBODY. */
+uint8_t sim_place_of(const struct sim_world *w, const char *jid);
+/* Reads the addresses of all from the core. */
+void sim_place_addresses(struct sim_world *w);
+unsigned sim_place_count(const struct sim_world *w); /* online */
+
+/* asking.c */
+
+void sim_ask(struct sim_world *w, const struct sim_step *s);
+void sim_ask_out(struct sim_world *w, const struct sim_step *s);
+/* Whoever has this record answers, by `how` (a bit each). */
+enum { SIM_ANSWER_ERROR = 1, SIM_ANSWER_TWICE = 2 };
+void sim_answer(struct sim_world *w, unsigned t, unsigned how);
+/* What becomes of a record: by the profile of its endpoint, and luck. */
+void sim_deliver(struct sim_world *w, unsigned t);
+
+/* ends.c */
+
+void sim_bounce(struct sim_world *w, unsigned t, enum jat_how how);
+void sim_abort(struct sim_world *w, unsigned t);
+void sim_expire(struct sim_world *w);
+/* A slice of a sweep: true when it is done. */
+bool sim_sweep(struct sim_world *w, struct sim_sweep *s, size_t max);
+void sim_close_all(struct sim_world *w);
+
+/* choice.c */
+
+/* Why it gets nothing new while others are in service: of enum jat_drain. */
+unsigned sim_draining(const struct sim_world *w, const struct sim_place *p);
+/* Places that a request may go to now; bits. */
+unsigned sim_candidates(const struct sim_world *w, const struct sim_request *q);
+/* The core has chosen this place: rightly? */
+void sim_choice_check(struct sim_world *w, const struct sim_request *q,
+                      unsigned place);
+/* The configuration is another one: what was chosen before says nothing. */
+void sim_choice_forget(struct sim_world *w);
+/* A turn of round_robin may be lost. */
+void sim_choice_turn_lost(struct sim_world *w);
+
+/* books.c */
+
+/* The limit `why` leaves no room for q; JAT_WHY_COUNT: any of them. */
+bool sim_books_full(const struct sim_world *w, const struct sim_request *q,
+                    enum jat_why why);
+/* There is room to keep the packet of q. */
+bool sim_books_keep(const struct sim_world *w, const struct sim_request *q,
+                    uint32_t octets);
+/* Takes over q, whose first record follows. */
+unsigned sim_books_begin(struct sim_world *w, const struct sim_request *q);
+/* Request q has a record: the number of the try. */
+unsigned sim_books_try(struct sim_world *w, unsigned request, unsigned place,
+                       const struct sim_try *t);
+/* How the record ended, as its endpoint is told. */
+enum sim_told { SIM_TOLD_ANSWER, SIM_TOLD_FAILURE, SIM_TOLD_NOTHING };
+void sim_books_close(struct sim_world *w, unsigned t, enum sim_told told);
+/* The request has its one answer. */
+void sim_books_end(struct sim_world *w, unsigned request);
+/* The try whose record is in flight under ref; UINT_MAX: none. */
+unsigned sim_books_find(const struct sim_world *w, uint64_t ref);
+/* What the core counts is what is there. */
+void sim_books_look(struct sim_world *w);
+/* All is over: nothing is left, and each has room for as much as ever. */
+void sim_books_audit(struct sim_world *w);
+
+#endif
