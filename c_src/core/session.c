@@ -113,13 +113,13 @@ bool jat_session_of_request(struct jat_call *c, struct jat_request *r,
     key = key_of(c->j, row, name, r);
     if (jat_kept_use(c->j->kept, key, c->now, until, &found)) {
         *eid = find_endpoint(c->j, found.endpoint);
-        if (*eid == 0) {
+        if (*eid == 0 && !found.told) {
             jat_kept_forget(c->j->kept, key, found.endpoint);
             *why = row->is_sessionid ? JAT_WHY_SESSION_GONE
                                      : JAT_WHY_ENDPOINT_GONE;
-            if (!found.told)
-                return false;
-        } else if (found.told) { /* it is back */
+            return false;
+        }
+        if (*eid != 0 && found.told) { /* it is back */
             r->eid_hash = found.endpoint;
             keep_session(c, key, r, true);
         }

@@ -158,9 +158,10 @@ enum stays truth_session(struct truth *t, const struct view *v,
                 put(t, key, r, true, t->o.session_timeout);
             return STAYS_THERE;
         }
-        s->until = 0;
-        if (!s->told)
+        if (!s->told) {
+            s->until = 0;
             return STAYS_WITH_NOBODY;
+        }
     }
     r->session = NOBODY;
     r->stay = is_of(row, "own") ? key : NOTHING;
