@@ -205,10 +205,7 @@ refused() ->
                "target_address, targets, timeout"]},
              {"an unknown balance", [with_target({balance, best})],
               ["balance", "best",
-               "least_pending, random, round_robin, sticky"]},
-             {"a balance that is yet to come",
-              [with_target({balance, peak_ewma})],
-              ["balance", "peak_ewma"]},
+               "least_pending, peak_ewma, random, round_robin, sticky"]},
              {"an unknown sticky_by", [with_target({sticky_by, room})],
               ["sticky_by", "bare, full, domain"]},
              {"two namespaces to stick by",
@@ -331,7 +328,7 @@ merged() ->
 %% Times are given as the documentation writes them.
 given(Name, Default) ->
     case lists:keyfind(Name, 1, mod_client_proxy_options:rows()) of
-        {_, _, Type, _, _, _} when Type == duration; Type == duration_or_0 ->
+        {_, _, Type, _, _, _} when Type == duration; Type == duration_or_off ->
             list_to_binary(mod_client_proxy_option_types:written(Type, Default));
         _ ->
             Default
@@ -456,6 +453,8 @@ is_same("WORD", Word, InC) ->
     lists:suffix([$_ | string:uppercase(atom_to_list(Word))], InC);
 is_same("INT", false, InC) ->
     InC == "0";
+is_same("INT", true, InC) ->
+    InC == "1";
 is_same("INT", Number, InC) ->
     InC == integer_to_list(Number).
 
@@ -466,15 +465,17 @@ candidates({enum, _}) ->
 candidates({enums, Words}) ->
     [[], Words, [brb | Words]];
 candidates(Type) when element(1, Type) == int; Type == duration;
-                      Type == duration_or_0 ->
+                      Type == duration_or_off ->
     [-1, 0, 1, 7, 8, 1000000, 1000001, 16#7fffffff, 16#80000000];
+candidates(bool) ->
+    [true, false];
 candidates(_) ->
     [].
 
 is_valid(Name, Value) ->
     {_, _, Type, _, _, _} = lists:keyfind(Name, 1, mod_client_proxy_options:rows()),
     Given = case Type of
-                _ when Type == duration; Type == duration_or_0 ->
+                _ when Type == duration; Type == duration_or_off ->
                     iolist_to_binary(io_lib:format("~B ms", [Value]));
                 _ -> Value
             end,
