@@ -123,6 +123,7 @@ void truth_check_choice(struct truth *t, const struct record *r)
             check_preference(t, r, among, n);
         break;
     case JAT_RANDOM:
+    case JAT_PEAK_EWMA: /* it has a free choice of two */
     case JAT_BALANCE_COUNT:
         break;
     }

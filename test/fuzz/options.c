@@ -172,8 +172,8 @@ static void add_lists(struct jat_config *c, const struct options *o)
 struct jat_config *options_config(const struct options *o)
 {
     static const char *const encodings[] = {"jid", "sealed"};
-    static const char *const balances[] = {"random", "round_robin",
-                                           "least_pending", "sticky"};
+    static const char *const balances[] = {
+        "random", "round_robin", "least_pending", "sticky", "peak_ewma"};
     static const char *const outbounds[] = {"reply", "any", "none"};
     static const char *const discos[] = {"forward", "self"};
     struct jat_config *c = jat_config_new();
