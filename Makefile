@@ -47,7 +47,7 @@ NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 
 TOOLS = _build/service _build/puppet _build/storm
 
-.PHONY: all sum tools example demo serve check check-on check-lint check-core check-fuzz \
+.PHONY: all sum tools example demo serve check check-on check-lint check-core check-units check-fuzz \
         check-erl check-nif-asan check-server coverage mutants fuzz soak bench \
         dialyzer dist deps deps-demo clean
 
@@ -104,6 +104,11 @@ check-lint:
 check-core:
 	@$(MAKE) -s -j$$(nproc) -C test/core cov asan plain tsan
 	$(MAKE) -C test/core check-cov check-asan check-oom check-valgrind check-tsan
+
+# The C tests alone, with what the release has of libxml2 and libcrypto.
+check-units:
+	@$(MAKE) -s -j$$(nproc) -C test/core plain
+	$(MAKE) -C test/core check
 
 check-fuzz:
 	@$(MAKE) -s -C test/fuzz -j$$(nproc) check
