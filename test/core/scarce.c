@@ -305,7 +305,7 @@ void __wrap_jat_conversation_name(struct jat_recent *conversations,
     __real_jat_conversation_name(conversations, config, who, endpoint, now);
 }
 
-atomic_uint seals;
+atomic_uint seals, openings;
 
 enum jat_err __real_jat_seal_seal(const struct jat_seal *s,
                                   struct jat_str plain, struct jat_buf *out);
@@ -317,6 +317,18 @@ enum jat_err __wrap_jat_seal_seal(const struct jat_seal *s,
 {
     atomic_fetch_add(&seals, 1);
     return __real_jat_seal_seal(s, plain, out);
+}
+
+enum jat_err __real_jat_seal_open(const struct jat_seal *s,
+                                  struct jat_str sealed, struct jat_buf *out);
+enum jat_err __wrap_jat_seal_open(const struct jat_seal *s,
+                                  struct jat_str sealed, struct jat_buf *out);
+
+enum jat_err __wrap_jat_seal_open(const struct jat_seal *s,
+                                  struct jat_str sealed, struct jat_buf *out)
+{
+    atomic_fetch_add(&openings, 1);
+    return __real_jat_seal_open(s, sealed, out);
 }
 
 /* The libraries' memory. */
