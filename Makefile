@@ -47,8 +47,8 @@ NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 
 TOOLS = _build/service _build/puppet _build/storm
 
-.PHONY: all sum tools example demo serve check check-on check-lint check-core check-sim \
-        check-fuzz check-erl check-nif-asan check-server coverage mutants fuzz soak bench \
+.PHONY: all sum tools example demo serve check check-on check-lint check-core check-units \
+        check-sim check-fuzz check-erl check-nif-asan check-server coverage mutants fuzz soak bench \
         dialyzer dist deps deps-demo clean
 
 all:
@@ -104,6 +104,11 @@ check-lint:
 check-core:
 	@$(MAKE) -s -j$$(nproc) -C test/core cov asan plain tsan
 	$(MAKE) -C test/core check-cov check-asan check-oom check-valgrind check-tsan
+
+# The C tests alone, with what the release has of libxml2 and libcrypto.
+check-units:
+	@$(MAKE) -s -j$$(nproc) -C test/core plain
+	$(MAKE) -C test/core check
 
 check-sim:
 	@$(MAKE) -s -C test/sim -j$$(nproc) check

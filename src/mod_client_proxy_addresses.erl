@@ -30,7 +30,8 @@ translated(Packet, From, To, Id, Meta) ->
     Packet#iq{id = Id, from = From, to = To, meta = Meta}.
 
 %% @doc Whom the answer of a request goes to: the address that he has written to,
-%% his own, and his id; and the privilege, if there is one.
+%% his own, and his id; and the privilege, if there is one. Of a presence what it
+%% shows.
 -spec sender(stanza()) -> mod_client_proxy_core:sender().
 sender(#iq{type = Type, id = Id, from = From, to = To} = Packet)
   when Type == get; Type == set ->
@@ -39,6 +40,8 @@ sender(#iq{type = Type, id = Id, from = From, to = To} = Packet)
         none -> Sender;
         Privilege -> erlang:append_element(Sender, Privilege)
     end;
+sender(#presence{type = Type}) when Type == available; Type == unavailable ->
+    Type;
 sender(_) ->
     none.
 

@@ -4,7 +4,7 @@
 %%% with it as it is meant.
 -module(mod_client_proxy_advice).
 
--export([balancing/1, sticky/2, guesses/2, missing_rules/2]).
+-export([balancing/1, options/2, guesses/2, missing_rules/2]).
 
 -include("logger.hrl").
 
@@ -20,9 +20,14 @@ balancing(P) ->
             ok
     end.
 
-%% @doc Logs that an option has no effect.
--spec sticky(mod_client_proxy_options:proxy_host(),
-             mod_client_proxy_options:host_options()) -> ok.
+%% @doc Logs what of the options has no effect.
+-spec options(mod_client_proxy_options:proxy_host(),
+              mod_client_proxy_options:host_options()) -> ok.
+options(P, Opts) ->
+    sticky(P, Opts),
+    lists:foreach(fun(Ns) -> namespace(P, Ns) end,
+                  maps:get(translate_payload, Opts)).
+
 sticky(_P, #{balance := sticky}) ->
     ok;
 sticky(P, #{sticky_by := By, sticky_ttl := Ttl, balance := Balance}) ->
@@ -31,6 +36,14 @@ sticky(P, #{sticky_by := By, sticky_ttl := Ttl, balance := Balance}) ->
                   [Option, P, Balance, Option])
      || {Option, true} <- [{sticky_by, By /= bare}, {sticky_ttl, Ttl > 0}]],
     ok.
+
+%% Any text may be a namespace, but those of the XEPs are URIs.
+namespace(P, Ns) ->
+    binary:match(Ns, <<":">>) /= nomatch orelse
+        ?WARNING_MSG("Option translate_payload of proxy host ~ts names '~ts', "
+                     "which does not look like a namespace. Remedy: write the "
+                     "whole xmlns of the payload, such as "
+                     "http://jabber.org/protocol/disco#items", [P, Ns]).
 
 %% @doc The condition of a proxy host as people see it: one that hides requesters
 %% and translates payloads hides them only from those who do not guess.
@@ -43,7 +56,7 @@ guesses(up, #{encoding := sealed, translate_payload := [_ | _]}) ->
 guesses(Condition, _Opts) ->
     Condition.
 
-%% @doc Access rules that are named and do not exist, for people. Such a rule
+%% @doc Access rules that are asked for and do not exist, for people. Such a rule
 %% allows nobody, and ejabberd does not say so. To be called when the configuration
 %% of the whole server has changed, and not while it does.
 -spec missing_rules(ServerHost :: binary(),
@@ -52,6 +65,9 @@ guesses(Condition, _Opts) ->
 missing_rules(ServerHost, Opts) ->
     Rules = [{all, []}, {none, []} | ejabberd_option:access_rules(ServerHost)],
     [[atom_to_list(Rule), " (option ", atom_to_list(Option), ")"]
-     || Option <- [access, outbound_access],
+     || Option <- asked_for(Opts),
         Rule <- [maps:get(Option, Opts)],
         is_atom(Rule), not lists:keymember(Rule, 1, Rules)].
+
+asked_for(#{outbound := any}) -> [access, outbound_access];
+asked_for(_) -> [access].

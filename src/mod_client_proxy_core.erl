@@ -6,10 +6,10 @@
 %%% and its answer back, nothing else.
 %%%
 %%% A carrier may lose an instance with all that is in it. It answers for the
-%%% requests that were in flight and tells the proxy host
-%%% (the message `lost'), which makes the instance again by configure/2
-%%% and fills it. Until then handle/7 returns an error, and the others what they
-%%% return when there is nothing.
+%%% requests that were in flight, takes back the presence that was passed, and tells
+%%% the proxy host (the message `lost'), which makes the instance again by
+%%% configure/2 and fills it. Until then handle/7 returns an error, and the others
+%%% what they return when there is nothing.
 %%%
 %%% Every time is in milliseconds of one monotonic clock of the caller
 %%% (mod_client_proxy_clock), every size in octets. No function raises for what
@@ -17,9 +17,10 @@
 -module(mod_client_proxy_core).
 
 -export([load/1, new/3, configure/2, close/1, status/1, carrier/1, derive_key/3,
-         handle/7, needs_sender/1, translate/5, bounce/4, abort/4, expire/2, sweep/4, close_all/2,
-         put_endpoint/4, remove_endpoint/2, endpoints/2, pending/2,
-         tick/2, pings/2, ponged/4, counters/1, open/3, hints/1]).
+         handle/7, needs_sender/1, is_shown/3, translate/5, bounce/4, abort/4,
+         expire/2, sweep/4, close_all/2, put_endpoint/4, remove_endpoint/2,
+         endpoints/2, pending/2, tick/2, pings/2, ponged/4, counters/1, open/3,
+         hints/1]).
 
 -export_type([core/0, carrier/0, config/0, parts/0, sender/0, decision/0,
               outcome/0, edit/0, condition/0, why/0, how/0, hint/0, local/0, endpoint/0, pending/0, drain/0, eid/0,
@@ -36,11 +37,13 @@
 -type parts() :: {binary(), binary(), binary()}.
 %% The sender of a request, who is answered even if the core is lost:
 %% the address that it was written to, the sender's own, and the id, with the meta
-%% that the answer needs, if there is one (mod_client_proxy_packets:meta()). `none'
-%% for what is no request, and where the carrier does not need it.
+%% that the answer needs, if there is one (mod_client_proxy_packets:meta()). Of a
+%% presence what it shows, for if it is passed, it has to be taken back when the core
+%% is lost. `none' for what is neither, and where the carrier does not need it.
 -type sender() :: {To :: parts(), From :: parts(), Id :: binary()}
                | {To :: parts(), From :: parts(), Id :: binary(),
                   mod_client_proxy_packets:meta()}
+               | available | unavailable
                | none.
 %% A request in flight; never used twice by one instance.
 -type record_ref() :: pos_integer().
@@ -187,6 +190,7 @@
 -callback handle(term(), Args :: tuple(), sender()) ->
     decision() | {error, atom()}.
 -callback call(term(), Name :: atom(), Args :: tuple()) -> term().
+-callback is_shown(term(), From :: parts(), To :: parts()) -> boolean().
 
 %% @doc Makes sure that the carrier works. The text says what is missing and
 %% which command mends it.
@@ -259,6 +263,12 @@ handle({Mod, Ref}, Head, Sender, Hints, Prepared, Weight, Now) ->
 -spec needs_sender(core()) -> boolean().
 needs_sender({mod_client_proxy_nif, _}) -> false;
 needs_sender({_Mod, _Ref}) -> true.
+
+%% @doc For who has sent on an available presence that was passed ({pass, out, From,
+%% To}). False: it was taken back meanwhile, and that may have come to To first.
+-spec is_shown(core(), From :: parts(), To :: parts()) -> boolean().
+is_shown({Mod, Ref}, From, To) ->
+    Mod:is_shown(Ref, From, To).
 
 %% @doc What is to be edited in these elements, children of a stanza, so that the
 %% receiver finds the addresses in them that he knows (doc/behaviour.md, "Payload

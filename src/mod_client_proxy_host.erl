@@ -131,7 +131,7 @@ start({start, Step}, #state{starting = [Step | Steps]} = State) ->
 
 step(options, #state{host = P} = State) ->
     mod_client_proxy_advice:balancing(P),
-    mod_client_proxy_advice:sticky(P, opts(State)),
+    mod_client_proxy_advice:options(P, opts(State)),
     publish(configure(State));
 step(endpoints, State) ->
     endpoints(fun mod_client_proxy_endpoints:inherit/1, set_targets(State));
@@ -436,7 +436,7 @@ take_options(ServerHost, #state{host = P, instance = Instance} = State) ->
     New = State#state{server_host = ServerHost,
                       instance = mod_client_proxy_secrets:shielded(Options)},
     opts(New) == opts(State)
-        orelse mod_client_proxy_advice:sticky(P, opts(New)),
+        orelse mod_client_proxy_advice:options(P, opts(New)),
     reconfigure(New).
 
 %% `resources' or `max_endpoints' may have changed, or the core have come up:

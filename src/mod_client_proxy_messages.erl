@@ -36,10 +36,21 @@ pass(Direction, From, To, Context, Packet) ->
     case translated(Context, Packet, Sent) of
         {ok, Translated} ->
             count(entry(Direction, Packet), Context),
-            ejabberd_router:route(Translated);
+            ejabberd_router:route(Translated),
+            still_shown(From, To, Context, Packet);
         {error, {Condition, Why}} ->
             mod_client_proxy_errors:refuse(Context, Condition, Why, Packet)
     end.
+
+%% When the core is lost, another process says that nobody is available any more.
+%% If it has said so before this was there, it is said again.
+still_shown(From, To, #{core := Core} = Context, #presence{type = available}) ->
+    case mod_client_proxy_core:is_shown(Core, From, To) of
+        true -> ok;
+        false -> mod_client_proxy_outcomes:settle(Context, [{unavailable, From, To}])
+    end;
+still_shown(_From, _To, _Context, _Packet) ->
+    ok.
 
 entry(in, #message{}) -> messages;
 entry(out, #message{}) -> outbound_messages;

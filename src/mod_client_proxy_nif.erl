@@ -8,7 +8,8 @@
 %%% is looked at (mod_client_proxy_priv).
 -module(mod_client_proxy_nif).
 
--export([load/0, new/3, close/1, status/1, derive_key/2, handle/3, call/3]).
+-export([load/0, new/3, close/1, status/1, derive_key/2, handle/3, call/3,
+         is_shown/3]).
 
 -on_load(on_load/0).
 -nifs([loaded/0, new_nif/2, derive_key_nif/2, call_nif/3, call_dirty_nif/3]).
@@ -65,6 +66,12 @@ call(Ref, configure, Args) ->
     call_dirty_nif(Ref, configure, Args);
 call(Ref, Name, Args) ->
     call_nif(Ref, Name, Args).
+
+%% @doc Nothing is taken back but by the core.
+-spec is_shown(reference(), mod_client_proxy_core:parts(),
+               mod_client_proxy_core:parts()) -> true.
+is_shown(_Ref, _From, _To) ->
+    true.
 
 %%% Loading
 

@@ -148,7 +148,8 @@ account(Text) ->
             <<User/binary, $@, Server/binary>>;
         {<<>>, _, _} ->
             fail("'~ts' has no user part: expected the JID of an account, "
-                 "user@server", [Text]);
+                 "user@server; on this virtual host it is user@@HOST@, with two @",
+                 [Text]);
         {_, _, _} ->
             fail("'~ts' has a resource: expected the JID of an account, "
                  "user@server (option resources chooses among its resources)",
@@ -262,6 +263,9 @@ glob(Text) ->
                  "stands for any text and ? for any character", [Text])
     end.
 
+localpart(Word) when Word == <<"any">>; Word == <<"none">> ->
+    fail("'~ts' in a list is the name of a node: write 'localparts: ~ts'",
+         [Word, Word]);
 localpart(Text) ->
     case jid:nodeprep(Text) of
         Glob when is_binary(Glob), Glob /= <<>> ->

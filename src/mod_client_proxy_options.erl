@@ -97,9 +97,9 @@ rows() ->
       "the longest time."},
      {encoding, both, {enum, [jid, sealed]}, jid, same,
       "How the target sees a requester. `jid`: the JID in plain, as the resource "
-      "of the proxy host. `sealed`: a pseudonym in its place. The same requester "
-      "always has the same one, nobody can forge one, and only the proxy host can "
-      "open it."},
+      "of the proxy host. `sealed`: a pseudonym in its place. The same full JID "
+      "always has the same one (another resource of the requester has another), "
+      "nobody can forge one, and only the proxy host can open it."},
      {timeout, both, duration, 60000, same,
       "How long a request may wait for its answer. Then the requester gets "
       "`remote-server-timeout`. A number without a unit is seconds."},
@@ -144,16 +144,23 @@ rows() ->
       "that misses two pings in a row gets no new requests until it answers "
       "something. 0: it is not pinged."},
      {translate_payload, both, namespaces, [], none,
-      "Payloads in these namespaces are translated: where a protocol has a JID in "
-      "its payload (service discovery, Jingle, bytestreams, forms, forwarded "
-      "stanzas, invitations), that of the requester or of the target becomes an "
-      "address of the proxy host, and back. Who echoes an address confirms a "
-      "guess of it, so with it `encoding: sealed` holds only against targets that "
-      "do not guess. What is signed, hashed or encrypted cannot be translated."},
+      "The namespaces of payloads, which are the direct children of a stanza, that "
+      "are translated with all that is in them: where a protocol has a JID in its "
+      "payload, that of the requester or of the target becomes an address of the "
+      "proxy host, and back. Such are `http://jabber.org/protocol/disco#items`, "
+      "`urn:xmpp:jingle:1`, `http://jabber.org/protocol/bytestreams`, "
+      "`http://jabber.org/protocol/commands` (with the forms in commands), "
+      "`jabber:iq:search`, `jabber:x:data` (forms in messages; of forms the fields "
+      "of type `jid-single` and `jid-multi`), `urn:xmpp:forward:0`, "
+      "`http://jabber.org/protocol/muc#user` and `jabber:x:conference`. Who echoes "
+      "an address confirms a guess of it, so with it `encoding: sealed` holds only "
+      "against targets that do not guess. What is signed, hashed or encrypted "
+      "cannot be translated."},
      {disco, both, {enum, [forward, self]}, forward, same,
       "Who answers service discovery (`disco#info`) and pings to the proxy host "
       "while a resource is online. `forward`: a resource. `self`: the proxy host "
-      "itself."},
+      "itself. Its `disco#items` are then the nodes that `localparts` lists by "
+      "their names."},
      {localparts, both, localparts, none,
       {localparts, fun mod_client_proxy_option_types:localparts/1},
       "Which addresses with a user part the proxy host has: they are served just "
@@ -162,7 +169,9 @@ rows() ->
      {outbound, both, {enum, [reply, any, none]}, reply, same,
       "To whom the target may send requests, messages and presence of its own. "
       "`reply`: to those who spoke first. `any`: to all whom `outbound_access` "
-      "allows. `none`: to nobody."},
+      "allows; it writes to `P/user@server` then, even where `encoding` is "
+      "`sealed`, which so holds only against targets that do not guess. `none`: to "
+      "nobody."},
      {outbound_access, both, acl, all,
       {outbound_acl, fun(Access) -> Access /= all end},
       "The access rule of `outbound: any`. It is matched against the addressee."},
@@ -225,7 +234,8 @@ rows() ->
      {carrier, both, {enum, [nif, port, auto]}, auto, none,
       "Where the C core runs. `nif`: in the server, which is fast. `port`: in a "
       "program of its own, whose crash costs the requests of that moment (each "
-      "gets an error) and nothing else. `auto` is `nif`."}].
+      "gets an error), takes back the presence that resources have sent, and costs "
+      "nothing else. `auto` is `nif`."}].
 
 %% @doc Names of all options (module), or of those that a proxy host may have
 %% (both).

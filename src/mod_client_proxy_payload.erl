@@ -10,7 +10,7 @@
 %%% get such a stanza.
 -module(mod_client_proxy_payload).
 
--export([walk/1, octets/1, name/1]).
+-export([walk/1, octets/1, is_prefixed/1, name/1]).
 
 -export_type([fault/0]).
 
@@ -99,12 +99,19 @@ colon(<<$:, _/binary>>, At) -> At;
 colon(<<_, Rest/binary>>, At) -> colon(Rest, At + 1);
 colon(<<>>, _At) -> none.
 
+-spec is_prefixed(binary()) -> boolean().
+is_prefixed(Name) ->
+    colon(Name, 0) /= none.
+
 %% @doc The name of a child of a stanza without its prefix, and its namespace.
 -spec name(xmlel()) -> {Name :: binary(), Namespace :: binary()}.
 name(#xmlel{name = Name, attrs = Attrs}) ->
-    {Local, Declared} = case binary:split(Name, <<":">>) of
-                            [Prefix, Rest] -> {Rest, <<"xmlns:", Prefix/binary>>};
-                            [_] -> {Name, <<"xmlns">>}
+    {Local, Declared} = case colon(Name, 0) of
+                            none ->
+                                {Name, <<"xmlns">>};
+                            At ->
+                                <<Prefix:At/binary, $:, Rest/binary>> = Name,
+                                {Rest, <<"xmlns:", Prefix/binary>>}
                         end,
     case lists:keyfind(Declared, 1, Attrs) of
         {_, Namespace} -> {Local, Namespace};

@@ -10,7 +10,8 @@
 %%% other is in a table (mod_client_proxy_port_table).
 -module(mod_client_proxy_port).
 
--export([load/0, new/3, derive_key/2, handle/3, call/3, close/1, status/1]).
+-export([load/0, new/3, derive_key/2, handle/3, call/3, is_shown/3, close/1,
+         status/1]).
 %% For mod_client_proxy_port_sup
 -export([table/1]).
 
@@ -76,6 +77,12 @@ close({Table, P}) ->
 -spec status(ref()) -> mod_client_proxy_core:status().
 status({Table, _P}) ->
     mod_client_proxy_port_owner:status(Table).
+
+%% @doc No, if the core that has passed it was lost meanwhile.
+-spec is_shown(ref(), mod_client_proxy_core:parts(),
+               mod_client_proxy_core:parts()) -> boolean().
+is_shown({Table, P}, From, To) ->
+    ?TABLE:is_shown(Table, P, From, To).
 
 %%% Calls
 
@@ -187,7 +194,7 @@ answered(_Table, _Tag, _Sender, {forward, Decision}) ->
     Decision;
 answered(Table, Tag, Sender, Answer) ->
     case ?TABLE:take(Table, Tag) of
-        none when Sender /= none -> {unanswered, settled};
+        none when is_tuple(Sender) -> {unanswered, settled};
         _ -> result(Table, Answer)
     end.
 

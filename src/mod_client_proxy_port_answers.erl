@@ -6,6 +6,15 @@
 %%% The row of a request that is forwarded stays in the table; which one belongs
 %%% to which record is known here, for the life of the program. When the record
 %%% ends, the tag of the row goes to the caller who is to tell the sender.
+%%%
+%%% To whom the core has shown endpoints as available is noted in the table, too:
+%%% when the program goes they are told from here that it is over. The note is made
+%%% and deleted as the answers of the program come, and not by the callers. The
+%%% answers are in the order in which the core has decided, and those of a program
+%%% that has gone are not read. So what is noted is what the core remembers, whenever
+%%% the program or a caller ends. A caller who has sent such a presence on looks
+%%% afterwards whether it is noted still (mod_client_proxy_messages:pass/5), for what
+%%% is told from here may have come before it.
 -module(mod_client_proxy_port_answers).
 
 -export([new/2, hand/3, sweep/1, release/2, owe_nobody/1]).
@@ -53,8 +62,8 @@ hand(Tag, Result, #answers{table = Table} = A) ->
             Alias ! {Alias, Answer},
             {Aborts, handed(Tags, A)};
         {false, {_, P}} ->
-            _ = ?TABLE:take(Table, Tag),
-            {too_late(P, Result, A), A}
+            Call = ?TABLE:take(Table, Tag),
+            {too_late(P, unsent(Result, Call), A), A}
     end.
 
 %% What the caller gets, and the rows that it takes then.
@@ -67,6 +76,13 @@ answer(Tag, P, {answer, _, _, _, Record, _} = Decision, A) ->
         none -> {{result, {drop, unsolicited}}, [Tag], []};
         Request -> {{answer, Decision, Request}, [Tag, Request], []}
     end;
+answer(Tag, P, {pass, out, From, To} = Decision, #answers{table = Table}) ->
+    _ = case ?TABLE:sender(Table, Tag) of
+            available -> ?TABLE:show(Table, P, From, To);
+            unavailable -> ?TABLE:hide(Table, P, From, To);
+            none -> ok % a message
+        end,
+    {{result, Decision}, [Tag], []};
 answer(Tag, P, Result, A) ->
     case outcomes(Result) of
         none ->
@@ -80,6 +96,11 @@ answer(Tag, P, Result, A) ->
 forward(P, Record, Tag, Decision, #answers{records = Records}) ->
     ets:insert(Records, {{P, Record}, Tag}),
     {forward, Decision}.
+
+%% The caller has dropped a presence. If it was to say that the endpoint is not
+%% available, the core has forgotten whom it was shown to: that is said from here.
+unsent({pass, out, From, To}, {_, _, _, unavailable}) -> [{unavailable, From, To}];
+unsent(Result, _Call) -> Result.
 
 %% The caller has given up. If it had a request, it has refused it, and the record
 %% is aborted. If it had an answer, or outcomes, their receivers are told here.
@@ -130,7 +151,9 @@ with_request(P, {retry, Old, _, _, _, New} = Outcome, {Owed, Aborts},
             ets:insert(Records, {{P, New}, Request}),
             {[{Outcome, none} | Owed], Aborts}
     end;
-with_request(_P, {unavailable, _, _} = Outcome, {Owed, Aborts}, _A) ->
+with_request(P, {unavailable, From, To} = Outcome, {Owed, Aborts},
+             #answers{table = Table}) ->
+    ?TABLE:hide(Table, P, From, To),
     {[{Outcome, none} | Owed], Aborts};
 with_request(P, Outcome, {Owed, Aborts}, A) ->
     case request_of(P, element(2, Outcome), A) of
@@ -155,24 +178,26 @@ sweep(#answers{handed = {New, Old}, table = Table} = A) ->
     settle(lists:flatmap(fun(Tag) -> owed(?TABLE:take(Table, Tag)) end, Old), A),
     A#answers{handed = {[], New}}.
 
-%% @doc The instance of this proxy host is freed. Its records have all been closed;
-%% if one is left, it is answered here.
+%% @doc The instance of this proxy host is freed. Its records have all been closed,
+%% and who was shown an endpoint was told; if one is left, it is answered here.
 -spec release(proxy_host(), answers()) -> answers().
 release(P, #answers{table = Table, records = Records} = A) ->
     Left = ets:match(Records, {{P, '_'}, '$1'}),
     ets:match_delete(Records, {{P, '_'}, '_'}),
-    settle(lists:flatmap(fun([Tag]) -> owed(?TABLE:take(Table, Tag)) end, Left), A),
+    settle(lists:flatmap(fun([Tag]) -> owed(?TABLE:take(Table, Tag)) end, Left)
+           ++ hidden(P, A), A),
     A.
 
 %% @doc The program has gone, or an owner with it. Callers that wait are told that
-%% there is no answer; senders of requests in flight get an error. Returns the
-%% number of these errors.
+%% there is no answer; senders of requests in flight get an error; to whom an
+%% endpoint was shown as available it is not any more, until it shows itself again.
+%% Returns the number of the errors.
 -spec owe_nobody(answers()) -> {non_neg_integer(), answers()}.
 owe_nobody(#answers{table = Table, records = Records} = A) ->
     ets:delete_all_objects(Records),
     {Owed, Tags} = ?TABLE:fold(fun(Call, Acc) -> owe_nobody(Table, Call, Acc) end,
                                {[], []}, Table),
-    settle(Owed, A),
+    settle(Owed ++ hidden('_', A), A),
     {length(Owed), handed(Tags, A)}.
 
 %% The caller still waits: it answers the sender, and takes the row for that.
@@ -184,9 +209,9 @@ owe_nobody(Table, {Tag, nobody, {Alias, _}, _}, {Owed, Tags}) ->
 %% could send it.
 owe_nobody(Table, {Tag, owner, {Alias, _}, Sender}, {Owed, Tags}) ->
     Call = ?TABLE:take(Table, Tag),
-    Why = case Sender of
-              none -> down;
-              _ -> settled
+    Why = case is_tuple(Sender) of
+              true -> settled;
+              false -> down
           end,
     Alias ! {Alias, {unanswered, Why}},
     {owed(Call) ++ Owed, Tags};
@@ -205,6 +230,10 @@ owed({Tag, owner, Call, {To, From, Id, Privilege}}, Record, Why, Kept) ->
      || {P, Fail} <- owed({Tag, owner, Call, {To, From, Id}}, Record, Why, Kept)];
 owed(_, _Record, _Why, _Kept) ->
     []. % no request, or its caller answers the sender
+
+hidden(Ps, #answers{table = Table}) ->
+    [{P, {unavailable, From, To}}
+     || {P, From, To} <- ?TABLE:take_shown(Table, Ps)].
 
 %% As in JAT_WHYS of c_src/core/why.h.
 condition(busy) -> 'resource-constraint';

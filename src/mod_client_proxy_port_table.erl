@@ -7,6 +7,7 @@
 %%%
 %%%   {Tag, Who, {Alias, P}, Sender}  a call, and who is owed an answer for it
 %%%   {P, Port, Number}               an instance of the program that runs now
+%%%   {{P, From, To}}                From was shown to To as available
 %%%   {owner, Pid}
 %%%   {program, Status}
 %%%
@@ -18,11 +19,17 @@
 %%% forwarded, its row stays until it is answered. To send the answer, or an error,
 %%% one must take the row first, and only one can get it. So one request has one
 %%% answer, whenever the caller, the owner or the program ends.
+%%%
+%%% What was shown is what the core remembers of it (c_src/core/seen.h), so there is
+%%% no more of it than `max_contacts' allows. The owner alone writes it, as the
+%%% answers of the program come, and whoever has its place when it has gone.
 -module(mod_client_proxy_port_table).
 
 -export([new/2]).
 %% calls
--export([add/5, claim/3, reply_to/2, take/2, fold/3]).
+-export([add/5, claim/3, reply_to/2, sender/2, take/2, fold/3]).
+%% what was shown
+-export([show/4, hide/4, is_shown/4, take_shown/2]).
 %% the program
 -export([set_instance/4, delete_instance/2, delete_instances/1, instance/2,
          set/3, get/2]).
@@ -37,6 +44,7 @@
 
 -define(WHO, 2).
 -define(REPLY_TO, 3).
+-define(SENDER, 4).
 
 %% @doc Waits until the heir of one before has done with it.
 -spec new(Name :: atom(), Heir :: pid()) -> table().
@@ -79,6 +87,12 @@ reply_to(Table, Tag) ->
     catch error:badarg -> none
     end.
 
+-spec sender(table(), tag()) -> mod_client_proxy_core:sender().
+sender(Table, Tag) ->
+    try ets:lookup_element(Table, Tag, ?SENDER)
+    catch error:badarg -> none
+    end.
+
 %% @doc Exactly one of all who try gets it.
 -spec take(table(), tag()) -> call() | none.
 take(Table, Tag) ->
@@ -105,6 +119,39 @@ fold_some(Fun, Acc, {Calls, Next}) ->
 
 call(Row) ->
     setelement(?WHO, Row, element(1 + element(?WHO, Row), {nobody, owner, caller})).
+
+%%% What was shown
+
+-spec show(table(), mod_client_proxy_options:proxy_host(),
+           From :: mod_client_proxy_core:parts(),
+           To :: mod_client_proxy_core:parts()) -> true.
+show(Table, P, From, To) ->
+    ets:insert(Table, {{P, From, To}}).
+
+-spec hide(table(), mod_client_proxy_options:proxy_host(),
+           From :: mod_client_proxy_core:parts(),
+           To :: mod_client_proxy_core:parts()) -> true.
+hide(Table, P, From, To) ->
+    ets:delete(Table, {P, From, To}).
+
+-spec is_shown(table(), mod_client_proxy_options:proxy_host(),
+               From :: mod_client_proxy_core:parts(),
+               To :: mod_client_proxy_core:parts()) -> boolean().
+is_shown(Table, P, From, To) ->
+    try ets:member(Table, {P, From, To})
+    catch error:badarg -> false
+    end.
+
+%% @doc All of this proxy host, or of each. Only for the one who writes it.
+-spec take_shown(table(), mod_client_proxy_options:proxy_host() | '_') ->
+          [{mod_client_proxy_options:proxy_host(),
+            From :: mod_client_proxy_core:parts(),
+            To :: mod_client_proxy_core:parts()}].
+take_shown(Table, P) ->
+    Rows = {{P, '_', '_'}},
+    Shown = [Key || {Key} <- ets:match_object(Table, Rows)],
+    ets:match_delete(Table, Rows),
+    Shown.
 
 %%% The program
 

@@ -30,9 +30,12 @@ remove(Context, Stanza) ->
         false -> Stanza
     end.
 
-%% Most stanzas have none: their names are all that is looked at.
-may_tell(#xmlel{} = El) -> is_map_key(local_name(El), ?TRACES);
-may_tell(_Decoded) -> true.
+%% Most stanzas have none: their names are all that is looked at, and no name is
+%% taken apart.
+may_tell(#xmlel{name = Name}) ->
+    is_map_key(Name, ?TRACES) orelse mod_client_proxy_payload:is_prefixed(Name);
+may_tell(_Decoded) ->
+    true.
 
 is_hidden(#{encoding := sealed}, _From) ->
     true;
@@ -57,9 +60,6 @@ without(Decoded, From) ->
         [_] -> [Decoded];
         [] -> []
     end.
-
-local_name(El) ->
-    element(1, mod_client_proxy_payload:name(El)).
 
 %% @doc Directed presence of an endpoint, as it came, without what is about the
 %% account behind P: its capabilities (XEP-0115), its picture (XEP-0153), and who

@@ -31,6 +31,7 @@ groups() ->
        a_program_that_does_not_answer_makes_requests_wait_no_longer_than_1_s,
        a_presence_is_not_lost_while_the_program_does_not_answer,
        who_waits_for_the_program_is_told_when_it_dies,
+       whom_a_resource_was_shown_is_told_when_the_program_dies,
        a_change_of_carrier_answers_what_is_in_flight]},
      {storm, [],
       [a_hundred_thousand_requests_while_endpoints_come_and_go,
@@ -180,6 +181,36 @@ who_waits_for_the_program_is_told_when_it_dies(Config) ->
     end,
     bed:await(fun() -> is_endpoint(Config, ?P, E) end, 10000),
     true = serves(U, ?P, E).
+
+%% By directed presence. The resource goes on, and may show itself again.
+whom_a_resource_was_shown_is_told_when_the_program_dies(Config) ->
+    E = service(Config, "a"),
+    [U, V] = Us = [requester(Config), requester(Config, "juliet@example.org/balcony")],
+    Address = address_of(Config, ?P, E),
+    Show = fun(Who) ->
+                   _ = chat:heard(E, chat:say(Who, chat, ?P)),
+                   chat:show(E, in(?P, puppet:jid(Who)), ""),
+                   chat:shown(Who, undefined, Address)
+           end,
+    Kill = fun() ->
+                   Program = program(Config),
+                   signal(Config, Program, "KILL"),
+                   bed:await(fun() -> not is_alive(Program) end),
+                   await_endpoints(Config, ?P, [E])
+           end,
+    [Show(Who) || Who <- Us],
+    Kill(),
+    [_ = chat:shown(Who, <<"unavailable">>, Address) || Who <- Us],
+    %% the next program, and only whom it has not taken it back from
+    [Show(Who) || Who <- Us],
+    chat:show(E, in(?P, puppet:jid(V)), "unavailable"),
+    _ = chat:shown(V, <<"unavailable">>, Address),
+    Kill(),
+    _ = chat:shown(U, <<"unavailable">>, Address),
+    %% nothing of it is left
+    puppet:stop(E),
+    await_endpoints(Config, ?P, []),
+    [begin iq:fence(Who, Who), [] = puppet:unread(Who) end || Who <- Us].
 
 a_change_of_carrier_answers_what_is_in_flight(Config) ->
     E = service(Config, "a"),

@@ -204,7 +204,8 @@ nothing_is_left(Bed) ->
              {children, Ask(supervisor, which_children, [ejabberd_gen_mod_sup])},
              {tables, [Ask(ets, info, [Table, name])
                        || Table <- Ask(ets, all, []), is_atom(Table)]
-                  -- [client_proxy_key]}, % stored keys stay in the database
+                  %% these stay in the database
+                  -- [client_proxy_key, client_proxy_subscriber]},
              %% (the logger's own note of a module it has heard of stays)
              {terms, [Key || {Key, _} <- Ask(persistent_term, get, []),
                              not is_noted_by_logger(Key)]}]],

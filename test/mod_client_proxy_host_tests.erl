@@ -46,6 +46,7 @@ host_test_() ->
               {"what is over at the next tick has no line", fun short/0},
               {"what is to be mended is said again each hour", fun reminded/0},
               {"an access rule that does not exist is said", fun no_rule/0},
+              {"what looks like no namespace is said", fun no_namespace/0},
               {"a core that is lost is made again", fun lost/0},
               {"a sweep of an older core is left alone", fun sweep/0}]]}.
 
@@ -294,6 +295,7 @@ no_rule() ->
     Options = fun(Access, Outbound) ->
                       answer(mod_client_proxy_instance, opts,
                              fun(_) -> (opts())#{access := Access,
+                                                 outbound := any,
                                                  outbound_access := Outbound}
                              end),
                       ok = ?HOST:reconfigure(?VHOST, ?P, 5000)
@@ -313,7 +315,21 @@ no_rule() ->
     ["Proxy host p.example.org is up again" ++ _] = lines(Pid),
     Options(locale, local),
     [Other] = lines(Pid),
-    ?assertNotEqual(nomatch, string:find(Other, "local (option outbound_access)")).
+    ?assertNotEqual(nomatch, string:find(Other, "local (option outbound_access)")),
+    %% nobody asks for it
+    answer(mod_client_proxy_instance, opts,
+           fun(_) -> (opts())#{outbound_access := local} end),
+    ok = ?HOST:reconfigure(?VHOST, ?P, 5000),
+    ["Proxy host p.example.org is up again" ++ _] = lines(Pid).
+
+no_namespace() ->
+    answer(mod_client_proxy_instance, opts,
+           fun(_) -> (opts())#{translate_payload := [<<"jabber:x:data">>,
+                                                     <<"disco#items">>]}
+           end),
+    [Line] = [L || L <- lines(started()), string:find(L, "Option") /= nomatch],
+    [?assertNotEqual(nomatch, string:find(Line, Words))
+     || Words <- ["translate_payload", "'disco#items'", "Remedy: "]].
 
 condition(Condition) ->
     answer(mod_client_proxy_instance, status, fun(instance) -> {Condition, ""} end).
@@ -414,7 +430,8 @@ answers() ->
 opts() ->
     #{access => all, outbound_access => all, max_retry_memory => 1,
       timeout => 5000, retries => 2, sticky_by => bare, sticky_ttl => 0,
-      balance => random, disco => forward, localparts => none, max_subscribers => 10000,
+      balance => random, outbound => reply, disco => forward, localparts => none,
+      max_subscribers => 10000,
       translate_payload => []}.
 
 published() ->

@@ -20,6 +20,9 @@ table_test_() ->
               {"it is known where the answer goes", fun reply_to/1},
               {"all calls are seen, and only calls", fun all/1},
               {"calls may be taken while they are looked at", fun meanwhile/1},
+              {"what was shown comes and goes", fun shown/1},
+              {"what was shown is taken, of one proxy host or of all",
+               fun take_shown/1},
               {"instances come and go", fun instances/1},
               {"all instances go, calls and owner stay", fun all_instances/1},
               {"owner and program are kept", fun kept/1}]]}.
@@ -52,8 +55,9 @@ taken(T) ->
 
 reply_to(T) ->
     Alias = make_ref(),
-    ?TABLE:add(T, 1, Alias, ?P, none),
-    ?assertEqual({Alias, ?P}, ?TABLE:reply_to(T, 1)).
+    ?TABLE:add(T, 1, Alias, ?P, ?SENDER),
+    ?assertEqual({Alias, ?P}, ?TABLE:reply_to(T, 1)),
+    ?assertEqual(?SENDER, ?TABLE:sender(T, 1)).
 
 %% More than are looked at at a time.
 all(T) ->
@@ -73,6 +77,37 @@ meanwhile(T) ->
                     end, 0, T),
     ?assertEqual({2500, 0}, {N, ets:info(T, size)}),
     ?assertEqual(false, ets:info(T, safe_fixed)).
+
+shown(T) ->
+    [From, To, Other] = [{<<>>, ?P, <<"e">>}, {<<"u">>, <<"example.net">>, <<"r">>},
+                         {<<"v">>, <<"example.net">>, <<"r">>}],
+    Known = fun() -> [?TABLE:is_shown(T, ?P, From, Who) || Who <- [To, Other]] end,
+    ?assertEqual([false, false], Known()),
+    [?TABLE:show(T, ?P, From, To) || _ <- [once, again]],
+    ?assertEqual([true, false], Known()),
+    ?TABLE:hide(T, ?P, From, Other),
+    ?assertEqual([true, false], Known()),
+    ?TABLE:hide(T, ?P, From, To),
+    ?assertEqual([false, false], Known()),
+    ?assertEqual(0, ets:info(T, size)).
+
+take_shown(T) ->
+    Ps = [<<"a.org">>, <<"b.org">>, <<"c.org">>],
+    To = {<<"u">>, <<"example.net">>, <<"r">>},
+    Rows = fun(Some) ->
+                   [{P, {<<>>, P, E}, To} || P <- Some, E <- [<<"a">>, <<"b">>]]
+           end,
+    [?TABLE:show(T, P, From, Who) || {P, From, Who} <- Rows(Ps)],
+    ?TABLE:add(T, 1, make_ref(), ?P, none),
+    fill(T),
+    ?assertEqual([], ?TABLE:take_shown(T, ?P)),
+    ?assertEqual(Rows([hd(Ps)]), lists:sort(?TABLE:take_shown(T, hd(Ps)))),
+    ?assertEqual(Rows(tl(Ps)), lists:sort(?TABLE:take_shown(T, '_'))),
+    ?assertEqual([], ?TABLE:take_shown(T, '_')),
+    %% and nothing else
+    ?assertMatch({1, nobody, _, none}, ?TABLE:take(T, 1)),
+    ?assertEqual({port(), 7}, ?TABLE:instance(T, ?P)),
+    ?assertEqual({ok, self()}, ?TABLE:get(T, owner)).
 
 instances(T) ->
     ?assertEqual(none, ?TABLE:instance(T, ?P)),
@@ -107,10 +142,11 @@ port() ->
     hd(erlang:ports()).
 
 without_a_table_there_is_nothing_test() ->
-    ?assertEqual([none, none, none, none, false],
+    ?assertEqual([none, none, none, none, none, false, false],
                  [?TABLE:instance(?MODULE, ?P), ?TABLE:get(?MODULE, owner),
                   ?TABLE:take(?MODULE, 1), ?TABLE:reply_to(?MODULE, 1),
-                  ?TABLE:claim(?MODULE, 1, owner)]).
+                  ?TABLE:sender(?MODULE, 1), ?TABLE:claim(?MODULE, 1, owner),
+                  ?TABLE:is_shown(?MODULE, ?P, {<<>>, ?P, <<>>}, {<<>>, ?P, <<>>})]).
 
 a_table_waits_for_the_one_before_test() ->
     Before = ets:new(?MODULE, [named_table]),

@@ -76,6 +76,18 @@ carrier_test_() ->
                fun closed/1},
               {"what the program decides after the proxy host was closed does "
                "not count", fun closed_meanwhile/1},
+              {"who was shown an endpoint is told when the program dies",
+               fun shown/1},
+              {"so is he when the owner dies", fun shown_owner_dies/1},
+              {"so is he when the supervisor and the owner die",
+               fun shown_both_die/1},
+              {"so is he when a program that hangs is closed", fun shown_closed/1},
+              {"so is he when the caller has waited too long", fun shown_late/1},
+              {"what was shown is forgotten with its endpoint", fun shown_swept/1},
+              {"what is shown when its caller is killed is noted",
+               fun shown_killed/1},
+              {"what is shown after the program died is taken back at once",
+               fun shown_too_late/1},
               {"one answer for each request, whatever ends when",
                fun one_answer_each/1}]]}.
 
@@ -482,6 +494,146 @@ closed_meanwhile(Core) ->
     ?assertEqual({error, down}, result(Caller)),
     ?assertEqual(0, rows(Core)),
     ?assertMatch(#{pending := 0}, ?CORE:counters(Second)).
+
+%%% Directed presence
+
+shown(Core) ->
+    [A1, A2, A3] = As = [contact(Core, N) || N <- [1, 2, 3]],
+    [passes(Core, available, Who) || Who <- As],
+    passes(Core, unavailable, A2),
+    signal(Core, "KILL"),
+    ?assertEqual([1, 3], told(2)),
+    made_again(Core),
+    ?assertEqual([], noted(Core)),
+    %% it may show itself again
+    passes(Core, available, A3),
+    passes(Core, available, A1),
+    passes(Core, unavailable, A1),
+    signal(Core, "KILL"),
+    ?assertEqual([3], told(1)),
+    ?assertEqual([], told(0)).
+
+shown_owner_dies({_, {Table, _}} = Core) ->
+    passes(Core, available, contact(Core, 1)),
+    exit(owner(Table), kill),
+    ?assertEqual([1], told(1)),
+    made_again(Core),
+    ?assertEqual([], noted(Core)).
+
+shown_both_die({_, {Table, _}} = Core) ->
+    {_, Sup, _, _} = lists:keyfind(Table, 1, supervisor:which_children(
+                                               ejabberd_gen_mod_sup)),
+    passes(Core, available, contact(Core, 1)),
+    Owner = owner(Table),
+    erlang:suspend_process(Owner),
+    exit(Sup, kill),
+    exit(Owner, kill),
+    ?assertEqual([1], told(1)),
+    made_again(Core).
+
+%% Its core does not say whom it has shown what.
+shown_closed(Core) ->
+    {ok, Second} = ?CORE:new(port, ?VHOST, (config())#{host => <<"b.org">>}),
+    As = contact(Core, 1),
+    passes(Core, available, As),
+    signal(Core, "STOP"),
+    Caller = spawn_call(fun() -> present(Core, available, As) end),
+    await(fun() -> rows(Core) == 1 end),
+    ?CORE:close(Core),
+    ?assertEqual([1], told(1)),
+    %% what comes now is not noted any more
+    signal(Core, "CONT"),
+    ?assertEqual({error, down}, result(Caller)),
+    ?assertMatch(#{}, ?CORE:counters(Second)),
+    ?assertEqual([], noted(Core)).
+
+shown_late(Core) ->
+    As = contact(Core, 1),
+    passes(Core, available, As),
+    signal(Core, "STOP"),
+    ?assertEqual({error, timeout}, present(Core, unavailable, As)),
+    signal(Core, "CONT"),
+    ?assertEqual([1], told(1)),
+    ?assertEqual([], noted(Core)),
+    %% what would have shown it was not sent
+    signal(Core, "STOP"),
+    ?assertEqual({error, timeout}, present(Core, available, As)),
+    signal(Core, "CONT"),
+    await(fun() -> rows(Core) == 0 end),
+    ?assertEqual([], told(0)).
+
+shown_swept(Core) ->
+    [passes(Core, available, contact(Core, N)) || N <- [1, 2]],
+    ?assertMatch([_, _], noted(Core)),
+    {ok, Eid} = ?CORE:remove_endpoint(Core, ?A),
+    ?assertMatch([{unavailable, _, _}, {unavailable, _, _}],
+                 swept(Core, Eid, 0)),
+    ?assertEqual([], noted(Core)).
+
+swept(Core, Eid, Cursor) ->
+    case ?CORE:sweep(Core, Eid, Cursor, ?NOW) of
+        {done, Outcomes} -> Outcomes;
+        {Next, Outcomes} -> Outcomes ++ swept(Core, Eid, Next)
+    end.
+
+%% The core cannot know that it was not sent.
+shown_killed(Core) ->
+    As = contact(Core, 1),
+    signal(Core, "STOP"),
+    {Pid, _} = spawn_call(fun() -> present(Core, available, As) end),
+    await(fun() -> rows(Core) == 1 end),
+    exit(Pid, kill),
+    signal(Core, "CONT"),
+    await(fun() -> length(noted(Core)) == 1 end),
+    signal(Core, "KILL"),
+    ?assertEqual([1], told(1)).
+
+shown_too_late(Core) ->
+    {pass, out, From, To} = passes(Core, available, contact(Core, 1)),
+    Send = fun() ->
+                   mod_client_proxy_messages:pass(
+                     out, From, To, mod_client_proxy_context:get(?P), #presence{}),
+                   [receive {routed, #presence{type = Type}} -> Type
+                    after 0 -> none
+                    end || _ <- [1, 2]]
+           end,
+    ?assertEqual([available, none], Send()),
+    signal(Core, "KILL"),
+    ?assertEqual([1], told(1)),
+    ?assertEqual([available, unavailable], Send()).
+
+%% Where the endpoint finds this requester, who has written to it.
+contact(Core, N) ->
+    {As, _} = request(Core, N),
+    {answer, _, _, _, _, _} = answer(Core, N, As),
+    As.
+
+passes(Core, Type, As) ->
+    {pass, out, _, _} = present(Core, Type, As).
+
+present(Core, Type, As) ->
+    handle(Core, iolist_to_binary(
+                   ["<presence xmlns='jabber:client'",
+                    [" type='unavailable'" || Type == unavailable],
+                    " from='", text(?A), "' to='", text(As), "'/>"]), Type).
+
+%% The numbers of those who were told that the endpoint is not available; waits
+%% for N.
+told(N) ->
+    lists:sort(told(N, [])).
+
+told(N, Told) ->
+    receive
+        {routed, #presence{type = unavailable, from = From,
+                           to = #jid{luser = <<"u", Number/binary>>}}} ->
+            ?assertMatch(#jid{lserver = ?P, lresource = <<_, _/binary>>}, From),
+            told(N - 1, [binary_to_integer(Number) | Told])
+    after if N > 0 -> 20000; true -> 200 end ->
+            Told
+    end.
+
+noted({_, {Table, _}}) ->
+    ets:match_object(Table, {{'_', '_', '_'}}).
 
 %% Requesters and endpoints are killed, the program and its owner are killed and
 %% stopped at random, while requests go to and fro.

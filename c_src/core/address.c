@@ -16,16 +16,17 @@
 #define BLOCK ((size_t)32)
 #define SEALED_MAX ((RAW_MAX - JAT_SEAL_TAG) / BLOCK * BLOCK)
 
-/* So many sealed addresses of requesters are remembered, of JIDs of at most so
- * many octets: to seal takes about twenty times as long. */
+/* So many sealed addresses of requesters are remembered, and so many that were
+ * opened, of JIDs of at most so many octets: to seal or open one takes about
+ * twenty times as long. */
 #define MAX_REMEMBERED 4096U
 #define MAX_REMEMBERED_JID 256U
 
-/* sealers[i][role], i in the order of the keys. remembered: JID of a requester
- * -> its address. Entries do not expire; when there are MAX_REMEMBERED, the
- * oldest one goes. */
+/* sealers[i][role], i in the order of the keys. sealed: JID of a requester ->
+ * its address; opened: the other way, by any of the keys. Entries do not
+ * expire; when there are MAX_REMEMBERED, the oldest one goes. */
 struct jat_keyring {
-    struct jat_recent *remembered;
+    struct jat_recent *sealed, *opened;
     struct jat_seed seed; /* see jat_keyring_seed */
     size_t n;
     struct jat_seal *sealers[][JAT_ROLE_COUNT];
@@ -143,7 +144,9 @@ static enum jat_err new_memory(struct jat_keyring *k)
 
     if (err == JAT_OK)
         err = seed_of(k, JAT_STR("/sticky"), &k->seed);
-    return err == JAT_OK ? jat_recent_new(&seed, &k->remembered) : err;
+    if (err == JAT_OK)
+        err = jat_recent_new(&seed, &k->sealed);
+    return err == JAT_OK ? jat_recent_new(&seed, &k->opened) : err;
 }
 
 enum jat_err jat_keyring_new(const struct jat_str *keys, size_t n,
@@ -178,7 +181,8 @@ void jat_keyring_free(struct jat_keyring *k)
     for (size_t i = 0; i < k->n; i++)
         for (int role = 0; role < JAT_ROLE_COUNT; role++)
             jat_seal_free(k->sealers[i][role]);
-    jat_recent_free(k->remembered);
+    jat_recent_free(k->sealed);
+    jat_recent_free(k->opened);
     jat_free(k);
 }
 
@@ -189,7 +193,8 @@ const struct jat_seed *jat_keyring_seed(const struct jat_keyring *k)
 
 void jat_keyring_retire(struct jat_keyring *k)
 {
-    (void)jat_recent_expire(k->remembered, UINT64_MAX, SIZE_MAX);
+    (void)jat_recent_expire(k->sealed, UINT64_MAX, SIZE_MAX);
+    (void)jat_recent_expire(k->opened, UINT64_MAX, SIZE_MAX);
 }
 
 /* ---- resources ---- */
@@ -244,6 +249,22 @@ static struct jat_str appended(const struct jat_buf *out, size_t begin)
     return jat_buf_str(out, jat_buf_since(out, begin));
 }
 
+/* Remembers what was appended to out after `begin`; where there is no memory
+ * for that, nothing was appended. */
+static enum jat_err remember(struct jat_recent *in, struct jat_recent_key key,
+                             struct jat_buf *out, size_t begin)
+{
+    enum jat_err err =
+        jat_recent_put(in, key, appended(out, begin),
+                       &(struct jat_stay){.until = 1}, MAX_REMEMBERED);
+
+    if (err == JAT_EFULL) /* of what other threads remember at this moment */
+        err = JAT_OK;
+    if (err != JAT_OK)
+        out->n = begin;
+    return err;
+}
+
 enum jat_err jat_address_seal(const struct jat_keyring *k, enum jat_role role,
                               struct jat_str jid, struct jat_buf *out,
                               enum jat_form *form)
@@ -255,19 +276,12 @@ enum jat_err jat_address_seal(const struct jat_keyring *k, enum jat_role role,
     if (role != JAT_ROLE_REQUESTER || jid.n > MAX_REMEMBERED_JID)
         return seal(k, role, jid, out, form);
     *form = JAT_FORM_SEALED;
-    key = jat_recent_text(k->remembered, jid);
-    err = jat_recent_get(k->remembered, key, JAT_NO_GROUP, 0, out);
+    key = jat_recent_text(k->sealed, jid);
+    err = jat_recent_get(k->sealed, key, JAT_NO_GROUP, 0, out);
     if (err != JAT_ENOTFOUND)
         return err;
     err = seal(k, role, jid, out, form);
-    if (err == JAT_OK)
-        err = jat_recent_put(k->remembered, key, appended(out, begin),
-                             &(struct jat_stay){.until = 1}, MAX_REMEMBERED);
-    if (err == JAT_EFULL) /* of what other threads remember at this moment */
-        err = JAT_OK;
-    if (err != JAT_OK)
-        out->n = begin;
-    return err;
+    return err == JAT_OK ? remember(k->sealed, key, out, begin) : err;
 }
 
 enum jat_form jat_address_form(struct jat_str resource)
@@ -281,20 +295,42 @@ enum jat_form jat_address_form(struct jat_str resource)
                                              : JAT_FORM_SEALED;
 }
 
-enum jat_err jat_address_open(const struct jat_keyring *k, enum jat_role role,
-                              struct jat_str resource, struct jat_buf *out)
+static enum jat_err open(const struct jat_keyring *k, enum jat_role role,
+                         struct jat_str resource, struct jat_buf *out)
 {
     enum jat_err err = JAT_EUNOPENABLE;
     char raw[RAW_MAX];
     size_t n, begin = out->n;
 
-    if (resource.n > RESOURCE_MAX ||
-        jat_address_form(resource) != JAT_FORM_SEALED ||
-        !decode(jat_str(resource.p, resource.n - 1), raw, &n))
+    if (!decode(jat_str(resource.p, resource.n - 1), raw, &n))
         return JAT_EUNOPENABLE;
     for (size_t i = 0; i < k->n && err == JAT_EUNOPENABLE; i++)
         err = jat_seal_open(k->sealers[i][role], jat_str(raw, n), out);
     while (err == JAT_OK && out->n > begin && out->p[out->n - 1] == '\0')
         out->n--; /* the padding; older versions had none */
     return err;
+}
+
+/* Only what was sealed here is ever remembered: nobody else can fill the
+ * memory. */
+enum jat_err jat_address_open(const struct jat_keyring *k, enum jat_role role,
+                              struct jat_str resource, struct jat_buf *out)
+{
+    size_t begin = out->n;
+    struct jat_recent_key key;
+    enum jat_err err;
+
+    if (resource.n > RESOURCE_MAX ||
+        jat_address_form(resource) != JAT_FORM_SEALED)
+        return JAT_EUNOPENABLE;
+    if (role != JAT_ROLE_REQUESTER)
+        return open(k, role, resource, out);
+    key = jat_recent_text(k->opened, resource);
+    err = jat_recent_get(k->opened, key, JAT_NO_GROUP, 0, out);
+    if (err != JAT_ENOTFOUND)
+        return err;
+    err = open(k, role, resource, out);
+    return err == JAT_OK && out->n - begin <= MAX_REMEMBERED_JID
+               ? remember(k->opened, key, out, begin)
+               : err;
 }

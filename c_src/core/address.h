@@ -27,8 +27,8 @@ enum jat_role { JAT_ROLE_REQUESTER, JAT_ROLE_ENDPOINT, JAT_ROLE_COUNT };
 enum jat_form { JAT_FORM_JID, JAT_FORM_SEALED, JAT_FORM_HANDLE };
 
 /* The keys of one proxy host: the first seals, all open. The addresses of the
- * last 4096 requesters that it has sealed are remembered, but not those of JIDs
- * over 256 octets. */
+ * last 4096 requesters that it has sealed are remembered, and the last 4096
+ * that it has opened, but not those of JIDs over 256 octets. */
 struct jat_keyring;
 
 /* keys: n >= 1 strings of JAT_SEAL_KEY octets each. host: the proxy host, part

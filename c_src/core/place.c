@@ -67,20 +67,15 @@ struct jat_parts jat_call_at_host(struct jat_call *c, struct jat_span resource)
                               jat_buf_add(c->buf, c->j->host), resource};
 }
 
-/* The endpoint that the address stands for. JAT_EUNOPENABLE: for none, ever;
- * JAT_ENOTFOUND: it is an endpoint's, but that one is not online. */
-static enum jat_err find_endpoint(struct jat_call *c)
+/* The endpoint of an address that no endpoint has now: it was sealed when this
+ * one was online, or under a key that is an old one now. JAT_EUNOPENABLE: it is
+ * no endpoint's; JAT_ENOTFOUND: that one is not online. */
+static enum jat_err find_former(struct jat_call *c)
 {
-    struct jat_str address = c->to.resource;
     size_t start = c->buf->n;
-    enum jat_err err = jat_endpoints_find_shown(
-        c->j->endpoints, address, JAT_WITH_JID, c->buf, &c->endpoint);
+    enum jat_err err = jat_address_open(c->config->keyring, JAT_ROLE_ENDPOINT,
+                                        c->to.resource, c->buf);
 
-    if (err != JAT_ENOTFOUND)
-        return err;
-    /* sealed when it was online, or under a key that is an old one now */
-    err = jat_address_open(c->config->keyring, JAT_ROLE_ENDPOINT, address,
-                           c->buf);
     if (err != JAT_OK)
         return err;
     return jat_endpoints_find(c->j->endpoints,
@@ -136,11 +131,39 @@ static enum jat_to open_jid(struct jat_call *c)
     return whose(c, start);
 }
 
+/* An address that is no JID. Endpoints' are in a table; a target writes to
+ * requesters, as a rule. */
+static enum jat_err open_address(struct jat_call *c, enum jat_form form)
+{
+    enum jat_err err = jat_endpoints_find_shown(
+        c->j->endpoints, c->to.resource, JAT_WITH_JID, c->buf, &c->endpoint);
+    size_t start = c->buf->n;
+
+    if (err == JAT_ENOTFOUND && c->sender == JAT_TARGET) {
+        err = find_requester(c, form);
+        if (err == JAT_OK) {
+            c->spoke = true;
+            c->whom = whose(c, start);
+            return JAT_OK;
+        }
+        err = err == JAT_EUNOPENABLE ? JAT_ENOTFOUND : err;
+    }
+    if (err == JAT_ENOTFOUND)
+        err = find_former(c);
+    if (err == JAT_OK)
+        c->whom = JAT_TO_ENDPOINT;
+    else if (err == JAT_ENOTFOUND)
+        c->whom = JAT_TO_GONE;
+    else if (err == JAT_EUNOPENABLE)
+        c->whom = JAT_TO_NOBODY;
+    else
+        return err;
+    return JAT_OK;
+}
+
 enum jat_err jat_place_open(struct jat_call *c)
 {
     enum jat_form form = jat_address_form(c->to.resource);
-    size_t start;
-    enum jat_err err;
 
     if (form == JAT_FORM_JID) {
         c->whom = c->sender == JAT_TARGET ? open_jid(c) : JAT_TO_NOBODY;
@@ -152,19 +175,5 @@ enum jat_err jat_place_open(struct jat_call *c)
         c->whom = JAT_TO_NOBODY;
         return JAT_OK;
     }
-    err = find_endpoint(c);
-    c->whom = err == JAT_OK ? JAT_TO_ENDPOINT : JAT_TO_GONE;
-    if (err == JAT_OK || err == JAT_ENOTFOUND)
-        return JAT_OK;
-    if (err == JAT_EUNOPENABLE && c->sender == JAT_TARGET) {
-        c->spoke = true;
-        start = c->buf->n;
-        err = find_requester(c, form);
-        if (err == JAT_OK)
-            c->whom = whose(c, start);
-    }
-    if (err != JAT_EUNOPENABLE)
-        return err;
-    c->whom = JAT_TO_NOBODY;
-    return JAT_OK;
+    return open_address(c, form);
 }

@@ -96,6 +96,8 @@ static struct jat_config *config_of(const char *options)
     set(c, "max_pending_per_domain", "2000000");
     /* a tenth of it is what the one domain of all requesters may have */
     set(c, "max_contacts", "2000000");
+    set(c, "message_rate", "2000000000");
+    set(c, "message_rate_per_domain", "2000000000");
     while ((name = strtok_r(rest, " ", &rest)) != NULL) {
         char *value = strchr(name, '=');
 
@@ -131,7 +133,7 @@ struct jat *host_new(const char *options, unsigned endpoints)
 }
 
 /* The order of the attributes is that of mod_client_proxy_router:head/1. */
-#define ATTRS(type) "<iq type='" type "' id='ID__________' from='"
+#define ATTRS(name, type) "<" name " type='" type "' id='ID__________' from='"
 
 __attribute__((format(printf, 2, 3))) static void
 write_head(struct head *h, const char *format, ...)
@@ -151,18 +153,43 @@ write_head(struct head *h, const char *format, ...)
 void head_request(struct head *h, unsigned user)
 {
     write_head(h,
-               ATTRS("get") USER_JID
+               ATTRS("iq", "get") USER_JID
                "' to='proxy.example.org'><query xmlns="
                "'http://jabber.org/protocol/disco#items'/></iq>",
+               user);
+}
+
+void head_message(struct head *h, unsigned user)
+{
+    write_head(h,
+               ATTRS("message", "chat") USER_JID
+               "' to='proxy.example.org'><body/></message>",
                user);
 }
 
 void head_answer(struct head *h, struct jat_str resource, struct jat_str shown)
 {
     write_head(h,
-               ATTRS("result") "svc@example.org/%.*s' to="
-                               "'proxy.example.org/%.*s'></iq>",
+               ATTRS("iq", "result") "svc@example.org/%.*s' to="
+                                     "'proxy.example.org/%.*s'></iq>",
                (int)resource.n, resource.p, (int)shown.n, shown.p);
+}
+
+void head_message_back(struct head *h, struct jat_str resource,
+                       struct jat_str shown)
+{
+    write_head(h,
+               ATTRS("message", "chat") "svc@example.org/%.*s' to="
+                                        "'proxy.example.org/%.*s'><body/>"
+                                        "</message>",
+               (int)resource.n, resource.p, (int)shown.n, shown.p);
+}
+
+static bool is_forwarded(const struct jat_decision *d, enum what what)
+{
+    if (what == MESSAGE)
+        return d->verb == JAT_DO_PASS;
+    return d->verb == JAT_DO_FORWARD && d->forward.answer == (what == ANSWER);
 }
 
 void handle(struct jat *j, const struct head *h, uint64_t now, enum what what,
@@ -174,6 +201,6 @@ void handle(struct jat *j, const struct head *h, uint64_t now, enum what what,
     err = jat_handle(j, head_str(h), jat_str(NULL, 0), 0, 100, now, buf, d);
     if (err != JAT_OK)
         die("%s: %s", h->text, jat_err_name(err));
-    if (d->verb != JAT_DO_FORWARD || d->forward.answer != (what == ANSWER))
+    if (!is_forwarded(d, what))
         die("%s: decision %d", h->text, (int)d->verb);
 }

@@ -57,14 +57,18 @@ static inline void head_set_id(struct head *h, uint64_t n)
         h->id[i] = hex[n & 15];
 }
 
-/* From requester number `user` to the proxy host. */
+/* A request, or a message, of requester number `user` to the proxy host. */
 void head_request(struct head *h, unsigned user);
-/* From the target's `resource` to the requester that is shown to it so. */
+void head_message(struct head *h, unsigned user);
+/* The answer, or a message, of the target's `resource` to the requester that is
+ * shown to it so. */
 void head_answer(struct head *h, struct jat_str resource, struct jat_str shown);
+void head_message_back(struct head *h, struct jat_str resource,
+                       struct jat_str shown);
 
 /* A call of jat_handle, which must forward this; the decision's strings replace
  * what is in buf. */
-enum what { REQUEST, ANSWER };
+enum what { REQUEST, ANSWER, MESSAGE };
 void handle(struct jat *j, const struct head *h, uint64_t now, enum what what,
             struct jat_buf *buf, struct jat_decision *d);
 

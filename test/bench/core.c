@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
-/* core CASE [ROUNDS [cold]]   one request and its reply, again and again
+/* core CASE [ROUNDS [cold]]   one request and its reply, or a message and one
+ *                             back, again and again
  *
  *   jid, sealed            through the core, in this encoding; 8 requesters
  *   sealed-new             the same of more requesters than are remembered
- *   bare-jid, bare-sealed  the same two heads through libxml2 alone: an empty
+ *   message-jid, message-sealed    messages
+ *   bare-CASE              the same two heads through libxml2 alone: an empty
  *                          SAX handler, a reused push context
  *
  * Prints ns a round. Only `measured` is what counts: callgrind is told so.
@@ -34,31 +36,43 @@ time_t time(time_t *t)
     return 0;
 }
 
-static struct head requests[MOST_USERS], answers[MOST_USERS][ENDPOINTS];
+/* What is exchanged. */
+struct kind {
+    enum what there, back;
+    void (*head)(struct head *h, unsigned user);
+    void (*head_back)(struct head *h, struct jat_str resource,
+                      struct jat_str shown);
+};
+
+static const struct kind requests = {REQUEST, ANSWER, head_request,
+                                     head_answer};
+static const struct kind messages = {MESSAGE, MESSAGE, head_message,
+                                     head_message_back};
+
+static const struct kind *kind = &requests;
+static struct head there[MOST_USERS], back[MOST_USERS][ENDPOINTS];
 static unsigned users = 8;
 static struct jat *host;
 static struct jat_buf buf = JAT_BUF_INIT;
 
-/* Endpoints have one digit for a resource. */
-static unsigned endpoint_of(const struct jat_decision *d)
-{
-    return (unsigned)(buf.p[d->forward.to.resource.at] - '0');
-}
-
 static void exchange(uint64_t n)
 {
     unsigned user = (unsigned)(n % users);
-    struct head *answer;
+    struct jat_parts from, to;
+    struct head *h;
     struct jat_decision d;
 
-    head_set_id(&requests[user], n);
-    handle(host, &requests[user], n / 100, REQUEST, &buf, &d);
-    answer = &answers[user][endpoint_of(&d)];
-    if (answer->n == 0)
-        head_answer(answer, jat_buf_str(&buf, d.forward.to.resource),
-                    jat_buf_str(&buf, d.forward.from.resource));
-    head_set_id(answer, n);
-    handle(host, answer, n / 100, ANSWER, &buf, &d);
+    head_set_id(&there[user], n);
+    handle(host, &there[user], n / 100, kind->there, &buf, &d);
+    from = kind->there == MESSAGE ? d.pass.from : d.forward.from;
+    to = kind->there == MESSAGE ? d.pass.to : d.forward.to;
+    /* endpoints have one digit for a resource */
+    h = &back[user][buf.p[to.resource.at] - '0'];
+    if (h->n == 0)
+        kind->head_back(h, jat_buf_str(&buf, to.resource),
+                        jat_buf_str(&buf, from.resource));
+    head_set_id(h, n);
+    handle(host, h, n / 100, kind->back, &buf, &d);
 }
 
 static xmlParserCtxtPtr bare_new(void)
@@ -81,14 +95,27 @@ static void bare_parse(xmlParserCtxtPtr ctxt, struct head *h, uint64_t n)
         die("%s: not parsed", h->text);
 }
 
+/* One that has written to this requester. */
+static unsigned endpoint_with(unsigned user)
+{
+    unsigned e = 0;
+
+    while (back[user][e].n == 0)
+        e++;
+    return e;
+}
+
 static xmlParserCtxtPtr parser;
 
 static void bare(uint64_t n)
 {
     unsigned user = (unsigned)(n % users);
 
-    bare_parse(parser, &requests[user], n);
-    bare_parse(parser, &answers[user][n / users % ENDPOINTS], n);
+    struct head *h = &back[user][n / users % ENDPOINTS];
+
+    bare_parse(parser, &there[user], n);
+    /* a conversation is with one endpoint */
+    bare_parse(parser, h->n > 0 ? h : &back[user][endpoint_with(user)], n);
 }
 
 typedef void round_fn(uint64_t);
@@ -136,10 +163,12 @@ int main(int argc, char **argv)
     pad[0] = 0;
     if (argc > 1 && strcmp(argv[1], "sealed-new") == 0)
         users = MOST_USERS;
+    if (argc > 1 && strstr(argv[1], "message-") != NULL)
+        kind = &messages;
     host = host_new(sealed ? "encoding=sealed" : "encoding=jid", ENDPOINTS);
     parser = bare_new();
     for (unsigned u = 0; u < users; u++)
-        head_request(&requests[u], u);
+        kind->head(&there[u], u);
     for (uint64_t n = 0; n < WARM_UP; n++)
         exchange(n);
     for (uint64_t n = 0; n < WARM_UP; n++)

@@ -318,7 +318,7 @@ enum jat_err __wrap_jat_kept_put(struct jat_kept *t, uint64_t key,
     return __real_jat_kept_put(t, key, how);
 }
 
-atomic_uint seals;
+atomic_uint seals, openings;
 
 enum jat_err __real_jat_seal_seal(const struct jat_seal *s,
                                   struct jat_str plain, struct jat_buf *out);
@@ -330,6 +330,18 @@ enum jat_err __wrap_jat_seal_seal(const struct jat_seal *s,
 {
     atomic_fetch_add(&seals, 1);
     return __real_jat_seal_seal(s, plain, out);
+}
+
+enum jat_err __real_jat_seal_open(const struct jat_seal *s,
+                                  struct jat_str sealed, struct jat_buf *out);
+enum jat_err __wrap_jat_seal_open(const struct jat_seal *s,
+                                  struct jat_str sealed, struct jat_buf *out);
+
+enum jat_err __wrap_jat_seal_open(const struct jat_seal *s,
+                                  struct jat_str sealed, struct jat_buf *out)
+{
+    atomic_fetch_add(&openings, 1);
+    return __real_jat_seal_open(s, sealed, out);
 }
 
 /* The libraries' memory. */

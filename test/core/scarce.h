@@ -49,8 +49,8 @@ void allow_most(unsigned n);
 /* What is left of n. */
 unsigned allowed_left(void);
 
-/* Calls of jat_seal_seal by the core. */
-extern atomic_uint seals;
+/* Calls of jat_seal_seal and jat_seal_open by the core. */
+extern atomic_uint seals, openings;
 
 /* In this test there is always memory. */
 void spare_this_test(void);

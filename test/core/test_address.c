@@ -216,6 +216,48 @@ static void a_requester_that_comes_again_is_not_sealed_again(void **state)
     jat_keyring_free(k);
 }
 
+static unsigned opens_of(const struct jat_keyring *k, enum jat_role role,
+                         struct jat_str address, struct jat_str jid)
+{
+    unsigned before = atomic_load(&openings);
+    struct jat_buf b = JAT_BUF_INIT;
+    assert_int_equal(jat_address_open(k, role, address, &b), JAT_OK);
+    assert_str(whole(&b), jid);
+    jat_buf_fini(&b);
+    return atomic_load(&openings) - before;
+}
+
+/* A forged address is never remembered. */
+static void an_address_that_comes_again_is_not_opened_again(void **state)
+{
+    (void)state;
+    spare_this_test(); /* each attempt would open */
+    struct jat_keyring *k = ring_a();
+    struct jat_str jid = text("romeo@montague.net/%0237d", 1);
+    struct jat_str longer = text("romeo@montague.net/%0238d", 1);
+    struct jat_buf of_requester = seal(k, JAT_ROLE_REQUESTER, jid),
+                   of_endpoint = seal(k, JAT_ROLE_ENDPOINT, jid),
+                   of_longer = seal(k, JAT_ROLE_REQUESTER, longer);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(
+            opens_of(k, JAT_ROLE_REQUESTER, whole(&of_requester), jid), i == 0);
+        assert_int_equal(
+            opens_of(k, JAT_ROLE_ENDPOINT, whole(&of_endpoint), jid), 1);
+        assert_int_equal(
+            opens_of(k, JAT_ROLE_REQUESTER, whole(&of_longer), longer), 1);
+        assert_int_equal(jat_address_open(k, JAT_ROLE_REQUESTER,
+                                          whole(&of_endpoint), &of_longer),
+                         JAT_EUNOPENABLE);
+    }
+    jat_keyring_retire(k);
+    assert_int_equal(opens_of(k, JAT_ROLE_REQUESTER, whole(&of_requester), jid),
+                     1);
+    jat_buf_fini(&of_requester);
+    jat_buf_fini(&of_endpoint);
+    jat_buf_fini(&of_longer);
+    jat_keyring_free(k);
+}
+
 static void of_many_requesters_some_are_remembered(void **state)
 {
     (void)state;
@@ -511,6 +553,7 @@ int main(void)
         TEST(the_same_jid_always_gets_the_same_pseudonym),
         TEST(an_address_is_right_remembered_or_not),
         TEST(a_requester_that_comes_again_is_not_sealed_again),
+        TEST(an_address_that_comes_again_is_not_opened_again),
         TEST(of_many_requesters_some_are_remembered),
         TEST(without_memory_nothing_is_appended),
         TEST(the_text_is_base64url_of_tag_and_ciphertext),
