@@ -5,7 +5,13 @@
 
 #include "sim.h"
 
+/* As the page has them, not as the core has them. */
 #define SECOND 1000U
+#define TIMEOUTS 5U /* in a row, ... */
+#define USERS 3U    /* ... of so many */
+#define QUIET 10000U
+#define EJECTION 30000U
+#define PINGS 2U
 
 static bool is_on(const struct sim_world *w, enum sim_option which)
 {
@@ -54,7 +60,7 @@ void sim_health_timed_out(struct sim_world *w, struct sim_place *p,
     for (unsigned i = 0; i < p->n_row_users; i++)
         if (p->row_users[i] == user)
             return;
-    if (p->n_row_users < JAT_SUSPECT_USERS)
+    if (p->n_row_users < USERS)
         p->row_users[p->n_row_users++] = user;
 }
 
@@ -64,7 +70,7 @@ static bool another_answers(const struct sim_world *w, unsigned place)
         const struct sim_place *p = &w->places[i];
 
         if (i != place && p->online && p->last_answer != 0 &&
-            w->now - p->last_answer < JAT_QUIET)
+            w->now - p->last_answer < QUIET)
             return true;
     }
     return false;
@@ -75,10 +81,9 @@ static bool is_suspect(const struct sim_world *w, unsigned place)
 {
     const struct sim_place *p = &w->places[place];
 
-    return is_on(w, SIM_OUTLIER_EJECTION) &&
-           p->timeouts >= JAT_SUSPECT_TIMEOUTS &&
-           p->n_row_users >= JAT_SUSPECT_USERS &&
-           (p->last_answer == 0 || w->now - p->last_answer >= JAT_QUIET) &&
+    return is_on(w, SIM_OUTLIER_EJECTION) && p->timeouts >= TIMEOUTS &&
+           p->n_row_users >= USERS &&
+           (p->last_answer == 0 || w->now - p->last_answer >= QUIET) &&
            another_answers(w, place);
 }
 
@@ -91,9 +96,9 @@ static void ejected(struct sim_world *w, unsigned place, uint64_t left)
     SIM_HOLDS(w, p->doubt || is_suspect(w, place),
               "who is ejected has let five requests of three time out",
               "%c: %u of %u", 'a' + place, p->timeouts, p->n_row_users);
-    SIM_HOLDS(w, left > 0 && left % JAT_EJECTION == 0,
+    SIM_HOLDS(w, left > 0 && left % EJECTION == 0,
               "an ejection lasts 30 s, or some times that", "%lu ms", left);
-    SIM_HOLDS(w, p->doubt || left / JAT_EJECTION <= 1 + p->ejections,
+    SIM_HOLDS(w, p->doubt || left / EJECTION <= 1 + p->ejections,
               "only pings without an answer make ejections longer",
               "%lu ms after %u", left, p->ejections);
     SIM_HOLDS(w, left <= 300000, "an ejection is over in 300 s", "%lu ms",
@@ -133,7 +138,7 @@ static void changed(struct sim_world *w, unsigned place,
         sim_tell(w, "%s is silent", p->jid);
     SIM_HOLDS(w,
               (is & JAT_DRAIN_SILENT) == 0 || p->doubt ||
-                  (p->pings >= JAT_PINGS_MISSED && is_on(w, SIM_PING_INTERVAL)),
+                  (p->pings >= PINGS && is_on(w, SIM_PING_INTERVAL)),
               "who is silent has not answered two pings", "%c: %u", 'a' + place,
               p->pings);
 }
@@ -178,6 +183,11 @@ static void check_all(struct sim_world *w)
     for (unsigned i = 0; i < SIM_ENDPOINTS; i++) {
         const struct sim_place *p = &w->places[i];
 
+        SIM_HOLDS(w,
+                  !p->online || (p->health & JAT_DRAIN_EJECTED) == 0 ||
+                      p->until > w->now,
+                  "an ejection ends in time", "%c: %lu ms late", 'a' + i,
+                  w->now - p->until);
         if (!p->online || p->doubt || (p->health & JAT_DRAIN_EJECTED) != 0)
             continue;
         SIM_HOLDS(w, !is_suspect(w, i) || n + 1 > half,
