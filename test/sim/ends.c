@@ -168,12 +168,9 @@ static void settled(struct sim_world *w, const struct jat_outcome *o,
     w->stats[c->stat]++;
     switch (o->fate) {
     case JAT_FATE_RETRY:
-        sim_kept_used(w, q);
         moved(w, t, o, c);
         break;
     case JAT_FATE_FAIL:
-        if (may_go_on(q, c))
-            sim_kept_used(w, q);
         failed(w, t, o, c);
         break;
     case JAT_FATE_FORGET:
