@@ -17,11 +17,7 @@
 -define(ABI, 7).
 %% The checksum of the C sources that this code goes with. `make sum` writes it
 %% here, and `make check-lint` looks whether it is right.
-<<<<<<< HEAD
 -define(SOURCES, "88719015").
-=======
--define(SOURCES, "88719015").
->>>>>>> a0a3c8622a64030287dd59840cf068c667127c44
 
 %% @doc The file that is meant by NAME.name, if it is there as a whole, with what
 %% sources/0 was for it (empty: it is older than such checksums). The text says
