@@ -315,17 +315,21 @@ at_a_handover_no_message_is_lost(Config) ->
     U = requester(Config),
     {_, 1, Desk} = told(U, ?EAGER, "1"),
     [One] = [B || B <- Bots, is_at(B, Desk)],
-    written_while_it_stops(U, One, lists:seq(2, 250)),
-    all_are_in_the_history(U, 250).
+    written_while_it_stops(U, One, lists:seq(2, 500)),
+    all_are_in_the_history(U, 500).
 
-%% Many a second.
+%% As fast as can be: some come between its `unavailable' and its ticket.
 written_while_it_stops(U, Bot, Numbers) ->
     {Before, After} = lists:split(length(Numbers) div 4, Numbers),
-    Write = fun(N) -> _ = write(U, ?EAGER, integer_to_list(N)), timer:sleep(2) end,
-    lists:foreach(Write, Before),
+    lists:foreach(fun(N) -> write_number(U, N), timer:sleep(1) end, Before),
     _ = spawn_link(fun() -> example:signal(Bot, "TERM") end),
-    lists:foreach(Write, After),
+    lists:foreach(fun(N) -> write_number(U, N), N rem 4 /= 0 orelse timer:sleep(1) end,
+                  After),
     0 = example:exit_status(Bot).
+
+%% In few characters, since notes are bounded.
+write_number(U, N) ->
+    _ = write(U, ?EAGER, integer_to_list(N, 36)).
 
 %% Each number up to this one, once and in turn, and in one ticket.
 all_are_in_the_history(U, Last) ->
@@ -337,7 +341,7 @@ all_are_in_the_history(U, Last) ->
                        end),
     _ = puppet:drain(U),
     _ = write(U, ?EAGER, "history"),
-    Wanted = iolist_to_binary([[integer_to_list(N), "\n"] || N <- lists:seq(1, Last)]
+    Wanted = iolist_to_binary([[integer_to_list(N, 36), "\n"] || N <- lists:seq(1, Last)]
                               ++ ["end\n"]),
     Wanted = body(hear(U)).
 
@@ -439,10 +443,10 @@ from_language_to_language_no_message_is_lost(Config) ->
     _ = lists:foldl(
           fun({Ending, N}, Bot) ->
                   Next = Start(integer_to_list(N), Ending),
-                  written_while_it_stops(U, Bot, lists:seq(N, N + 129)),
+                  written_while_it_stops(U, Bot, lists:seq(N, N + 169)),
                   Next
-          end, First, [{".py", 2}, {".js", 132}, {".c", 262}]),
-    all_are_in_the_history(U, 391).
+          end, First, [{".py", 2}, {".js", 172}, {".c", 342}]),
+    all_are_in_the_history(U, 511).
 
 %%% Words
 
