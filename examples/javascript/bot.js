@@ -52,7 +52,10 @@ export class Bot {
     );
     for (const signal of ["SIGTERM", "SIGINT"])
       process.on(signal, () => this.#leave());
-    await this.xmpp.start();
+    await this.xmpp.start().catch(() => {
+      console.error("No login"); // why is said already
+      process.exit(1);
+    });
     this.xmpp.on("stanza", (stanza) => this.#sort(stanza));
     await this.xmpp.send(xml("presence"));
     console.log(`online as ${this.xmpp.jid}`);
