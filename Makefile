@@ -2,7 +2,8 @@
 #
 # make demo         see it work, in a throw-away ejabberd on this machine
 # make serve        the same, left up for clients of yours (EXAMPLE=echo.py: with
-#                   two of these bots behind the proxy host; EXAMPLE=help)
+#                   two of these bots behind the proxy host, or of your own in
+#                   examples/; EXAMPLE=help)
 # make check        all tests, with a summary
 # make check-on     the same on another release of Debian, in a root of its own
 #                   (RELEASE=trixie; RUNNERS="core erl server": only these)
@@ -37,9 +38,10 @@ PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
            prosody lua-unbound openssl git profanity tmux $(NODE_PACKAGES)
 
 # By the ending of an example: the packages that it needs, and what is built of it.
+# Nothing is built of what is not there: test/demo/example says so.
 EXAMPLE_DEPS.py = python3-slixmpp
 EXAMPLE_DEPS.js = $(NODE_PACKAGES)
-EXAMPLE_BUILT.c = _build/examples/$(basename $(EXAMPLE))
+EXAMPLE_BUILT.c = $(patsubst examples/c/%.c,_build/examples/%,$(wildcard examples/c/$(EXAMPLE)))
 EXAMPLE_BUILT.js = _build/examples/bot.js
 
 # Node may come from elsewhere, with its own npm.
@@ -157,11 +159,11 @@ soak: deps
 
 tools: $(TOOLS)
 
+# With bot*.c, and NAME.c for each NAME.h that it includes.
 _build/examples/%: examples/c/%.c $(wildcard examples/c/*.[ch])
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -o $@ $< $(wildcard examples/c/bot*.c) $(PARTS_$*) -lstrophe
-
-PARTS_help_desk = examples/c/handover.c examples/c/tickets.c
+	$(CC) $(CFLAGS) -o $@ $(sort $< $(wildcard examples/c/bot*.c \
+	    $(shell sed -n 's|^#include "\(.*\)[.]h"|examples/c/\1.c|p' $<))) -lstrophe
 
 # Node looks for packages beside the file that asks for them, so all are copied.
 _build/examples/bot.js: _build/examples/node_modules $(wildcard examples/javascript/*.js)

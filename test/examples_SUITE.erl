@@ -11,6 +11,8 @@
 -import(suite, [bed/1, requester/1, requester/2]).
 
 -define(NS_DESK, "urn:example:help-desk").
+%% Lets a requester write often.
+-define(EAGER, <<"eager.example.org">>).
 
 suite() ->
     [{timetrap, {seconds, 120}}].
@@ -22,19 +24,29 @@ all() ->
 groups() ->
     Each = [a_bot_answers_each_request,
             a_bot_that_is_told_to_stop_ends_with_0,
+            a_bot_that_is_told_to_stop_before_its_login_ends_with_0,
             a_bot_that_has_lost_its_connection_ends_with_1,
+            a_bot_whose_resource_is_taken_says_so,
+            a_bot_that_is_started_wrong_says_how_it_is_started,
+            a_message_of_a_bot_has_an_id_of_its_own,
             the_echo_bot_says_what_is_said_to_it,
+            the_echo_bot_answers_what_is_asked_in_a_namespace_of_its_own,
             the_echo_bot_acknowledges_a_message_that_asks_for_it,
             the_echo_bot_is_silent_to_errors_and_to_what_has_no_body,
             a_conversation_stays_with_one_help_desk,
             a_help_desk_that_stops_hands_its_ticket_to_another,
             a_help_desk_hands_over_whatever_form_addresses_have,
+            what_was_noted_before_a_ticket_came_is_added_to_it,
+            at_a_handover_no_message_is_lost,
             after_a_crash_the_help_desk_begins_anew,
             a_help_desk_closes_a_ticket,
+            a_help_desk_does_not_mind_blanks,
             only_a_session_of_its_account_hands_tickets_to_a_help_desk,
             a_help_desk_keeps_no_more_than_it_says],
-    [{Language, [], Each} || Language <- [c, python, javascript]] ++
-        [{all_languages, [], [a_ticket_goes_from_language_to_language]}].
+    [{c, [], Each}, {python, [], Each ++ [a_copy_of_a_bot_is_served]},
+     {javascript, [], Each ++ [without_its_packages_a_bot_says_how_to_get_them]},
+     {all_languages, [], [a_ticket_goes_from_language_to_language,
+                          from_language_to_language_no_message_is_lost]}].
 
 %%% Setting up
 
@@ -106,14 +118,100 @@ a_bot_answers_each_request(Config) ->
 a_bot_that_is_told_to_stop_ends_with_0(Config) ->
     [begin
          Bot = bot(Config, Name, "a"),
-         example:signal(Bot, "TERM"),
-         0 = example:exit_status(Bot)
-     end || Name <- ["echo", "help_desk"]].
+         [example:signal(Bot, Signal) || Signal <- Signals],
+         {0, []} = example:ended(Bot)
+     end || Name <- ["echo", "help_desk"], Signals <- [["TERM"], ["INT"], ["INT", "INT"]]].
+
+a_bot_that_is_told_to_stop_before_its_login_ends_with_0(Config) ->
+    {ok, Listener} = gen_tcp:listen(0, [{ip, {127, 0, 0, 1}}]),
+    {ok, Port} = inet:port(Listener),
+    [begin
+         Bot = example:run(["echo" ++ ?config(ending, Config), "svc@example.org/a",
+                            "127.0.0.1", integer_to_list(Port)], "secret"),
+         {ok, Silent} = gen_tcp:accept(Listener, 15000),
+         example:signal(Bot, Signal),
+         {0, Said} = example:ended(Bot),
+         [] = [Line || Line <- Said, binary:match(Line, <<"Traceback">>) /= nomatch],
+         gen_tcp:close(Silent)
+     end || Signal <- ["TERM", "INT"]].
 
 a_bot_that_has_lost_its_connection_ends_with_1(Config) ->
     Bot = bot(Config, "echo", "a"),
     bed:rpc(bed(Config), ejabberd_sm, kick_user, [<<"svc">>, <<"example.org">>]),
     1 = example:exit_status(Bot).
+
+a_bot_whose_resource_is_taken_says_so(Config) ->
+    Bot = bot(Config, "echo", "a"),
+    _ = bot(Config, "echo", "a"),
+    {1, [<<"conflict: another one has logged in as svc@example.org/a">>]} =
+        example:ended(Bot).
+
+a_bot_that_is_started_wrong_says_how_it_is_started(Config) ->
+    Jid = "svc@example.org/a",
+    [begin
+         Name = Bot ++ ?config(ending, Config),
+         {2, Said} = example:ended(example:run([Name | Arguments], Password)),
+         {match, _} = re:run(lists:last(Said), "^PASSWORD=\\.\\.\\. .* JID/RESOURCE "
+                             "\\[HOST PORT\\]$"),
+         [] = [Line || Line <- Said, binary:match(Line, <<"Traceback">>) /= nomatch]
+     end || Bot <- ["echo", "help_desk"],
+            {Arguments, Password} <- [{[Jid], false}, {[Jid], ""}, {[], "secret"},
+                                      {[Jid, "127.0.0.1"], "secret"}]].
+
+without_its_packages_a_bot_says_how_to_get_them(Config) ->
+    Bare = filename:join(?config(priv_dir, Config), "bare"),
+    "" = os:cmd("mkdir -p " ++ Bare ++ " && cp " ++ bed:project() ++
+                    "/examples/javascript/*.js* " ++ Bare),
+    [{2, [<<"@xmpp/client is not there yet. Type: npm ci">>]} =
+         example:ended(example:run(os:find_executable("node"),
+                                   [filename:join(Bare, Name), "svc@example.org/a"],
+                                   "secret"))
+     || Name <- ["echo.js", "help_desk.js"]].
+
+a_message_of_a_bot_has_an_id_of_its_own(Config) ->
+    _ = bot(Config, "echo", "a"),
+    U = requester(Config),
+    Sent = [say(U, ?P, "chat", ["<body>1</body><request xmlns='", ?NS_RECEIPTS, "'/>"])
+            || _ <- [1, 2]],
+    Ids = [puppet:attr(<<"id">>, puppet:recv(U, fun(El) -> Which(El) /= undefined end))
+           || Which <- [fun receipt/1, fun(El) -> puppet:child(<<"body">>, El) end],
+              _ <- [1, 2]],
+    4 = length(lists:usort(Ids) -- [undefined, <<>>]),
+    Ids = Ids -- [iolist_to_binary(Id) || Id <- Sent].
+
+%% Copied under another name, and served by what `make serve' runs.
+a_copy_of_a_bot_is_served(Config) ->
+    Copy = filename:join(?config(priv_dir, Config), "copy"),
+    "" = os:cmd("mkdir -p " ++ Copy ++ "/test && cd " ++ Copy ++ " && p=" ++ bed:project()
+                ++ " && cp -R $p/examples . && cp -R $p/test/demo test && "
+                "ln -s $p/test/bed test && ln -s $p/Makefile $p/c_src . && cd examples && "
+                "cp python/echo.py python/calc.py && cp c/help_desk.c c/calc.c"),
+    "built\n" = os:cmd("make -s -C " ++ Copy ++ " example EXAMPLE=calc.c 2>&1 && echo built"),
+    Example = Copy ++ "/test/demo/example",
+    {2, [<<"PASSWORD=... ", _/binary>>]} =
+        example:ended(example:run(Example, ["calc.c"], false)),
+    {1, [<<"The examples: calc.c echo.c help_desk.c calc.py echo.py help_desk.py "
+           "echo.js help_desk.js ">>]} =
+        example:ended(example:run(Example, ["none.py"], false)),
+    Serve = example:run(Copy ++ "/test/demo/demo", ["serve", "calc.py"], false),
+    does_what_it_prints(example:await(Serve, " /.* reload_config$")),
+    example:signal(Serve, "TERM"),
+    {0, _} = example:ended(Serve).
+
+does_what_it_prints(Said) ->
+    Found = fun(Pattern) ->
+                    [Match] = [M || Line <- Said,
+                                    {match, [M]} <- [re:run(Line, Pattern, [{capture, [1], list}])]],
+                    Match
+            end,
+    Registered = os:cmd(Found("^ +(/.* register juliet .*)$")),
+    true = string:find(Registered, "juliet@example.org") /= nomatch,
+    {ok, Options} = file:read_file(Found("^ +(/.*/site.yml)$")),
+    true = string:find(Options, "balance: round_robin") /= nomatch,
+    "" = os:cmd(Found("^ +(/.* reload_config)$")),
+    [_, _, _] = string:split(os:cmd(Found("^ +(/.* client_proxy_endpoints .*)$")),
+                             "svc@example.org/", all),
+    "" = os:cmd("kill " ++ Found("stop one: kill ([0-9]+), or")).
 
 %%% The echo bot
 
@@ -129,6 +227,19 @@ the_echo_bot_says_what_is_said_to_it(Config) ->
               puppet:text(puppet:child(<<"thread">>, El)), body(El)}
      end || Type <- [<<"chat">>, <<"normal">>],
             Text <- [<<"Hello">>, <<"<&>\"'">>, <<"Grüß Gott"/utf8>>, <<"two\nlines">>]].
+
+the_echo_bot_answers_what_is_asked_in_a_namespace_of_its_own(Config) ->
+    _ = bot(Config, "echo", "a"),
+    U = requester(Config),
+    [begin
+         Id = iq:id(),
+         iq:send(U, Type, ?P, Id, "<sum xmlns='urn:example:echo' of='2'><to>3</to></sum>"),
+         Answer = iq:outcome(U, Id),
+         <<"result">> = puppet:attr(<<"type">>, Answer),
+         Sum = puppet:child(<<"sum">>, <<"urn:example:echo">>, Answer),
+         {<<"2">>, <<"3">>} = {puppet:attr(<<"of">>, Sum),
+                               puppet:text(puppet:child(<<"to">>, Sum))}
+     end || Type <- [get, set]].
 
 the_echo_bot_acknowledges_a_message_that_asks_for_it(Config) ->
     _ = bot(Config, "echo", "a"),
@@ -186,6 +297,54 @@ is_handed_over(Config, P) ->
     _ = write(U, P, "history"),
     <<"My first words\nMy second words\nMy third words\n">> = body(hear(U)).
 
+what_was_noted_before_a_ticket_came_is_added_to_it(Config) ->
+    Bot = bot(Config, "help_desk", "a"),
+    U = requester(Config),
+    Desk = example:jid(Bot),
+    [{_, N, <<"a">>} = told(U, Desk, Text) || {N, Text} <- [{1, "one"}, {2, "two"}]],
+    Own = requester(Config, "svc@example.org/x"),
+    hand(Own, Bot, puppet:jid(U), "1b4e28ba"),
+    true = has("Ticket 1b4e28ba goes on with a, in place of x: 9 messages", hear(U)),
+    {<<"1b4e28ba">>, 10, <<"a">>} = told(U, Desk, "three"),
+    _ = write(U, Desk, "history"),
+    <<"words\none\ntwo\nthree\n">> = body(hear(U)),
+    [] = iq:all(U).
+
+at_a_handover_no_message_is_lost(Config) ->
+    Bots = [bot(Config, "help_desk", R) || R <- ["a", "b"]],
+    U = requester(Config),
+    {_, 1, Desk} = told(U, ?EAGER, "1"),
+    [One] = [B || B <- Bots, is_at(B, Desk)],
+    written_while_it_stops(U, One, lists:seq(2, 500)),
+    all_are_in_the_history(U, 500).
+
+%% As fast as can be: some come between its `unavailable' and its ticket.
+written_while_it_stops(U, Bot, Numbers) ->
+    {Before, After} = lists:split(length(Numbers) div 4, Numbers),
+    lists:foreach(fun(N) -> write_number(U, N), timer:sleep(1) end, Before),
+    _ = spawn_link(fun() -> example:signal(Bot, "TERM") end),
+    lists:foreach(fun(N) -> write_number(U, N), N rem 4 /= 0 orelse timer:sleep(1) end,
+                  After),
+    0 = example:exit_status(Bot).
+
+%% In few characters, since notes are bounded.
+write_number(U, N) ->
+    _ = write(U, ?EAGER, integer_to_list(N, 36)).
+
+%% Each number up to this one, once and in turn, and in one ticket.
+all_are_in_the_history(U, Last) ->
+    _ = write(U, ?EAGER, "end"),
+    Count = [", message ", integer_to_list(Last + 1), ": "],
+    _ = puppet:recv(U, fun(El) ->
+                               puppet:child(<<"body">>, El) /= undefined
+                                   andalso has(Count, El)
+                       end),
+    _ = puppet:drain(U),
+    _ = write(U, ?EAGER, "history"),
+    Wanted = iolist_to_binary([[integer_to_list(N, 36), "\n"] || N <- lists:seq(1, Last)]
+                              ++ ["end\n"]),
+    Wanted = body(hear(U)).
+
 after_a_crash_the_help_desk_begins_anew(Config) ->
     Bots = [bot(Config, "help_desk", R) || R <- ["a", "b"]],
     U = requester(Config),
@@ -214,6 +373,13 @@ a_help_desk_closes_a_ticket(Config) ->
     true = has([Ticket, " is closed"], hear(U)),
     {Another, 1, _} = told(U, ?P, "A question"),
     true = Another /= Ticket.
+
+a_help_desk_does_not_mind_blanks(Config) ->
+    _ = bot(Config, "help_desk", "a"),
+    U = requester(Config),
+    {_, 1, _} = told(U, ?P, " \n A  question\t\n"),
+    _ = write(U, ?P, "\n History "),
+    <<"A  question\n">> = body(hear(U)).
 
 only_a_session_of_its_account_hands_tickets_to_a_help_desk(Config) ->
     Bot = bot(Config, "help_desk", "a"),
@@ -267,6 +433,21 @@ a_ticket_goes_from_language_to_language(Config) ->
     _ = write(U, ?P, "history"),
     <<"c\npython\njavascript\nc\n">> = body(hear(U)).
 
+from_language_to_language_no_message_is_lost(Config) ->
+    U = requester(Config),
+    Start = fun(Resource, Ending) ->
+                    bot([{ending, Ending} | Config], "help_desk", Resource)
+            end,
+    First = Start("first", ".c"),
+    {_, 1, _} = told(U, ?EAGER, "1"),
+    _ = lists:foldl(
+          fun({Ending, N}, Bot) ->
+                  Next = Start(integer_to_list(N), Ending),
+                  written_while_it_stops(U, Bot, lists:seq(N, N + 169)),
+                  Next
+          end, First, [{".py", 2}, {".js", 172}, {".c", 342}]),
+    all_are_in_the_history(U, 511).
+
 %%% Words
 
 %% One that serves. The others know of it, too: its session answers when it has told
@@ -317,7 +498,7 @@ ticket(Answer) ->
 hand(From, Bot, With, Number) ->
     puppet:send(From, ["<message to='", example:jid(Bot), "'><ticket xmlns='" ?NS_DESK
                        "' with='", With, "' number='", Number,
-                       "' messages='7'>words\n</ticket></message>"]).
+                       "' messages='7'>words&#10;</ticket></message>"]).
 
 receipt(El) ->
     puppet:child(<<"received">>, ?NS_RECEIPTS, El).

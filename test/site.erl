@@ -33,6 +33,7 @@ proxy_hosts() ->
      {"single.example.org", [{max_endpoints, "1"}]},
      {"nodes.example.org", [{localparts, "[\"help*\"]"}]},
      {"calm.example.org", [{message_rate, "2"}]},
+     {"eager.example.org", [{message_rate, "10000"}]},
      {"forgetful.example.org", [{max_contacts, "1"}]},
      {"small.example.org", [{max_stanza_size, "1000"}]},
      {"lean.example.org", [{max_retry_memory, "0"}]},

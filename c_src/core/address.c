@@ -295,8 +295,8 @@ enum jat_form jat_address_form(struct jat_str resource)
                                              : JAT_FORM_SEALED;
 }
 
-static enum jat_err open(const struct jat_keyring *k, enum jat_role role,
-                         struct jat_str resource, struct jat_buf *out)
+static enum jat_err open_sealed(const struct jat_keyring *k, enum jat_role role,
+                                struct jat_str resource, struct jat_buf *out)
 {
     enum jat_err err = JAT_EUNOPENABLE;
     char raw[RAW_MAX];
@@ -324,12 +324,12 @@ enum jat_err jat_address_open(const struct jat_keyring *k, enum jat_role role,
         jat_address_form(resource) != JAT_FORM_SEALED)
         return JAT_EUNOPENABLE;
     if (role != JAT_ROLE_REQUESTER)
-        return open(k, role, resource, out);
+        return open_sealed(k, role, resource, out);
     key = jat_recent_text(k->opened, resource);
     err = jat_recent_get(k->opened, key, JAT_NO_GROUP, 0, out);
     if (err != JAT_ENOTFOUND)
         return err;
-    err = open(k, role, resource, out);
+    err = open_sealed(k, role, resource, out);
     return err == JAT_OK && out->n - begin <= MAX_REMEMBERED_JID
                ? remember(k->opened, key, out, begin)
                : err;

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
-/* A session: from login to SIGTERM. See bot.h. */
+/* A session: from login to SIGTERM or SIGINT. See bot.h. */
 #include "bot.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 static volatile sig_atomic_t told_to_stop;
 
@@ -15,43 +14,16 @@ static void on_signal(int number)
     told_to_stop = 1;
 }
 
-static int on_caught_up(xmpp_conn_t *conn, xmpp_stanza_t *iq, void *userdata);
-
-/* When the server has answered, it has had all that we sent before, and we have
- * had all that it sent before. An error is an answer, too. */
-static void catch_up(struct bot *bot)
+static void on_disconnect(struct bot *bot, xmpp_stream_error_t *error)
 {
-    char *id = xmpp_uuid_gen(bot->ctx);
-    xmpp_stanza_t *ping = xmpp_iq_new(bot->ctx, "get", id);
-
-    bot_add(ping, "ping", "urn:xmpp:ping", NULL);
-    xmpp_id_handler_add(bot->conn, on_caught_up, id, bot);
-    bot_send(bot, ping);
-    xmpp_free(bot->ctx, id);
-}
-
-static int on_caught_up(xmpp_conn_t *conn, xmpp_stanza_t *iq, void *userdata)
-{
-    struct bot *bot = userdata;
-
-    (void)iq;
-    if (bot->state == LEAVING) {
-        if (bot->part->leaving)
-            bot->part->leaving(bot);
-        bot->state = LEFT;
-        catch_up(bot);
-    } else {
-        xmpp_disconnect(conn);
-    }
-    return 0;
-}
-
-static void leave(struct bot *bot)
-{
-    bot->state = LEAVING;
-    alarm(60); /* in case that the server says nothing any more */
-    xmpp_send_raw_string(bot->conn, "<presence type='unavailable'/>");
-    catch_up(bot);
+    if (bot->state == OVER)
+        return;
+    bot->state = bot->state == LEFT ? OVER : LOST;
+    if (error && error->type == XMPP_SE_CONFLICT)
+        fprintf(stderr, "conflict: another one has logged in as %s\n",
+                bot->jid);
+    else if (bot->state == LOST)
+        fprintf(stderr, bot->jid ? "The connection is lost\n" : "No login\n");
 }
 
 static void on_event(xmpp_conn_t *conn, xmpp_conn_event_t event, int error,
@@ -60,9 +32,8 @@ static void on_event(xmpp_conn_t *conn, xmpp_conn_event_t event, int error,
     struct bot *bot = userdata;
 
     (void)error;
-    (void)stream_error;
     if (event != XMPP_CONN_CONNECT) {
-        bot->state = bot->state == LEFT ? OVER : LOST;
+        on_disconnect(bot, stream_error);
         return;
     }
     bot->jid = xmpp_conn_get_bound_jid(conn);
@@ -97,6 +68,7 @@ int bot_run(int argc, char **argv, const struct bot_part *part)
         return 2;
     }
     signal(SIGTERM, on_signal);
+    signal(SIGINT, on_signal);
 
     xmpp_initialize();
     bot.ctx = xmpp_ctx_new(NULL, xmpp_get_default_logger(XMPP_LEVEL_ERROR));
@@ -106,8 +78,10 @@ int bot_run(int argc, char **argv, const struct bot_part *part)
     if (connect_to_server(&bot, argc == 4 ? argv + 2 : NULL) != XMPP_EOK)
         bot.state = LOST;
     while (bot.state != OVER && bot.state != LOST) {
-        if (told_to_stop && bot.state == STAYING && bot.jid)
-            leave(&bot);
+        if (told_to_stop && !bot.jid)
+            bot.state = OVER;
+        else if (told_to_stop && bot.state == STAYING)
+            bot_leave(&bot);
         xmpp_run_once(bot.ctx, 100);
     }
     xmpp_conn_release(bot.conn);

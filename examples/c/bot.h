@@ -27,6 +27,10 @@ struct bot {
 struct bot_part {
     /* Somebody has written this message, which has this body. */
     void (*said)(struct bot *bot, xmpp_stanza_t *message, const char *body);
+    /* Somebody asks what not every bot knows: the first child of iq says what.
+     * Returns whether it has put the answer into result; if not, it is an
+     * error. */
+    int (*asked)(struct bot *bot, xmpp_stanza_t *iq, xmpp_stanza_t *result);
     /* Another session of this account says that it is here, or gone, or
      * something else. */
     void (*colleague)(struct bot *bot, xmpp_stanza_t *stanza);
@@ -34,8 +38,12 @@ struct bot_part {
     void (*leaving)(struct bot *bot);
 };
 
-/* For main(): logs in and serves until SIGTERM. Returns the exit status. */
+/* For main(): logs in and serves until SIGTERM or SIGINT. Returns the exit
+ * status. */
 int bot_run(int argc, char **argv, const struct bot_part *part);
+
+/* A new message, with an id of its own. */
+xmpp_stanza_t *bot_message(struct bot *bot, const char *type, const char *to);
 
 /* Takes the stanza. */
 void bot_send(struct bot *bot, xmpp_stanza_t *stanza);
@@ -47,7 +55,8 @@ void bot_reply(struct bot *bot, xmpp_stanza_t *message, const char *text);
 xmpp_stanza_t *bot_add(xmpp_stanza_t *parent, const char *name, const char *ns,
                        const char *text);
 
-/* The handlers of a session, for bot_run(). */
+/* For bot_run(): the orderly end, and the handlers of a session. */
+void bot_leave(struct bot *bot);
 int bot_on_iq(xmpp_conn_t *conn, xmpp_stanza_t *iq, void *userdata);
 int bot_on_message(xmpp_conn_t *conn, xmpp_stanza_t *message, void *userdata);
 int bot_on_presence(xmpp_conn_t *conn, xmpp_stanza_t *presence, void *userdata);

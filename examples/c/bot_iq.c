@@ -37,30 +37,37 @@ static const struct {
     {NS_PING, NULL},
 };
 
-static xmpp_stanza_t *answer_to(xmpp_stanza_t *iq)
+/* Returns whether the answer is in result. */
+static int answer_to(struct bot *bot, xmpp_stanza_t *iq, xmpp_stanza_t *result)
 {
     xmpp_stanza_t *payload = xmpp_stanza_get_children(iq);
     const char *ns = payload ? xmpp_stanza_get_ns(payload) : NULL;
 
     for (size_t i = 0; ns && i < sizeof answers / sizeof *answers; i++) {
         if (strcmp(ns, answers[i].ns) == 0) {
-            xmpp_stanza_t *result = xmpp_stanza_reply(iq);
-
-            xmpp_stanza_set_type(result, "result");
             if (answers[i].answer)
                 answers[i].answer(bot_add(result, "query", ns, NULL));
-            return result;
+            return 1;
         }
     }
-    return xmpp_stanza_reply_error(iq, "cancel", "service-unavailable", NULL);
+    return ns && bot->part->asked && bot->part->asked(bot, iq, result);
 }
 
 int bot_on_iq(xmpp_conn_t *conn, xmpp_stanza_t *iq, void *userdata)
 {
     const char *type = xmpp_stanza_get_type(iq);
+    xmpp_stanza_t *reply;
 
     (void)conn;
-    if (type && (strcmp(type, "get") == 0 || strcmp(type, "set") == 0))
-        bot_send(userdata, answer_to(iq));
+    if (!type || (strcmp(type, "get") != 0 && strcmp(type, "set") != 0))
+        return 1;
+    reply = xmpp_stanza_reply(iq);
+    xmpp_stanza_set_type(reply, "result");
+    if (!answer_to(userdata, iq, reply)) {
+        xmpp_stanza_release(reply);
+        reply =
+            xmpp_stanza_reply_error(iq, "cancel", "service-unavailable", NULL);
+    }
+    bot_send(userdata, reply);
     return 1;
 }

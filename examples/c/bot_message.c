@@ -31,11 +31,20 @@ xmpp_stanza_t *bot_add(xmpp_stanza_t *parent, const char *name, const char *ns,
     return child;
 }
 
+xmpp_stanza_t *bot_message(struct bot *bot, const char *type, const char *to)
+{
+    char *id = xmpp_uuid_gen(bot->ctx);
+    xmpp_stanza_t *message = xmpp_message_new(bot->ctx, type, to, id);
+
+    xmpp_free(bot->ctx, id);
+    return message;
+}
+
 /* A message of the same type to where this one came from. */
 static xmpp_stanza_t *back(struct bot *bot, xmpp_stanza_t *message)
 {
-    return xmpp_message_new(bot->ctx, xmpp_stanza_get_type(message),
-                            xmpp_stanza_get_from(message), NULL);
+    return bot_message(bot, xmpp_stanza_get_type(message),
+                       xmpp_stanza_get_from(message));
 }
 
 void bot_reply(struct bot *bot, xmpp_stanza_t *message, const char *text)

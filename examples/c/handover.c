@@ -28,16 +28,16 @@ static void take_over(struct bot *bot, xmpp_stanza_t *given, const char *before)
     const char *messages = xmpp_stanza_get_attribute(given, "messages");
     char *notes = xmpp_stanza_get_text(given);
     char text[8000];
-    xmpp_stanza_t *message;
 
     if (address && number && messages) {
-        ticket_open(address, number, (unsigned)atoi(messages),
-                    notes ? notes : "");
+        struct ticket *ticket = ticket_take(
+            address, number, (unsigned)atoi(messages), notes ? notes : "");
+        xmpp_stanza_t *message = bot_message(bot, "chat", address);
+
         snprintf(text, sizeof text,
                  "Ticket %s goes on with %s, in place of %s: "
-                 "%s messages so far.",
-                 number, resource_of(bot->jid), before, messages);
-        message = xmpp_message_new(bot->ctx, "chat", address, NULL);
+                 "%u messages so far.",
+                 number, resource_of(bot->jid), before, ticket->messages);
         xmpp_message_set_body(message, text);
         bot_send(bot, message);
     }
@@ -85,8 +85,7 @@ void handover_leaving(struct bot *bot)
 
         if (!t->used)
             continue;
-        message =
-            xmpp_message_new(bot->ctx, NULL, colleagues[next++ % count], NULL);
+        message = bot_message(bot, NULL, colleagues[next++ % count]);
         given = bot_add(message, "ticket", NS, t->notes);
         snprintf(messages, sizeof messages, "%u", t->messages);
         xmpp_stanza_set_attribute(given, "with", t->address);

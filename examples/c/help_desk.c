@@ -3,14 +3,17 @@
  * A help desk: whoever writes has a ticket, and what he said is kept.
  *
  * Run several, each with a resource of its own. One that is told to stop
- * (SIGTERM) hands its tickets to the others: as ordinary messages from one
- * session of the account to another.
+ * (SIGTERM, Ctrl-C) hands its tickets to the others: as ordinary messages from
+ * one session of the account to another.
  */
 #include "bot.h"
 #include "handover.h"
 #include "tickets.h"
 
+#include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
 /* With what is said around the notes, and a resource. */
@@ -68,16 +71,33 @@ static void note(struct bot *bot, xmpp_stanza_t *message, const char *text,
              greeting, ticket->number, ticket->messages, resource_of(bot->jid));
 }
 
+/* Without the blanks around it; to be freed. */
+static char *trimmed(const char *text)
+{
+    size_t length;
+
+    while (isspace((unsigned char)*text))
+        text++;
+    length = strlen(text);
+    while (length > 0 && isspace((unsigned char)text[length - 1]))
+        length--;
+    return strndup(text, length);
+}
+
 static void said(struct bot *bot, xmpp_stanza_t *message, const char *body)
 {
     char answer[MAX_ANSWER] = "";
+    char *text = trimmed(body);
 
+    if (!text)
+        return;
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        if (strcasecmp(body, commands[i].word) == 0)
+        if (strcasecmp(text, commands[i].word) == 0)
             commands[i].answer(ticket_of(xmpp_stanza_get_from(message)),
                                answer);
     if (!*answer)
-        note(bot, message, body, answer);
+        note(bot, message, text, answer);
+    free(text);
     if (bot->state == STAYING) /* else a colleague will speak */
         bot_reply(bot, message, answer);
 }

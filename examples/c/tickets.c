@@ -55,15 +55,36 @@ struct ticket *ticket_open(const char *address, const char *number,
     return ticket;
 }
 
-void ticket_note(struct ticket *ticket, const char *text)
+/* What has come first goes, where it is too much. */
+static void append(struct ticket *ticket, const char *text)
 {
-    const char *line = end_of(text, MAX_NOTES - 1);
-    const char *kept = end_of(ticket->notes, MAX_NOTES - 1 - strlen(line));
+    const char *added = end_of(text, MAX_NOTES);
+    const char *kept = end_of(ticket->notes, MAX_NOTES - strlen(added));
 
     memmove(ticket->notes, kept, strlen(kept) + 1);
-    strcat(strcat(ticket->notes, line), "\n");
+    strcat(ticket->notes, added);
+}
+
+void ticket_note(struct ticket *ticket, const char *text)
+{
+    append(ticket, end_of(text, MAX_NOTES - 1));
+    append(ticket, "\n");
     ticket->messages++;
     ticket->used = ++now;
+}
+
+struct ticket *ticket_take(const char *address, const char *number,
+                           unsigned messages, const char *notes)
+{
+    struct ticket *ticket = ticket_of(address);
+    struct ticket meanwhile = {.messages = 0};
+
+    if (ticket)
+        meanwhile = *ticket;
+    ticket = ticket_open(address, number, messages, notes);
+    append(ticket, meanwhile.notes);
+    ticket->messages += meanwhile.messages;
+    return ticket;
 }
 
 void ticket_close(struct ticket *ticket)

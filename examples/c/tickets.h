@@ -30,6 +30,11 @@ struct ticket *ticket_open(const char *address, const char *number,
 /* Adds a line to the notes. The first ones go when there are too many. */
 void ticket_note(struct ticket *ticket, const char *text);
 
+/* Opens one that another instance had. What has been noted here before it came
+ * is added to it. */
+struct ticket *ticket_take(const char *address, const char *number,
+                           unsigned messages, const char *notes);
+
 void ticket_close(struct ticket *ticket);
 
 #endif

@@ -12,9 +12,8 @@
 
 import { randomUUID } from "node:crypto";
 
-import { xml } from "@xmpp/client";
-
 import { caughtUp, session } from "./session.js";
+import { xml } from "./xmpp.js";
 
 const NS_RECEIPTS = "urn:xmpp:receipts";
 
@@ -26,6 +25,10 @@ export class Bot {
   // Somebody has written this message, which has this body.
   said(message, body) {}
 
+  // Somebody asks what not every bot knows, in this element. Returns that of the
+  // answer; nothing makes it an error.
+  asked(iq, query) {}
+
   // Another session of this account says that it is here, or gone, or something
   // else.
   colleague(stanza) {}
@@ -36,10 +39,23 @@ export class Bot {
   // What all have in common.
 
   async run() {
-    this.xmpp = session(...process.argv.slice(2));
+    const [, program, ...args] = process.argv;
+    if (![1, 3].includes(args.length) || !process.env.PASSWORD) {
+      console.error(`PASSWORD=... node ${program} JID/RESOURCE [HOST PORT]`);
+      process.exit(2);
+    }
+    this.xmpp = session(...args);
     this.xmpp.on("disconnect", () => process.exit(this.staying ? 1 : 0));
-    process.on("SIGTERM", () => this.#leave());
-    await this.xmpp.start();
+    this.xmpp.middleware.use(
+      ({ stanza, element }, next) =>
+        (element && this.asked(stanza, element)) || next(),
+    );
+    for (const signal of ["SIGTERM", "SIGINT"])
+      process.on(signal, () => this.#leave());
+    await this.xmpp.start().catch(() => {
+      console.error("No login"); // why is said already
+      process.exit(1);
+    });
     this.xmpp.on("stanza", (stanza) => this.#sort(stanza));
     await this.xmpp.send(xml("presence"));
     console.log(`online as ${this.xmpp.jid}`);
@@ -71,6 +87,8 @@ export class Bot {
   }
 
   async #leave() {
+    if (this.xmpp.status !== "online") process.exit(0);
+    if (!this.staying) return;
     this.staying = false;
     await this.xmpp.send(xml("presence", { type: "unavailable" }));
     await caughtUp(this.xmpp);

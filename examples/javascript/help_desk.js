@@ -2,15 +2,14 @@
 //
 // A help desk: whoever writes has a ticket, and what he said is kept.
 //
-// Run several, each with a resource of its own. One that is told to stop (SIGTERM)
-// hands its tickets to the others: as ordinary messages from one session of the
-// account to another.
+// Run several, each with a resource of its own. One that is told to stop (SIGTERM,
+// Ctrl-C) hands its tickets to the others: as ordinary messages from one session
+// of the account to another.
 
 import { randomUUID } from "node:crypto";
 
-import { jid, xml } from "@xmpp/client";
-
 import { Bot } from "./bot.js";
+import { jid, xml } from "./xmpp.js";
 
 // Everybody may write: so it is bounded what is kept. The oldest goes first.
 const MAX_TICKETS = 1000;
@@ -97,10 +96,16 @@ class HelpDesk extends Bot {
   takeOver(given, before) {
     const { with: address, number, messages } = given.attrs;
     const ticket = { number, messages: Number(messages), notes: given.text() };
+    const meanwhile = this.tickets.get(address);
+    if (meanwhile) {
+      // It was noted here before the ticket came.
+      ticket.messages += meanwhile.messages;
+      ticket.notes += meanwhile.notes;
+    }
     this.keep(address, ticket);
     const text =
       `Ticket ${number} goes on with ${this.xmpp.jid.resource}, in place of ` +
-      `${before}: ${messages} messages so far.`;
+      `${before}: ${ticket.messages} messages so far.`;
     this.send(address, "chat", xml("body", {}, text));
   }
 }

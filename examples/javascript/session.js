@@ -4,7 +4,7 @@
 
 import { webcrypto } from "node:crypto";
 
-import { client, jid, xml } from "@xmpp/client";
+import { client, jid, xml } from "./xmpp.js";
 
 // @xmpp/client looks for it here, where Node 18 does not have it.
 globalThis.crypto ??= webcrypto;
@@ -35,7 +35,13 @@ export function session(address, host, port) {
     if (element.is("features", NS_STREAM))
       for (const name of ["sm", "authentication"]) element.remove(name);
   });
-  xmpp.on("error", (error) => console.error(error.message));
+  xmpp.on("error", ({ condition, message }) =>
+    console.error(
+      condition === "conflict"
+        ? `conflict: another one has logged in as ${xmpp.jid}`
+        : message,
+    ),
+  );
   // @xmpp/client itself answers pings, and refuses what it does not know.
   xmpp.iqCallee.get(NS_INFO, "query", () => {
     const features = [NS_INFO, NS_PING, NS_RECEIPTS, NS_VERSION];

@@ -10,30 +10,31 @@ the very address that was written from.
 A server named by hand is one for trying things out: no TLS, any mechanism.
 """
 
-import asyncio
-import inspect
-import logging
-import os
-import signal
 import sys
 
 import slixmpp
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
+import session
+
 # What slixmpp answers for us: disco#info, version, receipts, pings.
 PLUGINS = ["xep_0030", "xep_0092", "xep_0184", "xep_0199"]
 
 
-def refuse(iq):
+def answer(iq):
     """slixmpp itself says feature-not-implemented, against RFC 6120, 8.4."""
     if iq["type"] in ("get", "set"):
         reply = iq.reply()
-        reply["error"]["condition"] = "service-unavailable"
+        result = iq.stream.asked(iq, iq.xml[0]) if len(iq.xml) else None
+        if result is None:
+            reply["error"]["condition"] = "service-unavailable"
+        else:
+            reply.xml.append(result)
         reply.send()
 
 
-slixmpp.Iq.unhandled = refuse
+slixmpp.Iq.unhandled = answer
 
 
 class Bot(slixmpp.ClientXMPP):
@@ -44,15 +45,21 @@ class Bot(slixmpp.ClientXMPP):
         self["xep_0030"].add_identity(category="client", itype="bot")
         self["xep_0092"].software_name = "example bot"
         self.auto_authorize = None  # nobody gets into the roster by asking
+        self.online = False
         self.staying = True
         self.add_filter("in", self.without_strange_presence)
         self.add_event_handler("session_start", self.on_start)
+        self.add_event_handler("stream_error", self.on_stream_error)
         self.add_event_handler("presence", self.colleague)
         self.register_handler(  # the event `message` is of those with a body only
             Callback("any", MatchXPath("{jabber:client}message"), self.on_message))
 
     def said(self, message):
         """Somebody has written this message, which has a body."""
+
+    def asked(self, iq, query):
+        """Somebody asks what slixmpp does not know, in this element of XML. Returns
+        that of the answer; None makes it an error."""
 
     def colleague(self, stanza):
         """Another session of this account is here, or gone, or says something."""
@@ -72,7 +79,14 @@ class Bot(slixmpp.ClientXMPP):
 
     def on_start(self, _):
         self.send_presence()
+        self.online = True
         print("online as", self.boundjid.full, flush=True)
+
+    def on_stream_error(self, error):
+        why = error["condition"]
+        if why == "conflict":
+            why = f"conflict: another one has logged in as {self.boundjid.full}"
+        print(why, file=sys.stderr)
 
     def on_message(self, message):
         if self.is_own(message):
@@ -84,8 +98,14 @@ class Bot(slixmpp.ClientXMPP):
         """The server has had all that we sent, and we have had all that it sent."""
         await self["xep_0199"].ping(self.boundjid.host, timeout=60)
 
+    def stop(self):
+        if not self.online:
+            sys.exit(0)
+        if self.staying:
+            self.staying = False
+            self.loop.create_task(self.leave())
+
     async def leave(self):
-        self.staying = False
         try:
             self.send_presence(ptype="unavailable")
             await self.caught_up()
@@ -95,25 +115,4 @@ class Bot(slixmpp.ClientXMPP):
             self.disconnect()
 
 
-async def serve(kind, jid, *server):
-    by_hand = {"sasl_mech": "PLAIN", "plugin_config": {
-        "feature_mechanisms": {"unencrypted_plain": True}}} if server else {}
-    bot = kind(jid, os.environ["PASSWORD"], **by_hand)
-    bot.loop.add_signal_handler(
-        signal.SIGTERM, lambda: bot.loop.create_task(bot.leave()))
-    if not server:
-        bot.connect()
-    elif "disable_starttls" in inspect.signature(bot.connect).parameters:
-        bot.connect(server, disable_starttls=True, force_starttls=False)
-    else:  # slixmpp 1.9
-        bot.enable_direct_tls = bot.enable_starttls = False
-        bot.enable_plaintext = True
-        bot.connect(*server)
-    await bot.disconnected
-    # Whoever started us may start us again; that is all there is to reconnect.
-    sys.exit(bot.staying)
-
-
-def run(kind):
-    logging.basicConfig(level=logging.WARNING)
-    asyncio.run(serve(kind, *sys.argv[1:]))
+run = session.run

@@ -2,19 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 """A help desk: whoever writes has a ticket, and what he said is kept.
 
-Run several, each with a resource of its own. One that is told to stop (SIGTERM)
-hands its tickets to the others: as ordinary messages from one session of the
-account to another.
+Run several, each with a resource of its own. One that is told to stop (SIGTERM,
+Ctrl-C) hands its tickets to the others: as ordinary messages from one session of
+the account to another.
 """
 
-import uuid
 from xml.etree import ElementTree
 
 import bot
-
-# Everybody may write: so it is bounded what is kept. The oldest goes first.
-MAX_TICKETS = 1000
-MAX_NOTES = 2000
+from tickets import Ticket, Tickets
 
 NS = "urn:example:help-desk"
 HELP = """\
@@ -23,30 +19,13 @@ close: ends your ticket
 Anything else is noted."""
 
 
-class Ticket:
-    def __init__(self, number=None, messages=0, notes=""):
-        self.number = number or str(uuid.uuid4())[:8]
-        self.messages = int(messages)
-        self.notes = notes[-MAX_NOTES:]
-
-    def note(self, text):
-        self.messages += 1
-        self.notes = (self.notes + text + "\n")[-MAX_NOTES:]
-
-
 class HelpDesk(bot.Bot):
     def __init__(self, *arguments, **more):
         super().__init__(*arguments, **more)
-        self.tickets = {}  # by the address that was written from, oldest first
+        self.tickets = Tickets()
         self.colleagues = []  # full JIDs
         self.commands = {"help": self.help, "history": self.history,
                          "close": self.close}
-
-    def keep(self, address, ticket):
-        self.tickets.pop(address, None)
-        self.tickets[address] = ticket
-        if len(self.tickets) > MAX_TICKETS:
-            del self.tickets[next(iter(self.tickets))]
 
     def said(self, message):
         address, text = message["from"].full, message["body"].strip()
@@ -67,8 +46,8 @@ class HelpDesk(bot.Bot):
             ticket = Ticket()
             greeting = ("Welcome. I have no notes about you, so we begin anew. "
                         "(help: what I understand)\n")
-        ticket.note(text)
-        self.keep(address, ticket)
+        ticket.add(1, text + "\n")
+        self.tickets.keep(address, ticket)
         return (f"{greeting}Ticket {ticket.number}, message {ticket.messages}: "
                 f"noted by {self.boundjid.resource}.")
 
@@ -110,7 +89,7 @@ class HelpDesk(bot.Bot):
         """We speak first: so the next message comes to us."""
         address = given.get("with")
         ticket = Ticket(given.get("number"), given.get("messages"), given.text or "")
-        self.keep(address, ticket)
+        self.tickets.take(address, ticket)
         self.send_message(mtype="chat", mto=address, mbody=(
             f"Ticket {ticket.number} goes on with {self.boundjid.resource}, in "
             f"place of {before}: {ticket.messages} messages so far."))

@@ -3,7 +3,9 @@
 %%% Runs the bots of examples/. One belongs to the process that started it, which
 %%% alone may ask for its end.
 -module(example).
--export([build/1, start/3, jid/1, signal/2, exit_status/1]).
+-export([build/1, start/3, jid/1, signal/2, exit_status/1, ended/1]).
+-export([run/2, run/3]).
+-export([await/2]).
 
 -opaque bot() :: {port(), OsPid :: integer(), Jid :: binary()}.
 -export_type([bot/0]).
@@ -28,28 +30,51 @@ build(Name) ->
 %% online.
 -spec start(bed:bed(), string(), string()) -> bot().
 start(Bed, Name, Jid) ->
-    Port = open_port({spawn_executable, filename:join(bed:project(), "test/demo/example")},
-                     [{args, [Name, Jid, "127.0.0.1", bed:port(Bed, c2s)]},
-                      {env, [{"PASSWORD", "secret"}]}, {line, 4096}, binary,
-                      exit_status, stderr_to_stdout]),
+    Bot = run([Name, Jid, "127.0.0.1", bed:port(Bed, c2s)], "secret"),
+    _ = await(Bot, "^online as "),
+    Bot.
+
+%% @doc With these arguments; returns at once. No password: false.
+-spec run([string()], string() | false) -> bot().
+run(Arguments, Password) ->
+    run(filename:join(bed:project(), "test/demo/example"), Arguments, Password).
+
+%% @doc Another program of the kind.
+-spec run(file:filename(), [string()], string() | false) -> bot().
+run(Program, Arguments, Password) ->
+    Port = open_port({spawn_executable, Program},
+                     [{args, Arguments}, {env, [{"PASSWORD", Password}]},
+                      {line, 4096}, binary, exit_status, stderr_to_stdout]),
     {os_pid, OsPid} = erlang:port_info(Port, os_pid),
-    await_online(Port, []),
+    Jid = case Arguments of
+              [_, J | _] -> J;
+              _ -> ""
+          end,
     {Port, OsPid, list_to_binary(Jid)}.
 
-await_online(Port, Said) ->
+%% @doc Waits for a line that matches, and returns all until then.
+-spec await(bot(), string()) -> [binary()].
+await({Port, _, _}, Pattern) ->
+    await(Port, Pattern, []).
+
+await(Port, Pattern, Said) ->
     receive
-        {Port, {data, {_, <<"online as ", _/binary>>}}} -> ok;
-        {Port, {data, {_, Line}}} -> await_online(Port, [Line | Said]);
-        {Port, {exit_status, Status}} -> error({exit_status, Status, lists:reverse(Said)})
-    after ?PATIENCE ->
-        error({not_online, lists:reverse(Said)})
+        {Port, {data, {_, Line}}} ->
+            case re:run(Line, Pattern) of
+                {match, _} -> lists:reverse(Said, [Line]);
+                nomatch -> await(Port, Pattern, [Line | Said])
+            end;
+        {Port, {exit_status, Status}} ->
+            error({exit_status, Status, lists:reverse(Said)})
+    after 4 * ?PATIENCE ->
+        error({never_said, Pattern, lists:reverse(Said)})
     end.
 
 -spec jid(bot()) -> binary().
 jid({_, _, Jid}) ->
     Jid.
 
-%% @doc TERM, KILL.
+%% @doc TERM, INT, KILL.
 -spec signal(bot(), string()) -> ok.
 signal({_, OsPid, _}, Signal) ->
     "" = os:cmd("kill -" ++ Signal ++ " " ++ integer_to_list(OsPid)),
@@ -57,9 +82,19 @@ signal({_, OsPid, _}, Signal) ->
 
 %% @doc With which it ends, or has ended.
 -spec exit_status(bot()) -> non_neg_integer().
-exit_status({Port, _, Jid}) ->
+exit_status(Bot) ->
+    {Status, _} = ended(Bot),
+    Status.
+
+%% @doc The same, and the lines that it has said since it was waited for.
+-spec ended(bot()) -> {non_neg_integer(), [binary()]}.
+ended({Port, _, Jid}) ->
+    ended(Port, Jid, []).
+
+ended(Port, Jid, Said) ->
     receive
-        {Port, {exit_status, Status}} -> Status
+        {Port, {data, {_, Line}}} -> ended(Port, Jid, [Line | Said]);
+        {Port, {exit_status, Status}} -> {Status, lists:reverse(Said)}
     after ?PATIENCE ->
         error({still_there, Jid})
     end.
