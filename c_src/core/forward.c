@@ -60,6 +60,15 @@ enum jat_err jat_forward_choose(struct jat *j, const struct jat_config *config,
                   out);
 }
 
+enum jat_err jat_forward_choose_any(struct jat *j,
+                                    const struct jat_config *config,
+                                    const struct jat_request *r, uint64_t kept,
+                                    uint64_t now, struct jat_buf *buf,
+                                    struct jat_endpoint *out)
+{
+    return choose(j, config, r, kept, now, jat_endpoints_choose, buf, out);
+}
+
 /* Room for an id of ours first: with the record made, nothing may fail for want
  * of memory. */
 enum jat_err jat_forward_put(struct jat *j, struct jat_request *r,

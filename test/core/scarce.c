@@ -16,6 +16,7 @@
 #include "contact.h"
 #include "hash.h"
 #include "mem.h"
+#include "queue.h"
 #include "xml.h"
 
 /* the functions themselves */
@@ -316,6 +317,15 @@ enum jat_err __wrap_jat_kept_put(struct jat_kept *t, uint64_t key,
 {
     memory.done = true;
     return __real_jat_kept_put(t, key, how);
+}
+
+void __real_jat_queue_pop(struct jat_queue *q);
+void __wrap_jat_queue_pop(struct jat_queue *q);
+
+void __wrap_jat_queue_pop(struct jat_queue *q)
+{
+    memory.done = true;
+    __real_jat_queue_pop(q);
 }
 
 atomic_uint seals;
