@@ -256,12 +256,13 @@ static bool call_endpoints(struct jat *j, struct args *in, struct answer *out)
     struct jat_endpoint_row rows[ROWS];
     enum jat_err err = JAT_OK;
     uint32_t cursor;
+    uint64_t now;
     unsigned n = 0;
 
-    if (!get_uint(in, &cursor) || !get_end(in))
+    if (!get_u64(in, &now) || !get_uint(in, &cursor) || !get_end(in))
         return false;
     while (n < ROWS &&
-           (err = jat_next_endpoint(j, &cursor, &buf, &rows[n])) == JAT_OK)
+           (err = jat_next_endpoint(j, &cursor, now, &buf, &rows[n])) == JAT_OK)
         n++;
     if (put_page(out, err, cursor, n)) {
         for (unsigned i = 0; i < n; i++)
@@ -269,6 +270,54 @@ static bool call_endpoints(struct jat *j, struct args *in, struct answer *out)
         put_end(out);
     }
     jat_buf_fini(&buf);
+    return true;
+}
+
+static bool call_tick(struct jat *j, struct args *in, struct answer *out)
+{
+    uint64_t now;
+
+    if (!get_u64(in, &now) || !get_end(in))
+        return false;
+    jat_tick(j, now);
+    put_atom(out, W_ok);
+    return true;
+}
+
+/* Those that are given are taken for pinged, so, unlike other rows, they are
+ * given even where there is no memory for the next one: it comes again. */
+static bool call_pings(struct jat *j, struct args *in, struct answer *out)
+{
+    struct jat_buf buf = JAT_BUF_INIT;
+    struct jat_ping rows[ROWS];
+    enum jat_err err = JAT_OK;
+    uint32_t cursor;
+    uint64_t now;
+    unsigned n = 0;
+
+    if (!get_u64(in, &now) || !get_uint(in, &cursor) || !get_end(in))
+        return false;
+    while (n < ROWS &&
+           (err = jat_next_ping(j, &cursor, now, &buf, &rows[n])) == JAT_OK)
+        n++;
+    (void)put_page(out, err == JAT_OK ? JAT_OK : JAT_ENOTFOUND, cursor, n);
+    for (unsigned i = 0; i < n; i++)
+        put_ping(out, &buf, &rows[i]);
+    put_end(out);
+    jat_buf_fini(&buf);
+    return true;
+}
+
+static bool call_ponged(struct jat *j, struct args *in, struct answer *out)
+{
+    uint64_t eid, now;
+    bool answered;
+
+    if (!get_u64(in, &eid) || !get_bool(in, &answered) || !get_u64(in, &now) ||
+        !get_end(in))
+        return false;
+    jat_ponged(j, eid, answered, now);
+    put_atom(out, W_ok);
     return true;
 }
 

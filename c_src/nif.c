@@ -145,7 +145,7 @@ static bool get_end(struct args *in)
  * that is not whole yet wait here. */
 
 #define DEPTH 5  /* {done, [{fail, {U, S, R}}]}, and the result itself */
-#define ARITY 10 /* of the largest tuple */
+#define ARITY 13 /* of the largest tuple */
 
 struct compound {
     bool list;

@@ -61,6 +61,9 @@ static void put_end(struct answer *out);
     X(remove_endpoint, 1)                                                      \
     X(endpoints, 1)                                                            \
     X(pending, 1)                                                              \
+    X(tick, 1)                                                                 \
+    X(pings, 1)                                                                \
+    X(ponged, 1)                                                               \
     X(counters, 1)                                                             \
     X(configure, 5)
 
@@ -319,17 +322,28 @@ static void put_outcomes(struct answer *out, struct jat_outcomes *o)
 static void put_endpoint(struct answer *out, const struct jat_buf *buf,
                          const struct jat_endpoint_row *e)
 {
-    put_tuple(out, 10);
+    put_tuple(out, 13);
     put_span(out, buf, e->is.jid);
     put_span(out, buf, e->is.shown);
     put_atom(out, W_SHOW + e->state.show);
     put_i64(out, e->state.priority);
     put_bool(out, e->state.pending);
-    put_bool(out, e->draining != 0);
+    put_u64(out, e->draining);
     put_u64(out, e->requests);
     put_u64(out, e->outbound);
     put_u64(out, e->answered);
     put_u64(out, e->failed);
+    put_u64(out, e->latency);
+    put_u64(out, e->ejected);
+    put_u64(out, e->weight);
+}
+
+static void put_ping(struct answer *out, const struct jat_buf *buf,
+                     const struct jat_ping *p)
+{
+    put_tuple(out, 2);
+    put_u64(out, p->eid);
+    put_span(out, buf, p->jid);
 }
 
 static void put_pending(struct answer *out, const struct jat_buf *buf,

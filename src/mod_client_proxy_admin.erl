@@ -1,13 +1,17 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
-%%% The commands, for ejabberdctl and mod_http_api. They only look.
+%%% The commands, for ejabberdctl and mod_http_api. They look; two of them say which
+%%% resources are drained.
 -module(mod_client_proxy_admin).
 
 -export([register/0, unregister/0]).
 %% commands
--export([status/0, endpoints/1, pending/1, counters/1]).
+-export([status/0, endpoints/1, pending/1, counters/1, drain/3, undrain/2]).
 
 -include("ejabberd_commands.hrl").
+
+-define(TIMEOUT, 5000). % ms; for the process of a proxy host
+-define(POLL, 200).     % ms; whether all is answered
 
 %% An error of a command, as both frontends understand it.
 -type failure() :: {error, atom(), Code :: pos_integer(), Text :: binary()}.
@@ -72,8 +76,13 @@ commands() ->
         name = client_proxy_endpoints, tags = [client_proxy],
         desc = "Show the resources behind a proxy host",
         longdesc = "Shown is the address that requesters see. A draining "
-            "resource gets new requests only when there is no other; one that "
-            "is resuming waits for its connection (XEP-0198), and drains, too.",
+            "resource gets new requests only when there is no other. 'no', or "
+            "why it drains: its show (option drain_show), resumption (it waits "
+            "for its connection, XEP-0198), command (client_proxy_drain), "
+            "ejected (it has let requests time out), silent (it answers no "
+            "pings). Latency is an estimate in milliseconds, 0 without "
+            "balance: peak_ewma. Ejected is for how many more milliseconds. "
+            "Weight is per cent.",
         module = ?MODULE, function = endpoints,
         args = [{host, binary}],
         args_desc = ["Proxy host"],
@@ -87,13 +96,44 @@ commands() ->
                                              {requests, integer},
                                              {outbound, integer},
                                              {answered, integer},
-                                             {failed, integer}]}}}},
+                                             {failed, integer},
+                                             {latency, integer},
+                                             {ejected, integer},
+                                             {weight, integer}]}}}},
         result_desc = "Full JID, address shown, show, priority, resuming, "
             "draining, requests to it in flight, requests of its own in "
-            "flight, answered, failed",
+            "flight, answered, failed, latency, ejected, weight",
         result_example = [{<<"svc@example.org/a">>,
                            <<"proxy.example.org/kgN4cFQ0@">>, <<"none">>, 0,
-                           <<"false">>, <<"false">>, 4, 0, 3013, 1}]},
+                           <<"false">>, <<"no">>, 4, 0, 3013, 1, 0, 0, 100}]},
+     #ejabberd_commands{
+        name = client_proxy_drain, tags = [client_proxy],
+        desc = "Give a resource behind a proxy host no new requests",
+        longdesc = "As long as there is another one. Holds for its full JID, "
+            "online or not, over reconnects and restarts, until "
+            "client_proxy_undrain. Waits for at most so many seconds (0: not at "
+            "all) until nothing is in flight there; if something is left then, "
+            "it is an error, and the resource is drained all the same.",
+        module = ?MODULE, function = drain,
+        args = [{host, binary}, {jid, binary}, {seconds, integer}],
+        args_desc = ["Proxy host", "Full JID of the resource",
+                     "How long to wait"],
+        args_example = [<<"proxy.example.org">>, <<"svc@example.org/a">>, 60],
+        result = {res, restuple},
+        result_desc = "What is in flight there",
+        result_example = {ok, <<"svc@example.org/a is drained, and nothing is "
+                                "in flight there">>}},
+     #ejabberd_commands{
+        name = client_proxy_undrain, tags = [client_proxy],
+        desc = "End what client_proxy_drain has begun",
+        longdesc = "",
+        module = ?MODULE, function = undrain,
+        args = [{host, binary}, {jid, binary}],
+        args_desc = ["Proxy host", "Full JID of the resource"],
+        args_example = [<<"proxy.example.org">>, <<"svc@example.org/a">>],
+        result = {res, restuple},
+        result_desc = "That it is so",
+        result_example = {ok, <<"svc@example.org/a is not drained by command">>}},
      #ejabberd_commands{
         name = client_proxy_pending, tags = [client_proxy],
         desc = "Show the requests in flight at a proxy host",
@@ -151,16 +191,114 @@ endpoints(Host) ->
               fun(Core) ->
                       P = jid:nameprep(Host),
                       [endpoint(P, E)
-                       || E <- mod_client_proxy_core:endpoints(Core)]
+                       || E <- mod_client_proxy_core:endpoints(
+                                 Core, mod_client_proxy_clock:now())]
               end).
 
 endpoint(P, #{jid := Jid, shown := Shown, show := Show,
               priority := Priority, pending := Pending,
               draining := Draining, requests := Requests,
               outbound := Outbound, answered := Answered,
-              failed := Failed}) ->
+              failed := Failed, latency := Latency, ejected := Ejected,
+              weight := Weight}) ->
     {foreign(Jid), <<P/binary, $/, Shown/binary>>, word(Show), Priority,
-     word(Pending), word(Draining), Requests, Outbound, Answered, Failed}.
+     word(Pending), draining(Draining), Requests, Outbound, Answered, Failed,
+     Latency, Ejected, Weight}.
+
+draining([]) -> <<"no">>;
+draining(Why) -> text(lists:join(",", lists:map(fun word/1, Why))).
+
+-spec drain(binary(), Jid :: binary(), Seconds :: integer()) ->
+          {ok, binary()} | failure().
+drain(Host, Jid, Seconds) ->
+    set_drained(Host, Jid, true,
+                fun(Core, Full) ->
+                        Until = mod_client_proxy_clock:now() + 1000 * Seconds,
+                        drained(Full, settled(Core, Full, Until), Seconds)
+                end).
+
+-spec undrain(binary(), Jid :: binary()) -> {ok, binary()} | failure().
+undrain(Host, Jid) ->
+    set_drained(Host, Jid, false,
+                fun(_Core, Full) ->
+                        {ok, text([foreign(Full),
+                                   " is not drained by command"])}
+                end).
+
+set_drained(Host, Jid, IsDrained, Done) ->
+    with_context(
+      Host,
+      fun(#{host := P, core := Core}) ->
+              case full_jid(Jid) of
+                  {ok, {U, S, R} = USR} ->
+                      case set_drained(P, USR, IsDrained) of
+                          ok -> Done(Core, <<U/binary, $@, S/binary, $/, R/binary>>);
+                          Why -> error_text(undrainable(Why, P))
+                      end;
+                  error ->
+                      error_text(["Expected a full JID, user@server/resource, "
+                                  "not ", foreign(Jid)])
+              end
+      end).
+
+set_drained(P, USR, IsDrained) ->
+    try mod_client_proxy_hosts:call(P, {drain, USR, IsDrained}, ?TIMEOUT)
+    catch exit:_ -> silent
+    end.
+
+full_jid(Text) ->
+    try jid:tolower(jid:decode(Text)) of
+        {U, _, R} = USR when U /= <<>>, R /= <<>> -> {ok, USR};
+        _ -> error
+    catch _:_ -> error
+    end.
+
+undrainable(no_target, P) ->
+    ["That is no account behind ", P];
+undrainable(full, _P) ->
+    "As many resources are drained already as there may be (max_endpoints). "
+        "client_proxy_undrain makes room";
+undrainable(no_database, _P) ->
+    "The Mnesia database does not work";
+undrainable(silent, P) ->
+    ["Proxy host ", P, " does not answer (the log may say why)"].
+
+%% Waits until nothing is in flight there, or the time has come.
+settled(Core, Jid, Until) ->
+    InFlight = in_flight(Core, Jid),
+    case InFlight of
+        {Requests, Outbound} when Requests + Outbound > 0 ->
+            case mod_client_proxy_clock:now() < Until of
+                true -> timer:sleep(?POLL), settled(Core, Jid, Until);
+                false -> InFlight
+            end;
+        _ ->
+            InFlight
+    end.
+
+in_flight(undefined, _Jid) ->
+    offline;
+in_flight(Core, Jid) ->
+    case [{Requests, Outbound}
+          || #{jid := J, requests := Requests, outbound := Outbound}
+                 <- mod_client_proxy_core:endpoints(Core,
+                                                    mod_client_proxy_clock:now()),
+             J == Jid] of
+        [InFlight] -> InFlight;
+        [] -> offline
+    end.
+
+drained(Jid, offline, _Seconds) ->
+    {ok, text([foreign(Jid), " is drained, and not online"])};
+drained(Jid, {0, 0}, _Seconds) ->
+    {ok, text([foreign(Jid), " is drained, and nothing is in flight there"])};
+drained(Jid, {Requests, Outbound}, Seconds) ->
+    Left = text(io_lib:format("~ts is drained. In flight there: ~b to it, ~b of "
+                              "its own", [foreign(Jid), Requests, Outbound])),
+    case Seconds > 0 of
+        true -> {error, conflict, 1, Left};
+        false -> {ok, Left}
+    end.
 
 -spec pending(binary()) -> [tuple()] | failure().
 pending(Host) ->
@@ -200,6 +338,10 @@ now_entries() ->
      {endpoints, "resources in use now"},
      {contacts, "how many are remembered now as having spoken lately"},
      {subscribers, "how many have subscribed to its presence now"},
+     {ejected, "resources that get no new requests now, for they have let some "
+      "time out"},
+     {ejections, "how often that has come since the C core was started"},
+     {silent, "resources that get no new requests now, for they answer no pings"},
      {handles, "short names for long addresses in use now"},
      {retry_memory, "octets of requests kept now for another try"}].
 

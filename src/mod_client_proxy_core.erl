@@ -18,11 +18,11 @@
 
 -export([load/1, new/3, configure/2, close/1, status/1, carrier/1, derive_key/3,
          handle/7, needs_sender/1, translate/5, bounce/4, abort/4, expire/2, sweep/4, close_all/2,
-         put_endpoint/4, remove_endpoint/2, endpoints/1, pending/2,
-         counters/1, open/3, hints/1]).
+         put_endpoint/4, remove_endpoint/2, endpoints/2, pending/2,
+         tick/2, pings/2, ponged/4, counters/1, open/3, hints/1]).
 
 -export_type([core/0, carrier/0, config/0, parts/0, sender/0, decision/0,
-              outcome/0, edit/0, condition/0, why/0, how/0, hint/0, local/0, endpoint/0, pending/0,
+              outcome/0, edit/0, condition/0, why/0, how/0, hint/0, local/0, endpoint/0, pending/0, drain/0, eid/0,
               record_ref/0, state/0, add/0, status/0]).
 
 %% Of a page of rows that cannot be read for want of memory.
@@ -67,7 +67,7 @@
 -type why() :: id_too_long | children | no_such_address
              | access | loop | no_endpoint | endpoint_gone
              | max_pending | max_pending_per_user | max_pending_per_domain
-             | max_pending_remote | max_contacts | not_a_room | message_rate
+             | max_pending_remote | max_pending_per_endpoint | max_contacts | not_a_room | message_rate
              | to_host | message_to_host | to_endpoint | to_target | to_self
              | not_an_endpoint | plain_address | outbound_reply
              | outbound_none | outbound_access | max_outbound_per_endpoint
@@ -157,11 +157,21 @@
                    priority := -128..127, pending := boolean(),
                    drained => boolean()}. %% by command
 -type add() :: added | updated | ignored | full | {error, atom()}.
+%% An endpoint in the core; another session of the same JID is another one.
+-type eid() :: pos_integer().
+%% Why an endpoint gets no new requests while there are others: option drain_show
+%% names its show, its session waits to be resumed, by command, it has let
+%% request after request time out, it answers no pings.
+-type drain() :: show | resumption | command | ejected | silent.
+%% latency: the estimate in ms, 0: none. ejected: ms for which it is still so.
+%% weight: per cent.
 -type endpoint() ::
         #{jid := binary(), shown := binary(), show := atom(),
-          priority := integer(), pending := boolean(), draining := boolean(),
+          priority := integer(), pending := boolean(), draining := [drain()],
           requests := non_neg_integer(), outbound := non_neg_integer(),
-          answered := non_neg_integer(), failed := non_neg_integer()}.
+          answered := non_neg_integer(), failed := non_neg_integer(),
+          latency := non_neg_integer(), ejected := non_neg_integer(),
+          weight := pos_integer()}.
 -type pending() ::
         #{way := request | outbound, user := binary(), endpoint := binary(),
           id := binary(), type := get | set, age := non_neg_integer(),
@@ -291,7 +301,7 @@ expire(Core, Now) ->
 
 %% @doc Closes or sends on the records of an endpoint that has gone: Eid from
 %% remove_endpoint/3, Cursor 0 at first, then what it returned.
--spec sweep(core(), Eid :: pos_integer(), Cursor :: non_neg_integer(),
+-spec sweep(core(), eid(), Cursor :: non_neg_integer(),
             non_neg_integer()) -> {Cursor :: non_neg_integer() | done,
                                    [outcome()]}.
 sweep(Core, Eid, Cursor, Now) ->
@@ -314,21 +324,54 @@ put_endpoint(Core, {U, S, R},
 
 %% @doc Removes an endpoint; sweep/4 its records then.
 -spec remove_endpoint(core(), parts()) ->
-          {ok, Eid :: pos_integer()} | unknown.
+          {ok, eid()} | unknown.
 remove_endpoint(Core, {U, S, R}) ->
     call(Core, remove_endpoint, {<<U/binary, $@, S/binary, $/, R/binary>>}).
 
--spec endpoints(core()) -> [endpoint()].
-endpoints(Core) ->
-    collect(Core, endpoints, {}, 0,
+-spec endpoints(core(), non_neg_integer()) -> [endpoint()].
+endpoints(Core, Now) ->
+    collect(Core, endpoints, {Now}, 0,
             fun({Jid, Shown, Show, Priority, Pending, Draining, Requests,
-                 Outbound, Answered, Failed}) ->
+                 Outbound, Answered, Failed, Latency, Ejected, Weight}) ->
                     #{jid => Jid, shown => Shown, show => Show,
                       priority => Priority, pending => Pending,
-                      draining => Draining, requests => Requests,
+                      draining => drains(Draining), requests => Requests,
                       outbound => Outbound, answered => Answered,
-                      failed => Failed}
+                      failed => Failed, latency => Latency,
+                      ejected => Ejected, weight => Weight}
             end).
+
+%% The bits of enum jat_drain (c_src/core/endpoints.h).
+drains(Bits) ->
+    [Why || {Bit, Why} <- [{1, show}, {2, resumption}, {4, command},
+                           {8, ejected}, {16, silent}],
+            Bits band Bit /= 0].
+
+%% @doc Decides which endpoints are ejected or silent. To be called about once a
+%% second.
+-spec tick(core(), non_neg_integer()) -> ok | {error, atom()}.
+tick(Core, Now) ->
+    call(Core, tick, {Now}).
+
+%% @doc The endpoints that are to be pinged (XEP-0199), now and by the caller,
+%% with their full JIDs. Each is given once.
+-spec pings(core(), non_neg_integer()) -> [{eid(), binary()}].
+pings(Core, Now) ->
+    pings(Core, Now, 0).
+
+pings(Core, Now, Cursor) ->
+    case call(Core, pings, {Now, Cursor}) of
+        {done, Rows} -> Rows;
+        {Next, Rows} when is_integer(Next) -> Rows ++ pings(Core, Now, Next);
+        {error, _} -> []
+    end.
+
+%% @doc What came of a ping: an answer of whatever kind, however late, or it has
+%% come back.
+-spec ponged(core(), eid(), Answered :: boolean(), non_neg_integer()) ->
+          ok | {error, atom()}.
+ponged(Core, Eid, Answered, Now) ->
+    call(Core, ponged, {Eid, Answered, Now}).
 
 -spec pending(core(), non_neg_integer()) -> [pending()].
 pending(Core, Now) ->

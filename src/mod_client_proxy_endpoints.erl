@@ -14,7 +14,7 @@
 -export([new/1, configure/3, inherit/1, ask/1, status/1, show/1, close/1]).
 %% messages
 -export([session/4, presence/3, pong/4, suspect/2, refresh/2, flush/1, down/2,
-         second/1, reconcile/1, check_accounts/1, account_missing/3, reach/3]).
+         second/1, ponged/4, drain/4, reconcile/1, check_accounts/1, account_missing/3, reach/3]).
 
 -export_type([endpoints/0, status/0]).
 
@@ -44,8 +44,18 @@
 
 -spec new(mod_client_proxy_options:proxy_host()) -> endpoints().
 new(P) ->
+    Wanted = mod_client_proxy_wanted:new(P),
     #endpoints{host = P, servers = mod_client_proxy_servers:new(P),
-               wanted = mod_client_proxy_wanted:new(P)}.
+               wanted = mod_client_proxy_wanted:drained(drained(P), Wanted)}.
+
+%% Without a database nothing is known of them, and all else goes on.
+drained(P) ->
+    try mod_client_proxy_drained:open(P)
+    catch Class:Reason ->
+            ?WARNING_MSG("Proxy host ~ts does not know which resources are "
+                         "drained by command: ~p", [P, {Class, Reason}]),
+            []
+    end.
 
 %% @doc Takes the options, and the core that all endpoints are to be put into
 %% (again: what it takes of them may have changed, too).
@@ -197,11 +207,41 @@ is_started() ->
 
 %% @doc To be called each second.
 -spec second(endpoints()) -> endpoints().
-second(#endpoints{targets = Targets, wanted = Wanted} = E) ->
+second(#endpoints{host = P, targets = Targets, wanted = Wanted} = E) ->
+    mod_client_proxy_pings:send(P, mod_client_proxy_wanted:pings(Wanted)),
     E1 = each_target(fun(T) -> mod_client_proxy_presence:tick(T, now_()) end,
                      maps:keys(Targets), find_missed(ask_unknown(E))),
     InCore = fun() -> mod_client_proxy_wanted:in_core(Wanted) end,
     servers(fun(Sv) -> mod_client_proxy_servers:watch(InCore, Sv) end, E1).
+
+%% @doc What came of a ping to an endpoint.
+-spec ponged(mod_client_proxy_core:core(), mod_client_proxy_core:eid(),
+             iq() | timeout, endpoints()) -> endpoints().
+ponged(Core, Eid, Answer, #endpoints{wanted = Wanted} = E) ->
+    case mod_client_proxy_pings:is_answered(Answer) of
+        unknown -> ok;
+        Answered -> mod_client_proxy_wanted:ponged(Core, Eid, Answered, Wanted)
+    end,
+    E.
+
+%% @doc Drains an endpoint by command, or ends that; whether it is online or not.
+%% Max: option max_endpoints. `full': so many are drained already.
+-spec drain(usr(), boolean(), Max :: pos_integer(), endpoints()) ->
+          {ok | full | no_target, endpoints()}.
+drain({U, S, _} = USR, IsDrained, Max, #endpoints{host = P, targets = Targets} = E)
+  when is_map_key({U, S}, Targets); not IsDrained ->
+    Noted = case IsDrained of
+                true -> mod_client_proxy_drained:add(P, USR, Max);
+                false -> mod_client_proxy_drained:remove(P, USR)
+            end,
+    case Noted of
+        ok -> {ok, wanted(fun(W) ->
+                                  mod_client_proxy_wanted:drain(USR, IsDrained, W)
+                          end, E)};
+        full -> {full, E}
+    end;
+drain(_USR, true, _Max, E) ->
+    {no_target, E}.
 
 %% @doc A presence from a target.
 -spec presence(us(), mod_client_proxy_presence:event(), endpoints()) ->

@@ -156,6 +156,8 @@ text(max_pending_per_domain) ->
     ?T("Too many requests of your server are waiting for an answer");
 text(max_pending_remote) ->
     ?T("Too many requests of other servers are waiting for an answer");
+text(max_pending_per_endpoint) ->
+    ?T("Every instance of the service has too many requests to answer");
 text(message_rate) ->
     ?T("You are sending messages or presence too fast");
 text(max_contacts) ->

@@ -191,6 +191,14 @@ call({{refresh, USR}, From}, State) ->
                   State)
     after gen_server:reply(From, ok)
     end;
+call({{drain, USR, IsDrained}, From}, #state{endpoints = Endpoints} = State) ->
+    #{max_endpoints := Max} = opts(State),
+    {Reply, Drained} =
+        try mod_client_proxy_endpoints:drain(USR, IsDrained, Max, Endpoints)
+        catch exit:{aborted, _} -> {no_database, Endpoints}
+        end,
+    gen_server:reply(From, Reply),
+    shown(State#state{endpoints = Drained});
 call({status, From}, State) ->
     gen_server:reply(From, make_status(State)),
     State;
@@ -255,6 +263,10 @@ info({'DOWN', Ref, process, _Pid, _Reason}, State) ->
 info({iq_reply, Answer, {pong, Server, Ref}}, State) ->
     endpoints(fun(E) ->
                       mod_client_proxy_endpoints:pong(Server, Ref, Answer, E)
+              end, State);
+info({iq_reply, Answer, {ponged, Core, Eid}}, State) ->
+    endpoints(fun(E) ->
+                      mod_client_proxy_endpoints:ponged(Core, Eid, Answer, E)
               end, State);
 info(second, State) ->
     erlang:send_after(?SECOND, self(), second),

@@ -4,7 +4,7 @@
 %%% (econf) that ejabberd runs, and how its values are written in documentation.
 -module(mod_client_proxy_option_types).
 
--export([validator/1, value/1, written/2, localparts/1, expand/2, fail/2]).
+-export([validator/1, value/1, written/2, localparts/1, limit/1, expand/2, fail/2]).
 
 -export_type([type/0]).
 
@@ -12,7 +12,10 @@
               | {enums, [atom(), ...]}             %% some of them
               | {int, Min :: integer()}            %% to ?MAX
               | {int, Min :: integer(), Max :: integer()}
+              | {int_or_infinity, Min :: integer()}
+              | bool
               | duration                           %% ms
+              | duration_or_off                    %% ms; 0: off
               | acl                                %% an access rule
               | host                               %% of a proxy host
               | account | accounts                 %% bare JIDs
@@ -40,7 +43,10 @@ value({enum, Words}) -> words(Words, " | ");
 value({enums, Words}) -> "[" ++ words(Words, " | ") ++ ", ...]";
 value({int, Min, Max}) -> integer_to_list(Min) ++ ".." ++ integer_to_list(Max);
 value({int, _}) -> "Number";
+value({int_or_infinity, _}) -> "Number | infinity";
+value(bool) -> "true | false";
 value(duration) -> "timeout()";
+value(duration_or_off) -> "timeout() | 0";
 value(acl) -> "AccessName";
 value(host) -> "Host";
 value(account) -> "user@server";
@@ -59,6 +65,8 @@ value(hosts) -> "{Host: Options, ...}".
 written(_, undefined) -> "";
 written(_, []) -> "";
 written({enums, _}, Words) -> "[" ++ words(Words, ", ") ++ "]";
+written(duration_or_off, 0) -> "0";
+written(duration_or_off, Ms) -> written(duration, Ms);
 written(duration, Ms) when Ms > 60000, Ms rem 60000 == 0 ->
     integer_to_list(Ms div 60000) ++ " min";
 written(duration, Ms) when Ms rem 1000 == 0 ->
@@ -84,8 +92,16 @@ validator({int, Min}) ->
     econf:int(Min, ?MAX);
 validator({int, Min, Max}) ->
     econf:int(Min, Max);
+validator({int_or_infinity, Min}) ->
+    fun(Value) when Value == infinity; Value == <<"infinity">> -> infinity;
+       (Value) -> (econf:int(Min, ?MAX))(Value)
+    end;
+validator(bool) ->
+    econf:bool();
 validator(duration) ->
     fun duration/1;
+validator(duration_or_off) ->
+    fun duration_or_off/1;
 validator(acl) ->
     econf:acl();
 validator(host) ->
@@ -177,6 +193,13 @@ duration(Value) ->
                  "2 minutes or 1 hour; a number without a unit is seconds", [])
     end.
 
+%% Nought of any unit is nought.
+duration_or_off(Value) ->
+    case is_like(duration_text(Value), "^0+( *[a-z]+)? *$") of
+        true -> 0;
+        false -> duration(Value)
+    end.
+
 duration_text(Value) when is_integer(Value) -> integer_to_binary(Value);
 duration_text(Value) when is_atom(Value) -> atom_to_binary(Value, utf8);
 duration_text(Value) when is_binary(Value) -> Value;
@@ -209,6 +232,11 @@ localpart(Text) ->
 localparts(none) -> [];
 localparts(any) -> [<<"*">>];
 localparts(Globs) -> Globs.
+
+%% @doc The number that the core takes for a value of this type.
+-spec limit(infinity | integer()) -> integer().
+limit(infinity) -> ?MAX;
+limit(N) -> N.
 
 secret(Secret) when byte_size(Secret) >= 16 ->
     Secret;

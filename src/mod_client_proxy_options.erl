@@ -65,11 +65,13 @@ rows() ->
      {targets, both, accounts, [], same,
       "The accounts behind the proxy host, if there are several. Cannot be used "
       "together with `target_address`."},
-     {balance, both, {enum, [random, round_robin, least_pending, sticky]},
+     {balance, both, {enum, [random, round_robin, least_pending, peak_ewma, sticky]},
       random, same,
       "How a request gets its resource. `random`: by chance. `round_robin`: each "
       "in turn. `least_pending`: of two by chance the one with fewer requests in "
-      "flight. `sticky`: always the same one for the same `sticky_by`."},
+      "flight. `peak_ewma`: of two by chance the one that is likely to answer "
+      "sooner, as it has answered lately and has requests in flight. `sticky`: "
+      "always the same one for the same `sticky_by`."},
      {sticky_by, both, sticky_by, bare, same,
       "What keeps requests together with `balance: sticky`: the requester's bare "
       "JID, full JID or domain, or an attribute of the request's payload where "
@@ -104,6 +106,24 @@ rows() ->
      {drain_show, both, {enums, [chat, away, xa, dnd]}, [xa, dnd], same,
       "A resource with such a `<show/>` in its presence gets new requests only "
       "when there is no other."},
+     {priority, both, {enum, [ignore, prefer_highest, weight]}, ignore, same,
+      "What the priority in the presence of a resource is for. `ignore`: nothing. "
+      "`prefer_highest`: only those with the highest one are used, the others when "
+      "there is none. `weight`: the priority (1 to 127) is the share of requests "
+      "that a resource gets; with 0 or less it gets some only when there is no "
+      "other."},
+     {slow_start, both, duration_or_off, 0, same,
+      "A resource that has just come gets a tenth of its share at first, and more "
+      "and more for so long. 0: it has its whole share at once."},
+     {outlier_ejection, both, bool, true, same,
+      "A resource that lets request after request of several users time out, "
+      "while another one answers, gets no new requests for half a minute, and for "
+      "longer if it answers no pings either. Never more than half of the "
+      "resources are left out so."},
+     {ping_interval, both, duration_or_off, 0, same,
+      "A resource that has answered nothing for so long is pinged (XEP-0199). One "
+      "that misses two pings in a row gets no new requests until it answers "
+      "something. 0: it is not pinged."},
      {translate_payload, both, namespaces, [], none,
       "Payloads in these namespaces are translated: where a protocol has a JID in "
       "its payload (service discovery, Jingle, bytestreams, forms, forwarded "
@@ -158,6 +178,10 @@ rows() ->
      {max_pending_per_domain, both, {int, 1}, 10000, same,
       "The same for one remote domain, or for one virtual host with anonymous "
       "login."},
+     {max_pending_per_endpoint, both, {int_or_infinity, 1}, infinity,
+      {max_pending_per_endpoint, fun mod_client_proxy_option_types:limit/1},
+      "How many requests may be in flight at one resource. One that has so many is "
+      "passed over; when all have, requests get `resource-constraint`."},
      {max_outbound_per_endpoint, both, {int, 1}, 1000, same,
       "How many requests of its own one resource of the target may have in "
       "flight."},

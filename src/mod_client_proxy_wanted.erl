@@ -11,7 +11,8 @@
 -module(mod_client_proxy_wanted).
 
 -export([new/1, use/3, put_all/1, seed/3, put/3, remove/2, take_out/2, retry/1,
-         close/3, leave/3, enter/3, in_core/1, show/1]).
+         close/3, leave/3, enter/3, in_core/1, show/1,
+         drained/2, drain/3, pings/1, ponged/4]).
 
 -export_type([wanted/0, notice/0]).
 
@@ -33,6 +34,7 @@
          refused = #{} :: #{usr() => true},
          full = false :: boolean(), %% and already logged
          closed = #{} :: #{Server :: binary() => [reason(), ...]},
+         drained = #{} :: #{usr() => true}, %% by command
          notices = [] :: [notice()]}). %% of this call, the newest first
 
 -opaque wanted() :: #wanted{}.
@@ -77,6 +79,49 @@ remove(USR, #wanted{endpoints = Endpoints, refused = Refused} = W) ->
 retry(#wanted{endpoints = Endpoints, refused = Refused} = W) ->
     noticed(put_some(maps:with(maps:keys(Refused), Endpoints), W)).
 
+%%% Drained by command
+
+%% @doc Which are so.
+-spec drained([usr()], wanted()) -> wanted().
+drained(USRs, W) ->
+    W#wanted{drained = maps:from_list([{USR, true} || USR <- USRs])}.
+
+%% @doc Whether it is there or comes later.
+-spec drain(usr(), boolean(), wanted()) -> {[notice()], wanted()}.
+drain(USR, IsDrained, #wanted{drained = Drained, taken = Taken} = W) ->
+    W1 = W#wanted{drained = case IsDrained of
+                                true -> Drained#{USR => true};
+                                false -> maps:remove(USR, Drained)
+                            end},
+    case W1#wanted.endpoints of
+        #{USR := State} when is_map_key(USR, Taken) ->
+            noticed(put_in(USR, State, W1));
+        _ ->
+            {[], W1}
+    end.
+
+%%% How they do
+
+%% @doc To be called each second: lets the core decide about them, and says which
+%% are to be pinged now, each with what ponged/4 is to be told.
+-spec pings(wanted()) -> [{mod_client_proxy_core:core(),
+                           mod_client_proxy_core:eid(), binary()}].
+pings(#wanted{core = undefined}) ->
+    [];
+pings(#wanted{core = Core}) ->
+    Now = now_(),
+    _ = mod_client_proxy_core:tick(Core, Now),
+    [{Core, Eid, Jid} || {Eid, Jid} <- mod_client_proxy_core:pings(Core, Now)].
+
+%% @doc What came of a ping. An older core is not called any more.
+-spec ponged(mod_client_proxy_core:core(), mod_client_proxy_core:eid(),
+             Answered :: boolean(), wanted()) -> ok.
+ponged(Core, Eid, Answered, #wanted{core = Core}) ->
+    _ = mod_client_proxy_core:ponged(Core, Eid, Answered, now_()),
+    ok;
+ponged(_Core, _Eid, _Answered, _W) ->
+    ok.
+
 %%% Servers
 
 %% @doc Adds no more endpoints on this server.
@@ -107,7 +152,7 @@ enter(S, Reason, #wanted{closed = Closed, endpoints = Endpoints} = W) ->
 %% @doc What the core has.
 -spec in_core(wanted()) -> [mod_client_proxy_core:endpoint()].
 in_core(#wanted{core = undefined}) -> [];
-in_core(#wanted{core = Core}) -> mod_client_proxy_core:endpoints(Core).
+in_core(#wanted{core = Core}) -> mod_client_proxy_core:endpoints(Core, now_()).
 
 noticed(#wanted{notices = Notices} = W) ->
     {lists:reverse(Notices), W#wanted{notices = []}}.
@@ -123,8 +168,9 @@ put_in(_USR, _State, #wanted{core = undefined} = W) ->
 put_in({_, S, _}, _State, #wanted{closed = Closed} = W)
   when is_map_key(S, Closed) ->
     W;
-put_in(USR, State, #wanted{core = Core} = W) ->
-    case mod_client_proxy_core:put_endpoint(Core, USR, State, now_()) of
+put_in(USR, State, #wanted{core = Core, drained = Drained} = W) ->
+    Put = State#{drained => is_map_key(USR, Drained)},
+    case mod_client_proxy_core:put_endpoint(Core, USR, Put, now_()) of
         Added when Added == added; Added == updated ->
             taken(USR, in(USR, maps:get(show, State), W));
         ignored -> take_out(USR, refused(USR, W));

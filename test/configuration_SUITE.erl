@@ -146,9 +146,9 @@ endpoints_shows_every_resource(Config) ->
         [[<<"svc@example.org/a">>, EncA | RowA],
          [<<"svc@example.org/b">>, EncB | RowB],
          [<<"svc@example.org/c">>, EncC | RowC]] = Rows,
-        <<"chat 7 false false 2 1 3 4">> = spaced(RowA),
-        <<"dnd -3 false true 0 0 0 0">> = spaced(RowB),
-        <<"none 0 true true 0 0 0 0">> = spaced(RowC)
+        <<"chat 7 false no 2 1 3 4 0 0 100">> = spaced(RowA),
+        <<"dnd -3 false show 0 0 0 0 0 0 100">> = spaced(RowB),
+        <<"none 0 true resumption 0 0 0 0 0 0 100">> = spaced(RowC)
     after
         common_site(Config)
     end.

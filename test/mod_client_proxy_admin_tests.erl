@@ -43,9 +43,9 @@ endpoints(Core) ->
     outbound(Core, 1, 20000),
     Rows = lists:sort(?ADMIN:endpoints(?P)),
     ?assertMatch([{<<"svc@example.org/a">>, _, <<"chat">>, 7, <<"false">>,
-                   <<"false">>, 2, 1, 3, 4},
+                   <<"no">>, 2, 1, 3, 4, 0, 0, 100},
                   {<<"svc@example.org/b">>, _, <<"dnd">>, -3, <<"false">>,
-                   <<"true">>, 0, 0, 0, 0}], Rows),
+                   <<"show">>, 0, 0, 0, 0, 0, 0, 100}], Rows),
     [?assertEqual({ok, endpoint, element(1, Row)}, opened(Core, element(2, Row)))
      || Row <- Rows],
     shape(client_proxy_endpoints, hd(Rows)).
@@ -53,8 +53,8 @@ endpoints(Core) ->
 pending_one(Core) ->
     added = put_endpoint(Core, ?A, none, 0, true),
     added = put_endpoint(Core, ?B, none, 1, false),
-    ?assertMatch([{_, _, <<"none">>, 0, <<"true">>, <<"true">>, _, _, _, _},
-                  {_, _, <<"none">>, 1, <<"false">>, <<"false">>, _, _, _, _}],
+    ?assertMatch([{_, _, <<"none">>, 0, <<"true">>, <<"resumption">>, _, _, _, _, _, _, _},
+                  {_, _, <<"none">>, 1, <<"false">>, <<"no">>, _, _, _, _, _, _, _}],
                  lists:sort(?ADMIN:endpoints(?P))).
 
 pending(Core) ->
@@ -79,7 +79,7 @@ pending(Core) ->
 
 prepared(Core) ->
     added = put_endpoint(Core, ?A, none, 0, false),
-    [{_, Shown, _, _, _, _, _, _, _, _}] =
+    [{_, Shown, _, _, _, _, _, _, _, _, _, _, _}] =
         ?ADMIN:endpoints(<<"PROXY.Example.ORG">>),
     ?assertMatch(<<"proxy.example.org/", _/binary>>, Shown),
     request(Core, 1, began()),
@@ -248,8 +248,9 @@ type(Value) when is_binary(Value) -> string.
 registered_test_() ->
     {setup, fun commands/0,
      fun(Commands) ->
-             [?_assertEqual([client_proxy_counters, client_proxy_endpoints,
-                             client_proxy_pending, client_proxy_status],
+             [?_assertEqual([client_proxy_counters, client_proxy_drain,
+                             client_proxy_endpoints, client_proxy_pending,
+                             client_proxy_status, client_proxy_undrain],
                             lists:sort([C#ejabberd_commands.name
                                         || C <- Commands])),
               [{atom_to_list(C#ejabberd_commands.name), fun() -> exported(C) end}

@@ -443,7 +443,7 @@ second(E) ->
     ?E:second(E).
 
 in(Core) ->
-    lists:sort([Jid || #{jid := Jid} <- mod_client_proxy_core:endpoints(Core)]).
+    lists:sort([Jid || #{jid := Jid} <- mod_client_proxy_core:endpoints(Core, 0)]).
 
 %% Records of a server, as they would be after a while without an answer.
 silent(E, How) ->

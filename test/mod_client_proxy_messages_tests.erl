@@ -349,7 +349,7 @@ sent(Message) ->
 %% The address of an endpoint.
 address(R) ->
     Jid = jid:encode(jid(?E(R))),
-    [Shown] = [Shown || #{jid := J, shown := Shown} <- mod_client_proxy_core:endpoints(core()),
+    [Shown] = [Shown || #{jid := J, shown := Shown} <- mod_client_proxy_core:endpoints(core(), 0),
                         J == Jid],
     jid:make(<<>>, ?P, Shown).
 

@@ -188,10 +188,7 @@ refused() ->
                "target_address, targets, timeout"]},
              {"an unknown balance", [with_target({balance, best})],
               ["balance", "best",
-               "least_pending, random, round_robin, sticky"]},
-             {"a balance that is yet to come",
-              [with_target({balance, peak_ewma})],
-              ["balance", "peak_ewma"]},
+               "least_pending, peak_ewma, random, round_robin, sticky"]},
              {"an unknown sticky_by", [with_target({sticky_by, room})],
               ["sticky_by", "bare, full, domain"]},
              {"two namespaces to stick by",
@@ -417,6 +414,8 @@ is_same("WORD", Word, InC) ->
     lists:suffix([$_ | string:uppercase(atom_to_list(Word))], InC);
 is_same("INT", false, InC) ->
     InC == "0";
+is_same("INT", true, InC) ->
+    InC == "1";
 is_same("INT", Number, InC) ->
     InC == integer_to_list(Number).
 
@@ -426,15 +425,19 @@ candidates({enum, _}) ->
              Word <- Words];
 candidates({enums, Words}) ->
     [[], Words, [brb | Words]];
-candidates(Type) when element(1, Type) == int; Type == duration ->
+candidates(Type) when element(1, Type) == int; Type == duration;
+                      Type == duration_or_off ->
     [-1, 0, 1, 7, 8, 16#7fffffff, 16#80000000];
+candidates(bool) ->
+    [true, false];
 candidates(_) ->
     [].
 
 is_valid(Name, Value) ->
     {_, _, Type, _, _, _} = lists:keyfind(Name, 1, mod_client_proxy_options:rows()),
     Given = case Type of
-                duration -> iolist_to_binary(io_lib:format("~B ms", [Value]));
+                _ when Type == duration; Type == duration_or_off ->
+                    iolist_to_binary(io_lib:format("~B ms", [Value]));
                 _ -> Value
             end,
     {ok, Value} == econf:validate(mod_client_proxy_options:opt_type(Name), Given).

@@ -101,7 +101,7 @@ a_page_that_cannot_be_read_is_read_again_test_() ->
              {Ref, Core} = core([{64, [row(<<"a">>)]}, {error, no_memory},
                                  {error, no_memory}, {done, [row(<<"b">>)]}]),
              ?assertMatch([#{jid := <<"a">>}, #{jid := <<"b">>}],
-                          ?CORE:endpoints(Core)),
+                          ?CORE:endpoints(Core, 0)),
              ?assertEqual([{endpoints, {N}} || N <- [0, 64, 64, 64]],
                           calls(Ref))
      end}.
@@ -112,5 +112,5 @@ pages_that_can_never_be_read_are_an_error_test_() ->
      fun() ->
              {_, Core} = core([{64, [row(<<"a">>)]}
                                | lists:duplicate(1000, {error, no_memory})]),
-             ?assertError(_, ?CORE:endpoints(Core))
+             ?assertError(_, ?CORE:endpoints(Core, 0))
      end}.

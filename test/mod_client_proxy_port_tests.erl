@@ -163,7 +163,7 @@ exchange(Core) ->
                  handle(Core, iq(result, <<"2">>, To, From), none)),
     ?assertMatch(#{requests := 1, answers := 1, outbound_answers := 1},
                  ?CORE:counters(Core)),
-    ?assertMatch([#{jid := <<"svc@example.org/a">>}], ?CORE:endpoints(Core)),
+    ?assertMatch([#{jid := <<"svc@example.org/a">>}], ?CORE:endpoints(Core, 0)),
     {up, [_ | _], Sum} = ?CORE:status(Core),
     ?assertEqual(mod_client_proxy_priv:sources(), Sum),
     ?assertEqual(0, rows(Core)).
@@ -330,12 +330,12 @@ writing({_, {Table, P}} = Core) ->
 
 addresses(Core) ->
     {{_, _, Shown}, _} = request(Core, 1),
-    [#{shown := Endpoint}] = ?CORE:endpoints(Core),
+    [#{shown := Endpoint}] = ?CORE:endpoints(Core, 0),
     {ok, requester, User} = ?CORE:open(Core, Shown, ?NOW),
     signal(Core, "KILL"),
     made_again(Core),
     ?assertEqual({ok, requester, User}, ?CORE:open(Core, Shown, ?NOW)),
-    ?assertMatch([#{shown := Endpoint}], ?CORE:endpoints(Core)).
+    ?assertMatch([#{shown := Endpoint}], ?CORE:endpoints(Core, 0)).
 
 keeps_dying(Core) ->
     Down = [begin

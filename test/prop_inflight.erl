@@ -470,7 +470,7 @@ all_ended() ->
     #{pending := 0, shown_presences := 0} = mod_client_proxy_core:counters(Core),
     [0 = Requests + Outbound
      || #{requests := Requests, outbound := Outbound}
-            <- mod_client_proxy_core:endpoints(Core)],
+            <- mod_client_proxy_core:endpoints(Core, 0)],
     lists:sort([N || {N, _} <- get_model(outcomes)])
         =:= lists:seq(1, get_model(serial)).
 
@@ -492,7 +492,7 @@ asked(E, Node) ->
 %% node@P/enc(E), if E is online
 address(E, Node) ->
     case [Shown || #{jid := Jid, shown := Shown}
-                       <- mod_client_proxy_core:endpoints(get_model(core)),
+                       <- mod_client_proxy_core:endpoints(get_model(core), 0),
                    Jid =:= text(E)] of
         [Shown] -> {Node, ?P, Shown};
         [] -> unknown

@@ -311,9 +311,9 @@ await_endpoints(Config, P, Es) ->
 %% Waits until an endpoint is (not) draining, or (not) waiting for resumption.
 await_draining(Config, P, E, Draining) ->
     bed:await(fun() ->
-                      {_, _, _, _, Pending, Drained, _, _, _, _} =
-                          lists:keyfind(puppet:jid(E), 1, endpoints(Config, P)),
-                      Draining == lists:member(<<"true">>, [Pending, Drained])
+                      Row = lists:keyfind(puppet:jid(E), 1,
+                                          endpoints(Config, P)),
+                      Draining == (element(6, Row) /= <<"no">>)
               end).
 
 pending(Config, P) ->

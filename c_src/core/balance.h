@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "health.h"
+
 /* The reference of an endpoint (endpoints.h). */
 typedef uint64_t jat_eid; /* 0: none */
 
@@ -17,6 +19,7 @@ enum jat_balance {
     JAT_ROUND_ROBIN,
     JAT_LEAST_PENDING,
     JAT_STICKY,
+    JAT_PEAK_EWMA,
     JAT_BALANCE_COUNT
 };
 
@@ -27,38 +30,52 @@ struct jat_choice {
     uint64_t key;          /* for JAT_STICKY: a hash of what it chooses by */
     const uint64_t *tried; /* not those whose jat_endpoint.hash is here */
     size_t n_tried;
+    uint32_t max_records; /* not those that have so many; 0: any */
+    uint64_t now;         /* ms, for JAT_PEAK_EWMA */
 };
 
-/* Candidate i of n has the reference eid(i), the number of its open records
- * load(i) and two hashes of its JID: the table's hash(i), and rank(i), which
- * has no seed (the same on every node and after every restart, so that `sticky`
- * is, too). */
+/* What of a candidate changes. weight: 1 or more; shares are in proportion. */
+struct jat_load {
+    _Atomic uint32_t records; /* open ones */
+    uint32_t weight;
+    struct jat_health *health; /* for JAT_PEAK_EWMA */
+};
+
+/* A candidate has a reference, a load and two hashes of its JID: the table's
+ * hash, and rank, which has no seed (the same on every node and after every
+ * restart, so that `sticky` is, too). */
 struct jat_candidate {
     jat_eid eid;
     uint64_t hash, rank;
-    const _Atomic uint32_t *load;
+    const struct jat_load *load;
 };
 
-/* Chooses among candidates; those in how->tried are passed over. round: for
- * JAT_ROUND_ROBIN, a number that grows by one with each choice. Returns n where
- * none is left.
+/* Candidates without gaps, so that choosing one of n at random costs O(1).
+ * Zeroed memory has none. */
+struct jat_candidates {
+    struct jat_candidate *c;
+    uint64_t *upto; /* the weights of the first one to this one together */
+    uint32_t n, cap;
+    bool weighted;     /* they have not all the same weight */
+    uint64_t heaviest; /* no weight is more */
+};
+
+/* Chooses among candidates; those in how->tried, and those that have their
+ * most records, are passed over. round: for JAT_ROUND_ROBIN, a number that
+ * grows by one with each choice. Returns n where none is left.
  *   JAT_RANDOM         uniform
  *   JAT_ROUND_ROBIN    each in turn
  *   JAT_LEAST_PENDING  of two random ones the one with fewer records (the
  *                      power of two choices)
  *   JAT_STICKY         highest random weight (rendezvous hashing, Thaler and
  *                      Ravishankar) of key and rank: one that comes or goes
- *                      moves only its own share */
+ *                      moves only its own share
+ *   JAT_PEAK_EWMA      of two random ones the one that costs less (health.h)
+ * Where weights differ, each comes in proportion to its weight: it is drawn,
+ * has its turn, or attracts keys so often, and what it has to do counts as so
+ * much less. */
 size_t jat_balance_pick(const struct jat_choice *how,
-                        const struct jat_candidate *c, size_t n,
-                        uint64_t round);
-
-/* Candidates without gaps, so that choosing one of n at random costs O(1).
- * Zeroed memory has none. */
-struct jat_candidates {
-    struct jat_candidate *c;
-    uint32_t n, cap;
-};
+                        const struct jat_candidates *among, uint64_t round);
 
 /* Room for `cap` of them: adding cannot fail then. False: no memory. */
 bool jat_candidates_reserve(struct jat_candidates *to, uint32_t cap);
@@ -68,5 +85,7 @@ uint32_t jat_candidates_add(struct jat_candidates *to, struct jat_candidate c);
 /* The last candidate takes the place of the one that leaves: returns which one
  * is there now (the one that has left, where it was the last). */
 jat_eid jat_candidates_remove(struct jat_candidates *from, uint32_t place);
+/* Reads the weights of all again: they may have changed. */
+void jat_candidates_weigh(struct jat_candidates *c);
 
 #endif

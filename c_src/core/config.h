@@ -62,9 +62,13 @@ struct jat_config {
     int64_t timeout, contact_timeout, resume_wait; /* ms */
     int64_t wait_for_endpoint;                     /* ms; 0: off */
     int64_t session_timeout, sticky_ttl;           /* ms; sticky_ttl 0: off */
+    int64_t slow_start, ping_interval;             /* ms; 0: off */
+    int64_t priority;                              /* enum jat_priority */
+    int64_t outlier_ejection; /* of those that let requests time out */
     int64_t retries;
     int64_t max_contacts, max_sessions, max_pending, max_pending_per_user,
-        max_pending_per_domain, max_outbound_per_endpoint, max_endpoints;
+        max_pending_per_domain, max_outbound_per_endpoint, max_endpoints,
+        max_pending_per_endpoint;
     int64_t message_rate, message_rate_per_domain; /* a second */
     int64_t max_stanza_size, max_retry_memory;     /* octets */
 

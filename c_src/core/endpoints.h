@@ -67,6 +67,9 @@ struct jat_endpoint_row {
     uint32_t outbound;         /* in flight, endpoint -> requester */
     uint64_t answered, failed; /* records ever: by the endpoint, otherwise */
     uint64_t last_answer;      /* when, ms; 0: never */
+    uint32_t latency;          /* the estimate, ms; 0: none (health.h) */
+    uint64_t ejected;          /* ms for which it is still so */
+    uint32_t weight;           /* per cent */
 };
 
 struct jat_endpoints;
@@ -75,9 +78,22 @@ enum jat_err jat_endpoints_new(const struct jat_seed *seed,
                                struct jat_endpoints **out);
 void jat_endpoints_free(struct jat_endpoints *t);
 
+/* What the priority of an endpoint is for. */
+enum jat_priority {
+    JAT_PRIORITY_IGNORE,
+    JAT_PRIORITY_PREFER_HIGHEST,
+    JAT_PRIORITY_WEIGHT /* its share; 0 and below: only where no other is */
+};
+
 /* The options that the table goes by. */
 struct jat_policy {
     unsigned drain_show; /* bit (1 << show) set for each show that drains */
+    enum jat_priority priority;
+    uint64_t slow_start; /* ms in which a new one gets its whole share */
+    uint64_t
+        ping_interval; /* ms without an answer until it is pinged; 0: off */
+    bool eject;        /* one that lets requests time out */
+    bool estimate;     /* somebody wants to know how long they take */
 };
 
 /* At first nothing drains. To be called after a change of configuration. */
@@ -117,9 +133,10 @@ enum jat_err jat_endpoints_get(struct jat_endpoints *t, jat_eid eid,
  * other one of this table meanwhile. */
 unsigned jat_endpoints_hold(struct jat_endpoints *t);
 void jat_endpoints_let_go(struct jat_endpoints *t, unsigned held);
-/* Chooses one that is not in `tried`: among those in service, or, if none is,
- * among all (panic). With its JID. JAT_ENOTFOUND:
- * none is left. */
+/* Chooses one that is not in `tried`: among those in service that option
+ * `priority` prefers, then among the others in service, or, if none is, among
+ * all (panic). With its JID. JAT_ENOTFOUND: none is left. JAT_EFULL: some are,
+ * but they have their most records. */
 enum jat_err jat_endpoints_choose(struct jat_endpoints *t,
                                   const struct jat_choice *how,
                                   struct jat_buf *buf,
@@ -181,22 +198,13 @@ bool jat_endpoints_is_unresumed(struct jat_endpoints *t, jat_eid eid,
 /* True if it waits still, and was not resumed meanwhile. The table is held. */
 bool jat_endpoints_waits(struct jat_endpoints *t, const struct jat_waiting *w);
 
-/* How a request has ended, as far as it says something of the endpoint. */
-enum jat_ended {
-    JAT_ENDED_RESULT,
-    JAT_ENDED_ERROR, /* of its own */
-    JAT_ENDED_TIMED_OUT,
-    JAT_ENDED_LOST,     /* it came back, or its session has ended */
-    JAT_ENDED_FAILED,   /* for another reason */
-    JAT_ENDED_OTHERWISE /* not the endpoint's doing */
-};
-
+/* The end of a request. */
 struct jat_ending {
     jat_eid eid;
     enum jat_ended ended;
     bool chosen;           /* P has chosen the endpoint, not the requester */
     bool first;            /* no other endpoint had the request before */
-    uint64_t user, domain; /* who asked (shares.h) */
+    uint64_t user, domain; /* who asked (struct jat_share) */
     uint64_t born, now;    /* ms: when the request came, and ended */
 };
 
@@ -218,7 +226,7 @@ size_t jat_endpoints_count(struct jat_endpoints *t);
  * it; JAT_ENOTFOUND at the end. Endpoints that stay during the whole walk are
  * seen exactly once. */
 enum jat_err jat_endpoints_next(struct jat_endpoints *t, uint32_t *cursor,
-                                struct jat_buf *buf,
+                                uint64_t now, struct jat_buf *buf,
                                 struct jat_endpoint_row *out);
 
 /* *shown is a block of mem.h with n octets; it becomes the table's, and the old

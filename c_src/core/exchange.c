@@ -61,9 +61,11 @@ static enum jat_err begin(struct jat_call *c, struct jat_request *r,
         return err;
     *full = JAT_WHY_MAX_CONTACTS;
     err = jat_shown_keep(c, shown, r->share.domain, r->deadline);
-    if (err == JAT_OK)
+    if (err == JAT_OK) {
+        *full = JAT_WHY_MAX_PENDING_PER_ENDPOINT;
         err =
             jat_forward(c->j, c->config, r, shown, only, c->now, c->buf, &sent);
+    }
     if (err != JAT_OK) {
         jat_shares_give(c->j->shares, &r->share);
         return err;

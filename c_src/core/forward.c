@@ -15,6 +15,27 @@ static uint64_t fresh_random(struct jat *j)
         jat_mix64(j->seed.k[1] + n + ((uint64_t)jat_thread_number() << 40)));
 }
 
+/* Of one endpoint; 0: as many as come. As many more as there are threads may
+ * get in at once. */
+static uint32_t most_records(const struct jat_config *config)
+{
+    int64_t most = config->max_pending_per_endpoint;
+
+    return most == INT32_MAX ? 0 : (uint32_t)most;
+}
+
+/* The endpoint that the requester, or a key, has named. */
+static enum jat_err named(struct jat *j, const struct jat_config *config,
+                          jat_eid only, struct jat_buf *buf,
+                          struct jat_endpoint *e)
+{
+    uint32_t most = most_records(config);
+
+    if (most > 0 && jat_endpoints_is_full(j->endpoints, only, most))
+        return JAT_EFULL;
+    return jat_endpoints_read(j->endpoints, only, buf, e);
+}
+
 /* The endpoint that a key stays with (kept: its hash, or 0), if that is there;
  * but one that was not resumed in time loses it, while others are in service.
  */
@@ -43,10 +64,15 @@ static enum jat_err choose(struct jat *j, const struct jat_config *config,
     jat_eid eid = endpoint_of_key(j, config, kept, now);
 
     if (eid != 0)
-        return jat_endpoints_read(j->endpoints, eid, buf, e);
+        return named(j, config, eid, buf, e);
 
-    struct jat_choice how = {(enum jat_balance)config->balance, fresh_random(j),
-                             r->sticky_key, r->tried, r->n_tried};
+    struct jat_choice how = {.balance = (enum jat_balance)config->balance,
+                             .random = fresh_random(j),
+                             .key = r->sticky_key,
+                             .tried = r->tried,
+                             .n_tried = r->n_tried,
+                             .max_records = most_records(config),
+                             .now = now};
 
     return otherwise(j->endpoints, &how, buf, e);
 }
@@ -115,10 +141,9 @@ enum jat_err jat_forward(struct jat *j, const struct jat_config *config,
     struct jat_endpoint *e = &out->endpoint;
     uint64_t kept = only == 0 ? jat_session_keeps(j, config, r, now) : 0;
     unsigned held = jat_endpoints_hold(j->endpoints);
-    enum jat_err err =
-        only == 0
-            ? choose(j, config, r, kept, now, jat_endpoints_choose, buf, e)
-            : jat_endpoints_read(j->endpoints, only, buf, e);
+    enum jat_err err = only == 0 ? choose(j, config, r, kept, now,
+                                          jat_endpoints_choose, buf, e)
+                                 : named(j, config, only, buf, e);
 
     if (err == JAT_OK)
         err = jat_forward_put(j, r, shown, now, buf, out);

@@ -17,7 +17,8 @@ struct jat_sent {
  * in buf. only: the endpoint that the requester has named; 0: one of the
  * strategy's choice that has not had the request. The contact of the two is
  * made, and buf has room for an id of ours afterwards. JAT_ENOTFOUND: there is
- * no such endpoint. JAT_ENOMEM. The shares of r are the caller's to take
+ * no such endpoint. JAT_EFULL: it, or whoever could have it, has its most
+ * records. JAT_ENOMEM. The shares of r are the caller's to take
  * before, and to give back after a failure. */
 enum jat_err jat_forward(struct jat *j, const struct jat_config *config,
                          struct jat_request *r, struct jat_span shown,
@@ -29,7 +30,8 @@ enum jat_err jat_forward(struct jat *j, const struct jat_config *config,
 
 /* The one that its key stays with (kept: jat_session_keeps, before the table is
  * held), or one of the strategy's choice that has not had the request, and is
- * in service. JAT_ENOTFOUND: there is none. JAT_ENOMEM. */
+ * in service. JAT_ENOTFOUND: there is none. JAT_EFULL: they have their most
+ * records. JAT_ENOMEM. */
 enum jat_err jat_forward_choose(struct jat *j, const struct jat_config *config,
                                 const struct jat_request *r, uint64_t kept,
                                 uint64_t now, struct jat_buf *buf,

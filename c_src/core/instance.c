@@ -30,8 +30,14 @@ static void free_tables(struct jat *j)
 /* What the table of endpoints has to know of the options. */
 static void take_policy(struct jat *j, const struct jat_config *config)
 {
-    jat_endpoints_configure(j->endpoints,
-                            &(struct jat_policy){.drain_show = config->drain});
+    jat_endpoints_configure(
+        j->endpoints,
+        &(struct jat_policy){.drain_show = config->drain,
+                             .priority = (enum jat_priority)config->priority,
+                             .slow_start = (uint64_t)config->slow_start,
+                             .ping_interval = (uint64_t)config->ping_interval,
+                             .eject = config->outlier_ejection != 0,
+                             .estimate = config->balance == JAT_PEAK_EWMA});
 }
 
 enum jat_err jat_instance_new(struct jat_config *config,
@@ -137,7 +143,7 @@ static enum jat_err seal_all(struct jat *j, const struct jat_config *config,
     uint32_t cursor = 0;
     enum jat_err err;
 
-    while ((err = jat_endpoints_next(j->endpoints, &cursor, &jid, &e)) ==
+    while ((err = jat_endpoints_next(j->endpoints, &cursor, 0, &jid, &e)) ==
            JAT_OK) {
         err = show_endpoint(config, jat_buf_str(&jid, e.is.jid), &shown, &span);
         if (err == JAT_OK)
@@ -229,6 +235,23 @@ enum jat_err jat_remove_endpoint(struct jat *j, struct jat_str jid,
     return jat_endpoints_remove(j->endpoints, jid, eid);
 }
 
+void jat_tick(struct jat *j, uint64_t now)
+{
+    for (unsigned n = jat_watch_tick(j->endpoints, now); n > 0; n--)
+        jat_stats_add(&j->stats, JAT_STAT_ejections);
+}
+
+enum jat_err jat_next_ping(struct jat *j, uint32_t *cursor, uint64_t now,
+                           struct jat_buf *buf, struct jat_ping *out)
+{
+    return jat_watch_next(j->endpoints, cursor, now, buf, out);
+}
+
+void jat_ponged(struct jat *j, jat_eid eid, bool answered, uint64_t now)
+{
+    jat_watch_ponged(j->endpoints, eid, answered, now);
+}
+
 /* A handle, or an endpoint whose address is one. */
 static enum jat_err open_handle(struct jat *j, struct jat_str resource,
                                 uint64_t now, enum jat_role *role,
@@ -270,11 +293,11 @@ enum jat_err jat_open(struct jat *j, struct jat_str resource, uint64_t now,
     return err;
 }
 
-enum jat_err jat_next_endpoint(struct jat *j, uint32_t *cursor,
+enum jat_err jat_next_endpoint(struct jat *j, uint32_t *cursor, uint64_t now,
                                struct jat_buf *buf,
                                struct jat_endpoint_row *out)
 {
-    return jat_endpoints_next(j->endpoints, cursor, buf, out);
+    return jat_endpoints_next(j->endpoints, cursor, now, buf, out);
 }
 
 enum jat_err jat_next_pending(struct jat *j, uint64_t *cursor, uint64_t now,
@@ -313,12 +336,14 @@ static bool table_counter(struct jat *j, unsigned i, const char **name,
 {
     static const char *const names[] = {
         "endpoints", "pending",         "contacts", "conversations",
-        "handles",   "shown_presences", "sessions", "retry_memory"};
+        "handles",   "shown_presences", "sessions", "retry_memory",
+        "ejected",   "silent"};
     const uint64_t values[] = {
         jat_endpoints_count(j->endpoints), jat_inflight_count(j->inflight),
         jat_recent_count(j->contacts),     jat_recent_count(j->conversations),
         jat_recent_count(j->handles),      jat_recent_count(j->seen),
-        jat_kept_count(j->kept),           jat_shares_octets(j->shares)};
+        jat_kept_count(j->kept),           jat_shares_octets(j->shares),
+        jat_watch_ejected(j->endpoints),   jat_watch_silent(j->endpoints)};
 
     if (i >= sizeof(names) / sizeof(names[0]))
         return false;

@@ -19,6 +19,7 @@
 #include "recent.h"
 #include "shares.h"
 #include "stats.h"
+#include "watch.h"
 
 struct jat;
 
@@ -47,6 +48,15 @@ enum jat_err jat_put_endpoint(struct jat *j, struct jat_str jid,
 enum jat_err jat_remove_endpoint(struct jat *j, struct jat_str jid,
                                  jat_eid *eid);
 
+/* How the endpoints do, see watch.h: who is ejected or silent is decided by the
+ * first call, about once a second; then the others give, one by one (cursor 0
+ * at first, JAT_ENOTFOUND at the end), the endpoints that the caller is to ping
+ * (XEP-0199) now, and take what came of it. */
+void jat_tick(struct jat *j, uint64_t now);
+enum jat_err jat_next_ping(struct jat *j, uint32_t *cursor, uint64_t now,
+                           struct jat_buf *buf, struct jat_ping *out);
+void jat_ponged(struct jat *j, jat_eid eid, bool answered, uint64_t now);
+
 /* The JID that a resource at P stands for, appended to buf, and its role.
  * JAT_EUNOPENABLE. */
 enum jat_err jat_open(struct jat *j, struct jat_str resource, uint64_t now,
@@ -54,7 +64,7 @@ enum jat_err jat_open(struct jat *j, struct jat_str resource, uint64_t now,
 
 /* For people: the endpoints and the records, one by one (cursor 0 at first,
  * JAT_ENOTFOUND at the end). */
-enum jat_err jat_next_endpoint(struct jat *j, uint32_t *cursor,
+enum jat_err jat_next_endpoint(struct jat *j, uint32_t *cursor, uint64_t now,
                                struct jat_buf *buf,
                                struct jat_endpoint_row *out);
 

@@ -64,7 +64,8 @@
  *     instance           one proxy host: its tables and its configuration
  *     stanza -> xml -> utf8    address -> seal       config
  *     shares -> quota          contact, seen -> recent     pace  stats
- *     endpoints -> balance     inflight -> record, closed
+ *     endpoints, watch -> slots -> balance -> health
+ *     inflight -> record, closed
  *        |
  *     table  buf  jid  hash  lock  mem  err  why  str
  *

@@ -29,6 +29,7 @@
     X(aborted)           /* requests closed by the module itself */            \
     X(forgotten)         /* client-initiated ones whose asker went away */     \
     X(refused)           /* requests answered with an error at once */         \
+    X(ejections)         /* of endpoints that let requests time out */         \
     X(unsolicited)       /* answers that nobody waits for, dropped */          \
     X(dropped)           /* other stanzas dropped */                           \
     X(malformed)         /* stanzas that the parser refused */                 \

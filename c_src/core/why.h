@@ -40,6 +40,8 @@ enum jat_condition { JAT_CONDITIONS(X) JAT_CONDITION_COUNT };
     X(MAX_PENDING_PER_USER, "max_pending_per_user", RESOURCE_CONSTRAINT)       \
     X(MAX_PENDING_PER_DOMAIN, "max_pending_per_domain", RESOURCE_CONSTRAINT)   \
     X(MAX_PENDING_REMOTE, "max_pending_remote", RESOURCE_CONSTRAINT)           \
+    X(MAX_PENDING_PER_ENDPOINT, "max_pending_per_endpoint",                    \
+      RESOURCE_CONSTRAINT)                                                     \
     X(MAX_CONTACTS, "max_contacts", RESOURCE_CONSTRAINT) /* for a handle */    \
     X(MESSAGE_RATE, "message_rate", RESOURCE_CONSTRAINT)                       \
     /* of a target */                                                          \

@@ -214,8 +214,9 @@ static double choice(struct jat_endpoints *t, enum jat_balance balance)
     for (int r = 0; r < REPEAT; r++) {
         began = cpu_ns();
         for (int i = 0; i < CALLS; i++, key++) {
-            struct jat_choice how = {balance, jat_mix64(key), jat_mix64(~key),
-                                     NULL, 0};
+            struct jat_choice how = {.balance = balance,
+                                     .random = jat_mix64(key),
+                                     .key = jat_mix64(~key)};
 
             unsigned held = jat_endpoints_hold(t);
             enum jat_err err;
@@ -244,6 +245,7 @@ static void choices(void)
          "at most 1000"},
         {JAT_LEAST_PENDING, "choice among 10,000, least_pending: ns",
          "at most 1000"},
+        {JAT_PEAK_EWMA, "choice among 10,000, peak_ewma: ns", "at most 1000"},
         {JAT_STICKY, "choice among 10,000, sticky: ns", "at most 20000"},
     };
     struct jat_endpoint_state state = {JAT_SHOW_NONE, 0, false, false};

@@ -47,6 +47,14 @@ static inline jat_eid put(struct jat_endpoints *t, unsigned i,
 }
 
 /* How it is, as people see it. */
+static inline struct jat_endpoint_row see_at(struct jat_endpoints *t,
+                                             jat_eid eid, uint64_t now)
+{
+    struct jat_endpoint_row row = {.draining = 0};
+    assert_true(row_at(t, eid, now, &row));
+    return row;
+}
+
 static inline struct jat_endpoint_row see(struct jat_endpoints *t, jat_eid eid)
 {
     struct jat_endpoint_row row = {.draining = 0};
@@ -65,8 +73,11 @@ static inline jat_eid choose(struct jat_endpoints *t, enum jat_balance balance,
                              struct jat_str key, const uint64_t *tried,
                              size_t n_tried)
 {
-    struct jat_choice how = {balance, random_bits(), jat_hash(&SEED, key),
-                             tried, n_tried};
+    struct jat_choice how = {.balance = balance,
+                             .random = random_bits(),
+                             .key = jat_hash(&SEED, key),
+                             .tried = tried,
+                             .n_tried = n_tried};
     struct jat_endpoint e = {.eid = 0};
     struct jat_buf buf = JAT_BUF_INIT;
     unsigned held = jat_endpoints_hold(t);

@@ -386,7 +386,8 @@ static inline const char *shown(const char *jid)
     struct jat_endpoint_row e;
     uint32_t cursor = 0;
     const char *found = NULL;
-    while (found == NULL && jat_next_endpoint(j, &cursor, &b, &e) == JAT_OK)
+    while (found == NULL &&
+           jat_next_endpoint(j, &cursor, now, &b, &e) == JAT_OK)
         if (jat_str_eq(jat_buf_str(&b, e.is.jid), str(jid)))
             found = line("%s/%.*s", P, (int)e.is.shown.n, b.p + e.is.shown.at);
     jat_buf_fini(&b);
@@ -400,7 +401,7 @@ static inline struct jat_endpoint_row endpoint(const char *jid)
     struct jat_buf b = JAT_BUF_INIT;
     struct jat_endpoint_row e, found = {.is.eid = 0};
     uint32_t cursor = 0;
-    while (jat_next_endpoint(j, &cursor, &b, &e) == JAT_OK)
+    while (jat_next_endpoint(j, &cursor, now, &b, &e) == JAT_OK)
         if (jat_str_eq(jat_buf_str(&b, e.is.jid), str(jid)))
             found = e;
     jat_buf_fini(&b);

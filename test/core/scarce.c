@@ -166,7 +166,7 @@ static uint64_t tables_of(struct jat *j)
         return 0;
     uint64_t sum = counters_of(j);
     for (unsigned i = 0;
-         i < ROWS && jat_next_endpoint(j, &at, &b, &e) == JAT_OK; i++)
+         i < ROWS && jat_next_endpoint(j, &at, 0, &b, &e) == JAT_OK; i++)
         b.n += (size_t)snprintf(jat_buf_room(&b, 100), 100, " %d %u %u %u %u ",
                                 e.state.show, e.draining, e.requests,
                                 e.outbound, (unsigned)e.failed);

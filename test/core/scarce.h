@@ -105,8 +105,10 @@ size_t attempts_outcomes(const struct attempts *a);
     OF_HOST(j, NULL, jat_put_endpoint(j, __VA_ARGS__))
 #define jat_open(j, resource, now, role, buf)                                  \
     OF_HOST(j, buf, jat_open(j, resource, now, role, buf))
-#define jat_next_endpoint(j, at, buf, out)                                     \
-    OF_HOST(j, buf, jat_next_endpoint(j, at, buf, out))
+#define jat_next_endpoint(j, at, now, buf, out)                                \
+    OF_HOST(j, buf, jat_next_endpoint(j, at, now, buf, out))
+#define jat_next_ping(j, at, now, buf, out)                                    \
+    OF_HOST(j, buf, jat_next_ping(j, at, now, buf, out))
 #define jat_next_pending(j, at, now, buf, out)                                 \
     OF_HOST(j, buf, jat_next_pending(j, at, now, buf, out))
 #define jat_bounce(j, ref, how, now, out)                                      \
@@ -155,8 +157,10 @@ size_t attempts_outcomes(const struct attempts *a);
     INTO(buf, jat_endpoints_named(t, hash, buf, out))
 #define jat_endpoints_choose(t, how, buf, out)                                 \
     INTO(buf, jat_endpoints_choose(t, how, buf, out))
-#define jat_endpoints_next(t, cursor, buf, out)                                \
-    INTO(buf, jat_endpoints_next(t, cursor, buf, out))
+#define jat_endpoints_next(t, cursor, now, buf, out)                           \
+    INTO(buf, jat_endpoints_next(t, cursor, now, buf, out))
+#define jat_watch_next(t, cursor, now, buf, out)                               \
+    INTO(buf, jat_watch_next(t, cursor, now, buf, out))
 #define jat_inflight_new(...) OF_UNIT(jat_inflight_new(__VA_ARGS__))
 #define jat_inflight_put(...) OF_UNIT(jat_inflight_put(__VA_ARGS__))
 #define jat_inflight_take_answer(t, a, buf, out, ref)                          \

@@ -63,19 +63,25 @@ static inline int no_block_left(void **state)
     return 0;
 }
 
-/* How endpoint eid is, as people see it. False: it has gone. */
-static inline bool row_of(struct jat_endpoints *t, jat_eid eid,
+/* How endpoint eid is at this time, as people see it. False: it has gone. */
+static inline bool row_at(struct jat_endpoints *t, jat_eid eid, uint64_t now,
                           struct jat_endpoint_row *out)
 {
     struct jat_buf buf = JAT_BUF_INIT;
     uint32_t cursor = 0;
     bool found = false;
-    while (!found && jat_endpoints_next(t, &cursor, &buf, out) == JAT_OK) {
+    while (!found && jat_endpoints_next(t, &cursor, now, &buf, out) == JAT_OK) {
         found = out->is.eid == eid;
         jat_buf_reset(&buf, SIZE_MAX);
     }
     jat_buf_fini(&buf);
     return found;
+}
+
+static inline bool row_of(struct jat_endpoints *t, jat_eid eid,
+                          struct jat_endpoint_row *out)
+{
+    return row_at(t, eid, 0, out);
 }
 
 /* Evaluates `op` with no allocation allowed, then one, two ... until it is

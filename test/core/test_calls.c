@@ -267,8 +267,8 @@ static void rows_left_out_for_want_of_memory_are_an_error(void **state)
         const uint64_t v[] = {0, 0};
         unsigned n = 0, all = 0;
         for (; all == 0; n++) {
-            const char *says = call == 0 ? answer(CALL_endpoints, n, v + 1, 1)
-                                         : answer(CALL_pending, n, v, 2);
+            const char *says =
+                answer(call == 0 ? CALL_endpoints : CALL_pending, n, v, 2);
             all = strncmp(says, "{2 done [60 ", 12) == 0;
             if (!all)
                 assert_string_equal(says, NO_MEMORY);
@@ -345,7 +345,7 @@ static void what_was_shown_is_taken_back_call_by_call(void **state)
 
 #define CALLS_TEST(f) cmocka_unit_test_setup_teardown(f, start, stop)
 
-#define SUM_OF_WORDS 0x9ec4b17d306090fc
+#define SUM_OF_WORDS 0x64ee75be2114a510U
 
 /* The calls, with what they take and return, are an interface: a core of
  * another one must not be loaded. If this fails, a word has come, gone or

@@ -238,7 +238,7 @@ static void a_walk_sees_those_that_stay_exactly_once(void **state)
     jat_eid gone;
     for (unsigned i = 0; i < N; i++)
         put(t, i, &ONLINE);
-    for (unsigned i = 0; jat_endpoints_next(t, &cursor, &buf, &e) == JAT_OK;
+    for (unsigned i = 0; jat_endpoints_next(t, &cursor, 0, &buf, &e) == JAT_OK;
          i++) {
         buf.p[e.is.jid.at + e.is.jid.n] = '\0';
         seen[atoi(strchr(buf.p + e.is.jid.at, '/') + 1)]++;
@@ -280,7 +280,7 @@ static void without_memory_nothing_changes(void **state)
     struct jat_choice how = {.balance = JAT_RANDOM};
     struct jat_endpoint_row row = {.requests = 99};
     FAIL_EACH_ALLOCATION(
-        (jat_buf_fini(&buf), jat_endpoints_next(t, &cursor, &buf, &row)),
+        (jat_buf_fini(&buf), jat_endpoints_next(t, &cursor, 0, &buf, &row)),
         cursor == 0 && row.requests == 99);
     unsigned held = jat_endpoints_hold(t);
     FAIL_EACH_ALLOCATION(

@@ -69,7 +69,8 @@ static uint64_t key_hash(struct jat_str key)
 /* Which endpoint (by number) a key sticks to. */
 static unsigned home(struct jat_endpoints *t, struct jat_str key)
 {
-    struct jat_choice how = {JAT_STICKY, random_bits(), key_hash(key), NULL, 0};
+    struct jat_choice how = {
+        .balance = JAT_STICKY, .random = random_bits(), .key = key_hash(key)};
     struct jat_endpoint e = {.eid = 0};
     struct jat_buf buf = JAT_BUF_INIT;
     unsigned held = jat_endpoints_hold(t);
@@ -196,6 +197,154 @@ static void one_that_waits_is_found_only_while_nobody_serves(void **state)
     jat_endpoints_free(t);
 }
 
+/* Priority */
+
+static jat_eid put_with(struct jat_endpoints *t, unsigned i, int priority,
+                        bool drained)
+{
+    struct jat_endpoint_state s = {JAT_SHOW_NONE, priority, false, drained};
+    return put(t, i, &s);
+}
+
+/* Which of the endpoints 0 to 7 are chosen, in bits, with these tried. */
+static unsigned chosen(struct jat_endpoints *t, const jat_eid *eids,
+                       const uint64_t *tried, size_t n_tried)
+{
+    unsigned seen = 0;
+    for (unsigned i = 0; i < 400; i++) {
+        jat_eid got = choose(t, (enum jat_balance)(i % JAT_BALANCE_COUNT),
+                             text("key%u", i), tried, n_tried);
+        for (unsigned k = 0; k < 8; k++)
+            seen |= eids[k] == got && got != 0 ? 1U << k : 0;
+    }
+    return seen;
+}
+
+static void only_the_highest_priority_is_used(void **state)
+{
+    (void)state;
+    struct jat_endpoints *t = endpoints();
+    jat_eid eids[8] = {0}, gone;
+    static const int priorities[] = {5, 5, 0, -3, 7};
+    for (unsigned i = 0; i < 5; i++)
+        eids[i] = put_with(t, i, priorities[i], false);
+    assert_int_equal(chosen(t, eids, NULL, 0), 31); /* ignored */
+    jat_endpoints_configure(
+        t, &(struct jat_policy){.priority = JAT_PRIORITY_PREFER_HIGHEST});
+    assert_int_equal(chosen(t, eids, NULL, 0), 16);
+    uint64_t tried[] = {hash_of(4), hash_of(0)};
+    assert_int_equal(chosen(t, eids, tried, 1), 15); /* rather than none */
+    assert_int_equal(chosen(t, eids, tried, 2), 14);
+    put_with(t, 4, 7, true);
+    assert_int_equal(see(t, eids[4]).draining, JAT_DRAIN_COMMAND);
+    assert_int_equal(chosen(t, eids, NULL, 0), 3);
+    put_with(t, 4, 7, false);
+    assert_int_equal(chosen(t, eids, NULL, 0), 16);
+    put_with(t, 4, -200, false); /* bounded */
+    assert_int_equal(chosen(t, eids, NULL, 0), 3);
+    put_with(t, 4, 300, false);
+    assert_int_equal(chosen(t, eids, NULL, 0), 16);
+    put_with(t, 2, 127, false);
+    assert_int_equal(chosen(t, eids, NULL, 0), 16 + 4);
+    for (unsigned i = 0; i < 5; i += 2)
+        assert_int_equal(jat_endpoints_remove(t, jid(i), &gone), JAT_OK);
+    assert_int_equal(chosen(t, eids, NULL, 0), 2);
+    put_with(t, 1, 5, true);
+    assert_int_equal(chosen(t, eids, NULL, 0), 8);
+    put_with(t, 3, -3, true);
+    assert_int_equal(chosen(t, eids, NULL, 0), 10); /* panic */
+    drain_show(t, DRAIN);
+    assert_int_equal(chosen(t, eids, NULL, 0), 10);
+    jat_endpoints_free(t);
+}
+
+static void shares_are_by_priority(void **state)
+{
+    (void)state;
+    struct jat_endpoints *t = endpoints();
+    jat_eid eids[8] = {0};
+    static const int priorities[] = {1, 9, 0, -3};
+    jat_endpoints_configure(
+        t, &(struct jat_policy){.priority = JAT_PRIORITY_WEIGHT});
+    for (unsigned i = 0; i < 4; i++)
+        eids[i] = put_with(t, i, priorities[i], false);
+    assert_int_equal(see(t, eids[1]).weight, 900);
+    unsigned seen[2] = {0};
+    for (unsigned i = 0; i < 10000; i++) {
+        jat_eid got = choose(t, JAT_RANDOM, jid(9), NULL, 0);
+        assert_true(got == eids[0] || got == eids[1]);
+        seen[got == eids[1]]++;
+    }
+    assert_in_range(seen[0], 880, 1120);
+    put_with(t, 1, 3, false); /* it changes */
+    assert_int_equal(see(t, eids[1]).weight, 300);
+    seen[0] = 0;
+    for (unsigned i = 0; i < 10000; i++)
+        seen[0] += choose(t, JAT_RANDOM, jid(9), NULL, 0) == eids[0];
+    assert_in_range(seen[0], 2330, 2670);
+    put_with(t, 0, 0, false);
+    put_with(t, 1, -1, false);
+    assert_int_equal(chosen(t, eids, NULL, 0), 15); /* nobody has a weight */
+    put_with(t, 2, 1, false);
+    assert_int_equal(chosen(t, eids, NULL, 0), 4);
+    jat_endpoints_free(t);
+}
+
+/* max_pending_per_endpoint */
+
+static enum jat_err choose_below(struct jat_endpoints *t, uint32_t max,
+                                 const uint64_t *tried, size_t n_tried,
+                                 jat_eid *got)
+{
+    struct jat_choice how = {.balance = JAT_LEAST_PENDING,
+                             .random = random_bits(),
+                             .tried = tried,
+                             .n_tried = n_tried,
+                             .max_records = max};
+    struct jat_endpoint e = {.eid = 0};
+    struct jat_buf buf = JAT_BUF_INIT;
+    unsigned held = jat_endpoints_hold(t);
+    enum jat_err err = jat_endpoints_choose(t, &how, &buf, &e);
+    jat_endpoints_let_go(t, held);
+    jat_buf_fini(&buf);
+    *got = e.eid;
+    return err;
+}
+
+static void one_that_is_full_is_passed_over(void **state)
+{
+    (void)state;
+    struct jat_endpoints *t = endpoints();
+    jat_eid one = put_with(t, 1, 5, false), low = put_with(t, 2, 0, false),
+            away = put_with(t, 3, 9, true), got;
+    uint64_t tried[] = {hash_of(1), hash_of(2)};
+    jat_endpoints_configure(
+        t, &(struct jat_policy){.priority = JAT_PRIORITY_PREFER_HIGHEST});
+    begin(t, one);
+    assert_int_equal(choose_below(t, 2, NULL, 0, &got), JAT_OK);
+    assert_int_equal(got, one);
+    begin(t, one);
+    assert_int_equal(choose_below(t, 2, NULL, 0, &got), JAT_OK);
+    assert_int_equal(got, low); /* rather than none */
+    begin(t, low);
+    begin(t, low);
+    assert_int_equal(choose_below(t, 2, NULL, 0, &got), JAT_EFULL);
+    assert_int_equal(choose_below(t, 2, tried, 1, &got), JAT_EFULL);
+    assert_int_equal(choose_below(t, 2, tried, 2, &got), JAT_OK); /* panic */
+    assert_int_equal(got, away);
+    begin(t, away);
+    begin(t, away);
+    assert_int_equal(choose_below(t, 2, tried, 2, &got), JAT_EFULL);
+    assert_int_equal(choose_below(t, 0, NULL, 0, &got), JAT_OK);
+    assert_int_equal(got, one);
+    unsigned held = jat_endpoints_hold(t);
+    assert_true(jat_endpoints_is_full(t, one, 2));
+    assert_false(jat_endpoints_is_full(t, one, 3));
+    assert_false(jat_endpoints_is_full(t, 77, 0));
+    jat_endpoints_let_go(t, held);
+    jat_endpoints_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +355,9 @@ int main(void)
         TEST(one_that_comes_or_goes_moves_only_its_own_share),
         TEST(an_endpoint_is_found_by_its_hash),
         TEST(one_that_waits_is_found_only_while_nobody_serves),
+        TEST(only_the_highest_priority_is_used),
+        TEST(shares_are_by_priority),
+        TEST(one_that_is_full_is_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

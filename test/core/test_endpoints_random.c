@@ -229,7 +229,7 @@ static void random_operations_agree_with_an_array(void **state)
         struct jat_endpoint_row e;
         uint32_t cursor = 0;
         size_t n = 0, want = 0;
-        for (; jat_endpoints_next(t, &cursor, &buf, &e) == JAT_OK; n++)
+        for (; jat_endpoints_next(t, &cursor, 0, &buf, &e) == JAT_OK; n++)
             assert_false(buf.failed);
         for (unsigned i = 0; i < JIDS; i++)
             want += truth[i].here;

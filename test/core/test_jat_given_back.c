@@ -98,7 +98,8 @@ static void quotas_are_given_back_however_a_request_ends(void **state)
         /* and nothing is counted for an endpoint */
         struct jat_endpoint_row e;
         uint32_t cursor = 0;
-        assert_int_equal(jat_next_endpoint(j, &cursor, &decided, &e), JAT_OK);
+        assert_int_equal(jat_next_endpoint(j, &cursor, 0, &decided, &e),
+                         JAT_OK);
         assert_int_equal(e.requests, 0);
     }
 }
@@ -213,7 +214,7 @@ static void the_counters_add_up_after_any_mixture(void **state)
         ;
     struct jat_endpoint_row e;
     uint32_t cursor = 0;
-    while (jat_next_endpoint(j, &cursor, &decided, &e) == JAT_OK)
+    while (jat_next_endpoint(j, &cursor, 0, &decided, &e) == JAT_OK)
         assert_int_equal(e.requests + e.outbound, 0);
     come(A);
     assert_int_equal(room("u1@example.net/r", P), 20);

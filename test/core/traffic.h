@@ -468,7 +468,7 @@ static void nothing_is_counted_for_an_endpoint(void)
     struct jat_endpoint_row e;
     uint32_t cursor = 0;
     jat_buf_reset(&decided, SIZE_MAX);
-    while (jat_next_endpoint(j, &cursor, &decided, &e) == JAT_OK)
+    while (jat_next_endpoint(j, &cursor, 0, &decided, &e) == JAT_OK)
         assert_int_equal(e.requests + e.outbound, 0);
 }
 

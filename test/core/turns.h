@@ -24,7 +24,7 @@ static void ask_one(struct worker *w)
     struct jat_endpoint_row e;
     struct letter l;
     jat_buf_reset(&w->buf, SIZE_MAX);
-    if (jat_next_endpoint(j, &cursor, &w->buf, &e) != JAT_OK)
+    if (jat_next_endpoint(j, &cursor, 0, &w->buf, &e) != JAT_OK)
         return;
     copy_span(resource, &w->buf, e.is.shown);
     snprintf(to, sizeof to, P "/%s", resource);
@@ -164,7 +164,7 @@ static void look_at_endpoints(struct worker *w)
     struct jat_endpoint_row e;
     uint32_t cursor = 0;
     jat_buf_reset(&w->buf, SIZE_MAX);
-    while (jat_next_endpoint(j, &cursor, &w->buf, &e) == JAT_OK)
+    while (jat_next_endpoint(j, &cursor, 0, &w->buf, &e) == JAT_OK)
         if (e.requests > NUMBERS || e.outbound > NUMBERS)
             w->wrong = "an endpoint with less than no requests";
 }

@@ -586,7 +586,7 @@ static void look_at_endpoints(const struct truth *t, struct jat *j)
     uint32_t cursor = 0;
     unsigned n = 0;
 
-    for (; jat_next_endpoint(j, &cursor, &b, &e) == JAT_OK; n++) {
+    for (; jat_next_endpoint(j, &cursor, 0, &b, &e) == JAT_OK; n++) {
         unsigned i = truth_online(t, jat_buf_str(&b, e.is.jid));
         const struct session *s = &t->sessions[i];
 

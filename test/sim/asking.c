@@ -5,7 +5,7 @@
 
 struct stanza {
     const char *type, *id, *from, *to;
-    unsigned room;
+    unsigned room, session;
     bool request;
     uint32_t size;
 };
@@ -14,18 +14,22 @@ struct stanza {
 static bool handle(struct sim_world *w, const struct stanza *s,
                    struct jat_decision *out)
 {
-    char xml[1024], room[32] = "";
+    char xml[1024], room[32] = "", session[48] = "";
+    bool child = s->request || s->session > 0;
     enum jat_err err;
     int n;
 
     if (s->room > 0)
         snprintf(room, sizeof room, " room='room%u'", s->room);
+    if (s->session > 0)
+        snprintf(session, sizeof session, " sid='s%u' sessionid='s%u'",
+                 s->session, s->session);
     n = snprintf(xml, sizeof xml,
                  "<iq xmlns='jabber:client' type='%s' id='%s' from='%s' "
-                 "to='%s'>%s%s%s</iq>",
+                 "to='%s'>%s%s%s%s</iq>",
                  s->type, s->id, s->from, s->to,
-                 s->request ? "<q xmlns='" SIM_ROOMS "'" : "", room,
-                 s->request ? "/>" : "");
+                 child ? "<q xmlns='" SIM_ROOMS "'" : "", room, session,
+                 child ? "/>" : "");
     jat_buf_reset(&w->buf, SIZE_MAX);
     err = jat_handle(w->j, jat_str(xml, (size_t)n), JAT_STR(""), 0, s->size,
                      w->now, &w->buf, out);
@@ -53,15 +57,16 @@ static struct sim_request request_of(const struct sim_world *w,
     struct sim_request q = {.step = s,
                             .out = s->kind == SIM_ASK_OUT,
                             .any = s->kind == SIM_ASK && s->whom == SIM_NOBODY,
+                            .session = -1,
+                            .sticky = -1,
+                            .bound = SIM_NOBODY,
                             .person = s->kind == SIM_ASK ? s->who : s->whom,
                             .place = s->kind == SIM_ASK ? s->whom : s->who,
                             .era = w->era,
                             .born = w->now,
                             .deadline = w->now + (uint64_t)sim_option_number(
                                                      &w->options, SIM_TIMEOUT)};
-    int64_t retries = sim_option_number(&w->options, SIM_RETRIES);
 
-    q.retries = q.any ? (unsigned)retries : 0;
     snprintf(q.id, sizeof q.id, "%u", s->id);
     return q;
 }
@@ -70,15 +75,16 @@ static struct sim_request request_of(const struct sim_world *w,
 static enum jat_why refusal_of(const struct sim_world *w,
                                const struct sim_request *q)
 {
-    if (q->any)
+    if (q->any || q->bound != SIM_NOBODY)
         return sim_place_count(w) == 0 ? JAT_WHY_NO_ENDPOINT : JAT_WHY_COUNT;
     return w->places[q->place].online ? JAT_WHY_COUNT : JAT_WHY_ENDPOINT_GONE;
 }
 
+/* lost: why it has to be, for its session's sake; or JAT_WHY_COUNT. */
 static void refused(struct sim_world *w, const struct sim_request *q,
-                    enum jat_why why)
+                    enum jat_why lost, enum jat_why why)
 {
-    enum jat_why expected = refusal_of(w, q);
+    enum jat_why expected = lost != JAT_WHY_COUNT ? lost : refusal_of(w, q);
 
     w->stats[JAT_STAT_refused]++;
     if (w->seen != NULL)
@@ -91,6 +97,11 @@ static void refused(struct sim_world *w, const struct sim_request *q,
         SIM_HOLDS(w, sim_books_full(w, q, why),
                   "what there is room for is not refused", "%s",
                   jat_why_name(why));
+}
+
+static bool is_repeatable(const struct sim_world *w, const struct sim_step *s)
+{
+    return !s->set || *sim_option_word(&w->options, SIM_RETRY_SETS) != '\0';
 }
 
 /* The request has gone on: its first record. */
@@ -113,12 +124,17 @@ static void forwarded(struct sim_world *w, struct sim_request *q,
               "%s", q->id);
     q->octets = f->keep ? q->step->size : 0;
     SIM_HOLDS(w,
-              f->keep == (q->any && !q->step->set && q->retries > 0 &&
-                          sim_books_keep(w, q, q->step->size)),
-              "a get is kept where there is room", "%s is%s kept", q->id,
-              f->keep ? "" : " not");
-    if (!q->out)
+              f->keep ==
+                  (q->any && is_repeatable(w, q->step) && q->retries > 0 &&
+                   sim_books_keep(w, q, q->step->size)),
+              "what may be asked twice is kept where there is room",
+              "%s is%s kept", q->id, f->keep ? "" : " not");
+    if (!q->out) {
         sim_choice_check(w, q, place);
+        if (q->any)
+            sim_kept_used(w, q);
+        sim_kept_begun(w, q, place);
+    }
     request = sim_books_begin(w, q);
     number = sim_books_try(w, request, place, &t);
     sim_tell(w, "   %s goes to %s%s%s", sim_request_name(w, request),
@@ -136,25 +152,34 @@ void sim_ask(struct sim_world *w, const struct sim_step *s)
                         w->people[q.person].jid,
                         to,
                         s->room,
+                        s->session,
                         true,
                         s->size};
+    enum jat_why lost;
     struct jat_decision d;
     char at[SIM_ADDRESS];
     uint8_t place;
 
     if (!*to || w->stopped)
         return; /* nobody knows its address yet */
-    sim_tell(w, "%s asks %s%s: %s #%s, room %u, %u octets",
+    sim_tell(w, "%s asks %s%s: %s #%s, room %u, session %u, %u octets",
              w->people[q.person].jid, q.any ? "P" : "P/enc of ",
              q.any ? "" : w->places[q.place].jid, iq.type, q.id, s->room,
-             s->size);
+             s->session, s->size);
     snprintf(q.asked, sizeof q.asked, "%s", to);
+    lost = sim_kept_ask(w, &q);
+    if (q.any && q.session < 0)
+        q.retries = (unsigned)sim_option_number(&w->options, SIM_RETRIES);
+    q.sticky = q.any ? sim_sticky_key(w, &q) : -1;
     if (!handle(w, &iq, &d))
         return;
     if (d.verb == JAT_DO_REFUSE) {
-        refused(w, &q, d.why);
+        refused(w, &q, lost, d.why);
         return;
     }
+    SIM_HOLDS(w, lost == JAT_WHY_COUNT,
+              "a session that has gone with its endpoint is told so", "%s",
+              q.id);
     SIM_HOLDS(w, d.verb == JAT_DO_FORWARD && d.forward.direction == JAT_IN,
               "a request is refused or goes on", "verb %d", (int)d.verb);
     if (w->wrong != NULL)
@@ -174,7 +199,7 @@ void sim_ask_out(struct sim_world *w, const struct sim_step *s)
     const struct sim_place *p = &w->places[q.place];
     const struct sim_person *u = &w->people[q.person];
     struct stanza iq = {
-        s->set ? "set" : "get", q.id, p->jid, q.asked, s->room, true, 0};
+        s->set ? "set" : "get", q.id, p->jid, q.asked, s->room, 0, true, 0};
     struct jat_decision d;
     char to[SIM_ADDRESS];
 
@@ -188,7 +213,7 @@ void sim_ask_out(struct sim_world *w, const struct sim_step *s)
     if (!handle(w, &iq, &d))
         return;
     if (d.verb == JAT_DO_REFUSE) {
-        refused(w, &q, d.why);
+        refused(w, &q, JAT_WHY_COUNT, d.why);
         return;
     }
     SIM_HOLDS(w, d.verb == JAT_DO_FORWARD && d.forward.direction == JAT_OUT,
@@ -259,7 +284,7 @@ void sim_deliver(struct sim_world *w, unsigned t)
 /* Answers */
 
 static void answered(struct sim_world *w, unsigned t, bool error,
-                     const struct jat_forward *f)
+                     unsigned session, const struct jat_forward *f)
 {
     const struct sim_try *v = &w->tries[t];
     unsigned number = v->request;
@@ -284,6 +309,8 @@ static void answered(struct sim_world *w, unsigned t, bool error,
     w->stats[q->out ? JAT_STAT_outbound_answers : JAT_STAT_answers]++;
     if (w->seen != NULL)
         w->seen->errors_of_endpoints += error;
+    if (!q->out && !error && strcmp(q->asked, SIM_HOST) == 0)
+        sim_kept_answered(w, q, v->place, session);
     sim_books_close(w, t, SIM_TOLD_ANSWER);
     sim_books_end(w, number);
 }
@@ -298,17 +325,31 @@ static bool can_answer(const struct sim_world *w, const struct sim_try *v)
     return p->alive && p->session == v->session;
 }
 
+/* The session that a result names: mostly the one that was asked for. */
+static unsigned session_in(const struct sim_request *q)
+{
+    struct luck l = luck_of(q->step->luck, 77);
+
+    if (q->out || luck_one_in(&l, 2))
+        return 0;
+    return q->step->session > 0 && !luck_one_in(&l, 8)
+               ? q->step->session
+               : luck_below(&l, SIM_SESSIONS_MAX + 1);
+}
+
 static void answer_once(struct sim_world *w, unsigned t, bool error)
 {
     const struct sim_try *v = &w->tries[t];
     const struct sim_request *q = &w->requests[v->request];
     const struct sim_place *p = &w->places[v->place];
+    unsigned session = error ? 0 : session_in(q);
     bool waits = !v->over && p->online && p->session == v->session;
     struct stanza iq = {error ? "error" : "result",
                         v->id,
                         q->out ? w->people[q->person].jid : p->jid,
                         v->shown,
                         0,
+                        session,
                         false,
                         0};
     struct jat_decision d;
@@ -321,7 +362,7 @@ static void answer_once(struct sim_world *w, unsigned t, bool error)
         SIM_HOLDS(w, waits, "an answer that nobody waits for is dropped",
                   "%s gets one", sim_request_name(w, v->request));
         if (w->wrong == NULL)
-            answered(w, t, error, &d.forward);
+            answered(w, t, error, session, &d.forward);
         return;
     }
     SIM_HOLDS(w, !waits, "an answer reaches who waits for it", "that of %s",

@@ -207,52 +207,8 @@ unsigned sim_books_find(const struct sim_world *w, uint64_t ref)
 
 /* Looks */
 
-static void look_at_row(struct sim_world *w, const struct jat_endpoint_row *e,
-                        unsigned place)
-{
-    const struct sim_place *p = &w->places[place];
-    int c = 'a' + (int)place;
-
-    SIM_HOLDS(w, e->requests == p->requests,
-              "an endpoint's requests are those that it has",
-              "%c: %u are counted, %u are there", c, e->requests, p->requests);
-    SIM_HOLDS(w, e->outbound == p->outbound,
-              "an endpoint's requests are those that it has",
-              "%c: %u of its own are counted, %u are there", c, e->outbound,
-              p->outbound);
-    SIM_HOLDS(w, e->answered == p->answered && e->failed == p->failed,
-              "the ends of an endpoint's records add up",
-              "%c: %lu answered, %lu failed; in truth %lu, %lu", c, e->answered,
-              e->failed, p->answered, p->failed);
-    SIM_HOLDS(w, e->last_answer == p->last_answer,
-              "the time of an endpoint's last answer is known",
-              "%c: %lu is not %lu", c, e->last_answer, p->last_answer);
-    SIM_HOLDS(w, e->draining == sim_draining(w, p),
-              "why an endpoint drains is known", "%c: %u is not %u", c,
-              e->draining, sim_draining(w, p));
-}
-
-static void look_at_places(struct sim_world *w)
-{
-    struct jat_endpoint_row e;
-    uint32_t cursor = 0;
-    unsigned n = 0;
-
-    jat_buf_reset(&w->buf, SIZE_MAX);
-    for (; jat_next_endpoint(w->j, &cursor, &w->buf, &e) == JAT_OK; n++) {
-        char jid[SIM_ADDRESS];
-        uint8_t place;
-
-        sim_join(&w->buf, jat_parts_cut(e.is.jid, e.is.cut), jid);
-        place = sim_place_of(w, jid);
-        if (place == SIM_NOBODY || !w->places[place].online)
-            sim_wrong(w, "the table holds who is online", "%s is there", jid);
-        else
-            look_at_row(w, &e, place);
-    }
-    SIM_HOLDS(w, n == sim_place_count(w), "the table holds who is online",
-              "%u of %u are there", n, sim_place_count(w));
-}
+/* One look in so many goes through all requests. */
+#define SELDOM 32U
 
 /* Those whose numbers are in w->stats. */
 static const enum jat_stat counted[] = {
@@ -260,7 +216,8 @@ static const enum jat_stat counted[] = {
     JAT_STAT_retries,   JAT_STAT_bounces, JAT_STAT_outbound_answers,
     JAT_STAT_timeouts,  JAT_STAT_gone,    JAT_STAT_refused_by_server,
     JAT_STAT_aborted,   JAT_STAT_refused, JAT_STAT_unsolicited,
-    JAT_STAT_malformed, JAT_STAT_dropped, JAT_STAT_forgotten};
+    JAT_STAT_malformed, JAT_STAT_dropped, JAT_STAT_forgotten,
+    JAT_STAT_unresumed};
 
 void sim_books_look(struct sim_world *w)
 {
@@ -279,7 +236,9 @@ void sim_books_look(struct sim_world *w)
                   "%s: %lu are counted, %lu were there",
                   jat_stats_name(counted[i]), is, w->stats[counted[i]]);
     }
-    look_at_places(w);
+    sim_rows_of_endpoints(w);
+    if (w->queue.order % SELDOM == 0)
+        sim_rows_of_requests(w);
 }
 
 /* The audit: `room` is a limit that each has for himself. */

@@ -13,42 +13,61 @@ unsigned sim_draining(const struct sim_world *w, const struct sim_place *p)
            (p->state.drained ? JAT_DRAIN_COMMAND : 0);
 }
 
-unsigned sim_candidates(const struct sim_world *w, const struct sim_request *q)
+/* Those online, in service or not, but for the tried ones. */
+static unsigned places(const struct sim_world *w, unsigned tried,
+                       bool in_service)
 {
-    unsigned ready = 0, all = 0;
+    unsigned n = 0;
 
     for (unsigned i = 0; i < SIM_ENDPOINTS; i++) {
         const struct sim_place *p = &w->places[i];
 
-        if (!p->online || (q->tried >> i & 1) != 0)
-            continue;
-        all |= 1U << i;
-        if (sim_draining(w, p) == 0)
-            ready |= 1U << i;
+        if (p->online && (tried >> i & 1) == 0 &&
+            (!in_service || sim_draining(w, p) == 0))
+            n |= 1U << i;
     }
-    return ready != 0 ? ready : all;
+    return n;
 }
 
-/* What `sticky` goes by; a row of w->better. */
-static unsigned key_of(const struct sim_world *w, const struct sim_request *q)
+bool sim_unresumed(const struct sim_world *w, const struct sim_place *p)
+{
+    uint64_t wait = (uint64_t)sim_option_number(&w->options, SIM_RESUME_WAIT);
+
+    return p->online && p->state.pending && p->pending + wait <= w->now &&
+           places(w, 0, true) != 0;
+}
+
+unsigned sim_ready(const struct sim_world *w, const struct sim_request *q)
+{
+    return places(w, q->tried, true);
+}
+
+unsigned sim_candidates(const struct sim_world *w, const struct sim_request *q)
+{
+    unsigned ready = sim_ready(w, q);
+
+    return ready != 0 ? ready : places(w, q->tried, false);
+}
+
+unsigned sim_choice_key(const struct sim_world *w, const struct sim_request *q)
 {
     const struct sim_person *p = &w->people[q->person];
-    unsigned domain = 1U + SIM_ROOMS_MAX + p->domain * SIM_USERS;
+    unsigned bare = 1U + SIM_ROOMS_MAX, domain = bare + SIM_DOMAINS * SIM_USERS;
 
     if (sim_option_is(&w->options, SIM_STICKY_BY, "room") && q->step->room > 0)
         return q->step->room;
     if (sim_option_is(&w->options, SIM_STICKY_BY, "full"))
-        return 1U + SIM_ROOMS_MAX + SIM_DOMAINS * SIM_USERS + q->person;
+        return domain + SIM_DOMAINS + q->person;
     if (sim_option_is(&w->options, SIM_STICKY_BY, "domain"))
-        return domain;
-    return domain + p->user;
+        return domain + p->domain;
+    return bare + p->domain * SIM_USERS + p->user;
 }
 
 /* Rendezvous: whoever was preferred to another one is so for ever. */
 static void check_sticky(struct sim_world *w, const struct sim_request *q,
                          unsigned place, unsigned among)
 {
-    unsigned key = key_of(w, q);
+    unsigned key = sim_choice_key(w, q);
 
     for (unsigned i = 0; i < SIM_ENDPOINTS; i++) {
         if (i == place || (among >> i & 1) == 0)
@@ -91,9 +110,15 @@ void sim_choice_check(struct sim_world *w, const struct sim_request *q,
 {
     const struct sim_place *p = &w->places[place];
     unsigned among = sim_candidates(w, q);
+    uint8_t kept = sim_kept_place(w, q);
 
     SIM_HOLDS(w, p->online, "nothing goes to an endpoint that is not online",
               "%s goes to %c", q->id, 'a' + place);
+    if (q->bound != SIM_NOBODY) {
+        SIM_HOLDS(w, place == q->bound, "a session is never moved",
+                  "from %c to %c", 'a' + q->bound, 'a' + place);
+        return;
+    }
     if (!q->any) {
         SIM_HOLDS(w, place == q->place, "P/enc(E) is E", "it goes to %c",
                   'a' + place);
@@ -102,6 +127,11 @@ void sim_choice_check(struct sim_world *w, const struct sim_request *q,
     SIM_HOLDS(w, (q->tried >> place & 1) == 0,
               "no endpoint gets a request twice", "%c gets it again",
               'a' + place);
+    if (kept != SIM_NOBODY) {
+        SIM_HOLDS(w, place == kept, "a kept key does not move", "from %c to %c",
+                  'a' + kept, 'a' + place);
+        return;
+    }
     SIM_HOLDS(
         w, (among >> place & 1) != 0,
         "a draining endpoint gets nothing new while others are in service",

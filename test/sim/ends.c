@@ -17,6 +17,9 @@ struct cause {
 static const struct cause timed_out = {
     "timed out",      JAT_WHY_TIMEOUT, JAT_STAT_timeouts,
     SIM_TOLD_FAILURE, false,           true};
+static const struct cause unresumed = {
+    "was not resumed", JAT_WHY_COUNT, JAT_STAT_unresumed,
+    SIM_TOLD_FAILURE,  false,         false};
 static const struct cause gone = {"gone",           JAT_WHY_GONE, JAT_STAT_gone,
                                   SIM_TOLD_FAILURE, false,        false};
 static const struct cause stopped = {
@@ -34,18 +37,38 @@ static const struct cause bounced[JAT_HOW_COUNT] = {
                          JAT_STAT_refused_by_server, SIM_TOLD_NOTHING, false,
                          true}};
 
-/* It may be sent to another endpoint, and there is one. */
+/* It may be sent to another endpoint, ... */
+static bool may_go_on(const struct sim_request *q, const struct cause *c)
+{
+    return !c->final && q->any && q->retries > 0 &&
+           (c->undelivered || q->octets > 0);
+}
+
+/* ... and there is one. */
 static bool goes_on(const struct sim_world *w, const struct sim_request *q,
                     const struct cause *c)
 {
-    return !c->final && q->any && q->retries > 0 &&
-           (c->undelivered || q->octets > 0) && sim_candidates(w, q) != 0;
+    return may_go_on(q, c) && sim_candidates(w, q) != 0;
 }
 
 static void copy_id(const struct sim_world *w, struct jat_span id,
                     char out[SIM_NAME])
 {
     snprintf(out, SIM_NAME, "%.*s", (int)id.n, w->outcomes.text.p + id.at);
+}
+
+/* Only what waits too long, and only to those in service. */
+static void check_unresumed(struct sim_world *w, unsigned t, unsigned place)
+{
+    const struct sim_place *p = &w->places[w->tries[t].place];
+    const struct sim_request *q = &w->requests[w->tries[t].request];
+
+    SIM_HOLDS(w, sim_unresumed(w, p),
+              "what waits for a resumption waits for resume_wait", "%s",
+              sim_request_name(w, w->tries[t].request));
+    SIM_HOLDS(
+        w, (sim_ready(w, q) >> place & 1) != 0 || sim_kept_place(w, q) == place,
+        "it goes to one in service", "%c is not", 'a' + place);
 }
 
 static void moved(struct sim_world *w, unsigned t, const struct jat_outcome *o,
@@ -72,6 +95,8 @@ static void moved(struct sim_world *w, unsigned t, const struct jat_outcome *o,
     SIM_HOLDS(w, strcmp(v.shown, w->tries[t].shown) == 0,
               "a retry comes from the same address", "%s, not %s", v.shown,
               w->tries[t].shown);
+    if (c == &unresumed)
+        check_unresumed(w, t, place);
     sim_choice_check(w, q, place);
     w->stats[JAT_STAT_retries]++;
     q->retries--;
@@ -89,15 +114,17 @@ static void failed(struct sim_world *w, unsigned t, const struct jat_outcome *o,
     const char *asker =
         q->out ? w->places[q->place].jid : w->people[q->person].jid;
     char to[SIM_ADDRESS], from[SIM_ADDRESS], id[SIM_NAME];
+    enum jat_why why;
 
     sim_join(&w->outcomes.text, o->to, to);
     sim_join(&w->outcomes.text, o->from, from);
     copy_id(w, o->id, id);
     SIM_HOLDS(w, !goes_on(w, q, c), "what may be sent again is", "%s, which %s",
               sim_request_name(w, number), c->what);
-    SIM_HOLDS(w, o->why == c->why, "an error says why", "%s: %s, not %s",
+    why = sim_kept_lost(w, q, w->tries[t].place, c->why);
+    SIM_HOLDS(w, o->why == why, "an error says why", "%s: %s, not %s",
               sim_request_name(w, number), jat_why_name(o->why),
-              jat_why_name(c->why));
+              jat_why_name(why));
     SIM_HOLDS(w,
               strcmp(to, asker) == 0 && strcmp(from, q->asked) == 0 &&
                   strcmp(id, q->id) == 0,
@@ -119,6 +146,9 @@ static void settled(struct sim_world *w, const struct jat_outcome *o,
     unsigned t = sim_books_find(w, o->record);
     const struct sim_request *q;
 
+    if (c == &timed_out && o->fate == JAT_FATE_RETRY)
+        c = &unresumed; /* the same call does both */
+
     if (o->fate == JAT_FATE_UNAVAILABLE)
         return;
     SIM_HOLDS(w, t != UINT_MAX, "a record ends once", "%s: there is no such",
@@ -134,9 +164,12 @@ static void settled(struct sim_world *w, const struct jat_outcome *o,
     w->stats[c->stat]++;
     switch (o->fate) {
     case JAT_FATE_RETRY:
+        sim_kept_used(w, q);
         moved(w, t, o, c);
         break;
     case JAT_FATE_FAIL:
+        if (may_go_on(q, c))
+            sim_kept_used(w, q);
         failed(w, t, o, c);
         break;
     case JAT_FATE_FORGET:
@@ -200,12 +233,27 @@ static void all(struct sim_world *w, const struct cause *c,
               "what is over can be closed", "%s", jat_err_name(err));
 }
 
+/* What may go on does not stay with an endpoint that is not resumed. */
+static void check_stays(struct sim_world *w, unsigned t)
+{
+    const struct sim_try *v = &w->tries[t];
+    const struct sim_place *p = &w->places[v->place];
+    const struct sim_request *q = &w->requests[v->request];
+
+    SIM_HOLDS(w,
+              p->session != v->session || !sim_unresumed(w, p) ||
+                  !may_go_on(q, &unresumed) || sim_ready(w, q) == 0,
+              "what may go on leaves one that is not resumed", "%s stays at %c",
+              sim_request_name(w, v->request), 'a' + v->place);
+}
+
 void sim_expire(struct sim_world *w)
 {
     all(w, &timed_out, jat_expire);
     for (unsigned i = 0; i < w->n_open; i++) {
         unsigned number = w->tries[w->open[i]].request;
 
+        check_stays(w, w->open[i]);
         SIM_HOLDS(w, w->requests[number].deadline > w->now,
                   "no request outlives its deadline and a tick", "%s, by %lu",
                   sim_request_name(w, number),

@@ -9,7 +9,7 @@
 /* LIST: words with a space between; KEYS: a letter a key. */
 static const struct {
     const char *name;
-    enum { WORD, NUMBER, LIST, KEYS, STICKY } type;
+    enum { WORD, NUMBER, LIST, KEYS, STICKY, SESSIONS } type;
     const char *values[VALUES];
 } options[SIM_OPTION_COUNT] = {
     [SIM_BALANCE] = {"balance",
@@ -19,6 +19,16 @@ static const struct {
     [SIM_STICKY_BY] = {"sticky_by", STICKY, {"bare", "full", "domain", "room"}},
     [SIM_DRAIN_SHOW] = {"drain_show", LIST, {"xa dnd", "", "away"}},
     [SIM_KEYS] = {"keys", KEYS, {"ab", "ba"}},
+    [SIM_SESSIONS] = {"sessions",
+                      SESSIONS,
+                      {"", "sid own", "sid result", "sid any_requester",
+                       "sessionid own"}},
+    [SIM_SESSION_TIMEOUT] = {"session_timeout",
+                             NUMBER,
+                             {"600000", "5000", "60000"}},
+    [SIM_STICKY_TTL] = {"sticky_ttl", NUMBER, {"0", "600000", "5000"}},
+    [SIM_RETRY_SETS] = {"retry_sets", LIST, {"", SIM_ROOMS}},
+    [SIM_RESUME_WAIT] = {"resume_wait", NUMBER, {"5000", "1", "1000", "60000"}},
     [SIM_RETRIES] = {"retries", NUMBER, {"1", "0", "2", "7"}},
     [SIM_TIMEOUT] = {"timeout", NUMBER, {"60000", "1000", "5000", "20000"}},
     [SIM_MAX_PENDING] = {"max_pending", NUMBER, {"100000", "1", "5", "20"}},
@@ -143,6 +153,15 @@ static enum jat_err add_sticky(struct jat_config *c, const char *by)
     return err;
 }
 
+static enum jat_err add_sessions(struct jat_config *c, const char *words)
+{
+    enum jat_err err = JAT_OK;
+
+    if (*words)
+        err = jat_config_str(c, JAT_STR("sessions"), JAT_STR(SIM_ROOMS));
+    return err == JAT_OK ? add_words(c, "sessions", words) : err;
+}
+
 static enum jat_err add(struct jat_config *c, size_t which, const char *value)
 {
     switch (options[which].type) {
@@ -154,6 +173,8 @@ static enum jat_err add(struct jat_config *c, size_t which, const char *value)
         return add_keys(c, value);
     case STICKY:
         return add_sticky(c, value);
+    case SESSIONS:
+        return add_sessions(c, value);
     case WORD:
         break;
     }

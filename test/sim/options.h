@@ -20,6 +20,11 @@ enum sim_option {
     SIM_STICKY_BY,
     SIM_DRAIN_SHOW,
     SIM_KEYS,
+    SIM_SESSIONS, /* attribute and kind */
+    SIM_SESSION_TIMEOUT,
+    SIM_STICKY_TTL,
+    SIM_RETRY_SETS,
+    SIM_RESUME_WAIT,
     SIM_RETRIES,
     SIM_TIMEOUT,
     SIM_MAX_PENDING,

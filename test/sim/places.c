@@ -172,6 +172,7 @@ void sim_place_pend(struct sim_world *w, const struct sim_step *s)
     sim_tell(w, "the stream of %s breaks, it is %s in %u ms", p->jid,
              resumes ? "resumed" : "given up", s->a);
     p->state.pending = true;
+    p->pending = w->now;
     p->back = w->now + s->a;
     put(w, p);
     sim_queue_put(&w->queue, p->back,

@@ -89,6 +89,9 @@ static void draw_step(const struct sim_plan *p, struct luck *l, unsigned number,
                                     : SIM_NOBODY,
         .set = luck_one_in(l, 3),
         .room = (uint8_t)luck_below(l, 5),
+        .session =
+            (uint8_t)(luck_one_in(l, 2) ? luck_below(l, SIM_SESSIONS_MAX + 1)
+                                        : 0),
         .size =
             (uint16_t)(luck_one_in(l, 8) ? 0 : 20 * (1 + luck_below(l, 15))),
         .id = (uint16_t)(number % ids),

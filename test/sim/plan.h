@@ -13,6 +13,7 @@
 #define SIM_NOBODY UINT8_MAX
 #define SIM_STEPS 512U
 #define SIM_ROOMS_MAX 127U
+#define SIM_SESSIONS_MAX 6U
 
 /* How an endpoint serves. Times in ms. */
 struct sim_profile {
@@ -47,8 +48,9 @@ struct sim_step {
     enum sim_kind kind;
     uint8_t who, whom;
     bool set;
-    uint8_t room;  /* 0: none; SIM_ROOMS_MAX at most */
-    uint16_t size; /* octets of the packet; 0: it cannot be kept */
+    uint8_t room;    /* 0: none; SIM_ROOMS_MAX at most */
+    uint8_t session; /* 0: none; SIM_SESSIONS_MAX at most */
+    uint16_t size;   /* octets of the packet; 0: it cannot be kept */
     uint16_t id;
     uint32_t a;
 };

@@ -120,6 +120,9 @@ static void simplify(struct sim_step *t, unsigned way)
     case 3:
         t->set = false;
         break;
+    case 6:
+        t->session = 0;
+        break;
     case 4:
         t->a /= 2;
         break;
@@ -136,7 +139,7 @@ static bool simpler_steps(struct search *s)
     bool better = false;
 
     for (unsigned i = 0; i < s->best.n_steps; i++)
-        for (unsigned way = 0; way < 6; way++) {
+        for (unsigned way = 0; way < 7; way++) {
             sim_plan_copy(&s->next, &s->best);
             simplify(&s->next.steps[i], way);
             if (memcmp(&s->next.steps[i], &s->best.steps[i],

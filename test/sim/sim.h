@@ -13,8 +13,10 @@
  *   places     endpoints come, go, break and drain
  *   asking     requests and answers
  *   ends       all other ends of requests
+ *   kept       sessions and kept keys: what stays with an endpoint
  *   choice     to whom a request may go
  *   books      what is in flight, what is counted, what each limit leaves
+ *   rows       what is shown of endpoints and requests
  *   queue      what is to happen, by its time
  *   luck       random numbers
  */
@@ -29,6 +31,12 @@
 #define SIM_ADDRESS 224
 #define SIM_USERS 24U
 #define SIM_DOMAINS 4U
+/* What `sticky` may go by: rooms, bare JIDs, domains, full JIDs. */
+#define SIM_STICKY_KEYS                                                        \
+    (1 + SIM_ROOMS_MAX + SIM_DOMAINS * SIM_USERS + SIM_DOMAINS + SIM_REQUESTERS)
+#define SIM_KEPT                                                               \
+    ((SIM_DOMAINS * SIM_USERS + 1) * (SIM_SESSIONS_MAX + 1) +                  \
+     3 * SIM_STICKY_KEYS)
 
 /* An endpoint: one full JID, in one session after the other. */
 struct sim_place {
@@ -39,7 +47,8 @@ struct sim_place {
     unsigned session;
     jat_eid eid; /* of the last one that was online */
     struct jat_endpoint_state state;
-    uint64_t back; /* it says nothing before, ms */
+    uint64_t back;    /* it says nothing before, ms */
+    uint64_t pending; /* since when its session waits to be resumed */
     /* what the core has to count for this session */
     uint32_t requests, outbound;
     uint64_t answered, failed, last_answer;
@@ -57,6 +66,10 @@ struct sim_request {
     bool out; /* an endpoint asks */
     bool any; /* any endpoint may have it */
     bool ended;
+    bool by_sessionid;     /* what its session is called */
+    int session;           /* in w->kept; -1: it is of none */
+    int sticky;            /* in w->kept; -1: `sticky' is not what it goes by */
+    uint8_t bound;         /* the endpoint of its session; SIM_NOBODY */
     uint8_t person, place; /* the requester; the endpoint that is asked for, or
                               asks */
     uint32_t octets;       /* kept for another try; 0: it is not kept */
@@ -77,6 +90,13 @@ struct sim_try {
     uint64_t began, ref, closed; /* closed without an answer: when; 0: not so */
     char shown[SIM_ADDRESS]; /* the address that whoever answers sees, ... */
     char id[SIM_NAME];       /* ... and the id */
+};
+
+/* A key that stays with an endpoint. */
+struct sim_keep {
+    uint64_t until;
+    uint8_t place;
+    bool told; /* whoever uses it knows that the endpoint has gone */
 };
 
 struct sim_count {
@@ -115,9 +135,10 @@ struct sim_world {
     unsigned era; /* reloads */
 
     /* choice.c */
-    bool better[1 + SIM_ROOMS_MAX + SIM_DOMAINS * SIM_USERS + SIM_REQUESTERS]
-               [SIM_ENDPOINTS][SIM_ENDPOINTS];
+    bool better[SIM_STICKY_KEYS][SIM_ENDPOINTS][SIM_ENDPOINTS];
     unsigned turn, turns_among;
+
+    struct sim_keep kept[SIM_KEPT];
 
     /* books.c */
     struct sim_count all, remote, users[SIM_DOMAINS][SIM_USERS],
@@ -196,10 +217,38 @@ void sim_expire(struct sim_world *w);
 bool sim_sweep(struct sim_world *w, struct sim_sweep *s, size_t max);
 void sim_close_all(struct sim_world *w);
 
+/* kept.c */
+
+/* In w->kept; -1: `sticky' is not what it goes by. */
+int sim_sticky_key(const struct sim_world *w, const struct sim_request *q);
+/* A request to P: sets q->session and q->bound, and q->any, where it is of a
+ * session. Returns why it is to be refused, or JAT_WHY_COUNT. */
+enum jat_why sim_kept_ask(struct sim_world *w, struct sim_request *q);
+/* It has gone to this place. */
+void sim_kept_begun(struct sim_world *w, const struct sim_request *q,
+                    unsigned place);
+/* Where its key is kept, or SIM_NOBODY. */
+uint8_t sim_kept_place(struct sim_world *w, const struct sim_request *q);
+/* Its key was looked up. */
+void sim_kept_used(struct sim_world *w, const struct sim_request *q);
+/* A result, which names a session or none (0). */
+void sim_kept_answered(struct sim_world *w, const struct sim_request *q,
+                       unsigned place, unsigned session);
+/* It has failed. Returns what is said instead of `why`. */
+enum jat_why sim_kept_lost(struct sim_world *w, const struct sim_request *q,
+                           unsigned place, enum jat_why why);
+
 /* choice.c */
 
+/* What `sticky` goes by, below SIM_STICKY_KEYS. */
+unsigned sim_choice_key(const struct sim_world *w, const struct sim_request *q);
 /* Why it gets nothing new while others are in service: of enum jat_drain. */
 unsigned sim_draining(const struct sim_world *w, const struct sim_place *p);
+/* Its session waits to be resumed, longer than resume_wait, while others are
+ * in service. */
+bool sim_unresumed(const struct sim_world *w, const struct sim_place *p);
+/* Those in service that have not had it; bits. */
+unsigned sim_ready(const struct sim_world *w, const struct sim_request *q);
 /* Places that a request may go to now; bits. */
 unsigned sim_candidates(const struct sim_world *w, const struct sim_request *q);
 /* The core has chosen this place: rightly? */
@@ -209,6 +258,11 @@ void sim_choice_check(struct sim_world *w, const struct sim_request *q,
 void sim_choice_forget(struct sim_world *w);
 /* A turn of round_robin may be lost. */
 void sim_choice_turn_lost(struct sim_world *w);
+
+/* rows.c */
+
+void sim_rows_of_endpoints(struct sim_world *w);
+void sim_rows_of_requests(struct sim_world *w);
 
 /* books.c */
 

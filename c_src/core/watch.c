@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
+#include "watch.h"
+
+#include "slots.h"
+
+#define SECOND 1000U
+
+static struct jat_vitals vitals_of(const struct jat_slot *s)
+{
+    return (struct jat_vitals){
+        atomic_load_explicit(&s->answered, memory_order_relaxed),
+        atomic_load_explicit(&s->last_answer, memory_order_relaxed)};
+}
+
+static uint32_t number_at(const struct jat_endpoints *t, uint32_t i)
+{
+    return (uint32_t)t->tiers[JAT_ALL].c[i].eid;
+}
+
+/* The last answers of any two endpoints: so for each one it is known when
+ * another one has answered. */
+struct answers {
+    uint32_t first; /* whose the last one is */
+    uint64_t last, second;
+};
+
+static void note_answer(struct answers *a, uint32_t number, uint64_t at)
+{
+    if (at > a->last) {
+        a->second = a->last;
+        a->last = at;
+        a->first = number;
+    } else if (at > a->second) {
+        a->second = at;
+    }
+}
+
+static bool others_answer(const struct answers *a, uint32_t number,
+                          uint64_t now)
+{
+    uint64_t at = a->first == number ? a->second : a->last;
+
+    return at != 0 && (now <= at || now - at < JAT_QUIET);
+}
+
+/* Ends what is over, and notes who has answered when. */
+static struct answers look(struct jat_endpoints *t)
+{
+    struct answers a = {JAT_NO_SLOT, 0, 0};
+    bool watched = false;
+
+    for (uint32_t i = 0; i < t->tiers[JAT_ALL].n; i++) {
+        uint32_t number = number_at(t, i);
+        struct jat_slot *s = jat_slot_at(t, number);
+        struct jat_vitals v = vitals_of(s);
+
+        note_answer(&a, number, v.last_answer);
+        jat_health_tick(&s->health, &v, t->policy.ping_interval, t->now);
+        watched = watched || jat_health_is_watched(&s->health, &v);
+        jat_slots_place(t, number);
+    }
+    atomic_store_explicit(&t->watched, watched, memory_order_relaxed);
+    return a;
+}
+
+static uint32_t n_ejected(const struct jat_endpoints *t)
+{
+    return atomic_load_explicit(&t->ejected, memory_order_relaxed);
+}
+
+static unsigned eject(struct jat_endpoints *t, const struct answers *a)
+{
+    uint32_t n = t->tiers[JAT_ALL].n;
+    unsigned ejected = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t number = number_at(t, i);
+        struct jat_slot *s = jat_slot_at(t, number);
+        struct jat_vitals v = vitals_of(s);
+
+        if (n_ejected(t) + 1 > n / 2)
+            break;
+        if (!jat_health_is_suspect(&s->health, &v, t->now) ||
+            !others_answer(a, number, t->now))
+            continue;
+        jat_health_eject(&s->health, t->now);
+        jat_slots_place(t, number);
+        ejected++;
+    }
+    return ejected;
+}
+
+/* Others have gone: the one that has least to wait is back. */
+static void release_one(struct jat_endpoints *t)
+{
+    struct jat_slot *first = NULL;
+    uint32_t at = JAT_NO_SLOT;
+
+    for (uint32_t i = 0; i < t->tiers[JAT_ALL].n; i++) {
+        struct jat_slot *s = jat_slot_at(t, number_at(t, i));
+
+        if ((s->draining & JAT_DRAIN_EJECTED) != 0 &&
+            (first == NULL || s->health.until < first->health.until)) {
+            first = s;
+            at = number_at(t, i);
+        }
+    }
+    if (first == NULL)
+        return;
+    jat_health_release(&first->health);
+    jat_slots_place(t, at);
+}
+
+static unsigned walk(struct jat_endpoints *t)
+{
+    struct answers a = look(t);
+    uint32_t most = t->tiers[JAT_ALL].n / 2;
+
+    while (n_ejected(t) > most)
+        release_one(t);
+    return t->policy.eject ? eject(t, &a) : 0;
+}
+
+unsigned jat_watch_tick(struct jat_endpoints *t, uint64_t now)
+{
+    unsigned ejected = 0;
+
+    jat_rwlock_write(&t->lock);
+    if (now > t->now)
+        t->now = now;
+    if (t->ticked == 0 || t->now >= t->ticked + SECOND) {
+        t->ticked = t->now;
+        if (t->starting)
+            jat_slots_weigh(t);
+        if (t->policy.ping_interval > 0 ||
+            atomic_load_explicit(&t->watched, memory_order_relaxed))
+            ejected = walk(t);
+    }
+    jat_rwlock_write_done(&t->lock);
+    return ejected;
+}
+
+/* Only who is watched may be due. */
+static bool find_due(struct jat_endpoints *t, uint32_t *number)
+{
+    if (!atomic_load_explicit(&t->watched, memory_order_relaxed))
+        return false;
+    for (; *number < t->used; ++*number) {
+        const struct jat_slot *s = jat_slot_at(t, *number);
+
+        if (s->jid != NULL && s->health.due)
+            return true;
+    }
+    return false;
+}
+
+enum jat_err jat_watch_next(struct jat_endpoints *t, uint32_t *cursor,
+                            uint64_t now, struct jat_buf *buf,
+                            struct jat_ping *out)
+{
+    enum jat_err err = JAT_ENOTFOUND;
+    uint32_t number = *cursor;
+
+    jat_rwlock_write(&t->lock);
+    if (find_due(t, &number)) {
+        struct jat_slot *s = jat_slot_at(t, number);
+
+        err = JAT_ENOMEM;
+        if (jat_buf_room(buf, s->jid_n) != NULL) {
+            *out = (struct jat_ping){jat_slot_eid(number, s),
+                                     jat_buf_add(buf, jat_slot_jid(s))};
+            jat_health_ping(&s->health, now);
+            *cursor = number + 1;
+            err = JAT_OK;
+        }
+    }
+    jat_rwlock_write_done(&t->lock);
+    return err;
+}
+
+void jat_watch_ponged(struct jat_endpoints *t, jat_eid eid, bool answered,
+                      uint64_t now)
+{
+    struct jat_slot *s;
+
+    jat_rwlock_write(&t->lock);
+    if (now > t->now)
+        t->now = now;
+    s = jat_slot_of(t, eid);
+    if (s != NULL) {
+        jat_health_ponged(&s->health, answered, now);
+        jat_slots_place(t, (uint32_t)eid);
+    }
+    jat_rwlock_write_done(&t->lock);
+}
+
+uint32_t jat_watch_ejected(struct jat_endpoints *t)
+{
+    return n_ejected(t);
+}
+
+uint32_t jat_watch_silent(struct jat_endpoints *t)
+{
+    return atomic_load_explicit(&t->silent, memory_order_relaxed);
+}
