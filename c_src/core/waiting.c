@@ -3,8 +3,6 @@
 
 #include "session.h"
 
-#define DRAWS 16 /* of an endpoint that is not full */
-
 uint64_t jat_waiting_time(const struct jat_config *config)
 {
     uint64_t wait = (uint64_t)config->wait_for_endpoint,
@@ -38,31 +36,6 @@ enum jat_err jat_waiting_put(struct jat *j, const struct jat_config *config,
     return err;
 }
 
-/* One that can take a request that has waited: those that have enough to do are
- * passed over one by one. The table of endpoints is held. JAT_ENOTFOUND: there
- * is none now. */
-static enum jat_err choose(struct jat_closing *c, const struct jat_request *r,
-                           uint64_t kept, struct jat_buf *buf,
-                           struct jat_endpoint *e)
-{
-    uint64_t full[DRAWS];
-    struct jat_request among = *r;
-
-    among.tried = full;
-    for (among.n_tried = 0; among.n_tried < DRAWS; among.n_tried++) {
-        enum jat_err err = jat_forward_choose_any(c->j, c->config, &among, kept,
-                                                  c->now, buf, e);
-
-        if (err != JAT_OK ||
-            !jat_endpoints_is_full(c->j->endpoints, e->eid, JAT_RELEASE_MAX))
-            return err;
-        if (kept != 0 && e->hash == kept)
-            return JAT_ENOTFOUND; /* its key waits there */
-        full[among.n_tried] = e->hash;
-    }
-    return JAT_ENOTFOUND;
-}
-
 /* The request as it goes to its first endpoint, or to another one. */
 static struct jat_request released(const struct jat_closing *c,
                                    const struct jat_taken *t)
@@ -87,8 +60,8 @@ static void say(struct jat_closing *c, const struct jat_taken *t,
         jat_shares_give_octets(c->j->shares, &t->r.share);
 }
 
-/* JAT_ENOTFOUND: it has to wait on, or has ended otherwise. t: a copy, whose
- * strings are in notes. */
+/* JAT_ENOTFOUND, JAT_EFULL: it has to wait on, or has ended otherwise. t: a
+ * copy, whose strings are in notes. */
 static enum jat_err release(struct jat_closing *c, struct jat_taken *t,
                             struct jat_buf *notes)
 {
@@ -99,7 +72,9 @@ static enum jat_err release(struct jat_closing *c, struct jat_taken *t,
     bool made = false;
     uint64_t kept = jat_session_keeps(j, c->config, &next, c->now);
     unsigned held = jat_endpoints_hold(j->endpoints);
-    enum jat_err err = choose(c, &next, kept, notes, &sent.endpoint);
+    enum jat_err err =
+        jat_forward_choose_any(j, c->config, &next, kept, JAT_RELEASE_MAX,
+                               c->now, notes, &sent.endpoint);
 
     if (err == JAT_OK) {
         err = jat_inflight_take_ref(j->inflight, t->ref, c->now, &c->out->text,
@@ -125,7 +100,7 @@ static enum jat_err release(struct jat_closing *c, struct jat_taken *t,
     return JAT_OK;
 }
 
-/* The first one. JAT_ENOTFOUND: it has to wait on. */
+/* The first one. JAT_ENOTFOUND, JAT_EFULL: it has to wait on. */
 static enum jat_err release_first(struct jat_closing *c, uint64_t ref)
 {
     struct jat_buf notes = JAT_BUF_INIT;
@@ -141,8 +116,7 @@ static enum jat_err release_first(struct jat_closing *c, uint64_t ref)
         err =
             jat_outcomes_reserve(c->out, JAT_TEXT_OF_ONE + jat_taken_more(&t));
     }
-    if (err == JAT_OK &&
-        jat_buf_room(&notes, DRAWS * JAT_JID_MAX + JAT_OURS_N) == NULL)
+    if (err == JAT_OK && jat_buf_room(&notes, JAT_JID_MAX + JAT_OURS_N) == NULL)
         err = JAT_ENOMEM;
     if (err == JAT_OK)
         err = release(c, &t, &notes);
@@ -162,8 +136,8 @@ enum jat_err jat_waiting_release(struct jat_closing *c, size_t max)
         err = release_first(c, ref);
         max--;
     }
-    if (err == JAT_OK && max == 0 && jat_queue_count(&c->j->queue) > 0)
-        err = JAT_EFULL;
     pthread_mutex_unlock(&c->j->releasing);
-    return err == JAT_ENOTFOUND ? JAT_OK : err;
+    if (err == JAT_OK && max == 0 && jat_queue_count(&c->j->queue) > 0)
+        return JAT_EFULL;
+    return err == JAT_ENOMEM ? err : JAT_OK;
 }

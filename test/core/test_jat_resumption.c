@@ -370,6 +370,27 @@ static void old_contacts_are_forgotten_as_ever(void **state)
     close_all();
 }
 
+/* It stays as long as the others have as many as they may have. */
+static void it_goes_where_there_is_room(void **state)
+{
+    (void)state;
+    proxy("resume_wait=1000 max_pending_per_endpoint=1");
+    come(A);
+    get("1", U, P);
+    come(B);
+    get("2", U, P);
+    assert_words(to_of(), B);
+    wait_for_resumption(A);
+    now += 1000;
+    assert_words(expire(), "");
+    now += 200;
+    assert_words(expire(), "");
+    result("2", B, PU);
+    now += 200;
+    assert_words(expire(), TO_B("1"));
+    close_all();
+}
+
 /* Many, at several endpoints that wait, in small steps. */
 static void a_walk_goes_in_steps_and_moves_each_once(void **state)
 {
@@ -605,6 +626,7 @@ int main(void)
         CASE(it_is_sent_again_only_as_often_as_retries_says),
         CASE(a_request_that_moves_keeps_its_deadline_and_its_id),
         CASE(whoever_gets_it_then_may_speak_to_its_requester),
+        CASE(it_goes_where_there_is_room),
         CASE(old_contacts_are_forgotten_as_ever),
         CASE(a_walk_goes_in_steps_and_moves_each_once),
         CASE(a_call_looks_at_some_endpoints_only),
