@@ -23,12 +23,13 @@ balancing(P) ->
 %% @doc Logs that an option has no effect.
 -spec sticky(mod_client_proxy_options:proxy_host(),
              mod_client_proxy_options:host_options()) -> ok.
-sticky(P, #{sticky_by := By, balance := Balance})
-  when By /= bare, Balance /= sticky ->
-    ?WARNING_MSG("Option sticky_by of proxy host ~ts has no effect with "
-                 "'balance: ~ts'. Remedy: 'balance: sticky', or no sticky_by",
-                 [P, Balance]);
-sticky(_P, _Opts) ->
+sticky(_P, #{balance := sticky}) ->
+    ok;
+sticky(P, #{sticky_by := By, sticky_ttl := Ttl, balance := Balance}) ->
+    [?WARNING_MSG("Option ~ts of proxy host ~ts has no effect with "
+                  "'balance: ~ts'. Remedy: 'balance: sticky', or no ~ts",
+                  [Option, P, Balance, Option])
+     || {Option, true} <- [{sticky_by, By /= bare}, {sticky_ttl, Ttl > 0}]],
     ok.
 
 %% @doc The condition of a proxy host as people see it: one that hides requesters

@@ -18,6 +18,7 @@
           localparts := mod_client_proxy_localparts:localparts(),
           max_subscribers := pos_integer(),
           sets => counted | shown,             %% to the core; absent: shown
+          sessions => mod_client_proxy_head:sessions(), %% absent: none
           encoding => jid | sealed,            %% absent: jid
           targets => [binary()],               %% bare JIDs, prepared
           translate_payload => [binary()],     %% namespaces; absent: none
@@ -34,7 +35,8 @@ publish(P, Context) ->
                         maps:merge(#{complained => atomics:new(1, []),
                                      show => atomics:new(2, []),
                                      ledger => mod_client_proxy_ledger:new(),
-                                     sets => shown, encoding => jid,
+                                     sets => shown, sessions => #{},
+                                     encoding => jid,
                                      targets => [], translate_payload => []},
                                    Context)).
 

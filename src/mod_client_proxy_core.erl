@@ -65,7 +65,7 @@
 %% What is wrong with this very stanza, or what became of it: JAT_WHYS of
 %% c_src/core/why.h, from which the condition follows.
 -type why() :: id_too_long | children | no_such_address
-             | access | loop | no_endpoint | endpoint_gone
+             | access | loop | no_endpoint | endpoint_gone | session_gone
              | max_pending | max_pending_per_user | max_pending_per_domain
              | max_pending_remote | max_pending_per_endpoint | max_contacts | not_a_room | message_rate
              | to_host | message_to_host | to_endpoint | to_target | to_self
@@ -245,8 +245,9 @@ derive_key(Carrier, Secret, Host) ->
 %% element (of jabber:client, which need not be said: RFC 6120, 4.8.2) with
 %% type, id, from, to and its children without their children; from and to
 %% prepared. Of a `set' the children are only counted, so that others may stand
-%% in for them, unless balance is `sticky' and sticky_by {Ns, Attr}, or retry_sets
-%% names a namespace, or wait_for_endpoint is set. Prepared:
+%% in for them, unless balance is `sticky' and sticky_by {Ns, Attr}, retry_sets
+%% names a namespace, wait_for_endpoint is set, or the first one names a session
+%% (`sessions' of the configuration). Of a result only such a child counts. Prepared:
 %% <<>>, or the answer to {ask, {jid, _}}. Weight: octets that the packet takes
 %% if it is kept for another try, 0 if it cannot be kept. They count within
 %% max_retry_memory as long as a record has the packet.

@@ -148,6 +148,9 @@ text(no_endpoint) ->
     ?T("The service is not online");
 text(endpoint_gone) ->
     ?T("This instance of the service is not online");
+text(session_gone) ->
+    ?T("This session is over: the instance of the service that had it went "
+       "offline");
 text(max_pending) ->
     ?T("Too many requests are waiting for an answer");
 text(max_pending_per_user) ->

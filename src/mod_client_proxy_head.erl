@@ -5,7 +5,12 @@
 %%% needs, and it is on the way of every stanza.
 -module(mod_client_proxy_head).
 
--export([text/2, as_written/1, escape/1]).
+-export([text/3, as_written/1, escape/1]).
+
+-export_type([sessions/0]).
+
+%% Payloads in this namespace name a session in this attribute.
+-type sessions() :: #{Namespace :: binary() => Attribute :: binary()}.
 
 -dialyzer(no_improper_lists). %% A list of pieces may end in a binary (iolist()).
 
@@ -15,28 +20,33 @@
 %% for the namespace or the attribute of such a name, so it need not be shown.
 -define(MAX_NAME, 1000). % octets
 
+%% A longer session is none (JAT_SESSION_MAX of the core).
+-define(MAX_SESSION, 1024). % octets
+
 %% @doc The iq, message or presence element with type, id, from, to (prepared)
 %% and its children without their children. A second child of a request is only
 %% shown to be there (RFC 6120, 8.2.3), and so is the first one of a `set', unless
-%% sets are `shown'. Of a message it is shown whether it has a body. Other stanzas
-%% are written without children.
--spec text(Sets :: shown | counted, stanza()) -> iodata().
-text(_, #iq{type = get, sub_els = Els} = IQ) ->
+%% sets are `shown'. Where the first child of a `set' or of a result names a
+%% session, that much of it is shown. Of a message it is shown whether it has a
+%% body. Other stanzas are written without children.
+-spec text(Sets :: shown | counted, sessions(), stanza()) -> iodata().
+text(_, _, #iq{type = get, sub_els = Els} = IQ) ->
     [<<"<iq type='get' ">>, attributes(IQ), children(Els) | <<"</iq>">>];
-text(counted, #iq{type = set, sub_els = Els} = IQ) ->
-    [<<"<iq type='set' ">>, attributes(IQ), count(Els) | <<"</iq>">>];
-text(shown, #iq{type = set, sub_els = Els} = IQ) ->
+text(counted, Sessions, #iq{type = set, sub_els = Els} = IQ) ->
+    [<<"<iq type='set' ">>, attributes(IQ), count(Els, Sessions) | <<"</iq>">>];
+text(shown, _, #iq{type = set, sub_els = Els} = IQ) ->
     [<<"<iq type='set' ">>, attributes(IQ), children(Els) | <<"</iq>">>];
-text(_, #iq{type = result} = IQ) ->
-    [<<"<iq type='result' ">>, attributes(IQ) | <<"</iq>">>];
-text(_, #iq{type = error} = IQ) ->
+text(_, Sessions, #iq{type = result, sub_els = Els} = IQ) ->
+    [<<"<iq type='result' ">>, attributes(IQ), first_session(Els, Sessions)
+     | <<"</iq>">>];
+text(_, _, #iq{type = error} = IQ) ->
     [<<"<iq type='error' ">>, attributes(IQ) | <<"</iq>">>];
-text(_, #message{type = Type, body = Body} = Message) ->
+text(_, _, #message{type = Type, body = Body} = Message) ->
     [<<"<message type='">>, atom_to_binary(Type, latin1), <<"' ">>,
      attributes(Message), [<<"<body/>">> || Body /= []] | <<"</message>">>];
-text(_, #presence{type = available} = Presence) ->
+text(_, _, #presence{type = available} = Presence) ->
     [<<"<presence ">>, attributes(Presence) | <<"</presence>">>];
-text(_, #presence{type = Type} = Presence) ->
+text(_, _, #presence{type = Type} = Presence) ->
     [<<"<presence type='">>, atom_to_binary(Type, latin1), <<"' ">>,
      attributes(Presence) | <<"</presence>">>].
 
@@ -50,9 +60,48 @@ children([]) -> [];
 children([El]) -> child(El);
 children([El | _]) -> [child(El) | <<"<more/>">>].
 
-count([]) -> [];
-count([_]) -> <<"<one/>">>;
-count([_ | _]) -> <<"<one/><more/>">>.
+count([], _) ->
+    [];
+count([El], Sessions) ->
+    case session(El, Sessions) of
+        [] -> <<"<one/>">>;
+        Session -> Session
+    end;
+count([_ | _], _) ->
+    <<"<one/><more/>">>.
+
+first_session([], _) -> [];
+first_session([El | _], Sessions) -> session(El, Sessions).
+
+%% A child with its namespace and its session; [] where it names none. Most say by
+%% their attributes' values that they do not: no value is a namespace that counts.
+session(#xmlel{attrs = Attrs} = El, Sessions) ->
+    case has_value(Attrs, Sessions) of
+        true ->
+            {_, Ns} = mod_client_proxy_payload:name(El),
+            session(Ns, maps:get(Ns, Sessions, none), Attrs);
+        false ->
+            []
+    end;
+session(Decoded, Sessions) ->
+    case is_map_key(xmpp:get_ns(Decoded), Sessions) of
+        true -> session(xmpp:encode(Decoded), Sessions);
+        false -> []
+    end.
+
+session(Ns, Name, Attrs) ->
+    case lists:keyfind(Name, 1, Attrs) of
+        {_, Session} when byte_size(Session) =< ?MAX_SESSION ->
+            [<<"<x xmlns='">>, escape(Ns), <<"' ">>, Name, $= , value(Session)
+             | <<"/>">>];
+        _ ->
+            []
+    end.
+
+has_value([{_, Value} | Attrs], Sessions) ->
+    is_map_key(Value, Sessions) orelse has_value(Attrs, Sessions);
+has_value([], _) ->
+    false.
 
 child(#xmlel{name = Name, attrs = Attrs}) ->
     [$<, name(Name), [[$\s, Attr, $= | value(Value)]

@@ -406,6 +406,7 @@ context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
                          wait_for_endpoint],
                         opts(State)),
     Sets = mod_client_proxy_instance:sets(State#state.instance),
+    Sessions = mod_client_proxy_instance:sessions(State#state.instance),
     Core = core(State),
     Kept = case Old of
                undefined ->
@@ -418,7 +419,7 @@ context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
            end,
     maps:merge(Kept, Options#{host => P, server_host => ServerHost, core => Core,
                               packets => mod_client_proxy_route:packets(P),
-                              sets => Sets}).
+                              sets => Sets, sessions => Sessions}).
 
 %% Not before the first step of the start has published it.
 published(#state{starting = [options | _]} = State) ->

@@ -6,8 +6,8 @@
 -module(mod_client_proxy_instance).
 
 -export([new/3, options/3, inherit/1, configure/2, unconfigured/1, renewed/1,
-         degraded/2, close/1, core/1, opts/1, carrier/1, sets/1, is_lost/1,
-         is_lost_core/1, status/1]).
+         degraded/2, close/1, core/1, opts/1, carrier/1, sets/1, sessions/1,
+         is_lost/1, is_lost_core/1, status/1]).
 
 -export_type([instance/0]).
 
@@ -168,6 +168,15 @@ sets(#instance{config = Config}) ->
         #{retry_sets := [_ | _]} -> shown;
         #{wait_for_endpoint := Ms} when Ms > 0 -> shown;
         #{} -> counted
+    end.
+
+%% @doc What the core has to see of a payload that names a session. (A core that
+%% has no options yet has no sessions, either.)
+-spec sessions(instance()) -> mod_client_proxy_head:sessions().
+sessions(#instance{config = Config}) ->
+    case Config() of
+        #{sessions := Rows} -> mod_client_proxy_session_rows:attributes(Rows);
+        _ -> #{}
     end.
 
 %% @doc The core will never come back: another carrier's code took the place of

@@ -20,6 +20,7 @@
               | host                               %% of a proxy host
               | account | accounts                 %% bare JIDs
               | sticky_by
+              | sessions
               | globs                              %% of resources
               | localparts                         %% none, any or globs of nodes
               | namespaces
@@ -52,6 +53,8 @@ value(host) -> "Host";
 value(account) -> "user@server";
 value(accounts) -> "[user@server, ...]";
 value(sticky_by) -> "bare | full | domain | {Namespace: Attribute}";
+value(sessions) -> "{Namespace: Attribute | {attribute: Attribute, "
+                       "any_requester: true}, ...}";
 value(globs) -> "[Glob, ...]";
 value(localparts) -> "none | any | [Glob, ...]";
 value(namespaces) -> "[Namespace, ...]";
@@ -112,6 +115,8 @@ validator(accounts) ->
     econf:non_empty(econf:list_or_single(validator(account), [unique]));
 validator(sticky_by) ->
     fun sticky_by/1;
+validator(sessions) ->
+    fun sessions/1;
 validator(globs) ->
     econf:list_or_single(econf:and_then(econf:binary(), fun glob/1), [unique]);
 validator(localparts) ->
@@ -176,6 +181,45 @@ sticky_by(_) ->
     fail("Expected bare, full, domain or a map of one namespace to the name "
          "of an attribute, such as {\"http://jitsi.org/protocol/focus\": room}",
          []).
+
+sessions([]) ->
+    [];
+sessions([{_, _} | _] = Map) ->
+    Sessions = (econf:map(econf:non_empty(econf:binary()), fun session/1,
+                          [unique]))(Map),
+    [{Ns, Attr, Whose} || {Ns, {Attr, Whose}} <- Sessions];
+sessions(_) ->
+    fail("Expected a map of namespaces to the names of attributes, such as "
+         "{\"http://jitsi.org/protocol/focus\": session-id}", []).
+
+session([{_, _} | _] = Map) ->
+    Options = econf:options(#{attribute => fun attribute/1,
+                              any_requester => econf:bool(),
+                              '_' => fun unknown_of_session/1},
+                            [{return, map}, {required, [attribute]}, unique]),
+    case Options(Map) of
+        #{attribute := Attr, any_requester := true} -> {Attr, any_requester};
+        #{attribute := Attr} -> {Attr, requester}
+    end;
+session(Attr) ->
+    {attribute(Attr), requester}.
+
+unknown_of_session(_) ->
+    fail("Expected attribute and any_requester, such as "
+         "{attribute: session-id, any_requester: true}", []).
+
+%% (Namespaces are declared by what looks like an attribute.)
+attribute(Name) when is_atom(Name), Name /= none ->
+    attribute(atom_to_binary(Name, utf8));
+attribute(Name) when is_binary(Name), Name /= <<"xmlns">> ->
+    case re:run(Name, "^[\\pL_][\\pL\\pN_.-]{0,99}$",
+                [unicode, {capture, none}]) of
+        match -> Name;
+        nomatch -> attribute(none)
+    end;
+attribute(_) ->
+    fail("Expected the name of an attribute without a prefix, such as "
+         "session-id, or {attribute: session-id, any_requester: true}", []).
 
 %% Seconds where no unit is given; fractions of one by `ms'. What econf would say
 %% of anything else does not tell what a time looks like.

@@ -76,6 +76,25 @@ rows() ->
       "What keeps requests together with `balance: sticky`: the requester's bare "
       "JID, full JID or domain, or an attribute of the request's payload where "
       "that is in this namespace. (Values that are JIDs are compared as JIDs.)"},
+     {sticky_ttl, both, duration_or_off, 0, same,
+      "With `balance: sticky`: what is kept together stays with the resource whose "
+      "result came first, while it is used at least this often, whatever resources "
+      "come. Without it a new resource takes over a part of what runs elsewhere. "
+      "`0`: off. A number without a unit is seconds."},
+     {sessions, both, sessions, [],
+      {sessions, fun mod_client_proxy_session_rows:core/1},
+      "Payloads that name a session, and the attribute that does. Once a result to "
+      "a requester has named it, it stays with that resource, whatever `balance` "
+      "says: it is that requester's, or, with `any_requester`, anybody's. "
+      "(Ad-hoc commands, in-band and SOCKS5 bytestreams and Jingle need not be "
+      "listed.)"},
+     {session_timeout, both, duration, 600000, same,
+      "How long a session stays with its resource after it was last used."},
+     {max_sessions, both, {int, 1, 1000000}, 100000, same,
+      "How many sessions, and by `sticky_ttl` how many others, are remembered. One "
+      "bare JID has at most 100 of them, one remote domain a tenth, all remote "
+      "domains together have half. Who has most loses first what was not used for "
+      "the longest time."},
      {encoding, both, {enum, [jid, sealed]}, jid, same,
       "How the target sees a requester. `jid`: the JID in plain, as the resource "
       "of the proxy host. `sealed`: a pseudonym in its place. The same requester "

@@ -116,8 +116,9 @@ decide(Context, Packet) ->
         {Condition, Why} -> refuse(Context, Condition, Why, Packet)
     end.
 
-decide(#{core := Core, sets := Sets} = Context, Packet, Hints, Weight) ->
-    Head = mod_client_proxy_head:text(Sets, Packet),
+decide(#{core := Core, sets := Sets, sessions := Sessions} = Context, Packet,
+       Hints, Weight) ->
+    Head = mod_client_proxy_head:text(Sets, Sessions, Packet),
     Sender = case mod_client_proxy_core:needs_sender(Core) of
                  true -> mod_client_proxy_addresses:sender(Packet);
                  false -> none

@@ -39,6 +39,34 @@ a_value_full_of_quotes_is_not_too_long_test_() ->
                                                  binary:copy(Quote, 200000)}]}))
      || Quote <- [<<"'">>, <<"\"">>]].
 
+%% Another module may have decoded the payload before.
+a_session_is_seen_in_what_is_decoded_already_test_() ->
+    {ok, _} = application:ensure_all_started(xmpp),
+    Commands = <<"http://jabber.org/protocol/commands">>,
+    Sessions = #{Commands => <<"sessionid">>},
+    Head = fun(Type, El) ->
+                   fxml_stream:parse_element(
+                     iolist_to_binary(
+                       mod_client_proxy_head:text(
+                         counted, Sessions,
+                         #iq{type = Type, id = <<"1">>, from = jid:make(<<"u">>),
+                             to = jid:make(?P), sub_els = [El]})))
+           end,
+    Shown = fun(Type, El) ->
+                    #xmlel{children = Els} = Head(Type, El),
+                    Els
+            end,
+    Session = [#xmlel{name = <<"x">>, attrs = [{<<"xmlns">>, Commands},
+                                               {<<"sessionid">>, <<"s'1">>}]}],
+    [?_assertEqual(Session, Shown(Type, #adhoc_command{node = <<"n">>,
+                                                       sid = <<"s'1">>}))
+     || Type <- [set, result]]
+        ++ [?_assertEqual([#xmlel{name = <<"one">>}],
+                          Shown(set, #adhoc_command{node = <<"n">>})),
+            ?_assertEqual([], Shown(result, #adhoc_command{node = <<"n">>})),
+            ?_assertEqual([], Shown(result, #disco_info{})),
+            ?_assertEqual([#xmlel{name = <<"one">>}], Shown(set, #ping{}))].
+
 core() ->
     {ok, _} = application:ensure_all_started(xmpp),
     {ok, Core} = mod_client_proxy_core:new(
@@ -52,7 +80,7 @@ core() ->
 
 decide(Core, El) ->
     Head = mod_client_proxy_head:text(
-             shown, #iq{type = get, id = <<"1">>,
+             shown, #{}, #iq{type = get, id = <<"1">>,
                         from = jid:make(<<"u">>, <<"example.net">>, <<"r">>),
                         to = jid:make(?P), sub_els = [El]}),
     mod_client_proxy_core:handle(Core, Head, none, 0, <<>>, 0, 0).

@@ -82,7 +82,7 @@ context() ->
     _ = started(),
     ?assertMatch(#{host := ?P, server_host := ?VHOST, core := core,
                    access := friends, outbound_access := strangers,
-                   sets := counted, packets := packets}, published()).
+                   sets := counted, sessions := #{}, packets := packets}, published()).
 
 stop() ->
     Pid = started(),
@@ -387,6 +387,7 @@ answers() ->
             {mod_client_proxy_instance, opts, fun(instance) -> opts() end},
             {mod_client_proxy_instance, core, fun(instance) -> core end},
             {mod_client_proxy_instance, sets, fun(instance) -> counted end},
+            {mod_client_proxy_instance, sessions, fun(instance) -> #{} end},
             {mod_client_proxy_instance, is_lost, fun(instance) -> false end},
             {mod_client_proxy_instance, status, fun(instance) -> {up, ""} end},
             {mod_client_proxy_hosts, call,
@@ -412,8 +413,8 @@ answers() ->
 
 opts() ->
     #{access => all, outbound_access => all, max_retry_memory => 1,
-      timeout => 5000, retries => 2, sticky_by => bare, balance => random,
-      disco => forward, localparts => none, max_subscribers => 10000,
+      timeout => 5000, retries => 2, sticky_by => bare, sticky_ttl => 0,
+      balance => random, disco => forward, localparts => none, max_subscribers => 10000,
       translate_payload => []}.
 
 published() ->

@@ -33,6 +33,22 @@ payload_of_a_set() ->
                                              configured(opts(), Repeated)]]),
     ?assertEqual(shown, ?INSTANCE:sets(?INSTANCE:unconfigured(Random))).
 
+sessions_test_() ->
+    {"what names a session is shown as the core's own options say",
+     {timeout, 60, fun sessions/0}}.
+
+sessions() ->
+    Ns = <<"urn:example:s">>,
+    With = (opts())#{sessions := [{Ns, <<"id">>, any_requester}]},
+    New = ?INSTANCE:new(<<"proxy.example.org">>, ?VHOST, With),
+    Refused = configured((opts())#{timeout := 0}, configured(New)),
+    [?assertEqual(#{}, ?INSTANCE:sessions(I))
+     || I <- [New, ?INSTANCE:unconfigured(Refused)]],
+    ?assertMatch(#{Ns := <<"id">>, <<"urn:xmpp:jingle:1">> := <<"sid">>},
+                 ?INSTANCE:sessions(Refused)),
+    Less = ?INSTANCE:sessions(configured(opts(), Refused)),
+    ?assertEqual({4, false}, {map_size(Less), is_map_key(Ns, Less)}).
+
 condition_test_() ->
     {foreach,
      fun() ->

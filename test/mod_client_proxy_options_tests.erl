@@ -77,6 +77,23 @@ accepted() ->
                           [with_target({sticky_by,
                                         [{<<"http://jitsi.org/protocol/focus">>,
                                           room}]})]))},
+     [{"sticky_ttl: " ++ lists:flatten(io_lib:format("~p", [Given])),
+       ?_assertEqual(Ms, value(sticky_ttl, [with_target({sticky_ttl, Given})]))}
+      || {Given, Ms} <- [{0, 0}, {<<"0">>, 0}, {<<"0 s">>, 0}, {'0ms', 0},
+                         {<<"1 h">>, 3600000}, {90, 90000}]],
+     [{"sessions: " ++ lists:flatten(io_lib:format("~p", [Given])),
+       ?_assertEqual(Sessions, value(sessions, [with_target({sessions, Given})]))}
+      || {Given, Sessions} <-
+             [{[], []},
+              {[{<<"urn:a">>, sid}, {<<"urn:b">>, <<"session-id">>}],
+               [{<<"urn:a">>, <<"sid">>, requester},
+                {<<"urn:b">>, <<"session-id">>, requester}]},
+              {[{<<"urn:a">>, [{attribute, <<"_s.1">>}, {any_requester, true}]},
+                {<<"urn:b">>, [{any_requester, false}, {attribute, id}]},
+                {<<"urn:c">>, [{attribute, <<"kö"/utf8>>}]}],
+               [{<<"urn:a">>, <<"_s.1">>, any_requester},
+                {<<"urn:b">>, <<"id">>, requester},
+                {<<"urn:c">>, <<"kö"/utf8>>, requester}]}]],
      {"resources: one glob or several, prepared",
       [?_assertEqual([<<"jicofo*">>],
                      value(resources,
@@ -113,7 +130,7 @@ accepted() ->
 %% allowed or wrong.
 refused() ->
     [{What, fun() -> assert_refused(Opts, Words) end}
-     || {What, Opts, Words} <-
+     || {What, Opts, Words} <- lists:flatten(
             [{"no target at all", [{host, <<"p.example.org">>}],
               ["p.example.org", "target_address or targets"]},
              {"a proxy host of several without a target",
@@ -194,6 +211,29 @@ refused() ->
              {"two namespaces to stick by",
               [with_target({sticky_by, [{<<"a">>, b}, {<<"c">>, d}]})],
               ["sticky_by", "one namespace"]},
+             [{"sessions that are " ++ What, [with_target({sessions, Sessions})],
+               ["sessions" | Words]}
+              || {What, Sessions, Words} <-
+                     [{"a word", room, ["map of namespaces", "session-id"]},
+                      {"a list", [<<"urn:a">>], ["map of namespaces"]},
+                      {"of no namespace", [{<<>>, sid}], ["Empty"]},
+                      {"twice", [{<<"a">>, sid}, {<<"a">>, id}], ["Duplicated"]},
+                      {"of a number", [{<<"a">>, 5}], ["'a'", "any_requester"]},
+                      {"of a prefix", [{<<"a">>, <<"x:sid">>}], ["a prefix"]},
+                      {"a declaration", [{<<"a">>, xmlns}], ["attribute"]},
+                      {"two words", [{<<"a">>, <<"a b">>}], ["attribute"]},
+                      {"of no attribute", [{<<"a">>, [{any_requester, true}]}],
+                       ["attribute"]},
+                      {"half a word",
+                       [{<<"a">>, [{attribute, id}, {any_requester, maybe}]}],
+                       ["any_requester"]},
+                      {"of something else",
+                       [{<<"a">>, [{attribute, id}, {any, true}]}],
+                       ["attribute and any_requester"]}]],
+             {"too many sessions", [with_target({max_sessions, 1000001})],
+              ["max_sessions", "1000000"]},
+             {"a sticky_ttl that is a word", [with_target({sticky_ttl, off})],
+              ["->sticky_ttl", "such as 500 ms"]},
              {"an unknown encoding", [with_target({encoding, base64})],
               ["encoding", "base64", "jid, sealed"]},
              {"an unknown disco", [with_target({disco, both})],
@@ -230,7 +270,7 @@ refused() ->
               [with_target({old_secrets, [<<"0123456789abcde">>]})],
               ["old_secrets", "at least 16 octets"]},
              {"an unknown carrier", [with_target({carrier, pigeon})],
-              ["carrier", "pigeon", "port"]}]]
+              ["carrier", "pigeon", "port"]}])]
         ++ [{"a secret that is refused is not shown",
              [fun() ->
                       {error, Text} = validate([with_target(Option)]),
@@ -288,9 +328,8 @@ merged() ->
 %% Times are given as the documentation writes them.
 given(Name, Default) ->
     case lists:keyfind(Name, 1, mod_client_proxy_options:rows()) of
-        {_, _, duration, _, _, _} ->
-            list_to_binary(mod_client_proxy_option_types:written(duration,
-                                                                 Default));
+        {_, _, Type, _, _, _} when Type == duration; Type == duration_or_off ->
+            list_to_binary(mod_client_proxy_option_types:written(Type, Default));
         _ ->
             Default
     end.
@@ -427,7 +466,7 @@ candidates({enums, Words}) ->
     [[], Words, [brb | Words]];
 candidates(Type) when element(1, Type) == int; Type == duration;
                       Type == duration_or_off ->
-    [-1, 0, 1, 7, 8, 16#7fffffff, 16#80000000];
+    [-1, 0, 1, 7, 8, 1000000, 1000001, 16#7fffffff, 16#80000000];
 candidates(bool) ->
     [true, false];
 candidates(_) ->

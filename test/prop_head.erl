@@ -19,9 +19,10 @@
 
 prop_a_head_says_what_its_stanza_says() ->
     {ok, _} = application:ensure_all_started(xmpp),
-    numtests(500, ?FORALL({Stanza, Sets},
-                          {stanza(), oneof([counted, shown, absent])},
-                          told(Stanza, Sets) =:= head(Stanza, Sets))).
+    numtests(500, ?FORALL({Stanza, Shown},
+                          {stanza(), {oneof([counted, shown, absent]),
+                                      sessions()}},
+                          told(Stanza, Shown) =:= head(Stanza, Shown))).
 
 %% Every character of XML (1.0, 2.2), those that a parser makes blanks of in an
 %% attribute among them, through a parser that was not written here.
@@ -34,15 +35,14 @@ prop_each_character_comes_through_a_parser_as_it_is() ->
                                     "'/>"])))).
 
 %% What the core is told of it.
-head(Stanza, Sets) ->
+head(Stanza, {Sets, Sessions}) ->
     Context = #{host => ?P, server_host => <<"example.org">>,
                 core => {?MODULE, none}, access => all, outbound_access => all,
                 packets => mod_client_proxy_packets:open(none),
                 stopped => atomics:new(1, [])},
-    mod_client_proxy_context:publish(?P, case Sets of
-                                            absent -> Context;
-                                            _ -> Context#{sets => Sets}
-                                        end),
+    mod_client_proxy_context:publish(
+      ?P, maps:merge(Context, maps:filter(fun(_, V) -> V /= absent end,
+                                          #{sets => Sets, sessions => Sessions}))),
     ok = mod_client_proxy_router:route(Stanza),
     mod_client_proxy_context:unpublish(?P),
     sorted(fxml_stream:parse_element(erase(head))).
@@ -56,18 +56,46 @@ handle(none, {Head, 0, <<>>, _Weight, _Now}, _Sender) ->
     put(head, iolist_to_binary(Head)),
     {drop, unroutable}.
 
-told(#iq{type = Type, sub_els = Els} = IQ, Sets) when Type == get; Type == set ->
-    told(<<"iq">>, Type, IQ, children(Els, Type == get orelse Sets /= counted));
+told(#iq{type = get, sub_els = Els} = IQ, _) ->
+    told(<<"iq">>, get, IQ, children(Els, fun whole/1));
+told(#iq{type = set, sub_els = [El]} = IQ, {counted, Sessions}) ->
+    told(<<"iq">>, set, IQ, case session(El, Sessions) of
+                                [] -> [#xmlel{name = <<"one">>}];
+                                Session -> Session
+                            end);
+told(#iq{type = set, sub_els = Els} = IQ, {counted, _}) ->
+    told(<<"iq">>, set, IQ,
+         children(Els, fun(_) -> #xmlel{name = <<"one">>} end));
+told(#iq{type = set, sub_els = Els} = IQ, _) ->
+    told(<<"iq">>, set, IQ, children(Els, fun whole/1));
+told(#iq{type = result, sub_els = [El | _]} = IQ, {_, Sessions}) ->
+    told(<<"iq">>, result, IQ, session(El, Sessions));
 told(#iq{type = Type} = IQ, _) -> told(<<"iq">>, Type, IQ, []);
 told(#message{type = Type} = M, _) -> told(<<"message">>, Type, M, []);
 told(#presence{type = Type} = P, _) -> told(<<"presence">>, Type, P, []).
 
 children([], _) -> [];
 children([El | Els], Shown) ->
-    [case Shown of
-         true -> short(El#xmlel{children = []});
-         false -> #xmlel{name = <<"one">>}
-     end | [#xmlel{name = <<"more">>} || Els /= []]].
+    [Shown(El) | [#xmlel{name = <<"more">>} || Els /= []]].
+
+whole(El) ->
+    short(El#xmlel{children = []}).
+
+%% The namespace, by the prefix of the name, and the session, if it names one.
+session(_, absent) ->
+    [];
+session(#xmlel{name = Name, attrs = Attrs}, Sessions) ->
+    Declared = case Name of
+                   <<"x:", _/binary>> -> <<"xmlns:x">>;
+                   _ -> <<"xmlns">>
+               end,
+    {_, Ns} = lists:keyfind(Declared, 1, Attrs),
+    [#xmlel{name = <<"x">>, attrs = [{<<"xmlns">>, Ns}, {Attr, Value}]}
+     || #{Ns := Attr} <- [Sessions], {A, Value} <- first(Attr, Attrs), A == Attr,
+        byte_size(Value) =< 1024].
+
+first(Name, Attrs) ->
+    [Attr || Attr <- [lists:keyfind(Name, 1, Attrs)], Attr /= false].
 
 %% The core has no use for names that libxml2 would refuse.
 short(#xmlel{name = Name, attrs = Attrs} = El) ->
@@ -147,8 +175,9 @@ decide(Core, Head) ->
     mod_client_proxy_core:handle(Core, Head, none, 0, <<>>, 1, 0).
 
 iq(Type, Id, From, To, Els) ->
-    mod_client_proxy_head:text(shown, #iq{type = Type, id = Id, from = jid(From),
-                                          to = jid(To), sub_els = Els}).
+    mod_client_proxy_head:text(shown, #{}, #iq{type = Type, id = Id,
+                                               from = jid(From), to = jid(To),
+                                               sub_els = Els}).
 
 jid({U, S, R}) ->
     jid(U, S, R).
@@ -199,9 +228,19 @@ jid(U, S, R) ->
     #jid{user = U, server = S, resource = R,
          luser = U, lserver = S, lresource = R}.
 
+sessions() ->
+    oneof([absent, #{},
+           #{<<"urn:example:test">> => <<"value">>},
+           #{<<"urn:example:x">> => <<"value">>, <<"urn:none">> => <<"id">>},
+           #{<<"urn:example:test">> => <<"none">>, <<"urn:example:x">> => <<"b">>},
+           #{<<>> => <<"value">>}]).
+
 element() ->
     ?LET({Name, Attr, Value, Other, Text},
-         {name(<<"q">>), name(<<"b">>), value(), value(), value()},
+         {name(<<"q">>), name(<<"b">>),
+          frequency([{9, value()}, {1, oneof([binary:copy(<<"v">>, 1024),
+                                              binary:copy(<<"v">>, 1025)])}]),
+          value(), value()},
          #xmlel{name = Name,
                 attrs = [{<<"xmlns">>, <<"urn:example:test">>},
                          {<<"value">>, Value}, {<<"x:other">>, Other},

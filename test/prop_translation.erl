@@ -55,7 +55,7 @@ shown(Core) ->
               sub_els = [#xmlel{name = <<"q">>}]},
     {request, From, _, _, Record, _} =
         mod_client_proxy_core:handle(
-          Core, mod_client_proxy_head:text(shown, Ask), none,
+          Core, mod_client_proxy_head:text(shown, #{}, Ask), none,
           mod_client_proxy_core:hints([resourceprep_ok]), <<>>, 0, 0),
     [_] = mod_client_proxy_core:abort(Core, Record, internal, 0),
     mod_client_proxy_addresses:text(From).

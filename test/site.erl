@@ -48,7 +48,14 @@ proxy_hosts() ->
      {"focus.meet.example.org",
       [{target_address, "focus@auth.meet.example.org"},
        {balance, "sticky"},
-       {sticky_by, "{\"http://jitsi.org/protocol/focus\": room}"}]}].
+       {sticky_by, "{\"http://jitsi.org/protocol/focus\": room}"}]},
+     {"keeps.meet.example.org",
+      [{target_address, "focus@auth.meet.example.org"},
+       {balance, "sticky"},
+       {sticky_by, "{\"http://jitsi.org/protocol/focus\": room}"},
+       {sticky_ttl, "1 h"},
+       {sessions, "{\"http://jitsi.org/protocol/focus\": "
+                  "{attribute: session-id, any_requester: true}}"}]}].
 
 %% Virtual hosts, besides example.org.
 hosts() ->

@@ -312,8 +312,6 @@ static enum jat_err finish_sessions(struct jat_config *c)
 const struct jat_session_row *jat_config_session(const struct jat_config *c,
                                                  struct jat_str ns)
 {
-    if ((c->session_lengths >> ns.n % 64 & 1) == 0)
-        return NULL;
     for (size_t i = 0; i < c->n_session_rows; i++)
         if (jat_str_eq(c->session_rows[i].ns, ns))
             return &c->session_rows[i];

@@ -110,6 +110,12 @@ bool jat_config_wants(const struct jat_config *c, struct jat_str resource);
 /* True if option `localparts` allows this node, or it is empty: P itself. */
 bool jat_config_has_node(const struct jat_config *c, struct jat_str node);
 
+/* False: there is surely no row of `sessions` for this namespace. */
+static inline bool jat_config_may_have_session(const struct jat_config *c,
+                                               struct jat_str ns)
+{
+    return (c->session_lengths >> ns.n % 64 & 1) != 0;
+}
 /* The row of `sessions` for payloads in this namespace, or NULL. (The first one
  * that has it.) */
 const struct jat_session_row *jat_config_session(const struct jat_config *c,

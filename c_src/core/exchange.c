@@ -128,7 +128,8 @@ static enum jat_err request_in(struct jat_call *c, jat_eid only)
 
     r.share.user = jat_shares_user(c->j->shares, c->from.bare);
     r.share.domain = jat_shares_domain(c->j->shares, config, c->from.server);
-    if (only == 0 && !jat_session_of_request(c, &r, &only, &why))
+    if (only == 0 && jat_session_may_be_named(c) &&
+        !jat_session_of_request(c, &r, &only, &why))
         return jat_refuse(c->out, why);
     waits = only == 0 && c->weight > 0 && jat_waiting_must(c->j, config);
     if (!waits && jat_endpoints_count(c->j->endpoints) == 0)
@@ -320,7 +321,8 @@ enum jat_err jat_answer_in(struct jat_call *c, unsigned unused)
         return jat_drop(c->out, JAT_REASON_UNSOLICITED);
     if (err != JAT_OK)
         return err;
-    jat_session_answered(c, &r);
+    if (jat_session_may_be_named(c) || jat_session_is_kept(c->config, &r))
+        jat_session_answered(c, &r);
     user = jat_buf_span(c->buf, r.user);
     answer(c, sender.target, &r, ref, jat_parts_cut(user, r.user_cut),
            c->to.resource);

@@ -141,7 +141,9 @@ enum jat_err jat_forward(struct jat *j, const struct jat_config *config,
                          struct jat_sent *out)
 {
     struct jat_endpoint *e = &out->endpoint;
-    uint64_t kept = only == 0 ? jat_session_keeps(j, config, r, now) : 0;
+    uint64_t kept = only == 0 && jat_session_is_kept(config, r)
+                        ? jat_session_keeps(j, config, r, now)
+                        : 0;
     unsigned held = jat_endpoints_hold(j->endpoints);
     uint32_t most = most_records(config);
     enum jat_err err = only == 0 ? choose(j, config, r, kept, most, now,

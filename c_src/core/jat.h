@@ -59,12 +59,13 @@
  *        |
  *     forward            an endpoint is chosen, a record is made
  *     outbound           may an endpoint begin something itself
+ *     session            what stays with its endpoint, whatever is chosen
  *     shown  sticky      enc(U); what `sticky` chooses by
  *     decision           what the caller is to do
  *        |
  *     instance           one proxy host: its tables and its configuration
  *     stanza -> xml -> utf8    address -> seal       config
- *     shares -> quota          contact, seen -> recent     pace  stats
+ *     shares -> quota          contact, seen -> recent     pace  stats  kept
  *     endpoints, watch -> slots -> balance -> health
  *     inflight -> record, closed
  *        |
@@ -76,6 +77,9 @@
  * remembered (seen.h), for it has to be taken back when the endpoint goes
  * (jat_sweep). How many messages and presences one may send in a second is in
  * pace.h.
+ *
+ * A request may be one of a session (session.h): then it goes to the endpoint
+ * that has it, and to no other.
  *
  * P may have nodes (option `localparts`): node@P is like P in all of this, with
  * contacts and conversations of its own.

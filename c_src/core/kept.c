@@ -313,7 +313,7 @@ static bool needs_place(struct jat_kept *t, const struct jat_keep *how,
     else if (remote && domain != NONE && domain_at(t, domain)->n >= tenth)
         *at = loser_in(t, domain);
     else if (remote && (t->n_remote >= half || count(t) >= how->max))
-        *at = half == 0 ? NONE : remote_loser(t);
+        *at = remote_loser(t);
     else if (count(t) >= how->max)
         *at = t->n_remote > half ? remote_loser(t) : loser_in(t, domain);
     else

@@ -12,7 +12,7 @@ static const struct jat_session_row *named(const struct jat_call *c,
     const struct jat_stanza *s = c->stanza;
     const struct jat_session_row *row;
 
-    if (s->n_children == 0)
+    if (!jat_session_may_be_named(c))
         return NULL;
     row = jat_config_session(c->config, s->children[0].ns);
     if (row == NULL)
@@ -113,13 +113,13 @@ bool jat_session_of_request(struct jat_call *c, struct jat_request *r,
     key = key_of(c->j, row, name, r);
     if (jat_kept_use(c->j->kept, key, c->now, until, &found)) {
         *eid = find_endpoint(c->j, found.endpoint);
-        if (*eid == 0) {
+        if (*eid == 0 && !found.told) {
             jat_kept_forget(c->j->kept, key, found.endpoint);
             *why = row->is_sessionid ? JAT_WHY_SESSION_GONE
                                      : JAT_WHY_ENDPOINT_GONE;
-            if (!found.told)
-                return false;
-        } else if (found.told) { /* it is back */
+            return false;
+        }
+        if (*eid != 0 && found.told) { /* it is back */
             r->eid_hash = found.endpoint;
             keep_session(c, key, r, true);
         }
@@ -153,21 +153,14 @@ static uint64_t key_of_room(const struct jat *j, const struct jat_request *r)
         &j->seed, jat_str((const char *)&r->sticky_key, sizeof(r->sticky_key)));
 }
 
-static bool is_kept(const struct jat_config *config,
-                    const struct jat_request *r)
-{
-    return config->sticky_ttl > 0 && r->sticky_key != 0 &&
-           config->balance == JAT_STICKY;
-}
-
 uint64_t jat_session_keeps(struct jat *j, const struct jat_config *config,
                            const struct jat_request *r, uint64_t now)
 {
+    uint64_t ttl = r->n_tried == 0 ? (uint64_t)config->sticky_ttl : 0;
     struct jat_found found;
 
-    if (!is_kept(config, r) ||
-        !jat_kept_use(j->kept, key_of_room(j, r), now,
-                      now + (uint64_t)config->sticky_ttl, &found) ||
+    if (!jat_session_is_kept(config, r) ||
+        !jat_kept_use(j->kept, key_of_room(j, r), now, now + ttl, &found) ||
         was_tried(r, found.endpoint))
         return 0;
     return found.endpoint;
@@ -185,6 +178,6 @@ void jat_session_answered(struct jat_call *c, const struct jat_request *r)
     if (row != NULL)
         keep_session(c, key_of(c->j, row, name, r), r,
                      row->kind == JAT_SESSION_ANY);
-    if (is_kept(c->config, r))
+    if (jat_session_is_kept(c->config, r))
         keep(c, key_of_room(c->j, r), r, true, c->config->sticky_ttl);
 }

@@ -24,6 +24,15 @@
 /* Octets of a session's name, at most: a longer one is none. */
 #define JAT_SESSION_MAX 1024U
 
+/* False: the stanza surely names no session. */
+static inline bool jat_session_may_be_named(const struct jat_call *c)
+{
+    const struct jat_stanza *s = c->stanza;
+
+    return s->n_children > 0 &&
+           jat_config_may_have_session(c->config, s->children[0].ns);
+}
+
 /* Finds out whether the request r (its share is set), to P, is of a session.
  * If it is, r->session is set. *eid is the endpoint of the session; 0: it is
  * new, or there is none. (Where the payload has the attribute that `sticky'
@@ -34,15 +43,25 @@ bool jat_session_of_request(struct jat_call *c, struct jat_request *r,
                             jat_eid *eid, enum jat_why *why);
 /* The record of r is made. */
 void jat_session_begun(struct jat_call *c, const struct jat_request *r);
-/* The endpoint has answered r, whose record is taken, with the stanza of c. */
+/* The endpoint has answered r, whose record is taken, with the stanza of c. To
+ * be called where the stanza may name a session, or the key of r is kept. */
 void jat_session_answered(struct jat_call *c, const struct jat_request *r);
 /* The endpoint has gone with r, which is of a session, or r came back. Returns
  * what the requester is told instead of `why`. */
 enum jat_why jat_session_lost(struct jat *j, const struct jat_request *r,
                               enum jat_why why);
 
+/* True if the key that `sticky' chooses by is kept. */
+static inline bool jat_session_is_kept(const struct jat_config *config,
+                                       const struct jat_request *r)
+{
+    return r->sticky_key != 0 && config->sticky_ttl > 0 &&
+           config->balance == JAT_STICKY;
+}
+
 /* The hash of the endpoint that the key which `sticky' chooses by stays with;
- * 0: it stays with none, or r has been sent there before. */
+ * 0: it stays with none, or r has been sent there before. The key is used,
+ * unless r is sent again. */
 uint64_t jat_session_keeps(struct jat *j, const struct jat_config *config,
                            const struct jat_request *r, uint64_t now);
 

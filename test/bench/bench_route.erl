@@ -47,8 +47,8 @@ context() ->
     persistent_term:get(?MODULE).
 
 written(Stanza) ->
-    #{sets := Sets} = context(),
-    mod_client_proxy_head:text(Sets, Stanza).
+    #{sets := Sets, sessions := Sessions} = context(),
+    mod_client_proxy_head:text(Sets, Sessions, Stanza).
 
 handle(Head) ->
     #{core := Core} = context(),

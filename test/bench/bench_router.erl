@@ -128,14 +128,15 @@ items(Size) ->
                         "</query>"])).
 
 steps() ->
-    #{core := {?NIF, Ref}, packets := Packets, sets := Sets} =
+    #{core := {?NIF, Ref}, packets := Packets, sets := Sets,
+      sessions := Sessions} =
         mod_client_proxy_context:get(<<"jid.example.org">>),
     Request = request(jid, get, [text(64)]),
     Large = request(jid, get, [tree(16384)]),
     ?ROUTER:route(Request),
     Answer = answer(get(routed), []),
     ?ROUTER:route(Answer),
-    Head = fun() -> [mod_client_proxy_head:text(Sets, S)
+    Head = fun() -> [mod_client_proxy_head:text(Sets, Sessions, S)
                      || S <- [Request, Answer]] end,
     Heads = Head(),
     Core = fun() ->

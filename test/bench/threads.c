@@ -51,7 +51,8 @@ static atomic_bool over;
 /* Endpoints have one digit for a resource. */
 static void one_round(struct worker *w, uint64_t n, struct jat_buf *buf)
 {
-    static const struct jat_endpoint_state online = {JAT_SHOW_NONE, 0, false, false};
+    static const struct jat_endpoint_state online = {JAT_SHOW_NONE, 0, false,
+                                                     false};
     unsigned user = (unsigned)n % USERS;
     uint64_t id = (uint64_t)w->number << 32 | n;
     struct jat_decision d;

@@ -97,11 +97,11 @@ static void all_go(unsigned n, const char *user, const char *payload,
         assert_words(goes(user, payload), to);
 }
 
-/* n requests go to all of three. */
+/* It goes to all three. (A request that comes to nothing has its turn, too.) */
 static void go_round(const char *user, const char *payload)
 {
     bool used[3] = {false};
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < 40 && !(used[0] && used[1] && used[2]); i++)
         used[goes(user, payload)[sizeof T] - 'a'] = true;
     assert_true(used[0] && used[1] && used[2]);
 }
@@ -375,7 +375,7 @@ static void a_request_of_a_session_is_never_sent_again(void **state)
                 answered(U, payload, "");
             ask_at("get", U, P, payload);
             assert_false(decision.forward.keep);
-            const char *id = last_id;
+            const char *id = line("%s", last_id);
             said = line("fail %s " P " > " U " #%s", gone[i].condition, id);
             come(B);
             if (how == 2) {
@@ -419,7 +419,7 @@ static void other_ends_leave_the_session_where_it_is(void **state)
     come(A);
     goes(U, command("1"));
     come(B);
-    const char *id = last_id;
+    const char *id = line("%s", last_id);
     assert_words(bounce_refused(decision.forward.record),
                  line("fail service-unavailable " P " > " U " #%s", id));
     goes(U, command("1"));
@@ -607,15 +607,14 @@ static void a_room_goes_along_with_a_request_that_is_sent_again(void **state)
     three_endpoints();
     const char *first = answered(U, room(1), "");
     ask_at("get", U, P, room(1));
-    const char *other_id = last_id, *from = from_of();
+    const char *other_id = line("%s", last_id), *from = from_of();
     ask_at("get", V, P, room(1));
     assert_words(to_of(), first);
     const char *mine = from_of();
     bounce(decision.forward.record, false);
     const char *second = place(&outcomes.text, outcomes.v[0].to);
     assert_string_not_equal(first, second);
-    const char *id = last_id;
-    said(stanza("iq", "result", id, second, mine, ""));
+    said(stanza("iq", "result", last_id, second, mine, ""));
     assert_int_equal(kind(&decision), ANSWER);
     all_go(3, U, room(1), second);
     said(stanza("iq", "result", other_id, first, from, ""));
@@ -635,6 +634,35 @@ static void a_room_stays_in_service_or_not(void **state)
     all_go(3, V, room(2), B);
     put_as(A, JAT_SHOW_NONE, true);
     all_go(3, V, room(1), A);
+    close_all();
+}
+
+/* Two requests of a room that began meanwhile at two endpoints: the result that
+ * came first says where it is. */
+static void the_first_result_of_a_room_holds(void **state)
+{
+    const char *ids[ROOMS], *as[ROOMS], *to[ROOMS];
+    unsigned apart = 0;
+    (void)state;
+    proxy(BY_ROOM "sticky_ttl=6400");
+    three_endpoints();
+    for (unsigned i = 0; i < ROOMS; i++) {
+        to[i] = goes(U, room(i));
+        ids[i] = line("%s", last_id);
+        as[i] = from_of();
+    }
+    come(T "/d");
+    for (unsigned i = 0; i < ROOMS; i++) {
+        apart += strcmp(goes(V, room(i)), to[i]) != 0;
+        const char *second = to_of(), *id = line("%s", last_id),
+                   *mine = from_of();
+        said(stanza("iq", "result", ids[i], to[i], as[i], ""));
+        assert_int_equal(kind(&decision), ANSWER);
+        said(stanza("iq", "result", id, second, mine, ""));
+        assert_int_equal(kind(&decision), ANSWER);
+        assert_words(goes(V, room(i)), to[i]);
+    }
+    assert_true(apart > 5);
     close_all();
 }
 
@@ -699,6 +727,18 @@ static void a_room_goes_before_a_session_of_any_requester(void **state)
     close_all();
 }
 
+/* ... but not before one of the requester's own. */
+static void a_session_of_ones_own_goes_before_a_room(void **state)
+{
+    (void)state;
+    proxy("sessions=" FOCUS " sessions=session-id sessions=result " BY_ROOM);
+    three_endpoints();
+    const char *at = answered(U, conference("r@muc.example", ""), logout("s"));
+    for (unsigned i = 0; i < 20; i++)
+        all_go(1, U, conference(line("room%u@muc.example", i), "s"), at);
+    close_all();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -726,10 +766,12 @@ int main(void)
         CASE(a_room_lives_while_it_is_used),
         CASE(only_a_result_keeps_a_room),
         CASE(a_room_goes_along_with_a_request_that_is_sent_again),
+        CASE(the_first_result_of_a_room_holds),
         CASE(a_room_stays_in_service_or_not),
         CASE(rooms_without_number_are_their_makers_own_loss),
         CASE(a_session_goes_before_what_sticky_chooses),
         CASE(a_room_goes_before_a_session_of_any_requester),
+        CASE(a_session_of_ones_own_goes_before_a_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -233,7 +233,8 @@ static unsigned handle_iq(struct worker *w, const char *type, const char *id,
         "<x xmlns='urn:own' sid='2'/>",
         "<x xmlns='urn:any' id='1'/>",
     };
-    return handle_stanza(w, "iq", type, id, from, to, payloads[below(w, 4)]);
+    unsigned which = one_in(w, 4) ? 1 + below(w, 3) : 0;
+    return handle_stanza(w, "iq", type, id, from, to, payloads[which]);
 }
 
 /* A message, or presence, from `from` to `to`. If it is passed on: the letter

@@ -71,7 +71,12 @@ static struct verdict request(struct truth *t, const struct view *v,
     bool set = v->s.type == JAT_TYPE_SET, any = session == NOBODY;
     struct verdict out = {.verb = JAT_DO_FORWARD};
     struct jat_str shown, key = {NULL, 0};
+    struct record of = {.session = session};
 
+    if (any && truth_session(t, v, &of) == STAYS_WITH_NOBODY)
+        return reply(of.by_sessionid ? JAT_ITEM_NOT_FOUND
+                                     : JAT_RECIPIENT_UNAVAILABLE);
+    any = of.session == NOBODY;
     if (truth_count_online(t) == 0)
         return reply(JAT_RECIPIENT_UNAVAILABLE);
     if (!shown_as(t, v, &shown))
@@ -83,7 +88,9 @@ static struct verdict request(struct truth *t, const struct view *v,
         return reply(JAT_RESOURCE_CONSTRAINT);
     out.begun = (struct record){
         .direction = JAT_IN,
-        .session = session,
+        .session = of.session,
+        .stay = of.stay,
+        .by_sessionid = of.by_sessionid,
         .user = truth_keep(t, v->user),
         .node = truth_keep(t, v->to.user),
         .asked = truth_keep(t, v->s.to),
@@ -92,10 +99,12 @@ static struct verdict request(struct truth *t, const struct view *v,
         .keyed = t->keyed,
         .set = set,
         .any = any,
-        .weight =
-            any && t->o.retries > 0 && is_repeatable(t, v) ? v->weight : 0,
-        .retries = (unsigned)t->o.retries,
+        .room =
+            any && t->o.balance == JAT_STICKY ? truth_room(t, key) : NOTHING,
+        .retries = of.stay.n == 0 ? (unsigned)t->o.retries : 0,
         .by_domain = truth_is_remote(t, v->user)};
+    if (any && out.begun.retries > 0 && is_repeatable(t, v))
+        out.begun.weight = v->weight;
     if (!truth_may_keep(t, &out.begun))
         out.begun.weight = 0;
     return out;
@@ -257,6 +266,7 @@ static void begun(struct truth *t, const struct view *v, struct record r,
     if (r.direction == JAT_IN) {
         truth_contact(t, &who, true, r.deadline);
         truth_handle(t, &who, r.shown, true, r.deadline);
+        truth_session_begun(t, &r);
     } else {
         truth_contact(t, &who, false, 0);
         truth_handle(t, &who, v->to.resource, false, 0);
@@ -289,6 +299,8 @@ static void answered(struct truth *t, const struct view *v, struct record *r,
     CHECK(f->new_id == !jat_str_eq(r->id, r->id_out));
     CHECK(!f->new_id || jat_str_eq(jat_buf_str(buf, f->id), r->id));
     truth_ended(t, r, true);
+    if (requested)
+        truth_session_answered(t, v, r);
     who.node = v->to.user;
     /* the request has touched it a short time ago */
     if (!requested || t->now - r->born > truth_slack(t))

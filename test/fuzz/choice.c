@@ -104,7 +104,12 @@ static bool is_among(unsigned session, const unsigned *among, unsigned n)
 void truth_check_choice(struct truth *t, const struct record *r)
 {
     unsigned among[MAX_SESSIONS], n = truth_candidates(t, r, among);
+    unsigned kept = truth_room_stays(t, r);
 
+    if (kept != NOBODY) {
+        CHECK(r->session == kept);
+        return;
+    }
     CHECK(is_among(r->session, among, n));
     switch ((enum jat_balance)t->o.balance) {
     case JAT_ROUND_ROBIN:
@@ -118,6 +123,7 @@ void truth_check_choice(struct truth *t, const struct record *r)
             check_preference(t, r, among, n);
         break;
     case JAT_RANDOM:
+    case JAT_PEAK_EWMA: /* it has a free choice of two */
     case JAT_BALANCE_COUNT:
         break;
     }

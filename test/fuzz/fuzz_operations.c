@@ -190,7 +190,13 @@ static const char *const children[] = {
     "<conference xmlns='urn:room' room=''/>",
     "<query xmlns='http://jabber.org/protocol/disco#info' node='" CAPS "'/>",
     "<query xmlns='http://jabber.org/protocol/disco#info' node='urn:x'/>",
-    "<query xmlns='http://jabber.org/protocol/disco#items'/>"};
+    "<query xmlns='http://jabber.org/protocol/disco#items'/>",
+    "<x xmlns='urn:own' sid='1'/>",
+    "<x xmlns='urn:own' sid='2'/>",
+    "<c xmlns='http://jabber.org/protocol/commands' sessionid='1'/>",
+    "<x xmlns='urn:told' id='1'/>",
+    "<conference xmlns='urn:room' id='1'/>",
+    "<conference xmlns='urn:room' room='1' id='1'/>"};
 
 static void write_stanza(struct play *p, const char *name, const char *type,
                          struct jat_str id, struct jat_str from,

@@ -60,6 +60,10 @@ static void choose_limits(struct input *in, struct options *o)
     o->contact_timeout = (bits & 2) != 0 ? 1975 : 694;
     o->resume_wait = (bits & 1) != 0 ? 1000 : 350;
     o->max_retry_memory = memory[bits >> 2 & 3];
+    /* steps of 350 and 1000 ms reach their last moments */
+    o->session_timeout = (bits & 2) != 0 ? 1000 : 704;
+    o->sticky_ttl = (bits & 1) != 0 ? 2000 : 0;
+    o->sessions = (bits >> 2 & 3) != 3;
 }
 
 static void choose_sticky(struct input *in, struct options *o)
@@ -154,6 +158,11 @@ static void add_lists(struct jat_config *c, const struct options *o)
     add_word(c, "caps", CAPS);
     add_str(c, "sticky_by", o->sticky_by);
     add_str(c, "sticky_by_attribute", o->sticky_by_attribute);
+    for (unsigned i = 0; o->sessions && i < N_SESSION_ROWS; i++) {
+        add_str(c, "sessions", session_rows[i].ns);
+        add_str(c, "sessions", session_rows[i].attribute);
+        add_word(c, "sessions", session_rows[i].kind);
+    }
     add_str(c, "localparts", o->localparts);
     add_str(c, "retry_sets", o->retry_set);
     if (o->resources.n > 0)
@@ -163,8 +172,8 @@ static void add_lists(struct jat_config *c, const struct options *o)
 struct jat_config *options_config(const struct options *o)
 {
     static const char *const encodings[] = {"jid", "sealed"};
-    static const char *const balances[] = {"random", "round_robin",
-                                           "least_pending", "sticky"};
+    static const char *const balances[] = {
+        "random", "round_robin", "least_pending", "sticky", "peak_ewma"};
     static const char *const outbounds[] = {"reply", "any", "none"};
     static const char *const discos[] = {"forward", "self"};
     struct jat_config *c = jat_config_new();
@@ -190,5 +199,7 @@ struct jat_config *options_config(const struct options *o)
     set_int(c, "message_rate", o->message_rate);
     set_int(c, "message_rate_per_domain", o->message_rate_per_domain);
     set_int(c, "max_stanza_size", MAX_STANZA_SIZE);
+    set_int(c, "session_timeout", o->session_timeout);
+    set_int(c, "sticky_ttl", o->sticky_ttl);
     return c;
 }

@@ -36,8 +36,9 @@ bool truth_full(const struct truth *t)
     return t->n_sessions == MAX_SESSIONS || t->n_records + most > MAX_RECORDS ||
            t->contacts.n + most > MAX_LATELY ||
            t->conversations.n + 1 > MAX_LATELY ||
-           t->handles.n + most > MAX_LATELY || t->n_visible + 1 > MAX_VISIBLE ||
-           t->users.n + 1 > MAX_RATES || t->domains.n + 1 > MAX_RATES ||
+           t->handles.n + most > MAX_LATELY || t->n_stays + 2 > MAX_STAYS ||
+           t->n_visible + 1 > MAX_VISIBLE || t->users.n + 1 > MAX_RATES ||
+           t->domains.n + 1 > MAX_RATES ||
            t->n_kept + 16 * most + 2 * MAX_SESSIONS > MAX_KEPT;
 }
 
@@ -377,16 +378,19 @@ static struct record next_try(const struct record *r)
 }
 
 /* Its session was not resumed in time, and it may be sent to another one. */
-static bool is_unresumed(const struct truth *t, const struct record *r,
+static bool is_unresumed(struct truth *t, const struct record *r,
                          const struct closing *c)
 {
     const struct session *s = &t->sessions[r->session];
-    struct record next = next_try(r);
+    struct record next = next_try(r), any = {.n_tried = 0};
 
     return c->why == EXPIRED && r->open && r->deadline > t->now && s->online &&
            s->state.pending &&
            s->pending_since + (uint64_t)t->o.resume_wait <= t->now && r->any &&
-           r->weight > 0 && r->retries > 0 && truth_in_service(t, &next);
+           r->weight > 0 && r->retries > 0 &&
+           (truth_in_service(t, &next) ||
+            (truth_in_service(t, &any) &&
+             truth_room_stays(t, &next) != NOBODY));
 }
 
 /* By the endpoint's server. */
@@ -412,7 +416,14 @@ static enum jat_why reason_of(const struct closing *c)
     return c->reason;
 }
 
-static bool goes_on(const struct truth *t, const struct closing *c,
+/* With its session, the endpoint of which has gone. */
+static bool is_lost(const struct record *r, const struct closing *c)
+{
+    return r->stay.n > 0 &&
+           (c->why == SWEPT || (c->why == BOUNCED && !was_refused(c)));
+}
+
+static bool goes_on(struct truth *t, const struct closing *c,
                     const struct record *r)
 {
     struct record next = next_try(r);
@@ -473,7 +484,8 @@ static void failed(struct truth *t, const struct record *r,
         return;
     }
     CHECK(o->fate == JAT_FATE_FAIL);
-    CHECK(o->why == reason_of(c));
+    CHECK(o->why == (r->by_sessionid && is_lost(r, c) ? JAT_WHY_SESSION_GONE
+                                                      : reason_of(c)));
     CHECK(truth_is_jid(text, &o->from, r->asked));
     CHECK(
         truth_is_jid(text, &o->to, r->direction == JAT_IN ? r->user : s->jid));
@@ -496,6 +508,8 @@ static void settled(struct truth *t, const struct closing *c,
         sent_again(t, next_try(r), o, text);
     } else {
         truth_ended(t, r, false);
+        if (is_lost(r, c))
+            truth_session_lost(t, r);
         if (was_refused(c) && r->direction == JAT_IN)
             t->sessions[r->session].failed--; /* it has no part in it */
         failed(t, r, c, o, text);
@@ -522,7 +536,7 @@ static void check_number(const struct closing *c, enum jat_err err,
               err == (one && n->due == 0 ? JAT_ENOTFOUND : JAT_OK));
 }
 
-static struct tally count_before(const struct truth *t, const struct closing *c)
+static struct tally count_before(struct truth *t, const struct closing *c)
 {
     struct tally n = {0};
 
@@ -642,7 +656,7 @@ static void look_at_records(const struct truth *t, struct jat *j)
 
 void truth_look(struct truth *t, struct jat *j)
 {
-    enum { TABLES = 7 };
+    enum { TABLES = 8 };
     uint64_t n[JAT_STAT_COUNT + TABLES], kept = 0;
     const uint64_t *in_table = n + JAT_STAT_COUNT;
     const char *name;
@@ -659,7 +673,8 @@ void truth_look(struct truth *t, struct jat *j)
     CHECK(lately_may_count(&t->conversations, in_table[3]));
     CHECK(lately_may_count(&t->handles, in_table[4]));
     CHECK(in_table[5] == truth_count_visible(t, NOBODY));
-    CHECK(in_table[6] == kept);
+    CHECK(truth_may_stay(t, in_table[6]));
+    CHECK(in_table[7] == kept);
     look_at_endpoints(t, j);
     look_at_records(t, j);
 }

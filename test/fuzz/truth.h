@@ -9,6 +9,7 @@
  *   talking.c  ... and for messages and presence
  *   truth.c    the records that come of it, and how they are closed
  *   choice.c   to whom a request or a message may go
+ *   staying.c  what stays with whom: sessions and kept keys
  *   lately.c   who spoke lately: contacts, conversations, handles
  *   visible.c  who sees an endpoint by directed presence
  *   rate.c     who sends too much
@@ -30,11 +31,13 @@
 #define CAPS "urn:p#1" /* what its capabilities are called */
 #define MAX_STANZA_SIZE 8192U
 #define MAX_ID 1024U
+#define MAX_SESSION 1024U /* octets of its name */
 
 #define MAX_SESSIONS 64U
 #define MAX_RECORDS 256U
 #define MAX_LATELY 512U
 #define MAX_VISIBLE 512U
+#define MAX_STAYS 512U
 #define MAX_RATES 512U
 #define MAX_PREFERENCES 1024U
 #define MAX_KEPT 4096U
@@ -48,7 +51,8 @@ struct options {
     int64_t timeout, contact_timeout, resume_wait, retries, max_contacts,
         max_pending, max_pending_per_user, max_pending_per_domain,
         max_outbound_per_endpoint, max_endpoints, max_retry_memory,
-        message_rate, message_rate_per_domain;
+        message_rate, message_rate_per_domain, session_timeout, sticky_ttl;
+    bool sessions;             /* all of session_rows, or none */
     struct jat_str localparts; /* a glob without '?'; empty: no nodes */
     struct jat_str targets[2], local_domain, sticky_by, sticky_by_attribute;
     struct jat_str resources; /* a glob of this, then '*'; empty: all */
@@ -86,7 +90,10 @@ struct record {
     unsigned keyed;     /* under which keys it was hashed */
     uint64_t ref, born, deadline, closed;
     bool set, any, by_domain;
-    uint32_t weight; /* of the packet, if it is kept; or 0 */
+    struct jat_str stay; /* the key of its session, if it has one */
+    bool by_sessionid;
+    struct jat_str room; /* the key of what `sticky` chose by */
+    uint32_t weight;     /* of the packet, if it is kept; or 0 */
     unsigned retries, n_tried, tried[JAT_MAX_TRIED];
 };
 
@@ -132,6 +139,12 @@ struct truth {
         struct jat_str endpoint, shown;
     } visible[MAX_VISIBLE];
     unsigned n_visible;
+    struct stay {
+        struct jat_str key, endpoint;
+        uint64_t until;
+        bool told; /* that the endpoint has gone */
+    } stays[MAX_STAYS];
+    unsigned n_stays;
     struct rates users, domains;
     uint64_t stats[JAT_STAT_COUNT];
     unsigned round[MAX_SESSIONS], n_round; /* who has had a turn */
@@ -270,6 +283,25 @@ unsigned truth_count_visible(const struct truth *t, unsigned session);
  * not available. */
 void truth_hidden(struct truth *t, unsigned session,
                   const struct jat_outcome *o, const struct jat_buf *text);
+
+/* Of option `sessions`. */
+#define N_SESSION_ROWS 4U
+extern const struct session_row {
+    struct jat_str ns, attribute;
+    const char *kind;
+} session_rows[N_SESSION_ROWS];
+
+/* r, a request to P, is made: its session has an endpoint. */
+void truth_session_begun(struct truth *t, const struct record *r);
+/* r, of a session, is over: its endpoint has gone, or it came back. */
+void truth_session_lost(struct truth *t, const struct record *r);
+/* What `sticky` chooses by, as r->room. */
+struct jat_str truth_room(struct truth *t, struct jat_str key);
+/* The session that the room of r stays with, and that has not had r; or NOBODY.
+ */
+unsigned truth_room_stays(struct truth *t, const struct record *r);
+/* The core may know n keys. */
+bool truth_may_stay(const struct truth *t, uint64_t n);
 
 /* A message or presence of `user`. may_tell: it can be answered. seen: the core
  * took it for too much; that settles it where the truth is not sure. */

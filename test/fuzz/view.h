@@ -93,6 +93,15 @@ bool shown_as(struct truth *t, const struct view *v, struct jat_str *shown);
 bool may_write(struct truth *t, const struct view *v, const struct whom *to,
                unsigned *session, struct verdict *out);
 
+/* Whether the request, to P, is of a session: r->stay and r->session (the
+ * endpoint of the session; NOBODY: there is none yet) say so. */
+enum stays { STAYS_NOWHERE, STAYS_THERE, STAYS_WITH_NOBODY };
+enum stays truth_session(struct truth *t, const struct view *v,
+                         struct record *r);
+/* The result of r. */
+void truth_session_answered(struct truth *t, const struct view *v,
+                            const struct record *r);
+
 /* The rows of the tables for iq, ... */
 struct verdict request_of_user(struct truth *t, const struct view *v);
 struct verdict answer_of_user(struct truth *t, const struct view *v);

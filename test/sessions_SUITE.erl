@@ -1,0 +1,303 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% Sessions that payloads name, and running rooms (option sticky_ttl): they stay
+%%% with the endpoint that they began on.
+-module(sessions_SUITE).
+-include("suite.hrl").
+
+-export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
+         init_per_group/2, end_per_group/2, init_per_testcase/2,
+         end_per_testcase/2]).
+-compile([export_all, nowarn_export_all]).
+-import(site, [site_with/2]).
+-import(suite, [address_of/3, await_draining/4, await_endpoints/3, bed/1,
+                common_site/1, counter/3, requester/1, requester/2, service/2,
+                service/3]).
+
+-define(TURNS, <<"turns.example.org">>).
+-define(KEEPS, <<"keeps.meet.example.org">>).
+
+suite() ->
+    [{timetrap, {seconds, 120}}].
+
+all() ->
+    [{group, Name} || Name <- [sessions, rooms, over_port]].
+
+groups() ->
+    [{sessions, [],
+      [an_ad_hoc_command_of_three_stages_stays_at_one_endpoint,
+       an_in_band_bytestream_stays_at_the_endpoint_that_opened_it,
+       who_sends_anothers_session_does_not_take_it,
+       a_request_to_one_endpoint_neither_learns_nor_moves_a_session,
+       a_drained_endpoint_keeps_its_sessions,
+       a_session_whose_endpoint_has_gone_is_told_once,
+       a_request_of_a_session_moves_to_no_other_endpoint,
+       a_reload_keeps_sessions]},
+     {rooms, [],
+      [the_logout_of_a_guest_reaches_the_jicofo_that_he_logged_in_at,
+       a_room_goes_before_the_login_of_its_guest,
+       running_rooms_stay_when_a_fourth_jicofo_joins,
+       a_room_moves_once_when_its_jicofo_has_gone]},
+     %% once more with the other carrier
+     {over_port, [], [{group, sessions}, {group, rooms}]}].
+
+%%% Setting up
+
+init_per_suite(Config) ->
+    suite:start(Config).
+
+end_per_suite(Config) ->
+    suite:stop(Config).
+
+init_per_group(Name, Config) ->
+    suite:begin_group(Name, Config).
+
+end_per_group(Name, Config) ->
+    suite:end_group(Name, Config).
+
+init_per_testcase(_Case, Config) ->
+    suite:begin_case(Config).
+
+end_per_testcase(_Case, Config) ->
+    suite:end_case(Config).
+
+%%% Words that the cases are made of
+
+three(Config) ->
+    [service(Config, R) || R <- ["a", "b", "c"]].
+
+%% Sends a request; returns its id.
+ask(U, Type, P, Payload) ->
+    Id = iq:id(),
+    iq:send(U, Type, P, Id, Payload),
+    Id.
+
+%% Who of these got the request with this id, and the request.
+who(Es, Id) ->
+    Mine = fun(El) -> puppet:attr(<<"id">>, El) == Id end,
+    bed:await(fun() -> lists:any(fun(E) -> lists:any(Mine, puppet:unread(E)) end,
+                                 Es) end),
+    [E] = [E || E <- Es, lists:any(Mine, puppet:unread(E))],
+    {E, puppet:recv(E, Mine)}.
+
+%% A request to P, which is answered with this payload: by whom.
+exchange(U, Type, P, Es, Payload, Answer) ->
+    Id = ask(U, Type, P, Payload),
+    {E, Req} = who(Es, Id),
+    iq:answer(E, Req, Answer),
+    _ = iq:result(U, Id, P),
+    E.
+
+exchange(U, P, Es, Payload, Answer) ->
+    exchange(U, set, P, Es, Payload, Answer).
+
+command(Session, Attrs) ->
+    ["<command xmlns='http://jabber.org/protocol/commands' node='config' ", Attrs,
+     [[" sessionid='", Session, "'"] || Session /= none], "/>"].
+
+%% A command that has begun: its session, and where.
+begin_command(U, P, Es) ->
+    Session = iq:id(),
+    {exchange(U, P, Es, command(none, "action='execute'"),
+              command(Session, "status='executing'")), Session}.
+
+%% The next stage.
+go_on(U, P, Es, Session) ->
+    exchange(U, P, Es, command(Session, "action='next'"),
+             command(Session, "status='executing'")).
+
+ibb(Name, Session) ->
+    ["<", Name, " xmlns='http://jabber.org/protocol/ibb' sid='", Session, "'/>"].
+
+%%% Sessions
+
+an_ad_hoc_command_of_three_stages_stays_at_one_endpoint(Config) ->
+    Es = three(Config),
+    U = requester(Config),
+    Other = requester(Config, "romeo@example.org/orchard"),
+    [begin
+         Begun = [begin_command(U, P, Es) || _ <- lists:seq(1, 6)],
+         [E = go_on(Who, P, Es, Session)
+          || _ <- [second, third], {E, Session} <- Begun, Who <- [U, Other]],
+         [E = exchange(U, P, Es, command(Session, "action='complete'"),
+                       command(Session, "status='completed'"))
+          || {E, Session} <- Begun]
+     end || P <- [?P, ?TURNS, <<"least.example.org">>, <<"sticky.example.org">>,
+                  <<"sealed.example.org">>]].
+
+%% The requester makes up the session.
+an_in_band_bytestream_stays_at_the_endpoint_that_opened_it(Config) ->
+    Es = three(Config),
+    U = requester(Config),
+    Open = [begin
+                Session = iq:id(),
+                {exchange(U, ?TURNS, Es, ibb("open", Session), ""), Session}
+            end || _ <- lists:seq(1, 6)],
+    3 = length(lists:usort([E || {E, _} <- Open])),
+    [E = exchange(U, ?TURNS, Es, ibb(Name, Session), "")
+     || Name <- ["data", "data", "data", "close"], {E, Session} <- Open],
+    %% data may come before the answer to its `open'
+    Early = iq:id(),
+    Ids = [ask(U, set, ?TURNS, ibb(Name, Early))
+           || Name <- ["open", "data", "data", "data"]],
+    [_] = lists:usort([element(1, who(Es, Id)) || Id <- Ids]).
+
+who_sends_anothers_session_does_not_take_it(Config) ->
+    Es = three(Config),
+    U = requester(Config),
+    Tybalt = requester(Config, "tybalt@example.org/street"),
+    Session = iq:id(),
+    [_ = who(Es, ask(Tybalt, set, ?TURNS, command(Session, ""))) || _ <- [1, 2]],
+    E = exchange(U, ?TURNS, Es, command(none, ""), command(Session, "")),
+    [_ = who(Es, ask(Tybalt, set, ?TURNS, command(Session, ""))) || _ <- [1, 2]],
+    [E = go_on(U, ?TURNS, Es, Session) || _ <- lists:seq(1, 4)].
+
+a_request_to_one_endpoint_neither_learns_nor_moves_a_session(Config) ->
+    Es = [A, B, _] = three(Config),
+    U = requester(Config),
+    [_, AtB] = [address_of(Config, ?TURNS, E) || E <- [A, B]],
+    Session = iq:id(),
+    B = exchange(U, AtB, Es, command(none, ""), command(Session, "")),
+    B = exchange(U, AtB, Es, command(Session, ""), command(Session, "")),
+    0 = counter(Config, ?TURNS, "sessions"),
+    {E, Mine} = begin_command(U, ?TURNS, Es),
+    [Other | _] = Es -- [E],
+    Other = exchange(U, address_of(Config, ?TURNS, Other), Es,
+                     command(Mine, ""), command(Mine, "")),
+    [E = go_on(U, ?TURNS, Es, Mine) || _ <- lists:seq(1, 4)].
+
+a_drained_endpoint_keeps_its_sessions(Config) ->
+    Es = three(Config),
+    U = requester(Config),
+    {E, Session} = begin_command(U, ?TURNS, Es),
+    puppet:send(E, "<presence><show>dnd</show></presence>"),
+    await_draining(Config, ?TURNS, E, true),
+    [E = go_on(U, ?TURNS, Es, Session) || _ <- lists:seq(1, 4)],
+    false = lists:member(E, [element(1, begin_command(U, ?TURNS, Es))
+                             || _ <- lists:seq(1, 4)]).
+
+a_session_whose_endpoint_has_gone_is_told_once(Config) ->
+    Es = three(Config),
+    U = requester(Config),
+    Stream = iq:id(),
+    {E, Session} = begin_command(U, ?TURNS, Es),
+    InBand = exchange(U, ?TURNS, Es, ibb("open", Stream), ""),
+    [puppet:stop(Gone) || Gone <- lists:usort([E, InBand])],
+    Left = Es -- [E, InBand],
+    await_endpoints(Config, ?TURNS, Left),
+    Ended = iq:refused(U, ask(U, set, ?TURNS, command(Session, "")), ?TURNS,
+                       ?NOT_FOUND),
+    true = suite:says(<<"This session is over">>, Ended),
+    _ = iq:refused(U, ask(U, set, ?TURNS, ibb("data", Stream)), ?TURNS,
+                   ?UNAVAILABLE),
+    %% balanced anew: what is left answers as it likes
+    [true = lists:member(exchange(U, ?TURNS, Left, Payload, ""), Left)
+     || Payload <- [command(Session, ""), ibb("data", Stream)]].
+
+a_request_of_a_session_moves_to_no_other_endpoint(Config) ->
+    U = requester(Config),
+    [begin
+         Es = three(Config),
+         {E, Session} = begin_command(U, ?P, Es),
+         Id = ask(U, Type, ?P, command(Session, "")),
+         {E, _} = who(Es, Id),
+         puppet:order(E, "die"),
+         _ = iq:refused(U, Id, ?P, ?NOT_FOUND),
+         Left = Es -- [E],
+         await_endpoints(Config, ?P, Left),
+         [iq:quiet(U, Other) || Other <- Left],
+         %% that was it: the next one is balanced anew
+         true = lists:member(exchange(U, ?P, Left, command(Session, ""), ""),
+                             Left),
+         [puppet:stop(Other) || Other <- Left],
+         await_endpoints(Config, ?P, [])
+     end || Type <- [get, set]].
+
+a_reload_keeps_sessions(Config) ->
+    Es = three(Config),
+    U = requester(Config),
+    Begun = [begin_command(U, ?TURNS, Es) || _ <- lists:seq(1, 4)],
+    try
+        bed:reconfigure(bed(Config), site_with("turns.example.org",
+                                               [{balance, "round_robin"},
+                                                {timeout, "30 s"}])),
+        [E = go_on(U, ?TURNS, Es, Session) || {E, Session} <- Begun]
+    after
+        common_site(Config)
+    end.
+
+%%% Rooms
+
+jicofo(Config, Instance) ->
+    service(Config, "focus@auth.meet.example.org", Instance).
+
+guest(Config, N) ->
+    requester(Config, "guest" ++ integer_to_list(N) ++ "@meet.example.org/web").
+
+%% Login: the session of the guest, none yet.
+conference(Room, Login) ->
+    ["<conference xmlns='http://jitsi.org/protocol/focus' room='", Room,
+     "@conference.meet.example.org'",
+     [[" session-id='", Login, "'"] || Login /= none], "/>"].
+
+logout(Login) ->
+    ["<logout xmlns='http://jitsi.org/protocol/focus' session-id='", Login, "'/>"].
+
+enter(U, Js, Room) ->
+    exchange(U, ?KEEPS, Js, conference(Room, none), conference(Room, none)).
+
+rooms(N) ->
+    [["room", integer_to_list(I)] || I <- lists:seq(1, N)].
+
+the_logout_of_a_guest_reaches_the_jicofo_that_he_logged_in_at(Config) ->
+    Js = [jicofo(Config, "focus" ++ [N]) || N <- "123"],
+    [G, H] = [guest(Config, N) || N <- [1, 2]],
+    Logins = [{exchange(G, ?KEEPS, Js, conference(Room, none),
+                        conference(Room, Login)), Login}
+              || Room <- rooms(8), Login <- [iq:id()]],
+    %% (he may have come back under another address)
+    [J = exchange(H, Type, ?KEEPS, Js, logout(Login), logout(Login))
+     || Type <- [get, set], {J, Login} <- Logins],
+    %% nobody brings one to another Jicofo by sending it
+    [{J, Login} | _] = Logins,
+    [J = exchange(H, ?KEEPS, Js, logout(Login), "") || _ <- lists:seq(1, 5)].
+
+%% All who come to it meet there, wherever they have logged in.
+a_room_goes_before_the_login_of_its_guest(Config) ->
+    Js = [jicofo(Config, "focus" ++ [N]) || N <- "123"],
+    [G, H] = [guest(Config, N) || N <- [1, 2]],
+    At = [{Room, enter(G, Js, Room)} || Room <- rooms(8)],
+    Login = iq:id(),
+    J = exchange(H, ?KEEPS, Js, conference("lobby", none),
+                 conference("lobby", Login)),
+    [Its = exchange(H, ?KEEPS, Js, conference(Room, Login),
+                    conference(Room, Login)) || {Room, Its} <- At],
+    J = exchange(H, ?KEEPS, Js, logout(Login), "").
+
+running_rooms_stay_when_a_fourth_jicofo_joins(Config) ->
+    Js = [jicofo(Config, "focus" ++ [N]) || N <- "123"],
+    [G, H] = [guest(Config, N) || N <- [1, 2]],
+    Before = [{Room, enter(G, Js, Room)} || Room <- rooms(20)],
+    All = [New | _] = [jicofo(Config, "focus4") | Js],
+    await_endpoints(Config, ?KEEPS, All),
+    [J = enter(U, All, Room) || {Room, J} <- Before, U <- [G, H]],
+    %% which has its share of the new ones
+    true = lists:member(New, [enter(G, All, ["new", Room]) || Room <- rooms(40)]),
+    puppet:stop(New),
+    await_endpoints(Config, ?KEEPS, Js),
+    [J = enter(H, Js, Room) || {Room, J} <- Before].
+
+a_room_moves_once_when_its_jicofo_has_gone(Config) ->
+    Js = [jicofo(Config, "focus" ++ [N]) || N <- "123"],
+    [G, H] = [guest(Config, N) || N <- [1, 2]],
+    Before = [{Room, enter(G, Js, Room)} || Room <- rooms(20)],
+    {_, Gone} = hd(Before),
+    Instance = binary_to_list(suite:resource(puppet:jid(Gone))),
+    puppet:order(Gone, "die"),
+    Left = Js -- [Gone],
+    await_endpoints(Config, ?KEEPS, Left),
+    After = [{Room, enter(H, Left, Room)} || {Room, _} <- Before],
+    [J = proplists:get_value(Room, After) || {Room, J} <- Before, J /= Gone],
+    Back = [jicofo(Config, Instance) | Left],
+    await_endpoints(Config, ?KEEPS, Back),
+    [J = enter(G, Back, Room) || {Room, J} <- After].
