@@ -24,11 +24,17 @@ send(P, Pings) ->
     lists:foreach(
       fun({Core, Eid, Jid}) ->
               Ping = mod_client_proxy_metas:own(
-                       #iq{type = get, from = From, to = jid:decode(Jid),
+                       #iq{type = get, from = From, to = address(Jid),
                            sub_els = [#ping{}]}),
               ejabberd_router:route_iq(Ping, {ponged, Core, Eid}, self(),
                                        ?LATE_ANSWER)
       end, Pings).
+
+%% It is prepared as it is.
+address(Jid) ->
+    [Bare, R] = binary:split(Jid, <<"/">>),
+    [U, S] = binary:split(Bare, <<"@">>),
+    jid:make(U, S, R).
 
 %% @doc Of an answer; `unknown': there was none, which the core knows already.
 -spec is_answered(iq() | timeout) -> boolean() | unknown.

@@ -432,7 +432,9 @@ sticky_by_without_sticky_is_reported(Config) ->
     Said = fun() -> said(Config, "\\[warning\\].*sticky_by.*Remedy: ") end,
     bed:await(fun() -> Said() == 1 end),
     ok = bed:reload(Bed),
-    1 = Said().
+    1 = Said(),
+    bed:reconfigure(Bed, plain_site(["sticky_ttl: 1 h"])),
+    await_said(Config, "\\[warning\\].*sticky_ttl.*Remedy: ").
 
 a_target_on_an_unknown_domain_is_reported(Config) ->
     Bed = bed(Config),

@@ -68,7 +68,11 @@ endpoints_test_() ->
                {"a ping that comes back takes the endpoints out at once",
                 fun cut_server/1},
                {"what was dropped is found out by a probe", fun missed/1},
-               {"a bounce takes all of the target out", fun bounce/1}]]}}.
+               {"a bounce takes all of the target out", fun bounce/1},
+               {"an idle endpoint is pinged", fun idle/1},
+               {"what comes of its pings is told to the core", fun ponged/1},
+               {"one that is drained is so when it comes, and from now on",
+                fun drained/1}]]}}.
 
 %%% Asking
 
@@ -385,6 +389,72 @@ bounce(Core) ->
     ?assertEqual([], in(Core)),
     _ = ?E:down(Ref, E2),
     ?assertEqual([<<"svc@far.test/a">>], in(Core)).
+
+idle(Core) ->
+    ok = mod_client_proxy_core:configure(
+           Core, #{keys => [<<0:256>>], targets => targets(), ping_interval => 1}),
+    E = available(<<"x">>, ?FAR, subscribed(Core, [?FAR])),
+    timer:sleep(5),
+    _ = second(E),
+    ?assertMatch([#iq{type = get, from = #jid{luser = <<>>, lserver = ?P},
+                      to = #jid{luser = <<"svc">>, lserver = <<"far.test">>,
+                                lresource = <<"x">>}, sub_els = [#ping{}]}],
+                 pings()),
+    %% without a core there is nobody to be pinged
+    _ = second(configure(undefined, [?FAR], E)),
+    ?assertEqual([], pings()).
+
+ponged(Core) ->
+    ok = mod_client_proxy_core:configure(
+           Core, #{keys => [<<0:256>>], targets => targets(), ping_interval => 1}),
+    E = available(<<"x">>, ?FAR, subscribed(Core, [?FAR])),
+    Late = mod_client_proxy_clock:now() + 100000,
+    Bounce = mod_client_proxy_metas:own(#iq{type = error}),
+    [begin
+         Now = Late + 1000 * N,
+         ok = mod_client_proxy_core:tick(Core, Now),
+         [{Eid, <<"svc@far.test/x">>}] = mod_client_proxy_core:pings(Core, Now),
+         [] = mod_client_proxy_core:pings(Core, Now),
+         _ = ?E:ponged(other, Eid, Bounce, E), % an older core
+         _ = ?E:ponged(Core, Eid, timeout, E),
+         ?assertEqual([], why_drained(Core)),
+         _ = ?E:ponged(Core, Eid, Bounce, E),
+         put(eid, Eid)
+     end || N <- [1, 2]],
+    ?assertEqual([silent], why_drained(Core)),
+    %% an error of its own is an answer, too
+    _ = ?E:ponged(Core, get(eid), #iq{type = error}, E),
+    ?assertEqual([], why_drained(Core)).
+
+drained(Core) ->
+    fakes:module(mod_client_proxy_drained,
+                 ["open(_) -> [{<<\"svc\">>, <<\"far.test\">>, <<\"x\">>}].",
+                  "add(_, {_, _, <<\"full\">>}, _) -> full; add(_, _, _) -> ok.",
+                  "remove(_, _) -> ok."]),
+    try
+        X = {<<"svc">>, <<"far.test">>, <<"x">>},
+        E = available(<<"x">>, ?FAR, subscribed(Core, [?FAR])),
+        ?assertEqual([command], why_drained(Core)),
+        {ok, E1} = ?E:drain(X, false, 9, E),
+        ?assertEqual([], why_drained(Core)),
+        {ok, E2} = ?E:drain(X, true, 9, E1),
+        ?assertEqual([command], why_drained(Core)),
+        %% whatever it says, and in another core
+        _ = available(<<"x">>, ?FAR, E2),
+        ?assertEqual([command], why_drained(Core)),
+        {ok, _} = mod_client_proxy_core:remove_endpoint(Core, X),
+        E3 = configure(Core, [?FAR], configure(undefined, [?FAR], E2)),
+        ?assertEqual([command], why_drained(Core)),
+        {full, _} = ?E:drain({<<"svc">>, <<"far.test">>, <<"full">>}, true, 9, E3),
+        {no_target, _} = ?E:drain({<<"u">>, <<"far.test">>, <<"x">>}, true, 9, E3),
+        {ok, _} = ?E:drain({<<"u">>, <<"far.test">>, <<"x">>}, false, 9, E3)
+    after
+        fakes:over(mod_client_proxy_drained)
+    end.
+
+why_drained(Core) ->
+    [#{draining := Why}] = mod_client_proxy_core:endpoints(Core, 0),
+    Why.
 
 %%% Help
 

@@ -20,6 +20,8 @@ proxy_hosts() ->
      {"safe.example.org", [{resume_wait, "1 s"},
                            {retry_sets, "[\"urn:example:test\"]"}]},
      {"quick.example.org", [{timeout, "1 s"}, {outbound, "any"}]},
+     {"pings.example.org", [{ping_interval, "1 s"}]},
+     {"few.example.org", [{max_pending_per_endpoint, "2"}]},
      {"any.example.org", [{outbound, "any"}, {outbound_access, "not_tybalt"}]},
      {"none.example.org", [{outbound, "none"}]},
      {"brief.example.org", [{contact_timeout, "1 s"}, {timeout, "1 s"}]},

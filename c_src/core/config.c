@@ -291,7 +291,7 @@ static enum jat_err finish_sessions(struct jat_config *c)
     jat_free(c->session_rows); /* of a try before */
     c->session_rows = NULL;
     c->n_session_rows = 0;
-    c->session_lengths = 0;
+    c->session_marks = 0;
     if (c->sessions.n % 3 != 0)
         return JAT_EBADARG;
     if (n == 0)
@@ -304,7 +304,7 @@ static enum jat_err finish_sessions(struct jat_config *c)
 
         if (!read_row(c->sessions.v + 3 * c->n_session_rows, row))
             return JAT_EBADARG;
-        c->session_lengths |= UINT64_C(1) << row->ns.n % 64;
+        c->session_marks |= UINT64_C(1) << jat_config_mark(row->ns);
     }
     return JAT_OK;
 }

@@ -18,10 +18,10 @@ static void *use(void *arg)
     struct race *r = arg;
     struct jat_buf buf = JAT_BUF_INIT;
     for (uint64_t i = 0; i < TURNS; i++) {
-        struct jat_choice how = {
-            .balance = (enum jat_balance)(i % JAT_BALANCE_COUNT),
-            .random = jat_mix64(i),
-            .key = jat_mix64(~i)};
+        struct jat_choice how = {.balance =
+                                     (enum jat_balance)(i % JAT_BALANCE_COUNT),
+                                 .random = jat_mix64(i),
+                                 .key = jat_mix64(~i)};
         struct jat_endpoint e;
         jat_buf_reset(&buf, SIZE_MAX);
         unsigned held = jat_endpoints_hold(r->t);

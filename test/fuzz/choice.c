@@ -25,15 +25,42 @@ static bool was_tried(const struct truth *t, const struct record *r,
     return false;
 }
 
+static bool serves(const struct truth *t, unsigned session)
+{
+    return t->sessions[session].online &&
+           truth_draining(t, &t->sessions[session]) == 0;
+}
+
+/* What `priority' makes of it; the higher the better. */
+static int rank(const struct truth *t, unsigned session)
+{
+    int priority = t->sessions[session].state.priority;
+
+    return t->o.priority == JAT_PRIORITY_PREFER_HIGHEST ? priority
+           : t->o.priority == JAT_PRIORITY_WEIGHT       ? priority > 0
+                                                        : 0;
+}
+
+/* Those in service that are preferred, the others in service, all. */
+static unsigned tier(const struct truth *t, unsigned session)
+{
+    if (!serves(t, session))
+        return 2;
+    for (unsigned i = 0; i < t->n_sessions; i++)
+        if (serves(t, i) && rank(t, i) > rank(t, session))
+            return 1;
+    return 0;
+}
+
 unsigned truth_candidates(const struct truth *t, const struct record *r,
                           unsigned out[MAX_SESSIONS])
 {
     unsigned n = 0;
 
-    for (int panic = 0; panic <= 1 && n == 0; panic++)
+    for (unsigned k = 0; k <= 2 && n == 0; k++)
         for (unsigned i = 0; i < t->n_sessions; i++)
             if (t->sessions[i].online && !was_tried(t, r, i) &&
-                (panic || truth_draining(t, &t->sessions[i]) == 0))
+                (k == 2 || tier(t, i) == k))
                 out[n++] = i;
     return n;
 }
@@ -111,6 +138,8 @@ void truth_check_choice(struct truth *t, const struct record *r)
         return;
     }
     CHECK(is_among(r->session, among, n));
+    if (t->o.priority == JAT_PRIORITY_WEIGHT)
+        return; /* shares are not alike */
     switch ((enum jat_balance)t->o.balance) {
     case JAT_ROUND_ROBIN:
         check_turn(t, r, n);
@@ -154,7 +183,8 @@ static void check_rendezvous(struct truth *t, const struct pair *who)
     unsigned among[MAX_SESSIONS], n = truth_candidates(t, &r, among);
 
     CHECK(is_among(r.session, among, n));
-    check_preference(t, &r, among, n);
+    if (t->o.priority != JAT_PRIORITY_WEIGHT)
+        check_preference(t, &r, among, n);
 }
 
 void truth_check_talk(struct truth *t, const struct pair *who, unsigned to)

@@ -108,6 +108,7 @@ void options_choose(struct input *in, struct options *o)
     choose_sticky(in, o);
     choose_limits(in, o);
     key = input_octet(in);
+    o->priority = key % 4 == 3 ? JAT_PRIORITY_IGNORE : key % 4;
     if (key % 16 != 15)
         o->targets[0] = JAT_STR("svc@example.org");
     if ((key >> 4 & 1) != 0)
@@ -174,6 +175,8 @@ struct jat_config *options_config(const struct options *o)
     static const char *const encodings[] = {"jid", "sealed"};
     static const char *const balances[] = {
         "random", "round_robin", "least_pending", "sticky", "peak_ewma"};
+    static const char *const priorities[] = {"ignore", "prefer_highest",
+                                             "weight"};
     static const char *const outbounds[] = {"reply", "any", "none"};
     static const char *const discos[] = {"forward", "self"};
     struct jat_config *c = jat_config_new();
@@ -182,6 +185,7 @@ struct jat_config *options_config(const struct options *o)
     add_lists(c, o);
     add_word(c, "encoding", encodings[o->encoding]);
     add_word(c, "balance", balances[o->balance]);
+    add_word(c, "priority", priorities[o->priority]);
     add_word(c, "outbound", outbounds[o->outbound]);
     add_word(c, "disco", discos[o->disco]);
     set_int(c, "outbound_acl", o->outbound_acl);

@@ -47,7 +47,7 @@
 
 /* What the core is configured with. Strings and ring outlive the truth. */
 struct options {
-    int64_t encoding, balance, outbound, outbound_acl, disco;
+    int64_t encoding, balance, priority, outbound, outbound_acl, disco;
     int64_t timeout, contact_timeout, resume_wait, retries, max_contacts,
         max_pending, max_pending_per_user, max_pending_per_domain,
         max_outbound_per_endpoint, max_endpoints, max_retry_memory,

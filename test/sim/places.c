@@ -31,7 +31,7 @@ void sim_place_addresses(struct sim_world *w)
     uint32_t cursor = 0;
 
     jat_buf_reset(&w->buf, SIZE_MAX);
-    while (jat_next_endpoint(w->j, &cursor, &w->buf, &e) == JAT_OK) {
+    while (jat_next_endpoint(w->j, &cursor, w->now, &w->buf, &e) == JAT_OK) {
         char jid[SIM_ADDRESS];
         uint8_t place;
 

@@ -37,7 +37,8 @@ void sim_rows_of_endpoints(struct sim_world *w)
     unsigned n = 0;
 
     jat_buf_reset(&w->buf, SIZE_MAX);
-    for (; jat_next_endpoint(w->j, &cursor, &w->buf, &e) == JAT_OK; n++) {
+    for (; jat_next_endpoint(w->j, &cursor, w->now, &w->buf, &e) == JAT_OK;
+         n++) {
         char jid[SIM_ADDRESS];
         uint8_t place;
 
