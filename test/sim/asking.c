@@ -80,6 +80,19 @@ static enum jat_why refusal_of(const struct sim_world *w,
     return w->places[q->place].online ? JAT_WHY_COUNT : JAT_WHY_ENDPOINT_GONE;
 }
 
+/* All that could take it are full. */
+static bool no_room(struct sim_world *w, const struct sim_request *q)
+{
+    uint8_t kept = sim_kept_place(w, q);
+    uint8_t only = q->bound != SIM_NOBODY ? q->bound : q->any ? kept : q->place;
+
+    sim_choice_turn_lost(w);
+    if (q->any)
+        sim_kept_used(w, q);
+    return only != SIM_NOBODY ? sim_is_full(w, &w->places[only])
+                              : sim_candidates(w, q) == 0;
+}
+
 /* lost: why it has to be, for its session's sake; or JAT_WHY_COUNT. */
 static void refused(struct sim_world *w, const struct sim_request *q,
                     enum jat_why lost, enum jat_why why)
@@ -94,9 +107,11 @@ static void refused(struct sim_world *w, const struct sim_request *q,
         SIM_HOLDS(w, why == expected, "a refusal says why", "%s, not %s",
                   jat_why_name(why), jat_why_name(expected));
     else
-        SIM_HOLDS(w, sim_books_full(w, q, why),
-                  "what there is room for is not refused", "%s",
-                  jat_why_name(why));
+        SIM_HOLDS(
+            w,
+            why == JAT_WHY_MAX_PENDING_PER_ENDPOINT ? no_room(w, q)
+                                                    : sim_books_full(w, q, why),
+            "what there is room for is not refused", "%s", jat_why_name(why));
 }
 
 static bool is_repeatable(const struct sim_world *w, const struct sim_step *s)

@@ -177,9 +177,13 @@ void sim_books_close(struct sim_world *w, unsigned t, enum sim_told told)
     }
     p->requests--;
     p->answered += told == SIM_TOLD_ANSWER;
-    p->failed += told == SIM_TOLD_FAILURE;
-    if (told == SIM_TOLD_ANSWER)
+    p->failed += told == SIM_TOLD_FAILURE || told == SIM_TOLD_TIMEOUT;
+    if (told == SIM_TOLD_TIMEOUT)
+        sim_health_timed_out(w, p, &w->requests[v->request]);
+    if (told == SIM_TOLD_ANSWER) {
         p->last_answer = w->now;
+        sim_health_answered(p);
+    }
 }
 
 void sim_books_end(struct sim_world *w, unsigned request)
@@ -212,12 +216,12 @@ unsigned sim_books_find(const struct sim_world *w, uint64_t ref)
 
 /* Those whose numbers are in w->stats. */
 static const enum jat_stat counted[] = {
-    JAT_STAT_requests,  JAT_STAT_answers, JAT_STAT_outbound_requests,
-    JAT_STAT_retries,   JAT_STAT_bounces, JAT_STAT_outbound_answers,
-    JAT_STAT_timeouts,  JAT_STAT_gone,    JAT_STAT_refused_by_server,
-    JAT_STAT_aborted,   JAT_STAT_refused, JAT_STAT_unsolicited,
-    JAT_STAT_malformed, JAT_STAT_dropped, JAT_STAT_forgotten,
-    JAT_STAT_unresumed};
+    JAT_STAT_requests,  JAT_STAT_answers,  JAT_STAT_outbound_requests,
+    JAT_STAT_retries,   JAT_STAT_bounces,  JAT_STAT_outbound_answers,
+    JAT_STAT_timeouts,  JAT_STAT_gone,     JAT_STAT_refused_by_server,
+    JAT_STAT_aborted,   JAT_STAT_refused,  JAT_STAT_unsolicited,
+    JAT_STAT_malformed, JAT_STAT_dropped,  JAT_STAT_forgotten,
+    JAT_STAT_unresumed, JAT_STAT_ejections};
 
 void sim_books_look(struct sim_world *w)
 {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
+#include <limits.h>
 #include <string.h>
 
 #include "sim.h"
@@ -10,7 +11,19 @@ unsigned sim_draining(const struct sim_world *w, const struct sim_place *p)
 
     return (shows ? JAT_DRAIN_SHOW : 0) |
            (p->state.pending ? JAT_DRAIN_RESUMPTION : 0) |
-           (p->state.drained ? JAT_DRAIN_COMMAND : 0);
+           (p->state.drained ? JAT_DRAIN_COMMAND : 0) | p->health;
+}
+
+bool sim_is_full(const struct sim_world *w, const struct sim_place *p)
+{
+    return p->requests >=
+           sim_option_number(&w->options, SIM_MAX_PENDING_PER_ENDPOINT);
+}
+
+bool sim_is_weighted(const struct sim_world *w)
+{
+    return sim_option_number(&w->options, SIM_SLOW_START) > 0 ||
+           sim_option_is(&w->options, SIM_PRIORITY, "weight");
 }
 
 /* Those online, in service or not, but for the tried ones. */
@@ -29,6 +42,40 @@ static unsigned places(const struct sim_world *w, unsigned tried,
     return n;
 }
 
+/* Those of them that have room. */
+static unsigned with_room(const struct sim_world *w, unsigned among)
+{
+    for (unsigned i = 0; i < SIM_ENDPOINTS; i++)
+        if (sim_is_full(w, &w->places[i]))
+            among &= ~(1U << i);
+    return among;
+}
+
+static int class_of(const struct sim_world *w, const struct sim_place *p)
+{
+    if (sim_option_is(&w->options, SIM_PRIORITY, "prefer_highest"))
+        return p->state.priority;
+    return sim_option_is(&w->options, SIM_PRIORITY, "weight") &&
+           p->state.priority > 0;
+}
+
+/* Those that option `priority` prefers. */
+static unsigned preferred(const struct sim_world *w)
+{
+    unsigned ready = places(w, 0, true), n = 0;
+    int top = INT_MIN;
+
+    for (unsigned i = 0; i < SIM_ENDPOINTS; i++) {
+        int class = class_of(w, &w->places[i]);
+
+        if ((ready >> i & 1) == 0 || class < top)
+            continue;
+        n = class > top ? 1U << i : n | 1U << i;
+        top = class;
+    }
+    return n;
+}
+
 bool sim_unresumed(const struct sim_world *w, const struct sim_place *p)
 {
     uint64_t wait = (uint64_t)sim_option_number(&w->options, SIM_RESUME_WAIT);
@@ -39,14 +86,17 @@ bool sim_unresumed(const struct sim_world *w, const struct sim_place *p)
 
 unsigned sim_ready(const struct sim_world *w, const struct sim_request *q)
 {
-    return places(w, q->tried, true);
+    unsigned ready = with_room(w, places(w, q->tried, true));
+    unsigned best = ready & preferred(w);
+
+    return best != 0 ? best : ready;
 }
 
 unsigned sim_candidates(const struct sim_world *w, const struct sim_request *q)
 {
-    unsigned ready = sim_ready(w, q);
-
-    return ready != 0 ? ready : places(w, q->tried, false);
+    if (places(w, q->tried, true) != 0)
+        return sim_ready(w, q);
+    return with_room(w, places(w, q->tried, false));
 }
 
 unsigned sim_choice_key(const struct sim_world *w, const struct sim_request *q)
@@ -105,6 +155,62 @@ static void check_load(struct sim_world *w, unsigned place, unsigned among)
               'a' + place, w->places[place].requests);
 }
 
+/* What the core says that each costs: latency x requests. */
+static void read_costs(struct sim_world *w, uint64_t costs[SIM_ENDPOINTS])
+{
+    struct jat_endpoint_row e;
+    struct jat_buf buf = JAT_BUF_INIT;
+    uint32_t cursor = 0;
+
+    memset(costs, 0, SIM_ENDPOINTS * sizeof *costs);
+    while (jat_next_endpoint(w->j, &cursor, w->now, &buf, &e) == JAT_OK)
+        for (unsigned i = 0; i < SIM_ENDPOINTS; i++) {
+            uint64_t n = w->places[i].requests, ms = e.latency;
+
+            if (w->places[i].eid != e.is.eid)
+                continue;
+            if (ms == 0 && n > 0)
+                ms = JAT_SLOW;
+            costs[i] = (ms + 1) * (n + 1);
+        }
+    jat_buf_fini(&buf);
+}
+
+/* Of two, the one that costs less: never the one that costs most. */
+static void check_cost(struct sim_world *w, unsigned place, unsigned among)
+{
+    bool most = (among & ~(1U << place)) != 0;
+    uint64_t costs[SIM_ENDPOINTS];
+
+    read_costs(w, costs);
+    for (unsigned i = 0; i < SIM_ENDPOINTS; i++)
+        if (i != place && (among >> i & 1) != 0)
+            most = most && costs[i] < costs[place];
+    SIM_HOLDS(w, !most, "peak_ewma: not the one that costs most",
+              "%c costs %lu", 'a' + place, costs[place]);
+}
+
+static void check_strategy(struct sim_world *w, const struct sim_request *q,
+                           unsigned place, unsigned among)
+{
+    bool some_are_full =
+        with_room(w, places(w, 0, false)) != places(w, 0, false);
+
+    if (sim_option_is(&w->options, SIM_BALANCE, "round_robin")) {
+        if (some_are_full)
+            sim_choice_turn_lost(w);
+        else
+            check_turn(w, q, place, among);
+    } else if (sim_option_is(&w->options, SIM_BALANCE, "least_pending")) {
+        check_load(w, place, among);
+    } else if (sim_option_is(&w->options, SIM_BALANCE, "peak_ewma")) {
+        check_cost(w, place, among);
+    } else if (sim_option_is(&w->options, SIM_BALANCE, "sticky") &&
+               q->era == w->era) {
+        check_sticky(w, q, place, among);
+    }
+}
+
 void sim_choice_check(struct sim_world *w, const struct sim_request *q,
                       unsigned place)
 {
@@ -112,6 +218,8 @@ void sim_choice_check(struct sim_world *w, const struct sim_request *q,
     unsigned among = sim_candidates(w, q);
     uint8_t kept = sim_kept_place(w, q);
 
+    SIM_HOLDS(w, !sim_is_full(w, p), "a full endpoint is passed over",
+              "%c has %u", 'a' + place, p->requests);
     SIM_HOLDS(w, p->online, "nothing goes to an endpoint that is not online",
               "%s goes to %c", q->id, 'a' + place);
     if (q->bound != SIM_NOBODY) {
@@ -132,17 +240,12 @@ void sim_choice_check(struct sim_world *w, const struct sim_request *q,
                   'a' + kept, 'a' + place);
         return;
     }
-    SIM_HOLDS(
-        w, (among >> place & 1) != 0,
-        "a draining endpoint gets nothing new while others are in service",
-        "it goes to %c", 'a' + place);
-    if (sim_option_is(&w->options, SIM_BALANCE, "round_robin"))
-        check_turn(w, q, place, among);
-    else if (sim_option_is(&w->options, SIM_BALANCE, "least_pending"))
-        check_load(w, place, among);
-    else if (sim_option_is(&w->options, SIM_BALANCE, "sticky") &&
-             q->era == w->era)
-        check_sticky(w, q, place, among);
+    SIM_HOLDS(w, (among >> place & 1) != 0,
+              "nothing new goes to one that drains, or is not preferred, while "
+              "others are there",
+              "it goes to %c", 'a' + place);
+    if (!sim_is_weighted(w))
+        check_strategy(w, q, place, among);
 }
 
 void sim_choice_turn_lost(struct sim_world *w)

@@ -16,7 +16,7 @@ struct cause {
 
 static const struct cause timed_out = {
     "timed out",      JAT_WHY_TIMEOUT, JAT_STAT_timeouts,
-    SIM_TOLD_FAILURE, false,           true};
+    SIM_TOLD_TIMEOUT, false,           true};
 static const struct cause unresumed = {
     "was not resumed", JAT_WHY_COUNT, JAT_STAT_unresumed,
     SIM_TOLD_FAILURE,  false,         false};
@@ -45,10 +45,14 @@ static bool may_go_on(const struct sim_request *q, const struct cause *c)
 }
 
 /* ... and there is one. */
-static bool goes_on(const struct sim_world *w, const struct sim_request *q,
+static bool goes_on(struct sim_world *w, const struct sim_request *q,
                     const struct cause *c)
 {
-    return may_go_on(q, c) && sim_candidates(w, q) != 0;
+    uint8_t kept = sim_kept_place(w, q);
+
+    return may_go_on(q, c) &&
+           (kept != SIM_NOBODY ? !sim_is_full(w, &w->places[kept])
+                               : sim_candidates(w, q) != 0);
 }
 
 static void copy_id(const struct sim_world *w, struct jat_span id,
@@ -164,12 +168,9 @@ static void settled(struct sim_world *w, const struct jat_outcome *o,
     w->stats[c->stat]++;
     switch (o->fate) {
     case JAT_FATE_RETRY:
-        sim_kept_used(w, q);
         moved(w, t, o, c);
         break;
     case JAT_FATE_FAIL:
-        if (may_go_on(q, c))
-            sim_kept_used(w, q);
         failed(w, t, o, c);
         break;
     case JAT_FATE_HOLD: /* without wait_for_endpoint none waits */
@@ -241,10 +242,12 @@ static void check_stays(struct sim_world *w, unsigned t)
     const struct sim_try *v = &w->tries[t];
     const struct sim_place *p = &w->places[v->place];
     const struct sim_request *q = &w->requests[v->request];
+    uint8_t kept = sim_kept_place(w, q);
 
     SIM_HOLDS(w,
               p->session != v->session || !sim_unresumed(w, p) ||
-                  !may_go_on(q, &unresumed) || sim_ready(w, q) == 0,
+                  !may_go_on(q, &unresumed) || sim_ready(w, q) == 0 ||
+                  (kept != SIM_NOBODY && sim_is_full(w, &w->places[kept])),
               "what may go on leaves one that is not resumed", "%s stays at %c",
               sim_request_name(w, v->request), 'a' + v->place);
 }

@@ -119,13 +119,12 @@ enum jat_why sim_kept_ask(struct sim_world *w, struct sim_request *q)
     if (k != NULL)
         use(w, k, number(w, SIM_SESSION_TIMEOUT));
     if (k != NULL && !w->places[k->place].online) {
-        bool told = k->told;
-
-        k->until = 0;
-        k = NULL;
-        if (!told)
+        if (!k->told) {
+            k->until = 0;
             return q->by_sessionid ? JAT_WHY_SESSION_GONE
                                    : JAT_WHY_ENDPOINT_GONE;
+        }
+        k = NULL; /* as if there were none, until the endpoint is back */
     }
     if (k != NULL) {
         k->told = false;
@@ -161,7 +160,8 @@ void sim_kept_used(struct sim_world *w, const struct sim_request *q)
     int64_t ttl = number(w, SIM_STICKY_TTL);
     struct sim_keep *k = alive(w, q->sticky);
 
-    if (ttl > 0 && is_sticky(w) && k != NULL)
+    /* only the requester uses it, not a retry */
+    if (ttl > 0 && is_sticky(w) && k != NULL && q->n_tries == 0)
         use(w, k, ttl);
 }
 

@@ -50,6 +50,7 @@ static unsigned long run(struct sim_world *w, struct sim_plan *p, uint64_t from,
 {
     double began = seconds(), hours = 0;
     unsigned long failed = 0, requests = 0;
+    uint64_t seen[JAT_STAT_COUNT] = {0};
 
     for (uint64_t i = 0; i < n; i++) {
         seed_now = from + i;
@@ -58,13 +59,19 @@ static unsigned long run(struct sim_world *w, struct sim_plan *p, uint64_t from,
         sim_world_play(w, p, NULL, NULL);
         hours += (double)w->now / 3600000;
         requests += w->n_requests;
+        for (unsigned k = 0; k < JAT_STAT_COUNT; k++)
+            seen[k] += w->stats[k];
         if (w->wrong != NULL && ++failed <= SHOWN) {
             alarm(0);
             sim_shrink(w, p, stdout);
         }
     }
     alarm(0);
-    printf("%.0f seeds a second, %.0f hours, %lu requests, %lu calls of the "
+    for (unsigned k = 0; k < JAT_STAT_COUNT; k++)
+        if (seen[k] > 0)
+            printf("%lu %s, ", (unsigned long)seen[k],
+                   jat_stats_name((enum jat_stat)k));
+    printf("\n%.0f seeds a second, %.0f hours, %lu requests, %lu calls of the "
            "core\n%lu passed, %lu failed\n",
            (double)n / (seconds() - began), hours, requests,
            (unsigned long)w->calls, (unsigned long)n - failed, failed);

@@ -68,6 +68,7 @@ static void put(struct sim_world *w, struct sim_place *p)
     p->online = true;
     p->requests = p->outbound = 0;
     p->answered = p->failed = p->last_answer = 0;
+    sim_health_begin(p);
     sim_place_addresses(w);
 }
 
@@ -109,9 +110,10 @@ void sim_place_come(struct sim_world *w, const struct sim_step *s)
 
     if (p->online && !p->alive)
         sim_place_leave(w, s->who); /* a new session in place of the old one */
-    sim_tell(w, "%s is online, show %s", p->jid,
-             jat_show_name((enum jat_show)s->a));
+    sim_tell(w, "%s is online, show %s, priority %d", p->jid,
+             jat_show_name((enum jat_show)s->a), (int)(s->luck >> 32) % 5 - 1);
     p->state.show = (enum jat_show)s->a;
+    p->state.priority = (int)(s->luck >> 32) % 5 - 1;
     put(w, p);
     p->alive = p->online;
 }

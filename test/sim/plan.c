@@ -101,6 +101,15 @@ static void draw_step(const struct sim_plan *p, struct luck *l, unsigned number,
         s->a = JAT_SHOW_NONE;
 }
 
+/* Whatever it was. */
+static void make_request(const struct sim_plan *p, struct luck *l,
+                         struct sim_step *s)
+{
+    s->kind = SIM_ASK;
+    s->who = (uint8_t)luck_below(l, p->n_requesters);
+    s->whom = SIM_NOBODY;
+}
+
 static uint64_t draw_gap(struct luck *l, unsigned usual)
 {
     return luck_one_in(l, 40) ? luck_below(l, 100 * usual)
@@ -125,6 +134,20 @@ static void draw_people(struct sim_plan *p, struct luck *l)
             .resource = (uint8_t)i};
 }
 
+/* Nothing happens for long, but that one endpoint never answers. */
+static void make_calm(struct sim_plan *p, struct luck *l)
+{
+    static const char *const balances[] = {"random", "round_robin"};
+
+    p->n_endpoints = 2 + luck_below(l, 3);
+    for (unsigned i = 0; i < p->n_endpoints; i++)
+        p->endpoints[i] = (struct sim_profile){
+            .latency = 20, .steady = true, .silent = i == 0 ? 1000 : 0};
+    (void)sim_option_set(&p->options, "balance", ONE_OF(l, balances));
+    (void)sim_option_set(&p->options, "timeout", "1000");
+    p->tick = 1000;
+}
+
 void sim_plan_draw(struct sim_plan *p, uint64_t seed)
 {
     static const unsigned gaps[] = {1, 3, 10, 40, 200, 1000, 5000};
@@ -133,16 +156,24 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed)
     struct luck l = luck_of(seed, 0);
     unsigned usual = ONE_OF(&l, gaps), of = ONE_OF(&l, ids);
     uint64_t at = START;
+    bool calm;
 
     p->seed = seed;
     p->tick = ONE_OF(&l, ticks);
     sim_options_draw(&l, &p->options);
     draw_people(p, &l);
+    calm = luck_one_in(&l, 8);
+    if (calm) {
+        make_calm(p, &l);
+        usual = 1000;
+    }
     p->n_steps = 100 + luck_below(&l, 400);
     for (unsigned i = 0; i < p->n_steps; i++) {
         struct sim_step *s = &p->steps[i];
 
         draw_step(p, &l, i, of, s);
+        if (calm && i >= p->n_endpoints && !luck_one_in(&l, 40))
+            make_request(p, &l, s);
         at += draw_gap(&l, usual);
         s->at = at;
     }

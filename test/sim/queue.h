@@ -14,6 +14,7 @@ enum sim_due {
     SIM_DUE_ABORT,   /* a: try */
     SIM_DUE_NOTICE,  /* a: place, b: session */
     SIM_DUE_RESUMED, /* a: place, b: session */
+    SIM_DUE_PONG,    /* a: place, b: session */
     SIM_DUE_SWEEP,   /* a: of sweeps */
     SIM_DUE_TICK,
     SIM_DUE_STOP

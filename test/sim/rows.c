@@ -25,6 +25,10 @@ static void look_at_endpoint(struct sim_world *w,
     SIM_HOLDS(w, e->last_answer == p->last_answer,
               "the time of an endpoint's last answer is known",
               "%c: %lu is not %lu", c, e->last_answer, p->last_answer);
+    SIM_HOLDS(w,
+              sim_is_weighted(w) ? e->weight >= 10 && e->weight <= 100 * 127
+                                 : e->weight == 100,
+              "a weight is what the options say", "%c: %u", c, e->weight);
     SIM_HOLDS(w, e->draining == sim_draining(w, p),
               "why an endpoint drains is known", "%c: %u is not %u", c,
               e->draining, sim_draining(w, p));

@@ -12,6 +12,7 @@
  *   world      the loop: the steps of the plan, and what follows from them
  *   places     endpoints come, go, break and drain
  *   asking     requests and answers
+ *   health     who is ejected, silent, and pinged
  *   ends       all other ends of requests
  *   kept       sessions and kept keys: what stays with an endpoint
  *   choice     to whom a request may go
@@ -49,6 +50,13 @@ struct sim_place {
     struct jat_endpoint_state state;
     uint64_t back;    /* it says nothing before, ms */
     uint64_t pending; /* since when its session waits to be resumed */
+    /* health.c */
+    unsigned health; /* of enum jat_drain: what the core decides */
+    uint64_t until;  /* ejected; ms */
+    unsigned timeouts, n_row_users, row_users[3]; /* in a row */
+    unsigned pings, ejections; /* since it has said anything */
+    bool pinged;               /* it is to be pinged, for it was ejected */
+    bool doubt;                /* a reload: what was before is not known */
     /* what the core has to count for this session */
     uint32_t requests, outbound;
     uint64_t answered, failed, last_answer;
@@ -132,7 +140,8 @@ struct sim_world {
     } * sweeps;
     unsigned n_sweeps, cap_sweeps;
     bool stopped;
-    unsigned era; /* reloads */
+    uint64_t ticked; /* the last one that did something */
+    unsigned era;    /* reloads */
 
     /* choice.c */
     bool better[SIM_STICKY_KEYS][SIM_ENDPOINTS][SIM_ENDPOINTS];
@@ -217,6 +226,19 @@ void sim_expire(struct sim_world *w);
 bool sim_sweep(struct sim_world *w, struct sim_sweep *s, size_t max);
 void sim_close_all(struct sim_world *w);
 
+/* health.c */
+
+/* A new endpoint. */
+void sim_health_begin(struct sim_place *p);
+void sim_health_answered(struct sim_place *p);
+void sim_health_timed_out(struct sim_world *w, struct sim_place *p,
+                          const struct sim_request *q);
+void sim_health_reloaded(struct sim_world *w);
+void sim_health_ponged(struct sim_world *w, unsigned place, unsigned session);
+void sim_health_tick(struct sim_world *w);
+/* Ticks do something, though nothing is in flight. */
+bool sim_health_is_watched(const struct sim_world *w);
+
 /* kept.c */
 
 /* In w->kept; -1: `sticky' is not what it goes by. */
@@ -247,8 +269,12 @@ unsigned sim_draining(const struct sim_world *w, const struct sim_place *p);
 /* Its session waits to be resumed, longer than resume_wait, while others are
  * in service. */
 bool sim_unresumed(const struct sim_world *w, const struct sim_place *p);
-/* Those in service that have not had it; bits. */
+/* Those in service that it may go to, and that have room; bits. */
 unsigned sim_ready(const struct sim_world *w, const struct sim_request *q);
+/* It has as many requests as it may have. */
+bool sim_is_full(const struct sim_world *w, const struct sim_place *p);
+/* What is given to an endpoint depends on more than the strategy. */
+bool sim_is_weighted(const struct sim_world *w);
 /* Places that a request may go to now; bits. */
 unsigned sim_candidates(const struct sim_world *w, const struct sim_request *q);
 /* The core has chosen this place: rightly? */
@@ -278,7 +304,12 @@ unsigned sim_books_begin(struct sim_world *w, const struct sim_request *q);
 unsigned sim_books_try(struct sim_world *w, unsigned request, unsigned place,
                        const struct sim_try *t);
 /* How the record ended, as its endpoint is told. */
-enum sim_told { SIM_TOLD_ANSWER, SIM_TOLD_FAILURE, SIM_TOLD_NOTHING };
+enum sim_told {
+    SIM_TOLD_ANSWER,
+    SIM_TOLD_TIMEOUT,
+    SIM_TOLD_FAILURE,
+    SIM_TOLD_NOTHING
+};
 void sim_books_close(struct sim_world *w, unsigned t, enum sim_told told);
 /* The request has its one answer. */
 void sim_books_end(struct sim_world *w, unsigned request);

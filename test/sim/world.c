@@ -152,6 +152,7 @@ static void reload(struct sim_world *w, const struct sim_step *s)
     w->era++;
     sim_choice_forget(w);
     sim_place_addresses(w);
+    sim_health_reloaded(w);
 }
 
 static void step(struct sim_world *w, const struct sim_step *s)
@@ -197,10 +198,12 @@ static void tick(struct sim_world *w)
 {
     uint64_t next = w->now;
 
+    sim_health_tick(w);
     sim_expire(w);
     if (w->stopped)
         return;
-    if (w->n_open == 0 && w->queue.n > 0 && w->queue.v[0].at > next)
+    if (w->n_open == 0 && !sim_health_is_watched(w) && w->queue.n > 0 &&
+        w->queue.v[0].at > next)
         next = w->queue.v[0].at;
     sim_queue_put(&w->queue, next + w->plan->tick, SIM_DUE_TICK, 0, 0);
 }
@@ -234,6 +237,9 @@ static void happen(struct sim_world *w, const struct sim_event *e)
         break;
     case SIM_DUE_RESUMED:
         sim_place_resumed(w, e->a, e->b);
+        break;
+    case SIM_DUE_PONG:
+        sim_health_ponged(w, e->a, e->b);
         break;
     case SIM_DUE_SWEEP:
         sweep(w, e->a);
