@@ -136,6 +136,14 @@ call({close_all}) ->
     {close_all, {now_()}, none};
 call({sweep, N, Cursor}) ->
     {sweep, {number(N, eids), Cursor, now_()}, none};
+call({endpoints, Cursor}) ->
+    {endpoints, {now_(), Cursor}, none};
+call({tick}) ->
+    {tick, {now_()}, none};
+call({pings, Cursor}) ->
+    {pings, {now_(), Cursor}, none};
+call({ponged, N, Answered}) ->
+    {ponged, {number(N, eids), Answered, now_()}, none};
 call({pending, Cursor}) ->
     {pending, {now_(), Cursor}, none};
 call({translate, Payload, Addresses, Prepared}) ->
@@ -281,6 +289,9 @@ step() ->
        {3, {remove_endpoint, endpoint()}},
        {3, {endpoints, oneof([0, nat()])}},
        {1, {pending, oneof([0, nat()])}},
+       {1, {tick}},
+       {1, {pings, oneof([0, 0, nat()])}},
+       {1, {ponged, nat(), boolean()}},
        {1, {counters}},
        {20, {translate, list(named()), exchange(),
              frequency([{4, []}, {1, list(named())}])}},

@@ -69,8 +69,7 @@ struct jat_endpoints {
     /* each has room for all, so a change of state needs no memory */
     struct jat_candidates tiers[JAT_TIERS];
     struct jat_policy policy;
-    _Atomic uint32_t count; /* of all */
-    _Atomic uint64_t round;
+    _Atomic uint32_t count;        /* of all */
     uint32_t classes[JAT_CLASSES]; /* how many are in service in each */
     int top;                       /* the highest of them, or JAT_NO_CLASS */
     uint32_t n_pending;            /* whose state says so */
@@ -80,6 +79,8 @@ struct jat_endpoints {
     bool starting;        /* some are new, and get less */
     _Atomic bool watched; /* some are to be looked at */
     _Atomic uint32_t ejected, silent;
+    /* a line of its own: what is above is read by every request */
+    _Alignas(64) _Atomic uint64_t round;
 };
 
 static inline struct jat_slot *jat_slot_at(const struct jat_endpoints *t,

@@ -17,36 +17,10 @@ static uint32_t number_at(const struct jat_endpoints *t, uint32_t i)
     return (uint32_t)t->tiers[JAT_ALL].c[i].eid;
 }
 
-/* The last answers of any two endpoints: so for each one it is known when
- * another one has answered. */
-struct answers {
-    uint32_t first; /* whose the last one is */
-    uint64_t last, second;
-};
-
-static void note_answer(struct answers *a, uint32_t number, uint64_t at)
+/* Ends what is over. Returns when any of them has answered last; 0: never. */
+static uint64_t look(struct jat_endpoints *t)
 {
-    if (at > a->last) {
-        a->second = a->last;
-        a->last = at;
-        a->first = number;
-    } else if (at > a->second) {
-        a->second = at;
-    }
-}
-
-static bool others_answer(const struct answers *a, uint32_t number,
-                          uint64_t now)
-{
-    uint64_t at = a->first == number ? a->second : a->last;
-
-    return at != 0 && (now <= at || now - at < JAT_QUIET);
-}
-
-/* Ends what is over, and notes who has answered when. */
-static struct answers look(struct jat_endpoints *t)
-{
-    struct answers a = {JAT_NO_SLOT, 0, 0};
+    uint64_t last = 0;
     bool watched = false;
 
     for (uint32_t i = 0; i < t->tiers[JAT_ALL].n; i++) {
@@ -54,13 +28,13 @@ static struct answers look(struct jat_endpoints *t)
         struct jat_slot *s = jat_slot_at(t, number);
         struct jat_vitals v = vitals_of(s);
 
-        note_answer(&a, number, v.last_answer);
+        last = v.last_answer > last ? v.last_answer : last;
         jat_health_tick(&s->health, &v, t->policy.ping_interval, t->now);
         watched = watched || jat_health_is_watched(&s->health, &v);
         jat_slots_place(t, number);
     }
     atomic_store_explicit(&t->watched, watched, memory_order_relaxed);
-    return a;
+    return last;
 }
 
 static uint32_t n_ejected(const struct jat_endpoints *t)
@@ -68,11 +42,15 @@ static uint32_t n_ejected(const struct jat_endpoints *t)
     return atomic_load_explicit(&t->ejected, memory_order_relaxed);
 }
 
-static unsigned eject(struct jat_endpoints *t, const struct answers *a)
+/* One that is suspect has answered nobody lately: if anybody has, it was
+ * another one. */
+static unsigned eject(struct jat_endpoints *t, uint64_t last)
 {
     uint32_t n = t->tiers[JAT_ALL].n;
     unsigned ejected = 0;
 
+    if (last == 0 || t->now >= last + JAT_QUIET)
+        return 0;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t number = number_at(t, i);
         struct jat_slot *s = jat_slot_at(t, number);
@@ -80,8 +58,7 @@ static unsigned eject(struct jat_endpoints *t, const struct answers *a)
 
         if (n_ejected(t) + 1 > n / 2)
             break;
-        if (!jat_health_is_suspect(&s->health, &v, t->now) ||
-            !others_answer(a, number, t->now))
+        if (!jat_health_is_suspect(&s->health, &v, t->now))
             continue;
         jat_health_eject(&s->health, t->now);
         jat_slots_place(t, number);
@@ -113,12 +90,12 @@ static void release_one(struct jat_endpoints *t)
 
 static unsigned walk(struct jat_endpoints *t)
 {
-    struct answers a = look(t);
+    uint64_t last = look(t);
     uint32_t most = t->tiers[JAT_ALL].n / 2;
 
     while (n_ejected(t) > most)
         release_one(t);
-    return t->policy.eject ? eject(t, &a) : 0;
+    return t->policy.eject ? eject(t, last) : 0;
 }
 
 unsigned jat_watch_tick(struct jat_endpoints *t, uint64_t now)

@@ -195,10 +195,11 @@ static const struct {
     {CALL_abort, "nwn"},    {CALL_open, "tn"},
     {CALL_expire, "n"},     {CALL_close_all, "n"},
     {CALL_sweep, "nnn"},    {CALL_remove_endpoint, "t"},
-    {CALL_endpoints, "n"},  {CALL_pending, "nn"},
-    {CALL_counters, ""},    {CALL_configure, "l"},
-    {W_derive_key, "tt"},   {W_ping, ""},
-    {W_free, ""},
+    {CALL_endpoints, "nn"}, {CALL_pending, "nn"},
+    {CALL_tick, "n"},       {CALL_pings, "nn"},
+    {CALL_ponged, "nbn"},   {CALL_counters, ""},
+    {CALL_configure, "l"},  {W_derive_key, "tt"},
+    {W_ping, ""},           {W_free, ""},
 };
 
 static void put_argument(struct play *p, ei_x_buff *x, char kind)
