@@ -70,9 +70,10 @@ static void put_end(struct answer *out);
 /* clang-format off */
 #define WORDS(X)                                                               \
     X(added) X(answer) X(ask) X(done) X(drop) X(endpoint) X(error) X(fail)     \
-    X(false) X(forget) X(full) X(get) X(ignored) X(local) X(more) X(ok)        \
-    X(in) X(out) X(outbound) X(pass) X(reply) X(request) X(requester) X(retry) \
-    X(same) X(set) X(text) X(true) X(unavailable) X(unknown) X(updated)        \
+    X(false) X(forget) X(full) X(get) X(hold) X(ignored) X(local) X(more)      \
+    X(ok) X(in) X(out) X(outbound) X(pass) X(release) X(reply) X(request)      \
+    X(requester) X(retry) X(same) X(set) X(text) X(true) X(unavailable)        \
+    X(unknown) X(updated)                                                      \
     /* the port program's own */                                               \
     X(badarg) X(derive_key) X(free) X(new) X(ping)
 /* clang-format on */
@@ -201,6 +202,11 @@ static void put_decision(struct answer *out, const struct jat_buf *buf,
     case JAT_DO_FORWARD:
         put_forward(out, buf, &d->forward);
         break;
+    case JAT_DO_HOLD:
+        put_tuple(out, 2);
+        put_atom(out, W_hold);
+        put_u64(out, d->record);
+        break;
     case JAT_DO_PASS:
         put_pass(out, buf, &d->pass);
         break;
@@ -270,9 +276,20 @@ static void put_outcome(struct answer *out, const struct jat_buf *buf,
         put_parts(out, buf, &o->from);
         put_parts(out, buf, &o->to);
         return;
+    case JAT_FATE_HOLD:
+        put_tuple(out, 3);
+        put_atom(out, W_hold);
+        put_u64(out, o->record);
+        put_u64(out, o->next);
+        return;
     case JAT_FATE_RETRY:
         put_tuple(out, 6);
         put_atom(out, W_retry);
+        put_u64(out, o->record);
+        break;
+    case JAT_FATE_RELEASE:
+        put_tuple(out, 7);
+        put_atom(out, W_release);
         put_u64(out, o->record);
         break;
     case JAT_FATE_FAIL:
@@ -286,9 +303,9 @@ static void put_outcome(struct answer *out, const struct jat_buf *buf,
     put_parts(out, buf, &o->from);
     put_parts(out, buf, &o->to);
     put_span(out, buf, o->id);
-    if (o->fate == JAT_FATE_RETRY)
+    if (o->fate != JAT_FATE_FAIL)
         put_u64(out, o->next);
-    else
+    if (o->fate != JAT_FATE_RETRY)
         put_bool(out, o->kept);
 }
 

@@ -22,6 +22,7 @@
           encoding => jid | sealed,            %% absent: jid
           targets => [binary()],               %% bare JIDs, prepared
           translate_payload => [binary()],     %% namespaces; absent: none
+          wait_for_endpoint => non_neg_integer(), %% ms; absent, 0: off
           packets := mod_client_proxy_packets:store(),
           ledger => mod_client_proxy_ledger:ledger(), %% made by publish/2
           stopped := atomics:atomics_ref(),    %% 1: by mod_client_proxy_host

@@ -101,6 +101,9 @@
         %% stays). Keep: keep the packet by Record, it may be sent again.
         {request, From :: parts(), To :: parts(), Id :: binary() | same,
          record_ref(), Keep :: boolean()}
+        %% There is no endpoint yet: keep the packet by Record, with which the
+        %% request waits.
+      | {hold, record_ref()}
         %% Forward a client-initiated request (no bounce mark, no retry).
       | {outbound, From :: parts(), To :: parts(), Id :: binary() | same,
          record_ref()}
@@ -139,6 +142,12 @@
         %% Send the packet kept by Old once more, keep it by New now.
         {retry, Old :: record_ref(), From :: parts(), To :: parts(),
          Id :: binary(), New :: record_ref()}
+        %% The same of a request that has waited. Keep: whether the packet is kept
+        %% on.
+      | {release, Old :: record_ref(), From :: parts(), To :: parts(),
+         Id :: binary(), New :: record_ref(), Keep :: boolean()}
+        %% It waits, since there is no endpoint: keep its packet by New now.
+      | {hold, Old :: record_ref(), New :: record_ref()}
         %% An iq error with this condition to the sender: From is the address
         %% that he had written to, Id is his.
       | {fail, record_ref(), condition(), why(), From :: parts(),
@@ -241,8 +250,8 @@ derive_key(Carrier, Secret, Host) ->
 %% type, id, from, to and its children without their children; from and to
 %% prepared. Of a `set' the children are only counted, so that others may stand
 %% in for them, unless balance is `sticky' and sticky_by {Ns, Attr}, retry_sets
-%% names a namespace, or the first one names a session (`sessions' of the
-%% configuration). Of a result only such a child counts. Prepared:
+%% names a namespace, wait_for_endpoint is set, or the first one names a session
+%% (`sessions' of the configuration). Of a result only such a child counts. Prepared:
 %% <<>>, or the answer to {ask, {jid, _}}. Weight: octets that the packet takes
 %% if it is kept for another try, 0 if it cannot be kept. They count within
 %% max_retry_memory as long as a record has the packet.

@@ -402,7 +402,8 @@ publish(#state{host = P} = State) ->
 -spec context(#state{}) -> mod_client_proxy_context:context().
 context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
     Options = maps:with([access, outbound_access, encoding, targets, disco,
-                         localparts, max_subscribers, translate_payload],
+                         localparts, max_subscribers, translate_payload,
+                         wait_for_endpoint],
                         opts(State)),
     Sets = mod_client_proxy_instance:sets(State#state.instance),
     Sessions = mod_client_proxy_instance:sessions(State#state.instance),

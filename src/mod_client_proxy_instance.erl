@@ -166,6 +166,7 @@ sets(#instance{config = Config}) ->
         none -> shown;
         #{balance := sticky, sticky_by := {_Ns, _Attr}} -> shown;
         #{retry_sets := [_ | _]} -> shown;
+        #{wait_for_endpoint := Ms} when Ms > 0 -> shown;
         #{} -> counted
     end.
 

@@ -23,7 +23,7 @@
       | presences | bounces | refused | local | unsolicited | dropped
         %% ends of requests, beside `answers'
       | timeouts | undelivered | gone | refused_by_server | stopped | failed
-      | lost | forgotten
+      | lost | forgotten | no_endpoint
         %% of which
       | retries | replaced_ids | moved | limited | malformed.
 
@@ -31,7 +31,7 @@
                outbound_messages, presences, bounces, refused, local,
                unsolicited, dropped]).
 -define(ENDS, [answers, timeouts, undelivered, gone, refused_by_server, stopped,
-               failed, lost, forgotten]).
+               failed, lost, forgotten, no_endpoint]).
 
 %% @doc Each entry, and what it means: for people, in the order in which they are
 %% shown.
@@ -50,7 +50,7 @@ entries() ->
      {local, "stanzas that the proxy host answered or took itself"},
      {unsolicited, "answers that nobody waited for, dropped"},
      {dropped, "other stanzas that were dropped"},
-     {timeouts, "requests over their deadline. This and the next seven are, with "
+     {timeouts, "requests over their deadline. This and the next eight are, with "
       "answers and what is in flight, the sum of requests and outbound_requests"},
      {undelivered, "requests that could not be delivered to any resource"},
      {gone, "requests whose resource went away"},
@@ -59,6 +59,7 @@ entries() ->
      {failed, "requests that failed in the module itself: the log says how"},
      {lost, "requests in flight when the C core was lost"},
      {forgotten, "requests of a resource that went away before the answer"},
+     {no_endpoint, "requests that waited for a resource in vain"},
      {retries, "requests sent to another resource"},
      {replaced_ids, "requests forwarded under an id of ours"},
      {moved, "messages that came back since their resource had gone"},
@@ -97,7 +98,8 @@ place(retries) -> 21;
 place(replaced_ids) -> 22;
 place(moved) -> 23;
 place(limited) -> 24;
-place(malformed) -> 25.
+place(malformed) -> 25;
+place(no_endpoint) -> 26.
 
 %% @doc A core is gone, with all requests that were in flight there.
 -spec lost(ledger()) -> ok.

@@ -5,7 +5,7 @@
 %%% of these happens, whatever fails.
 -module(mod_client_proxy_outcomes).
 
--export([send/3, bounced/3, unreachable/1, close/2, settle/2, late/2]).
+-export([send/3, hold/3, bounced/3, unreachable/1, close/2, settle/2, late/2]).
 
 -include("xmpp.hrl").
 
@@ -16,6 +16,10 @@
 -type record_ref() :: mod_client_proxy_core:record_ref().
 
 -define(PAUSE, 100). % ms; where nothing can be closed now, for want of memory
+
+%% How often, and after what pause (ms), it is looked for what is about to be kept.
+-define(LOOKS, 10).
+-define(LOOK_AGAIN, 10).
 
 %%% On its way
 
@@ -32,6 +36,20 @@ send(#{stopped := Stopped} = Context, Record, Prepare) ->
         Packet ->
             case atomics:get(Stopped, 1) of
                 0 -> ejabberd_router:route(Packet);
+                1 -> abort(Context, Record, stopped)
+            end
+    catch Class:Reason:Stack ->
+            mod_client_proxy_log:complain(Context, Record, Class, Reason, Stack),
+            abort(Context, Record, internal)
+    end.
+
+%% @doc Keeps a request that waits for an endpoint, by Keep; as send/3 otherwise.
+-spec hold(context(), record_ref(), fun(() -> ok)) -> ok.
+hold(#{stopped := Stopped} = Context, Record, Keep) ->
+    try Keep() of
+        ok ->
+            case atomics:get(Stopped, 1) of
+                0 -> ok;
                 1 -> abort(Context, Record, stopped)
             end
     catch Class:Reason:Stack ->
@@ -62,11 +80,17 @@ bounced(#{core := Core, host := P} = Context, Record, Packet) ->
               _ -> undelivered
           end,
     How == refused orelse mod_client_proxy_targets:suspect(P, Endpoint),
+    How == lost andalso waits(Context)
+        andalso mod_client_proxy_targets:refresh(P, xmpp:get_from(Packet)),
     close(fun() ->
                   mod_client_proxy_core:bounce(Core, Record, How,
                                                mod_client_proxy_clock:now())
           end,
           fun(Outcomes) -> settle(Context, Outcomes, Undelivered) end).
+
+%% Only when the session is known to have gone its requests wait for the next one.
+waits(Context) ->
+    maps:get(wait_for_endpoint, Context, 0) > 0.
 
 came_back(true) -> refused;
 came_back(false) -> lost.
@@ -137,6 +161,32 @@ settle1({retry, Old, From, To, Id, New}, #{packets := Packets} = Context,
         {none, _} -> send_again(Context, New, From, To, Id, Undelivered);
         {_, _} -> send_again(Context, New, From, To, Id, Kept)
     end;
+settle1({release, _, _, _, _, _, _}, undefined, _) ->
+    ok;
+settle1({release, Old, From, To, Id, New, Keep}, #{packets := Packets} = Context,
+        _) ->
+    {Packet, Privilege} = take_soon(Packets, Old, ?LOOKS),
+    case {Packet, Keep, Privilege} of
+        {none, _, _} ->
+            abort(Context, New, not_kept);
+        {_, false, none} ->
+            send_again(Context, New, From, To, Id, Packet);
+        {_, false, _} ->
+            mod_client_proxy_packets:keep(Packets, New, none, Privilege),
+            send_again(Context, New, From, To, Id, Packet);
+        {_, true, _} ->
+            mod_client_proxy_packets:keep(Packets, New, Packet, Privilege),
+            send_again(Context, New, From, To, Id, Packet)
+    end;
+settle1({hold, _, _}, undefined, _) ->
+    ok;
+settle1({hold, Old, New}, #{packets := Packets} = Context, _) ->
+    count(retries, Context),
+    case mod_client_proxy_packets:take(Packets, Old) of
+        {none, _} -> abort(Context, New, not_kept);
+        {Packet, Privilege} ->
+            mod_client_proxy_packets:keep(Packets, New, Packet, Privilege)
+    end;
 settle1({fail, Record, _, Why, _, _, _, Kept} = Outcome, Context, _) ->
     count(ending(Why), Context),
     fail(Outcome, Context, forget(Context, Record, Kept));
@@ -154,6 +204,17 @@ settle1({unavailable, From, To}, _Context, _) ->
       #presence{type = unavailable, from = mod_client_proxy_addresses:jid(From),
                 to = mod_client_proxy_addresses:jid(To)}).
 
+%% It may be released before its sender has kept it.
+take_soon(Packets, Record, Looks) ->
+    case mod_client_proxy_packets:take(Packets, Record) of
+        {none, _} when Looks > 1 ->
+            timer:sleep(?LOOK_AGAIN),
+            take_soon(Packets, Record, Looks - 1);
+        Kept ->
+            Kept
+    end.
+
+ending(no_endpoint) -> no_endpoint;
 ending(timeout) -> timeouts;
 ending(bounced) -> undelivered;
 ending(gone) -> gone;

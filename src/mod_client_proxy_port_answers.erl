@@ -69,6 +69,8 @@ hand(Tag, Result, #answers{table = Table} = A) ->
 %% What the caller gets, and the rows that it takes then.
 answer(Tag, P, {request, _, _, _, Record, _} = Decision, A) ->
     {forward(P, Record, Tag, Decision, A), [], []};
+answer(Tag, P, {hold, Record} = Decision, A) ->
+    {forward(P, Record, Tag, Decision, A), [], []};
 answer(Tag, P, {outbound, _, _, _, Record} = Decision, A) ->
     {forward(P, Record, Tag, Decision, A), [], []};
 answer(Tag, P, {answer, _, _, _, Record, _} = Decision, A) ->
@@ -106,6 +108,8 @@ unsent(Result, _Call) -> Result.
 %% is aborted. If it had an answer, or outcomes, their receivers are told here.
 too_late(P, {request, _, _, _, Record, _}, _A) ->
     [{P, Record}];
+too_late(P, {hold, Record}, _A) ->
+    [{P, Record}];
 too_late(P, {outbound, _, _, _, Record}, _A) ->
     [{P, Record}];
 too_late(P, {answer, _, _, _, Record, Kept}, #answers{table = Table} = A) ->
@@ -127,6 +131,8 @@ too_late(P, Result, #answers{table = Table} = A) ->
 
 -define(IS_OUTCOME(O), (element(1, O) == fail orelse element(1, O) == retry
                         orelse element(1, O) == forget
+                        orelse element(1, O) == hold
+                        orelse element(1, O) == release
                         orelse element(1, O) == unavailable)).
 
 %% The results that have to be carried out: those of bounce and abort, and of the
@@ -142,6 +148,7 @@ with_requests(P, Outcomes, A) ->
     lists:foldr(fun(Outcome, Acc) -> with_request(P, Outcome, Acc, A) end,
                 {[], []}, Outcomes).
 
+<<<<<<< HEAD
 with_request(P, {retry, Old, _, _, _, New} = Outcome, {Owed, Aborts},
              #answers{records = Records} = A) ->
     case request_of(P, Old, A) of
@@ -154,11 +161,29 @@ with_request(P, {retry, Old, _, _, _, New} = Outcome, {Owed, Aborts},
 with_request(P, {unavailable, From, To} = Outcome, {Owed, Aborts},
              #answers{table = Table}) ->
     ?TABLE:hide(Table, P, From, To),
+=======
+with_request(P, {retry, Old, _, _, _, New} = Outcome, Acc, A) ->
+    goes_on(P, Old, New, Outcome, Acc, A);
+with_request(P, {release, Old, _, _, _, New, _} = Outcome, Acc, A) ->
+    goes_on(P, Old, New, Outcome, Acc, A);
+with_request(P, {hold, Old, New} = Outcome, Acc, A) ->
+    goes_on(P, Old, New, Outcome, Acc, A);
+with_request(_P, {unavailable, _, _} = Outcome, {Owed, Aborts}, _A) ->
+>>>>>>> fb96dfe3856b75b3b9cb6ba8c5f9060416a5a514
     {[{Outcome, none} | Owed], Aborts};
 with_request(P, Outcome, {Owed, Aborts}, A) ->
     case request_of(P, element(2, Outcome), A) of
         none -> {Owed, Aborts};
         Request -> {[{Outcome, Request} | Owed], Aborts}
+    end.
+
+goes_on(P, Old, New, Outcome, {Owed, Aborts}, #answers{records = Records} = A) ->
+    case request_of(P, Old, A) of
+        none ->
+            {Owed, [{P, New} | Aborts]};
+        Request ->
+            ets:insert(Records, {{P, New}, Request}),
+            {[{Outcome, none} | Owed], Aborts}
     end.
 
 request_of(P, Record, #answers{records = Records}) ->

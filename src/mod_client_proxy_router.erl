@@ -144,6 +144,14 @@ ask_core(#{core := Core} = Context, Packet, Head, Sender, Hints, Prepared, Weigh
 perform({request, From, To, Id, Record, Keep}, Context, Packet) ->
     count(requests, Context),
     forward(From, To, Id, Record, Record, Keep, Context, Packet);
+perform({hold, Record}, Context, Packet) ->
+    count(requests, Context),
+    mod_client_proxy_outcomes:hold(
+      Context, Record,
+      fun() ->
+              keep(Context, Record, true,
+                   mod_client_proxy_traces:remove(Context, Packet))
+      end);
 perform({outbound, From, To, Id, Record}, Context, Packet) ->
     count(outbound_requests, Context),
     forward(From, To, Id, Record, outbound, false, Context, Packet);

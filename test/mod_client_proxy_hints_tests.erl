@@ -8,6 +8,7 @@
 -include("xmpp.hrl").
 
 a_set_has_a_weight_where_the_core_is_shown_its_payload_test() ->
+    {ok, _} = application:ensure_all_started(xmpp),
     ?assertMatch({Get, 0, Get, Get} when Get > 0,
                  {weight(counted, get), weight(counted, set),
                   weight(shown, get), weight(shown, set)}),

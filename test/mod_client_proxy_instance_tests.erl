@@ -27,8 +27,9 @@ payload_of_a_set() ->
                   || I <- [New, ByRoom, Refused, Random, RefusedToo,
                            configured(by_room(opts()), RefusedToo)]]),
     Repeated = configured((opts())#{retry_sets := [<<"urn:x">>]}, RefusedToo),
-    ?assertEqual([shown, counted],
-                 [?INSTANCE:sets(I) || I <- [Repeated,
+    Waits = configured((opts())#{wait_for_endpoint := 1000}, RefusedToo),
+    ?assertEqual([shown, shown, counted],
+                 [?INSTANCE:sets(I) || I <- [Repeated, Waits,
                                              configured(opts(), Repeated)]]),
     ?assertEqual(shown, ?INSTANCE:sets(?INSTANCE:unconfigured(Random))).
 

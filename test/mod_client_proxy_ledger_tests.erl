@@ -37,7 +37,7 @@ balance_test_() ->
             ++ Of([messages, outbound_messages, presences, bounces, refused,
                    local, unsolicited, dropped], {-1, 0})
             ++ Of([timeouts, undelivered, gone, refused_by_server, stopped,
-                   failed, lost, forgotten], {0, -1})
+                   failed, lost, forgotten, no_endpoint], {0, -1})
             ++ Of([retries, replaced_ids, moved, limited, malformed], {0, 0})].
 
 what_is_in_flight_has_no_end_yet_test() ->

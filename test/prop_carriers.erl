@@ -420,6 +420,7 @@ option() ->
        {5, one(<<"retries">>, [0, 1, 2, 7])},
        {5, one(<<"retry_sets">>, [<<"urn:x">>, <<"jabber:client">>])},
        {5, one(<<"resume_wait">>, [1, 1000])},
+       {10, one(<<"wait_for_endpoint">>, [1, 1000])},
        {15, one(<<"outbound">>, [<<"reply">>, <<"any">>, <<"none">>])},
        {5, one(<<"outbound_acl">>, [0, 1])},
        {5, one(<<"contact_timeout">>, [1, 1000])},

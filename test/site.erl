@@ -15,6 +15,8 @@ proxy_hosts() ->
      {"once.example.org", [{retries, "0"}]},
      {"thrice.example.org", [{retries, "2"}]},
      {"soon.example.org", [{resume_wait, "1 s"}]},
+     {"patient.example.org", [{wait_for_endpoint, "10 s"}, {timeout, "30 s"}]},
+     {"impatient.example.org", [{wait_for_endpoint, "1 s"}]},
      {"safe.example.org", [{resume_wait, "1 s"},
                            {retry_sets, "[\"urn:example:test\"]"}]},
      {"quick.example.org", [{timeout, "1 s"}, {outbound, "any"}]},

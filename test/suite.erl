@@ -298,7 +298,7 @@ books(Counters) ->
      sum(Counters, ["requests", "outbound_requests"])
      - sum(Counters, ["answers", "timeouts", "undelivered", "gone",
                       "refused_by_server", "stopped", "failed", "lost",
-                      "forgotten", "pending"])}.
+                      "forgotten", "no_endpoint", "pending"])}.
 
 endpoints(Config, P) ->
     bed:command(bed(Config), client_proxy_endpoints, [P]).

@@ -76,6 +76,7 @@ static const struct option {
     {"outbound_acl", INT, AT(outbound_acl), 0, 0, 1, NULL},
     {"timeout", INT, AT(timeout), 60000, 1, INT32_MAX, NULL},
     {"contact_timeout", INT, AT(contact_timeout), 600000, 1, INT32_MAX, NULL},
+    {"wait_for_endpoint", INT, AT(wait_for_endpoint), 0, 0, INT32_MAX, NULL},
     {"resume_wait", INT, AT(resume_wait), 5000, 1, INT32_MAX, NULL},
     {"session_timeout", INT, AT(session_timeout), 600000, 1, INT32_MAX, NULL},
     {"sticky_ttl", INT, AT(sticky_ttl), 0, 0, INT32_MAX, NULL},

@@ -34,6 +34,7 @@ enum jat_verb {
     JAT_DO_LOCAL,   /* the host itself takes it: `local` */
     JAT_DO_ASK,     /* find out `ask`, then call again with what was found */
     JAT_DO_FORWARD, /* send it on, there is a record: `forward` */
+    JAT_DO_HOLD,    /* keep its packet by `record`, there is no endpoint yet */
     JAT_DO_PASS,    /* send it on, there is none: `pass` */
     JAT_VERB_COUNT
 };
@@ -103,6 +104,7 @@ struct jat_decision {
         struct jat_question ask;
         struct jat_forward forward;
         struct jat_pass pass;
+        uint64_t record; /* of JAT_DO_HOLD */
     };
 };
 

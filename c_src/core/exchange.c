@@ -9,6 +9,7 @@
 #include "session.h"
 #include "shown.h"
 #include "sticky.h"
+#include "waiting.h"
 
 /* Requests begin */
 
@@ -83,6 +84,37 @@ static bool is_repeatable(const struct jat_call *c)
            jat_list_has(&c->config->retry_sets, c->stanza->children[0].ns);
 }
 
+/* The same of one that waits for an endpoint: its packet is kept in any case.
+ */
+static enum jat_err begin_waiting(struct jat_call *c, struct jat_request *r,
+                                  struct jat_span shown, enum jat_why *full)
+{
+    struct jat_put put;
+    enum jat_err err;
+
+    if (c->buf->failed)
+        return JAT_ENOMEM;
+    r->once = r->share.octets == 0;
+    r->share.octets = c->weight;
+    err = jat_shares_take(c->j->shares, c->config, &r->share, full);
+    if (err != JAT_OK)
+        return err;
+    *full = JAT_WHY_MAX_CONTACTS;
+    err = r->share.octets == 0
+              ? JAT_ENOTFOUND
+              : jat_shown_keep(c, shown, r->share.domain, r->deadline);
+    r->shown = jat_buf_str(c->buf, shown);
+    if (err == JAT_OK)
+        err = jat_waiting_put(c->j, c->config, r, c->now, &put);
+    if (err != JAT_OK) {
+        jat_shares_give(c->j->shares, &r->share);
+        return err;
+    }
+    c->out->verb = JAT_DO_HOLD;
+    c->out->record = put.ref;
+    return JAT_OK;
+}
+
 /* only: the endpoint that it is for; 0: any. */
 static enum jat_err request_in(struct jat_call *c, jat_eid only)
 {
@@ -91,7 +123,7 @@ static enum jat_err request_in(struct jat_call *c, jat_eid only)
     struct jat_span shown;
     struct jat_str key;
     enum jat_why why;
-    bool ask;
+    bool ask, waits;
     enum jat_err err;
 
     r.share.user = jat_shares_user(c->j->shares, c->from.bare);
@@ -99,7 +131,8 @@ static enum jat_err request_in(struct jat_call *c, jat_eid only)
     if (only == 0 && jat_session_may_be_named(c) &&
         !jat_session_of_request(c, &r, &only, &why))
         return jat_refuse(c->out, why);
-    if (jat_endpoints_count(c->j->endpoints) == 0)
+    waits = only == 0 && c->weight > 0 && jat_waiting_must(c->j, config);
+    if (!waits && jat_endpoints_count(c->j->endpoints) == 0)
         return jat_refuse(c->out, JAT_WHY_NO_ENDPOINT);
     if ((err = jat_shown_make(c, &shown, &ask)) != JAT_OK)
         return err;
@@ -116,10 +149,17 @@ static enum jat_err request_in(struct jat_call *c, jat_eid only)
             return jat_ask_text(c->out, JAT_ASK_JID, key, c->buf);
         r.sticky_key = jat_sticky_hash(config, key);
     }
-    err = begin(c, &r, only, shown, &why);
+    if (waits) {
+        struct jat_request held = r;
+
+        err = begin_waiting(c, &held, shown, &why);
+        waits = err != JAT_ENOTFOUND; /* there is no room to keep it */
+    }
+    if (!waits)
+        err = begin(c, &r, only, shown, &why);
     if (err == JAT_EFULL)
         return jat_refuse(c->out, why);
-    if (err == JAT_OK && r.session != 0 && r.any_endpoint)
+    if (err == JAT_OK && r.session != 0 && r.any_endpoint && !waits)
         jat_session_begun(c, &r);
     return err == JAT_ENOTFOUND ? jat_refuse(c->out, JAT_WHY_NO_ENDPOINT) : err;
 }

@@ -25,12 +25,9 @@ static uint32_t most_records(const struct jat_config *config)
 }
 
 /* The endpoint that the requester, or a key, has named. */
-static enum jat_err named(struct jat *j, const struct jat_config *config,
-                          jat_eid only, struct jat_buf *buf,
-                          struct jat_endpoint *e)
+static enum jat_err named(struct jat *j, uint32_t most, jat_eid only,
+                          struct jat_buf *buf, struct jat_endpoint *e)
 {
-    uint32_t most = most_records(config);
-
     if (most > 0 && jat_endpoints_is_full(j->endpoints, only, most))
         return JAT_EFULL;
     return jat_endpoints_read(j->endpoints, only, buf, e);
@@ -55,23 +52,24 @@ typedef enum jat_err choose_fn(struct jat_endpoints *,
                                const struct jat_choice *, struct jat_buf *,
                                struct jat_endpoint *);
 
-/* otherwise: how one is chosen that no key stays with. */
+/* most: records of one endpoint, or 0. otherwise: how one is chosen that no key
+ * stays with. */
 static enum jat_err choose(struct jat *j, const struct jat_config *config,
                            const struct jat_request *r, uint64_t kept,
-                           uint64_t now, choose_fn *otherwise,
+                           uint32_t most, uint64_t now, choose_fn *otherwise,
                            struct jat_buf *buf, struct jat_endpoint *e)
 {
     jat_eid eid = endpoint_of_key(j, config, kept, now);
 
     if (eid != 0)
-        return named(j, config, eid, buf, e);
+        return named(j, most, eid, buf, e);
 
     struct jat_choice how = {.balance = (enum jat_balance)config->balance,
                              .random = fresh_random(j),
                              .key = r->sticky_key,
                              .tried = r->tried,
                              .n_tried = r->n_tried,
-                             .max_records = most_records(config),
+                             .max_records = most,
                              .now = now};
 
     return otherwise(j->endpoints, &how, buf, e);
@@ -82,8 +80,21 @@ enum jat_err jat_forward_choose(struct jat *j, const struct jat_config *config,
                                 uint64_t now, struct jat_buf *buf,
                                 struct jat_endpoint *out)
 {
-    return choose(j, config, r, kept, now, jat_endpoints_choose_ready, buf,
-                  out);
+    return choose(j, config, r, kept, most_records(config), now,
+                  jat_endpoints_choose_ready, buf, out);
+}
+
+enum jat_err jat_forward_choose_any(struct jat *j,
+                                    const struct jat_config *config,
+                                    const struct jat_request *r, uint64_t kept,
+                                    uint32_t most, uint64_t now,
+                                    struct jat_buf *buf,
+                                    struct jat_endpoint *out)
+{
+    uint32_t limit = most_records(config);
+
+    return choose(j, config, r, kept, limit > 0 && limit < most ? limit : most,
+                  now, jat_endpoints_choose, buf, out);
 }
 
 /* Room for an id of ours first: with the record made, nothing may fail for want
@@ -134,9 +145,10 @@ enum jat_err jat_forward(struct jat *j, const struct jat_config *config,
                         ? jat_session_keeps(j, config, r, now)
                         : 0;
     unsigned held = jat_endpoints_hold(j->endpoints);
-    enum jat_err err = only == 0 ? choose(j, config, r, kept, now,
+    uint32_t most = most_records(config);
+    enum jat_err err = only == 0 ? choose(j, config, r, kept, most, now,
                                           jat_endpoints_choose, buf, e)
-                                 : named(j, config, only, buf, e);
+                                 : named(j, most, only, buf, e);
 
     if (err == JAT_OK)
         err = jat_forward_put(j, r, shown, now, buf, out);

@@ -36,6 +36,14 @@ enum jat_err jat_forward_choose(struct jat *j, const struct jat_config *config,
                                 const struct jat_request *r, uint64_t kept,
                                 uint64_t now, struct jat_buf *buf,
                                 struct jat_endpoint *out);
+/* The same where nobody is in service, too; but not one with so many records.
+ * JAT_EFULL: all have. */
+enum jat_err jat_forward_choose_any(struct jat *j,
+                                    const struct jat_config *config,
+                                    const struct jat_request *r, uint64_t kept,
+                                    uint32_t most, uint64_t now,
+                                    struct jat_buf *buf,
+                                    struct jat_endpoint *out);
 /* Makes the record of r for out->endpoint. JAT_ENOMEM. */
 enum jat_err jat_forward_put(struct jat *j, struct jat_request *r,
                              struct jat_span shown, uint64_t now,

@@ -300,8 +300,9 @@ static enum jat_err close_record(struct shard *s, uint32_t at, uint64_t now,
 {
     const struct jat_record *r = place_at(s, at)->record;
     uint64_t closed = fingerprint(r->hash, r->out, r->eid_hash);
+    bool was_sent = place_at(s, at)->eid != 0;
     enum jat_err err = take(s, at, buf, out, ref, dead);
-    if (err == JAT_OK)
+    if (err == JAT_OK && was_sent)
         jat_closed_add(&s->closed, closed, now);
     return err;
 }
@@ -321,6 +322,21 @@ enum jat_err jat_inflight_take_answer(struct jat_inflight *t,
         err = take(s, at, buf, out, ref, &dead);
     pthread_mutex_unlock(&s->mutex);
     jat_free(dead);
+    return err;
+}
+
+enum jat_err jat_inflight_copy(struct jat_inflight *t, uint64_t ref,
+                               struct jat_buf *buf, struct jat_request *out)
+{
+    struct shard *s = &t->shards[ref % JAT_SHARDS];
+    uint32_t at = (uint32_t)(ref >> JAT_SHARD_BITS) % JAT_POOL_MAX;
+    enum jat_err err = JAT_ENOTFOUND;
+    pthread_mutex_lock(&s->mutex);
+    const struct jat_record *r =
+        at < s->pool.used ? place_at(s, at)->record : NULL;
+    if (r != NULL && r->ref == ref)
+        err = copy_out(s, at, buf, out, &ref);
+    pthread_mutex_unlock(&s->mutex);
     return err;
 }
 

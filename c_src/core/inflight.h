@@ -71,8 +71,13 @@ enum jat_err jat_inflight_take_answer(struct jat_inflight *t,
                                       struct jat_buf *buf,
                                       struct jat_request *out, uint64_t *ref);
 
+/* A copy of this record, which is not taken. */
+enum jat_err jat_inflight_copy(struct jat_inflight *t, uint64_t ref,
+                               struct jat_buf *buf, struct jat_request *out);
+
 /* The others close the record without an answer: (answerer, shown, id_out) is
- * not used for a new request until now + JAT_CLOSED_MS. */
+ * not used for a new request until now + JAT_CLOSED_MS (but of one that has no
+ * endpoint, and was not sent). */
 enum jat_err jat_inflight_take_ref(struct jat_inflight *t, uint64_t ref,
                                    uint64_t now, struct jat_buf *buf,
                                    struct jat_request *out);

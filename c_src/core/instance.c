@@ -71,6 +71,8 @@ enum jat_err jat_instance_new(struct jat_config *config,
     }
     pthread_mutex_init(&j->configuring, NULL);
     pthread_mutex_init(&j->walk.mutex, NULL);
+    pthread_mutex_init(&j->releasing, NULL);
+    jat_queue_init(&j->queue);
     atomic_store(&j->config, config);
     take_policy(j, config);
     *out = j;
@@ -91,6 +93,8 @@ void jat_instance_free(struct jat *j)
     }
     pthread_mutex_destroy(&j->configuring);
     pthread_mutex_destroy(&j->walk.mutex);
+    pthread_mutex_destroy(&j->releasing);
+    jat_queue_fini(&j->queue);
     free_tables(j);
 }
 

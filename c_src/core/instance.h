@@ -15,6 +15,7 @@
 #include "inflight.h"
 #include "kept.h"
 #include "pace.h"
+#include "queue.h"
 #include "recent.h"
 #include "shares.h"
 #include "stats.h"
@@ -110,6 +111,8 @@ struct jat {
     struct jat_kept *kept;       /* see session.h */
     pthread_mutex_t configuring; /* one jat_configure at a time */
     struct jat_walk walk;
+    struct jat_queue queue;    /* who waits, see waiting.h */
+    pthread_mutex_t releasing; /* one thread at a time */
 };
 
 /* What a node of the proxy host (a localpart) is known by; 0: the proxy host

@@ -24,6 +24,9 @@ static void count(struct jat_stats *stats, const struct jat_call *c,
         jat_stats_add(stats,
                       forwarded[d->forward.direction][d->forward.answer]);
         break;
+    case JAT_DO_HOLD:
+        jat_stats_add(stats, JAT_STAT_requests);
+        break;
     case JAT_DO_REFUSE:
         jat_stats_add(stats, JAT_STAT_refused);
         break;

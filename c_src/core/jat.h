@@ -53,6 +53,7 @@
  *     exchange           a record begins, and is answered
  *     settle             a record ends in any other way
  *     resumption         a request goes on, whose endpoint is not resumed
+ *     waiting            a request waits for an endpoint -> queue
  *     outcome            how such an end is put together
  *     talk               messages and directed presence
  *        |

@@ -91,7 +91,7 @@ static bool asker(const struct jat_closing *c, const struct jat_taken *t,
     return true;
 }
 
-static void end_record(struct jat_closing *c, const struct jat_taken *t,
+void jat_closing_ended(struct jat_closing *c, const struct jat_taken *t,
                        enum jat_end end)
 {
     unsigned held = jat_endpoints_hold(c->j->endpoints);
@@ -106,7 +106,7 @@ void jat_closing_fail(struct jat_closing *c, struct jat_taken *t,
     struct jat_outcome *o = &c->out->v[c->out->n++];
 
     jat_taken_look(t, &c->out->text);
-    end_record(c, t, end);
+    jat_closing_ended(c, t, end);
     *o = (struct jat_outcome){.fate = JAT_FATE_FAIL,
                               .record = t->ref,
                               .why = why,
@@ -134,14 +134,14 @@ size_t jat_taken_more(const struct jat_taken *t)
     return JAT_JID_MAX + t->id.n + JAT_OURS_N;
 }
 
-void jat_closing_moved(struct jat_closing *c, const struct jat_taken *t,
-                       const struct jat_sent *sent, const struct jat_buf *notes)
+void jat_closing_goes_on(struct jat_closing *c, const struct jat_taken *t,
+                         const struct jat_sent *sent,
+                         const struct jat_buf *notes)
 {
     struct jat_buf *text = &c->out->text;
     struct jat_span to =
         jat_buf_add(text, jat_buf_str(notes, sent->endpoint.jid));
 
-    end_record(c, t, JAT_END_MOVED);
     c->out->v[c->out->n++] = (struct jat_outcome){
         .fate = JAT_FATE_RETRY,
         .record = t->ref,
@@ -152,5 +152,12 @@ void jat_closing_moved(struct jat_closing *c, const struct jat_taken *t,
         .id = sent->put.replaced
                   ? jat_buf_add(text, jat_str(sent->put.ours, JAT_OURS_N))
                   : t->id};
+}
+
+void jat_closing_moved(struct jat_closing *c, const struct jat_taken *t,
+                       const struct jat_sent *sent, const struct jat_buf *notes)
+{
+    jat_closing_ended(c, t, JAT_END_MOVED);
+    jat_closing_goes_on(c, t, sent, notes);
     jat_stats_add(&c->j->stats, JAT_STAT_retries);
 }

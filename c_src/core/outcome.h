@@ -12,9 +12,12 @@
 
 /* A record closed without an answer, and what the caller does about it. */
 enum jat_fate {
-    JAT_FATE_RETRY, /* send the packet kept by `record` again, with from, to,
-                       id; its record is `next` now */
-    JAT_FATE_FAIL,  /* the error `why` from `from` to `to` under id */
+    JAT_FATE_RETRY,   /* send the packet kept by `record` again, with from, to,
+                         id; its record is `next` now */
+    JAT_FATE_FAIL,    /* the error `why` from `from` to `to` under id */
+    JAT_FATE_HOLD,    /* the packet kept by `record` waits; its record is `next`
+                         now */
+    JAT_FATE_RELEASE, /* it has waited: as RETRY; kept: it stays kept */
     JAT_FATE_UNAVAILABLE, /* no record: an endpoint has gone that `to` was
                              shown as available: presence from `from` */
     JAT_FATE_FORGET       /* the asking endpoint has gone and its JID cannot be
@@ -85,6 +88,9 @@ struct jat_request jat_taken_next(struct jat_taken *t);
 /* Each says what has become of t, whose strings are in the list's text, and
  * ends its record. Nothing here can fail. */
 
+/* Ends the record only. */
+void jat_closing_ended(struct jat_closing *c, const struct jat_taken *t,
+                       enum jat_end end);
 /* Whoever asked gets the error `why`. */
 void jat_closing_fail(struct jat_closing *c, struct jat_taken *t,
                       enum jat_end end, enum jat_why why);
@@ -93,6 +99,10 @@ void jat_closing_fail(struct jat_closing *c, struct jat_taken *t,
 void jat_closing_moved(struct jat_closing *c, const struct jat_taken *t,
                        const struct jat_sent *sent,
                        const struct jat_buf *notes);
+/* The same of one that has no endpoint to be told; counts nothing. */
+void jat_closing_goes_on(struct jat_closing *c, const struct jat_taken *t,
+                         const struct jat_sent *sent,
+                         const struct jat_buf *notes);
 /* Octets of text. */
 size_t jat_taken_more(const struct jat_taken *t);
 

@@ -77,6 +77,7 @@ static void fill(struct jat_record *r, const struct jat_request *q,
         .any_endpoint = q->any_endpoint,
         .session = q->session != 0,
         .by_sessionid = q->by_sessionid,
+        .once = q->once,
     };
     char *p = (char *)r->tried;
     p = append(p,
@@ -177,6 +178,7 @@ enum jat_err jat_record_copy(const struct jat_record *r, struct jat_buf *buf,
         .sticky_key = r->sticky_key,
         .session = r->session ? r->tried[r->n_tried] : 0,
         .by_sessionid = r->by_sessionid,
+        .once = r->once,
     };
     strings(r, p + numbers_n(r) * sizeof(*r->tried), out);
     return JAT_OK;

@@ -33,7 +33,8 @@ struct jat_request {
     enum jat_direction direction;
     bool set;          /* type set, not get */
     bool any_endpoint; /* any other endpoint may have it, too */
-    uint8_t retries;   /* how often it may still be sent again */
+    bool once;       /* its packet is kept only until it is sent (waiting.h) */
+    uint8_t retries; /* how often it may still be sent again */
     uint8_t n_tried;
     struct jat_cut user_cut, asked_cut; /* of `user` and `asked` */
     jat_eid eid;                        /* the endpoint that answers or asks */
@@ -78,6 +79,7 @@ struct jat_record {
     bool any_endpoint : 1;
     bool session : 1;
     bool by_sessionid : 1;
+    bool once : 1;
     uint64_t tried[]; /* and the session */
 };
 

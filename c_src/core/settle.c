@@ -5,6 +5,7 @@
 #include "resumption.h"
 #include "seen.h"
 #include "session.h"
+#include "waiting.h"
 
 /* Settling one record takes about as long as looking at so many. */
 #define SETTLE_COST 16U
@@ -40,6 +41,28 @@ static bool send_again(struct jat_closing *c, struct jat_taken *t)
     return done;
 }
 
+/* There is no endpoint left at all: it waits for one that comes. False: it need
+ * not, or there is no memory. */
+static bool hold(struct jat_closing *c, struct jat_taken *t)
+{
+    struct jat_request next;
+    struct jat_put put;
+
+    if (c->config->wait_for_endpoint == 0 || t->r.share.octets == 0 ||
+        jat_endpoints_count(c->j->endpoints) > 0)
+        return false;
+    jat_taken_look(t, &c->out->text);
+    next = t->r;
+    next.retries--;
+    if (jat_waiting_put(c->j, c->config, &next, c->now, &put) != JAT_OK)
+        return false;
+    jat_closing_ended(c, t, JAT_END_MOVED);
+    c->out->v[c->out->n++] = (struct jat_outcome){
+        .fate = JAT_FATE_HOLD, .record = t->ref, .next = put.ref, .kept = true};
+    jat_stats_add(&c->j->stats, JAT_STAT_retries);
+    return true;
+}
+
 /* What is said of an end, and where it is counted. (What an aborted one says,
  * the caller knows.) */
 static const struct {
@@ -61,8 +84,14 @@ static void settle(struct jat_closing *c, struct jat_taken *t, enum jat_end end,
 {
     enum jat_why why = ends[end].why;
 
+    if (t->r.eid == 0 && end == JAT_END_TIMED_OUT) { /* waiting.h */
+        jat_stats_add(&c->j->stats, JAT_STAT_no_endpoint);
+        jat_closing_fail(c, t, end, JAT_WHY_NO_ENDPOINT);
+        return;
+    }
     jat_stats_add(&c->j->stats, ends[end].stat);
-    if (may_retry && t->r.any_endpoint && t->r.retries > 0 && send_again(c, t))
+    if (may_retry && t->r.any_endpoint && t->r.retries > 0 &&
+        (send_again(c, t) || hold(c, t)))
         return;
     if (t->r.session != 0 && (end == JAT_END_GONE || end == JAT_END_BOUNCED))
         why = jat_session_lost(c->j, &t->r, why);
@@ -156,6 +185,8 @@ enum jat_err jat_expire(struct jat *j, uint64_t now, size_t max,
     if (err != JAT_OK)
         return err;
     err = jat_resumption_move(&c, max);
+    if (err == JAT_OK)
+        err = jat_waiting_release(&c, max);
     if (err == JAT_ENOMEM)
         return err;
     return forget_old(j, now, max) ? JAT_EFULL : err;

@@ -200,6 +200,13 @@ void jat_shares_give(struct jat_shares *all, const struct jat_share *s)
     give_records(all, remote);
 }
 
+void jat_shares_give_octets(struct jat_shares *all, const struct jat_share *s)
+{
+    jat_quota_give(all->quota, s->domain, 0, s->octets);
+    jat_quota_give(all->quota, s->user, 0, s->octets);
+    give_octets(all, is_remote(s), s->octets);
+}
+
 enum jat_err jat_shares_take_out(struct jat_shares *all,
                                  const struct jat_config *config, jat_eid eid,
                                  enum jat_why *full)

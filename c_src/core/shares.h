@@ -51,6 +51,9 @@ enum jat_err jat_shares_take(struct jat_shares *all,
 /* Gives them back where no record was made. */
 void jat_shares_give(struct jat_shares *all, const struct jat_share *s);
 
+/* Gives those of the packet back, which is not kept any more. */
+void jat_shares_give_octets(struct jat_shares *all, const struct jat_share *s);
+
 /* Takes the shares of a client-initiated request of endpoint eid;
  * jat_shares_end gives them back. The table of endpoints is held for both.
  * JAT_EFULL: *full says which limit is reached. */

@@ -24,6 +24,7 @@
     X(bounces)           /* requests that came back undelivered */             \
     X(refused_by_server) /* requests that the endpoint's server refused */     \
     X(gone)              /* requests whose endpoint went away */               \
+    X(no_endpoint)       /* requests that waited for an endpoint in vain */    \
     X(unresumed)         /* requests whose endpoint was not resumed in time */ \
     X(aborted)           /* requests closed by the module itself */            \
     X(forgotten)         /* client-initiated ones whose asker went away */     \

@@ -7,7 +7,7 @@
  *   pass in FROM > TO             pass out FROM > TO
  *   error CONDITION    local WHAT    drop WHY    ask WHAT TEXT    failed WHY
  *   fail CONDITION FROM > TO #ID [kept]   retry FROM > TO #ID   forget
- *   unavailable FROM > TO
+ *   unavailable FROM > TO    hold    release FROM > TO #ID [kept]
  *
  * An id that is one of ours reads #ours.
  *
@@ -222,6 +222,9 @@ static inline const char *words(enum jat_err err)
     case JAT_DO_ASK:
         return line("ask %s %.*s", jat_ask_name(d->ask.what),
                     (int)d->ask.about.n, decided.p + d->ask.about.at);
+    case JAT_DO_HOLD:
+        assert_true(d->record != 0);
+        return "hold";
     case JAT_DO_PASS:
         return line("pass %s %s > %s",
                     d->pass.direction == JAT_IN ? "in" : "out",
@@ -249,6 +252,13 @@ static inline const char *outcome_words(const struct jat_outcome *o)
         assert_true(o->next != 0 && o->next != o->record);
         return line("retry %s > %s #%s", place(b, o->from), place(b, o->to),
                     id_word(b, o->id));
+    case JAT_FATE_HOLD:
+        assert_true(o->next != 0 && o->next != o->record);
+        return "hold";
+    case JAT_FATE_RELEASE:
+        assert_true(o->next != 0 && o->next != o->record);
+        return line("release %s > %s #%s%s", place(b, o->from), place(b, o->to),
+                    id_word(b, o->id), o->kept ? " kept" : "");
     case JAT_FATE_UNAVAILABLE:
         return line("unavailable %s > %s", place(b, o->from), place(b, o->to));
     case JAT_FATE_FAIL:
@@ -464,7 +474,8 @@ static inline void books(uint64_t *in, uint64_t *out)
     *in = count("requests") + count("outbound_requests") + count("retries");
     *out = count("answers") + count("outbound_answers") + count("timeouts") +
            count("bounces") + count("refused_by_server") + count("gone") +
-           count("unresumed") + count("aborted") + count("pending");
+           count("unresumed") + count("no_endpoint") + count("aborted") +
+           count("pending");
 }
 
 static inline int begin(void **state)

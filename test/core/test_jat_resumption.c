@@ -24,7 +24,8 @@ static const char *set_of(const char *id, const char *child)
 static void a_set_in_one_of_retry_sets_is_sent_again_as_a_get_is(void **state)
 {
     (void)state;
-    proxy("retry_sets=urn:other retry_sets=urn:safe");
+    proxy("retry_sets=urn:u retry_sets=urn:safe retry_sets=urn:b "
+          "retry_sets=urn:t retry_sets=urn:a");
     come(A);
     assert_words(set_of("1", SAFE), "request " PU " > " A " #1 keep");
     uint64_t record = decision.forward.record;
@@ -284,11 +285,12 @@ static void each_wait_of_one_session_ends_so(void **state)
 static void who_has_had_a_request_does_not_get_it_again(void **state)
 {
     (void)state;
-    proxy("resume_wait=1000 retries=7");
+    proxy("resume_wait=1000 retries=7 drain_show=dnd");
     come(A);
     get("1", U, P);
     come(B);
     assert_words(bounce(decision.forward.record, false), TO_B("1"));
+    put_as(C, JAT_SHOW_DND, false);
     wait_for_resumption(B);
     now += 1000;
     assert_words(expire(), ""); /* only A is in service */
@@ -333,6 +335,62 @@ static void a_request_that_moves_keeps_its_deadline_and_its_id(void **state)
     assert_words(expire(), TIMED_OUT("rr-1") " kept");
 }
 
+static void whoever_gets_it_then_may_speak_to_its_requester(void **state)
+{
+    (void)state;
+    proxy("targets=two@example.org resume_wait=1000");
+    come(A);
+    get("rr-1", U, P);
+    come("two@example.org/x");
+    wait_for_resumption(A);
+    now += 1000;
+    assert_words(expire(), "retry " PU " > two@example.org/x #ours");
+    assert_int_equal(count("replaced_ids"), 2);
+    get("2", "two@example.org/x", PU);
+    assert_int_equal(kind(&decision), OUTBOUND);
+    close_all();
+}
+
+/* Whatever else is done in the same call. */
+static void old_contacts_are_forgotten_as_ever(void **state)
+{
+    (void)state;
+    proxy("resume_wait=400 contact_timeout=1000 timeout=1200");
+    come(A);
+    get("1", "v@example.net/r", P);
+    result("1", A, P "/v@example.net/r");
+    now += 500;
+    get("2", U, P);
+    come(B);
+    wait_for_resumption(A);
+    now += 750;
+    assert_int_equal(count("contacts"), 2);
+    assert_words(expire(), TO_B("2"));
+    assert_int_equal(count("contacts"), 1);
+    close_all();
+}
+
+/* It stays as long as the others have as many as they may have. */
+static void it_goes_where_there_is_room(void **state)
+{
+    (void)state;
+    proxy("resume_wait=1000 max_pending_per_endpoint=1");
+    come(A);
+    get("1", U, P);
+    come(B);
+    get("2", U, P);
+    assert_words(to_of(), B);
+    wait_for_resumption(A);
+    now += 1000;
+    assert_words(expire(), "");
+    now += 200;
+    assert_words(expire(), "");
+    result("2", B, PU);
+    now += 200;
+    assert_words(expire(), TO_B("1"));
+    close_all();
+}
+
 /* Many, at several endpoints that wait, in small steps. */
 static void a_walk_goes_in_steps_and_moves_each_once(void **state)
 {
@@ -369,11 +427,28 @@ static void a_walk_goes_in_steps_and_moves_each_once(void **state)
         ;
 }
 
-/* The one that waits is resumed, or goes, while the walk is there. */
+/* However many wait that have nothing in hand. */
+static void a_call_looks_at_some_endpoints_only(void **state)
+{
+    enum { N = 64 };
+    (void)state;
+    proxy("resume_wait=1000");
+    come(B);
+    for (unsigned i = 0; i < N; i++)
+        wait_for_resumption(line("%s/%u", T, i));
+    now += 1000;
+    unsigned calls = 1;
+    while (jat_expire(j, now, 1, fresh()) == JAT_EFULL)
+        calls++;
+    assert_in_range(calls, N, 2 * N);
+}
+
+/* The one that waits is resumed, waits anew, or goes, while the walk is there.
+ */
 static void a_walk_ends_where_the_wait_ends(void **state)
 {
     (void)state;
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < 3; i++) {
         proxy("resume_wait=1000 max_pending_per_user=5000");
         come(A);
         for (unsigned n = 0; n < 50; n++)
@@ -396,6 +471,13 @@ static void a_walk_ends_where_the_wait_ends(void **state)
             while (jat_expire(j, now, 64, &outcomes) == JAT_EFULL)
                 ;
             assert_int_equal(outcomes.n, 50 - n);
+        } else if (i == 1) {
+            come(A);
+            wait_for_resumption(A);
+            now += 1000;
+            while (jat_expire(j, now, 64, fresh()) == JAT_EFULL)
+                n += outcomes.n;
+            assert_int_equal(n + outcomes.n, 50);
         } else {
             go(A);
             assert_int_equal(outcomes.n, 50 - n);
@@ -462,12 +544,15 @@ static void a_kept_key_stays_where_there_is_nobody_else(void **state)
     (void)state;
     const char *first, *second = room(&first);
     wait_for_resumption(first);
-    put_as(second, JAT_SHOW_NONE, true);
     now += 1000;
-    assert_words(enter("2"), first);
+    enter("2");
+    answered_by("2", second); /* not where the strategy would have it */
+    wait_for_resumption(second);
+    now += 1000;
+    assert_words(enter("3"), second);
     assert_words(expire(), "");
-    come(first);
-    assert_words(enter("3"), first);
+    come(second);
+    assert_words(enter("4"), second);
     close_all();
 }
 
@@ -514,6 +599,8 @@ static void without_memory_it_stays_or_fails_once(void **state)
             assert_words(result("1", A, PU), "drop unsolicited");
             failed++;
         } else {
+            assert_false(outcomes.text.failed);
+            assert_words(came(JAT_OK), TO_B("1"));
             moved++;
         }
         close_all();
@@ -538,7 +625,11 @@ int main(void)
         CASE(who_has_had_a_request_does_not_get_it_again),
         CASE(it_is_sent_again_only_as_often_as_retries_says),
         CASE(a_request_that_moves_keeps_its_deadline_and_its_id),
+        CASE(whoever_gets_it_then_may_speak_to_its_requester),
+        CASE(it_goes_where_there_is_room),
+        CASE(old_contacts_are_forgotten_as_ever),
         CASE(a_walk_goes_in_steps_and_moves_each_once),
+        CASE(a_call_looks_at_some_endpoints_only),
         CASE(a_walk_ends_where_the_wait_ends),
         CASE(a_kept_key_waits_and_then_moves_for_good),
         CASE(a_kept_key_stays_where_there_is_nobody_else),

@@ -179,6 +179,10 @@ static void see_outcomes(struct worker *w)
         case JAT_FATE_UNAVAILABLE:
             w->seen[HIDDEN]++;
             break;
+        case JAT_FATE_HOLD: /* without wait_for_endpoint none waits */
+        case JAT_FATE_RELEASE:
+            w->wrong = "a request has waited";
+            break;
         }
     }
     jat_buf_reset(&w->outcomes.text, SIZE_MAX);

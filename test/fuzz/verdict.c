@@ -105,6 +105,9 @@ void truth_handled(struct truth *t, struct jat_str xml, struct jat_str prepared,
                  : d->reason == JAT_REASON_LIMITED   ? JAT_STAT_limited
                                                      : JAT_STAT_dropped]++;
         break;
+    case JAT_DO_HOLD: /* without wait_for_endpoint none waits */
+        CHECK(false);
+        break;
     case JAT_DO_ASK:
         CHECK(d->ask.what == verdict.what);
         CHECK(jat_str_eq(jat_buf_str(buf, d->ask.about), verdict.text));

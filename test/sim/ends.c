@@ -173,6 +173,8 @@ static void settled(struct sim_world *w, const struct jat_outcome *o,
     case JAT_FATE_FAIL:
         failed(w, t, o, c);
         break;
+    case JAT_FATE_HOLD: /* without wait_for_endpoint none waits */
+    case JAT_FATE_RELEASE:
     case JAT_FATE_FORGET:
     case JAT_FATE_UNAVAILABLE:
         sim_wrong(w, "each request has an end", "%s is forgotten",

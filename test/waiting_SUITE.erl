@@ -1,0 +1,166 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% Requests that find no endpoint and wait for one: option wait_for_endpoint.
+-module(waiting_SUITE).
+-include("suite.hrl").
+
+-export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
+         init_per_group/2, end_per_group/2, init_per_testcase/2,
+         end_per_testcase/2]).
+-compile([export_all, nowarn_export_all]).
+-import(suite, [bed/1, books_add_up/2, common_site/1, in_flight/2, kept/2,
+                program/1, requester/1, serves/3, service/2, signal/3,
+                without_module/2]).
+
+%% wait_for_endpoint is 10 s, and 1 s.
+-define(PATIENT, <<"patient.example.org">>).
+-define(IMPATIENT, <<"impatient.example.org">>).
+
+suite() ->
+    [{timetrap, {seconds, 120}}].
+
+all() ->
+    [{group, Name} || Name <- [waiting, over_port]].
+
+groups() ->
+    [{waiting, [],
+      [requests_wait_and_are_answered_in_order,
+       in_vain_they_get_one_error,
+       a_get_at_the_last_endpoint_waits_for_the_next_one,
+       a_restart_of_the_only_endpoint_costs_no_errors,
+       a_stop_answers_those_who_wait,
+       a_reload_without_the_option_loses_none]},
+     %% once more with the other carrier
+     {over_port, [], [{group, waiting}, the_end_of_the_program_answers_those_who_wait]}].
+
+%%% Setting up
+
+init_per_suite(Config) ->
+    suite:start(Config).
+
+end_per_suite(Config) ->
+    suite:stop(Config).
+
+init_per_group(Name, Config) ->
+    suite:begin_group(Name, Config).
+
+end_per_group(Name, Config) ->
+    suite:end_group(Name, Config).
+
+init_per_testcase(the_end_of_the_program_answers_those_who_wait, Config) ->
+    [{errors, true} | suite:begin_case(Config)];
+init_per_testcase(_Case, Config) ->
+    suite:begin_case(Config).
+
+end_per_testcase(_Case, Config) ->
+    suite:end_case(Config).
+
+%%% Words that the cases are made of
+
+await_waiting(Config, P, N) ->
+    bed:await(fun() -> in_flight(Config, P) == N orelse in_flight(Config, P) end).
+
+%%% Cases
+
+requests_wait_and_are_answered_in_order(Config) ->
+    U = requester(Config),
+    Asked = [begin
+                 Text = integer_to_list(N),
+                 {iq:ask(U, Type, ?PATIENT, Text), Type, list_to_binary(Text)}
+             end || N <- lists:seq(1, 20), Type <- [get, set]],
+    await_waiting(Config, ?PATIENT, 40),
+    iq:quiet(U, U),
+    E = service(Config, "a"),
+    Reqs = [begin
+                Req = iq:served(E, Id),
+                Word = atom_to_binary(Type),
+                {Word, Text} = {puppet:attr(<<"type">>, Req),
+                                puppet:text(puppet:child(<<"q">>, Req))},
+                Req
+            end || {Id, Type, Text} <- Asked],
+    20 = kept(Config, ?PATIENT), % those that may be sent again
+    [iq:answer(E, Req) || Req <- Reqs],
+    [iq:result(U, Id, ?PATIENT) || {Id, _, _} <- Asked],
+    0 = kept(Config, ?PATIENT),
+    true = serves(U, ?PATIENT, E),
+    books_add_up(Config, ?PATIENT).
+
+in_vain_they_get_one_error(Config) ->
+    U = requester(Config),
+    Started = erlang:monotonic_time(millisecond),
+    Ids = [iq:ask(U, Type, ?IMPATIENT) || Type <- [get, set]],
+    [iq:refused(U, Id, ?IMPATIENT, ?UNAVAILABLE) || Id <- Ids],
+    Took = erlang:monotonic_time(millisecond) - Started,
+    true = Took >= 1000 andalso Took < 3000,
+    iq:quiet(U, U),
+    0 = kept(Config, ?IMPATIENT),
+    books_add_up(Config, ?IMPATIENT).
+
+a_get_at_the_last_endpoint_waits_for_the_next_one(Config) ->
+    [begin
+         E = service(Config, "a"),
+         U = requester(Config),
+         [Get, Set] = [begin
+                           Id = iq:ask(U, Type, ?PATIENT),
+                           _ = iq:served(E, Id),
+                           Id
+                       end || Type <- [get, set]],
+         Leave(E),
+         _ = iq:refused(U, Set, ?PATIENT, ?UNAVAILABLE),
+         iq:quiet(U, U),
+         Next = service(Config, "a"),
+         iq:answer(Next, iq:served(Next, Get)),
+         _ = iq:result(U, Get, ?PATIENT),
+         iq:quiet(Next, U),
+         puppet:stop_all(),
+         suite:clean(bed(Config))
+     end || Leave <- [fun puppet:stop/1, fun(E) -> puppet:order(E, "die") end]].
+
+%% It is away for 2 s, while a request comes each 10 ms.
+a_restart_of_the_only_endpoint_costs_no_errors(Config) ->
+    U = requester(Config),
+    E = service(Config, "a"),
+    Before = [iq:ask(U, get, ?PATIENT) || _ <- lists:seq(1, 10)],
+    _ = [iq:served(E, Id) || Id <- Before],
+    puppet:stop(E),
+    Meanwhile = [begin timer:sleep(10), iq:ask(U, Type, ?PATIENT) end
+                 || _ <- lists:seq(1, 100), Type <- [get, set]],
+    Next = service(Config, "a"),
+    [begin
+         iq:answer(Next, iq:served(Next, Id)),
+         iq:result(U, Id, ?PATIENT)
+     end || Id <- Meanwhile ++ Before],
+    iq:quiet(Next, U).
+
+a_stop_answers_those_who_wait(Config) ->
+    U = requester(Config),
+    Ids = [iq:ask(U, Type, ?PATIENT) || _ <- lists:seq(1, 40), Type <- [get, set]],
+    await_waiting(Config, ?PATIENT, 80),
+    without_module(
+      Config, fun() ->
+                      [iq:refused(U, Id, ?PATIENT, ?UNAVAILABLE) || Id <- Ids],
+                      iq:quiet(U, U)
+              end).
+
+a_reload_without_the_option_loses_none(Config) ->
+    U = requester(Config),
+    Id = iq:ask(U, get, ?PATIENT),
+    await_waiting(Config, ?PATIENT, 1),
+    try
+        bed:reconfigure(bed(Config),
+                        site:site_with("patient.example.org", [])),
+        _ = iq:refused(U, iq:ask(U, get, ?PATIENT), ?PATIENT, ?UNAVAILABLE),
+        E = service(Config, "a"),
+        iq:answer(E, iq:served(E, Id)),
+        _ = iq:result(U, Id, ?PATIENT)
+    after
+        common_site(Config)
+    end.
+
+the_end_of_the_program_answers_those_who_wait(Config) ->
+    U = requester(Config),
+    Ids = [iq:ask(U, Type, ?PATIENT) || Type <- [get, set]],
+    await_waiting(Config, ?PATIENT, 2),
+    signal(Config, program(Config), "KILL"),
+    [iq:refused(U, Id, ?PATIENT, ?UNAVAILABLE) || Id <- Ids],
+    iq:quiet(U, U).
