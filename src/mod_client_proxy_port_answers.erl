@@ -148,28 +148,15 @@ with_requests(P, Outcomes, A) ->
     lists:foldr(fun(Outcome, Acc) -> with_request(P, Outcome, Acc, A) end,
                 {[], []}, Outcomes).
 
-<<<<<<< HEAD
-with_request(P, {retry, Old, _, _, _, New} = Outcome, {Owed, Aborts},
-             #answers{records = Records} = A) ->
-    case request_of(P, Old, A) of
-        none ->
-            {Owed, [{P, New} | Aborts]};
-        Request ->
-            ets:insert(Records, {{P, New}, Request}),
-            {[{Outcome, none} | Owed], Aborts}
-    end;
-with_request(P, {unavailable, From, To} = Outcome, {Owed, Aborts},
-             #answers{table = Table}) ->
-    ?TABLE:hide(Table, P, From, To),
-=======
 with_request(P, {retry, Old, _, _, _, New} = Outcome, Acc, A) ->
     goes_on(P, Old, New, Outcome, Acc, A);
 with_request(P, {release, Old, _, _, _, New, _} = Outcome, Acc, A) ->
     goes_on(P, Old, New, Outcome, Acc, A);
 with_request(P, {hold, Old, New} = Outcome, Acc, A) ->
     goes_on(P, Old, New, Outcome, Acc, A);
-with_request(_P, {unavailable, _, _} = Outcome, {Owed, Aborts}, _A) ->
->>>>>>> fb96dfe3856b75b3b9cb6ba8c5f9060416a5a514
+with_request(P, {unavailable, From, To} = Outcome, {Owed, Aborts},
+             #answers{table = Table}) ->
+    ?TABLE:hide(Table, P, From, To),
     {[{Outcome, none} | Owed], Aborts};
 with_request(P, Outcome, {Owed, Aborts}, A) ->
     case request_of(P, element(2, Outcome), A) of

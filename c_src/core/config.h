@@ -113,11 +113,11 @@ bool jat_config_has_node(const struct jat_config *c, struct jat_str node);
 /* A number below 64 by which most namespaces differ: of their last octets. */
 static inline unsigned jat_config_mark(struct jat_str ns)
 {
-    uint32_t end = (uint32_t)ns.n;
+    uint32_t tail = (uint32_t)ns.n;
 
-    if (ns.n >= sizeof(end))
-        memcpy(&end, ns.p + ns.n - sizeof(end), sizeof(end));
-    return end * 0x9e3779b1U >> 26;
+    if (ns.n >= sizeof(tail))
+        memcpy(&tail, ns.p + ns.n - sizeof(tail), sizeof(tail));
+    return tail * 0x9e3779b1U >> 26;
 }
 /* False: there is surely no row of `sessions` for this namespace. */
 static inline bool jat_config_may_have_session(const struct jat_config *c,

@@ -67,8 +67,8 @@ struct jat_endpoint_row {
     uint32_t outbound;         /* in flight, endpoint -> requester */
     uint64_t answered, failed; /* records ever: by the endpoint, otherwise */
     uint64_t last_answer;      /* when, ms; 0: never */
-    uint32_t latency;          /* the estimate, ms; 0: none (health.h) */
     uint64_t ejected;          /* ms for which it is still so */
+    uint32_t latency;          /* the estimate, ms; 0: none (health.h) */
     uint32_t weight;           /* per cent */
 };
 

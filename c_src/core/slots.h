@@ -58,6 +58,7 @@ struct jat_slot_chunk {
     struct jat_slot slots[JAT_SLOT_CHUNK];
 };
 
+/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): lines of cache */
 struct jat_endpoints {
     struct jat_rwlock lock;
     struct jat_seed seed;

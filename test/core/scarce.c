@@ -319,9 +319,6 @@ enum jat_err __wrap_jat_kept_put(struct jat_kept *t, uint64_t key,
     return __real_jat_kept_put(t, key, how);
 }
 
-<<<<<<< HEAD
-atomic_uint seals, openings;
-=======
 void __real_jat_queue_pop(struct jat_queue *q);
 void __wrap_jat_queue_pop(struct jat_queue *q);
 
@@ -331,8 +328,7 @@ void __wrap_jat_queue_pop(struct jat_queue *q)
     __real_jat_queue_pop(q);
 }
 
-atomic_uint seals;
->>>>>>> fb96dfe3856b75b3b9cb6ba8c5f9060416a5a514
+atomic_uint seals, openings;
 
 enum jat_err __real_jat_seal_seal(const struct jat_seal *s,
                                   struct jat_str plain, struct jat_buf *out);

@@ -367,7 +367,7 @@ static void random_steps_keep_the_books(void **state)
     static struct {
         bool there;
         unsigned user;
-        uint64_t endpoint, most;
+        uint64_t most;
     } is[KEYS];
     (void)state;
     memset(is, 0, sizeof is);

@@ -368,7 +368,7 @@ static void a_request_of_a_session_is_never_sent_again(void **state)
     (void)state;
     for (unsigned i = 0; i < 2; i++)
         for (unsigned how = 0; how < 3; how++) {
-            const char *payload = gone[i].payload, *said;
+            const char *payload = gone[i].payload, *expected;
             proxy(SESSIONS "retries=3");
             come(A);
             if (how != 1) /* of a session that is known, or of a new one */
@@ -376,16 +376,16 @@ static void a_request_of_a_session_is_never_sent_again(void **state)
             ask_at("get", U, P, payload);
             assert_false(decision.forward.keep);
             const char *id = line("%s", last_id);
-            said = line("fail %s " P " > " U " #%s", gone[i].condition, id);
+            expected = line("fail %s " P " > " U " #%s", gone[i].condition, id);
             come(B);
             if (how == 2) {
                 uint64_t record = decision.forward.record;
-                assert_words(bounce(record, true), said);
+                assert_words(bounce(record, true), expected);
                 go(A);
             } else {
-                assert_words(go(A), said);
+                assert_words(go(A), expected);
             }
-            /* that has been said: the next one is balanced anew */
+            /* that has been expected: the next one is balanced anew */
             all_go(3, U, payload, B);
             close_all();
         }

@@ -6,25 +6,25 @@
 
 enum { MOST = 40 };
 
-static struct jat_endpoints *t;
+static struct jat_endpoints *table;
 static jat_eid eids[MOST];
 static uint64_t now;
 static struct jat_policy policy;
 
 static void configure(void)
 {
-    jat_endpoints_configure(t, &policy);
+    jat_endpoints_configure(table, &policy);
 }
 
 static int begin_with(unsigned n)
 {
     now = 1000000;
     policy = (struct jat_policy){.eject = true};
-    t = endpoints();
+    table = endpoints();
     configure();
     for (unsigned i = 0; i < n; i++)
-        assert_int_equal(jat_endpoints_put(t, jid(i), shown(i), &ONLINE, now,
-                                           MOST, &eids[i], NULL),
+        assert_int_equal(jat_endpoints_put(table, jid(i), shown(i), &ONLINE,
+                                           now, MOST, &eids[i], NULL),
                          JAT_OK);
     return 0;
 }
@@ -42,10 +42,10 @@ static struct jat_ending ending(unsigned i, enum jat_ended ended, uint64_t user)
 
 static void ends(struct jat_ending e)
 {
-    begin(t, e.eid);
-    unsigned held = jat_endpoints_hold(t);
-    jat_endpoints_end(t, &e);
-    jat_endpoints_let_go(t, held);
+    begin(table, e.eid);
+    unsigned held = jat_endpoints_hold(table);
+    jat_endpoints_end(table, &e);
+    jat_endpoints_let_go(table, held);
 }
 
 static void answers(unsigned i)
@@ -62,12 +62,12 @@ static void fails(unsigned i)
 static unsigned tick(void)
 {
     now += 1000;
-    return jat_watch_tick(t, now);
+    return jat_watch_tick(table, now);
 }
 
 static unsigned draining(unsigned i)
 {
-    return see(t, eids[i]).draining;
+    return see(table, eids[i]).draining;
 }
 
 /* Who is to be pinged now, by number; in bits. */
@@ -77,7 +77,7 @@ static unsigned pinged(void)
     struct jat_ping p;
     uint32_t cursor = 0;
     unsigned all = 0;
-    while (jat_watch_next(t, &cursor, now, &buf, &p) == JAT_OK) {
+    while (jat_watch_next(table, &cursor, now, &buf, &p) == JAT_OK) {
         unsigned i = 0;
         while (eids[i] != p.eid)
             i++;
@@ -98,10 +98,10 @@ static void one_that_lets_requests_time_out_is_ejected(void **state)
     answers(1);
     assert_int_equal(tick(), 1);
     assert_int_equal(draining(0), JAT_DRAIN_EJECTED);
-    assert_int_equal(see_at(t, eids[0], now + 1).ejected, 29999);
-    assert_int_equal(jat_watch_ejected(t), 1);
+    assert_int_equal(see_at(table, eids[0], now + 1).ejected, 29999);
+    assert_int_equal(jat_watch_ejected(table), 1);
     for (unsigned i = 0; i < 50; i++)
-        assert_int_equal(choose(t, JAT_RANDOM, jid(9), NULL, 0), eids[1]);
+        assert_int_equal(choose(table, JAT_RANDOM, jid(9), NULL, 0), eids[1]);
     /* it is pinged once */
     assert_int_equal(pinged(), 1);
     assert_int_equal(pinged(), 0);
@@ -111,17 +111,17 @@ static void one_that_lets_requests_time_out_is_ejected(void **state)
     }
     assert_int_equal(tick(), 0);
     assert_int_equal(draining(0), 0);
-    assert_int_equal(jat_watch_ejected(t), 0);
+    assert_int_equal(jat_watch_ejected(table), 0);
     /* the ping was not answered */
     fails(0);
     answers(1);
     assert_int_equal(tick(), 1);
     now += 59000;
-    assert_int_equal(jat_watch_tick(t, now), 0);
+    assert_int_equal(jat_watch_tick(table, now), 0);
     assert_int_equal(draining(0), JAT_DRAIN_EJECTED);
     tick();
     assert_int_equal(draining(0), 0);
-    jat_endpoints_free(t);
+    jat_endpoints_free(table);
 }
 
 static void only_what_p_chose_and_nobody_had_before_counts(void **state)
@@ -139,7 +139,7 @@ static void only_what_p_chose_and_nobody_had_before_counts(void **state)
         }
         answers(1);
         assert_int_equal(tick(), 0);
-        jat_endpoints_free(t);
+        jat_endpoints_free(table);
     }
 }
 
@@ -153,11 +153,11 @@ static void an_option_turns_it_off(void **state)
     policy.eject = false;
     configure();
     assert_int_equal(draining(0), 0);
-    assert_int_equal(jat_watch_ejected(t), 0);
+    assert_int_equal(jat_watch_ejected(table), 0);
     fails(2);
     answers(1);
     assert_int_equal(tick(), 0);
-    jat_endpoints_free(t);
+    jat_endpoints_free(table);
 }
 
 static void never_more_than_half_are_ejected(void **state)
@@ -169,8 +169,8 @@ static void never_more_than_half_are_ejected(void **state)
             fails(i);
         answers(n - 1);
         assert_int_equal(tick(), (n == 1 ? 0 : n / 2));
-        assert_int_equal(jat_watch_ejected(t), n / 2);
-        jat_endpoints_free(t);
+        assert_int_equal(jat_watch_ejected(table), n / 2);
+        jat_endpoints_free(table);
     }
     /* when others go, who has waited longest is back */
     begin_with(6);
@@ -181,16 +181,16 @@ static void never_more_than_half_are_ejected(void **state)
     }
     for (unsigned i = 3; i < 5; i++) {
         jat_eid gone;
-        assert_int_equal(jat_endpoints_remove(t, jid(i), &gone), JAT_OK);
+        assert_int_equal(jat_endpoints_remove(table, jid(i), &gone), JAT_OK);
     }
     tick();
     assert_int_equal(draining(0), 0);
     assert_int_equal(draining(1), JAT_DRAIN_EJECTED);
     assert_int_equal(draining(2), JAT_DRAIN_EJECTED);
     jat_eid gone;
-    assert_int_equal(jat_endpoints_remove(t, jid(2), &gone), JAT_OK);
-    assert_int_equal(jat_watch_ejected(t), 1);
-    jat_endpoints_free(t);
+    assert_int_equal(jat_endpoints_remove(table, jid(2), &gone), JAT_OK);
+    assert_int_equal(jat_watch_ejected(table), 1);
+    jat_endpoints_free(table);
 }
 
 static void a_tick_comes_once_a_second(void **state)
@@ -200,10 +200,10 @@ static void a_tick_comes_once_a_second(void **state)
     tick();
     fails(0);
     answers(1);
-    assert_int_equal(jat_watch_tick(t, now + 999), 0);
-    assert_int_equal(jat_watch_tick(t, now + 1000), 1);
-    assert_int_equal(jat_watch_tick(t, now - 5000), 0); /* a slow clock */
-    jat_endpoints_free(t);
+    assert_int_equal(jat_watch_tick(table, now + 999), 0);
+    assert_int_equal(jat_watch_tick(table, now + 1000), 1);
+    assert_int_equal(jat_watch_tick(table, now - 5000), 0); /* a slow clock */
+    jat_endpoints_free(table);
 }
 
 static void an_idle_one_is_pinged_and_not_used_while_it_is_silent(void **state)
@@ -219,7 +219,7 @@ static void an_idle_one_is_pinged_and_not_used_while_it_is_silent(void **state)
     }
     tick();
     assert_int_equal(pinged(), 5);
-    jat_watch_ponged(t, eids[2], true, now + 3);
+    jat_watch_ponged(table, eids[2], true, now + 3);
     for (unsigned s = 0; s < 10; s++)
         tick();
     assert_int_equal(pinged(), 1);
@@ -228,11 +228,11 @@ static void an_idle_one_is_pinged_and_not_used_while_it_is_silent(void **state)
     assert_int_equal(draining(0), 0);
     tick();
     assert_int_equal(draining(0), JAT_DRAIN_SILENT);
-    assert_int_equal(jat_watch_silent(t), 1);
-    jat_watch_ponged(t, eids[0], true, now); /* it was late */
+    assert_int_equal(jat_watch_silent(table), 1);
+    jat_watch_ponged(table, eids[0], true, now); /* it was late */
     assert_int_equal(draining(0), 0);
-    assert_int_equal(jat_watch_silent(t), 0);
-    jat_endpoints_free(t);
+    assert_int_equal(jat_watch_silent(table), 0);
+    jat_endpoints_free(table);
 }
 
 static void an_answer_ends_silence_and_so_does_the_option(void **state)
@@ -246,7 +246,7 @@ static void an_answer_ends_silence_and_so_does_the_option(void **state)
             answers(1);
             tick();
             if ((pinged() & 1) != 0)
-                jat_watch_ponged(t, eids[0], false, now);
+                jat_watch_ponged(table, eids[0], false, now);
         }
         assert_int_equal(draining(0), JAT_DRAIN_SILENT);
         now++;
@@ -257,8 +257,8 @@ static void an_answer_ends_silence_and_so_does_the_option(void **state)
         tick();
         assert_int_equal(draining(0), 0);
     }
-    jat_watch_ponged(t, 12345, true, now); /* nobody */
-    jat_endpoints_free(t);
+    jat_watch_ponged(table, 12345, true, now); /* nobody */
+    jat_endpoints_free(table);
 }
 
 static void
@@ -271,17 +271,17 @@ what_was_known_of_one_that_has_gone_is_not_the_next_ones(void **state)
     struct jat_ending e = ending(0, JAT_ENDED_RESULT, 1);
     e.born = now - 200;
     ends(e);
-    assert_int_equal(jat_watch_tick(t, now), 0);
+    assert_int_equal(jat_watch_tick(table, now), 0);
     fails(0);
     jat_eid gone;
-    assert_int_equal(jat_endpoints_remove(t, jid(0), &gone), JAT_OK);
-    eids[0] = put(t, 0, &ONLINE);
+    assert_int_equal(jat_endpoints_remove(table, jid(0), &gone), JAT_OK);
+    eids[0] = put(table, 0, &ONLINE);
     assert_int_equal((uint32_t)eids[0], (uint32_t)gone);
-    assert_int_equal(see(t, eids[0]).latency, 0);
+    assert_int_equal(see(table, eids[0]).latency, 0);
     answers(1);
     assert_int_equal(tick(), 0);
     assert_int_equal(draining(0), 0);
-    jat_endpoints_free(t);
+    jat_endpoints_free(table);
 }
 
 static void without_memory_a_ping_comes_again(void **state)
@@ -295,11 +295,11 @@ static void without_memory_a_ping_comes_again(void **state)
     struct jat_ping p;
     uint32_t cursor = 0;
     FAIL_EACH_ALLOCATION(
-        (jat_buf_fini(&buf), jat_watch_next(t, &cursor, now, &buf, &p)),
+        (jat_buf_fini(&buf), jat_watch_next(table, &cursor, now, &buf, &p)),
         cursor == 0);
     assert_int_equal(p.eid, eids[0]);
     jat_buf_fini(&buf);
-    jat_endpoints_free(t);
+    jat_endpoints_free(table);
 }
 
 /* Estimates */
@@ -311,15 +311,15 @@ static void the_time_is_that_of_who_had_it_first(void **state)
     struct jat_ending e = ending(0, JAT_ENDED_RESULT, 1);
     e.born = now - 200;
     ends(e);
-    assert_int_equal(see_at(t, eids[0], now).latency, 0); /* nobody asks */
+    assert_int_equal(see_at(table, eids[0], now).latency, 0); /* nobody asks */
     policy.estimate = true;
     configure();
     e.first = false;
     ends(e);
-    assert_int_equal(see_at(t, eids[0], now).latency, 0);
+    assert_int_equal(see_at(table, eids[0], now).latency, 0);
     e.first = true;
     ends(e);
-    assert_int_equal(see_at(t, eids[0], now).latency, 201);
+    assert_int_equal(see_at(table, eids[0], now).latency, 201);
     /* a domain is one, whoever of it asks */
     for (uint64_t user = 0; user < 30; user++) {
         e.domain = 4;
@@ -327,14 +327,14 @@ static void the_time_is_that_of_who_had_it_first(void **state)
         e.born = now - 60000;
         ends(e);
     }
-    assert_int_equal(see_at(t, eids[0], now).latency, 60001);
+    assert_int_equal(see_at(table, eids[0], now).latency, 60001);
     e.domain = 0;
     for (e.user = 5; e.user <= 6; e.user++) {
         e.born = now;
         ends(e);
     }
-    assert_int_equal(see_at(t, eids[0], now).latency, 20001);
-    jat_endpoints_free(t);
+    assert_int_equal(see_at(table, eids[0], now).latency, 20001);
+    jat_endpoints_free(table);
 }
 
 /* Slow start */
@@ -347,29 +347,29 @@ static void a_new_one_gets_its_share_by_and_by(void **state)
     now += 60000;
     tick();
     configure();
-    assert_int_equal(see(t, eids[0]).weight, 100);
-    assert_int_equal(jat_endpoints_put(t, jid(1), shown(1), &ONLINE, now, MOST,
-                                       &eids[1], NULL),
+    assert_int_equal(see(table, eids[0]).weight, 100);
+    assert_int_equal(jat_endpoints_put(table, jid(1), shown(1), &ONLINE, now,
+                                       MOST, &eids[1], NULL),
                      JAT_OK);
-    assert_int_equal(see(t, eids[1]).weight, 10);
+    assert_int_equal(see(table, eids[1]).weight, 10);
     for (unsigned s = 1; s <= 20; s++) {
         tick();
-        assert_int_equal(see(t, eids[1]).weight, 10 + s * 90 / 20);
+        assert_int_equal(see(table, eids[1]).weight, 10 + s * 90 / 20);
         unsigned seen = 0;
         for (unsigned i = 0; i < 1000; i++)
-            seen += choose(t, JAT_RANDOM, jid(9), NULL, 0) == eids[1];
+            seen += choose(table, JAT_RANDOM, jid(9), NULL, 0) == eids[1];
         double share = (10 + s * 4.5) / (110 + s * 4.5);
         assert_in_range(seen, 1000 * share - 90, 1000 * share + 90);
     }
-    assert_int_equal(see(t, eids[1]).weight, 100);
+    assert_int_equal(see(table, eids[1]).weight, 100);
     /* in turn again */
-    jat_eid a = choose(t, JAT_ROUND_ROBIN, jid(9), NULL, 0);
+    jat_eid a = choose(table, JAT_ROUND_ROBIN, jid(9), NULL, 0);
     for (unsigned i = 0; i < 10; i++) {
-        jat_eid b = choose(t, JAT_ROUND_ROBIN, jid(9), NULL, 0);
+        jat_eid b = choose(table, JAT_ROUND_ROBIN, jid(9), NULL, 0);
         assert_true(a != b);
         a = b;
     }
-    jat_endpoints_free(t);
+    jat_endpoints_free(table);
 }
 
 int main(void)
