@@ -219,13 +219,18 @@ static bool is_whole(long n, xmpp_stanza_t *message)
            xmpp_stanza_get_child_by_name(message, "body");
 }
 
-/* What is for somebody who is gone comes to all other clients of his (RFC 6121,
- * 8.5.3.2.1). */
+/* What is for a requester who is gone comes to all other clients of his (RFC
+ * 6121, 8.5.3.2.1), and from one that goes, too, an error comes back. */
+static bool may_be_copied(const struct letter *l)
+{
+    return !l->inward && since(moved[true], l, LATE);
+}
+
 static bool may_repeat(const struct letter *l, const struct client *reader)
 {
     bool copy = !l->inward && l->fate == READ && l->reader != number(reader);
 
-    return l->again || reader->resumable || copy;
+    return l->again || reader->resumable || copy || may_be_copied(l);
 }
 
 static void read_letter(struct client *reader, xmpp_stanza_t *message, long n)
@@ -270,7 +275,8 @@ static void refused(const struct client *client, xmpp_stanza_t *message, long n)
         return;
     if (!may_refuse(attribute(message, "from"), l))
         wrong_letter("refused by somebody else", n, client);
-    if ((l->fate == READ || l->fate == REFUSED) && !l->again)
+    if ((l->fate == READ || l->fate == REFUSED) && !l->again &&
+        !may_be_copied(l))
         wrong_letter("refused after it was read or refused", n, client);
     if (l->fate != READ && l->fate != REFUSED)
         talk_report.errors[outcome_of(message)]++;
