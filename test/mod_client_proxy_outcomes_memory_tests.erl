@@ -102,7 +102,7 @@ a_page_that_cannot_be_read_is_read_again_test_() ->
                                  {error, no_memory}, {done, [row(<<"b">>)]}]),
              ?assertMatch([#{jid := <<"a">>}, #{jid := <<"b">>}],
                           ?CORE:endpoints(Core, 0)),
-             ?assertEqual([{endpoints, {N}} || N <- [0, 64, 64, 64]],
+             ?assertEqual([{endpoints, {0, N}} || N <- [0, 64, 64, 64]],
                           calls(Ref))
      end}.
 
