@@ -10,7 +10,7 @@
          end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(suite, [address_of/3, await_draining/4, bed/1, books_add_up/2,
-                counter/3, endpoints/2, requester/1, requester/2, service/2]).
+                counter/3, endpoints/2, requester/1, requester/2, service/2, service/3]).
 
 %% timeout is 1 s; pinged after 1 s; two requests each.
 -define(QUICK, <<"quick.example.org">>).
@@ -113,7 +113,7 @@ one_that_is_drained_gets_nothing_new_and_stays_so(Config) ->
     suite:kill_host(Config, ?P),
     bed:await(fun() -> suite:is_endpoint(Config, ?P, B1) end),
     <<"command">> = draining(Config, ?P, B1),
-    {ok, _} = undrain(Config, ?P, Jid),
+    bed:await(fun() -> element(1, undrain(Config, ?P, Jid)) == ok end),
     <<"no">> = draining(Config, ?P, B1),
     books_add_up(Config, ?P).
 
@@ -184,8 +184,8 @@ until_ejected(Config, A, B, [U | Us], Rounds) when Rounds > 0 ->
     end.
 
 one_that_answers_no_pings_is_silent(Config) ->
-    A = service(Config, "a"),
-    B = service(Config, "b"),
+    A = service(Config, "pinged@example.org", "a"),
+    B = service(Config, "pinged@example.org", "b"),
     U = requester(Config),
     Silent = fun() ->
                      %% one of them goes on answering

@@ -93,7 +93,7 @@ it_goes_on_though_the_caller_ends_test_() ->
      end}.
 
 row(Jid) ->
-    {Jid, <<"shown@">>, none, 0, false, false, 0, 0, 0, 0}.
+    {Jid, <<"shown@">>, none, 0, false, 0, 0, 0, 0, 0, 0, 0, 100}.
 
 a_page_that_cannot_be_read_is_read_again_test_() ->
     {timeout, 60,
