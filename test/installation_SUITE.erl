@@ -205,7 +205,8 @@ nothing_is_left(Bed) ->
              {tables, [Ask(ets, info, [Table, name])
                        || Table <- Ask(ets, all, []), is_atom(Table)]
                   %% these stay in the database
-                  -- [client_proxy_key, client_proxy_subscriber]},
+                  -- [client_proxy_key, client_proxy_subscriber,
+                      client_proxy_drained]},
              %% (the logger's own note of a module it has heard of stays)
              {terms, [Key || {Key, _} <- Ask(persistent_term, get, []),
                              not is_noted_by_logger(Key)]}]],

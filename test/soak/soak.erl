@@ -208,9 +208,9 @@ endpoints_without_session(Bed, Carrier) ->
     Ask = fun() ->
                   Online = bed:rpc(Bed, ejabberd_sm, connected_users, []),
                   [Jid || P <- hosts(),
-                          {Jid, _, _, _, _, _, _, _, _, _} <-
-                              bed:command(Bed, client_proxy_endpoints,
-                                          [list_to_binary(P)]),
+                          Row <- bed:command(Bed, client_proxy_endpoints,
+                                             [list_to_binary(P)]),
+                          Jid <- [element(1, Row)],
                           string:find(Jid, "@example.org/") /= nomatch,
                           not lists:member(Jid, Online)]
           end,
