@@ -225,7 +225,7 @@ refused() ->
                       {"of no attribute", [{<<"a">>, [{any_requester, true}]}],
                        ["attribute"]},
                       {"half a word",
-                       [{<<"a">>, [{attribute, id}, {any_requester, maybe}]}],
+                       [{<<"a">>, [{attribute, id}, {any_requester, 'perhaps'}]}],
                        ["any_requester"]},
                       {"of something else",
                        [{<<"a">>, [{attribute, id}, {any, true}]}],
