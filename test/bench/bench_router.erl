@@ -66,7 +66,8 @@ proxy(P, Encoding, Translate) ->
     mod_client_proxy_context:publish(
       P, #{host => P, server_host => <<"example.org">>, core => Core,
            access => all, outbound_access => all, sets => counted,
-           translate => Translate,
+           encoding => Encoding, targets => [<<"svc@example.org">>],
+           translate_payload => Translate,
            packets => mod_client_proxy_packets:open(packets),
            stopped => atomics:new(1, [])}).
 
