@@ -96,7 +96,7 @@ struct walk {
     struct jat_str text;
 };
 
-static struct jat_str attribute(int n_attrs, const xmlChar **a,
+static struct jat_str attribute(int n_attrs, const unsigned char **a,
                                 const char *name)
 {
     for (; n_attrs > 0; n_attrs--, a += JAT_XML_ATTR)
@@ -221,7 +221,7 @@ static bool is_column(const struct walk *w, struct jat_str var)
 }
 
 static enum inside field(struct walk *w, enum inside parent, int n_attrs,
-                         const xmlChar **a)
+                         const unsigned char **a)
 {
     struct jat_str type = attribute(n_attrs, a, "type"),
                    var = attribute(n_attrs, a, "var");
@@ -239,7 +239,8 @@ static enum inside field(struct walk *w, enum inside parent, int n_attrs,
 }
 
 static enum inside form_part(struct walk *w, enum inside parent,
-                             const char *name, int n_attrs, const xmlChar **a)
+                             const char *name, int n_attrs,
+                             const unsigned char **a)
 {
     if (strcmp(name, "field") == 0)
         return field(w, parent, n_attrs, a);
@@ -257,7 +258,7 @@ static enum inside form_part(struct walk *w, enum inside parent,
 
 static enum inside what_it_is(struct walk *w, enum inside parent,
                               const char *name, const char *ns, int n_attrs,
-                              const xmlChar **a)
+                              const unsigned char **a)
 {
     if (strcmp(ns, NS_FORM) == 0)
         return form_part(w, parent, name, n_attrs, a);
@@ -284,9 +285,10 @@ static void collect(struct walk *w, const struct place *place, uint32_t element)
     w->text = jat_str(NULL, 0);
 }
 
-static enum jat_err on_start(void *self, uint32_t depth, const xmlChar *name_,
-                             const xmlChar *ns_, int n_attrs,
-                             const xmlChar **attrs)
+static enum jat_err on_start(void *self, uint32_t depth,
+                             const unsigned char *name_,
+                             const unsigned char *ns_, int n_attrs,
+                             const unsigned char **attrs)
 {
     const char *name = (const char *)name_,
                *ns = ns_ == NULL ? "" : (const char *)ns_;

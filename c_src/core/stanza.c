@@ -8,10 +8,10 @@
 /* Names that are looked for, as the thread's context has them: there each name
  * stands once, so that two are the same if their pointers are. */
 struct names {
-    unsigned context;      /* its number */
-    const xmlChar *client; /* the namespace */
-    const xmlChar *kinds[N_KINDS];
-    const xmlChar *id, *from, *to, *type;
+    unsigned context;            /* its number */
+    const unsigned char *client; /* the namespace */
+    const unsigned char *kinds[N_KINDS];
+    const unsigned char *id, *from, *to, *type;
 };
 
 static _Thread_local struct names thread_names;
@@ -74,8 +74,9 @@ static enum jat_type type_of(enum jat_kind kind, struct jat_str word)
 
 /* ---- what the parser tells ---- */
 
-static void take_head(struct reading *r, const xmlChar *name, const xmlChar *ns,
-                      int n_attrs, const xmlChar **a)
+static void take_head(struct reading *r, const unsigned char *name,
+                      const unsigned char *ns, int n_attrs,
+                      const unsigned char **a)
 {
     struct jat_stanza *s = &r->stanza;
     const struct names *names = r->names;
@@ -106,9 +107,9 @@ static void take_head(struct reading *r, const xmlChar *name, const xmlChar *ns,
         s->type = type_of(s->kind, type);
 }
 
-static enum jat_err take_child(struct reading *r, const xmlChar *name,
-                               const xmlChar *ns, int n_attrs,
-                               const xmlChar **a)
+static enum jat_err take_child(struct reading *r, const unsigned char *name,
+                               const unsigned char *ns, int n_attrs,
+                               const unsigned char **a)
 {
     struct jat_stanza *s = &r->stanza;
     struct jat_buf *children = &r->xml->rows[0], *attrs = &r->xml->rows[1];
@@ -146,9 +147,9 @@ static bool find_names(struct reading *r)
     return all;
 }
 
-static enum jat_err on_start(void *self, uint32_t depth, const xmlChar *name,
-                             const xmlChar *ns, int n_attrs,
-                             const xmlChar **attrs)
+static enum jat_err on_start(void *self, uint32_t depth,
+                             const unsigned char *name, const unsigned char *ns,
+                             int n_attrs, const unsigned char **attrs)
 {
     struct reading *r = self;
 

@@ -4,6 +4,8 @@
 #include <limits.h>
 #include <pthread.h>
 
+#include <libxml/parser.h>
+
 #include "utf8.h"
 
 /* Memory that a thread keeps between two texts, in each of its buffers. */

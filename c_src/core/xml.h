@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
-/* XML as a row of events. Who wants to know what a text says gives a sink;
- * libxml2 is used here, and its strings are in the hands of the sinks.
+/* XML as a row of events. Who wants to know what a text says gives a sink. The
+ * only user of libxml2; the strings that a sink gets are libxml2's.
  *
  * The text is that of a child, or of children, of a stream with the content
  * namespace jabber:client (RFC 6120, 4.8.2). Anything that XMPP forbids (RFC
@@ -16,8 +16,6 @@
 #define JAT_XML_H
 
 #include <stdint.h>
-
-#include <libxml/parser.h>
 
 #include "buf.h"
 #include "err.h"
@@ -39,9 +37,9 @@ struct jat_xml_sink {
     /* An element begins, at this depth (1: an outermost one). Names and
      * namespaces live as long as the context, the rest for this call. Anything
      * but JAT_OK refuses the text. */
-    enum jat_err (*start)(void *self, uint32_t depth, const xmlChar *name,
-                          const xmlChar *ns, int n_attrs,
-                          const xmlChar **attrs);
+    enum jat_err (*start)(void *self, uint32_t depth, const unsigned char *name,
+                          const unsigned char *ns, int n_attrs,
+                          const unsigned char **attrs);
     /* NULL: nobody asks. Text comes in pieces. */
     void (*text)(void *self, uint32_t depth, struct jat_str piece);
     enum jat_err (*end)(void *self, uint32_t depth);
@@ -69,7 +67,7 @@ enum jat_err jat_xml_parse(struct jat_str text, size_t max_size,
 /* Of the calling thread. */
 struct jat_xml *jat_xml_thread(void);
 /* For a sink: the pointer of a name (see context). NULL: no memory. */
-const xmlChar *jat_xml_name(const char *name);
+const unsigned char *jat_xml_name(const char *name);
 
 /* Frees what the calling thread holds for parsing (also done by itself when a
  * thread ends). */
@@ -92,14 +90,14 @@ static inline struct jat_str jat_xml_keep(struct jat_xml *x,
     return jat_str(to, octets.n);
 }
 
-static inline struct jat_str jat_xml_str(const xmlChar *s)
+static inline struct jat_str jat_xml_str(const unsigned char *s)
 {
     return s == NULL ? jat_str(NULL, 0)
                      : jat_str((const char *)s, strlen((const char *)s));
 }
 
 /* The value of an attribute. */
-static inline struct jat_str jat_xml_value(const xmlChar **attr)
+static inline struct jat_str jat_xml_value(const unsigned char **attr)
 {
     return jat_str((const char *)attr[3], (size_t)(attr[4] - attr[3]));
 }
