@@ -113,7 +113,9 @@ rows() ->
      {resume_wait, both, duration, 5000, same,
       "How long requests wait for a resource that has lost its connection and may "
       "resume its session (XEP-0198). Then those that may be sent again go to "
-      "another resource, if there is one. The others go on waiting."},
+      "another resource, if there is one. The others go on waiting. The next request "
+      "of a session that was there goes to another resource, too, and the session "
+      "stays with that one."},
      {wait_for_endpoint, both, duration_or_off, 0, same,
       "How long a request may wait for a resource when none is online, at most half "
       "of `timeout`. A request in flight at the last resource waits, too, if it may be "

@@ -40,28 +40,26 @@ static uint64_t key_of(const struct jat *j, const struct jat_session_row *row,
     return key == 0 ? 1 : key;
 }
 
-static jat_eid find_endpoint(struct jat *j, uint64_t hash)
-{
-    unsigned held = jat_endpoints_hold(j->endpoints);
-    jat_eid eid = jat_endpoints_of_hash(j->endpoints, hash);
-
-    jat_endpoints_let_go(j->endpoints, held);
-    return eid;
-}
-
-/* True if a key may stay with it: it is there, and if its session waits to be
- * resumed, not for too long. */
-static bool may_keep(struct jat_call *c, uint64_t hash)
+/* The endpoint with this hash; 0: it has gone. *stays: it is there, and if its
+ * session waits to be resumed, not for too long. */
+static jat_eid find_endpoint(struct jat_call *c, uint64_t hash, bool *stays)
 {
     struct jat_endpoints *t = c->j->endpoints;
     unsigned held = jat_endpoints_hold(t);
     jat_eid eid = jat_endpoints_of_hash(t, hash);
-    bool may = eid != 0 &&
-               !jat_endpoints_is_unresumed(t, eid, c->now,
-                                           (uint64_t)c->config->resume_wait);
 
+    *stays = eid != 0 && !jat_endpoints_is_unresumed(
+                             t, eid, c->now, (uint64_t)c->config->resume_wait);
     jat_endpoints_let_go(t, held);
-    return may;
+    return eid;
+}
+
+static bool may_keep(struct jat_call *c, uint64_t hash)
+{
+    bool stays;
+
+    (void)find_endpoint(c, hash, &stays);
+    return stays;
 }
 
 static bool was_tried(const struct jat_request *r, uint64_t endpoint)
@@ -105,6 +103,7 @@ bool jat_session_of_request(struct jat_call *c, struct jat_request *r,
     const struct jat_session_row *row = named(c, &name);
     uint64_t until = c->now + (uint64_t)c->config->session_timeout, key;
     struct jat_found found;
+    bool stays, known = false;
 
     *eid = 0;
     if (row == NULL ||
@@ -112,19 +111,22 @@ bool jat_session_of_request(struct jat_call *c, struct jat_request *r,
         return true;
     key = key_of(c->j, row, name, r);
     if (jat_kept_use(c->j->kept, key, c->now, until, &found)) {
-        *eid = find_endpoint(c->j, found.endpoint);
-        if (*eid == 0 && !found.told) {
+        *eid = find_endpoint(c, found.endpoint, &stays);
+        known = *eid != 0;
+        if (!known && !found.told) {
             jat_kept_forget(c->j->kept, key, found.endpoint);
             *why = row->is_sessionid ? JAT_WHY_SESSION_GONE
                                      : JAT_WHY_ENDPOINT_GONE;
             return false;
         }
-        if (*eid != 0 && found.told) { /* it is back */
+        if (known && !stays) { /* it is balanced, and takes the session along */
+            *eid = 0;
+        } else if (known && found.told) { /* it is back */
             r->eid_hash = found.endpoint;
             keep_session(c, key, r, true);
         }
     }
-    if (*eid != 0 || row->kind == JAT_SESSION_OWN) {
+    if (known || row->kind == JAT_SESSION_OWN) {
         r->session = key;
         r->by_sessionid = row->is_sessionid;
     }
@@ -175,9 +177,14 @@ void jat_session_answered(struct jat_call *c, const struct jat_request *r)
     if (c->stanza->type != JAT_TYPE_RESULT || r->asked.n > r->asked_cut.bare_n)
         return;
     row = named(c, &name);
-    if (row != NULL)
-        keep_session(c, key_of(c->j, row, name, r), r,
-                     row->kind == JAT_SESSION_ANY);
+    if (row != NULL) {
+        uint64_t key = key_of(c->j, row, name, r);
+
+        /* A late answer to a request of the session itself does not bring it
+         * back. */
+        keep_session(c, key, r,
+                     row->kind == JAT_SESSION_ANY || r->session == key);
+    }
     if (jat_session_is_kept(c->config, r))
         keep(c, key_of_room(c->j, r), r, true, c->config->sticky_ttl);
 }

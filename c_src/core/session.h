@@ -7,7 +7,9 @@
  *               it, or, of some protocols, a request of the same requester. Its
  *               requests go to that endpoint only, in service or not, and none
  *               is sent again elsewhere. When the endpoint has gone, one
- *               request is told so; the next one is balanced anew.
+ *               request is told so; the next one is balanced anew. When the
+ *               endpoint has not been resumed within `resume_wait', the next
+ *               request is balanced, too, and takes the session along for good.
  *   a kept key  what `sticky' chooses by, with `sticky_ttl': it stays with the
  *               endpoint whose result came first, as long as it is used and
  * that endpoint is there. A request of it may be sent again elsewhere, and

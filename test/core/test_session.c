@@ -448,6 +448,145 @@ static void a_session_waits_for_a_resource_that_comes_back(void **state)
     close_all();
 }
 
+/* The endpoint waits to be resumed (XEP-0198) */
+
+static void wait_for_resumption(const char *jid)
+{
+    assert_int_equal(put_as(jid, JAT_SHOW_NONE, true), JAT_OK);
+}
+
+static const struct {
+    const char *payload, *says; /* what is asked, and what makes it known */
+} lasting[] = {{"<c xmlns='" COMMANDS "' sessionid='1'/>", ""},
+               {"<d xmlns='" IBB "' sid='1'/>", ""},
+               {"<x xmlns='urn:told' id='1'/>", "<x xmlns='urn:told' id='1'/>"},
+               {"<l xmlns='" FOCUS "' session-id='1'/>",
+                "<l xmlns='" FOCUS "' session-id='1'/>"}};
+
+#define LASTING (sizeof lasting / sizeof lasting[0])
+
+static void a_session_moves_for_good_after_resume_wait(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < LASTING; i++) {
+        const char *payload = lasting[i].payload;
+        proxy(SESSIONS "resume_wait=1000 balance=round_robin");
+        come(A);
+        answered(U, payload, lasting[i].says);
+        come(B);
+        come(C);
+        wait_for_resumption(A);
+        now += 999;
+        all_go(4, U, payload, A); /* and wait there */
+        now += 1;
+        const char *next = goes(U, payload);
+        assert_string_not_equal(next, A);
+        assert_false(decision.forward.keep); /* nor is it sent again */
+        all_go(4, U, payload, next);
+        answers(lasting[i].says);
+        all_go(4, U, payload, next);
+        come(A);
+        all_go(4, U, payload, next);
+        assert_int_equal(count("sessions"), 1);
+        close_all();
+    }
+}
+
+/* One that all know moves for all, with the first of their requests. */
+static void a_session_of_any_requester_moves_for_all(void **state)
+{
+    (void)state;
+    proxy(SESSIONS "resume_wait=1000 balance=round_robin");
+    come(A);
+    answered(U, PAYLOAD, logout("1"));
+    come(B);
+    come(C);
+    wait_for_resumption(A);
+    now += 1000;
+    const char *next = goes(V, logout("1"));
+    assert_string_not_equal(next, A);
+    all_go(4, U, logout("1"), next);
+    all_go(4, "w@other.example/r", logout("1"), next);
+    go(next); /* which those in flight say: the next one is balanced anew */
+    assert_words(goes(U, logout("1")), strcmp(next, B) == 0 ? C : B);
+    close_all();
+}
+
+/* What it has in its hands stays there, and is answered when it is back; but
+ * the session does not return with that. */
+static void a_request_in_its_hands_stays_when_its_session_moves(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < LASTING; i++) {
+        const char *payload = lasting[i].payload;
+        proxy(SESSIONS "resume_wait=1000 retries=3");
+        come(A);
+        answered(U, payload, lasting[i].says);
+        ask_at("get", U, P, payload);
+        const char *first = line("%s", last_id), *from = from_of();
+        come(B);
+        wait_for_resumption(A);
+        now += 1000;
+        assert_words(expire(), "");
+        assert_words(goes(U, payload), B);
+        assert_words(expire(), "");
+        come(A);
+        said(stanza("iq", "result", first, A, from, payload));
+        assert_int_equal(kind(&decision), ANSWER);
+        all_go(3, U, payload, B);
+        close_all();
+    }
+}
+
+static void a_session_stays_while_no_other_endpoint_is_in_service(void **state)
+{
+    (void)state;
+    proxy(SESSIONS "resume_wait=1000 drain_show=dnd");
+    come(A);
+    goes(U, ibb("open", "1"));
+    put_as(B, JAT_SHOW_DND, false);
+    wait_for_resumption(A);
+    now += 5000;
+    all_go(3, U, ibb("data", "1"), A);
+    come(B);
+    all_go(3, U, ibb("data", "1"), B);
+    close_all();
+}
+
+/* Only a request that is forwarded takes it along. */
+static void a_session_stays_where_the_others_have_enough_to_do(void **state)
+{
+    (void)state;
+    proxy(SESSIONS "resume_wait=1000 max_pending_per_endpoint=1");
+    come(A);
+    answered(U, ibb("open", "1"), "");
+    come(B);
+    wait_for_resumption(A);
+    now += 1000;
+    assert_words(goes(U, PAYLOAD), B);
+    assert_words(goes(U, ibb("data", "1")), "error resource-constraint");
+    come(A);
+    assert_words(goes(U, ibb("data", "1")), A);
+    close_all();
+}
+
+/* It is the last one's: whom it was moved to has gone as well. */
+static void a_session_that_has_moved_is_told_of_once_more(void **state)
+{
+    (void)state;
+    proxy(SESSIONS "resume_wait=1000");
+    come(A);
+    answered(U, command("1"), "");
+    come(B);
+    wait_for_resumption(A);
+    now += 1000;
+    answered(U, command("1"), "");
+    go(B);
+    assert_words(goes(U, command("1")), "error item-not-found");
+    assert_words(goes(U, command("1")), A); /* in want of another one */
+    close_all();
+}
+
 /* Time */
 
 static void a_session_lives_while_it_is_used(void **state)
@@ -759,6 +898,12 @@ int main(void)
         CASE(a_request_of_another_ones_session_is_never_sent_again),
         CASE(other_ends_leave_the_session_where_it_is),
         CASE(a_session_waits_for_a_resource_that_comes_back),
+        CASE(a_session_moves_for_good_after_resume_wait),
+        CASE(a_session_of_any_requester_moves_for_all),
+        CASE(a_request_in_its_hands_stays_when_its_session_moves),
+        CASE(a_session_stays_while_no_other_endpoint_is_in_service),
+        CASE(a_session_stays_where_the_others_have_enough_to_do),
+        CASE(a_session_that_has_moved_is_told_of_once_more),
         CASE(a_session_lives_while_it_is_used),
         CASE(a_reload_keeps_what_is_learned),
         CASE(a_running_room_stays_when_another_endpoint_joins),

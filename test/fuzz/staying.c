@@ -154,6 +154,10 @@ enum stays truth_session(struct truth *t, const struct view *v,
         r->stay = key;
         r->session = truth_online(t, s->endpoint);
         if (r->session != NOBODY) {
+            if (keeper(t, s->endpoint) == NOBODY) { /* whoever is chosen */
+                r->session = NOBODY;
+                return STAYS_NOWHERE;
+            }
             if (s->told)
                 put(t, key, r, true, t->o.session_timeout);
             return STAYS_THERE;
@@ -188,14 +192,17 @@ void truth_session_answered(struct truth *t, const struct view *v,
 {
     struct jat_str name;
     const struct session_row *row = named(t, v, &name);
+    struct jat_str key;
     struct jat_jid asked;
 
     CHECK(jat_jid_split(r->asked, &asked));
     if (v->s.type != JAT_TYPE_RESULT || asked.resource.n > 0)
         return;
-    if (row != NULL)
-        put(t, key_of(t, row, name, r->user, r->node), r,
-            is_of(row, "any_requester"), t->o.session_timeout);
+    if (row != NULL) {
+        key = key_of(t, row, name, r->user, r->node);
+        put(t, key, r, is_of(row, "any_requester") || jat_str_eq(key, r->stay),
+            t->o.session_timeout);
+    }
     if (keeps_room(t, r))
         put(t, r->room, r, true, t->o.sticky_ttl);
 }

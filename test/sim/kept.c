@@ -126,7 +126,8 @@ enum jat_why sim_kept_ask(struct sim_world *w, struct sim_request *q)
         }
         k = NULL; /* as if there were none, until the endpoint is back */
     }
-    if (k != NULL) {
+    /* one that is not resumed in time loses the session to whoever is chosen */
+    if (k != NULL && !sim_unresumed(w, &w->places[k->place])) {
         k->told = false;
         q->bound = k->place;
         q->any = false;
@@ -170,9 +171,12 @@ void sim_kept_answered(struct sim_world *w, const struct sim_request *q,
 {
     int64_t ttl = number(w, SIM_STICKY_TTL);
 
-    if (has_sessions(w) && session > 0)
-        keep(w, session_key(w, q, session), q, place,
-             is_kind(w, "any_requester"), number(w, SIM_SESSION_TIMEOUT));
+    if (has_sessions(w) && session > 0) {
+        int key = session_key(w, q, session);
+
+        keep(w, key, q, place, is_kind(w, "any_requester") || key == q->session,
+             number(w, SIM_SESSION_TIMEOUT));
+    }
     if (ttl > 0 && is_sticky(w) && q->sticky >= 0)
         keep(w, q->sticky, q, place, true, ttl);
 }
