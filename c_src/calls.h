@@ -363,6 +363,27 @@ static bool call_counters(struct jat *j, struct args *in, struct answer *out)
     return true;
 }
 
+/* One row: how many kept keys, how many sessions. */
+static bool call_stays(struct jat *j, struct args *in, struct answer *out)
+{
+    struct jat_staying stay;
+    struct jat_str jid;
+    uint32_t cursor;
+    uint64_t now;
+    bool leave, more;
+
+    if (!get_str(in, &jid) || !get_bool(in, &leave) || !get_u64(in, &now) ||
+        !get_uint(in, &cursor) || !get_end(in))
+        return false;
+    more = jat_stay_with(j, jid, leave, now, &cursor, &stay);
+    (void)put_page(out, more ? JAT_OK : JAT_ENOTFOUND, cursor, 1);
+    put_tuple(out, 2);
+    put_u64(out, stay.kept);
+    put_u64(out, stay.sessions);
+    put_end(out);
+    return true;
+}
+
 static bool call_open(struct jat *j, struct args *in, struct answer *out)
 {
     struct jat_buf buf = JAT_BUF_INIT;

@@ -65,6 +65,7 @@ static void put_end(struct answer *out);
     X(pings, 1)                                                                \
     X(ponged, 1)                                                               \
     X(counters, 1)                                                             \
+    X(stays, 1)                                                                \
     X(configure, 5)
 
 /* clang-format off */

@@ -1,12 +1,13 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% The commands, for ejabberdctl and mod_http_api. They look; two of them say which
-%%% resources are drained.
+%%% resources are drained, and one what is not to stay with a resource.
 -module(mod_client_proxy_admin).
 
 -export([register/0, unregister/0]).
 %% commands
--export([status/0, endpoints/1, pending/1, counters/1, drain/3, undrain/2]).
+-export([status/0, endpoints/1, pending/1, counters/1, drain/3, undrain/2,
+         move_keys/2]).
 
 -include("ejabberd_commands.hrl").
 
@@ -111,16 +112,18 @@ commands() ->
         desc = "Give a resource behind a proxy host no new requests",
         longdesc = "As long as there is another one. Holds for its full JID, "
             "online or not, over reconnects and restarts, until "
-            "client_proxy_undrain. Waits for at most so many seconds (0: not at "
-            "all) until nothing is in flight there; if something is left then, "
-            "it is an error, and the resource is drained all the same.",
+            "client_proxy_undrain. Waits for at most so many seconds (0 or less: "
+            "not at all) until nothing is in flight there; if something is left "
+            "then, it is an error, and the resource is drained all the same. "
+            "Sessions and what sticky_ttl keeps still go there: it is said how "
+            "many. client_proxy_move_keys moves the latter.",
         module = ?MODULE, function = drain,
         args = [{host, binary}, {jid, binary}, {seconds, integer}],
         args_desc = ["Proxy host", "Full JID of the resource",
                      "How long to wait"],
         args_example = [<<"proxy.example.org">>, <<"svc@example.org/a">>, 60],
         result = {res, restuple},
-        result_desc = "What is in flight there",
+        result_desc = "What is in flight there, and what stays with it",
         result_example = {ok, <<"svc@example.org/a is drained, and nothing is "
                                 "in flight there">>}},
      #ejabberd_commands{
@@ -134,6 +137,22 @@ commands() ->
         result = {res, restuple},
         result_desc = "That it is so",
         result_example = {ok, <<"svc@example.org/a is not drained by command">>}},
+     #ejabberd_commands{
+        name = client_proxy_move_keys, tags = [client_proxy],
+        desc = "Move what sticky_ttl keeps at a resource to other ones",
+        longdesc = "Each key goes to another resource with its next request, and "
+            "stays with the one that answers it. The resource has to be drained, "
+            "or the keys would come back. Sessions stay, for only this resource "
+            "knows them: they end session_timeout after they were last used, or "
+            "when the resource logs out.",
+        module = ?MODULE, function = move_keys,
+        args = [{host, binary}, {jid, binary}],
+        args_desc = ["Proxy host", "Full JID of the resource"],
+        args_example = [<<"proxy.example.org">>, <<"svc@example.org/a">>],
+        result = {res, restuple},
+        result_desc = "How many keys leave it, and how many sessions stay",
+        result_example = {ok, <<"12 kept keys leave svc@example.org/a, 3 sessions "
+                                "stay with it">>}},
      #ejabberd_commands{
         name = client_proxy_pending, tags = [client_proxy],
         desc = "Show the requests in flight at a proxy host",
@@ -214,7 +233,9 @@ drain(Host, Jid, Seconds) ->
     set_drained(Host, Jid, true,
                 fun(Core, Full) ->
                         Until = mod_client_proxy_clock:now() + 1000 * Seconds,
-                        drained(Full, settled(Core, Full, Until), Seconds)
+                        InFlight = settled(Core, Full, Until),
+                        drained([foreign(Full), " is drained"], InFlight,
+                                staying(Core, Full), Seconds)
                 end).
 
 -spec undrain(binary(), Jid :: binary()) -> {ok, binary()} | failure().
@@ -225,25 +246,58 @@ undrain(Host, Jid) ->
                                    " is not drained by command"])}
                 end).
 
+%% @doc Sessions stay: only that resource knows them.
+-spec move_keys(binary(), Jid :: binary()) -> {ok, binary()} | failure().
+move_keys(Host, Jid) ->
+    with_core(
+      Host,
+      fun(Core) ->
+              with_full_jid(Jid, fun(_USR, Full) -> move_keys_of(Core, Full) end)
+      end).
+
+move_keys_of(Core, Jid) ->
+    case [Why || #{draining := Why} <- rows(Core, Jid)] of
+        [[]] ->
+            {error, conflict, 1,
+             text([foreign(Jid), " is in service, so its keys would come back. "
+                   "Call client_proxy_drain first"])};
+        Rows ->
+            moved(Rows, Jid, mod_client_proxy_core:stays(
+                               Core, Jid, true, mod_client_proxy_clock:now()))
+    end.
+
+moved([], Jid, {0, 0}) ->
+    error_text([foreign(Jid), " is not online, and nothing stays with it"]);
+moved(_Rows, Jid, {Kept, Sessions}) ->
+    {ok, text(io_lib:format("~b kept keys leave ~ts, ~b sessions stay with it",
+                            [Kept, foreign(Jid), Sessions]))}.
+
 set_drained(Host, Jid, IsDrained, Done) ->
     with_context(
       Host,
       fun(#{host := P, core := Core}) ->
-              case full_jid(Jid) of
-                  {ok, {U, S, R} = USR} ->
-                      case set_drained(P, USR, IsDrained) of
-                          ok -> Done(Core, <<U/binary, $@, S/binary, $/, R/binary>>);
-                          Why -> error_text(undrainable(Why, P))
-                      end;
-                  error ->
-                      error_text(["Expected a full JID, user@server/resource, "
-                                  "not ", foreign(Jid)])
-              end
+              with_full_jid(
+                Jid,
+                fun(USR, Full) ->
+                        case set_drained(P, USR, IsDrained) of
+                            ok -> Done(Core, Full);
+                            Why -> error_text(undrainable(Why, P))
+                        end
+                end)
       end).
 
 set_drained(P, USR, IsDrained) ->
     try mod_client_proxy_hosts:call(P, {drain, USR, IsDrained}, ?TIMEOUT)
     catch exit:_ -> silent
+    end.
+
+with_full_jid(Text, Fun) ->
+    case full_jid(Text) of
+        {ok, {U, S, R} = USR} ->
+            Fun(USR, <<U/binary, $@, S/binary, $/, R/binary>>);
+        error ->
+            error_text(["Expected a full JID, user@server/resource, not ",
+                        foreign(Text)])
     end.
 
 full_jid(Text) ->
@@ -279,22 +333,38 @@ settled(Core, Jid, Until) ->
 in_flight(undefined, _Jid) ->
     offline;
 in_flight(Core, Jid) ->
-    case [{Requests, Outbound}
-          || #{jid := J, requests := Requests, outbound := Outbound}
-                 <- mod_client_proxy_core:endpoints(Core,
-                                                    mod_client_proxy_clock:now()),
-             J == Jid] of
-        [InFlight] -> InFlight;
+    case rows(Core, Jid) of
+        [#{requests := Requests, outbound := Outbound}] -> {Requests, Outbound};
         [] -> offline
     end.
 
-drained(Jid, offline, _Seconds) ->
-    {ok, text([foreign(Jid), " is drained, and not online"])};
-drained(Jid, {0, 0}, _Seconds) ->
-    {ok, text([foreign(Jid), " is drained, and nothing is in flight there"])};
-drained(Jid, {Requests, Outbound}, Seconds) ->
-    Left = text(io_lib:format("~ts is drained. In flight there: ~b to it, ~b of "
-                              "its own", [foreign(Jid), Requests, Outbound])),
+%% Of one endpoint: its row, or none.
+rows(Core, Jid) ->
+    [Row || #{jid := J} = Row <- mod_client_proxy_core:endpoints(
+                                   Core, mod_client_proxy_clock:now()),
+            J == Jid].
+
+%% What goes there though it is drained.
+staying(undefined, _Jid) ->
+    "";
+staying(Core, Jid) ->
+    case mod_client_proxy_core:stays(Core, Jid, false,
+                                     mod_client_proxy_clock:now()) of
+        {0, 0} ->
+            "";
+        {Kept, Sessions} ->
+            io_lib:format(". Staying with it: ~b kept keys, ~b sessions",
+                          [Kept, Sessions])
+    end.
+
+drained(IsDrained, offline, Staying, _Seconds) ->
+    {ok, text([IsDrained, ", and not online", Staying])};
+drained(IsDrained, {0, 0}, Staying, _Seconds) ->
+    {ok, text([IsDrained, ", and nothing is in flight there", Staying])};
+drained(IsDrained, {Requests, Outbound}, Staying, Seconds) ->
+    Left = text([IsDrained,
+                 io_lib:format(". In flight there: ~b to it, ~b of its own",
+                               [Requests, Outbound]), Staying]),
     case Seconds > 0 of
         true -> {error, conflict, 1, Left};
         false -> {ok, Left}

@@ -19,8 +19,8 @@
 -export([load/1, new/3, configure/2, close/1, status/1, carrier/1, derive_key/3,
          handle/7, needs_sender/1, is_shown/3, translate/5, bounce/4, abort/4,
          expire/2, sweep/4, close_all/2, put_endpoint/4, remove_endpoint/2,
-         endpoints/2, pending/2, tick/2, pings/2, ponged/4, counters/1, open/3,
-         hints/1]).
+         endpoints/2, pending/2, tick/2, pings/2, ponged/4, stays/4, counters/1,
+         open/3, hints/1]).
 
 -export_type([core/0, carrier/0, config/0, parts/0, sender/0, decision/0,
               outcome/0, edit/0, condition/0, why/0, how/0, hint/0, local/0, endpoint/0, pending/0, drain/0, eid/0,
@@ -400,6 +400,16 @@ pending(Core, Now) ->
                     #{way => Way, user => User, endpoint => Endpoint, id => Id,
                       type => Type, age => Age, left => Left, tries => Tries}
             end).
+
+%% @doc How many kept keys (sticky_ttl) and how many sessions stay with the endpoint
+%% of this full JID. Leave: the kept keys leave it; each goes to another endpoint with
+%% its next request, and no late answer brings it back.
+-spec stays(core(), Jid :: binary(), Leave :: boolean(), non_neg_integer()) ->
+          {Kept :: non_neg_integer(), Sessions :: non_neg_integer()}.
+stays(Core, Jid, Leave, Now) ->
+    {Kept, Sessions} = lists:unzip(collect(Core, stays, {Jid, Leave, Now}, 0,
+                                           fun(Row) -> Row end)),
+    {lists:sum(Kept), lists:sum(Sessions)}.
 
 %% @doc What has happened since the instance was made, and how much is in
 %% its tables now.

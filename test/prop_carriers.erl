@@ -144,6 +144,8 @@ call({pings, Cursor}) ->
     {pings, {now_(), Cursor}, none};
 call({ponged, N, Answered}) ->
     {ponged, {number(N, eids), Answered, now_()}, none};
+call({stays, Jid, Leave, Cursor}) ->
+    {stays, {Jid, Leave, now_(), Cursor}, none};
 call({pending, Cursor}) ->
     {pending, {now_(), Cursor}, none};
 call({translate, Payload, Addresses, Prepared}) ->
@@ -293,6 +295,7 @@ step() ->
        {1, {pings, oneof([0, 0, nat()])}},
        {1, {ponged, nat(), boolean()}},
        {1, {counters}},
+       {2, {stays, endpoint(), boolean(), oneof([0, 0, nat()])}},
        {20, {translate, list(named()), exchange(),
              frequency([{4, []}, {1, list(named())}])}},
        {3, {open, {resource, oneof([{seen, nat()}, proxy()])}}},

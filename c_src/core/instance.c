@@ -293,6 +293,16 @@ enum jat_err jat_open(struct jat *j, struct jat_str resource, uint64_t now,
     return err;
 }
 
+bool jat_stay_with(struct jat *j, struct jat_str jid, bool leave, uint64_t now,
+                   uint32_t *cursor, struct jat_staying *out)
+{
+    uint64_t hash = jat_endpoints_hash(j->endpoints, jid);
+    uint64_t over = now + (uint64_t)atomic_load(&j->config)->timeout;
+
+    return leave ? jat_kept_leave(j->kept, hash, now, over, cursor, out)
+                 : jat_kept_stay(j->kept, hash, now, cursor, out);
+}
+
 enum jat_err jat_next_endpoint(struct jat *j, uint32_t *cursor, uint64_t now,
                                struct jat_buf *buf,
                                struct jat_endpoint_row *out)

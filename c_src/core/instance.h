@@ -57,6 +57,13 @@ enum jat_err jat_next_ping(struct jat *j, uint32_t *cursor, uint64_t now,
                            struct jat_buf *buf, struct jat_ping *out);
 void jat_ponged(struct jat *j, jat_eid eid, bool answered, uint64_t now);
 
+/* Counts what stays with the endpoint of this full JID, be it online or not
+ * (session.h), bit by bit: from *cursor on (0 at first), which is moved. leave:
+ * kept keys leave it, and are chosen for anew; sessions stay. False: that was
+ * all. */
+bool jat_stay_with(struct jat *j, struct jat_str jid, bool leave, uint64_t now,
+                   uint32_t *cursor, struct jat_staying *out);
+
 /* The JID that a resource at P stands for, appended to buf, and its role.
  * JAT_EUNOPENABLE. */
 enum jat_err jat_open(struct jat *j, struct jat_str resource, uint64_t now,

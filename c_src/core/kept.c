@@ -14,6 +14,9 @@
 #define STEPS 20U         /* JAT_KEPT_MAX has 20 bits, ... */
 #define STEPS_OF_USERS 7U /* ... and JAT_KEPT_PER_USER has 7 */
 
+/* So many places are looked at for one endpoint under the mutex. */
+#define LOOKS 512U
+
 /* So many are forgotten for a new one, where a reload has made max smaller. */
 #define DROPS 16U
 
@@ -30,7 +33,9 @@ struct list {
 struct entry {
     struct link link; /* in the list of its user */
     uint32_t user;
-    bool told;
+    bool used; /* false: the element is free */
+    bool told, session;
+    bool left; /* jat_kept_leave */
     uint64_t key, endpoint, until;
 };
 
@@ -238,13 +243,14 @@ static void drop_user(struct jat_kept *t, uint32_t at)
 
 static void drop(struct jat_kept *t, uint32_t at)
 {
-    const struct entry *e = entry_at(t, at);
+    struct entry *e = entry_at(t, at);
     uint32_t user = e->user, domain = user_at(t, user)->domain;
     struct user *u = user_at(t, user);
     struct domain *d = domain_at(t, domain);
     take_out(&t->entries, &u->entries, at);
     jat_index_remove(&t->by_key, e->key, at);
     jat_heap_remove(&t->heap, at);
+    e->used = false;
     jat_pool_give(&t->entries, at);
     u->n--;
     d->n--;
@@ -366,6 +372,8 @@ static void add(struct jat_kept *t, uint64_t key, const struct jat_keep *how)
     struct user *u = user_at(t, user);
     struct domain *d = domain_at(t, u->domain);
     *entry_at(t, at) = (struct entry){.user = user,
+                                      .used = true,
+                                      .session = how->session,
                                       .key = key,
                                       .endpoint = how->endpoint,
                                       .until = how->until};
@@ -389,8 +397,11 @@ static enum jat_err put(struct jat_kept *t, uint64_t key,
     }
     if (at != NONE) {
         struct entry *e = entry_at(t, at);
-        if (!how->first)
+        if (e->left && e->endpoint == how->endpoint)
+            return JAT_OK; /* a late answer */
+        if (!how->first || e->left)
             e->endpoint = how->endpoint;
+        e->left = false;
         if (e->endpoint == how->endpoint)
             e->told = false;
         use(t, at, how->until);
@@ -421,7 +432,7 @@ bool jat_kept_use(struct jat_kept *t, uint64_t key, uint64_t now,
     pthread_mutex_lock(&t->mutex);
     uint32_t at = find(t, key);
     const struct entry *e = at == NONE ? NULL : entry_at(t, at);
-    bool lives = e != NULL && e->until > now;
+    bool lives = e != NULL && e->until > now && !e->left;
     if (lives) {
         *out = (struct jat_found){e->endpoint, e->told};
         if (until > e->until + (until - now) / 64)
@@ -447,6 +458,56 @@ void jat_kept_forget(struct jat_kept *t, uint64_t key, uint64_t endpoint)
     if (at != NONE && entry_at(t, at)->endpoint == endpoint)
         drop(t, at);
     pthread_mutex_unlock(&t->mutex);
+}
+
+/* What stays with an endpoint */
+
+static void leave(struct jat_kept *t, uint32_t at, uint64_t over)
+{
+    struct entry *e = entry_at(t, at);
+    e->left = true;
+    if (e->until > over) {
+        e->until = over;
+        jat_heap_move(&t->heap, at, over);
+    }
+}
+
+/* over: those of no session leave it; 0: none does. */
+static void look(struct jat_kept *t, uint32_t at, uint64_t endpoint,
+                 uint64_t now, uint64_t over, struct jat_staying *out)
+{
+    const struct entry *e = entry_at(t, at);
+    if (!e->used || e->left || e->endpoint != endpoint || e->until <= now)
+        return;
+    out->sessions += e->session;
+    out->kept += !e->session;
+    if (over > 0 && !e->session)
+        leave(t, at, over);
+}
+
+static bool walk(struct jat_kept *t, uint64_t endpoint, uint64_t now,
+                 uint64_t over, uint32_t *cursor, struct jat_staying *out)
+{
+    uint32_t end;
+    *out = (struct jat_staying){0, 0};
+    pthread_mutex_lock(&t->mutex);
+    end = t->entries.used;
+    for (unsigned i = 0; i < LOOKS && *cursor < end; i++)
+        look(t, (*cursor)++, endpoint, now, over, out);
+    pthread_mutex_unlock(&t->mutex);
+    return *cursor < end;
+}
+
+bool jat_kept_stay(struct jat_kept *t, uint64_t endpoint, uint64_t now,
+                   uint32_t *cursor, struct jat_staying *out)
+{
+    return walk(t, endpoint, now, 0, cursor, out);
+}
+
+bool jat_kept_leave(struct jat_kept *t, uint64_t endpoint, uint64_t now,
+                    uint64_t over, uint32_t *cursor, struct jat_staying *out)
+{
+    return walk(t, endpoint, now, over, cursor, out);
 }
 
 size_t jat_kept_expire(struct jat_kept *t, uint64_t now, size_t budget)

@@ -39,8 +39,9 @@ struct jat_keep {
     uint64_t endpoint; /* jat_endpoint.hash */
     struct jat_share by;
     uint64_t now, until; /* ms */
-    bool first; /* a key that lives stays with the endpoint that it has */
-    size_t max; /* keys in all */
+    bool first;   /* a key that lives stays with the endpoint that it has */
+    bool session; /* of a new key: it is of a session */
+    size_t max;   /* keys in all */
 };
 
 /* Keeps the key, or uses it: then it lives at least until `until`, for the same
@@ -64,6 +65,26 @@ bool jat_kept_use(struct jat_kept *t, uint64_t key, uint64_t now,
 void jat_kept_tell(struct jat_kept *t, uint64_t key, uint64_t endpoint);
 /* Forgets the key if it belongs to this endpoint. */
 void jat_kept_forget(struct jat_kept *t, uint64_t key, uint64_t endpoint);
+
+/* What stays with an endpoint. */
+struct jat_staying {
+    size_t kept;     /* keys that may leave it (jat_kept_leave) */
+    size_t sessions; /* keys of sessions */
+};
+
+/* Looks at the next keys from *cursor on (0 at first; it is moved behind them),
+ * as many as can be looked at under the mutex, and counts in *out those that
+ * live and stay with this endpoint. A key that is there during the whole walk
+ * is looked at once. False: these were the last. */
+bool jat_kept_stay(struct jat_kept *t, uint64_t endpoint, uint64_t now,
+                   uint32_t *cursor, struct jat_staying *out);
+/* The same walk; and the keys that are of no session leave the endpoint: they
+ * stay with none until another one gets them. The endpoint that they have left
+ * gets them back only after `over`, when it can answer nothing that it had in
+ * its hands before. */
+bool jat_kept_leave(struct jat_kept *t, uint64_t endpoint, uint64_t now,
+                    uint64_t over, uint32_t *cursor, struct jat_staying *out);
+
 /* Forgets what is over at `now`, looking at no more than `budget` keys; returns
  * at how many it has looked. */
 size_t jat_kept_expire(struct jat_kept *t, uint64_t now, size_t budget);

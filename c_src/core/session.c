@@ -70,15 +70,18 @@ static bool was_tried(const struct jat_request *r, uint64_t endpoint)
     return false;
 }
 
-/* Keeps the key for the endpoint of r, or uses it. stays: a key that another
- * endpoint has, which is there and has not failed r, stays with that one. */
+/* Keeps the key, which is one of a session or not, for the endpoint of r, or
+ * uses it. stays: a key that another endpoint has, which is there and has not
+ * failed r, stays with that one. */
 static void keep(struct jat_call *c, uint64_t key, const struct jat_request *r,
-                 bool stays, int64_t time)
+                 bool stays, bool session)
 {
+    int64_t time = session ? c->config->session_timeout : c->config->sticky_ttl;
     struct jat_keep how = {.endpoint = r->eid_hash,
                            .by = r->share,
                            .now = c->now,
                            .until = c->now + (uint64_t)time,
+                           .session = session,
                            .max = (size_t)c->config->max_sessions};
     struct jat_found found;
 
@@ -93,7 +96,7 @@ static void keep(struct jat_call *c, uint64_t key, const struct jat_request *r,
 static void keep_session(struct jat_call *c, uint64_t key,
                          const struct jat_request *r, bool stays)
 {
-    keep(c, key, r, stays, c->config->session_timeout);
+    keep(c, key, r, stays, true);
 }
 
 bool jat_session_of_request(struct jat_call *c, struct jat_request *r,
@@ -186,5 +189,5 @@ void jat_session_answered(struct jat_call *c, const struct jat_request *r)
                      row->kind == JAT_SESSION_ANY || r->session == key);
     }
     if (jat_session_is_kept(c->config, r))
-        keep(c, key_of_room(c->j, r), r, true, c->config->sticky_ttl);
+        keep(c, key_of_room(c->j, r), r, true, false);
 }

@@ -12,8 +12,9 @@
  *               request is balanced, too, and takes the session along for good.
  *   a kept key  what `sticky' chooses by, with `sticky_ttl': it stays with the
  *               endpoint whose result came first, as long as it is used and
- * that endpoint is there. A request of it may be sent again elsewhere, and
- * takes the key along.
+ *               that endpoint is there. A request of it may be sent again
+ *               elsewhere, and takes the key along. An operator may have it
+ *               leave the endpoint (jat_stay_with).
  *
  * A request to P/enc(E) goes where it says, and changes nothing here. A key
  * names an endpoint and grants nothing: who knows somebody's session can do no

@@ -431,6 +431,170 @@ static void without_memory_it_is_as_it_was(void **state)
     assert_int_equal(at(1), A);
 }
 
+/* What stays with an endpoint, and leaves it */
+
+#define OVER 100U /* after so long it can answer nothing any more */
+
+static void put_for(uint64_t key, uint64_t user, uint64_t endpoint,
+                    bool session)
+{
+    struct jat_keep how = keeping(user, 0, endpoint);
+    how.session = session;
+    assert_int_equal(jat_kept_put(kept, hash(key), &how), JAT_OK);
+}
+
+static void add_to(struct jat_staying *all, struct jat_staying n)
+{
+    all->kept += n.kept;
+    all->sessions += n.sessions;
+}
+
+static struct jat_staying stay(uint64_t endpoint)
+{
+    struct jat_staying all = {0, 0}, n;
+    uint32_t cursor = 0;
+    bool more;
+    do {
+        more = jat_kept_stay(kept, endpoint, now, &cursor, &n);
+        add_to(&all, n);
+    } while (more);
+    return all;
+}
+
+static struct jat_staying leave(uint64_t endpoint)
+{
+    struct jat_staying all = {0, 0}, n;
+    uint32_t cursor = 0;
+    bool more;
+    do {
+        more = jat_kept_leave(kept, endpoint, now, now + OVER, &cursor, &n);
+        add_to(&all, n);
+    } while (more);
+    return all;
+}
+
+#define HAS(endpoint, n, m)                                                    \
+    do {                                                                       \
+        struct jat_staying has = stay(endpoint);                               \
+        assert_int_equal(has.kept, n);                                         \
+        assert_int_equal(has.sessions, m);                                     \
+    } while (0)
+
+static void it_is_counted_what_lives_and_stays_with_an_endpoint(void **state)
+{
+    (void)state;
+    HAS(A, 0, 0);
+    for (unsigned i = 0; i < 30; i++)
+        put_for(i, i % 3, i % 2 == 0 ? A : B, i % 5 == 0);
+    HAS(A, 12, 3);
+    HAS(B, 12, 3);
+    HAS(0, 0, 0);
+    jat_kept_forget(kept, hash(0), A); /* a session */
+    jat_kept_forget(kept, hash(2), A);
+    HAS(A, 11, 2);
+    put_for(4, 1, B, false); /* it moves */
+    put_for(5, 1, A, false); /* and is what it was */
+    HAS(A, 10, 3);
+    HAS(B, 13, 2);
+    now += TIME - 1;
+    HAS(A, 10, 3);
+    assert_true(use(4));
+    now++;
+    HAS(A, 0, 0);
+    HAS(B, 1, 0);
+}
+
+static void kept_keys_leave_an_endpoint_and_sessions_stay(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 8; i++)
+        put_for(i, 1, i < 4 ? A : B, i % 4 == 0);
+    struct jat_staying were = leave(A);
+    assert_int_equal(were.kept, 3);
+    assert_int_equal(were.sessions, 1);
+    HAS(A, 0, 1);
+    HAS(B, 3, 1);
+    assert_int_equal(at(0), A);
+    for (uint64_t key = 1; key < 4; key++) {
+        assert_int_equal(at(key), 0);
+        assert_false(use(key));
+        assert_int_equal(at(4 + key), B);
+    }
+    were = leave(A);
+    assert_int_equal(were.kept, 0);
+    assert_int_equal(were.sessions, 1);
+}
+
+/* What another endpoint gets it has, be it only the second one to answer. */
+static void a_key_that_has_left_goes_to_whoever_gets_it(void **state)
+{
+    (void)state;
+    for (unsigned first = 0; first < 2; first++) {
+        put_at(first, A, false);
+        (void)leave(A);
+        put_at(first, A, first != 0); /* a late answer */
+        assert_int_equal(at(first), 0);
+        put_at(first, B, first != 0);
+        assert_int_equal(at(first), B);
+        now += TIME - 1; /* as long as any other */
+        assert_int_equal(at(first), B);
+        (void)jat_kept_expire(kept, now, 10);
+        assert_int_equal(at(first), B);
+        put_at(first, A, false); /* nor is it told from others now */
+        assert_int_equal(at(first), A);
+        HAS(A, 1, 0);
+        jat_kept_forget(kept, hash(first), A);
+    }
+}
+
+static void a_key_that_has_left_is_forgotten_soon(void **state)
+{
+    (void)state;
+    put_many(0, 3, 1, 0);
+    (void)leave(A);
+    now += OVER - 1;
+    assert_int_equal(jat_kept_expire(kept, now, 10), 0);
+    put_at(0, A, true);
+    assert_int_equal(at(0), 0);
+    now++;
+    put_at(0, A, true); /* this is no late answer */
+    assert_int_equal(at(0), A);
+    (void)jat_kept_expire(kept, now, 10);
+    assert_int_equal(jat_kept_count(kept), 1);
+    /* one that would have been over by then is over by then */
+    now += TIME - OVER / 2;
+    (void)leave(A);
+    now += OVER / 2;
+    assert_int_equal(jat_kept_expire(kept, now, 10), 1);
+    assert_int_equal(jat_kept_count(kept), 0);
+}
+
+/* In small steps, though others come and go meanwhile. */
+static void a_walk_over_many_goes_in_steps(void **state)
+{
+    enum { N = 3000 };
+    struct jat_staying all = {0, 0}, n;
+    uint32_t cursor = 0;
+    unsigned steps = 0;
+    bool more;
+    (void)state;
+    max = 10000;
+    for (unsigned i = 0; i < N; i++)
+        put_for(i, i, A, false);
+    do {
+        more = jat_kept_leave(kept, A, now, now + OVER, &cursor, &n);
+        assert_in_range(n.kept, more ? 1 : 0, 1000);
+        add_to(&all, n);
+        jat_kept_forget(kept, hash(steps), A);
+        put_for(N + steps, N + steps, B, false);
+        steps++;
+    } while (more);
+    assert_int_equal(all.kept, N);
+    assert_in_range(steps, 3, N / 100);
+    HAS(A, 0, 0);
+    HAS(B, steps, 0);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void)
@@ -451,6 +615,11 @@ int main(void)
         CASE(a_jid_may_change_its_domain),
         CASE(random_steps_keep_the_books),
         CASE(without_memory_it_is_as_it_was),
+        CASE(it_is_counted_what_lives_and_stays_with_an_endpoint),
+        CASE(kept_keys_leave_an_endpoint_and_sessions_stay),
+        CASE(a_key_that_has_left_goes_to_whoever_gets_it),
+        CASE(a_key_that_has_left_is_forgotten_soon),
+        CASE(a_walk_over_many_goes_in_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -827,6 +827,88 @@ static void rooms_without_number_are_their_makers_own_loss(void **state)
     close_all();
 }
 
+/* An operator has kept keys leave an endpoint */
+
+/* How many kept keys and sessions stay with it, before any leaves. */
+static struct jat_staying stay(const char *jid, bool leave)
+{
+    struct jat_staying all = {0, 0}, n;
+    uint32_t cursor = 0;
+    bool more;
+    do {
+        more = jat_stay_with(j, str(jid), leave, now, &cursor, &n);
+        all.kept += n.kept;
+        all.sessions += n.sessions;
+    } while (more);
+    return all;
+}
+
+static void drain(const char *jid)
+{
+    struct jat_endpoint_state how = {JAT_SHOW_NONE, 0, false, true};
+    bool added;
+    assert_int_equal(jat_put_endpoint(j, str(jid), &how, now, &added), JAT_OK);
+    assert_false(added);
+}
+
+static void rooms_leave_an_endpoint_and_sessions_stay(void **state)
+{
+    const char *to[ROOMS];
+    size_t at_a = 0;
+    (void)state;
+    proxy("sessions=" IBB " sessions=sid sessions=own " BY_ROOM
+          "sticky_ttl=6400");
+    three_endpoints();
+    rooms(to);
+    for (unsigned i = 0; i < ROOMS; i++)
+        at_a += strcmp(to[i], A) == 0;
+    assert_in_range(at_a, 1, ROOMS - 2);
+    const char *user = "w@example.net/r"; /* of the session at A */
+    for (unsigned i = 0; strcmp(goes(user, ibb("open", "1")), A) != 0; i++)
+        user = line("w%u@example.net/r", i);
+    assert_int_equal(stay(A, false).kept, at_a);
+    assert_int_equal(stay(A, false).sessions, 1);
+    drain(A);
+    for (unsigned i = 0; i < ROOMS; i++)
+        assert_words(goes(V, room(i)), to[i]); /* drained or not */
+    assert_int_equal(stay(A, true).kept, at_a);
+    assert_int_equal(stay(A, false).kept, 0);
+    assert_int_equal(stay(A, false).sessions, 1);
+    for (unsigned i = 0; i < ROOMS; i++) {
+        const char *next = answered(V, room(i), "");
+        assert_int_equal(strcmp(next, to[i]) == 0, strcmp(to[i], A) != 0);
+        assert_string_not_equal(next, A);
+        to[i] = next;
+    }
+    all_go(3, user, ibb("data", "1"), A);
+    come(A);
+    for (unsigned i = 0; i < ROOMS; i++)
+        assert_words(goes(V, room(i)), to[i]);
+    close_all();
+}
+
+/* What was in the hands of the endpoint is answered by it, and does not bring
+ * the room back. */
+static void a_late_answer_brings_no_room_back(void **state)
+{
+    (void)state;
+    proxy(BY_ROOM "sticky_ttl=6400 timeout=2000");
+    come(A);
+    answered(U, room(1), "");
+    goes(U, room(1));
+    const char *first = line("%s", last_id), *from = from_of();
+    come(B);
+    drain(A);
+    (void)stay(A, true);
+    now += 1999;
+    said(stanza("iq", "result", first, A, from, ""));
+    assert_int_equal(kind(&decision), ANSWER);
+    all_go(3, V, room(1), B);
+    answers("");
+    all_go(3, V, room(1), B);
+    close_all();
+}
+
 /* Both */
 
 static void a_session_goes_before_what_sticky_chooses(void **state)
@@ -914,6 +996,8 @@ int main(void)
         CASE(the_first_result_of_a_room_holds),
         CASE(a_room_stays_in_service_or_not),
         CASE(rooms_without_number_are_their_makers_own_loss),
+        CASE(rooms_leave_an_endpoint_and_sessions_stay),
+        CASE(a_late_answer_brings_no_room_back),
         CASE(a_session_goes_before_what_sticky_chooses),
         CASE(a_room_goes_before_a_session_of_any_requester),
         CASE(a_session_of_ones_own_goes_before_a_room),

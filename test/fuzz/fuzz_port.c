@@ -198,8 +198,9 @@ static const struct {
     {CALL_endpoints, "nn"}, {CALL_pending, "nn"},
     {CALL_tick, "n"},       {CALL_pings, "nn"},
     {CALL_ponged, "nbn"},   {CALL_counters, ""},
-    {CALL_configure, "l"},  {W_derive_key, "tt"},
-    {W_ping, ""},           {W_free, ""},
+    {CALL_stays, "tbnn"},   {CALL_configure, "l"},
+    {W_derive_key, "tt"},   {W_ping, ""},
+    {W_free, ""},
 };
 
 static void put_argument(struct play *p, ei_x_buff *x, char kind)
