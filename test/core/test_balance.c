@@ -423,6 +423,42 @@ static void the_one_that_takes_less_time_is_chosen(void **state)
     assert_true(seen[0] > 20 && seen[1] > 20);
 }
 
+/* The rank that attracts key 0 so much (an odd factor has an inverse). */
+static uint64_t rank_of(uint64_t attraction)
+{
+    uint64_t factor = 0x9e3779b97f4a7c15U, inverse = factor;
+    for (unsigned i = 0; i < 6; i++)
+        inverse *= 2 - factor * inverse;
+    assert_true(factor * inverse == 1);
+    return attraction * inverse;
+}
+
+/* Where the logarithms are alike, too, since they are rounded, the attraction
+ * says which of the same weight it is, whatever their order. */
+static void the_same_logarithms_are_told_apart_by_the_attraction(void **state)
+{
+    static const uint64_t highs[] = {0xfedcba98U, 0x80000001U, 0x00c0ffeeU};
+    (void)state;
+    for (unsigned i = 0; i < 3; i++)
+        for (unsigned k = 0; k < 6; k++) {
+            struct jat_candidate c[3];
+            static const unsigned orders[6][3] = {{0, 1, 2}, {0, 2, 1},
+                                                  {1, 0, 2}, {1, 2, 0},
+                                                  {2, 0, 1}, {2, 1, 0}};
+            for (unsigned at = 0; at < 3; at++) {
+                unsigned is = orders[k][at]; /* the more, the more attractive */
+                c[at] = candidates[is];
+                c[at].rank = rank_of(highs[i] << 32 | (2 * is + 1));
+                loads[is].weight = is == 0 ? 1 : 50;
+            }
+            struct jat_choice how = {.balance = JAT_STICKY, .key = 0};
+            struct jat_candidates all = among(c, 3);
+            assert_true(all.weighted);
+            size_t chosen = jat_balance_pick(&how, &all, 0);
+            assert_int_equal(orders[k][chosen], 2);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -445,6 +481,7 @@ int main(void)
         SOME(what_it_has_to_do_counts_for_its_weight),
         SOME(keys_stick_by_weight),
         SOME(the_same_weights_are_none),
+        SOME(the_same_logarithms_are_told_apart_by_the_attraction),
         SOME(one_with_its_most_records_is_passed_over),
         SOME(weights_are_known_whoever_comes_and_goes),
         SOME(the_one_that_takes_less_time_is_chosen),

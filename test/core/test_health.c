@@ -240,6 +240,12 @@ static void tick(void)
     jat_health_tick(&h, &v, 0, now);
 }
 
+static bool is_due(uint64_t interval)
+{
+    jat_health_tick(&h, &v, interval, now);
+    return h.due;
+}
+
 static bool is_watched(void)
 {
     return jat_health_is_watched(&h, &v);
@@ -303,6 +309,46 @@ static void a_ping_that_comes_back_is_not_answered(void **state)
     assert_int_equal(h.ejections, 0);
 }
 
+/* A ping that is missed, of those that go to the idle. */
+static void miss_an_idle_ping(void)
+{
+    while (!is_due(60000))
+        now += 1000;
+    jat_health_ping(&h, now);
+    now += JAT_PING_WAIT;
+    tick();
+    assert_false(h.open);
+}
+
+/* For how long it is ejected now. */
+static uint64_t eject(void)
+{
+    suspects();
+    assert_true(is_suspect());
+    jat_health_eject(&h, now);
+    return h.until - now;
+}
+
+/* Only the ping that follows an ejection says whether the next one grows, and
+ * it does so once. */
+static void pings_of_the_idle_make_no_ejection_grow(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 3; i++)
+        miss_an_idle_ping();
+    assert_true(jat_health_is_silent(&h));
+    assert_int_equal(eject(), JAT_EJECTION);
+    jat_health_ping(&h, now);
+    now += JAT_PING_WAIT;
+    tick();
+    now = h.until;
+    tick();
+    assert_false(jat_health_is_ejected(&h));
+    for (unsigned i = 0; i < 3; i++)
+        miss_an_idle_ping();
+    assert_int_equal(eject(), 2 * JAT_EJECTION);
+}
+
 static void one_that_is_released_is_back_at_once(void **state)
 {
     (void)state;
@@ -315,12 +361,6 @@ static void one_that_is_released_is_back_at_once(void **state)
 }
 
 /* Pings */
-
-static bool is_due(uint64_t interval)
-{
-    jat_health_tick(&h, &v, interval, now);
-    return h.due;
-}
 
 static void one_that_is_idle_is_pinged(void **state)
 {
@@ -418,6 +458,7 @@ int main(void)
         CASE(one_that_has_just_answered_is_not_suspect),
         CASE(an_ejection_grows_only_if_the_ping_is_not_answered),
         CASE(a_ping_that_comes_back_is_not_answered),
+        CASE(pings_of_the_idle_make_no_ejection_grow),
         CASE(one_that_is_released_is_back_at_once),
         CASE(one_that_is_idle_is_pinged),
         CASE(two_pings_missed_in_a_row_are_silence),

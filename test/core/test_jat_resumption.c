@@ -391,6 +391,58 @@ static void it_goes_where_there_is_room(void **state)
     close_all();
 }
 
+/* An endpoint where one request was left behind, for there was no room just
+ * then, is looked at again, though the rest of it has moved. */
+static void one_that_was_left_behind_is_looked_at_again(void **state)
+{
+    (void)state;
+    proxy("resume_wait=1000 max_pending_per_endpoint=2");
+    come(A);
+    get("1", U, P);
+    get("2", U, P);
+    come(B);
+    get("3", U, P);
+    get("4", U, P);
+    wait_for_resumption(A);
+    now += 1000;
+    assert_int_equal(jat_expire(j, now, 1, fresh()), JAT_EFULL);
+    assert_int_equal(outcomes.n, 0); /* no room for the first one */
+    result("3", B, PU);
+    assert_int_equal(jat_expire(j, now, 1, fresh()), JAT_EFULL);
+    assert_int_equal(outcomes.n, 1);
+    while (jat_expire(j, now, 1, &outcomes) == JAT_EFULL)
+        ;
+    assert_int_equal(outcomes.n, 1);
+    result("4", B, PU);
+    assert_words(expire(), ""); /* at another time */
+    now += 200;
+    assert_non_null(strstr(expire(), "retry " PU " > " B));
+    assert_int_equal(endpoint(A).requests, 0);
+    close_all();
+}
+
+/* That says nothing of the endpoints that the walk comes to later. */
+static void others_are_not_looked_at_again_for_its_sake(void **state)
+{
+    enum { N = 30 };
+    (void)state;
+    proxy("resume_wait=1000 max_pending_per_endpoint=1");
+    come(A);
+    get("1", U, P);
+    come(B);
+    get("2", U, P);
+    wait_for_resumption(A);
+    for (unsigned i = 0; i < N; i++)
+        wait_for_resumption(line("%s/%u", T, i));
+    now += 1000;
+    assert_words(expire(), ""); /* no room */
+    go(A);
+    now += 200;
+    assert_int_equal(jat_expire(j, now, 1, fresh()), JAT_OK);
+    assert_int_equal(outcomes.n, 0);
+    close_all();
+}
+
 /* Many, at several endpoints that wait, in small steps. */
 static void a_walk_goes_in_steps_and_moves_each_once(void **state)
 {
@@ -627,6 +679,8 @@ int main(void)
         CASE(a_request_that_moves_keeps_its_deadline_and_its_id),
         CASE(whoever_gets_it_then_may_speak_to_its_requester),
         CASE(it_goes_where_there_is_room),
+        CASE(one_that_was_left_behind_is_looked_at_again),
+        CASE(others_are_not_looked_at_again_for_its_sake),
         CASE(old_contacts_are_forgotten_as_ever),
         CASE(a_walk_goes_in_steps_and_moves_each_once),
         CASE(a_call_looks_at_some_endpoints_only),
