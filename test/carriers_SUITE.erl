@@ -40,6 +40,7 @@ groups() ->
        each_request_is_answered_once_though_the_process_is_killed]},
      {crashes, [],
       [the_route_and_every_request_outlive_the_process_of_a_proxy_host,
+       clients_notice_nothing_when_the_process_of_a_proxy_host_is_killed,
        the_route_comes_back_when_its_own_process_is_killed,
        a_name_that_was_taken_while_a_process_was_dead_is_left_alone,
        deadlines_are_kept_while_the_process_of_a_proxy_host_is_busy,
@@ -248,16 +249,16 @@ a_hundred_thousand_requests_while_endpoints_come_and_go(Config) ->
 %% Requests of 8 requesters to mill@example.org, whose 8 resources come and go:
 %% each got one answer, its own.
 storm(Config, P, Requests, Seconds) ->
-    reported(bed:collect(start_storm(Config, P, Requests, Seconds, 50))).
+    reported(bed:collect(start_storm(Config, P, Requests, Seconds, ["churn=50"]))).
 
-%% Churn: ms between two goings, 0 for none.
-start_storm(Config, P, Requests, Seconds, Churn) ->
+%% Options: of the storm, besides those here.
+start_storm(Config, P, Requests, Seconds, Options) ->
     bed:open(filename:join(bed:project(), "_build/storm"),
              ["port=" ++ bed:port(bed(Config), c2s),
               "proxy=" ++ P, "target=mill@example.org",
               "requester=romeo@example.org", "requesters=8", "endpoints=8",
               "requests=" ++ integer_to_list(Requests), "window=16",
-              "churn=" ++ integer_to_list(Churn), "limit=" ++ integer_to_list(Seconds)]).
+              "limit=" ++ integer_to_list(Seconds) | Options]).
 
 reported({Status, Json}) ->
     ct:pal("~s", [Json]),
@@ -270,10 +271,10 @@ reported({Status, Json}) ->
 %% A storm that goes on until all of this has happened, each time after some
 %% more of its requests were answered.
 storm_while(Config, Happenings) ->
-    storm_while(Config, <<"rush.example.org">>, 50, Happenings).
+    storm_while(Config, <<"rush.example.org">>, ["churn=50"], Happenings).
 
-storm_while(Config, P, Churn, Happenings) ->
-    Storm = start_storm(Config, binary_to_list(P), 1000000000, 600, Churn),
+storm_while(Config, P, Options, Happenings) ->
+    Storm = start_storm(Config, binary_to_list(P), 1000000000, 600, Options),
     try
         [begin
              more_answers(Config, P, 200),
@@ -397,12 +398,92 @@ the_route_and_every_request_outlive_the_process_of_a_proxy_host(Config) ->
                                                    "timeout: 30 s"])),
          Watcher = watch_route(Bed, ?P),
          Kill = fun() -> kill_host_that_is_up(Config, ?P) end,
-         Report = storm_while(Config, ?P, 0, lists:duplicate(6, Kill)),
+         Report = storm_while(Config, ?P, ["churn=0"], lists:duplicate(6, Kill)),
          {Looks, Missing} = stop_watching(Watcher),
          {Carrier, 0} = {Carrier, Missing},
          true = Looks > 100,
          {Carrier, {[]}} = {Carrier, proplists:get_value(<<"errors">>, Report)}
      end || Carrier <- ["nif", "port"]].
+
+%% Some 200 requests a second of eight clients. (How long it takes is said, and is no
+%% reason to fail.)
+clients_notice_nothing_when_the_process_of_a_proxy_host_is_killed(Config) ->
+    ct:timetrap({seconds, 240}),
+    Bed = bed(Config),
+    [begin
+         bed:reconfigure(Bed, keyed_site(Carrier, ["target_address: mill@example.org",
+                                                   "encoding: sealed"])),
+         %% Two more clients, of which the storm takes no notice
+         E = puppet:start(strophe, Bed, "mill@example.org/aside", ["presence"]),
+         bed:await(fun() -> is_endpoint(Config, ?P, E) end),
+         U = requester(Config, "tybalt@example.org/aside"),
+         {EncU, EncE} = sealed_addresses(U, ?P, E),
+         puppet:send(E, "<presence><show>dnd</show></presence>"),
+         suite:await_draining(Config, ?P, E, true),
+         Kill = fun() ->
+                        Streams = streams(Bed),
+                        self() ! {gap, gap_after_kill(Config, ?P)},
+                        %% the addresses of before are understood
+                        true = serves(U, EncE, E),
+                        Back = iq:ask(E, get, EncU),
+                        iq:answer(U, iq:served(U, Back)),
+                        _ = iq:result(E, Back, EncU),
+                        Streams = streams(Bed)
+                end,
+         Report = storm_while(Config, ?P, ["churn=0", "rate=200"],
+                              lists:duplicate(5, Kill)),
+         {Carrier, {[]}} = {Carrier, proplists:get_value(<<"errors">>, Report)},
+         Gaps = [receive {gap, Ms} -> Ms end || _ <- lists:seq(1, 5)],
+         io:format(user, "~ts: ~p ms until the next request was forwarded, each time "
+                   "that the process was killed~n", [Carrier, Gaps]),
+         true = lists:max(Gaps) < 5000,
+         puppet:stop(E),
+         puppet:stop(U)
+     end || Carrier <- ["nif", "port"]].
+
+%% What the two are known by to each other.
+sealed_addresses(U, P, E) ->
+    Id = iq:ask(U, get, P),
+    Req = iq:served(E, Id),
+    iq:answer(E, Req),
+    _ = iq:result(U, Id, P),
+    Addresses = {puppet:attr(<<"from">>, Req), address(U, P, E)},
+    true = lists:all(fun suite:is_sealed/1, tuple_to_list(Addresses)),
+    Addresses.
+
+%% The process of each session of the server.
+streams(Bed) ->
+    lists:sort([{Jid, server_pid_of(Bed, Jid)}
+                || Jid <- bed:rpc(Bed, ejabberd_sm, connected_users, [])]).
+
+server_pid_of(Bed, Jid) ->
+    {jid, _, _, _, U, S, R} = bed:rpc(Bed, jid, decode, [Jid]),
+    Pid = bed:rpc(Bed, ejabberd_sm, get_session_pid, [U, S, R]),
+    true = is_pid(Pid),
+    Pid.
+
+%% Kills the process of the proxy host; returns how many ms have passed until a
+%% request has been forwarded again, or a little more, for it is looked for.
+gap_after_kill(Config, P) ->
+    bed:await(fun() -> element(3, status(Config, P)) == <<"up">> end),
+    Proc = proc(P),
+    Host = bed:rpc(bed(Config), erlang, whereis, [Proc]),
+    Began = erlang:monotonic_time(microsecond),
+    true = bed:rpc(bed(Config), erlang, exit, [Host, kill]),
+    await_more(Config, P, counter(Config, P, "requests")),
+    Gap = (erlang:monotonic_time(microsecond) - Began) / 1000,
+    bed:await(fun() ->
+                      Next = bed:rpc(bed(Config), erlang, whereis, [Proc]),
+                      is_pid(Next) andalso Next /= Host
+              end),
+    Gap.
+
+%% At once, without a pause.
+await_more(Config, P, Before) ->
+    case counter(Config, P, "requests") of
+        Now when Now > Before -> ok;
+        Now -> await_more(Config, P, min(Now, Before))
+    end.
 
 %% Looks again and again whether a name has a route: how often, and how often it
 %% had none.
