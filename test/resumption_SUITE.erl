@@ -34,6 +34,7 @@ groups() ->
        what_waits_goes_to_an_endpoint_that_comes_later,
        a_request_to_the_endpoint_itself_waits,
        at_the_end_of_the_session_what_has_waited_gets_one_error,
+       a_session_moves_with_its_next_request_after_resume_wait,
        a_set_of_retry_sets_moves_when_its_endpoint_goes]},
      %% once more with the other carrier
      {over_port, [], [{group, resumption}]}].
@@ -207,6 +208,49 @@ at_the_end_of_the_session_what_has_waited_gets_one_error(Config) ->
     books_add_up(Config, ?SOON).
 
 %% As a get does.
+%% What was in the hands of the first endpoint stays there, and is answered.
+a_session_moves_with_its_next_request_after_resume_wait(Config) ->
+    A = resumable(Config, "a"),
+    U = requester(Config),
+    Session = iq:id(),
+    Next = fun(E) ->
+                   Id = in_session(U, Session),
+                   iq:answer(E, received(E, Id)),
+                   iq:result(U, Id, ?SOON)
+           end,
+    Next(A),
+    Held = in_session(U, Session),
+    Req = received(A, Held),
+    Other = iq:ask(U, get, ?SOON),
+    _ = iq:served(A, Other),
+    B = service(Config, "b"),
+    drop(Config, A),
+    Early = in_session(U, Session),
+    %% until resume_wait is over
+    iq:answer(B, iq:served(B, Other)),
+    _ = iq:result(U, Other, ?SOON),
+    iq:quiet(U, B),
+    Next(B),
+    Next(B),
+    resume(Config, A),
+    iq:answer(A, Req),
+    _ = iq:result(U, Held, ?SOON),
+    iq:answer(A, received(A, Early)),
+    _ = iq:result(U, Early, ?SOON),
+    [Next(B) || _ <- lists:seq(1, 4)],
+    books_add_up(Config, ?SOON).
+
+%% A request of an ad-hoc command; returns its id.
+in_session(U, Session) ->
+    Id = iq:id(),
+    iq:send(U, set, ?SOON, Id,
+            ["<command xmlns='http://jabber.org/protocol/commands' node='n' sessionid='",
+             Session, "'/>"]),
+    Id.
+
+received(E, Id) ->
+    puppet:recv(E, fun(El) -> puppet:attr(<<"id">>, El) == Id end).
+
 a_set_of_retry_sets_moves_when_its_endpoint_goes(Config) ->
     Es = [service(Config, R) || R <- ["a", "b"]],
     U = requester(Config),

@@ -37,7 +37,8 @@ groups() ->
       [the_logout_of_a_guest_reaches_the_jicofo_that_he_logged_in_at,
        a_room_goes_before_the_login_of_its_guest,
        running_rooms_stay_when_a_fourth_jicofo_joins,
-       a_room_moves_once_when_its_jicofo_has_gone]},
+       a_room_moves_once_when_its_jicofo_has_gone,
+       rooms_leave_a_jicofo_that_is_drained]},
      %% once more with the other carrier
      {over_port, [], [{group, sessions}, {group, rooms}]}].
 
@@ -301,3 +302,40 @@ a_room_moves_once_when_its_jicofo_has_gone(Config) ->
     Back = [jicofo(Config, Instance) | Left],
     await_endpoints(Config, ?KEEPS, Back),
     [J = enter(G, Back, Room) || {Room, J} <- After].
+
+%% A drain ends when its rooms have ended, or at once: an operator moves them.
+rooms_leave_a_jicofo_that_is_drained(Config) ->
+    Js = [jicofo(Config, "focus" ++ [N]) || N <- "123"],
+    [G, H] = [guest(Config, N) || N <- [1, 2]],
+    Login = iq:id(),
+    J = exchange(G, ?KEEPS, Js, conference("lobby", none), conference("lobby", Login)),
+    Jid = puppet:jid(J),
+    Before = [{Room, enter(G, Js, Room)} || Room <- rooms(20)],
+    {error, conflict, _, _} = run(Config, client_proxy_move_keys, [Jid]),
+    {Kept, Sessions} = staying(Config, Jid),
+    true = Sessions > 0 andalso Kept > length([J || {_, At} <- Before, At == J]),
+    [At = enter(H, Js, Room) || {Room, At} <- Before],
+    {ok, Moved} = run(Config, client_proxy_move_keys, [Jid]),
+    true = Moved == iolist_to_binary(
+                      io_lib:format("~b kept keys leave ~ts, ~b sessions stay with it",
+                                    [Kept, Jid, Sessions])),
+    {0, Sessions} = staying(Config, Jid),
+    After = [{Room, enter(G, Js, Room)} || {Room, _} <- Before],
+    [] = [Room || {Room, At} <- After, At == J],
+    [] = [Room || {Room, At} <- Before -- After, At /= J],
+    %% but not the login, which nobody else knows
+    J = exchange(G, ?KEEPS, Js, logout(Login), logout(Login)),
+    {ok, _} = run(Config, client_proxy_undrain, [Jid]),
+    [At = enter(H, Js, Room) || {Room, At} <- After].
+
+%% How many kept keys and sessions do, as a drain says. (There may be some of other
+%% cases.)
+staying(Config, Jid) ->
+    {ok, Text} = run(Config, client_proxy_drain, [Jid, 0]),
+    {match, [Kept, Sessions]} =
+        re:run(Text, "Staying with it: ([0-9]+) kept keys, ([0-9]+) sessions$",
+               [{capture, all_but_first, list}]),
+    {list_to_integer(Kept), list_to_integer(Sessions)}.
+
+run(Config, Name, Args) ->
+    bed:command(bed(Config), Name, [?KEEPS | Args]).
