@@ -11,7 +11,8 @@
 
 -define(TEST, <<"urn:example:test">>).
 
--record(crowd, {book, askers, collectors}).
+-record(crowd, {book :: ets:tid(), askers :: [pid()],
+                collectors :: [{puppet:puppet(), pid()}]}).
 
 %% @doc Where things are noted, until the calling process ends.
 book() ->

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* Endpoints that do not do what they are there for, and strangers who try to
  * have one of them put out of service. */
+#include <malloc.h>
+
 #include "jat_fixture.h"
 
 /* How an endpoint answers. */
@@ -320,6 +322,102 @@ static void nor_do_they_by_the_address_of_the_endpoint(void **state)
         out_of_service((struct hour){NULL, SECONDS, SECONDS, "1000"}), 0);
 }
 
+/* Made-up sessions */
+
+#define IBB "http://jabber.org/protocol/ibb"
+#define NAMES 6000U
+#define MOST 1000U
+
+static size_t octets; /* of the core */
+
+static void *weighing_realloc(void *p, size_t n)
+{
+    size_t was = p == NULL ? 0 : malloc_usable_size(p);
+    void *q = realloc(p, n);
+    if (q != NULL)
+        octets += malloc_usable_size(q) - was;
+    return q;
+}
+
+static void weighing_free(void *p)
+{
+    octets -= p == NULL ? 0 : malloc_usable_size(p);
+    free(p);
+}
+
+/* A request of this session, and its answer. (No copies of texts are kept: they
+ * are many.) True: it went to A, and else to B. */
+static bool use_session(const char *user, unsigned session)
+{
+    static char xml[1000];
+    (void)snprintf(xml, sizeof xml,
+                   "<iq xmlns='jabber:client' type='set' id='1' from='%s' "
+                   "to='" P "'><data xmlns='" IBB "' sid='%u'/></iq>",
+                   user, session);
+    assert_int_equal(handle(xml), JAT_OK);
+    assert_int_equal(kind(&decision), REQUEST);
+    bool at_a = decided.p[decision.forward.to.resource.at] == 'a';
+    (void)snprintf(xml, sizeof xml,
+                   "<iq xmlns='jabber:client' type='result' id='1' "
+                   "from='%s' to='" P "/%s'/>",
+                   at_a ? A : B, user);
+    assert_int_equal(handle(xml), JAT_OK);
+    assert_int_equal(kind(&decision), ANSWER);
+    return at_a;
+}
+
+/* Somebody's ten sessions at A: how many of them are there still. */
+static unsigned sessions_left(void)
+{
+    unsigned left = 0;
+    for (unsigned i = 0; i < 10; i++)
+        left += use_session("honest@example.net/r", i);
+    return left;
+}
+
+static void made_up_sessions_take_no_more_room_than_there_is(void **state)
+{
+    static const char *const makers[] = {"x@example.net/r", "x%u@far.example/r",
+                                         "x@far%u.example/r",
+                                         "x%u@example.net/r"};
+    (void)state;
+    spare_this_test();
+    jat_mem_set(weighing_realloc, weighing_free);
+    for (unsigned i = 0; i < 4; i++) {
+        size_t half = 0;
+        proxy("sessions=" IBB " sessions=sid sessions=own max_sessions=1000 "
+              "max_contacts=1000 drain_show=dnd local_domains=example.net");
+        come(A);
+        assert_int_equal(sessions_left(), 10);
+        put_as(A, JAT_SHOW_DND, false);
+        come(B);
+        for (unsigned k = 0; k < NAMES; k++) {
+            char user[64];
+            const char *number = strstr(makers[i], "%u");
+            size_t n = number == NULL ? strlen(makers[i])
+                                      : (size_t)(number - makers[i]);
+            (void)snprintf(user, sizeof user, "%.*s", (int)n, makers[i]);
+            if (number != NULL)
+                (void)snprintf(user + n, sizeof user - n, "%u%s", k,
+                               number + 2);
+            assert_false(use_session(user, 10 + k));
+            now++;
+            if (k == NAMES / 2)
+                half = octets;
+        }
+        print_message("%zu KB after %u names, %zu after %u\n", half / 1000,
+                      NAMES / 2, octets / 1000, NAMES);
+        assert_in_range(count("sessions"), 100, MOST);
+        assert_true(octets < half + half / 10);
+        /* accounts of this server are not made up by the thousand */
+        if (i < 3)
+            assert_int_equal(sessions_left(), 10);
+        close_all();
+    }
+    jat_instance_free(j);
+    j = NULL;
+}
+
 /* Coming and going */
 
 static void what_comes_and_goes_leaves_nothing(void **state)
@@ -360,6 +458,7 @@ int main(void)
         CASE(with_the_first_busy_hour_that_is_over),
         CASE(where_somebody_is_answered_they_gain_nothing),
         CASE(nor_do_they_by_the_address_of_the_endpoint),
+        CASE(made_up_sessions_take_no_more_room_than_there_is),
         CASE(what_comes_and_goes_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
