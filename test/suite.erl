@@ -71,7 +71,7 @@ register_accounts(Bed, Accounts) ->
 %% By virtual host; those of example.org come first.
 accounts() ->
     [{<<"example.org">>, [<<"svc">>, <<"mill">>, <<"pinged">>, <<"romeo">>, <<"juliet">>,
-                          <<"tybalt">>, <<"stranger">>]},
+                          <<"tybalt">>, <<"stranger">>, <<"crew">>, <<"steered">>]},
      {<<"meet.example.org">>, [<<"guest1">>, <<"guest2">>, <<"guest3">>]},
      {<<"auth.meet.example.org">>, [<<"focus">>]}].
 
