@@ -48,8 +48,8 @@ struct client *someone(bool requester, const struct client *other)
     for (long i = 0; i < client_count; i++) {
         struct client *client = &clients[(first + i) % client_count];
 
-        if (client->requester == requester && client->state == ONLINE &&
-            client != other && !client->bystander)
+        if (client != other && client->requester == requester &&
+            client->state == ONLINE && !client->bystander)
             return client;
     }
     return NULL;
