@@ -206,13 +206,9 @@ seen(Show, #{disco := Disco, localparts := Localparts}) ->
 %%% Answers
 
 answer(subscribe, true, From, Node, #state{host = P} = State) ->
-    case add(From, Node, State) of
-        {{full, Share}, State1} ->
-            send(unsubscribed, bare(From), Node, P),
-            {local, full(Share, State1)};
-        {_, State1} ->
-            send(subscribed, bare(From), Node, P),
-            {local, tell_subscriber(bare(From), Node, State1)}
+    case mod_client_proxy_context:get(P) of
+        #{max_subscribers := Max} -> subscribe(From, Node, Max, State);
+        undefined -> {dropped, State} % the proxy host stops
     end;
 answer(subscribe, false, From, Node, #state{host = P} = State) ->
     send(unsubscribed, bare(From), Node, P),
@@ -237,11 +233,18 @@ answer(What, IsAllowed, From, Node, #state{host = P} = State) ->
             {dropped, State}
     end.
 
-add(From, Node, #state{host = P, subscribers = Subscribers} = State) ->
-    #{max_subscribers := Max} = mod_client_proxy_context:get(P),
+subscribe(From, Node, Max, #state{host = P, subscribers = Subscribers} = State) ->
     {How, Subscribers1} = mod_client_proxy_subscribers:add(us(From), Node, Max,
                                                            Subscribers),
-    {How, State#state{subscribers = Subscribers1}}.
+    State1 = State#state{subscribers = Subscribers1},
+    case How of
+        {full, Share} ->
+            send(unsubscribed, bare(From), Node, P),
+            {local, full(Share, State1)};
+        _ ->
+            send(subscribed, bare(From), Node, P),
+            {local, tell_subscriber(bare(From), Node, State1)}
+    end.
 
 remove(From, Node, #state{subscribers = Subscribers} = State) ->
     State#state{subscribers = mod_client_proxy_subscribers:remove(

@@ -25,6 +25,7 @@ audience_test_() ->
               {"a stop takes leave of those who think it is there", fun leave/0},
               {"a crash takes leave of nobody", fun crash/0},
               {"who has no name says nothing", fun silent/0},
+              {"what comes while it stops is dropped, and no error", fun stopping/0},
               {"an error that our own server made forgets nobody", fun own_error/0},
               {"a full table is said once a minute", fun full/0}]]}.
 
@@ -92,6 +93,19 @@ silent() ->
     stop(shutdown),
     ?assertEqual([], told()).
 
+stopping() ->
+    ok = logger:add_handler(?MODULE, ?MODULE, #{config => self()}),
+    Context = context(),
+    mod_client_proxy_context:unpublish(?P),
+    try
+        ?assertEqual(dropped, presence(subscribe, u, Context)),
+        ?assertEqual([], told()),
+        ?assertEqual(0, mod_client_proxy_subscribers:count(?P)),
+        receive {logged, Text} -> ?assertEqual("", Text) after 0 -> ok end
+    after
+        logger:remove_handler(?MODULE)
+    end.
+
 own_error() ->
     local = subscribe(u),
     Error = #presence{type = error, from = jid(u), to = p(),
@@ -128,7 +142,10 @@ subscribe(Who) -> presence(subscribe, Who).
 probe(Who) -> presence(probe, Who).
 
 presence(What, Who) ->
-    ?A:presence(What, context(),
+    presence(What, Who, context()).
+
+presence(What, Who, Context) ->
+    ?A:presence(What, Context,
                 #presence{type = What, from = jid(Who), to = p()}).
 
 jid(Who) ->
@@ -180,7 +197,8 @@ routed(Packet) ->
     ok.
 
 %% A handler of the logger
-log(#{level := warning, msg := {Format, Args}}, #{config := Pid}) ->
+log(#{level := Level, msg := {Format, Args}}, #{config := Pid})
+  when Level == warning; Level == error ->
     Pid ! {logged, lists:flatten(io_lib:format(Format, Args))};
 log(_Event, _Config) ->
     ok.

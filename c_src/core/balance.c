@@ -73,11 +73,28 @@ static size_t from(const struct draw *d, size_t i)
     return d->n;
 }
 
-/* True as often as the weight of candidate i says, of the heaviest one's. */
-static bool is_accepted(struct draw *d, size_t i)
+/* The candidate where the weights of those before it and its own exceed k. */
+static size_t place_at(const struct draw *d, uint64_t k)
 {
-    return !d->among->weighted ||
-           below(next_random(d), d->among->heaviest) < weight(d, i);
+    const uint64_t *upto = d->among->upto;
+    size_t low = 0, high = d->n;
+
+    if (!d->among->weighted)
+        return (size_t)k;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (upto[middle] > k)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+/* The weights of all. */
+static uint64_t all_weights(const struct draw *d)
+{
+    return d->among->weighted ? d->among->upto[d->n - 1] : d->n;
 }
 
 /* The open candidate where the weights of the open ones before it and its own
@@ -95,8 +112,8 @@ static size_t open_at(const struct draw *d, uint64_t k)
     }
 }
 
-/* By weight among the open ones: drawing until one is open and accepted, and
- * adding up where that takes too long, gives each its chance. */
+/* By weight among the open ones: drawing until one is open, and adding up where
+ * that takes too long, gives each its chance. */
 static size_t any(struct draw *d)
 {
     uint64_t all = 0, bits;
@@ -104,8 +121,8 @@ static size_t any(struct draw *d)
     if (d->n == 0)
         return d->n;
     for (int draws = 0; draws < DRAWS; draws++) {
-        size_t i = (size_t)below(next_random(d), d->n);
-        if (is_open(d, i) && is_accepted(d, i))
+        size_t i = place_at(d, below(next_random(d), all_weights(d)));
+        if (is_open(d, i))
             return i;
     }
     for (size_t i = 0; i < d->n; i++)
@@ -145,23 +162,12 @@ static size_t least_of_two(struct draw *d, burden_fn *burden)
  * each evenly over the round. */
 static size_t in_turn(const struct draw *d, uint64_t round)
 {
-    const uint64_t *upto = d->among->upto;
-    size_t low = 0, high = d->n;
-    uint64_t place;
-
     if (d->n == 0)
         return d->n;
     if (!d->among->weighted)
         return from(d, (size_t)(round % d->n));
-    place = below(round * 0x9e3779b97f4a7c15U, upto[d->n - 1]);
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (upto[middle] > place)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return from(d, low);
+    return from(
+        d, place_at(d, below(round * 0x9e3779b97f4a7c15U, all_weights(d))));
 }
 
 /* Both are hashes, so one multiplication is enough: the high bits of the

@@ -4,6 +4,9 @@
  *
  *   jid, sealed            through the core, in this encoding; 8 requesters
  *   sealed-new             the same of more requesters than are remembered
+ *   off                    jid, without outlier_ejection: nobody watches how
+ *                          the endpoints do
+ *   peak_ewma              jid, by this strategy, with outlier_ejection
  *   message-jid, message-sealed    messages
  *   bare-CASE              the same two heads through libxml2 alone: an empty
  *                          SAX handler, a reused push context
@@ -118,6 +121,24 @@ static void bare(uint64_t n)
     bare_parse(parser, h->n > 0 ? h : &back[user][endpoint_with(user)], n);
 }
 
+/* The options of a case, by what is in its name. */
+static const char *options_of(const char *name)
+{
+    static const struct {
+        const char *part, *options;
+    } cases[] = {
+        {"sealed", "encoding=sealed"},
+        {"off", "encoding=jid outlier_ejection=0"},
+        {"peak_ewma", "encoding=jid balance=peak_ewma outlier_ejection=1"},
+        {"", "encoding=jid"},
+    };
+    size_t i = 0;
+
+    while (strstr(name, cases[i].part) == NULL)
+        i++;
+    return cases[i].options;
+}
+
 typedef void round_fn(uint64_t);
 
 void measured(round_fn *round, uint64_t begin, uint64_t end);
@@ -150,9 +171,9 @@ static void measured_warm(round_fn *round, uint64_t begin, uint64_t end)
 int main(int argc, char **argv)
 {
     uint64_t rounds = argc > 2 ? strtoull(argv[2], NULL, 10) : 200000, began;
-    bool is_bare = argc > 1 && strncmp(argv[1], "bare-", 5) == 0;
+    const char *name = argc > 1 ? argv[1] : "jid";
+    bool is_bare = strncmp(name, "bare-", 5) == 0;
     bool cold = argc > 3 && strcmp(argv[3], "cold") == 0;
-    bool sealed = argc > 1 && strstr(argv[1], "sealed") != NULL;
     round_fn *round = is_bare ? bare : exchange;
     /* Environment and path of the program are above on the stack: from here on
      * it begins with a page, however long they are. */
@@ -161,11 +182,11 @@ int main(int argc, char **argv)
     /* cppcheck-suppress allocaCalled ; its size is known at run time only */
     pad = alloca((uintptr_t)__builtin_frame_address(0) % PAGE + 1);
     pad[0] = 0;
-    if (argc > 1 && strcmp(argv[1], "sealed-new") == 0)
+    if (strcmp(name, "sealed-new") == 0)
         users = MOST_USERS;
-    if (argc > 1 && strstr(argv[1], "message-") != NULL)
+    if (strstr(name, "message-") != NULL)
         kind = &messages;
-    host = host_new(sealed ? "encoding=sealed" : "encoding=jid", ENDPOINTS);
+    host = host_new(options_of(name), ENDPOINTS);
     parser = bare_new();
     for (unsigned u = 0; u < users; u++)
         kind->head(&there[u], u);

@@ -2,8 +2,9 @@
 %%%
 %%% A proxy host under everything at once, for minutes or hours: storms of clients
 %%% of every kind (test/storm) on several proxy hosts, malformed streams, broken
-%%% heads, an operator who changes options, looks at everything and takes the
-%%% module out and puts it in again, and the port program killed at random.
+%%% heads, endpoints that hang, an operator who changes options, looks at everything,
+%%% drains resources, and takes the module out and puts it in again, and the port
+%%% program killed at random.
 %%% What has to hold, however long that lasts: each request gets one answer, its
 %%% own; nothing is left when all is over; memory is flat.
 -module(soak).
@@ -63,6 +64,7 @@ run(Bed, #{seconds := Seconds, carrier := Carrier} = Options) ->
     Stormed = [finish_storm(Storm, Seconds) || Storm <- Storms],
     Samples = stop(Sampler),
     Done = [{Name, stop(Pid)} || {Name, Pid} <- Chores],
+    undrain_all(Bed),
     Strangers = endpoints_without_session(Bed, Carrier),
     Left = leave_nothing(Bed),
     Report = #{options => Options#{seed => Seed},
@@ -71,6 +73,7 @@ run(Bed, #{seconds := Seconds, carrier := Carrier} = Options) ->
                crashed => [{Name, E} || {Name, Times} <- [{sample, Samples} | Done],
                                         {crashed, E} <- Times],
                memory => soak_watch:quarters([S || #{} = S <- Samples]),
+               used => most([U || {watch, Times} <- Done, #{} = U <- Times]),
                strangers => Strangers, left => Left,
                dead => [P || P <- hosts(), not serves(Bed, P)],
                log => complaints(Bed, Logged)},
@@ -129,6 +132,9 @@ chores(Bed, Seconds, Carrier) ->
                        [list_to_binary(soak_site:one_of(hosts())), 50])
       end},
      {look, 1000, fun() -> look(Bed) end},
+     {watch, 1000, fun() -> bed:rpc(Bed, soak_probe, used, []) end},
+     {drain, 1000, fun() -> drain(Bed, soak_site:one_of(soak_site:hosts())) end},
+     {undrain, 1500, fun() -> undrain_one(Bed) end},
      {reload, Often(10000),
       fun() -> reload(Bed, soak_site:yaml(Carrier, restless)) end},
      {restart, Often(60000), fun() -> restart(Bed, Carrier) end},
@@ -144,6 +150,40 @@ look(Bed) ->
      end || {Command, Arguments} <- [{client_proxy_status, []},
                                      {client_proxy_endpoints, [P]},
                                      {client_proxy_pending, [P]}]].
+
+%% The module may just have been taken out, or the resource be busy for longer.
+drain(Bed, {Name, _, _} = Host) ->
+    settle(Bed, client_proxy_drain,
+           [list_to_binary(soak_site:host(Name)), list_to_binary(soak_site:endpoint(Host)),
+            soak_site:one_of([0, 0, 1])]).
+
+undrain_one(Bed) ->
+    case bed:rpc(Bed, soak_probe, drained, []) of
+        [] -> ok;
+        Drained -> undrain(Bed, soak_site:one_of(Drained))
+    end.
+
+undrain_all(Bed) ->
+    [undrain(Bed, Key) || Key <- bed:rpc(Bed, soak_probe, drained, [])].
+
+undrain(Bed, {P, {U, S, R}}) ->
+    settle(Bed, client_proxy_undrain, [P, <<U/binary, $@, S/binary, $/, R/binary>>]).
+
+settle(Bed, Command, Arguments) ->
+    case bed:command(Bed, Command, Arguments) of
+        {ok, _} -> ok;
+        {error, conflict, _, _} -> ok;
+        {error, not_exists, _, _} -> ok;
+        {error, unknown_command} -> ok
+    end.
+
+%% The greatest number of each.
+most(Maps) ->
+    lists:foldl(fun(Map, Most) ->
+                        maps:fold(fun(Key, N, Acc) ->
+                                          Acc#{Key => max(N, maps:get(Key, Acc, 0))}
+                                  end, Most, Map)
+                end, #{}, Maps).
 
 reload(Bed, Yaml) ->
     operate(fun() -> configure(Bed, Yaml) end).
@@ -220,15 +260,23 @@ endpoints_without_session(Bed, Carrier) ->
 %% Everybody is gone, and with them all that was remembered of them. (A packet
 %% whose record ended while it was kept: 2 * timeout * tries + 60 s later.)
 leave_nothing(Bed) ->
-    Nothing = fun() ->
-                      [bed:rpc(Bed, ejabberd_sm, kick_user, [U, S])
-                       || Jid <- bed:rpc(Bed, ejabberd_sm, connected_users, []),
-                          #jid{luser = U, lserver = S} <- [parse(Jid)]],
-                      lists:all(fun(N) -> N == 0 end,
-                                maps:values(bed:rpc(Bed, soak_probe, left, [])))
-              end,
-    await(Nothing, 90000),
-    bed:rpc(Bed, soak_probe, left, []).
+    kick_all(Bed),
+    leave_nothing(Bed, bed:rpc(Bed, soak_probe, left, []), 90000).
+
+leave_nothing(Bed, Left, Patience) ->
+    case lists:all(fun(N) -> N == 0 end, maps:values(Left)) of
+        false when Patience > 0 ->
+            timer:sleep(100),
+            kick_all(Bed),
+            leave_nothing(Bed, bed:rpc(Bed, soak_probe, left, []), Patience - 100);
+        _ ->
+            Left
+    end.
+
+kick_all(Bed) ->
+    [bed:rpc(Bed, ejabberd_sm, kick_user, [U, S])
+     || Jid <- bed:rpc(Bed, ejabberd_sm, connected_users, []),
+        #jid{luser = U, lserver = S} <- [parse(Jid)]].
 
 parse(Jid) ->
     [Bare | _] = binary:split(Jid, <<"/">>),

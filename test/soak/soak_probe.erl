@@ -3,7 +3,7 @@
 %%% Lives in the server that is soaked (loaded by soak.erl): looks around there,
 %%% and hands heads to the core that ejabberd would never let through.
 -module(soak_probe).
--export([sample/0, left/0, junk/2, port_programs/0]).
+-export([sample/0, left/0, used/0, drained/0, junk/2, port_programs/0]).
 
 %% @doc What may grow, in octets or pieces.
 sample() ->
@@ -56,17 +56,35 @@ port_programs() ->
 
 %% @doc What is in the tables of all proxy hosts, summed.
 left() ->
-    Contexts = [Context || P <- mod_client_proxy_hosts:all(),
-                           #{core := Core} = Context <-
-                               [mod_client_proxy_context:get(P)],
-                           Core /= undefined],
-    lists:foldl(fun add/2, #{}, [left(Context) || Context <- Contexts]).
+    (sum(fun left/1))#{drained => length(drained())}.
+
+sum(Count) ->
+    lists:foldl(fun add/2, #{},
+                [Count(Context) || P <- mod_client_proxy_hosts:all(),
+                                   #{core := Core} = Context <-
+                                       [mod_client_proxy_context:get(P)],
+                                   Core /= undefined]).
+
+%% @doc What shows that the options of load and failure do something: numbers of now,
+%% and what was counted since the start of each core.
+used() ->
+    sum(fun(#{core := Core}) ->
+                Counters = mod_client_proxy_core:counters(Core),
+                Rows = mod_client_proxy_core:pending(Core, mod_client_proxy_clock:now()),
+                (maps:with([sessions, ejected, silent, ejections, retries, unresumed,
+                            no_endpoint], Counters))
+                    #{waiting => length([W || #{endpoint := <<>>} = W <- Rows])}
+        end).
+
+%% @doc Proxy host and {U, S, R} of each resource that is drained by command.
+drained() ->
+    mnesia:dirty_all_keys(client_proxy_drained).
 
 left(#{core := Core, packets := Packets, ledger := Ledger}) ->
     #{pending := Pending} = Counters = mod_client_proxy_core:counters(Core),
     {Stanzas, Requests} = mod_client_proxy_ledger:balance(Ledger, Pending),
     (maps:with([endpoints, pending, contacts, conversations, handles,
-                shown_presences, retry_memory],
+                shown_presences, sessions, retry_memory],
               Counters))#{packets => mod_client_proxy_packets:size(Packets),
                           stanzas_unaccounted_for => abs(Stanzas),
                           requests_unaccounted_for => abs(Requests)}.

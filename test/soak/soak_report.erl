@@ -7,6 +7,8 @@
 %% Less than this is not called a time in which memory can be judged: what was
 %% closed is remembered for 5 minutes.
 -define(JUDGED, 480).
+%% In less than this not all that may happen has happened.
+-define(USED, 120).
 
 %% @doc A storm's line of JSON.
 decode(Json) ->
@@ -17,7 +19,7 @@ decode(Json) ->
 
 %% @doc What did not hold; [] if all did.
 failures(#{options := #{seconds := Seconds, carrier := Carrier},
-           storms := Storms, chores := Chores, crashed := Crashed,
+           storms := Storms, chores := Chores, used := Used, crashed := Crashed,
            memory := Memory, strangers := Strangers, left := Left,
            dead := Dead, log := Log}) ->
     [{doubles, N} || N <- [sum(doubles, Storms)], N > 0]
@@ -40,6 +42,7 @@ failures(#{options := #{seconds := Seconds, carrier := Carrier},
                Carrier == nif, N > 0]
         ++ [{never_done, Name} || {Name, 0} <- Chores,
                                   Name /= kill orelse Carrier == port]
+        ++ [{never_used, Key} || Seconds >= ?USED, {Key, 0} <- maps:to_list(Used)]
         ++ [{crashed, C} || C <- lists:usort(Crashed)]
         ++ [{endpoint_without_session, Jid} || Jid <- Strangers]
         ++ [{left, Key, N} || {Key, N} <- maps:to_list(Left), N > 0]
@@ -62,7 +65,7 @@ conditions(Key, Storms) ->
 
 %% @doc For people, then for programs.
 print(#{options := Options, storms := Storms, memory := Memory, left := Left,
-        chores := Chores, failures := Failures} = Report) ->
+        used := Used, chores := Chores, failures := Failures} = Report) ->
     io:format("~n"),
     row(["", "requests", "answers", "results", "abandoned", "doubles",
          "unanswered", "wrong"]),
@@ -84,6 +87,8 @@ print(#{options := Options, storms := Storms, memory := Memory, left := Left,
     row(["memory", "start", "warm-up", "2nd quarter", "3rd quarter", "end", ""]),
     [row([Key | [figure(Key, N) || N <- Ns]] ++ [growth(Ns)])
      || {Key, Ns} <- maps:to_list(Memory)],
+    io:format("~nat most~n"),
+    [row([Key, N]) || {Key, N} <- maps:to_list(Used)],
     io:format("~nleft at the end~n"),
     [row([Key, N]) || {Key, N} <- maps:to_list(Left)],
     io:format("~n"),
@@ -95,16 +100,16 @@ print(#{options := Options, storms := Storms, memory := Memory, left := Left,
     io:format("~ts~n", [bed_json:encode(json(Options, Storms, Report))]).
 
 clients(Storms) ->
-    [{Key, sum(Key, Storms)} || Key <- [comings, goings, naps, moods, noise]].
+    [{Key, sum(Key, Storms)} || Key <- [comings, goings, naps, moods, hangs, noise]].
 
-json(Options, Storms, #{chores := Chores, memory := Memory, left := Left,
+json(Options, Storms, #{chores := Chores, memory := Memory, left := Left, used := Used,
                         failures := Failures}) ->
     #{options => Options,
       storms => {[{Key, sum(Key, Storms)}
                   || Key <- [requests, results, abandoned, doubles, unanswered,
                              wrong] ++ letters()]},
       errors => {conditions(errors, Storms)}, chores => {Chores}, memory => Memory,
-      left => Left, held => Failures == []}.
+      left => Left, used => Used, held => Failures == []}.
 
 row([Name | Cells]) ->
     io:format("~-26ts~ts~n",

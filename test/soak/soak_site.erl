@@ -3,11 +3,17 @@
 %%% The proxy hosts of a soak, who storms each of them, and the options that the
 %%% operator changes meanwhile.
 -module(soak_site).
--export([hosts/0, host/1, accounts/0, service/1, yaml/2, yaml_without/0,
+-export([hosts/0, host/1, accounts/0, service/1, endpoint/1, yaml/2, yaml_without/0,
          storm/2, one_of/1]).
 
 -define(DOMAIN, "example.org").
 -define(FAR, "far.test"). % behind a component: a remote server
+-define(ENDPOINTS, 8).
+%% Attributes of payloads of a storm.
+-define(SESSIONS, "{\"urn:example:storm\": s}").
+-define(ANYBODYS, "{\"urn:example:storm\": {attribute: s, any_requester: true}}").
+-define(ROOM, "{\"urn:example:storm\": room}").
+-define(SETS, "[\"urn:example:storm\", \"http://jabber.org/protocol/commands\"]").
 
 %% Name, options that stay, and whether its target is a remote one. `timeout',
 %% which the storm has to know, is never changed.
@@ -26,11 +32,39 @@ hosts() ->
      {"talk", [{resources, "[\"e*\"]"}, {max_endpoints, "1000"},
                {access, "all"}, {outbound, "any"}, {outbound_access, "all"}],
       local},
-     {"far", [{max_pending_per_domain, "20"}, {outbound, "any"}], remote}].
+     {"far", [{max_pending_per_domain, "20"}, {outbound, "any"}, {sessions, ?SESSIONS}],
+      remote},
+     %% its only endpoint comes and goes
+     {"lone", [{wait_for_endpoint, "1500 ms"}, {resume_wait, "300 ms"},
+               {retry_sets, ?SETS}, {sessions, ?SESSIONS}, {resources, "[\"e*\"]"},
+               {retries, "2"}], local},
+     {"rooms", [{balance, "sticky"}, {sticky_by, ?ROOM}, {sticky_ttl, "5 s"},
+                {sessions, ?ANYBODYS}, {slow_start, "5 s"}], local},
+     %% Endpoints of the next three hang now and then.
+     {"ill", [{balance, "random"}, {outlier_ejection, "true"}, {priority, "ignore"},
+              {ping_interval, "2 s"}, {max_pending_per_endpoint, "20"},
+              {resources, "[\"e*\"]"}, {wait_for_endpoint, "0"}], local},
+     {"swift", [{balance, "peak_ewma"}, {priority, "prefer_highest"},
+                {slow_start, "3 s"}, {resume_wait, "500 ms"}, {retry_sets, ?SETS},
+                {sessions, ?SESSIONS}], local},
+     {"all", [{balance, "sticky"}, {sticky_by, ?ROOM}, {sticky_ttl, "5 s"},
+              {sessions, ?ANYBODYS}, {max_sessions, "200"}, {encoding, "sealed"},
+              {retry_sets, ?SETS}, {retries, "3"}, {resume_wait, "500 ms"},
+              {wait_for_endpoint, "1 s"}, {max_pending_per_endpoint, "10"},
+              {ping_interval, "2 s"}, {slow_start, "5 s"}, {priority, "weight"},
+              {outlier_ejection, "true"}, {drain_show, "[xa, dnd]"}], local}].
 
 %% What the operator chooses from, for each proxy host that has no opinion.
 choices() ->
-    [{balance, ["random", "round_robin", "least_pending", "sticky"]},
+    [{balance, ["random", "round_robin", "least_pending", "peak_ewma", "sticky"]},
+     {sticky_ttl, ["0", "5 s"]},
+     {priority, ["ignore", "prefer_highest", "weight"]},
+     {slow_start, ["0", "3 s"]},
+     {outlier_ejection, ["true", "false"]},
+     {ping_interval, ["0", "2 s"]},
+     {resume_wait, ["5 s", "500 ms"]},
+     {wait_for_endpoint, ["0", "1 s"]},
+     {max_pending_per_endpoint, ["infinity", "5"]},
      {encoding, ["jid", "sealed"]},
      {disco, ["self", "forward"]},
      {outbound, ["any", "reply", "none"]},
@@ -68,6 +102,10 @@ service(P) ->
              ["<presence from='", Jid, "' to='", P, "'/>"]}
     end.
 
+%% @doc The full JID of one of its endpoints, which may be online.
+endpoint({Name, _, Kind}) ->
+    full_target(Name, Kind) ++ "/e" ++ integer_to_list(rand:uniform(?ENDPOINTS) - 1).
+
 %% @doc A configuration. A restless operator changes some of the options.
 yaml(Carrier, Mood) ->
     ["access_rules:\n"
@@ -77,6 +115,7 @@ yaml(Carrier, Mood) ->
      "    carrier: ", atom_to_list(Carrier), "\n"
      "    timeout: ", integer_to_list(timeout()), " ms\n"
      "    contact_timeout: 5 s\n"
+     "    session_timeout: 5 s\n"
      "    message_rate: 100000\n" % after a pause there are many at once
      "    hosts:\n",
      [["      \"", host(Name), "\":\n"
@@ -117,25 +156,48 @@ storm({Name, _, Kind}, #{seconds := Seconds, rate := Rate, c2s := C2s,
              {"requester", lists:append(lists:join(",", far(Kind) ++
                                                    [User ++ "@" ?DOMAIN
                                                     || User <- requesters(Name)]))},
-             {"wild", "1"}, {"requesters", "12"}, {"endpoints", "8"},
-             {"window", "12"}, {"keep", "2"},
+             {"wild", "1"}, {"requesters", "12"}, {"window", "12"},
              {"timeout", integer_to_list(timeout())},
              {"seconds", integer_to_list(Seconds)},
              {"rate", integer_to_list(Rate)},
              {"limit", integer_to_list(Seconds + 60)},
              {"seed", integer_to_list(Seed)}]
-                ++ talk(Name)
+                ++ clients(Name) ++ talk(Name) ++ extra(Name)
                 ++ [{"domain", ?FAR} || Kind == remote]
                 ++ [{"component", Component} || Kind == remote]].
+
+%% Those of a storm who serve, and how often one of them comes or goes (ms). One that
+%% hangs has to stay for long enough that it is noticed.
+clients("lone") ->
+    [{"endpoints", "1"}, {"keep", "0"}, {"churn", "1500"}];
+clients(Name) ->
+    Churn = case Name of
+                "talk" -> "8000";
+                "rooms" -> "1000";
+                _ -> case hangs(Name) of true -> "3000"; false -> "100" end
+            end,
+    [{"endpoints", integer_to_list(?ENDPOINTS)}, {"keep", "2"}, {"churn", Churn}].
+
+hangs(Name) ->
+    lists:member(Name, ["ill", "swift", "all"]).
+
+%% What is asked for beside the usual.
+extra(Name) ->
+    {Name, Options, _} = lists:keyfind(Name, 1, hosts()),
+    Has = fun(Option) -> lists:keymember(Option, 1, Options) end,
+    [{"sessions", "150"} || Has(sessions)]
+        ++ [{"rooms", "30"} || lists:member({sticky_by, ?ROOM}, Options)]
+        ++ [{"moves", "1"} || Has(retry_sets)]
+        ++ [{"hang", "10000"} || hangs(Name)].
 
 %% Where endpoints come and go all the time, much is excused. Not so at the proxy
 %% host that is for messages: there they go seldom, and never without a word.
 talk("talk") ->
-    [{"talk", "25"}, {"churn", "8000"}, {"polite", "1"}, {"bystander", "1"}];
+    [{"talk", "25"}, {"polite", "1"}, {"bystander", "1"}];
 talk("small") ->
-    [{"talk", "5"}, {"churn", "100"}, {"limited", "1"}];
+    [{"talk", "5"}, {"limited", "1"}];
 talk(_Name) ->
-    [{"talk", "5"}, {"churn", "100"}].
+    [{"talk", "5"}].
 
 host(Name) -> Name ++ "." ?DOMAIN.
 
@@ -144,7 +206,8 @@ target(Name) -> "svc-" ++ Name.
 full_target(Name, local) -> target(Name) ++ "@" ?DOMAIN;
 full_target(Name, remote) -> target(Name) ++ "@" ?FAR.
 
-requesters(Name) -> ["romeo-" ++ Name, "juliet-" ++ Name].
+%% Three: what only two of them have seen ejects nobody.
+requesters(Name) -> [Who ++ Name || Who <- ["romeo-", "juliet-", "tybalt-"]].
 
 far(remote) ->
     ["nurse@" ?FAR, lists:duplicate(1000, $n) ++ "@" ?FAR];

@@ -12,10 +12,11 @@
 /* libstrophe listens so long, at the least, after it has said good-bye. */
 #define LISTENS_MS 1500
 #define PATIENCE_MS 10000
+#define HANGS_MS 10000 /* so long at least, and at most three times that */
 
 struct client clients[MAX_CLIENTS];
 long client_count;
-long comings, goings, naps, moods;
+long comings, goings, naps, moods, hangs;
 
 static xmpp_ctx_t *ctx;
 static struct {
@@ -47,8 +48,8 @@ struct client *someone(bool requester, const struct client *other)
     for (long i = 0; i < client_count; i++) {
         struct client *client = &clients[(first + i) % client_count];
 
-        if (client->requester == requester && client->state == ONLINE &&
-            client != other && !client->bystander)
+        if (client != other && client->requester == requester &&
+            client->state == ONLINE && !client->bystander)
             return client;
     }
     return NULL;
@@ -99,8 +100,10 @@ static int on_stanza(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *userdata)
     /* Our own presence comes back to us: now everybody knows of it. */
     if (client->state == COMING &&
         is(xmpp_stanza_get_name(stanza), "presence") &&
-        is(attribute(stanza, "from"), client->jid))
+        is(attribute(stanza, "from"), client->jid)) {
         client->state = ONLINE;
+        talk_moved(client, false);
+    }
     traffic_stanza(client, stanza);
     return 1;
 }
@@ -116,8 +119,10 @@ static void came_online(struct client *client)
     xmpp_handler_add(client->conn, on_stanza, NULL, NULL, NULL, client);
     if (client->state == WAKING && late)
         ledger_abandon(client);
-    if (client->state == WAKING)
+    if (client->state == WAKING) {
         client->state = late ? COMING : ONLINE;
+        talk_moved(client, false);
+    }
     if (client->state == COMING && (late || !client->resumable))
         xmpp_send_raw_string(client->conn, "<presence/>");
 }
@@ -176,6 +181,7 @@ static void come(struct client *client)
 {
     client->withdrawn = false;
     client->left = 0;
+    client->hangs = 0;
     comings++;
     talk_moved(client, false);
     if (is_remote(client)) {
@@ -277,6 +283,17 @@ void churn(bool requester)
             continue;
         return;
     }
+}
+
+/* Neither pings nor requests. A session of its own that comes later is well. */
+void hang(void)
+{
+    struct client *client = someone(false, NULL);
+
+    if (!client)
+        return;
+    client->hangs = now_ms() + HANGS_MS + chance(2L * HANGS_MS);
+    hangs++;
 }
 
 /* The component: the server of a remote target and of remote requesters */
@@ -468,13 +485,16 @@ static void stop(bool requester, long patience)
     }
 }
 
-/* Those that nap have to wake first. */
+/* Those that nap have to wake first. A server that is busy takes presence back
+ * late. */
 void endpoints_stop(void)
 {
-    long until;
+    long stopped;
 
     stop(false, PATIENCE_MS);
-    for (until = now_ms() + GOODBYE_MS; now_ms() < until;)
+    stopped = now_ms();
+    while (now_ms() < stopped + GOODBYE_MS ||
+           (talk_shows_somebody() && now_ms() < stopped + PATIENCE_MS))
         clients_run();
 }
 

@@ -192,11 +192,18 @@ static long number_of(const char *id)
     return known(n) && is(ledger_id(n), id) ? n : NOBODY;
 }
 
+xmpp_stanza_t *ledger_work(xmpp_stanza_t *iq)
+{
+    xmpp_stanza_t *work = xmpp_stanza_get_child_by_ns(iq, NS_STORM);
+
+    return work ? work : xmpp_stanza_get_child_by_ns(iq, NS_COMMANDS);
+}
+
 /* The number in the payload of an answer; NOBODY where there is none, or a mark
  * that it must never arrive. */
 static long number_within(xmpp_stanza_t *iq)
 {
-    xmpp_stanza_t *work = xmpp_stanza_get_child_by_ns(iq, NS_STORM);
+    xmpp_stanza_t *work = ledger_work(iq);
 
     if (!work || *attribute(work, "bad"))
         return NOBODY;

@@ -8,6 +8,7 @@
  *           [keep=2] [limit=300]
  *           [wild=1 timeout=MS] [domain=D component=PORT] [seed=N]
  *           [talk=N] [polite=1] [limited=1] [bystander=1]
+ *           [rooms=N] [sessions=N] [moves=1] [hang=MS]
  *
  * Each requester (resources r0, r1, ... of its account) has up to `window` gets
  * and sets open; `rate` of them a second are sent, or else as many as can be.
@@ -23,6 +24,11 @@
  * talk.c. polite: who leaves says so, no connection is just broken. limited:
  * the proxy host drops what is too much of them. bystander: resource
  * `bystander` of the target is online, too, and is no endpoint.
+ *
+ * rooms, sessions: requests name one of so many, in the attributes `room' and
+ * `s' of their payload; those with sessions are commands (XEP-0050), too.
+ * moves: the proxy host may send a set to another endpoint, too. hang: every so
+ * many ms an endpoint answers nothing for 10 to 30 s.
  *
  * Ends when `requests` are sent (or `seconds` are over, or SIGTERM has come)
  * and all have been answered, or `limit` seconds after the start; then prints
@@ -189,9 +195,9 @@ static void print_report(double seconds)
     print_outcomes(outcomes);
     printf("},\"abandoned\":%ld,\"doubles\":%ld,\"unanswered\":%ld,"
            "\"wrong\":%ld,\"comings\":%ld,\"goings\":%ld,\"naps\":%ld,"
-           "\"moods\":%ld,\"noise\":%ld,\"seconds\":%.1f,",
+           "\"moods\":%ld,\"hangs\":%ld,\"noise\":%ld,\"seconds\":%.1f,",
            abandoned, doubles, asked - answered - abandoned, wrong, comings,
-           goings, naps, moods, noises, seconds);
+           goings, naps, moods, hangs, noises, seconds);
     if (option.talk)
         print_talk(&talk_report);
     printf("\"spread\":{");
@@ -228,6 +234,10 @@ static void read_options(int argc, char **argv)
         {"polite", NULL, &option.polite},
         {"limited", NULL, &option.limited},
         {"bystander", NULL, &option.bystander},
+        {"rooms", NULL, &option.rooms},
+        {"sessions", NULL, &option.sessions},
+        {"moves", NULL, &option.moves},
+        {"hang", NULL, &option.hang},
         {"seed", NULL, &option.seed},
         {"limit", NULL, &option.limit},
     };
@@ -297,7 +307,7 @@ static bool is_quiet(long since)
 static double rage(void)
 {
     long started = now_ms(), now = started, ended = 0, finished = 0;
-    long next_churn = option.churn;
+    long next_churn = option.churn, next_hang = option.hang;
 
     while (now - started < option.limit * 1000) {
         bool over = is_over(now - started);
@@ -307,6 +317,10 @@ static double rage(void)
         if (option.churn && !over && now - started >= next_churn) {
             churn(option.wild && chance(4) == 0);
             next_churn += option.churn;
+        }
+        if (option.hang && !over && now - started >= next_hang) {
+            hang();
+            next_hang += option.hang;
         }
         ask_all(now - started);
         talk_run(now - started, over);

@@ -18,6 +18,7 @@
 #include <strophe.h>
 
 #define NS_STORM "urn:example:storm"
+#define NS_COMMANDS "http://jabber.org/protocol/commands"
 #define NS_STANZAS "urn:ietf:params:xml:ns:xmpp-stanzas"
 #define MAX_CLIENTS 256
 #define MAX_SEEN 4
@@ -26,7 +27,7 @@ struct options {
     const char *host, *proxy, *target, *requester, *password, *domain;
     long port, component, requesters, endpoints, requests, seconds, rate,
         window, churn, keep, timeout, wild, talk, polite, limited, bystander,
-        seed, limit;
+        rooms, sessions, moves, hang, seed, limit;
 };
 extern struct options option;
 
@@ -70,6 +71,7 @@ struct client {
     bool resumable;
     long wake;   /* ms */
     long left;   /* ms; when it began to leave */
+    long hangs;  /* ms; until when it answers nothing */
     long open;   /* requests of its own without an answer */
     long served; /* requests of others answered */
     /* addresses at the proxy host that have written to it */
@@ -79,7 +81,7 @@ struct client {
 
 extern struct client clients[MAX_CLIENTS];
 extern long client_count;
-extern long comings, goings, naps, moods;
+extern long comings, goings, naps, moods, hangs;
 
 void clients_start(void);
 /* One that is not online yet; NULL when all are. */
@@ -88,6 +90,8 @@ struct client *clients_coming(void);
 void clients_run(void);
 /* One client, the next one in turn, comes, goes, naps, or changes its mood. */
 void churn(bool requester);
+/* One of the endpoints online answers nothing for a while. */
+void hang(void);
 /* The endpoints leave, ... */
 void endpoints_stop(void);
 /* ... then all. */
@@ -146,6 +150,8 @@ extern long asked, answered, doubles, wrong, abandoned;
 extern long outcomes[OUTCOME_COUNT];
 
 enum outcome outcome_of(xmpp_stanza_t *stanza);
+/* What has the number of a request, in it or in its answer; or NULL. */
+xmpp_stanza_t *ledger_work(xmpp_stanza_t *iq);
 /* Numbers from 0 on. */
 long ledger_open(const struct question *q);
 /* The id that it travels under. */
@@ -194,6 +200,8 @@ void talk_abandon(const struct client *client);
 void talk_sees_nobody(const struct client *client);
 /* None is missed. */
 bool talk_is_over(void);
+/* Somebody is still shown to a requester. */
+bool talk_shows_somebody(void);
 /* Fills the report. */
 void talk_sum_up(void);
 

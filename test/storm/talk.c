@@ -58,8 +58,11 @@ static void complain(const char *why, long n, const struct client *reader)
     static long complaints;
 
     if (complaints++ < MAX_COMPLAINTS)
-        fprintf(stderr, "message %ld, %s: of %.200s to %.200s, at %.200s\n", n,
-                why, clients[all[n].writer].jid, all[n].to,
+        fprintf(stderr,
+                "message %ld, %s, %ld s ago: of %.200s (%ld) to %.200s, at "
+                "%.200s\n",
+                n, why, (now_ms() - all[n].written) / 1000,
+                clients[all[n].writer].jid, (long)all[n].writer, all[n].to,
                 reader ? reader->jid : "nobody");
 }
 
@@ -322,6 +325,11 @@ static void take_presence(const struct client *client, xmpp_stanza_t *presence)
         forget(i);
     else if (i == shown_count && is(type, "") && i < MAX_SHOWN)
         shown[shown_count++] = (struct shown){client, strdup(from)};
+}
+
+bool talk_shows_somebody(void)
+{
+    return shown_count > 0;
 }
 
 void talk_sees_nobody(const struct client *client)

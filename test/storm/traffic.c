@@ -23,7 +23,17 @@ enum place {
     NODE      /* node@P */
 };
 
-enum payload { WORK, LARGE, DEEP, NOTHING, TWO, ATTRIBUTES, DISCO, PING };
+enum payload {
+    WORK,
+    COMMAND, /* of a session (XEP-0050) */
+    LARGE,
+    DEEP,
+    NOTHING,
+    TWO,
+    ATTRIBUTES,
+    DISCO,
+    PING
+};
 
 /* What may become of any request that is forwarded, and of any request at all
  * while the operator refuses all, or the proxy host is not there. */
@@ -121,13 +131,37 @@ static const char *attributes(int count)
     return text("%s", all);
 }
 
+/* What keeps requests together: some of them have none of it. */
+static const char *belongs(void)
+{
+    const char *room =
+        option.rooms && chance(3)
+            ? text(" room='room%ld@conference.example'", chance(option.rooms))
+            : "";
+    const char *session = option.sessions && chance(3) == 0
+                              ? text(" s='s%ld'", chance(option.sessions))
+                              : "";
+
+    return text("%s%s", room, session);
+}
+
+static const char *command(const char *session, long n, const char *mark)
+{
+    return text("<command xmlns='" NS_COMMANDS "' node='work' sessionid='%s' "
+                "n='%ld'%s/>",
+                escaped(session), n, mark);
+}
+
 static const char *payload(enum payload what, long n)
 {
-    const char *head = text("<work xmlns='" NS_STORM "' n='%ld'", n);
+    const char *head =
+        text("<work xmlns='" NS_STORM "' n='%ld'%s", n, belongs());
 
     switch (what) {
     case WORK:
         break;
+    case COMMAND:
+        return command(text("c%ld", chance(option.sessions)), n, "");
     case LARGE:
         return text("%s>%s</work>", head, repeated("0123456789", BIG / 10));
     case DEEP:
@@ -164,14 +198,25 @@ static bool may_ask(const struct client *client)
            client->open < option.window;
 }
 
+/* Part of the work for the proxy host are commands. */
+static enum payload what_to_ask(const struct client *asker,
+                                const struct kind *kind)
+{
+    bool may_be_command = option.sessions && asker->requester &&
+                          kind->place == HOST && kind->payload == WORK;
+
+    return may_be_command && chance(6) == 0 ? COMMAND : kind->payload;
+}
+
 /* Two with one id, now and then: both in flight, to one place. */
 static bool ask(struct client *asker, const struct kind *kind)
 {
+    enum payload what = what_to_ask(asker, kind);
     struct question q = {
         .asker = asker,
         .to = place(kind->place, asker),
         .allowed = option.wild ? kind->allowed | TROUBLE : ~0U,
-        .blank = kind->payload == DISCO || kind->payload == PING,
+        .blank = what == DISCO || what == PING,
         .form = option.wild ? (unsigned)chance(FORMS) : 0,
     };
     char *to;
@@ -180,11 +225,13 @@ static bool ask(struct client *asker, const struct kind *kind)
         return false;
     if (option.domain)
         q.allowed |= NO_SERVICE; /* what the target's server says of the gone */
+    if (what == COMMAND)
+        q.allowed |= NOT_FOUND; /* its session has gone */
     q.to = to = strdup(q.to);
-    send_request(&q, kind->payload);
-    if (option.wild && kind->payload == WORK && chance(20) == 0) {
+    send_request(&q, what);
+    if (option.wild && what == WORK && chance(20) == 0) {
         q.twin = true;
-        send_request(&q, kind->payload);
+        send_request(&q, what);
     }
     free(to);
     return true;
@@ -274,16 +321,29 @@ void traffic_run(void)
 struct asked {
     struct client *client; /* who is asked */
     const char *id, *from;
-    long n; /* the number in its payload, or -1 */
+    xmpp_stanza_t *work; /* its payload with a number, or NULL */
+    long n;              /* the number, or -1 */
     bool set;
 };
+
+/* The payload of an answer: of the session that the request was of. */
+static const char *done(const struct asked *a, const char *mark)
+{
+    const char *session;
+
+    if (a->n < 0)
+        return "";
+    if (is(xmpp_stanza_get_ns(a->work), NS_COMMANDS))
+        return command(attribute(a->work, "sessionid"), a->n, mark);
+    session = attribute(a->work, "s");
+    return text("<work xmlns='" NS_STORM "' n='%ld'%s%s/>", a->n,
+                *session ? text(" s='%s'", escaped(session)) : "", mark);
+}
 
 static const char *answer(const struct asked *a, const char *type,
                           const char *id, const char *to, const char *mark)
 {
-    const char *work =
-        a->n < 0 ? ""
-                 : text("<work xmlns='" NS_STORM "' n='%ld'%s/>", a->n, mark);
+    const char *work = done(a, mark);
     const char *error =
         is(type, "error") ? "<error type='cancel'><conflict xmlns='" NS_STANZAS
                             "'/></error>"
@@ -364,13 +424,13 @@ static void answer_to_forged(const struct asked *a)
     answer_now(a);
 }
 
-/* Another one says it first. A get may be moved to that one, who would then be
- * right to answer it. */
+/* Another one says it first. A get (and where sets move, a set) may be moved to
+ * that one, who would then be right to answer it. */
 static void answer_by_another(const struct asked *a)
 {
     struct client *other = someone(a->client->requester, a->client);
 
-    if (other && a->set && !is(other->jid, a->client->jid))
+    if (other && a->set && !option.moves && !is(other->jid, a->client->jid))
         say(other, "iq", answer(a, "result", a->id, a->from, BAD));
     answer_now(a);
 }
@@ -405,17 +465,19 @@ static void answer_somehow(const struct asked *a, size_t count)
  * what a client that resumes says may not. */
 static void serve(struct client *client, xmpp_stanza_t *iq)
 {
-    xmpp_stanza_t *work = xmpp_stanza_get_child_by_ns(iq, NS_STORM);
+    xmpp_stanza_t *work = ledger_work(iq);
     struct asked a = {
         .client = client,
         .id = attribute(iq, "id"),
         .from = attribute(iq, "from"),
+        .work = work,
         .n = work ? strtol(attribute(work, "n"), NULL, 10) : -1,
         .set = is(attribute(iq, "type"), "set"),
     };
     bool twin;
 
-    see(client, attribute(iq, "from"));
+    if (!is(a.from, option.proxy)) /* it pings */
+        see(client, a.from);
     client->served++;
     if (a.n >= 0 && !ledger_knows(a.n, !client->requester)) {
         fprintf(stderr, "asked by nobody: %ld\n", a.n);
@@ -423,6 +485,8 @@ static void serve(struct client *client, xmpp_stanza_t *iq)
         return;
     }
     twin = a.n >= 0 && ledger_is_twin(a.n);
+    if (now_ms() < client->hangs)
+        return;
     if (!option.wild)
         answer_now(&a);
     else if (twin && client->resumable)
