@@ -485,13 +485,16 @@ static void stop(bool requester, long patience)
     }
 }
 
-/* Those that nap have to wake first. */
+/* Those that nap have to wake first. A server that is busy takes presence back
+ * late. */
 void endpoints_stop(void)
 {
-    long until;
+    long stopped;
 
     stop(false, PATIENCE_MS);
-    for (until = now_ms() + GOODBYE_MS; now_ms() < until;)
+    stopped = now_ms();
+    while (now_ms() < stopped + GOODBYE_MS ||
+           (talk_shows_somebody() && now_ms() < stopped + PATIENCE_MS))
         clients_run();
 }
 

@@ -200,6 +200,8 @@ void talk_abandon(const struct client *client);
 void talk_sees_nobody(const struct client *client);
 /* None is missed. */
 bool talk_is_over(void);
+/* Somebody is still shown to a requester. */
+bool talk_shows_somebody(void);
 /* Fills the report. */
 void talk_sum_up(void);
 

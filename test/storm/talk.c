@@ -327,6 +327,11 @@ static void take_presence(const struct client *client, xmpp_stanza_t *presence)
         shown[shown_count++] = (struct shown){client, strdup(from)};
 }
 
+bool talk_shows_somebody(void)
+{
+    return shown_count > 0;
+}
+
 void talk_sees_nobody(const struct client *client)
 {
     for (long i = shown_count; i-- > 0;)
