@@ -73,28 +73,22 @@ static size_t from(const struct draw *d, size_t i)
     return d->n;
 }
 
-/* The candidate where the weights of those before it and its own exceed k. */
-static size_t place_at(const struct draw *d, uint64_t k)
+/* By weight: where `bits` lies below 2^64, so does the weight of this candidate
+ * among the weights of all. */
+static size_t by_weight(const struct draw *d, uint64_t bits)
 {
     const uint64_t *upto = d->among->upto;
+    uint64_t place = below(bits, upto[d->n - 1]);
     size_t low = 0, high = d->n;
 
-    if (!d->among->weighted)
-        return (size_t)k;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (upto[middle] > k)
+        if (upto[middle] > place)
             high = middle;
         else
             low = middle + 1;
     }
     return low;
-}
-
-/* The weights of all. */
-static uint64_t all_weights(const struct draw *d)
-{
-    return d->among->weighted ? d->among->upto[d->n - 1] : d->n;
 }
 
 /* The open candidate where the weights of the open ones before it and its own
@@ -121,7 +115,9 @@ static size_t any(struct draw *d)
     if (d->n == 0)
         return d->n;
     for (int draws = 0; draws < DRAWS; draws++) {
-        size_t i = place_at(d, below(next_random(d), all_weights(d)));
+        uint64_t random = next_random(d);
+        size_t i = d->among->weighted ? by_weight(d, random)
+                                      : (size_t)below(random, d->n);
         if (is_open(d, i))
             return i;
     }
@@ -166,8 +162,7 @@ static size_t in_turn(const struct draw *d, uint64_t round)
         return d->n;
     if (!d->among->weighted)
         return from(d, (size_t)(round % d->n));
-    return from(
-        d, place_at(d, below(round * 0x9e3779b97f4a7c15U, all_weights(d))));
+    return from(d, by_weight(d, round * 0x9e3779b97f4a7c15U));
 }
 
 /* Both are hashes, so one multiplication is enough: the high bits of the

@@ -8,7 +8,7 @@
 %% closed is remembered for 5 minutes.
 -define(JUDGED, 480).
 %% In less than this not all that may happen has happened.
--define(USED, 120).
+-define(USED, 480).
 
 %% @doc A storm's line of JSON.
 decode(Json) ->

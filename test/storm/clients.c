@@ -12,7 +12,7 @@
 /* libstrophe listens so long, at the least, after it has said good-bye. */
 #define LISTENS_MS 1500
 #define PATIENCE_MS 10000
-#define HANGS_MS 10000 /* so long at least, and at most three times that */
+#define HANGS_MS 15000 /* so long at least, and at most three times that */
 
 struct client clients[MAX_CLIENTS];
 long client_count;

@@ -28,7 +28,7 @@
  * rooms, sessions: requests name one of so many, in the attributes `room' and
  * `s' of their payload; those with sessions are commands (XEP-0050), too.
  * moves: the proxy host may send a set to another endpoint, too. hang: every so
- * many ms an endpoint answers nothing for 10 to 30 s.
+ * many ms an endpoint answers nothing for 15 to 45 s.
  *
  * Ends when `requests` are sent (or `seconds` are over, or SIGTERM has come)
  * and all have been answered, or `limit` seconds after the start; then prints
