@@ -171,7 +171,7 @@ static bool close_some(struct jat *j, struct args *in, struct answer *out,
         return false;
     err = fn(j, now, BATCH, &outcomes);
     put_tuple(out, 2);
-    put_atom(out, err == JAT_OK ? W_done : W_more);
+    put_atom(out, err != JAT_OK ? W_more : outcomes.soon ? W_soon : W_done);
     put_outcomes(out, &outcomes);
     return true;
 }

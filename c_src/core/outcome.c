@@ -124,6 +124,7 @@ struct jat_request jat_taken_next(struct jat_taken *t)
     struct jat_request next = t->r;
 
     next.retries--;
+    next.released = false;
     if (next.n_tried < JAT_MAX_TRIED)
         t->tried[next.n_tried++] = next.eid_hash; /* this one has had it */
     return next;

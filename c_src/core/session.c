@@ -99,12 +99,13 @@ static void keep_session(struct jat_call *c, uint64_t key,
 }
 
 bool jat_session_of_request(struct jat_call *c, struct jat_request *r,
-                            jat_eid *eid, enum jat_why *why)
+                            jat_eid *eid)
 {
     struct jat_str name;
     const struct jat_session_row *row = named(c, &name);
     uint64_t until = c->now + (uint64_t)c->config->session_timeout, key;
     struct jat_found found;
+    bool gone = false;
 
     *eid = 0;
     if (row == NULL ||
@@ -113,22 +114,23 @@ bool jat_session_of_request(struct jat_call *c, struct jat_request *r,
     key = key_of(c->j, row, name, r);
     if (jat_kept_use(c->j->kept, key, c->now, until, &found)) {
         *eid = find_endpoint(c->j, found.endpoint);
-        if (*eid == 0 && !found.told) {
-            jat_kept_forget(c->j->kept, key, found.endpoint);
-            *why = row->is_sessionid ? JAT_WHY_SESSION_GONE
-                                     : JAT_WHY_ENDPOINT_GONE;
-            return false;
-        }
-        if (*eid != 0 && found.told) { /* it is back */
+        gone = *eid == 0 && !found.told;
+        if (*eid != 0 || gone)
             r->eid_hash = found.endpoint;
+        if (*eid != 0 && found.told) /* it is back */
             keep_session(c, key, r, true);
-        }
     }
-    if (*eid != 0 || row->kind == JAT_SESSION_OWN) {
+    if (*eid != 0 || gone || row->kind == JAT_SESSION_OWN) {
         r->session = key;
         r->by_sessionid = row->is_sessionid;
     }
-    return true;
+    return !gone;
+}
+
+enum jat_why jat_session_gone(struct jat *j, const struct jat_request *r)
+{
+    jat_kept_forget(j->kept, r->session, r->eid_hash);
+    return r->by_sessionid ? JAT_WHY_SESSION_GONE : JAT_WHY_ENDPOINT_GONE;
 }
 
 void jat_session_begun(struct jat_call *c, const struct jat_request *r)

@@ -34,13 +34,16 @@ static inline bool jat_session_may_be_named(const struct jat_call *c)
 }
 
 /* Finds out whether the request r (its share is set), to P, is of a session.
- * If it is, r->session is set. *eid is the endpoint of the session; 0: it is
- * new, or there is none. (Where the payload has the attribute that `sticky'
- * chooses by, too, that goes before a session of any requester: all who come to
- * one room meet there.) False: the session's endpoint has gone, and *why says
- * what its requester is told. */
+ * If it is, r->session is set. *eid is the endpoint of the session, and
+ * r->eid_hash its hash; 0: it is new, or there is none. (Where the payload has
+ * the attribute that `sticky' chooses by, too, that goes before a session of
+ * any requester: all who come to one room meet there.) False: the session's
+ * endpoint has gone; r->eid_hash is its hash. */
 bool jat_session_of_request(struct jat_call *c, struct jat_request *r,
-                            jat_eid *eid, enum jat_why *why);
+                            jat_eid *eid);
+/* The session of r, whose endpoint has gone, is forgotten. Returns what the
+ * requester is told. */
+enum jat_why jat_session_gone(struct jat *j, const struct jat_request *r);
 /* The record of r is made. */
 void jat_session_begun(struct jat_call *c, const struct jat_request *r);
 /* The endpoint has answered r, whose record is taken, with the stanza of c. To

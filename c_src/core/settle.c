@@ -54,6 +54,7 @@ static bool hold(struct jat_closing *c, struct jat_taken *t)
     jat_taken_look(t, &c->out->text);
     next = t->r;
     next.retries--;
+    next.eid_hash = 0;
     if (jat_waiting_put(c->j, c->config, &next, c->now, &put) != JAT_OK)
         return false;
     jat_closing_ended(c, t, JAT_END_MOVED);
@@ -84,9 +85,11 @@ static void settle(struct jat_closing *c, struct jat_taken *t, enum jat_end end,
 {
     enum jat_why why = ends[end].why;
 
+    if (t->r.eid == 0)
+        jat_waiting_left(c->j, &t->r);
     if (t->r.eid == 0 && end == JAT_END_TIMED_OUT) { /* waiting.h */
         jat_stats_add(&c->j->stats, JAT_STAT_no_endpoint);
-        jat_closing_fail(c, t, end, JAT_WHY_NO_ENDPOINT);
+        jat_closing_fail(c, t, end, jat_waiting_in_vain(c->j, &t->r));
         return;
     }
     jat_stats_add(&c->j->stats, ends[end].stat);
@@ -140,6 +143,8 @@ enum jat_err jat_abort(struct jat *j, uint64_t record, enum jat_why why,
 
     if (err != JAT_OK)
         return err;
+    if (t.r.eid == 0)
+        jat_waiting_left(j, &t.r);
     jat_stats_add(&j->stats, JAT_STAT_aborted);
     jat_closing_fail(&c, &t, JAT_END_ABORTED, why);
     return JAT_OK;
