@@ -313,9 +313,10 @@ bounce(Core, Record, How, Now) ->
 abort(Core, Record, Why, Now) ->
     call(Core, abort, {Record, Why, Now}).
 
-%% @doc Closes records whose deadline has come, forgets contacts. `more': call
-%% again soon.
--spec expire(core(), non_neg_integer()) -> {more | done, [outcome()]}.
+%% @doc Closes records whose deadline has come, sends on what has waited for an
+%% endpoint, forgets contacts. `more': call again. `soon': call again in some
+%% milliseconds, for something waits until answers make room.
+-spec expire(core(), non_neg_integer()) -> {more | soon | done, [outcome()]}.
 expire(Core, Now) ->
     call(Core, expire, {Now}).
 

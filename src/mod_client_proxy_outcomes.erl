@@ -215,6 +215,7 @@ take_soon(Packets, Record, Looks) ->
     end.
 
 ending(no_endpoint) -> no_endpoint;
+ending(endpoint_gone) -> no_endpoint; % it was to be that one
 ending(timeout) -> timeouts;
 ending(bounced) -> undelivered;
 ending(gone) -> gone;
