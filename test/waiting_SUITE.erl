@@ -156,7 +156,7 @@ none_overtakes_those_of_the_same_requester(Config) ->
     [iq:result(U, Id, ?PATIENT) || Id <- Asked].
 
 others_pass_by_one_whose_requests_are_slow(Config) ->
-    [Slow, Other] = [requester(Config), requester(Config, "other")],
+    [Slow, Other] = [requester(Config), requester(Config, "juliet@example.org/balcony")],
     Slowly = [iq:ask(Slow, get, ?PATIENT) || _ <- lists:seq(1, 150)],
     await_waiting(Config, ?PATIENT, 150),
     E = service(Config, "a"),
@@ -205,7 +205,9 @@ a_request_to_an_endpoint_waits_for_that_one(Config) ->
 
 a_session_waits_for_its_endpoint(Config) ->
     [A, U] = [service(Config, "a"), requester(Config)],
-    _ = iq:result(U, in_session(U, A, 1), ?PATIENT),
+    First = ask_in_session(U, ?PATIENT, 1),
+    iq:answer(A, puppet:recv(A, fun is_request/1)),
+    _ = iq:result(U, First, ?PATIENT),
     puppet:stop(A),
     B = service(Config, "b"),
     suite:await_endpoints(Config, ?PATIENT, [B]),
@@ -214,7 +216,9 @@ a_session_waits_for_its_endpoint(Config) ->
     iq:quiet(B, B),
     Next = service(Config, "a"),
     [begin
-         iq:answer(Next, iq:served(Next, Id)),
+         Req = puppet:recv(Next, fun is_request/1),
+         Id = puppet:attr(<<"id">>, Req),
+         iq:answer(Next, Req),
          iq:result(U, Id, ?PATIENT)
      end || Id <- Ids],
     iq:quiet(B, B).
@@ -223,11 +227,6 @@ ask_in_session(U, P, N) ->
     Id = iq:id(),
     iq:send(U, set, P, Id, ["<data xmlns='http://jabber.org/protocol/ibb' sid='s' "
                             "seq='", integer_to_list(N), "'/>"]),
-    Id.
-
-in_session(U, E, N) ->
-    Id = ask_in_session(U, ?PATIENT, N),
-    iq:answer(E, iq:served(E, Id)),
     Id.
 
 for_one_endpoint_in_vain_they_get_one_error(Config) ->
