@@ -148,7 +148,11 @@ static enum jat_err begin_or_wait(struct jat_call *c, struct jat_request *r,
     struct jat_request held = *r;
     enum jat_err err = JAT_ENOTFOUND;
 
-    if (c->weight > 0 && jat_waiting_must(c->j, c->config, r, gone))
+    if (r->session != 0 && !gone && jat_waiting_queues(c->j, r, 0)) {
+        held.eid_hash = 0; /* behind what he has written to P before */
+        held.any_endpoint = true;
+    }
+    if (c->weight > 0 && jat_waiting_must(c->j, c->config, &held, gone))
         err = begin_waiting(c, &held, shown, why);
     if (err != JAT_ENOTFOUND || gone)
         return err;

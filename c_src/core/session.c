@@ -138,6 +138,27 @@ void jat_session_begun(struct jat_call *c, const struct jat_request *r)
     keep_session(c, r->session, r, true);
 }
 
+uint64_t jat_session_place(struct jat *j, const struct jat_request *r,
+                           uint64_t now)
+{
+    struct jat_found found;
+
+    return jat_kept_use(j->kept, r->session, now, now, &found) ? found.endpoint
+                                                               : 0;
+}
+
+void jat_session_released(struct jat *j, const struct jat_config *config,
+                          const struct jat_request *r, uint64_t now)
+{
+    struct jat_keep how = {.endpoint = r->eid_hash,
+                           .by = r->share,
+                           .now = now,
+                           .until = now + (uint64_t)config->session_timeout,
+                           .max = (size_t)config->max_sessions};
+
+    (void)jat_kept_put(j->kept, r->session, &how);
+}
+
 enum jat_why jat_session_lost(struct jat *j, const struct jat_request *r,
                               enum jat_why why)
 {

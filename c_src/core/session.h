@@ -46,6 +46,13 @@ bool jat_session_of_request(struct jat_call *c, struct jat_request *r,
 enum jat_why jat_session_gone(struct jat *j, const struct jat_request *r);
 /* The record of r is made. */
 void jat_session_begun(struct jat_call *c, const struct jat_request *r);
+/* A request of a session that has waited for any endpoint: the hash of the one
+ * that its session began on meanwhile; 0: of none. Once its record is made
+ * there, it is that one's. */
+uint64_t jat_session_place(struct jat *j, const struct jat_request *r,
+                           uint64_t now);
+void jat_session_released(struct jat *j, const struct jat_config *config,
+                          const struct jat_request *r, uint64_t now);
 /* The endpoint has answered r, whose record is taken, with the stanza of c. To
  * be called where the stanza may name a session, or the key of r is kept. */
 void jat_session_answered(struct jat_call *c, const struct jat_request *r);

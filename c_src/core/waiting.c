@@ -13,26 +13,26 @@ uint64_t jat_waiting_time(const struct jat_config *config)
 
 /* Whose request this is, and which endpoint it is for (0: any): what those who
  * wait are counted by. Never JAT_NOBODY. */
-static uint64_t key_of(const struct jat_request *r)
+static uint64_t key_of(const struct jat_request *r, uint64_t endpoint)
 {
-    uint64_t key = jat_mix64(r->share.user ^ jat_mix64(r->eid_hash + 1));
+    uint64_t key = jat_mix64(r->share.user ^ jat_mix64(endpoint + 1));
 
     return key == JAT_NOBODY ? 1 : key;
 }
 
 void jat_waiting_left(struct jat *j, const struct jat_request *r)
 {
-    jat_quota_give(j->waiters, key_of(r), 1, 0);
+    jat_quota_give(j->waiters, key_of(r, r->eid_hash), 1, 0);
 }
 
-/* True if an earlier one of the same requester waits. */
-static bool queues(struct jat *j, const struct jat_request *r)
+bool jat_waiting_queues(struct jat *j, const struct jat_request *r,
+                        uint64_t endpoint)
 {
     uint32_t n, octets;
 
     if (jat_queue_count(&j->queue) == 0)
         return false;
-    jat_quota_get(j->waiters, key_of(r), &n, &octets);
+    jat_quota_get(j->waiters, key_of(r, endpoint), &n, &octets);
     return n > 0;
 }
 
@@ -40,7 +40,8 @@ bool jat_waiting_must(struct jat *j, const struct jat_config *config,
                       const struct jat_request *r, bool gone)
 {
     return config->wait_for_endpoint > 0 &&
-           (gone || jat_endpoints_count(j->endpoints) == 0 || queues(j, r));
+           (gone || jat_endpoints_count(j->endpoints) == 0 ||
+            jat_waiting_queues(j, r, r->eid_hash));
 }
 
 enum jat_err jat_waiting_put(struct jat *j, const struct jat_config *config,
@@ -50,8 +51,8 @@ enum jat_err jat_waiting_put(struct jat *j, const struct jat_config *config,
     uint64_t until = now + jat_waiting_time(config);
     struct jat_aim lane = {r->eid_hash, false};
     uint32_t place, octets = 0;
-    enum jat_err err =
-        jat_quota_take(j->waiters, key_of(r), UINT32_MAX, UINT32_MAX, &octets);
+    enum jat_err err = jat_quota_take(j->waiters, key_of(r, r->eid_hash),
+                                      UINT32_MAX, UINT32_MAX, &octets);
 
     if (err != JAT_OK)
         return err;
@@ -146,11 +147,24 @@ static void go_on(struct jat_closing *c, struct trial *trial,
 
     if (made) {
         jat_forward_done(c->j, c->config, next, c->now, sent);
+        if (next->session != 0)
+            jat_session_released(c->j, c->config, next, c->now);
         say(c, t, next, sent, &trial->notes);
     } else {
         jat_stats_add(&c->j->stats, JAT_STAT_aborted);
         jat_closing_fail(c, t, JAT_END_ABORTED, JAT_WHY_NO_MEMORY);
     }
+}
+
+/* The hash of the endpoint that has the session of the request, or the key that
+ * `sticky' chooses by; 0: there is none, or it is for one endpoint anyway. */
+static uint64_t key_stays_with(struct jat_closing *c,
+                               const struct jat_request *r)
+{
+    if (r->eid_hash != 0)
+        return 0;
+    return r->session != 0 ? jat_session_place(c->j, r, c->now)
+                           : jat_session_keeps(c->j, c->config, r, c->now);
 }
 
 /* JAT_ENOTFOUND, JAT_EFULL: it has to wait on. */
@@ -162,7 +176,7 @@ static enum jat_err release(struct jat_closing *c, struct trial *trial)
     struct jat_request next = released(c, t);
     struct jat_sent sent;
     bool made = false, moved;
-    uint64_t kept = jat_session_keeps(j, c->config, &next, c->now);
+    uint64_t kept = key_stays_with(c, &next);
     unsigned held = jat_endpoints_hold(j->endpoints);
     enum jat_err err = choose(c, trial, &next, kept, &moved, &sent.endpoint);
 
@@ -172,7 +186,8 @@ static enum jat_err release(struct jat_closing *c, struct trial *trial)
         if (err == JAT_OK) {
             jat_taken_note(t, &c->out->text);
             next = released(c, t);
-            jat_queue_pop(&j->queue, trial->number, key_of(&t->r));
+            jat_queue_pop(&j->queue, trial->number,
+                          key_of(&t->r, t->r.eid_hash));
             made = jat_forward_put(j, &next, shown, c->now, &trial->notes,
                                    &sent) == JAT_OK;
         } else if (err == JAT_ENOTFOUND) { /* it has ended meanwhile */

@@ -25,6 +25,10 @@
 /* How long one waits at most, in ms: no longer than half of `timeout'. 0: not
  * at all. */
 uint64_t jat_waiting_time(const struct jat_config *config);
+/* True if an earlier request of the same requester waits for this endpoint (its
+ * hash; 0: any). */
+bool jat_waiting_queues(struct jat *j, const struct jat_request *r,
+                        uint64_t endpoint);
 /* True if the request r (its share and eid_hash are set) has to wait now: there
  * is no endpoint for it (gone: the one that it is for is not there), or an
  * earlier one of the same requester waits. */

@@ -199,6 +199,36 @@ static void a_session_that_waits_in_vain_is_forgotten(void **state)
     }
 }
 
+/* A session that begins while nobody is there, and goes on meanwhile. */
+static void what_waits_of_one_session_stays_together(void **state)
+{
+    const char *payload = session_at(IBB, "sid");
+    (void)state;
+    proxy(SESSIONS "wait_for_endpoint=5000 balance=round_robin "
+                   "max_pending_per_endpoint=3");
+    for (unsigned i = 0; i < 4; i++)
+        assert_words(ask(line("%u", i), payload), "hold");
+    come(A);
+    come(B);
+    come(C);
+    expire();
+    assert_int_equal(outcomes.n, 3);
+    const char *at = place(&outcomes.text, outcomes.v[0].to);
+    for (unsigned i = 0; i < 3; i++)
+        assert_words(outcome_words(&outcomes.v[i]),
+                     line("release " PU " > %s #%u", at, i));
+    /* its endpoint is known now, and yet nothing overtakes the last one */
+    result("0", at, PU);
+    assert_words(ask("4", payload), "hold");
+    assert_words(expire(), line("release " PU " > %s #3", at));
+    result("1", at, PU);
+    assert_words(expire(), line("release " PU " > %s #4", at));
+    assert_words(expire(), "");
+    result("2", at, PU);
+    assert_words(ask("5", payload), line("request " PU " > %s #5", at));
+    close_all();
+}
+
 /* Who holds up whom */
 
 static void others_go_straight_to_an_endpoint_that_is_there(void **state)
@@ -372,6 +402,7 @@ int main(void)
         CASE(each_address_has_an_order_of_its_own),
         CASE(a_session_waits_for_its_endpoint),
         CASE(a_session_that_waits_in_vain_is_forgotten),
+        CASE(what_waits_of_one_session_stays_together),
         CASE(others_go_straight_to_an_endpoint_that_is_there),
         CASE(who_has_ended_holds_nobody_up),
         CASE(a_room_that_is_full_holds_up_nobody_else),
