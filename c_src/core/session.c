@@ -179,7 +179,8 @@ static uint64_t key_of_room(const struct jat *j, const struct jat_request *r)
 uint64_t jat_session_keeps(struct jat *j, const struct jat_config *config,
                            const struct jat_request *r, uint64_t now)
 {
-    uint64_t ttl = r->n_tried == 0 ? (uint64_t)config->sticky_ttl : 0;
+    bool uses = r->n_tried == 0 && !r->released;
+    uint64_t ttl = uses ? (uint64_t)config->sticky_ttl : 0;
     struct jat_found found;
 
     if (!jat_session_is_kept(config, r) ||

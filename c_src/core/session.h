@@ -71,7 +71,7 @@ static inline bool jat_session_is_kept(const struct jat_config *config,
 
 /* The hash of the endpoint that the key which `sticky' chooses by stays with;
  * 0: it stays with none, or r has been sent there before. The key is used,
- * unless r is sent again. */
+ * unless r is sent again, or has waited. */
 uint64_t jat_session_keeps(struct jat *j, const struct jat_config *config,
                            const struct jat_request *r, uint64_t now);
 

@@ -80,13 +80,16 @@ enum jat_why jat_waiting_in_vain(struct jat *j, const struct jat_request *r)
     return r->session != 0 ? jat_session_gone(j, r) : JAT_WHY_ENDPOINT_GONE;
 }
 
-/* The request as it goes to its first endpoint, or to another one. */
+/* The request as it goes to its first endpoint, or to another one. (A reload
+ * may have made `timeout' shorter than it has waited.) */
 static struct jat_request released(const struct jat_closing *c,
                                    const struct jat_taken *t)
 {
     struct jat_request next = t->r;
 
     next.deadline = next.born + (uint64_t)c->config->timeout;
+    if (next.deadline < t->r.deadline)
+        next.deadline = t->r.deadline;
     if (next.once)
         next.share.octets = 0;
     next.once = false;

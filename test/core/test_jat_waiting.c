@@ -232,6 +232,21 @@ static void a_reload_without_the_option_ends_the_wait_as_it_was(void **state)
     close_all();
 }
 
+static void a_reload_leaves_it_the_time_of_its_wait(void **state)
+{
+    (void)state;
+    proxy("wait_for_endpoint=5000");
+    get("1", U, P);
+    reload("timeout=1000");
+    now += 3000;
+    come(A);
+    assert_words(expire(), "release " PU " > " A " #1 kept");
+    now += 1999;
+    assert_words(expire(), "");
+    now += 1;
+    assert_words(expire(), "fail remote-server-timeout " P " > " U " #1 kept");
+}
+
 static void queries_to_the_host_and_messages_do_not_wait(void **state)
 {
     (void)state;
@@ -257,6 +272,7 @@ int main(void)
         CASE(who_cannot_be_kept_does_not_wait),
         CASE(limits_hold_for_those_who_wait),
         CASE(a_reload_without_the_option_ends_the_wait_as_it_was),
+        CASE(a_reload_leaves_it_the_time_of_its_wait),
         CASE(queries_to_the_host_and_messages_do_not_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
