@@ -56,6 +56,7 @@ struct jat_closing {
     uint64_t now; /* ms */
     struct jat_outcomes *out;
     struct jat_span host;
+    uint32_t weight; /* of the packet, which the caller has; 0: he has not */
 };
 
 struct jat_closing jat_closing_of(struct jat *j, uint64_t now,

@@ -73,6 +73,7 @@ static void in_vain_it_gets_the_error_of_one_that_does_not_wait(void **state)
     assert_int_equal(outcomes.v[0].why, JAT_WHY_ENDPOINT_GONE);
     assert_int_equal(count("no_endpoint"), 1);
     assert_words(expire(), "");
+    assert_int_equal(jat_queue_count(&j->queue), 0);
     /* without the option, or where its packet cannot be kept, at once */
     weight = 0;
     assert_words(get("2", U, to), "error recipient-unavailable");

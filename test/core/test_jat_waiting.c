@@ -149,6 +149,42 @@ static void a_get_whose_last_endpoint_went_waits_for_the_next_one(void **state)
     assert_words(result(id, A, PU), "answer " P " > " U " #1 kept");
 }
 
+/* Its packet comes back with it, so that it can wait though it was not kept. */
+static void a_set_that_was_not_delivered_waits_for_the_next_one(void **state)
+{
+    (void)state;
+    proxy("wait_for_endpoint=5000");
+    come(A);
+    jat_eid eid;
+    uint64_t sets[4];
+    for (unsigned i = 0; i < 4; i++) {
+        set(line("%u", i), U, P);
+        sets[i] = decision.forward.record;
+    }
+    assert_int_equal(jat_remove_endpoint(j, str(A), &eid), JAT_OK);
+    assert_words(came(jat_bounce_packet(j, sets[0], JAT_HOW_UNDELIVERED, 300,
+                                        now, fresh())),
+                 "hold");
+    assert_false(outcomes.v[0].kept);
+    assert_int_equal(count("retry_memory"), 300);
+    assert_int_equal(count("pending"), 4);
+    /* no proof, no packet, no room */
+    assert_words(
+        came(jat_bounce_packet(j, sets[1], JAT_HOW_LOST, 300, now, fresh())),
+        "fail recipient-unavailable " P " > " U " #1");
+    assert_words(bounce(sets[2], true),
+                 "fail recipient-unavailable " P " > " U " #2");
+    assert_words(came(jat_bounce_packet(j, sets[3], JAT_HOW_UNDELIVERED,
+                                        1 << 26, now, fresh())),
+                 "fail recipient-unavailable " P " > " U " #3");
+    assert_int_equal(count("retry_memory"), 300);
+    come(B);
+    assert_words(expire(), "release " PU " > " B " #0");
+    assert_int_equal(count("retry_memory"), 0);
+    assert_words(result("0", B, PU), "answer " P " > " U " #0");
+    assert_int_equal(count("pending"), 0);
+}
+
 /* It is not sent more often than it may. */
 static void what_has_waited_counts_as_sent_again(void **state)
 {
@@ -267,6 +303,7 @@ int main(void)
         CASE(they_are_released_in_the_order_in_which_they_came),
         CASE(one_endpoint_gets_a_hundred_at_a_time),
         CASE(a_get_whose_last_endpoint_went_waits_for_the_next_one),
+        CASE(a_set_that_was_not_delivered_waits_for_the_next_one),
         CASE(what_has_waited_counts_as_sent_again),
         CASE(a_stop_and_an_abort_end_it),
         CASE(who_cannot_be_kept_does_not_wait),

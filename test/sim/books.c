@@ -155,12 +155,12 @@ void sim_books_wait(struct sim_world *w, unsigned request, uint64_t ref)
     w->n_tries++;
 }
 
-void sim_books_let_go(struct sim_world *w, unsigned request)
+void sim_books_rekeep(struct sim_world *w, unsigned request, uint32_t octets)
 {
     struct sim_request *q = &w->requests[request];
 
     count(w, q, -1);
-    q->octets = 0;
+    q->octets = octets;
     count(w, q, 1);
 }
 

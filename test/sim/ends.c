@@ -126,11 +126,12 @@ static void failed(struct sim_world *w, unsigned t, const struct jat_outcome *o,
     sim_join(&w->outcomes.text, o->to, to);
     sim_join(&w->outcomes.text, o->from, from);
     copy_id(w, o->id, id);
-    SIM_HOLDS(w,
-              !goes_on(w, q, c) &&
-                  (!may_go_on(q, c) || !sim_waiting_may_hold(w, q)),
-              "what may be sent again is", "%s, which %s",
-              sim_request_name(w, number), c->what);
+    SIM_HOLDS(
+        w,
+        !goes_on(w, q, c) &&
+            (!may_go_on(q, c) || !sim_waiting_may_hold(w, q, c->undelivered)),
+        "what may be sent again is", "%s, which %s",
+        sim_request_name(w, number), c->what);
     why = c == &in_vain ? sim_waiting_in_vain(w, q)
                         : sim_kept_lost(w, q, w->tries[t].place, c->why);
     SIM_HOLDS(w, o->why == why, "an error says why", "%s: %s, not %s",
@@ -190,7 +191,7 @@ static void settled(struct sim_world *w, const struct jat_outcome *o,
         SIM_HOLDS(w, may_go_on(q, c) && !goes_on(w, q, c),
                   "what has nowhere to go waits", "%s",
                   sim_request_name(w, w->tries[t].request));
-        sim_waiting_held(w, t, o->next);
+        sim_waiting_held(w, t, c->undelivered, o->next);
         break;
     case JAT_FATE_RELEASE:
     case JAT_FATE_FORGET:
@@ -225,10 +226,13 @@ static void one(struct sim_world *w, unsigned t, const struct cause *c,
 
 void sim_bounce(struct sim_world *w, unsigned t, enum jat_how how)
 {
+    const struct sim_step *step = w->requests[w->tries[t].request].step;
+
     sim_tell(w, "%s %s", sim_request_name(w, w->tries[t].request),
              bounced[how].what);
     one(w, t, &bounced[how],
-        jat_bounce(w->j, w->tries[t].ref, how, w->now, &w->outcomes));
+        jat_bounce_packet(w->j, w->tries[t].ref, how, step->size, w->now,
+                          &w->outcomes));
 }
 
 void sim_abort(struct sim_world *w, unsigned t)

@@ -311,8 +311,9 @@ void sim_waiting_begin(struct sim_world *w, struct sim_request *q,
                        bool repeatable, uint64_t ref);
 /* The last endpoint has gone with it: it may wait for the next one; it does. */
 bool sim_waiting_may_hold(const struct sim_world *w,
-                          const struct sim_request *q);
-void sim_waiting_held(struct sim_world *w, unsigned t, uint64_t ref);
+                          const struct sim_request *q, bool undelivered);
+void sim_waiting_held(struct sim_world *w, unsigned t, bool undelivered,
+                      uint64_t ref);
 void sim_waiting_released(struct sim_world *w, unsigned t,
                           const struct jat_outcome *o);
 enum jat_why sim_waiting_in_vain(struct sim_world *w,
@@ -340,8 +341,8 @@ unsigned sim_books_try(struct sim_world *w, unsigned request, unsigned place,
                        const struct sim_try *t);
 /* Request q has a record without an endpoint. */
 void sim_books_wait(struct sim_world *w, unsigned request, uint64_t ref);
-/* Its packet is not kept any more. */
-void sim_books_let_go(struct sim_world *w, unsigned request);
+/* So many octets are kept of its packet now. */
+void sim_books_rekeep(struct sim_world *w, unsigned request, uint32_t octets);
 /* How the record ended, as its endpoint is told. */
 enum sim_told {
     SIM_TOLD_ANSWER,

@@ -104,25 +104,33 @@ void sim_waiting_begin(struct sim_world *w, struct sim_request *q,
                       w->n_tries - 1, 0);
 }
 
+/* What was not delivered came back with its packet. To keep it then takes
+ * another share for a moment. */
 bool sim_waiting_may_hold(const struct sim_world *w,
-                          const struct sim_request *q)
+                          const struct sim_request *q, bool undelivered)
 {
-    return number(w, SIM_WAIT_FOR_ENDPOINT) > 0 && q->octets > 0 && q->any &&
-           q->retries > 0 && sim_place_count(w) == 0;
+    return number(w, SIM_WAIT_FOR_ENDPOINT) > 0 && q->any && q->retries > 0 &&
+           sim_place_count(w) == 0 &&
+           (q->octets > 0 || (undelivered && sim_waiting_may_keep(w, q)));
 }
 
-void sim_waiting_held(struct sim_world *w, unsigned t, uint64_t ref)
+void sim_waiting_held(struct sim_world *w, unsigned t, bool undelivered,
+                      uint64_t ref)
 {
     unsigned request = w->tries[t].request;
     struct sim_request *q = &w->requests[request];
 
-    SIM_HOLDS(w, sim_waiting_may_hold(w, q),
+    SIM_HOLDS(w, sim_waiting_may_hold(w, q, undelivered),
               "only what may be sent again waits again", "%s",
               sim_request_name(w, request));
     w->stats[JAT_STAT_retries]++;
     q->retries--;
     q->waits_for = SIM_NOBODY;
     sim_books_close(w, t, SIM_TOLD_FAILURE);
+    if (q->octets == 0) {
+        q->once = true;
+        sim_books_rekeep(w, request, q->step->size);
+    }
     wait_on(w, request, ref);
 }
 
@@ -197,7 +205,7 @@ void sim_waiting_released(struct sim_world *w, unsigned t,
     if (q->deadline < q->born + number(w, SIM_TIMEOUT))
         q->deadline = q->born + number(w, SIM_TIMEOUT);
     if (q->once)
-        sim_books_let_go(w, request);
+        sim_books_rekeep(w, request, 0);
     SIM_HOLDS(w, o->kept == (q->octets > 0),
               "what may be asked twice is kept on", "%s",
               sim_request_name(w, request));
