@@ -133,14 +133,15 @@ static bool call_bounce(struct jat *j, struct args *in, struct answer *out)
 {
     struct jat_outcomes outcomes = JAT_OUTCOMES_INIT;
     uint64_t record, now;
-    unsigned how;
+    unsigned how, weight;
 
     if (!get_u64(in, &record) || !get_atom(in, W_HOW, JAT_HOW_COUNT, &how) ||
-        !get_u64(in, &now) || !get_end(in))
+        !get_uint(in, &weight) || !get_u64(in, &now) || !get_end(in))
         return false;
-    return closed_one(out,
-                      jat_bounce(j, record, (enum jat_how)how, now, &outcomes),
-                      &outcomes);
+    return closed_one(
+        out,
+        jat_bounce_packet(j, record, (enum jat_how)how, weight, now, &outcomes),
+        &outcomes);
 }
 
 static bool call_abort(struct jat *j, struct args *in, struct answer *out)
@@ -171,7 +172,7 @@ static bool close_some(struct jat *j, struct args *in, struct answer *out,
         return false;
     err = fn(j, now, BATCH, &outcomes);
     put_tuple(out, 2);
-    put_atom(out, err == JAT_OK ? W_done : W_more);
+    put_atom(out, err != JAT_OK ? W_more : outcomes.soon ? W_soon : W_done);
     put_outcomes(out, &outcomes);
     return true;
 }

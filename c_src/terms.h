@@ -73,8 +73,8 @@ static void put_end(struct answer *out);
     X(added) X(answer) X(ask) X(done) X(drop) X(endpoint) X(error) X(fail)     \
     X(false) X(forget) X(full) X(get) X(hold) X(ignored) X(local) X(more)      \
     X(ok) X(in) X(out) X(outbound) X(pass) X(release) X(reply) X(request)      \
-    X(requester) X(retry) X(same) X(set) X(text) X(true) X(unavailable)        \
-    X(unknown) X(updated)                                                      \
+    X(requester) X(retry) X(same) X(set) X(soon) X(text) X(true)               \
+    X(unavailable) X(unknown) X(updated)                                       \
     /* the port program's own */                                               \
     X(badarg) X(derive_key) X(free) X(new) X(ping)
 /* clang-format on */

@@ -17,8 +17,8 @@
 -module(mod_client_proxy_core).
 
 -export([load/1, new/3, configure/2, close/1, status/1, carrier/1, derive_key/3,
-         handle/7, needs_sender/1, is_shown/3, translate/5, bounce/4, abort/4,
-         expire/2, sweep/4, close_all/2, put_endpoint/4, remove_endpoint/2,
+         handle/7, needs_sender/1, is_shown/3, translate/5, bounce/4, bounce/5,
+         abort/4, expire/2, sweep/4, close_all/2, put_endpoint/4, remove_endpoint/2,
          endpoints/2, pending/2, tick/2, pings/2, ponged/4, stays/4, counters/1,
          open/3, hints/1]).
 
@@ -305,7 +305,15 @@ translate(Core, Payload, {From, To, NewFrom, NewTo}, Prepare, Now) ->
 -spec bounce(core(), record_ref(), how(), non_neg_integer()) ->
           [outcome()] | {error, no_memory}.
 bounce(Core, Record, How, Now) ->
-    call(Core, bounce, {Record, How, Now}).
+    bounce(Core, Record, How, 0, Now).
+
+%% @doc The same where the packet has come back with it. Weight: as of handle/7.
+%% An undelivered one may wait for an endpoint then: `hold', though it was not
+%% kept before.
+-spec bounce(core(), record_ref(), how(), Weight :: non_neg_integer(),
+             non_neg_integer()) -> [outcome()] | {error, no_memory}.
+bounce(Core, Record, How, Weight, Now) ->
+    call(Core, bounce, {Record, How, Weight, Now}).
 
 %% @doc Closes a record whose request could not be sent; otherwise as bounce/4.
 -spec abort(core(), record_ref(), why(), non_neg_integer()) ->
@@ -313,9 +321,10 @@ bounce(Core, Record, How, Now) ->
 abort(Core, Record, Why, Now) ->
     call(Core, abort, {Record, Why, Now}).
 
-%% @doc Closes records whose deadline has come, forgets contacts. `more': call
-%% again soon.
--spec expire(core(), non_neg_integer()) -> {more | done, [outcome()]}.
+%% @doc Closes records whose deadline has come, sends on what has waited for an
+%% endpoint, forgets contacts. `more': call again. `soon': call again in some
+%% milliseconds, for something waits until answers make room.
+-spec expire(core(), non_neg_integer()) -> {more | soon | done, [outcome()]}.
 expire(Core, Now) ->
     call(Core, expire, {Now}).
 

@@ -118,10 +118,13 @@ rows() ->
       "stays with that one."},
      {wait_for_endpoint, both, duration_or_off, 0, same,
       "How long a request may wait for a resource when none is online, at most half "
-      "of `timeout`. A request in flight at the last resource waits, too, if it may be "
-      "sent again. They are released in the order in which they came, up to 100 "
-      "unanswered ones for each resource. What is kept meanwhile counts within "
-      "`max_retry_memory`. `0`: such a request gets an error at once."},
+      "of `timeout`. One to a resource that has left, or of a session whose resource "
+      "has left, waits for that resource alone. A request in flight at the last "
+      "resource waits, too, if it may be sent again. Requests of one user to one "
+      "address are released in the order in which they came, and do not hold up those "
+      "of others; each resource gets up to 100 unanswered ones that have waited. What "
+      "is kept meanwhile counts within `max_retry_memory`. `0`: such a request gets "
+      "an error at once."},
      {resources, both, globs, [], same,
       "Which resources of the target are used: names in which `*` stands for any "
       "text and `?` for any character. Without this option all are used."},

@@ -80,10 +80,11 @@ bounced(#{core := Core, host := P} = Context, Record, Packet) ->
               _ -> undelivered
           end,
     How == refused orelse mod_client_proxy_targets:suspect(P, Endpoint),
-    How == lost andalso waits(Context)
-        andalso mod_client_proxy_targets:refresh(P, xmpp:get_from(Packet)),
+    How == refused orelse not waits(Context)
+        orelse mod_client_proxy_targets:refresh(P, xmpp:get_from(Packet)),
+    Weight = weight(Undelivered, Context),
     close(fun() ->
-                  mod_client_proxy_core:bounce(Core, Record, How,
+                  mod_client_proxy_core:bounce(Core, Record, How, Weight,
                                                mod_client_proxy_clock:now())
           end,
           fun(Outcomes) -> settle(Context, Outcomes, Undelivered) end).
@@ -91,6 +92,16 @@ bounced(#{core := Core, host := P} = Context, Record, Packet) ->
 %% Only when the session is known to have gone its requests wait for the next one.
 waits(Context) ->
     maps:get(wait_for_endpoint, Context, 0) > 0.
+
+%% What is known not to be delivered may wait, too, whatever it is.
+weight(undefined, _Context) ->
+    0;
+weight(Packet, Context) ->
+    case waits(Context)
+        andalso mod_client_proxy_payload:walk(xmpp:get_els(Packet)) of
+        {ok, Payload} -> mod_client_proxy_packets:weight(Packet, Payload);
+        _ -> 0
+    end.
 
 came_back(true) -> refused;
 came_back(false) -> lost.
@@ -180,11 +191,14 @@ settle1({release, Old, From, To, Id, New, Keep}, #{packets := Packets} = Context
     end;
 settle1({hold, _, _}, undefined, _) ->
     ok;
-settle1({hold, Old, New}, #{packets := Packets} = Context, _) ->
+settle1({hold, Old, New}, #{packets := Packets} = Context, Undelivered) ->
     count(retries, Context),
-    case mod_client_proxy_packets:take(Packets, Old) of
-        {none, _} -> abort(Context, New, not_kept);
-        {Packet, Privilege} ->
+    case {mod_client_proxy_packets:take(Packets, Old), Undelivered} of
+        {{none, _}, undefined} ->
+            abort(Context, New, not_kept);
+        {{none, Privilege}, _} ->
+            mod_client_proxy_packets:keep(Packets, New, Undelivered, Privilege);
+        {{Packet, Privilege}, _} ->
             mod_client_proxy_packets:keep(Packets, New, Packet, Privilege)
     end;
 settle1({fail, Record, _, Why, _, _, _, Kept} = Outcome, Context, _) ->
@@ -215,6 +229,7 @@ take_soon(Packets, Record, Looks) ->
     end.
 
 ending(no_endpoint) -> no_endpoint;
+ending(endpoint_gone) -> no_endpoint; % it was to be that one
 ending(timeout) -> timeouts;
 ending(bounced) -> undelivered;
 ending(gone) -> gone;

@@ -15,12 +15,18 @@
 -define(NOW, mod_client_proxy_clock:now()).
 -define(PAUSE, 100). % ms; where nothing can be taken now, for want of memory
 
-%% @doc Closes the records whose deadline has come.
--spec expire(mod_client_proxy_core:core(), context()) -> pid().
+%% @doc Closes the records whose deadline has come, and sends on what has waited
+%% for an endpoint. The process that does it is monitored; its reason is `soon'
+%% where it is worth calling again in a moment.
+-spec expire(mod_client_proxy_core:core(), context()) -> {pid(), reference()}.
 expire(Core, Context) ->
-    spawn(fun() ->
-                  settle_all(fun() -> ?CORE:expire(Core, ?NOW) end, Context)
-          end).
+    spawn_monitor(
+      fun() ->
+              case settle_all(fun() -> ?CORE:expire(Core, ?NOW) end, Context) of
+                  soon -> exit(soon);
+                  done -> ok
+              end
+      end).
 
 %% @doc Closes the records of an endpoint that has gone, or sends them on.
 -spec sweep(mod_client_proxy_core:core(), Eid :: pos_integer(), context()) ->
@@ -38,15 +44,16 @@ sweep(Core, Eid, Cursor, Context) ->
 %% @doc Closes every record before it returns.
 -spec close_all(mod_client_proxy_core:core(), context()) -> ok.
 close_all(Core, Context) ->
-    settle_all(fun() -> ?CORE:close_all(Core, ?NOW) end, Context).
+    done = settle_all(fun() -> ?CORE:close_all(Core, ?NOW) end, Context),
+    ok.
 
 settle_all(Take, Context) ->
     {More, Outcomes} = Take(),
     mod_client_proxy_outcomes:settle(Context, Outcomes),
     case More of
-        done ->
-            ok;
         more ->
             _ = Outcomes == [] andalso timer:sleep(?PAUSE),
-            settle_all(Take, Context)
+            settle_all(Take, Context);
+        End ->
+            End
     end.

@@ -56,6 +56,7 @@ start_link(ServerHost, P) ->
 init([ServerHost, P]) ->
     Proc = mod_client_proxy_hosts:proc(P),
     lists:foreach(fun await_end/1, [Proc, mod_client_proxy_audience:name(P),
+                                    mod_client_proxy_deadlines:name(P),
                                     mod_client_proxy_route:name(P)]),
     {ok, {#{strategy => one_for_one, intensity => 10, period => 1},
           [#{id => route,

@@ -46,7 +46,7 @@ what_can_be_closed_is_settled_by_the_caller_himself_test() ->
                  ?assertEqual({self(), Outcomes}, {Pid, Settled})
          after 0 -> error(not_settled)
          end,
-         ?assertEqual([{bounce, {7, lost, 1000}}], calls(Ref))
+         ?assertEqual([{bounce, {7, lost, 0, 1000}}], calls(Ref))
      end || Outcomes <- [[], [{forget, 7}]]].
 
 without_memory_a_call_is_made_until_it_is_done_and_nobody_waits_test_() ->
@@ -68,7 +68,7 @@ without_memory_a_call_is_made_until_it_is_done_and_nobody_waits_test_() ->
               receive {Ref, _, _} -> error(settled_twice)
               after 300 -> ok
               end
-      end} || {How, Call} <- [{fun bounce/1, {bounce, {7, lost, 1000}}},
+      end} || {How, Call} <- [{fun bounce/1, {bounce, {7, lost, 0, 1000}}},
                               {fun abort/1, {abort, {7, internal, 1000}}}]].
 
 %% Whoever had the stanza may be gone the next moment.

@@ -46,16 +46,20 @@ close_all_later() ->
     ?assertEqual([[], [a], []], settled(told())).
 
 expire() ->
-    Pid = ?RECORDS:expire(core([{more, [a]}, {more, [b]}, {done, [c]}]), context),
-    await_end(Pid),
-    ?assertEqual([{asked, expire}, {settled, [a]}, {asked, expire},
-                  {settled, [b]}, {asked, expire}, {settled, [c]}], told()).
+    [begin
+         Core = core([{more, [a]}, {more, [b]}, {End, [c]}]),
+         {Pid, Mon} = ?RECORDS:expire(Core, context),
+         ?assertEqual(Reason, receive {'DOWN', Mon, process, Pid, R} -> R end),
+         ?assertEqual([{asked, expire}, {settled, [a]}, {asked, expire},
+                       {settled, [b]}, {asked, expire}, {settled, [c]}], told())
+     end || {End, Reason} <- [{done, normal}, {soon, soon}]].
 
 expire_alone() ->
     Self = self(),
     Core = core([{more, []}, {more, [a]}, {done, [b]}]),
     Asker = spawn(fun() ->
-                          Self ! {worker, ?RECORDS:expire(Core, context)},
+                          {Worker, _} = ?RECORDS:expire(Core, context),
+                          Self ! {worker, Worker},
                           timer:sleep(infinity)
                   end),
     Worker = receive {worker, Pid} -> Pid end,

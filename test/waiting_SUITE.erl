@@ -9,8 +9,8 @@
          end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(suite, [bed/1, books_add_up/2, common_site/1, in_flight/2, kept/2,
-                program/1, requester/1, serves/3, service/2, signal/3,
-                without_module/2]).
+                program/1, requester/1, requester/2, serves/3, service/2,
+                signal/3, without_module/2]).
 
 %% wait_for_endpoint is 10 s, and 1 s.
 -define(PATIENT, <<"patient.example.org">>).
@@ -27,7 +27,14 @@ groups() ->
       [requests_wait_and_are_answered_in_order,
        in_vain_they_get_one_error,
        a_get_at_the_last_endpoint_waits_for_the_next_one,
+       a_set_that_was_not_delivered_waits_for_the_next_one,
        a_restart_of_the_only_endpoint_costs_no_errors,
+       none_overtakes_those_of_the_same_requester,
+       others_pass_by_one_whose_requests_are_slow,
+       answers_make_room_for_the_next_ones_at_once,
+       a_request_to_an_endpoint_waits_for_that_one,
+       a_session_waits_for_its_endpoint,
+       for_one_endpoint_in_vain_they_get_one_error,
        a_stop_answers_those_who_wait,
        a_reload_without_the_option_loses_none]},
      %% once more with the other carrier
@@ -59,6 +66,10 @@ end_per_testcase(_Case, Config) ->
 
 await_waiting(Config, P, N) ->
     bed:await(fun() -> in_flight(Config, P) == N orelse in_flight(Config, P) end).
+
+is_request(#xmlel{name = Name} = El) ->
+    Name == <<"iq">> andalso lists:member(puppet:attr(<<"type">>, El),
+                                          [<<"get">>, <<"set">>]).
 
 %%% Cases
 
@@ -116,6 +127,32 @@ a_get_at_the_last_endpoint_waits_for_the_next_one(Config) ->
          suite:clean(bed(Config))
      end || Leave <- [fun puppet:stop/1, fun(E) -> puppet:order(E, "die") end]].
 
+%% The session has gone, but the process of the proxy host has not heard of it yet.
+a_set_that_was_not_delivered_waits_for_the_next_one(Config) ->
+    [E, U] = [service(Config, "a"), requester(Config)],
+    true = serves(U, ?PATIENT, E),
+    Bounces = fun() -> suite:counter(Config, ?PATIENT, "bounces") end,
+    Before = Bounces(),
+    Host = bed:rpc(bed(Config), erlang, whereis, [suite:proc(?PATIENT)]),
+    ok = bed:rpc(bed(Config), sys, suspend, [Host]),
+    Id = try
+             puppet:stop(E),
+             Asked = iq:ask(U, set, ?PATIENT),
+             bed:await(fun() -> Bounces() == Before + 1 end),
+             Asked
+         after
+             ok = bed:rpc(bed(Config), sys, resume, [Host])
+         end,
+    suite:await_endpoints(Config, ?PATIENT, []),
+    await_waiting(Config, ?PATIENT, 1),
+    iq:quiet(U, U),
+    Next = service(Config, "a"),
+    iq:answer(Next, iq:served(Next, Id)),
+    _ = iq:result(U, Id, ?PATIENT),
+    iq:quiet(Next, U),
+    0 = kept(Config, ?PATIENT),
+    books_add_up(Config, ?PATIENT).
+
 %% It is away for 2 s, while a request comes each 10 ms.
 a_restart_of_the_only_endpoint_costs_no_errors(Config) ->
     U = requester(Config),
@@ -131,6 +168,109 @@ a_restart_of_the_only_endpoint_costs_no_errors(Config) ->
          iq:result(U, Id, ?PATIENT)
      end || Id <- Meanwhile ++ Before],
     iq:quiet(Next, U).
+
+%% Most of them find nobody, some come while those before them are sent on, the
+%% last ones find the endpoint.
+none_overtakes_those_of_the_same_requester(Config) ->
+    U = requester(Config),
+    Ask = fun(N) -> [iq:ask(U, get, ?PATIENT) || _ <- lists:seq(1, N)] end,
+    Early = Ask(60),
+    E = service(Config, "a"),
+    Asked = Early ++ Ask(300),
+    Served = [puppet:recv(E, fun is_request/1) || _ <- Asked],
+    Asked = [puppet:attr(<<"id">>, Req) || Req <- Served],
+    [iq:answer(E, Req) || Req <- Served],
+    [iq:result(U, Id, ?PATIENT) || Id <- Asked].
+
+others_pass_by_one_whose_requests_are_slow(Config) ->
+    [Slow, Other] = [requester(Config), requester(Config, "juliet@example.org/balcony")],
+    Slowly = [iq:ask(Slow, get, ?PATIENT) || _ <- lists:seq(1, 150)],
+    await_waiting(Config, ?PATIENT, 150),
+    E = service(Config, "a"),
+    [true = serves(Other, ?PATIENT, E) || _ <- lists:seq(1, 20)],
+    %% 100 are there, and nobody answers them
+    {First, Rest} = lists:split(100, Slowly),
+    Reqs = [iq:served(E, Id) || Id <- First],
+    [true = serves(Other, ?PATIENT, E) || _ <- lists:seq(1, 20)],
+    iq:quiet(E, E),
+    [iq:answer(E, Req) || Req <- Reqs],
+    [iq:answer(E, iq:served(E, Id)) || Id <- Rest],
+    [iq:result(Slow, Id, ?PATIENT) || Id <- Slowly],
+    true = serves(Slow, ?PATIENT, E).
+
+%% 100 at a time: with a look each 200 ms these would take 1.8 s at least.
+answers_make_room_for_the_next_ones_at_once(Config) ->
+    U = requester(Config),
+    Ids = [iq:ask(U, get, ?PATIENT) || _ <- lists:seq(1, 1000)],
+    await_waiting(Config, ?PATIENT, 1000),
+    E = service(Config, "a"),
+    Began = erlang:monotonic_time(millisecond),
+    [iq:answer(E, puppet:recv(E, fun is_request/1)) || _ <- Ids],
+    Took = erlang:monotonic_time(millisecond) - Began,
+    io:format(user, "1000 that waited: ~B ms~n", [Took]),
+    true = Took < 1800,
+    [iq:result(U, Id, ?PATIENT) || Id <- Ids].
+
+a_request_to_an_endpoint_waits_for_that_one(Config) ->
+    A = service(Config, "a"),
+    To = suite:address_of(Config, ?PATIENT, A),
+    puppet:stop(A),
+    B = service(Config, "b"),
+    suite:await_endpoints(Config, ?PATIENT, [B]),
+    U = requester(Config),
+    Ids = [iq:ask(U, Type, To) || Type <- [get, set, get]],
+    await_waiting(Config, ?PATIENT, 3),
+    true = serves(U, ?PATIENT, B),
+    iq:quiet(B, B),
+    Next = service(Config, "a"),
+    [begin
+         iq:answer(Next, iq:served(Next, Id)),
+         iq:result(U, Id, To)
+     end || Id <- Ids],
+    iq:quiet(B, B),
+    books_add_up(Config, ?PATIENT).
+
+a_session_waits_for_its_endpoint(Config) ->
+    [A, U] = [service(Config, "a"), requester(Config)],
+    First = ask_in_session(U, ?PATIENT, 1),
+    iq:answer(A, puppet:recv(A, fun is_request/1)),
+    _ = iq:result(U, First, ?PATIENT),
+    puppet:stop(A),
+    B = service(Config, "b"),
+    suite:await_endpoints(Config, ?PATIENT, [B]),
+    Ids = [ask_in_session(U, ?PATIENT, N) || N <- [2, 3]],
+    await_waiting(Config, ?PATIENT, 2),
+    iq:quiet(B, B),
+    Next = service(Config, "a"),
+    [begin
+         Req = puppet:recv(Next, fun is_request/1),
+         Id = puppet:attr(<<"id">>, Req),
+         iq:answer(Next, Req),
+         iq:result(U, Id, ?PATIENT)
+     end || Id <- Ids],
+    iq:quiet(B, B).
+
+ask_in_session(U, P, N) ->
+    Id = iq:id(),
+    iq:send(U, set, P, Id, ["<data xmlns='http://jabber.org/protocol/ibb' sid='s' "
+                            "seq='", integer_to_list(N), "'/>"]),
+    Id.
+
+for_one_endpoint_in_vain_they_get_one_error(Config) ->
+    A = service(Config, "a"),
+    To = suite:address_of(Config, ?IMPATIENT, A),
+    puppet:stop(A),
+    B = service(Config, "b"),
+    suite:await_endpoints(Config, ?IMPATIENT, [B]),
+    U = requester(Config),
+    Started = erlang:monotonic_time(millisecond),
+    Ids = [iq:ask(U, Type, To) || Type <- [get, set]],
+    [iq:refused(U, Id, To, ?UNAVAILABLE) || Id <- Ids],
+    true = erlang:monotonic_time(millisecond) - Started >= 1000,
+    iq:quiet(U, U),
+    iq:quiet(B, B),
+    0 = kept(Config, ?IMPATIENT),
+    books_add_up(Config, ?IMPATIENT).
 
 a_stop_answers_those_who_wait(Config) ->
     U = requester(Config),

@@ -27,6 +27,11 @@ static uint32_t records(const struct jat_candidate *c)
     return atomic_load_explicit(&c->load->records, memory_order_relaxed);
 }
 
+static uint32_t released(const struct jat_candidate *c)
+{
+    return atomic_load_explicit(&c->load->released, memory_order_relaxed);
+}
+
 static bool is_open(const struct draw *d, size_t i)
 {
     if (i == d->besides)
@@ -34,6 +39,8 @@ static bool is_open(const struct draw *d, size_t i)
     for (size_t k = 0; k < d->how->n_tried; k++)
         if (d->how->tried[k] == at(d, i)->hash)
             return false;
+    if (d->how->max_released > 0 && released(at(d, i)) >= d->how->max_released)
+        return false;
     return d->how->max_records == 0 || records(at(d, i)) < d->how->max_records;
 }
 

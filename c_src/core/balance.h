@@ -30,13 +30,15 @@ struct jat_choice {
     uint64_t key;          /* for JAT_STICKY: a hash of what it chooses by */
     const uint64_t *tried; /* not those whose jat_endpoint.hash is here */
     size_t n_tried;
-    uint32_t max_records; /* not those that have so many; 0: any */
-    uint64_t now;         /* ms, for JAT_PEAK_EWMA */
+    uint32_t max_records;  /* not those that have so many; 0: any */
+    uint32_t max_released; /* the same of those that have waited */
+    uint64_t now;          /* ms, for JAT_PEAK_EWMA */
 };
 
 /* What of a candidate changes. weight: 1 or more; shares are in proportion. */
 struct jat_load {
-    _Atomic uint32_t records; /* open ones */
+    _Atomic uint32_t records;  /* open ones, ... */
+    _Atomic uint32_t released; /* ... and of them those that have waited */
     uint32_t weight;
     struct jat_health *health; /* for JAT_PEAK_EWMA */
 };

@@ -280,10 +280,10 @@ static const struct jat_candidate *pick_serving(struct jat_endpoints *t,
 static bool some_are_full(struct jat_endpoints *t, const struct jat_choice *how,
                           bool serving)
 {
-    if (how->max_records == 0)
+    if (how->max_records == 0 && how->max_released == 0)
         return false;
     struct jat_choice any = *how;
-    any.max_records = 0;
+    any.max_records = any.max_released = 0;
     return (serving ? pick_serving(t, &any, 0) : pick(t, JAT_ALL, &any, 0)) !=
            NULL;
 }
@@ -466,6 +466,18 @@ void jat_endpoints_undo(struct jat_endpoints *t, jat_eid eid)
                               memory_order_relaxed);
 }
 
+void jat_endpoints_begin_released(struct jat_endpoints *t, jat_eid eid)
+{
+    atomic_fetch_add_explicit(&jat_slot_at(t, (uint32_t)eid)->load.released, 1,
+                              memory_order_relaxed);
+}
+
+void jat_endpoints_undo_released(struct jat_endpoints *t, jat_eid eid)
+{
+    atomic_fetch_sub_explicit(&jat_slot_at(t, (uint32_t)eid)->load.released, 1,
+                              memory_order_relaxed);
+}
+
 bool jat_endpoints_has(struct jat_endpoints *t, jat_eid eid)
 {
     return jat_slot_of(t, eid) != NULL;
@@ -492,14 +504,22 @@ bool jat_endpoints_is_full(struct jat_endpoints *t, jat_eid eid, uint32_t max)
     return s != NULL && read32(&s->load.records) >= max;
 }
 
+bool jat_endpoints_has_released(struct jat_endpoints *t, jat_eid eid,
+                                uint32_t max)
+{
+    const struct jat_slot *s = jat_slot_of(t, eid);
+    return s != NULL && read32(&s->load.released) >= max;
+}
+
 /* An endpoint had a request before: how long it took says nothing of this one,
- * nor that it had no answer in time. */
+ * nor that it had no answer in time. Nor does how long it took say anything
+ * where the request has waited. */
 static void tell_health(struct jat_endpoints *t, struct jat_slot *s,
                         const struct jat_ending *e)
 {
     if (!e->first)
         return;
-    if (t->policy.estimate)
+    if (t->policy.estimate && !e->released)
         jat_health_took(&s->health, e->ended,
                         e->domain == 0 ? e->user : e->domain,
                         e->now > e->born ? e->now - e->born : 0, e->now);
@@ -514,6 +534,8 @@ void jat_endpoints_end(struct jat_endpoints *t, const struct jat_ending *e)
     if (s == NULL)
         return;
     atomic_fetch_sub_explicit(&s->load.records, 1, memory_order_relaxed);
+    if (e->released)
+        atomic_fetch_sub_explicit(&s->load.released, 1, memory_order_relaxed);
     switch (e->ended) {
     case JAT_ENDED_RESULT:
     case JAT_ENDED_ERROR:

@@ -167,9 +167,15 @@ bool jat_endpoints_is(struct jat_endpoints *t, jat_eid eid, struct jat_str jid,
  * record may be answered at once. undo: it could not be made. */
 void jat_endpoints_begin(struct jat_endpoints *t, jat_eid eid);
 void jat_endpoints_undo(struct jat_endpoints *t, jat_eid eid);
+/* The same, beside these, for a request that has waited for an endpoint. */
+void jat_endpoints_begin_released(struct jat_endpoints *t, jat_eid eid);
+void jat_endpoints_undo_released(struct jat_endpoints *t, jat_eid eid);
 
 /* True if so many of its requests are in flight; false where it has gone. */
 bool jat_endpoints_is_full(struct jat_endpoints *t, jat_eid eid, uint32_t max);
+/* The same of those that have waited for an endpoint. */
+bool jat_endpoints_has_released(struct jat_endpoints *t, jat_eid eid,
+                                uint32_t max);
 
 /* Endpoints whose session waits to be resumed (XEP-0198), for those who take
  * away what they have in hand. */
@@ -204,6 +210,7 @@ struct jat_ending {
     enum jat_ended ended;
     bool chosen;           /* P has chosen the endpoint, not the requester */
     bool first;            /* no other endpoint had the request before */
+    bool released;         /* it has waited for an endpoint */
     uint64_t user, domain; /* who asked (struct jat_share) */
     uint64_t born, now;    /* ms: when the request came, and ended */
 };

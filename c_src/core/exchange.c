@@ -115,65 +115,114 @@ static enum jat_err begin_waiting(struct jat_call *c, struct jat_request *r,
     return JAT_OK;
 }
 
-/* only: the endpoint that it is for; 0: any. */
-static enum jat_err request_in(struct jat_call *c, jat_eid only)
+/* What is left of the request to be known, but its endpoint. *asked: something
+ * has to be found out first, and c->out says what. */
+static enum jat_err complete(struct jat_call *c, struct jat_request *r,
+                             bool *asked)
 {
     const struct jat_config *config = c->config;
+    struct jat_str key;
+
+    *asked = false;
+    r->user = jat_call_sender(c);
+    r->user_cut = jat_jid_cut(&c->from);
+    r->any_endpoint = r->eid_hash == 0;
+    r->retries = r->session == 0 ? (uint8_t)config->retries : 0;
+    if (r->any_endpoint && r->retries > 0 && is_repeatable(c))
+        r->share.octets = c->weight;
+    if (config->balance != JAT_STICKY || !r->any_endpoint)
+        return JAT_OK;
+    *asked = !jat_sticky_key(c, &key);
+    if (*asked)
+        return jat_ask_text(c->out, JAT_ASK_JID, key, c->buf);
+    r->sticky_key = jat_sticky_hash(config, key);
+    return JAT_OK;
+}
+
+/* It waits, or goes on at once. JAT_ENOTFOUND: it can do neither. gone: the one
+ * endpoint that it is for is not there. */
+static enum jat_err begin_or_wait(struct jat_call *c, struct jat_request *r,
+                                  jat_eid only, bool gone,
+                                  struct jat_span shown, enum jat_why *why)
+{
+    struct jat_request held = *r;
+    enum jat_err err = JAT_ENOTFOUND;
+
+    if (r->session != 0 && !gone && jat_waiting_queues(c->j, r, 0)) {
+        held.eid_hash = 0; /* behind what he has written to P before */
+        held.any_endpoint = true;
+    }
+    if (c->weight > 0 && jat_waiting_must(c->j, c->config, &held, gone))
+        err = begin_waiting(c, &held, shown, why);
+    if (err != JAT_ENOTFOUND || gone)
+        return err;
+    err = begin(c, r, only, shown, why);
+    if (err == JAT_OK && r->session != 0 && r->any_endpoint)
+        jat_session_begun(c, r);
+    return err;
+}
+
+/* True if it can neither go on nor wait. */
+static bool is_in_vain(const struct jat_call *c, bool gone)
+{
+    return (gone || jat_endpoints_count(c->j->endpoints) == 0) &&
+           (c->weight == 0 || c->config->wait_for_endpoint == 0);
+}
+
+static enum jat_err refuse_in_vain(struct jat_call *c,
+                                   const struct jat_request *r, bool gone)
+{
+    return jat_refuse(c->out, gone ? jat_waiting_in_vain(c->j, r)
+                                   : JAT_WHY_NO_ENDPOINT);
+}
+
+/* only, endpoint: of the endpoint that it is for, and the hash of its JID; 0:
+ * any endpoint. only alone is 0 where that one is not there. */
+static enum jat_err request_in(struct jat_call *c, jat_eid only,
+                               uint64_t endpoint)
+{
     struct jat_request r = request_of(c, JAT_IN);
     struct jat_span shown;
-    struct jat_str key;
     enum jat_why why;
-    bool ask, waits;
+    bool ask, gone = endpoint != 0 && only == 0;
     enum jat_err err;
 
+    r.eid_hash = endpoint;
     r.share.user = jat_shares_user(c->j->shares, c->from.bare);
-    r.share.domain = jat_shares_domain(c->j->shares, config, c->from.server);
-    if (only == 0 && jat_session_may_be_named(c) &&
-        !jat_session_of_request(c, &r, &only, &why))
-        return jat_refuse(c->out, why);
-    waits = only == 0 && c->weight > 0 && jat_waiting_must(c->j, config);
-    if (!waits && jat_endpoints_count(c->j->endpoints) == 0)
-        return jat_refuse(c->out, JAT_WHY_NO_ENDPOINT);
+    r.share.domain = jat_shares_domain(c->j->shares, c->config, c->from.server);
+    if (endpoint == 0 && jat_session_may_be_named(c))
+        gone = !jat_session_of_request(c, &r, &only);
+    if (is_in_vain(c, gone))
+        return refuse_in_vain(c, &r, gone);
     if ((err = jat_shown_make(c, &shown, &ask)) != JAT_OK)
         return err;
     if (ask)
         return jat_ask(c->out, JAT_ASK_RESOURCEPREP, shown);
-    r.user = jat_call_sender(c);
-    r.user_cut = jat_jid_cut(&c->from);
-    r.any_endpoint = only == 0;
-    r.retries = r.session == 0 ? (uint8_t)config->retries : 0;
-    if (r.any_endpoint && r.retries > 0 && is_repeatable(c))
-        r.share.octets = c->weight;
-    if (config->balance == JAT_STICKY && r.any_endpoint) {
-        if (!jat_sticky_key(c, &key))
-            return jat_ask_text(c->out, JAT_ASK_JID, key, c->buf);
-        r.sticky_key = jat_sticky_hash(config, key);
-    }
-    if (waits) {
-        struct jat_request held = r;
-
-        err = begin_waiting(c, &held, shown, &why);
-        waits = err != JAT_ENOTFOUND; /* there is no room to keep it */
-    }
-    if (!waits)
-        err = begin(c, &r, only, shown, &why);
+    if ((err = complete(c, &r, &ask)) != JAT_OK || ask)
+        return err;
+    err = begin_or_wait(c, &r, only, gone, shown, &why);
     if (err == JAT_EFULL)
         return jat_refuse(c->out, why);
-    if (err == JAT_OK && r.session != 0 && r.any_endpoint && !waits)
-        jat_session_begun(c, &r);
-    return err == JAT_ENOTFOUND ? jat_refuse(c->out, JAT_WHY_NO_ENDPOINT) : err;
+    return err == JAT_ENOTFOUND ? refuse_in_vain(c, &r, gone) : err;
 }
 
 enum jat_err jat_request_any(struct jat_call *c, unsigned unused)
 {
     (void)unused;
-    return request_in(c, 0);
+    return request_in(c, 0, 0);
 }
 
 enum jat_err jat_request_one(struct jat_call *c, unsigned unused)
 {
     (void)unused;
-    return request_in(c, c->endpoint.eid);
+    return request_in(c, c->endpoint.eid, c->endpoint.hash);
+}
+
+enum jat_err jat_request_gone(struct jat_call *c, unsigned unused)
+{
+    (void)unused;
+    return c->gone != 0 ? request_in(c, 0, c->gone)
+                        : jat_refuse(c->out, JAT_WHY_ENDPOINT_GONE);
 }
 
 /* Takes the shares of endpoint e's request and makes its record. The table of

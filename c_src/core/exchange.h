@@ -12,6 +12,8 @@
 enum jat_err jat_request_any(struct jat_call *c, unsigned unused);
 /* To P/enc(E): to that endpoint. */
 enum jat_err jat_request_one(struct jat_call *c, unsigned unused);
+/* The same while that endpoint is not there. */
+enum jat_err jat_request_gone(struct jat_call *c, unsigned unused);
 /* A client-initiated request, to P/enc(U): to that requester, if option
  * `outbound` allows it. */
 enum jat_err jat_request_out(struct jat_call *c, unsigned unused);

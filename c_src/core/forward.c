@@ -24,11 +24,22 @@ static uint32_t most_records(const struct jat_config *config)
     return most == INT32_MAX ? 0 : (uint32_t)most;
 }
 
+/* Of one endpoint: of those that have waited, like r. */
+static uint32_t most_released(const struct jat_request *r)
+{
+    return r->released ? JAT_RELEASE_MAX : 0;
+}
+
 /* The endpoint that the requester, or a key, has named. */
-static enum jat_err named(struct jat *j, uint32_t most, jat_eid only,
+static enum jat_err named(struct jat *j, const struct jat_config *config,
+                          const struct jat_request *r, jat_eid only,
                           struct jat_buf *buf, struct jat_endpoint *e)
 {
-    if (most > 0 && jat_endpoints_is_full(j->endpoints, only, most))
+    uint32_t most = most_records(config), released = most_released(r);
+
+    if ((most > 0 && jat_endpoints_is_full(j->endpoints, only, most)) ||
+        (released > 0 &&
+         jat_endpoints_has_released(j->endpoints, only, released)))
         return JAT_EFULL;
     return jat_endpoints_read(j->endpoints, only, buf, e);
 }
@@ -48,28 +59,34 @@ static jat_eid endpoint_of_key(const struct jat *j,
                : eid;
 }
 
+bool jat_forward_stays(const struct jat *j, const struct jat_config *config,
+                       uint64_t kept, uint64_t now)
+{
+    return endpoint_of_key(j, config, kept, now) != 0;
+}
+
 typedef enum jat_err choose_fn(struct jat_endpoints *,
                                const struct jat_choice *, struct jat_buf *,
                                struct jat_endpoint *);
 
-/* most: records of one endpoint, or 0. otherwise: how one is chosen that no key
- * stays with. */
+/* otherwise: how one is chosen that no key stays with. */
 static enum jat_err choose(struct jat *j, const struct jat_config *config,
                            const struct jat_request *r, uint64_t kept,
-                           uint32_t most, uint64_t now, choose_fn *otherwise,
+                           uint64_t now, choose_fn *otherwise,
                            struct jat_buf *buf, struct jat_endpoint *e)
 {
     jat_eid eid = endpoint_of_key(j, config, kept, now);
 
     if (eid != 0)
-        return named(j, most, eid, buf, e);
+        return named(j, config, r, eid, buf, e);
 
     struct jat_choice how = {.balance = (enum jat_balance)config->balance,
                              .random = fresh_random(j),
                              .key = r->sticky_key,
                              .tried = r->tried,
                              .n_tried = r->n_tried,
-                             .max_records = most,
+                             .max_records = most_records(config),
+                             .max_released = most_released(r),
                              .now = now};
 
     return otherwise(j->endpoints, &how, buf, e);
@@ -80,21 +97,20 @@ enum jat_err jat_forward_choose(struct jat *j, const struct jat_config *config,
                                 uint64_t now, struct jat_buf *buf,
                                 struct jat_endpoint *out)
 {
-    return choose(j, config, r, kept, most_records(config), now,
-                  jat_endpoints_choose_ready, buf, out);
+    return choose(j, config, r, kept, now, jat_endpoints_choose_ready, buf,
+                  out);
 }
 
-enum jat_err jat_forward_choose_any(struct jat *j,
-                                    const struct jat_config *config,
-                                    const struct jat_request *r, uint64_t kept,
-                                    uint32_t most, uint64_t now,
-                                    struct jat_buf *buf,
-                                    struct jat_endpoint *out)
+enum jat_err jat_forward_choose_late(struct jat *j,
+                                     const struct jat_config *config,
+                                     const struct jat_request *r, uint64_t kept,
+                                     uint64_t now, struct jat_buf *buf,
+                                     struct jat_endpoint *out)
 {
-    uint32_t limit = most_records(config);
-
-    return choose(j, config, r, kept, limit > 0 && limit < most ? limit : most,
-                  now, jat_endpoints_choose, buf, out);
+    if (r->eid_hash == 0)
+        return choose(j, config, r, kept, now, jat_endpoints_choose, buf, out);
+    return named(j, config, r, jat_endpoints_of_hash(j->endpoints, r->eid_hash),
+                 buf, out);
 }
 
 /* Room for an id of ours first: with the record made, nothing may fail for want
@@ -113,9 +129,14 @@ enum jat_err jat_forward_put(struct jat *j, struct jat_request *r,
     r->tail = jat_jid_tail(jat_buf_str(buf, e->jid));
     r->shown = jat_buf_str(buf, shown);
     jat_endpoints_begin(j->endpoints, e->eid);
+    if (r->released)
+        jat_endpoints_begin_released(j->endpoints, e->eid);
     err = jat_inflight_put(j->inflight, r, now, &out->put);
-    if (err != JAT_OK)
+    if (err != JAT_OK) {
         jat_endpoints_undo(j->endpoints, e->eid);
+        if (r->released)
+            jat_endpoints_undo_released(j->endpoints, e->eid);
+    }
     return err;
 }
 
@@ -145,10 +166,9 @@ enum jat_err jat_forward(struct jat *j, const struct jat_config *config,
                         ? jat_session_keeps(j, config, r, now)
                         : 0;
     unsigned held = jat_endpoints_hold(j->endpoints);
-    uint32_t most = most_records(config);
-    enum jat_err err = only == 0 ? choose(j, config, r, kept, most, now,
+    enum jat_err err = only == 0 ? choose(j, config, r, kept, now,
                                           jat_endpoints_choose, buf, e)
-                                 : named(j, most, only, buf, e);
+                                 : named(j, config, r, only, buf, e);
 
     if (err == JAT_OK)
         err = jat_forward_put(j, r, shown, now, buf, out);

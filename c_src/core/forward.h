@@ -7,6 +7,10 @@
 
 #include "instance.h"
 
+/* Unanswered requests that one endpoint gets of those that have waited: a
+ * server ends a session that leaves thousands of stanzas unacknowledged. */
+#define JAT_RELEASE_MAX 100U
+
 /* Where a request goes. */
 struct jat_sent {
     struct jat_endpoint endpoint; /* with its JID, in buf */
@@ -36,14 +40,19 @@ enum jat_err jat_forward_choose(struct jat *j, const struct jat_config *config,
                                 const struct jat_request *r, uint64_t kept,
                                 uint64_t now, struct jat_buf *buf,
                                 struct jat_endpoint *out);
-/* The same where nobody is in service, too; but not one with so many records.
- * JAT_EFULL: all have. */
-enum jat_err jat_forward_choose_any(struct jat *j,
-                                    const struct jat_config *config,
-                                    const struct jat_request *r, uint64_t kept,
-                                    uint32_t most, uint64_t now,
-                                    struct jat_buf *buf,
-                                    struct jat_endpoint *out);
+/* The same for a request that has waited (waiting.h), where nobody is in
+ * service, too. Where it is for one endpoint (r->eid_hash), no other one is
+ * chosen. */
+enum jat_err jat_forward_choose_late(struct jat *j,
+                                     const struct jat_config *config,
+                                     const struct jat_request *r, uint64_t kept,
+                                     uint64_t now, struct jat_buf *buf,
+                                     struct jat_endpoint *out);
+/* True if the endpoint that a key stays with (its hash) is there; but one that
+ * was not resumed in time loses the key, while others are in service. The table
+ * is held. */
+bool jat_forward_stays(const struct jat *j, const struct jat_config *config,
+                       uint64_t kept, uint64_t now);
 /* Makes the record of r for out->endpoint. JAT_ENOMEM. */
 enum jat_err jat_forward_put(struct jat *j, struct jat_request *r,
                              struct jat_span shown, uint64_t now,

@@ -20,6 +20,7 @@ static void free_tables(struct jat *j)
     jat_recent_free(j->handles);
     jat_recent_free(j->conversations);
     jat_recent_free(j->contacts);
+    jat_quota_free(j->waiters);
     jat_pace_free(j->pace);
     jat_shares_free(j->shares);
     jat_inflight_free(j->inflight);
@@ -60,6 +61,7 @@ enum jat_err jat_instance_new(struct jat_config *config,
                                 &j->inflight)) != JAT_OK ||
         (err = jat_shares_new(&j->seed, j->endpoints, &j->shares)) != JAT_OK ||
         (err = jat_pace_new(&j->pace)) != JAT_OK ||
+        (err = jat_quota_new(&j->seed, &j->waiters)) != JAT_OK ||
         (err = jat_recent_new(&j->seed, &j->contacts)) != JAT_OK ||
         (err = jat_recent_new(&j->seed, &j->conversations)) != JAT_OK ||
         (err = jat_recent_new(&j->seed, &j->handles)) != JAT_OK ||

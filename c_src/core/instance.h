@@ -16,6 +16,7 @@
 #include "kept.h"
 #include "pace.h"
 #include "queue.h"
+#include "quota.h"
 #include "recent.h"
 #include "shares.h"
 #include "stats.h"
@@ -118,7 +119,9 @@ struct jat {
     struct jat_kept *kept;       /* see session.h */
     pthread_mutex_t configuring; /* one jat_configure at a time */
     struct jat_walk walk;
-    struct jat_queue queue;    /* who waits, see waiting.h */
+    struct jat_queue queue;    /* who waits, see waiting.h, ... */
+    struct jat_quota *waiters; /* ... and how many of whom */
+    uint32_t lane;             /* of the queue; where the release goes on */
     pthread_mutex_t releasing; /* one thread at a time */
 };
 

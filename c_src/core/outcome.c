@@ -15,7 +15,7 @@ struct jat_closing jat_closing_of(struct jat *j, uint64_t now,
                                   struct jat_outcomes *out)
 {
     return (struct jat_closing){j, atomic_load(&j->config), now, out,
-                                jat_buf_add(&out->text, j->host)};
+                                jat_buf_add(&out->text, j->host), 0};
 }
 
 enum jat_err jat_outcomes_reserve(struct jat_outcomes *out, size_t text)
@@ -124,6 +124,7 @@ struct jat_request jat_taken_next(struct jat_taken *t)
     struct jat_request next = t->r;
 
     next.retries--;
+    next.released = false;
     if (next.n_tried < JAT_MAX_TRIED)
         t->tried[next.n_tried++] = next.eid_hash; /* this one has had it */
     return next;

@@ -39,11 +39,12 @@ struct jat_outcomes {
     struct jat_outcome *v;
     size_t n, cap;
     struct jat_buf text;
+    bool soon; /* of jat_expire: it is worth calling again in a moment */
 };
 
 #define JAT_OUTCOMES_INIT                                                      \
     {                                                                          \
-        NULL, 0, 0, JAT_BUF_INIT                                               \
+        NULL, 0, 0, JAT_BUF_INIT, false                                        \
     }
 
 void jat_outcomes_fini(struct jat_outcomes *o);
@@ -55,6 +56,7 @@ struct jat_closing {
     uint64_t now; /* ms */
     struct jat_outcomes *out;
     struct jat_span host;
+    uint32_t weight; /* of the packet, which the caller has; 0: he has not */
 };
 
 struct jat_closing jat_closing_of(struct jat *j, uint64_t now,

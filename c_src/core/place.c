@@ -67,6 +67,16 @@ struct jat_parts jat_call_at_host(struct jat_call *c, struct jat_span resource)
                               jat_buf_add(c->buf, c->j->host), resource};
 }
 
+/* True if an endpoint of this JID is one that P would take. */
+static bool may_come(const struct jat_call *c, struct jat_str jid)
+{
+    struct jat_jid parts;
+
+    return jat_jid_split(jid, &parts) && parts.resource.n > 0 &&
+           jat_list_has(&c->config->targets, parts.bare) &&
+           jat_config_wants(c->config, parts.resource);
+}
+
 /* The endpoint of an address that no endpoint has now: it was sealed when this
  * one was online, or under a key that is an old one now. JAT_EUNOPENABLE: it is
  * no endpoint's; JAT_ENOTFOUND: that one is not online. */
@@ -75,12 +85,18 @@ static enum jat_err find_former(struct jat_call *c)
     size_t start = c->buf->n;
     enum jat_err err = jat_address_open(c->config->keyring, JAT_ROLE_ENDPOINT,
                                         c->to.resource, c->buf);
+    struct jat_span jid;
 
     if (err != JAT_OK)
         return err;
-    return jat_endpoints_find(c->j->endpoints,
-                              jat_buf_str(c->buf, jat_buf_since(c->buf, start)),
-                              JAT_WITH_JID, c->buf, &c->endpoint);
+    jid = jat_buf_since(c->buf, start);
+    err = jat_endpoints_find(c->j->endpoints, jat_buf_str(c->buf, jid),
+                             JAT_WITH_JID, c->buf, &c->endpoint);
+    c->gone =
+        err == JAT_ENOTFOUND && may_come(c, jat_buf_str(c->buf, jid))
+            ? jat_endpoints_hash(c->j->endpoints, jat_buf_str(c->buf, jid))
+            : 0;
+    return err;
 }
 
 /* The JID that an address which a requester has shown to a target stands for,

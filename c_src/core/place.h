@@ -75,6 +75,8 @@ struct jat_call {
     struct jat_share share;       /* of who sends a message or presence, ... */
     enum jat_pace_verdict pace;   /* ... and whether he is too fast */
     struct jat_endpoint endpoint; /* of JAT_TO_ENDPOINT, with its JID */
+    uint64_t gone;           /* of JAT_TO_GONE: the hash of E's JID; 0: no such
+                                endpoint may come */
     struct jat_span user;    /* of JAT_TO_REQUESTER: its JID, in buf, ... */
     struct jat_cut user_cut; /* ... and where that is cut */
     bool spoke; /* the target wrote to a sealed address or a handle, which it

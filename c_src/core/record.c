@@ -78,6 +78,7 @@ static void fill(struct jat_record *r, const struct jat_request *q,
         .session = q->session != 0,
         .by_sessionid = q->by_sessionid,
         .once = q->once,
+        .released = q->released,
     };
     char *p = (char *)r->tried;
     p = append(p,
@@ -179,6 +180,7 @@ enum jat_err jat_record_copy(const struct jat_record *r, struct jat_buf *buf,
         .session = r->session ? r->tried[r->n_tried] : 0,
         .by_sessionid = r->by_sessionid,
         .once = r->once,
+        .released = r->released,
     };
     strings(r, p + numbers_n(r) * sizeof(*r->tried), out);
     return JAT_OK;

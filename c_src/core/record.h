@@ -34,6 +34,7 @@ struct jat_request {
     bool set;          /* type set, not get */
     bool any_endpoint; /* any other endpoint may have it, too */
     bool once;       /* its packet is kept only until it is sent (waiting.h) */
+    bool released;   /* it has waited for an endpoint */
     uint8_t retries; /* how often it may still be sent again */
     uint8_t n_tried;
     struct jat_cut user_cut, asked_cut; /* of `user` and `asked` */
@@ -80,6 +81,7 @@ struct jat_record {
     bool session : 1;
     bool by_sessionid : 1;
     bool once : 1;
+    bool released : 1;
     uint64_t tried[]; /* and the session */
 };
 

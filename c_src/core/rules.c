@@ -207,7 +207,7 @@ static bool own_ping(const struct jat_call *c)
          "an_iq_to_the_address_of_an_endpoint_reaches_that_endpoint")          \
     RULE("iq get/set", "`P/enc(E)`", "else `recipient-unavailable`",           \
          REQUEST, GONE, ALWAYS,                                                \
-         refuse, JAT_WHY_ENDPOINT_GONE,                                        \
+         jat_request_gone, 0,                                                  \
          "a_request_to_an_endpoint_that_left_gets_recipient_unavailable")      \
     RULE("iq get/set", "`P/other`, `node@P...`", "`item-not-found`",           \
          REQUEST, OTHERS, ALWAYS,                                              \

@@ -100,13 +100,13 @@ static void keep_session(struct jat_call *c, uint64_t key,
 }
 
 bool jat_session_of_request(struct jat_call *c, struct jat_request *r,
-                            jat_eid *eid, enum jat_why *why)
+                            jat_eid *eid)
 {
     struct jat_str name;
     const struct jat_session_row *row = named(c, &name);
     uint64_t until = c->now + (uint64_t)c->config->session_timeout, key;
     struct jat_found found;
-    bool stays, known = false;
+    bool stays, known = false, gone = false;
 
     *eid = 0;
     if (row == NULL ||
@@ -116,29 +116,52 @@ bool jat_session_of_request(struct jat_call *c, struct jat_request *r,
     if (jat_kept_use(c->j->kept, key, c->now, until, &found)) {
         *eid = find_endpoint(c, found.endpoint, &stays);
         known = *eid != 0;
-        if (!known && !found.told) {
-            jat_kept_forget(c->j->kept, key, found.endpoint);
-            *why = row->is_sessionid ? JAT_WHY_SESSION_GONE
-                                     : JAT_WHY_ENDPOINT_GONE;
-            return false;
-        }
-        if (known && !stays) { /* it is balanced, and takes the session along */
+        gone = !known && !found.told;
+        if (known && !stays) /* it is balanced, and takes the session along */
             *eid = 0;
-        } else if (known && found.told) { /* it is back */
+        else if (known || gone)
             r->eid_hash = found.endpoint;
+        if (*eid != 0 && found.told) /* it is back */
             keep_session(c, key, r, true);
-        }
     }
-    if (known || row->kind == JAT_SESSION_OWN) {
+    if (known || gone || row->kind == JAT_SESSION_OWN) {
         r->session = key;
         r->by_sessionid = row->is_sessionid;
     }
-    return true;
+    return !gone;
+}
+
+enum jat_why jat_session_gone(struct jat *j, const struct jat_request *r)
+{
+    jat_kept_forget(j->kept, r->session, r->eid_hash);
+    return r->by_sessionid ? JAT_WHY_SESSION_GONE : JAT_WHY_ENDPOINT_GONE;
 }
 
 void jat_session_begun(struct jat_call *c, const struct jat_request *r)
 {
     keep_session(c, r->session, r, true);
+}
+
+uint64_t jat_session_place(struct jat *j, const struct jat_request *r,
+                           uint64_t now)
+{
+    struct jat_found found;
+
+    return jat_kept_use(j->kept, r->session, now, now, &found) ? found.endpoint
+                                                               : 0;
+}
+
+void jat_session_released(struct jat *j, const struct jat_config *config,
+                          const struct jat_request *r, uint64_t now)
+{
+    struct jat_keep how = {.endpoint = r->eid_hash,
+                           .by = r->share,
+                           .now = now,
+                           .until = now + (uint64_t)config->session_timeout,
+                           .session = true,
+                           .max = (size_t)config->max_sessions};
+
+    (void)jat_kept_put(j->kept, r->session, &how);
 }
 
 enum jat_why jat_session_lost(struct jat *j, const struct jat_request *r,
@@ -161,7 +184,8 @@ static uint64_t key_of_room(const struct jat *j, const struct jat_request *r)
 uint64_t jat_session_keeps(struct jat *j, const struct jat_config *config,
                            const struct jat_request *r, uint64_t now)
 {
-    uint64_t ttl = r->n_tried == 0 ? (uint64_t)config->sticky_ttl : 0;
+    bool uses = r->n_tried == 0 && !r->released;
+    uint64_t ttl = uses ? (uint64_t)config->sticky_ttl : 0;
     struct jat_found found;
 
     if (!jat_session_is_kept(config, r) ||

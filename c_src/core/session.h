@@ -37,15 +37,25 @@ static inline bool jat_session_may_be_named(const struct jat_call *c)
 }
 
 /* Finds out whether the request r (its share is set), to P, is of a session.
- * If it is, r->session is set. *eid is the endpoint of the session; 0: it is
- * new, or there is none. (Where the payload has the attribute that `sticky'
- * chooses by, too, that goes before a session of any requester: all who come to
- * one room meet there.) False: the session's endpoint has gone, and *why says
- * what its requester is told. */
+ * If it is, r->session is set. *eid is the endpoint of the session, and
+ * r->eid_hash its hash; 0: it is new, or there is none. (Where the payload has
+ * the attribute that `sticky' chooses by, too, that goes before a session of
+ * any requester: all who come to one room meet there.) False: the session's
+ * endpoint has gone; r->eid_hash is its hash. */
 bool jat_session_of_request(struct jat_call *c, struct jat_request *r,
-                            jat_eid *eid, enum jat_why *why);
+                            jat_eid *eid);
+/* The session of r, whose endpoint has gone, is forgotten. Returns what the
+ * requester is told. */
+enum jat_why jat_session_gone(struct jat *j, const struct jat_request *r);
 /* The record of r is made. */
 void jat_session_begun(struct jat_call *c, const struct jat_request *r);
+/* A request of a session that has waited for any endpoint: the hash of the one
+ * that its session began on meanwhile; 0: of none. Once its record is made
+ * there, it is that one's. */
+uint64_t jat_session_place(struct jat *j, const struct jat_request *r,
+                           uint64_t now);
+void jat_session_released(struct jat *j, const struct jat_config *config,
+                          const struct jat_request *r, uint64_t now);
 /* The endpoint has answered r, whose record is taken, with the stanza of c. To
  * be called where the stanza may name a session, or the key of r is kept. */
 void jat_session_answered(struct jat_call *c, const struct jat_request *r);
@@ -64,7 +74,7 @@ static inline bool jat_session_is_kept(const struct jat_config *config,
 
 /* The hash of the endpoint that the key which `sticky' chooses by stays with;
  * 0: it stays with none, or r has been sent there before. The key is used,
- * unless r is sent again. */
+ * unless r is sent again, or has waited. */
 uint64_t jat_session_keeps(struct jat *j, const struct jat_config *config,
                            const struct jat_request *r, uint64_t now);
 

@@ -41,24 +41,52 @@ static bool send_again(struct jat_closing *c, struct jat_taken *t)
     return done;
 }
 
+/* The packet was not kept, but the caller has it: from now on it is kept, until
+ * it is sent. False: there is no room. */
+static bool keep(struct jat_closing *c, struct jat_request *next)
+{
+    enum jat_why full;
+
+    next->share.octets = c->weight;
+    if (c->weight == 0 ||
+        jat_shares_take(c->j->shares, c->config, &next->share, &full) != JAT_OK)
+        return false;
+    next->once = true;
+    if (next->share.octets > 0)
+        return true;
+    jat_shares_give(c->j->shares, &next->share);
+    return false;
+}
+
 /* There is no endpoint left at all: it waits for one that comes. False: it need
- * not, or there is no memory. */
+ * not, or there is no room or memory. */
 static bool hold(struct jat_closing *c, struct jat_taken *t)
 {
+    bool was_kept = t->r.share.octets > 0;
     struct jat_request next;
     struct jat_put put;
 
-    if (c->config->wait_for_endpoint == 0 || t->r.share.octets == 0 ||
+    if (c->config->wait_for_endpoint == 0 ||
         jat_endpoints_count(c->j->endpoints) > 0)
         return false;
     jat_taken_look(t, &c->out->text);
     next = t->r;
     next.retries--;
-    if (jat_waiting_put(c->j, c->config, &next, c->now, &put) != JAT_OK)
+    next.eid_hash = 0;
+    if (!was_kept && !keep(c, &next))
         return false;
+    if (jat_waiting_put(c->j, c->config, &next, c->now, &put) != JAT_OK) {
+        if (!was_kept)
+            jat_shares_give(c->j->shares, &next.share);
+        return false;
+    }
     jat_closing_ended(c, t, JAT_END_MOVED);
-    c->out->v[c->out->n++] = (struct jat_outcome){
-        .fate = JAT_FATE_HOLD, .record = t->ref, .next = put.ref, .kept = true};
+    if (!was_kept) /* its new share is in the place of this one */
+        jat_shares_give(c->j->shares, &t->r.share);
+    c->out->v[c->out->n++] = (struct jat_outcome){.fate = JAT_FATE_HOLD,
+                                                  .record = t->ref,
+                                                  .next = put.ref,
+                                                  .kept = was_kept};
     jat_stats_add(&c->j->stats, JAT_STAT_retries);
     return true;
 }
@@ -84,9 +112,11 @@ static void settle(struct jat_closing *c, struct jat_taken *t, enum jat_end end,
 {
     enum jat_why why = ends[end].why;
 
+    if (t->r.eid == 0)
+        jat_waiting_left(c->j, &t->r);
     if (t->r.eid == 0 && end == JAT_END_TIMED_OUT) { /* waiting.h */
         jat_stats_add(&c->j->stats, JAT_STAT_no_endpoint);
-        jat_closing_fail(c, t, end, JAT_WHY_NO_ENDPOINT);
+        jat_closing_fail(c, t, end, jat_waiting_in_vain(c->j, &t->r));
         return;
     }
     jat_stats_add(&c->j->stats, ends[end].stat);
@@ -117,10 +147,18 @@ static enum jat_err take_ref(struct jat_closing *c, uint64_t ref,
 enum jat_err jat_bounce(struct jat *j, uint64_t record, enum jat_how how,
                         uint64_t now, struct jat_outcomes *out)
 {
+    return jat_bounce_packet(j, record, how, 0, now, out);
+}
+
+enum jat_err jat_bounce_packet(struct jat *j, uint64_t record, enum jat_how how,
+                               uint32_t weight, uint64_t now,
+                               struct jat_outcomes *out)
+{
     struct jat_closing c = jat_closing_of(j, now, out);
     struct jat_taken t;
     enum jat_err err = take_ref(&c, record, &t);
 
+    c.weight = how == JAT_HOW_UNDELIVERED ? weight : 0;
     if (err != JAT_OK)
         return err;
     if (how == JAT_HOW_REFUSED)
@@ -140,6 +178,8 @@ enum jat_err jat_abort(struct jat *j, uint64_t record, enum jat_why why,
 
     if (err != JAT_OK)
         return err;
+    if (t.r.eid == 0)
+        jat_waiting_left(j, &t.r);
     jat_stats_add(&j->stats, JAT_STAT_aborted);
     jat_closing_fail(&c, &t, JAT_END_ABORTED, why);
     return JAT_OK;

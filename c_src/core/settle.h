@@ -25,6 +25,12 @@ const char *jat_how_name(unsigned how);
  */
 enum jat_err jat_bounce(struct jat *j, uint64_t record, enum jat_how how,
                         uint64_t now, struct jat_outcomes *out);
+/* The same where the packet has come back with it. weight: octets that it takes
+ * if it is kept; 0: it cannot be kept. One that was not delivered may wait for
+ * an endpoint then, though it was not kept (JAT_FATE_HOLD, not kept before). */
+enum jat_err jat_bounce_packet(struct jat *j, uint64_t record, enum jat_how how,
+                               uint32_t weight, uint64_t now,
+                               struct jat_outcomes *out);
 /* The request could not be sent at all. JAT_ENOTFOUND: closed before. */
 enum jat_err jat_abort(struct jat *j, uint64_t record, enum jat_why why,
                        uint64_t now, struct jat_outcomes *out);

@@ -68,6 +68,7 @@ uint32_t jat_slots_take(struct jat_endpoints *t, uint64_t now)
     }
     s->generation += s->generation == UINT32_MAX ? 2 : 1;
     atomic_store_explicit(&s->load.records, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->load.released, 0, memory_order_relaxed);
     atomic_store_explicit(&s->outbound, 0, memory_order_relaxed);
     atomic_store_explicit(&s->answered, 0, memory_order_relaxed);
     atomic_store_explicit(&s->failed, 0, memory_order_relaxed);

@@ -11,41 +11,89 @@ uint64_t jat_waiting_time(const struct jat_config *config)
     return wait < half ? wait : half;
 }
 
-bool jat_waiting_must(struct jat *j, const struct jat_config *config)
+/* Whose request this is, and which endpoint it is for (0: any): what those who
+ * wait are counted by. Never JAT_NOBODY. */
+static uint64_t key_of(const struct jat_request *r, uint64_t endpoint)
+{
+    uint64_t key = jat_mix64(r->share.user ^ jat_mix64(endpoint + 1));
+
+    return key == JAT_NOBODY ? 1 : key;
+}
+
+void jat_waiting_left(struct jat *j, const struct jat_request *r)
+{
+    jat_quota_give(j->waiters, key_of(r, r->eid_hash), 1, 0);
+}
+
+bool jat_waiting_queues(struct jat *j, const struct jat_request *r,
+                        uint64_t endpoint)
+{
+    uint32_t n, octets;
+
+    if (jat_queue_count(&j->queue) == 0)
+        return false;
+    jat_quota_get(j->waiters, key_of(r, endpoint), &n, &octets);
+    return n > 0;
+}
+
+bool jat_waiting_must(struct jat *j, const struct jat_config *config,
+                      const struct jat_request *r, bool gone)
 {
     return config->wait_for_endpoint > 0 &&
-           (jat_endpoints_count(j->endpoints) == 0 ||
-            jat_queue_count(&j->queue) > 0);
+           (gone || jat_endpoints_count(j->endpoints) == 0 ||
+            jat_waiting_queues(j, r, r->eid_hash));
 }
 
 enum jat_err jat_waiting_put(struct jat *j, const struct jat_config *config,
                              struct jat_request *r, uint64_t now,
                              struct jat_put *out)
 {
-    uint64_t until = now + jat_waiting_time(config), place;
-    enum jat_err err = jat_queue_take(&j->queue, &place);
+    uint64_t until = now + jat_waiting_time(config);
+    struct jat_aim lane = {r->eid_hash, false};
+    uint32_t place, octets = 0;
+    enum jat_err err = jat_quota_take(j->waiters, key_of(r, r->eid_hash),
+                                      UINT32_MAX, UINT32_MAX, &octets);
 
     if (err != JAT_OK)
         return err;
-    r->eid = r->eid_hash = r->tail = 0;
-    r->n_tried = 0; /* all that have had it are gone */
-    r->deadline = until < r->deadline ? until : r->deadline;
-    err = jat_inflight_put(j->inflight, r, now, out);
-    jat_queue_fill(&j->queue, place,
-                   err == JAT_OK ? out->ref : JAT_QUEUE_NOBODY);
+    err = jat_queue_take(&j->queue, lane, &place);
+    if (err == JAT_OK) {
+        r->eid = r->tail = 0;
+        r->n_tried = 0; /* all that have had it are gone */
+        r->released = false;
+        r->deadline = until < r->deadline ? until : r->deadline;
+        err = jat_inflight_put(j->inflight, r, now, out);
+        if (err == JAT_OK)
+            jat_queue_fill(&j->queue, place, out->ref, r->deadline);
+        else
+            jat_queue_undo(&j->queue, lane, place);
+    }
+    if (err != JAT_OK)
+        jat_waiting_left(j, r);
     return err;
 }
 
-/* The request as it goes to its first endpoint, or to another one. */
+enum jat_why jat_waiting_in_vain(struct jat *j, const struct jat_request *r)
+{
+    if (r->eid_hash == 0)
+        return JAT_WHY_NO_ENDPOINT;
+    return r->session != 0 ? jat_session_gone(j, r) : JAT_WHY_ENDPOINT_GONE;
+}
+
+/* The request as it goes to its first endpoint, or to another one. (A reload
+ * may have made `timeout' shorter than it has waited.) */
 static struct jat_request released(const struct jat_closing *c,
                                    const struct jat_taken *t)
 {
     struct jat_request next = t->r;
 
     next.deadline = next.born + (uint64_t)c->config->timeout;
+    if (next.deadline < t->r.deadline)
+        next.deadline = t->r.deadline;
     if (next.once)
         next.share.octets = 0;
     next.once = false;
+    next.released = true;
     return next;
 }
 
@@ -54,90 +102,206 @@ static void say(struct jat_closing *c, const struct jat_taken *t,
                 const struct jat_buf *notes)
 {
     jat_closing_goes_on(c, t, sent, notes);
+    c->out->soon = true; /* the next call tells others that it is gone */
     c->out->v[c->out->n - 1].fate = JAT_FATE_RELEASE;
     c->out->v[c->out->n - 1].kept = next->share.octets > 0;
     if (next->share.octets < t->r.share.octets)
         jat_shares_give_octets(c->j->shares, &t->r.share);
 }
 
-/* JAT_ENOTFOUND, JAT_EFULL: it has to wait on, or has ended otherwise. t: a
- * copy, whose strings are in notes. */
-static enum jat_err release(struct jat_closing *c, struct jat_taken *t,
-                            struct jat_buf *notes)
+/* Whoever is first in a lane, as it is tried to send it on. */
+struct trial {
+    uint32_t number; /* of the lane */
+    struct jat_aim lane;
+    struct jat_taken t;   /* a copy of it; its strings are in notes ... */
+    struct jat_buf notes; /* ... with room for its next JID and an id of ours */
+};
+
+/* Chooses its endpoint. *moved: it has gone to another lane, since its key
+ * stays with an endpoint that can take no more now, or that others wait for
+ * with such keys. The table of endpoints is held. */
+static enum jat_err choose(struct jat_closing *c, struct trial *trial,
+                           const struct jat_request *next, uint64_t kept,
+                           bool *moved, struct jat_endpoint *out)
 {
     struct jat *j = c->j;
+    struct jat_aim own = {kept, true};
+    bool other = jat_forward_stays(j, c->config, kept, c->now) &&
+                 !jat_aim_is(own, trial->lane);
+    enum jat_err err = JAT_EFULL;
+
+    *moved = false;
+    if (!other || !jat_queue_has(&j->queue, own))
+        err = jat_forward_choose_late(j, c->config, next, kept, c->now,
+                                      &trial->notes, out);
+    if (err != JAT_EFULL || !other)
+        return err;
+    err = jat_queue_move(&j->queue, trial->number, own);
+    *moved = err == JAT_OK;
+    c->out->soon = c->out->soon || *moved;
+    return err;
+}
+
+/* Its record is taken: it goes on under another one, or has failed. */
+static void go_on(struct jat_closing *c, struct trial *trial,
+                  struct jat_request *next, struct jat_sent *sent, bool made)
+{
+    struct jat_taken *t = &trial->t;
+
+    if (made) {
+        jat_forward_done(c->j, c->config, next, c->now, sent);
+        if (next->session != 0)
+            jat_session_released(c->j, c->config, next, c->now);
+        say(c, t, next, sent, &trial->notes);
+    } else {
+        jat_stats_add(&c->j->stats, JAT_STAT_aborted);
+        jat_closing_fail(c, t, JAT_END_ABORTED, JAT_WHY_NO_MEMORY);
+    }
+}
+
+/* The hash of the endpoint that has the session of the request, or the key that
+ * `sticky' chooses by; 0: there is none, or it is for one endpoint anyway. */
+static uint64_t key_stays_with(struct jat_closing *c,
+                               const struct jat_request *r)
+{
+    if (r->eid_hash != 0)
+        return 0;
+    return r->session != 0 ? jat_session_place(c->j, r, c->now)
+                           : jat_session_keeps(c->j, c->config, r, c->now);
+}
+
+/* JAT_ENOTFOUND, JAT_EFULL: it has to wait on. */
+static enum jat_err release(struct jat_closing *c, struct trial *trial)
+{
+    struct jat *j = c->j;
+    struct jat_taken *t = &trial->t;
     struct jat_span shown = t->shown;
     struct jat_request next = released(c, t);
     struct jat_sent sent;
-    bool made = false;
-    uint64_t kept = jat_session_keeps(j, c->config, &next, c->now);
+    bool made = false, moved;
+    uint64_t kept = key_stays_with(c, &next);
     unsigned held = jat_endpoints_hold(j->endpoints);
-    enum jat_err err =
-        jat_forward_choose_any(j, c->config, &next, kept, JAT_RELEASE_MAX,
-                               c->now, notes, &sent.endpoint);
+    enum jat_err err = choose(c, trial, &next, kept, &moved, &sent.endpoint);
 
-    if (err == JAT_OK) {
+    if (err == JAT_OK && !moved) {
         err = jat_inflight_take_ref(j->inflight, t->ref, c->now, &c->out->text,
                                     &t->r);
         if (err == JAT_OK) {
-            jat_queue_pop(&j->queue);
             jat_taken_note(t, &c->out->text);
             next = released(c, t);
-            made = jat_forward_put(j, &next, shown, c->now, notes, &sent) ==
-                   JAT_OK;
+            jat_queue_pop(&j->queue, trial->number,
+                          key_of(&t->r, t->r.eid_hash));
+            made = jat_forward_put(j, &next, shown, c->now, &trial->notes,
+                                   &sent) == JAT_OK;
+        } else if (err == JAT_ENOTFOUND) { /* it has ended meanwhile */
+            jat_queue_drop(&j->queue, trial->number);
+            moved = true;
+            err = JAT_OK;
         }
     }
     jat_endpoints_let_go(j->endpoints, held);
-    if (err != JAT_OK)
-        return err;
-    if (made) {
-        jat_forward_done(j, c->config, &next, c->now, &sent);
-        say(c, t, &next, &sent, notes);
-    } else {
-        jat_stats_add(&j->stats, JAT_STAT_aborted);
-        jat_closing_fail(c, t, JAT_END_ABORTED, JAT_WHY_NO_MEMORY);
-    }
-    return JAT_OK;
+    if (err == JAT_OK && !moved)
+        go_on(c, trial, &next, &sent, made);
+    return err;
 }
 
-/* The first one. JAT_ENOTFOUND, JAT_EFULL: it has to wait on. */
-static enum jat_err release_first(struct jat_closing *c, uint64_t ref)
+/* Whoever is first, of whom there is no more than the reference. */
+static enum jat_err attempt(struct jat_closing *c, struct trial *trial)
 {
-    struct jat_buf notes = JAT_BUF_INIT;
-    struct jat_taken t = {.ref = ref};
-    enum jat_err err = jat_inflight_copy(c->j->inflight, ref, &notes, &t.r);
+    struct jat_taken *t = &trial->t;
+    enum jat_err err =
+        jat_inflight_copy(c->j->inflight, t->ref, &trial->notes, &t->r);
 
     if (err == JAT_ENOTFOUND) { /* it has ended */
-        jat_queue_pop(&c->j->queue);
+        jat_queue_drop(&c->j->queue, trial->number);
         return JAT_OK;
     }
     if (err == JAT_OK) {
-        jat_taken_note(&t, &notes);
-        err =
-            jat_outcomes_reserve(c->out, JAT_TEXT_OF_ONE + jat_taken_more(&t));
+        jat_taken_note(t, &trial->notes);
+        err = jat_outcomes_reserve(c->out, JAT_TEXT_OF_ONE + jat_taken_more(t));
     }
-    if (err == JAT_OK && jat_buf_room(&notes, JAT_JID_MAX + JAT_OURS_N) == NULL)
+    if (err == JAT_OK &&
+        jat_buf_room(&trial->notes, JAT_JID_MAX + JAT_OURS_N) == NULL)
         err = JAT_ENOMEM;
-    if (err == JAT_OK)
-        err = release(c, &t, &notes);
-    jat_buf_fini(&notes);
+    return err == JAT_OK ? release(c, trial) : err;
+}
+
+/* True if there is an endpoint for those in the lane. */
+static bool has_endpoint(struct jat *j, struct jat_aim lane)
+{
+    unsigned held;
+    bool has;
+
+    if (lane.endpoint == 0 || lane.kept)
+        return jat_endpoints_count(j->endpoints) > 0;
+    held = jat_endpoints_hold(j->endpoints);
+    has = jat_endpoints_of_hash(j->endpoints, lane.endpoint) != 0;
+    jat_endpoints_let_go(j->endpoints, held);
+    return has;
+}
+
+/* One step in a lane. JAT_ENOTFOUND, JAT_EFULL: nobody there can go on now.
+ * (All records that have ended by their time are closed already: jat_expire.)
+ */
+static enum jat_err step(struct jat_closing *c, uint32_t number)
+{
+    struct jat_queue_first first;
+    struct trial trial = {.number = number, .notes = JAT_BUF_INIT};
+    enum jat_err err;
+
+    if (!jat_queue_first(&c->j->queue, number, &first))
+        return JAT_ENOTFOUND;
+    if (first.until <= c->now) {
+        jat_queue_drop(&c->j->queue, number);
+        return JAT_OK;
+    }
+    if (!has_endpoint(c->j, first.lane))
+        return JAT_ENOTFOUND;
+    trial.lane = first.lane;
+    trial.t.ref = first.ref;
+    err = attempt(c, &trial);
+    jat_buf_fini(&trial.notes);
     return err;
+}
+
+/* What the last call has sent on is on its way. */
+static void forget_gone(struct jat *j)
+{
+    uint64_t key;
+
+    while (jat_queue_gone(&j->queue, &key))
+        jat_quota_give(j->waiters, key, 1, 0);
+}
+
+/* From the lane where the last call has ended. JAT_EFULL: max is used up. */
+static enum jat_err release_lanes(struct jat_closing *c, size_t max)
+{
+    struct jat *j = c->j;
+    enum jat_err err;
+
+    while (jat_queue_next(&j->queue, &j->lane)) {
+        if (max-- == 0)
+            return JAT_EFULL;
+        err = step(c, j->lane);
+        if (err == JAT_ENOMEM)
+            return err;
+        c->out->soon = c->out->soon || err == JAT_EFULL;
+        if (err != JAT_OK)
+            j->lane++;
+    }
+    j->lane = 0;
+    return JAT_OK;
 }
 
 enum jat_err jat_waiting_release(struct jat_closing *c, size_t max)
 {
-    enum jat_err err = JAT_OK;
-    uint64_t ref;
+    enum jat_err err;
 
     if (jat_queue_count(&c->j->queue) == 0 ||
         pthread_mutex_trylock(&c->j->releasing) != 0)
         return JAT_OK;
-    while (err == JAT_OK && max > 0 && jat_queue_first(&c->j->queue, &ref)) {
-        err = release_first(c, ref);
-        max--;
-    }
+    forget_gone(c->j);
+    err = release_lanes(c, max);
     pthread_mutex_unlock(&c->j->releasing);
-    if (err == JAT_OK && max == 0 && jat_queue_count(&c->j->queue) > 0)
-        return JAT_EFULL;
-    return err == JAT_ENOMEM ? err : JAT_OK;
+    return err;
 }

@@ -319,13 +319,13 @@ enum jat_err __wrap_jat_kept_put(struct jat_kept *t, uint64_t key,
     return __real_jat_kept_put(t, key, how);
 }
 
-void __real_jat_queue_pop(struct jat_queue *q);
-void __wrap_jat_queue_pop(struct jat_queue *q);
+void __real_jat_queue_pop(struct jat_queue *q, uint32_t number, uint64_t note);
+void __wrap_jat_queue_pop(struct jat_queue *q, uint32_t number, uint64_t note);
 
-void __wrap_jat_queue_pop(struct jat_queue *q)
+void __wrap_jat_queue_pop(struct jat_queue *q, uint32_t number, uint64_t note)
 {
     memory.done = true;
-    __real_jat_queue_pop(q);
+    __real_jat_queue_pop(q, number, note);
 }
 
 atomic_uint seals, openings;

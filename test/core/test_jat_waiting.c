@@ -110,7 +110,9 @@ static void one_endpoint_gets_a_hundred_at_a_time(void **state)
         get(line("%u", i), U, P);
     come(A);
     assert_int_equal((expire(), outcomes.n), 100);
+    assert_true(outcomes.soon);
     assert_int_equal((expire(), outcomes.n), 0);
+    assert_true(outcomes.soon);
     for (unsigned i = 0; i < 7; i++)
         result(line("%u", i), A, PU);
     assert_int_equal((expire(), outcomes.n), 7);
@@ -120,6 +122,7 @@ static void one_endpoint_gets_a_hundred_at_a_time(void **state)
     assert_int_equal(endpoint(B).requests, 100);
     now += 5000;
     assert_int_equal((expire(), outcomes.n), 43);
+    assert_false(outcomes.soon);
     while (jat_close_all(j, now, 256, fresh()) == JAT_EFULL)
         ;
 }
@@ -144,6 +147,42 @@ static void a_get_whose_last_endpoint_went_waits_for_the_next_one(void **state)
     const char *id = line("%s", last_id);
     assert_words(result("1", A, PU), "drop unsolicited"); /* of the old one */
     assert_words(result(id, A, PU), "answer " P " > " U " #1 kept");
+}
+
+/* Its packet comes back with it, so that it can wait though it was not kept. */
+static void a_set_that_was_not_delivered_waits_for_the_next_one(void **state)
+{
+    (void)state;
+    proxy("wait_for_endpoint=5000");
+    come(A);
+    jat_eid eid;
+    uint64_t sets[4];
+    for (unsigned i = 0; i < 4; i++) {
+        set(line("%u", i), U, P);
+        sets[i] = decision.forward.record;
+    }
+    assert_int_equal(jat_remove_endpoint(j, str(A), &eid), JAT_OK);
+    assert_words(came(jat_bounce_packet(j, sets[0], JAT_HOW_UNDELIVERED, 300,
+                                        now, fresh())),
+                 "hold");
+    assert_false(outcomes.v[0].kept);
+    assert_int_equal(count("retry_memory"), 300);
+    assert_int_equal(count("pending"), 4);
+    /* no proof, no packet, no room */
+    assert_words(
+        came(jat_bounce_packet(j, sets[1], JAT_HOW_LOST, 300, now, fresh())),
+        "fail recipient-unavailable " P " > " U " #1");
+    assert_words(bounce(sets[2], true),
+                 "fail recipient-unavailable " P " > " U " #2");
+    assert_words(came(jat_bounce_packet(j, sets[3], JAT_HOW_UNDELIVERED,
+                                        1 << 26, now, fresh())),
+                 "fail recipient-unavailable " P " > " U " #3");
+    assert_int_equal(count("retry_memory"), 300);
+    come(B);
+    assert_words(expire(), "release " PU " > " B " #0");
+    assert_int_equal(count("retry_memory"), 0);
+    assert_words(result("0", B, PU), "answer " P " > " U " #0");
+    assert_int_equal(count("pending"), 0);
 }
 
 /* It is not sent more often than it may. */
@@ -229,7 +268,22 @@ static void a_reload_without_the_option_ends_the_wait_as_it_was(void **state)
     close_all();
 }
 
-static void queries_to_the_host_and_to_an_endpoint_do_not_wait(void **state)
+static void a_reload_leaves_it_the_time_of_its_wait(void **state)
+{
+    (void)state;
+    proxy("wait_for_endpoint=5000");
+    get("1", U, P);
+    reload("timeout=1000");
+    now += 3000;
+    come(A);
+    assert_words(expire(), "release " PU " > " A " #1 kept");
+    now += 1999;
+    assert_words(expire(), "");
+    now += 1;
+    assert_words(expire(), "fail remote-server-timeout " P " > " U " #1 kept");
+}
+
+static void queries_to_the_host_and_messages_do_not_wait(void **state)
 {
     (void)state;
     proxy("wait_for_endpoint=5000");
@@ -237,10 +291,6 @@ static void queries_to_the_host_and_to_an_endpoint_do_not_wait(void **state)
     assert_words(said(stanza("iq", "get", "1", U, P, DISCO)),
                  "local disco_info");
     assert_words(chat(U, P), NOBODY);
-    come(A);
-    const char *to = shown(A);
-    go(A);
-    assert_words(get("2", U, to), NOBODY);
 }
 
 int main(void)
@@ -253,12 +303,14 @@ int main(void)
         CASE(they_are_released_in_the_order_in_which_they_came),
         CASE(one_endpoint_gets_a_hundred_at_a_time),
         CASE(a_get_whose_last_endpoint_went_waits_for_the_next_one),
+        CASE(a_set_that_was_not_delivered_waits_for_the_next_one),
         CASE(what_has_waited_counts_as_sent_again),
         CASE(a_stop_and_an_abort_end_it),
         CASE(who_cannot_be_kept_does_not_wait),
         CASE(limits_hold_for_those_who_wait),
         CASE(a_reload_without_the_option_ends_the_wait_as_it_was),
-        CASE(queries_to_the_host_and_to_an_endpoint_do_not_wait),
+        CASE(a_reload_leaves_it_the_time_of_its_wait),
+        CASE(queries_to_the_host_and_messages_do_not_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

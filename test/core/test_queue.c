@@ -3,106 +3,189 @@
 
 #include "queue.h"
 
-static uint64_t place_for(struct jat_queue *q, uint64_t ref)
+static const struct jat_aim any = {0, false};
+
+static uint32_t place_in(struct jat_queue *q, struct jat_aim aim, uint64_t ref)
 {
-    uint64_t place;
-    assert_int_equal(jat_queue_take(q, &place), JAT_OK);
-    jat_queue_fill(q, place, ref);
+    uint32_t place;
+    assert_int_equal(jat_queue_take(q, aim, &place), JAT_OK);
+    jat_queue_fill(q, place, ref, 1000 + ref);
     return place;
 }
 
-static void who_came_first_leaves_first(void **state)
+/* The number of a lane that exists. */
+static uint32_t number_of(struct jat_queue *q, struct jat_aim aim)
 {
+    struct jat_queue_first first;
+    for (uint32_t number = 0; jat_queue_next(q, &number); number++)
+        if (jat_queue_first(q, number, &first) && jat_aim_is(first.lane, aim))
+            return number;
+    fail_msg("no such lane");
+    return 0;
+}
+
+static uint64_t first_of(struct jat_queue *q, struct jat_aim aim)
+{
+    struct jat_queue_first first;
+    assert_true(jat_queue_first(q, number_of(q, aim), &first));
+    assert_int_equal(first.until, 1000 + first.ref);
+    return first.ref;
+}
+
+/* Each lane against an array. */
+static void in_each_lane_who_came_first_leaves_first(void **state)
+{
+    enum { LANES = 40, MOST = 30000 };
+    static uint64_t refs[LANES][MOST];
+    unsigned in[LANES] = {0}, out[LANES] = {0};
+    uint64_t ref = 0;
+    uint32_t all = 0;
     (void)state;
     struct jat_queue q = {.n = 0};
-    uint64_t ref, in = 0, out = 0;
     jat_queue_init(&q);
-    for (unsigned i = 0; i < 20000; i++) {
-        if (random_below(2) == 0 || in == out) {
-            place_for(&q, ++in);
+    for (unsigned i = 0; i < MOST; i++) {
+        unsigned k = random_below(LANES), to = random_below(LANES);
+        struct jat_aim aim = {k / 2, k % 2 != 0};
+        struct jat_aim other = {to / 2, to % 2 != 0};
+        if (in[k] == out[k] || random_below(5) < 2) {
+            place_in(&q, aim, ++ref);
+            refs[k][in[k]++] = ref;
+            all++;
         } else {
-            assert_true(jat_queue_first(&q, &ref));
-            assert_int_equal(ref, ++out);
-            jat_queue_pop(&q);
-        }
-        assert_int_equal(jat_queue_count(&q), in - out);
-        if (random_below(1000) == 0)
-            while (in > out) {
-                assert_true(jat_queue_first(&q, &ref));
-                assert_int_equal(ref, ++out);
-                jat_queue_pop(&q);
+            assert_true(first_of(&q, aim) == refs[k][out[k]]);
+            if (k != to && random_below(2) == 0) {
+                assert_int_equal(jat_queue_move(&q, number_of(&q, aim), other),
+                                 JAT_OK);
+                refs[to][in[to]++] = refs[k][out[k]++];
+            } else {
+                jat_queue_drop(&q, number_of(&q, aim));
+                out[k]++;
+                all--;
             }
+        }
+        assert_true(jat_queue_has(&q, aim) == (in[k] > out[k]));
+        assert_int_equal(jat_queue_count(&q), all);
     }
-    assert_true(in > 5000);
+    assert_true(all > 100);
+    for (uint32_t number = 0; jat_queue_next(&q, &number);)
+        jat_queue_drop(&q, number);
+    assert_int_equal(jat_queue_count(&q), 0);
     jat_queue_fini(&q);
 }
 
-static void a_place_that_is_not_filled_holds_the_others_up(void **state)
+static void a_place_that_is_not_filled_holds_its_lane_up(void **state)
 {
-    (void)state;
+    static const struct jat_aim other = {7, false};
     struct jat_queue q = {.n = 0};
-    uint64_t first, ref;
-    jat_queue_init(&q);
-    assert_false(jat_queue_first(&q, &ref));
-    assert_int_equal(jat_queue_take(&q, &first), JAT_OK);
-    place_for(&q, 2);
-    assert_false(jat_queue_first(&q, &ref));
-    jat_queue_fill(&q, first, 1);
-    assert_true(jat_queue_first(&q, &ref));
-    assert_int_equal(ref, 1);
-    jat_queue_fini(&q);
-}
-
-static void a_place_for_nobody_goes_if_it_is_the_last_one(void **state)
-{
+    struct jat_queue_first first;
+    uint32_t place;
     (void)state;
-    struct jat_queue q = {.n = 0};
-    uint64_t place, ref;
     jat_queue_init(&q);
-    place_for(&q, 1);
-    place_for(&q, JAT_QUEUE_NOBODY);
-    assert_int_equal(jat_queue_count(&q), 1);
-    assert_int_equal(jat_queue_take(&q, &place), JAT_OK);
-    place_for(&q, 3);
-    jat_queue_fill(&q, place, JAT_QUEUE_NOBODY);
+    assert_false(jat_queue_first(&q, 0, &first));
+    assert_int_equal(jat_queue_take(&q, any, &place), JAT_OK);
+    place_in(&q, any, 2);
+    place_in(&q, other, 3);
+    assert_false(jat_queue_first(&q, 0, &first));
+    assert_int_equal(first_of(&q, other), 3);
+    jat_queue_fill(&q, place, 1, 1001);
+    assert_int_equal(first_of(&q, any), 1);
     assert_int_equal(jat_queue_count(&q), 3);
-    jat_queue_pop(&q);
-    assert_true(jat_queue_first(&q, &ref));
-    assert_true(ref == JAT_QUEUE_NOBODY);
-    jat_queue_pop(&q);
-    assert_true(jat_queue_first(&q, &ref));
-    assert_int_equal(ref, 3);
     jat_queue_fini(&q);
 }
 
-static void without_memory_nobody_comes(void **state)
+static void whoever_does_not_come_gives_his_place_back(void **state)
 {
-    (void)state;
     struct jat_queue q = {.n = 0};
+    uint32_t places[4];
+    (void)state;
     jat_queue_init(&q);
-    for (unsigned i = 0; i < 100; i++) {
-        uint64_t place = 0;
-        bool full = jat_queue_count(&q) == q.cap;
-        allow(0);
-        enum jat_err err = jat_queue_take(&q, &place);
-        allow_all();
-        assert_int_equal(err, full ? JAT_ENOMEM : JAT_OK);
-        assert_int_equal(jat_queue_count(&q), full ? i : i + 1);
-        if (full)
-            place_for(&q, i + 1);
-        else
-            jat_queue_fill(&q, place, i + 1);
+    for (unsigned out = 0; out < 4; out++) {
+        for (unsigned i = 0; i < 4; i++)
+            assert_int_equal(jat_queue_take(&q, any, &places[i]), JAT_OK);
+        jat_queue_undo(&q, any, places[out]);
+        assert_int_equal(jat_queue_count(&q), 3);
+        place_in(&q, any, 4);
+        for (unsigned i = 0; i < 4; i++)
+            if (i != out)
+                jat_queue_fill(&q, places[i], i + 10, 1010 + i);
+        for (unsigned i = 0; i < 4; i++)
+            if (i != out) {
+                assert_int_equal(first_of(&q, any), i + 10);
+                jat_queue_drop(&q, number_of(&q, any));
+            }
+        assert_int_equal(first_of(&q, any), 4);
+        jat_queue_drop(&q, number_of(&q, any));
+        assert_false(jat_queue_has(&q, any));
     }
+    assert_int_equal(jat_queue_take(&q, any, &places[0]), JAT_OK);
+    jat_queue_undo(&q, any, places[0]);
+    assert_int_equal(jat_queue_count(&q), 0);
+    jat_queue_fini(&q);
+}
+
+static void who_has_left_counts_until_he_is_gone(void **state)
+{
+    struct jat_queue q = {.n = 0};
+    uint64_t note;
+    (void)state;
+    jat_queue_init(&q);
+    place_in(&q, any, 1);
+    place_in(&q, any, 2);
+    jat_queue_pop(&q, number_of(&q, any), 70);
+    assert_int_equal(jat_queue_count(&q), 2);
+    assert_int_equal(first_of(&q, any), 2);
+    jat_queue_pop(&q, number_of(&q, any), 71);
+    assert_false(jat_queue_has(&q, any));
+    assert_int_equal(jat_queue_count(&q), 2);
+    uint64_t sum = 0;
+    while (jat_queue_gone(&q, &note))
+        sum += note;
+    assert_int_equal(sum, 141);
+    assert_int_equal(jat_queue_count(&q), 0);
+    jat_queue_fini(&q);
+}
+
+static void without_memory_nobody_comes_nor_moves(void **state)
+{
+    struct jat_queue q = {.n = 0};
+    unsigned failed = 0;
+    (void)state;
+    jat_queue_init(&q);
+    for (unsigned i = 1; i <= 100; i++) {
+        struct jat_aim aim = {i, false}, to = {i, true};
+        uint32_t place;
+        uint32_t before = jat_queue_count(&q);
+        for (unsigned n = 0;; n++) {
+            allow(n);
+            enum jat_err err = jat_queue_take(&q, aim, &place);
+            allow_all();
+            if (err == JAT_OK)
+                break;
+            failed++;
+            assert_int_equal(err, JAT_ENOMEM);
+            assert_false(jat_queue_has(&q, aim));
+            assert_int_equal(jat_queue_count(&q), before);
+        }
+        jat_queue_fill(&q, place, i, 1000 + i);
+        allow(0);
+        enum jat_err err = jat_queue_move(&q, number_of(&q, aim), to);
+        allow_all();
+        failed += err != JAT_OK;
+        assert_int_equal(first_of(&q, err == JAT_OK ? to : aim), i);
+        assert_false(jat_queue_has(&q, err == JAT_OK ? aim : to));
+    }
+    assert_true(failed > 10);
     jat_queue_fini(&q);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(who_came_first_leaves_first),
-        TEST(a_place_that_is_not_filled_holds_the_others_up),
-        TEST(a_place_for_nobody_goes_if_it_is_the_last_one),
-        TEST(without_memory_nobody_comes),
+        TEST(in_each_lane_who_came_first_leaves_first),
+        TEST(a_place_that_is_not_filled_holds_its_lane_up),
+        TEST(whoever_does_not_come_gives_his_place_back),
+        TEST(who_has_left_counts_until_he_is_gone),
+        TEST(without_memory_nobody_comes_nor_moves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -174,6 +174,54 @@ static void nobody_is_left_with_an_endpoint_that_goes(void **state)
     assert_true(count("presences") > hidden);
 }
 
+/* Mostly nobody is there, so that many a request waits. Each thread has its
+ * part in what makes it go on, or end. */
+static void *come_and_wait(void *arg)
+{
+    struct worker *w = arg;
+    for (unsigned t = 0; t < w->turns && w->wrong == NULL; t++) {
+        unsigned what = below(w, 64);
+        if (what < 1)
+            put_one(w);
+        else if (what < 8)
+            remove_one(w);
+        else if (what < 10)
+            pass_time(w);
+        else if (what < 16)
+            expire_some(w);
+        else if (what < 18)
+            bounce_one(w);
+        else if (what < 20)
+            abort_one(w);
+        else if (what < 36)
+            answer(w);
+        else if (what < 40)
+            ask_one(w);
+        else
+            ask(w);
+        see_outcomes(w);
+    }
+    return NULL;
+}
+
+static void whoever_waits_goes_on_or_fails_once(void **state)
+{
+    uint64_t held = 0, released = 0;
+    (void)state;
+    begin_threads(1);
+    struct jat_config *c = some_config(&workers[0], false);
+    assert_int_equal(jat_config_int(c, JAT_STR("wait_for_endpoint"), 3000),
+                     JAT_OK);
+    assert_int_equal(jat_configure(j, c), JAT_OK);
+    run_workers(come_and_wait);
+    for (unsigned i = 0; i < WORKERS; i++) {
+        held += workers[i].seen[HELD];
+        released += workers[i].seen[RELEASED];
+    }
+    assert_true(held > 100 && released > 100 && count("no_endpoint") > 0);
+    check();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +229,7 @@ int main(void)
         CASE(of_eight_who_end_a_request_one_does),
         CASE(no_request_is_left_with_an_endpoint_that_goes),
         CASE(nobody_is_left_with_an_endpoint_that_goes),
+        CASE(whoever_waits_goes_on_or_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

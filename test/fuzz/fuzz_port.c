@@ -191,7 +191,7 @@ static const struct {
 } signatures[] = {
     {W_new, "rl"},          {CALL_put_endpoint, "tsibbn"},
     {CALL_handle, "tntnn"}, {CALL_handle, "tntnn"},
-    {CALL_handle, "tntnn"}, {CALL_bounce, "nhn"},
+    {CALL_handle, "tntnn"}, {CALL_bounce, "nhnn"},
     {CALL_abort, "nwn"},    {CALL_open, "tn"},
     {CALL_expire, "n"},     {CALL_close_all, "n"},
     {CALL_sweep, "nnn"},    {CALL_remove_endpoint, "t"},

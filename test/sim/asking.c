@@ -93,9 +93,10 @@ static bool no_room(struct sim_world *w, const struct sim_request *q)
                               : sim_candidates(w, q) == 0;
 }
 
-/* lost: why it has to be, for its session's sake; or JAT_WHY_COUNT. */
+/* lost: why it has to be, for its session's sake; or JAT_WHY_COUNT. waits: it
+ * would wait, if there were room. */
 static void refused(struct sim_world *w, const struct sim_request *q,
-                    enum jat_why lost, enum jat_why why)
+                    enum jat_why lost, bool waits, enum jat_why why)
 {
     enum jat_why expected = lost != JAT_WHY_COUNT ? lost : refusal_of(w, q);
 
@@ -103,6 +104,12 @@ static void refused(struct sim_world *w, const struct sim_request *q,
     if (w->seen != NULL)
         w->seen->errors_of_host++;
     sim_tell(w, "   refused: %s", jat_why_name(why));
+    SIM_HOLDS(w, !waits || !sim_waiting_may_keep(w, q),
+              "what may wait is not refused", "%s", jat_why_name(why));
+    if (waits && sim_books_full(w, q, JAT_WHY_COUNT))
+        expected = JAT_WHY_COUNT;
+    if (lost != JAT_WHY_COUNT && why == lost)
+        (void)sim_kept_gone(w, q);
     if (expected != JAT_WHY_COUNT)
         SIM_HOLDS(w, why == expected, "a refusal says why", "%s, not %s",
                   jat_why_name(why), jat_why_name(expected));
@@ -171,6 +178,7 @@ void sim_ask(struct sim_world *w, const struct sim_step *s)
                         true,
                         s->size};
     enum jat_why lost;
+    bool waits;
     struct jat_decision d;
     char at[SIM_ADDRESS];
     uint8_t place;
@@ -186,10 +194,22 @@ void sim_ask(struct sim_world *w, const struct sim_step *s)
     if (q.any && q.session < 0)
         q.retries = (unsigned)sim_option_number(&w->options, SIM_RETRIES);
     q.sticky = q.any ? sim_sticky_key(w, &q) : -1;
+    waits = sim_waiting_must(
+        w, &q,
+        lost != JAT_WHY_COUNT ||
+            (!q.any && q.bound == SIM_NOBODY && !w->places[q.place].online));
     if (!handle(w, &iq, &d))
         return;
     if (d.verb == JAT_DO_REFUSE) {
-        refused(w, &q, lost, d.why);
+        refused(w, &q, lost, waits, d.why);
+        return;
+    }
+    SIM_HOLDS(w,
+              (d.verb == JAT_DO_HOLD) == (waits && sim_waiting_may_keep(w, &q)),
+              "who has to wait does, and nobody else", "%s", q.id);
+    if (d.verb == JAT_DO_HOLD && w->wrong == NULL) {
+        w->stats[JAT_STAT_requests]++;
+        sim_waiting_begin(w, &q, is_repeatable(w, s), d.record);
         return;
     }
     SIM_HOLDS(w, lost == JAT_WHY_COUNT,
@@ -228,7 +248,7 @@ void sim_ask_out(struct sim_world *w, const struct sim_step *s)
     if (!handle(w, &iq, &d))
         return;
     if (d.verb == JAT_DO_REFUSE) {
-        refused(w, &q, JAT_WHY_COUNT, d.why);
+        refused(w, &q, JAT_WHY_COUNT, false, d.why);
         return;
     }
     SIM_HOLDS(w, d.verb == JAT_DO_FORWARD && d.forward.direction == JAT_OUT,

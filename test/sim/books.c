@@ -132,21 +132,47 @@ static void check_id(struct sim_world *w, const struct sim_try *t)
     }
 }
 
+/* The new try. */
+static struct sim_try *add_try(struct sim_world *w, unsigned request,
+                               uint8_t place, const struct sim_try *t)
+{
+    struct sim_try *v;
+
+    w->tries = sim_grow(w->tries, w->n_tries, &w->cap_tries, sizeof *w->tries);
+    w->open = sim_grow(w->open, w->n_open, &w->cap_open, sizeof *w->open);
+    v = &w->tries[w->n_tries];
+    *v = *t;
+    v->request = request;
+    v->place = place;
+    v->began = w->now;
+    w->open[w->n_open++] = w->n_tries;
+    return v;
+}
+
+void sim_books_wait(struct sim_world *w, unsigned request, uint64_t ref)
+{
+    (void)add_try(w, request, SIM_NOBODY, &(struct sim_try){.ref = ref});
+    w->n_tries++;
+}
+
+void sim_books_rekeep(struct sim_world *w, unsigned request, uint32_t octets)
+{
+    struct sim_request *q = &w->requests[request];
+
+    count(w, q, -1);
+    q->octets = octets;
+    count(w, q, 1);
+}
+
 unsigned sim_books_try(struct sim_world *w, unsigned request, unsigned place,
                        const struct sim_try *t)
 {
     struct sim_request *q = &w->requests[request];
     struct sim_place *p = &w->places[place];
+    struct sim_try *v = add_try(w, request, (uint8_t)place, t);
 
-    w->tries = sim_grow(w->tries, w->n_tries, &w->cap_tries, sizeof *w->tries);
-    w->open = sim_grow(w->open, w->n_open, &w->cap_open, sizeof *w->open);
-    w->tries[w->n_tries] = *t;
-    w->tries[w->n_tries].request = request;
-    w->tries[w->n_tries].place = (uint8_t)place;
-    w->tries[w->n_tries].session = p->session;
-    w->tries[w->n_tries].began = w->now;
-    check_id(w, &w->tries[w->n_tries]);
-    w->open[w->n_open++] = w->n_tries;
+    v->session = p->session;
+    check_id(w, v);
     q->tried |= q->out ? 0 : 1U << place;
     q->n_tries++;
     if (q->out)
@@ -161,13 +187,18 @@ unsigned sim_books_try(struct sim_world *w, unsigned request, unsigned place,
 void sim_books_close(struct sim_world *w, unsigned t, enum sim_told told)
 {
     struct sim_try *v = &w->tries[t];
-    struct sim_place *p = &w->places[v->place];
+    struct sim_place *p;
     bool out = w->requests[v->request].out;
 
     for (unsigned i = 0; i < w->n_open; i++)
         if (w->open[i] == t)
             w->open[i] = w->open[--w->n_open];
     v->over = true;
+    if (sim_waits(v)) {
+        w->requests[v->request].waiting = false;
+        return;
+    }
+    p = &w->places[v->place];
     v->closed = told == SIM_TOLD_ANSWER ? 0 : w->now;
     if (!p->online || p->session != v->session)
         return;
@@ -216,12 +247,12 @@ unsigned sim_books_find(const struct sim_world *w, uint64_t ref)
 
 /* Those whose numbers are in w->stats. */
 static const enum jat_stat counted[] = {
-    JAT_STAT_requests,  JAT_STAT_answers,  JAT_STAT_outbound_requests,
-    JAT_STAT_retries,   JAT_STAT_bounces,  JAT_STAT_outbound_answers,
-    JAT_STAT_timeouts,  JAT_STAT_gone,     JAT_STAT_refused_by_server,
-    JAT_STAT_aborted,   JAT_STAT_refused,  JAT_STAT_unsolicited,
-    JAT_STAT_malformed, JAT_STAT_dropped,  JAT_STAT_forgotten,
-    JAT_STAT_unresumed, JAT_STAT_ejections};
+    JAT_STAT_requests,  JAT_STAT_answers,   JAT_STAT_outbound_requests,
+    JAT_STAT_retries,   JAT_STAT_bounces,   JAT_STAT_outbound_answers,
+    JAT_STAT_timeouts,  JAT_STAT_gone,      JAT_STAT_refused_by_server,
+    JAT_STAT_aborted,   JAT_STAT_refused,   JAT_STAT_unsolicited,
+    JAT_STAT_malformed, JAT_STAT_dropped,   JAT_STAT_forgotten,
+    JAT_STAT_unresumed, JAT_STAT_ejections, JAT_STAT_no_endpoint};
 
 void sim_books_look(struct sim_world *w)
 {

@@ -17,6 +17,9 @@ struct cause {
 static const struct cause timed_out = {
     "timed out",      JAT_WHY_TIMEOUT, JAT_STAT_timeouts,
     SIM_TOLD_TIMEOUT, false,           true};
+static const struct cause in_vain = {
+    "waited in vain", JAT_WHY_COUNT, JAT_STAT_no_endpoint,
+    SIM_TOLD_NOTHING, false,         true};
 static const struct cause unresumed = {
     "was not resumed", JAT_WHY_COUNT, JAT_STAT_unresumed,
     SIM_TOLD_FAILURE,  false,         false};
@@ -123,9 +126,14 @@ static void failed(struct sim_world *w, unsigned t, const struct jat_outcome *o,
     sim_join(&w->outcomes.text, o->to, to);
     sim_join(&w->outcomes.text, o->from, from);
     copy_id(w, o->id, id);
-    SIM_HOLDS(w, !goes_on(w, q, c), "what may be sent again is", "%s, which %s",
-              sim_request_name(w, number), c->what);
-    why = sim_kept_lost(w, q, w->tries[t].place, c->why);
+    SIM_HOLDS(
+        w,
+        !goes_on(w, q, c) &&
+            (!may_go_on(q, c) || !sim_waiting_may_hold(w, q, c->undelivered)),
+        "what may be sent again is", "%s, which %s",
+        sim_request_name(w, number), c->what);
+    why = c == &in_vain ? sim_waiting_in_vain(w, q)
+                        : sim_kept_lost(w, q, w->tries[t].place, c->why);
     SIM_HOLDS(w, o->why == why, "an error says why", "%s: %s, not %s",
               sim_request_name(w, number), jat_why_name(o->why),
               jat_why_name(why));
@@ -160,7 +168,13 @@ static void settled(struct sim_world *w, const struct jat_outcome *o,
     if (t == UINT_MAX)
         return;
     q = &w->requests[w->tries[t].request];
-    SIM_HOLDS(w, c != &timed_out || q->deadline <= w->now,
+    if (o->fate == JAT_FATE_RELEASE) {
+        sim_waiting_released(w, t, o);
+        return;
+    }
+    if (c == &timed_out && sim_waits(&w->tries[t]))
+        c = &in_vain;
+    SIM_HOLDS(w, (c != &timed_out && c != &in_vain) || q->deadline <= w->now,
               "nothing fails before its deadline", "%s, %lu ms too early",
               sim_request_name(w, w->tries[t].request), q->deadline - w->now);
     SIM_HOLDS(w, o->kept == (q->octets > 0), "what was kept is let go of", "%s",
@@ -173,7 +187,12 @@ static void settled(struct sim_world *w, const struct jat_outcome *o,
     case JAT_FATE_FAIL:
         failed(w, t, o, c);
         break;
-    case JAT_FATE_HOLD: /* without wait_for_endpoint none waits */
+    case JAT_FATE_HOLD:
+        SIM_HOLDS(w, may_go_on(q, c) && !goes_on(w, q, c),
+                  "what has nowhere to go waits", "%s",
+                  sim_request_name(w, w->tries[t].request));
+        sim_waiting_held(w, t, c->undelivered, o->next);
+        break;
     case JAT_FATE_RELEASE:
     case JAT_FATE_FORGET:
     case JAT_FATE_UNAVAILABLE:
@@ -207,10 +226,13 @@ static void one(struct sim_world *w, unsigned t, const struct cause *c,
 
 void sim_bounce(struct sim_world *w, unsigned t, enum jat_how how)
 {
+    const struct sim_step *step = w->requests[w->tries[t].request].step;
+
     sim_tell(w, "%s %s", sim_request_name(w, w->tries[t].request),
              bounced[how].what);
     one(w, t, &bounced[how],
-        jat_bounce(w->j, w->tries[t].ref, how, w->now, &w->outcomes));
+        jat_bounce_packet(w->j, w->tries[t].ref, how, step->size, w->now,
+                          &w->outcomes));
 }
 
 void sim_abort(struct sim_world *w, unsigned t)
@@ -229,6 +251,7 @@ static void all(struct sim_world *w, const struct cause *c,
     enum jat_err err;
 
     do {
+        w->expires++;
         err = call(w->j, w->now, 8, &w->outcomes);
         see(w, c);
     } while (err == JAT_EFULL && w->wrong == NULL);
@@ -258,12 +281,14 @@ void sim_expire(struct sim_world *w)
     for (unsigned i = 0; i < w->n_open; i++) {
         unsigned number = w->tries[w->open[i]].request;
 
-        check_stays(w, w->open[i]);
+        if (!sim_waits(&w->tries[w->open[i]]))
+            check_stays(w, w->open[i]);
         SIM_HOLDS(w, w->requests[number].deadline > w->now,
                   "no request outlives its deadline and a tick", "%s, by %lu",
                   sim_request_name(w, number),
                   w->now - w->requests[number].deadline);
     }
+    sim_waiting_look(w);
 }
 
 bool sim_sweep(struct sim_world *w, struct sim_sweep *s, size_t max)

@@ -120,7 +120,9 @@ enum jat_why sim_kept_ask(struct sim_world *w, struct sim_request *q)
         use(w, k, number(w, SIM_SESSION_TIMEOUT));
     if (k != NULL && !w->places[k->place].online) {
         if (!k->told) {
-            k->until = 0;
+            q->session = key;
+            q->bound = k->place;
+            q->any = false;
             return q->by_sessionid ? JAT_WHY_SESSION_GONE
                                    : JAT_WHY_ENDPOINT_GONE;
         }
@@ -137,6 +139,21 @@ enum jat_why sim_kept_ask(struct sim_world *w, struct sim_request *q)
     return JAT_WHY_COUNT;
 }
 
+enum jat_why sim_kept_gone(struct sim_world *w, const struct sim_request *q)
+{
+    struct sim_keep *k = alive(w, q->session);
+
+    if (k != NULL && k->place == q->bound)
+        k->until = 0;
+    return q->by_sessionid ? JAT_WHY_SESSION_GONE : JAT_WHY_ENDPOINT_GONE;
+}
+
+void sim_kept_released(struct sim_world *w, const struct sim_request *q,
+                       unsigned place)
+{
+    keep(w, q->session, q, place, false, number(w, SIM_SESSION_TIMEOUT));
+}
+
 void sim_kept_begun(struct sim_world *w, const struct sim_request *q,
                     unsigned place)
 {
@@ -147,9 +164,10 @@ void sim_kept_begun(struct sim_world *w, const struct sim_request *q,
 uint8_t sim_kept_place(struct sim_world *w, const struct sim_request *q)
 {
     int64_t ttl = number(w, SIM_STICKY_TTL);
-    struct sim_keep *k = alive(w, q->sticky);
+    bool of_session = q->released && q->session >= 0;
+    struct sim_keep *k = alive(w, of_session ? q->session : q->sticky);
 
-    if (ttl == 0 || !is_sticky(w) || k == NULL ||
+    if (k == NULL || (!of_session && (ttl == 0 || !is_sticky(w))) ||
         (q->tried >> k->place & 1) != 0 || !w->places[k->place].online ||
         sim_unresumed(w, &w->places[k->place]))
         return SIM_NOBODY;

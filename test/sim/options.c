@@ -53,6 +53,9 @@ static const struct {
     [SIM_MAX_RETRY_MEMORY] = {"max_retry_memory",
                               NUMBER,
                               {"67108864", "0", "30000", "6000"}},
+    [SIM_WAIT_FOR_ENDPOINT] = {"wait_for_endpoint",
+                               NUMBER,
+                               {"0", "2000", "300", "20000"}},
 };
 
 static unsigned values_of(size_t which)

@@ -71,11 +71,12 @@ static bool is_of(const struct sim_world *w, const struct jat_pending *row,
 {
     const struct sim_try *v = &w->tries[t];
     const struct sim_request *q = &w->requests[v->request];
-    const struct sim_place *p = &w->places[v->place];
-    bool there = p->online && p->session == v->session;
+    bool waits = sim_waits(v);
+    const struct sim_place *p = &w->places[waits ? 0 : v->place];
+    bool there = !waits && p->online && p->session == v->session;
 
     return row->direction == (q->out ? JAT_OUT : JAT_IN) &&
-           row->set == q->step->set && row->tries == q->n_tries &&
+           row->set == q->step->set && row->tries == (waits ? 1 : q->n_tries) &&
            row->age == w->now - q->born &&
            row->left == (q->deadline > w->now ? q->deadline - w->now : 0) &&
            is_text(w, row->id, q->id) &&

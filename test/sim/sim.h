@@ -85,6 +85,11 @@ struct sim_request {
     unsigned tried;        /* places, bits */
     unsigned n_tries;
     unsigned era; /* of the configuration it began under */
+    /* waiting.c */
+    bool waiting, released; /* it waits for an endpoint; it has */
+    bool once;              /* its packet is kept only until it is sent */
+    uint8_t waits_for;      /* SIM_NOBODY: any endpoint */
+    uint64_t line, sent_on; /* its place; when it was sent on: w->expires */
     uint64_t born, deadline;
     char asked[SIM_ADDRESS];
     char id[SIM_NAME];
@@ -93,7 +98,7 @@ struct sim_request {
 /* One record of a request. */
 struct sim_try {
     unsigned request, session;
-    uint8_t place;
+    uint8_t place; /* SIM_NOBODY: it waits for one */
     bool over;
     uint64_t began, ref, closed; /* closed without an answer: when; 0: not so */
     char shown[SIM_ADDRESS]; /* the address that whoever answers sees, ... */
@@ -140,8 +145,9 @@ struct sim_world {
     } * sweeps;
     unsigned n_sweeps, cap_sweeps;
     bool stopped;
-    uint64_t ticked; /* the last one that did something */
-    unsigned era;    /* reloads */
+    uint64_t ticked;        /* the last one that did something */
+    unsigned era;           /* reloads */
+    uint64_t line, expires; /* of those who wait; calls of jat_expire */
 
     /* choice.c */
     bool better[SIM_STICKY_KEYS][SIM_ENDPOINTS][SIM_ENDPOINTS];
@@ -246,6 +252,12 @@ int sim_sticky_key(const struct sim_world *w, const struct sim_request *q);
 /* A request to P: sets q->session and q->bound, and q->any, where it is of a
  * session. Returns why it is to be refused, or JAT_WHY_COUNT. */
 enum jat_why sim_kept_ask(struct sim_world *w, struct sim_request *q);
+/* The endpoint of its session has gone: the session is forgotten. Returns why
+ * it is refused. */
+enum jat_why sim_kept_gone(struct sim_world *w, const struct sim_request *q);
+/* It has waited, and gone to this place. */
+void sim_kept_released(struct sim_world *w, const struct sim_request *q,
+                       unsigned place);
 /* It has gone to this place. */
 void sim_kept_begun(struct sim_world *w, const struct sim_request *q,
                     unsigned place);
@@ -285,6 +297,30 @@ void sim_choice_forget(struct sim_world *w);
 /* A turn of round_robin may be lost. */
 void sim_choice_turn_lost(struct sim_world *w);
 
+/* waiting.c */
+
+/* The record has no endpoint. */
+bool sim_waits(const struct sim_try *v);
+/* The request has to wait now, if its packet can be kept; sets for whom. gone:
+ * the one that it is for is not there. */
+bool sim_waiting_must(const struct sim_world *w, struct sim_request *q,
+                      bool gone);
+bool sim_waiting_may_keep(const struct sim_world *w,
+                          const struct sim_request *q);
+void sim_waiting_begin(struct sim_world *w, struct sim_request *q,
+                       bool repeatable, uint64_t ref);
+/* The last endpoint has gone with it: it may wait for the next one; it does. */
+bool sim_waiting_may_hold(const struct sim_world *w,
+                          const struct sim_request *q, bool undelivered);
+void sim_waiting_held(struct sim_world *w, unsigned t, bool undelivered,
+                      uint64_t ref);
+void sim_waiting_released(struct sim_world *w, unsigned t,
+                          const struct jat_outcome *o);
+enum jat_why sim_waiting_in_vain(struct sim_world *w,
+                                 const struct sim_request *q);
+/* After an expiry: who waits has to. */
+void sim_waiting_look(struct sim_world *w);
+
 /* rows.c */
 
 void sim_rows_of_endpoints(struct sim_world *w);
@@ -303,6 +339,10 @@ unsigned sim_books_begin(struct sim_world *w, const struct sim_request *q);
 /* Request q has a record: the number of the try. */
 unsigned sim_books_try(struct sim_world *w, unsigned request, unsigned place,
                        const struct sim_try *t);
+/* Request q has a record without an endpoint. */
+void sim_books_wait(struct sim_world *w, unsigned request, uint64_t ref);
+/* So many octets are kept of its packet now. */
+void sim_books_rekeep(struct sim_world *w, unsigned request, uint32_t octets);
 /* How the record ended, as its endpoint is told. */
 enum sim_told {
     SIM_TOLD_ANSWER,
