@@ -90,5 +90,5 @@ expire(#state{host = P, expiring = undefined} = State) ->
                 undefined
         end,
     State#state{expiring = Expiring, again = false};
-expire(State) ->
+expire(#state{} = State) ->
     State.

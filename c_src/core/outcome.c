@@ -14,8 +14,8 @@ void jat_outcomes_fini(struct jat_outcomes *o)
 struct jat_closing jat_closing_of(struct jat *j, uint64_t now,
                                   struct jat_outcomes *out)
 {
-    return (struct jat_closing){j, atomic_load(&j->config), now, out,
-                                jat_buf_add(&out->text, j->host), 0};
+    return (struct jat_closing){j,   atomic_load(&j->config),          now,
+                                out, jat_buf_add(&out->text, j->host), 0};
 }
 
 enum jat_err jat_outcomes_reserve(struct jat_outcomes *out, size_t text)

@@ -153,7 +153,7 @@ static void a_get_whose_last_endpoint_went_waits_for_the_next_one(void **state)
 static void a_set_that_was_not_delivered_waits_for_the_next_one(void **state)
 {
     (void)state;
-    proxy("wait_for_endpoint=5000");
+    proxy("wait_for_endpoint=5000 max_pending_per_user=5");
     come(A);
     jat_eid eid;
     uint64_t sets[4];
@@ -183,6 +183,11 @@ static void a_set_that_was_not_delivered_waits_for_the_next_one(void **state)
     assert_int_equal(count("retry_memory"), 0);
     assert_words(result("0", B, PU), "answer " P " > " U " #0");
     assert_int_equal(count("pending"), 0);
+    assert_words(expire(), "");
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal((set("5", U, P), kind(&decision)), REQUEST);
+    assert_words(set("5", U, P), "error resource-constraint");
+    close_all();
 }
 
 /* It is not sent more often than it may. */
