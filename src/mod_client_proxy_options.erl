@@ -77,10 +77,10 @@ rows() ->
       "JID, full JID or domain, or an attribute of the request's payload where "
       "that is in this namespace. (Values that are JIDs are compared as JIDs.)"},
      {sticky_ttl, both, duration_or_off, 0, same,
-      "With `balance: sticky`: what is kept together stays with the resource whose "
-      "result came first, while it is used at least this often, whatever resources "
-      "come. Without it a new resource takes over a part of what runs elsewhere. "
-      "`0`: off. A number without a unit is seconds."},
+      "With `balance: sticky`: what is kept together stays with the resource that "
+      "was asked first and, from its result on, as long as it is used at least this "
+      "often, whatever resources come. Without it a new resource takes over a part "
+      "of what runs elsewhere. `0`: off. A number without a unit is seconds."},
      {sessions, both, sessions, [],
       {sessions, fun mod_client_proxy_session_rows:core/1},
       "Payloads that name a session, and the attribute that does. Once a result to "

@@ -344,7 +344,7 @@ busy(Core) ->
     [request(Core, N, began()) || N <- [1, 2]],
     outbound(Core, 1, began()).
 
-%% Each user is a kept key; and there are sessions of one user.
+%% Each user is a kept key; and there are sessions of one more user.
 move_keys(Core) ->
     keeping(Core),
     added = put_endpoint(Core, ?A, none, 0, false),
@@ -356,10 +356,10 @@ move_keys(Core) ->
     Host = play_drain([ok, ok]),
     Drain = drain(0),
     ?assertEqual({ok, <<"svc@example.org/a is drained. In flight there: 2 to it, 0 "
-                        "of its own. Staying with it: 700 kept keys, 2 sessions">>},
+                        "of its own. Staying with it: 701 kept keys, 2 sessions">>},
                  Drain(?P, <<"svc@example.org/a">>)),
     ?assertEqual(?A, goes_to(Core, 1)),
-    ?assertEqual({ok, <<"700 kept keys leave svc@example.org/a, 2 sessions stay "
+    ?assertEqual({ok, <<"701 kept keys leave svc@example.org/a, 2 sessions stay "
                         "with it">>},
                  ?ADMIN:move_keys(?P, <<"svc@example.org/a">>)),
     [?assertEqual({N, ?B}, {N, goes_to(Core, N)}) || N <- [1, 2, 350, 699, 700]],

@@ -37,6 +37,7 @@ groups() ->
       [the_logout_of_a_guest_reaches_the_jicofo_that_he_logged_in_at,
        a_room_goes_before_the_login_of_its_guest,
        running_rooms_stay_when_a_fourth_jicofo_joins,
+       guests_meet_before_their_room_is_answered,
        a_room_moves_once_when_its_jicofo_has_gone,
        rooms_leave_a_jicofo_that_is_drained]},
      %% once more with the other carrier
@@ -287,6 +288,21 @@ running_rooms_stay_when_a_fourth_jicofo_joins(Config) ->
     puppet:stop(New),
     await_endpoints(Config, ?KEEPS, Js),
     [J = enter(H, Js, Room) || {Room, J} <- Before].
+
+%% Whoever comes while the first guest of a room waits goes along with him.
+guests_meet_before_their_room_is_answered(Config) ->
+    Js = [jicofo(Config, "focus" ++ [N]) || N <- "123"],
+    [G, H] = [guest(Config, N) || N <- [1, 2]],
+    Room = fun(N) -> conference(["early", N], none) end,
+    Asked = [{N, who(Js, Id), Id}
+             || [_, N] <- rooms(20), Id <- [ask(G, set, ?KEEPS, Room(N))]],
+    All = [jicofo(Config, "focus4") | Js],
+    await_endpoints(Config, ?KEEPS, All),
+    [J = exchange(H, ?KEEPS, All, Room(N), Room(N)) || {N, {J, _}, _} <- Asked],
+    [begin
+         iq:answer(J, Req, Room(N)),
+         _ = iq:result(G, Id, ?KEEPS)
+     end || {N, {J, Req}, Id} <- Asked].
 
 a_room_moves_once_when_its_jicofo_has_gone(Config) ->
     Js = [jicofo(Config, "focus" ++ [N]) || N <- "123"],

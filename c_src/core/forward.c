@@ -152,6 +152,8 @@ void jat_forward_done(struct jat *j, const struct jat_config *config,
             &r->share, sent->endpoint.target,
             jat_node_key(j, jat_str(r->asked.p, r->asked_cut.user_n))),
         true, now, r->deadline);
+    if (r->any_endpoint && jat_session_is_kept(config, r))
+        jat_session_sent(j, config, r, now);
 }
 
 /* The table of endpoints is held until the record is made: an endpoint that

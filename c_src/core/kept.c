@@ -34,7 +34,7 @@ struct entry {
     struct link link; /* in the list of its user */
     uint32_t user;
     bool used; /* false: the element is free */
-    bool told, session;
+    bool told, session, asked;
     bool left; /* jat_kept_leave */
     uint64_t key, endpoint, until;
 };
@@ -374,6 +374,7 @@ static void add(struct jat_kept *t, uint64_t key, const struct jat_keep *how)
     *entry_at(t, at) = (struct entry){.user = user,
                                       .used = true,
                                       .session = how->session,
+                                      .asked = how->asked,
                                       .key = key,
                                       .endpoint = how->endpoint,
                                       .until = how->until};
@@ -387,21 +388,27 @@ static void add(struct jat_kept *t, uint64_t key, const struct jat_keep *how)
     place(t, user, -1, true);
 }
 
+/* It is over, or another endpoint is asked: whoever makes it anew has it. */
+static bool begins_anew(const struct entry *e, const struct jat_keep *how)
+{
+    return e->until <= how->now || (how->asked && e->endpoint != how->endpoint);
+}
+
 static enum jat_err put(struct jat_kept *t, uint64_t key,
                         const struct jat_keep *how)
 {
     uint32_t at = find(t, key);
-    if (at != NONE && entry_at(t, at)->until <= how->now) {
-        drop(t, at); /* it is over: whoever makes it anew has it */
+    if (at != NONE && begins_anew(entry_at(t, at), how)) {
+        drop(t, at);
         at = NONE;
     }
     if (at != NONE) {
         struct entry *e = entry_at(t, at);
-        if (e->left && e->endpoint == how->endpoint)
-            return JAT_OK; /* a late answer */
+        if (how->asked || (e->left && e->endpoint == how->endpoint))
+            return JAT_OK; /* nothing new, or a late answer */
         if (!how->first || e->left)
             e->endpoint = how->endpoint;
-        e->left = false;
+        e->left = e->asked = false;
         if (e->endpoint == how->endpoint)
             e->told = false;
         use(t, at, how->until);
@@ -435,7 +442,7 @@ bool jat_kept_use(struct jat_kept *t, uint64_t key, uint64_t now,
     bool lives = e != NULL && e->until > now && !e->left;
     if (lives) {
         *out = (struct jat_found){e->endpoint, e->told};
-        if (until > e->until + (until - now) / 64)
+        if (!e->asked && until > e->until + (until - now) / 64)
             use(t, at, until);
     }
     pthread_mutex_unlock(&t->mutex);

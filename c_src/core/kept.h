@@ -41,12 +41,17 @@ struct jat_keep {
     uint64_t now, until; /* ms */
     bool first;   /* a key that lives stays with the endpoint that it has */
     bool session; /* of a new key: it is of a session */
+    bool asked;   /* the endpoint has a request of it, and no answer yet */
     size_t max;   /* keys in all */
 };
 
 /* Keeps the key, or uses it: then it lives at least until `until`, for the same
  * JID as before, and belongs to this endpoint, unless `first`. JAT_EFULL: there
- * is no place for it. JAT_ENOMEM. After both it is as it was. */
+ * is no place for it. JAT_ENOMEM. After both it is as it was.
+ *
+ * asked: a key that lives stays as it is, but where it was another endpoint's
+ * it begins anew. Uses do not make a new one live longer until it is put
+ * without `asked`. */
 enum jat_err jat_kept_put(struct jat_kept *t, uint64_t key,
                           const struct jat_keep *how);
 

@@ -195,6 +195,23 @@ uint64_t jat_session_keeps(struct jat *j, const struct jat_config *config,
     return found.endpoint;
 }
 
+/* (Where the key stayed with another endpoint that may have it, r would have
+ * been sent there.) */
+void jat_session_sent(struct jat *j, const struct jat_config *config,
+                      const struct jat_request *r, uint64_t now)
+{
+    uint64_t over = now + (uint64_t)config->sticky_ttl;
+    struct jat_keep how = {.endpoint = r->eid_hash,
+                           .by = r->share,
+                           .now = now,
+                           .until = r->deadline < over ? r->deadline : over,
+                           .asked = true,
+                           .max = (size_t)config->max_sessions};
+
+    /* Without memory or a place the next request is balanced. */
+    (void)jat_kept_put(j->kept, key_of_room(j, r), &how);
+}
+
 void jat_session_answered(struct jat_call *c, const struct jat_request *r)
 {
     struct jat_str name;

@@ -11,7 +11,8 @@
  *               endpoint has not been resumed within `resume_wait', the next
  *               request is balanced, too, and takes the session along for good.
  *   a kept key  what `sticky' chooses by, with `sticky_ttl': it stays with the
- *               endpoint whose result came first, as long as it is used and
+ *               endpoint that has its first request until that is due, and
+ *               with the one whose result came first as long as it is used and
  *               that endpoint is there. A request of it may be sent again
  *               elsewhere, and takes the key along. An operator may have it
  *               leave the endpoint (jat_stay_with).
@@ -71,6 +72,11 @@ static inline bool jat_session_is_kept(const struct jat_config *config,
     return r->sticky_key != 0 && config->sticky_ttl > 0 &&
            config->balance == JAT_STICKY;
 }
+
+/* r, whose key is kept, has been sent to its endpoint. Until that answers, the
+ * key stays there, but no longer than until r is due: uses do not count. */
+void jat_session_sent(struct jat *j, const struct jat_config *config,
+                      const struct jat_request *r, uint64_t now);
 
 /* The hash of the endpoint that the key which `sticky' chooses by stays with;
  * 0: it stays with none, or r has been sent there before. The key is used,

@@ -109,6 +109,51 @@ static void a_key_lives_as_long_as_it_is_used(void **state)
     assert_int_equal(jat_kept_count(kept), 0);
 }
 
+/* A request has been sent there for half the time. */
+static void ask(uint64_t key, uint64_t user, uint64_t endpoint)
+{
+    struct jat_keep how = keeping(user, 0, endpoint);
+    how.until = now + TIME / 2;
+    how.asked = true;
+    assert_int_equal(jat_kept_put(kept, hash(key), &how), JAT_OK);
+}
+
+static void uses_count_from_the_first_answer_on(void **state)
+{
+    (void)state;
+    for (unsigned answered = 0; answered < 2; answered++) {
+        ask(1, 1, A);
+        now += TIME / 2 - 1;
+        assert_true(use(1));
+        ask(1, 2, A); /* nor does one more request count ... */
+        if (answered)
+            put_at(1, A, true);
+        now++;
+        assert_int_equal(at(1), answered ? A : 0);
+        now += TIME - 2;
+        assert_int_equal(use(1), answered);
+        ask(1, 2, A); /* ... or take anything away */
+        now += TIME - 1;
+        assert_int_equal(at(1), answered ? A : 0);
+        now += TIME;
+        jat_kept_expire(kept, now, 10);
+    }
+}
+
+/* What it had is over, and whose it was: it is his who asks. */
+static void a_key_begins_anew_where_another_endpoint_is_asked(void **state)
+{
+    (void)state;
+    assert_int_equal(put(1, 1, 0), JAT_OK);
+    ask(1, 2, B);
+    assert_int_equal(at(1), B);
+    assert_int_equal(jat_kept_count(kept), 1);
+    put_many(1000, JAT_KEPT_PER_USER, 1, 0);
+    assert_int_equal(at(1), B); /* it is not among those of the first one */
+    now += TIME / 2;
+    assert_int_equal(at(1), 0);
+}
+
 /* ... and never shortens the time. */
 static void a_use_counts_to_within_a_part_of_the_time(void **state)
 {
@@ -601,6 +646,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(a_key_lives_as_long_as_it_is_used),
+        CASE(uses_count_from_the_first_answer_on),
+        CASE(a_key_begins_anew_where_another_endpoint_is_asked),
         CASE(a_use_counts_to_within_a_part_of_the_time),
         CASE(what_is_over_is_forgotten_bit_by_bit),
         CASE(the_last_endpoint_has_it_unless_the_first_one_keeps_it),

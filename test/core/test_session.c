@@ -634,6 +634,14 @@ static void a_reload_keeps_what_is_learned(void **state)
     close_all();
 }
 
+static void drain(const char *jid)
+{
+    struct jat_endpoint_state how = {JAT_SHOW_NONE, 0, false, true};
+    bool added;
+    assert_int_equal(jat_put_endpoint(j, str(jid), &how, now, &added), JAT_OK);
+    assert_false(added);
+}
+
 /* Kept keys */
 
 #define ROOMS 60
@@ -666,7 +674,7 @@ static void a_running_room_stays_when_another_endpoint_joins(void **state)
         for (unsigned i = 0; i < ROOMS; i++)
             new += strcmp(goes(V, room(ROOMS + i)), T "/d") == 0;
         assert_true(new > 5); /* which has its share of the new ones */
-        assert_int_equal(count("sessions"), keeps ? ROOMS : 0);
+        assert_int_equal(count("sessions"), keeps ? 2 * ROOMS : 0);
         close_all();
     }
 }
@@ -715,18 +723,29 @@ static void a_room_lives_while_it_is_used(void **state)
     close_all();
 }
 
-static void only_a_result_keeps_a_room(void **state)
+/* Without one it is kept until its first request is due, whoever asks. */
+static void only_a_result_keeps_a_room_for_longer(void **state)
 {
     (void)state;
-    proxy(BY_ROOM "sticky_ttl=6400");
+    proxy(BY_ROOM "sticky_ttl=6400 timeout=2000");
     three_endpoints();
     goes(U, room(1));
     goes(U, room(2));
     answers_as("error", "");
     ask_at("get", U, shown(A), room(3));
     answers("");
+    assert_int_equal(count("sessions"), 2);
+    now += 1999;
+    goes(V, room(1));
+    goes(V, room(2));
+    expire();
+    assert_int_equal(count("sessions"), 2);
+    now += 1;
+    expire();
     assert_int_equal(count("sessions"), 0);
     answered(U, room(1), "");
+    now += 6399;
+    expire();
     assert_int_equal(count("sessions"), 1);
     /* and only `sticky' has rooms */
     proxy("balance=random sticky_ttl=6400 sticky_by=" FOCUS
@@ -776,14 +795,13 @@ static void a_room_stays_in_service_or_not(void **state)
     close_all();
 }
 
-/* Two requests of a room that began meanwhile at two endpoints: the result that
- * came first says where it is. */
-static void the_first_result_of_a_room_holds(void **state)
+/* A new endpoint comes, one is drained, and one waits to be resumed, before the
+ * first request of a room is answered: whoever enters meanwhile goes along. */
+static void a_room_is_where_its_first_request_is(void **state)
 {
     const char *ids[ROOMS], *as[ROOMS], *to[ROOMS];
-    unsigned apart = 0;
     (void)state;
-    proxy(BY_ROOM "sticky_ttl=6400");
+    proxy(BY_ROOM "sticky_ttl=6400 timeout=3000");
     three_endpoints();
     for (unsigned i = 0; i < ROOMS; i++) {
         to[i] = goes(U, room(i));
@@ -791,18 +809,39 @@ static void the_first_result_of_a_room_holds(void **state)
         as[i] = from_of();
     }
     come(T "/d");
+    drain(A);
+    put_as(B, JAT_SHOW_NONE, true);
     for (unsigned i = 0; i < ROOMS; i++) {
-        apart += strcmp(goes(V, room(i)), to[i]) != 0;
-        const char *second = to_of(), *id = line("%s", last_id),
-                   *mine = from_of();
+        assert_words(goes(V, room(i)), to[i]);
         said(stanza("iq", "result", ids[i], to[i], as[i], ""));
         assert_int_equal(kind(&decision), ANSWER);
-        said(stanza("iq", "result", id, second, mine, ""));
-        assert_int_equal(kind(&decision), ANSWER);
-        assert_words(goes(V, room(i)), to[i]);
     }
-    assert_true(apart > 5);
+    now += 3000;
+    for (unsigned i = 0; i < ROOMS; i++)
+        assert_words(goes(V, room(i)), to[i]);
     close_all();
+}
+
+/* When that endpoint has gone, the next request says where the room is. */
+static void a_room_is_where_the_next_request_is(void **state)
+{
+    (void)state;
+    for (unsigned with_result = 0; with_result < 2; with_result++) {
+        proxy(BY_ROOM "sticky_ttl=6400");
+        three_endpoints();
+        const char *first = goes(U, room(1));
+        if (with_result)
+            answers("");
+        go(first);
+        const char *next = goes(V, room(1)), *id = line("%s", last_id),
+                   *from = from_of();
+        assert_string_not_equal(next, first);
+        come(first);
+        assert_words(goes(U, room(1)), next);
+        said(stanza("iq", "result", id, next, from, ""));
+        all_go(3, U, room(1), next);
+        close_all();
+    }
 }
 
 /* A stranger makes no room be lost but those that he made himself. */
@@ -843,14 +882,6 @@ static struct jat_staying stay(const char *jid, bool leave)
     return all;
 }
 
-static void drain(const char *jid)
-{
-    struct jat_endpoint_state how = {JAT_SHOW_NONE, 0, false, true};
-    bool added;
-    assert_int_equal(jat_put_endpoint(j, str(jid), &how, now, &added), JAT_OK);
-    assert_false(added);
-}
-
 static void rooms_leave_an_endpoint_and_sessions_stay(void **state)
 {
     const char *to[ROOMS];
@@ -866,6 +897,7 @@ static void rooms_leave_an_endpoint_and_sessions_stay(void **state)
     const char *user = "w@example.net/r"; /* of the session at A */
     for (unsigned i = 0; strcmp(goes(user, ibb("open", "1")), A) != 0; i++)
         user = line("w%u@example.net/r", i);
+    at_a++; /* user, who is in no room */
     assert_int_equal(stay(A, false).kept, at_a);
     assert_int_equal(stay(A, false).sessions, 1);
     drain(A);
@@ -991,9 +1023,10 @@ int main(void)
         CASE(a_running_room_stays_when_another_endpoint_joins),
         CASE(a_room_moves_once_when_its_endpoint_goes),
         CASE(a_room_lives_while_it_is_used),
-        CASE(only_a_result_keeps_a_room),
+        CASE(only_a_result_keeps_a_room_for_longer),
         CASE(a_room_goes_along_with_a_request_that_is_sent_again),
-        CASE(the_first_result_of_a_room_holds),
+        CASE(a_room_is_where_its_first_request_is),
+        CASE(a_room_is_where_the_next_request_is),
         CASE(a_room_stays_in_service_or_not),
         CASE(rooms_without_number_are_their_makers_own_loss),
         CASE(rooms_leave_an_endpoint_and_sessions_stay),

@@ -99,8 +99,16 @@ static struct stay *find_living(struct truth *t, struct jat_str key)
 /* A small part of the time is not noted. */
 static void use(const struct truth *t, struct stay *s, int64_t life)
 {
-    if (t->now + (uint64_t)life > s->until + (uint64_t)life / 64)
+    if (!s->asked && t->now + (uint64_t)life > s->until + (uint64_t)life / 64)
         s->until = t->now + (uint64_t)life;
+}
+
+/* Where a new one is put. */
+static struct stay *place(struct truth *t, struct jat_str key)
+{
+    struct stay *s = find(t, key);
+
+    return s != NULL ? s : &t->stays[t->n_stays++];
 }
 
 /* stays: if its endpoint is another one that is there and has not failed r. */
@@ -116,18 +124,16 @@ static void put(struct truth *t, struct jat_str key, const struct record *r,
                 stays && !jat_str_eq(t->sessions[r->tried[i]].jid, s->endpoint);
         if (!stays || keeper(t, s->endpoint) == NOBODY)
             s->endpoint = endpoint;
+        s->asked = false;
         if (jat_str_eq(s->endpoint, endpoint))
             s->told = false;
         if (s->until < t->now + (uint64_t)life)
             s->until = t->now + (uint64_t)life;
         return;
     }
-    s = find(t, key);
-    if (s == NULL)
-        s = &t->stays[t->n_stays++];
-    *s = (struct stay){.key = truth_keep(t, key),
-                       .endpoint = endpoint,
-                       .until = t->now + (uint64_t)life};
+    *place(t, key) = (struct stay){.key = truth_keep(t, key),
+                                   .endpoint = endpoint,
+                                   .until = t->now + (uint64_t)life};
 }
 
 static bool has_room(const struct truth *t, const struct view *v)
@@ -213,6 +219,20 @@ void truth_session_lost(struct truth *t, const struct record *r)
 
     if (s != NULL && jat_str_eq(s->endpoint, t->sessions[r->session].jid))
         s->told = true;
+}
+
+void truth_room_asked(struct truth *t, const struct record *r)
+{
+    const struct stay *s = keeps_room(t, r) ? find_living(t, r->room) : NULL;
+    struct jat_str endpoint = t->sessions[r->session].jid;
+    uint64_t over = t->now + (uint64_t)t->o.sticky_ttl;
+
+    if (keeps_room(t, r) && (s == NULL || !jat_str_eq(s->endpoint, endpoint)))
+        *place(t, r->room) =
+            (struct stay){.key = truth_keep(t, r->room),
+                          .endpoint = endpoint,
+                          .until = r->deadline < over ? r->deadline : over,
+                          .asked = true};
 }
 
 unsigned truth_room_stays(struct truth *t, const struct record *r)

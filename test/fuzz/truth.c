@@ -312,8 +312,10 @@ void truth_begun(struct truth *t, const struct record *r)
     for (unsigned i = 0; i < t->n_records; i++)
         CHECK(t->records[i].ref != r->ref);
     check_id(t, r);
-    if (r->any)
+    if (r->any) {
         truth_check_choice(t, r);
+        truth_room_asked(t, r);
+    }
     if (r->direction == JAT_IN)
         t->sessions[r->session].requests++;
     else

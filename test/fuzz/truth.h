@@ -142,7 +142,8 @@ struct truth {
     struct stay {
         struct jat_str key, endpoint;
         uint64_t until;
-        bool told; /* that the endpoint has gone */
+        bool told;  /* that the endpoint has gone */
+        bool asked; /* no answer yet: uses do not count */
     } stays[MAX_STAYS];
     unsigned n_stays;
     struct rates users, domains;
@@ -300,6 +301,8 @@ struct jat_str truth_room(struct truth *t, struct jat_str key);
 /* The session that the room of r stays with, and that has not had r; or NOBODY.
  */
 unsigned truth_room_stays(struct truth *t, const struct record *r);
+/* r has been sent: its room is there. */
+void truth_room_asked(struct truth *t, const struct record *r);
 /* The core may know n keys. */
 bool truth_may_stay(const struct truth *t, uint64_t n);
 

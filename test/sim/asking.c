@@ -155,6 +155,7 @@ static void forwarded(struct sim_world *w, struct sim_request *q,
         sim_choice_check(w, q, place);
         if (q->any)
             sim_kept_used(w, q);
+        sim_kept_sent(w, q, place);
         sim_kept_begun(w, q, place);
     }
     request = sim_books_begin(w, q);

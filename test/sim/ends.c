@@ -105,6 +105,7 @@ static void moved(struct sim_world *w, unsigned t, const struct jat_outcome *o,
     if (c == &unresumed)
         check_unresumed(w, t, place);
     sim_choice_check(w, q, place);
+    sim_kept_sent(w, q, place);
     w->stats[JAT_STAT_retries]++;
     q->retries--;
     sim_books_close(w, t, SIM_TOLD_FAILURE);

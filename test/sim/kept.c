@@ -67,8 +67,19 @@ static void use(const struct sim_world *w, struct sim_keep *k, int64_t time)
 {
     uint64_t until = w->now + (uint64_t)time;
 
-    if (until > k->until + (until - w->now) / 64)
+    if (!k->asked && until > k->until + (until - w->now) / 64)
         k->until = until;
+}
+
+/* Another endpoint may have it: its own has gone or has failed the request. */
+static bool is_lost(struct sim_world *w, const struct sim_keep *k,
+                    const struct sim_request *q, unsigned place)
+{
+    unsigned tried = q->tried & ~(1U << place);
+
+    return (tried >> k->place & 1) != 0 ||
+           (k->place != place && (!w->places[k->place].online ||
+                                  sim_unresumed(w, &w->places[k->place])));
 }
 
 /* The key belongs to `place` from now on; stays: not if another one has it that
@@ -78,17 +89,15 @@ static void keep(struct sim_world *w, int key, const struct sim_request *q,
 {
     struct sim_keep *k = alive(w, key);
     uint64_t until = w->now + (uint64_t)time;
-    unsigned tried = q->tried & ~(1U << place);
 
     if (k == NULL) {
         w->kept[key] =
             (struct sim_keep){.place = (uint8_t)place, .until = until};
         return;
     }
-    if (!stays || (tried >> k->place & 1) != 0 ||
-        (k->place != place && (!w->places[k->place].online ||
-                               sim_unresumed(w, &w->places[k->place]))))
+    if (!stays || is_lost(w, k, q, place))
         k->place = (uint8_t)place;
+    k->asked = false;
     if (k->place == place)
         k->told = false;
     if (k->until < until)
@@ -197,6 +206,23 @@ void sim_kept_answered(struct sim_world *w, const struct sim_request *q,
     }
     if (ttl > 0 && is_sticky(w) && q->sticky >= 0)
         keep(w, q->sticky, q, place, true, ttl);
+}
+
+/* The endpoint that the request has gone to has its key until it is due. */
+void sim_kept_sent(struct sim_world *w, const struct sim_request *q,
+                   unsigned place)
+{
+    int64_t ttl = number(w, SIM_STICKY_TTL);
+    uint64_t until = w->now + (uint64_t)ttl;
+    struct sim_keep *k = alive(w, q->sticky);
+
+    if (ttl == 0 || !is_sticky(w) || q->sticky < 0 || !q->any ||
+        (k != NULL && (k->place == place || !is_lost(w, k, q, place))))
+        return;
+    w->kept[q->sticky] =
+        (struct sim_keep){.place = (uint8_t)place,
+                          .until = q->deadline < until ? q->deadline : until,
+                          .asked = true};
 }
 
 enum jat_why sim_kept_lost(struct sim_world *w, const struct sim_request *q,

@@ -109,7 +109,8 @@ struct sim_try {
 struct sim_keep {
     uint64_t until;
     uint8_t place;
-    bool told; /* whoever uses it knows that the endpoint has gone */
+    bool told;  /* whoever uses it knows that the endpoint has gone */
+    bool asked; /* no answer yet: uses do not count */
 };
 
 struct sim_count {
@@ -268,6 +269,9 @@ void sim_kept_used(struct sim_world *w, const struct sim_request *q);
 /* A result, which names a session or none (0). */
 void sim_kept_answered(struct sim_world *w, const struct sim_request *q,
                        unsigned place, unsigned session);
+/* It has gone to this place. */
+void sim_kept_sent(struct sim_world *w, const struct sim_request *q,
+                   unsigned place);
 /* It has failed. Returns what is said instead of `why`. */
 enum jat_why sim_kept_lost(struct sim_world *w, const struct sim_request *q,
                            unsigned place, enum jat_why why);
