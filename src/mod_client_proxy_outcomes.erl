@@ -80,9 +80,9 @@ bounced(#{core := Core, host := P} = Context, Record, Packet) ->
               _ -> undelivered
           end,
     How == refused orelse mod_client_proxy_targets:suspect(P, Endpoint),
+    Weight = weight(Undelivered, Context),
     How == refused orelse not waits(Context)
         orelse mod_client_proxy_targets:refresh(P, xmpp:get_from(Packet)),
-    Weight = weight(Undelivered, Context),
     close(fun() ->
                   mod_client_proxy_core:bounce(Core, Record, How, Weight,
                                                mod_client_proxy_clock:now())

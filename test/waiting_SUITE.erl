@@ -27,7 +27,6 @@ groups() ->
       [requests_wait_and_are_answered_in_order,
        in_vain_they_get_one_error,
        a_get_at_the_last_endpoint_waits_for_the_next_one,
-       a_set_that_was_not_delivered_waits_for_the_next_one,
        a_restart_of_the_only_endpoint_costs_no_errors,
        none_overtakes_those_of_the_same_requester,
        others_pass_by_one_whose_requests_are_slow,
@@ -126,32 +125,6 @@ a_get_at_the_last_endpoint_waits_for_the_next_one(Config) ->
          puppet:stop_all(),
          suite:clean(bed(Config))
      end || Leave <- [fun puppet:stop/1, fun(E) -> puppet:order(E, "die") end]].
-
-%% The session has gone, but the process of the proxy host has not heard of it yet.
-a_set_that_was_not_delivered_waits_for_the_next_one(Config) ->
-    [E, U] = [service(Config, "a"), requester(Config)],
-    true = serves(U, ?PATIENT, E),
-    Bounces = fun() -> suite:counter(Config, ?PATIENT, "bounces") end,
-    Before = Bounces(),
-    Host = bed:rpc(bed(Config), erlang, whereis, [suite:proc(?PATIENT)]),
-    ok = bed:rpc(bed(Config), sys, suspend, [Host]),
-    Id = try
-             puppet:stop(E),
-             Asked = iq:ask(U, set, ?PATIENT),
-             bed:await(fun() -> Bounces() == Before + 1 end),
-             Asked
-         after
-             ok = bed:rpc(bed(Config), sys, resume, [Host])
-         end,
-    suite:await_endpoints(Config, ?PATIENT, []),
-    await_waiting(Config, ?PATIENT, 1),
-    iq:quiet(U, U),
-    Next = service(Config, "a"),
-    iq:answer(Next, iq:served(Next, Id)),
-    _ = iq:result(U, Id, ?PATIENT),
-    iq:quiet(Next, U),
-    0 = kept(Config, ?PATIENT),
-    books_add_up(Config, ?PATIENT).
 
 %% It is away for 2 s, while a request comes each 10 ms.
 a_restart_of_the_only_endpoint_costs_no_errors(Config) ->

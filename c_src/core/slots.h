@@ -32,7 +32,6 @@ struct jat_slot {
     _Atomic uint32_t outbound;
     uint32_t next_free;
     _Atomic uint64_t answered, failed, last_answer;
-    uint64_t rank;
     uint32_t all_at, tier_at; /* places in the arrays of candidates */
     _Alignas(64) char *jid;
     char *shown;
@@ -47,6 +46,7 @@ struct jat_slot {
     uint64_t pending_since; /* ms, while its state says so */
     uint64_t looked_at;     /* ms; see jat_endpoints_looked */
     uint32_t looked;
+    uint64_t rank;
     struct jat_health health;
 };
 
