@@ -139,21 +139,32 @@ static enum jat_err complete(struct jat_call *c, struct jat_request *r,
     return JAT_OK;
 }
 
-/* It waits, or goes on at once. JAT_ENOTFOUND: it can do neither. gone: the one
- * endpoint that it is for is not there. */
-static enum jat_err begin_or_wait(struct jat_call *c, struct jat_request *r,
-                                  jat_eid only, bool gone,
-                                  struct jat_span shown, enum jat_why *why)
+/* Has it wait, if it must. JAT_ENOTFOUND: it need not, or there is no room to
+ * keep it. gone: the one endpoint that it is for is not there. */
+static enum jat_err wait_if_it_must(struct jat_call *c,
+                                    const struct jat_request *r, bool gone,
+                                    struct jat_span shown, enum jat_why *why)
 {
     struct jat_request held = *r;
-    enum jat_err err = JAT_ENOTFOUND;
 
     if (r->session != 0 && !gone && jat_waiting_queues(c->j, r, 0)) {
         held.eid_hash = 0; /* behind what he has written to P before */
         held.any_endpoint = true;
     }
-    if (c->weight > 0 && jat_waiting_must(c->j, c->config, &held, gone))
-        err = begin_waiting(c, &held, shown, why);
+    return jat_waiting_must(c->j, c->config, &held, gone)
+               ? begin_waiting(c, &held, shown, why)
+               : JAT_ENOTFOUND;
+}
+
+/* It waits, or goes on at once. JAT_ENOTFOUND: it can do neither. */
+static enum jat_err begin_or_wait(struct jat_call *c, struct jat_request *r,
+                                  jat_eid only, bool gone,
+                                  struct jat_span shown, enum jat_why *why)
+{
+    enum jat_err err = JAT_ENOTFOUND;
+
+    if (c->weight > 0 && c->config->wait_for_endpoint > 0)
+        err = wait_if_it_must(c, r, gone, shown, why);
     if (err != JAT_ENOTFOUND || gone)
         return err;
     err = begin(c, r, only, shown, why);
