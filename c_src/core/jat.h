@@ -65,7 +65,8 @@
  *        |
  *     instance           one proxy host: its tables and its configuration
  *     stanza -> xml -> utf8    address -> seal       config
- *     shares -> quota          contact, seen -> recent     pace  stats  kept
+ *     shares -> quota          contact, seen -> recent -> entries
+ *     pace  stats  kept
  *     endpoints, watch -> slots -> balance -> health
  *     inflight -> record, closed
  *        |

@@ -4,44 +4,14 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "entries.h"
 #include "mem.h"
-#include "table.h"
-
-#define NONE UINT32_MAX
-
-/* Octets of key and value that an entry holds itself. */
-#define SMALL 8U
-
-/* The entries of a group are linked in the order of their last touch. The heap
- * has them in the order in which they are over. A touch changes the entry and
- * not the heap, so the heap may have a time that is too early: whoever finds
- * such an entry due moves it. */
-struct entry {
-    uint32_t newer; /* the pool's while the entry is free */
-    uint32_t older;
-    uint32_t list; /* its group's, NONE: the shard's own */
-    uint32_t key_n, value_n;
-    uint64_t hash, until, held;
-    union {
-        char *large; /* owned */
-        char small[SMALL];
-    } text; /* key, value */
-};
-
-struct list {
-    uint32_t oldest; /* the pool's while the list is free */
-    uint32_t newest, count;
-    uint64_t group;
-};
 
 /* All entries of a group are in one shard, so that its mutex guards their list;
  * those of no group are spread over the shards. */
 struct shard {
     _Alignas(JAT_SHARD_ALIGN) pthread_mutex_t mutex;
-    struct jat_pool pool, lists;
-    struct jat_index index, groups;
-    struct jat_heap heap;
-    struct list own; /* of entries of no group */
+    struct jat_entries entries;
 };
 
 struct jat_recent {
@@ -62,33 +32,10 @@ enum jat_err jat_recent_new(const struct jat_seed *seed,
     for (unsigned i = 0; i < JAT_SHARDS; i++) {
         struct shard *s = &t->shards[i];
         pthread_mutex_init(&s->mutex, NULL);
-        s->pool.size = sizeof(struct entry);
-        s->lists.size = sizeof(struct list);
-        s->own = (struct list){NONE, NONE, 0, JAT_NO_GROUP};
+        jat_entries_init(&s->entries);
     }
     *out = t;
     return JAT_OK;
-}
-
-static struct entry *entry(const struct shard *s, uint32_t at)
-{
-    return jat_pool_at(&s->pool, at);
-}
-
-static bool is_small(const struct entry *e)
-{
-    return e->key_n + e->value_n <= SMALL;
-}
-
-static const char *text_of(const struct entry *e)
-{
-    return is_small(e) ? e->text.small : e->text.large;
-}
-
-/* The memory of an entry's text: the caller's to free, after the lock. */
-static char *block_of(const struct entry *e)
-{
-    return is_small(e) ? NULL : e->text.large;
 }
 
 struct jat_recent_key jat_recent_text(const struct jat_recent *t,
@@ -102,132 +49,16 @@ void jat_recent_free(struct jat_recent *t)
     if (t == NULL)
         return;
     for (unsigned n = 0; n < JAT_SHARDS; n++) {
-        struct shard *s = &t->shards[n];
-        for (uint32_t i = 0; i < s->heap.n; i++)
-            jat_free(block_of(entry(s, s->heap.items[i].number)));
-        jat_pool_fini(&s->pool);
-        jat_pool_fini(&s->lists);
-        jat_index_fini(&s->index);
-        jat_index_fini(&s->groups);
-        jat_heap_fini(&s->heap);
-        pthread_mutex_destroy(&s->mutex);
+        jat_entries_fini(&t->shards[n].entries);
+        pthread_mutex_destroy(&t->shards[n].mutex);
     }
     jat_free_aligned(t);
-}
-
-static struct entry *find(const struct shard *s, struct jat_recent_key key,
-                          uint32_t *at)
-{
-    for (uint32_t step = 0; jat_index_next(&s->index, key.hash, &step, at);) {
-        struct entry *e = entry(s, *at);
-        if (e->hash == key.hash &&
-            jat_str_eq(jat_str(text_of(e), e->key_n), key.text))
-            return e;
-    }
-    return NULL;
 }
 
 static struct shard *shard_of(struct jat_recent *t, uint64_t group,
                               uint64_t hash)
 {
     return &t->shards[jat_shard_of(group == JAT_NO_GROUP ? hash : group)];
-}
-
-/* The list of a group; NONE: it has no entry. */
-static uint32_t find_list(const struct shard *s, uint64_t group)
-{
-    uint32_t at;
-    for (uint32_t step = 0; jat_index_next(&s->groups, group, &step, &at);) {
-        const struct list *l = jat_pool_at(&s->lists, at);
-        if (l->group == group)
-            return at;
-    }
-    return NONE;
-}
-
-static struct list *list(struct shard *s, uint32_t at)
-{
-    return at == NONE ? &s->own : jat_pool_at(&s->lists, at);
-}
-
-static void unlink_entry(struct shard *s, const struct entry *e)
-{
-    struct list *l = list(s, e->list);
-    *(e->older == NONE ? &l->oldest : &entry(s, e->older)->newer) = e->newer;
-    *(e->newer == NONE ? &l->newest : &entry(s, e->newer)->older) = e->older;
-    l->count--;
-}
-
-static void link_newest(struct shard *s, uint32_t at)
-{
-    struct entry *e = entry(s, at);
-    struct list *l = list(s, e->list);
-    e->newer = NONE;
-    e->older = l->newest;
-    *(l->newest == NONE ? &l->oldest : &entry(s, l->newest)->newer) = at;
-    l->newest = at;
-    l->count++;
-}
-
-static void touch(struct shard *s, uint32_t at, uint64_t until)
-{
-    struct entry *e = entry(s, at);
-    if (e->newer != NONE) {
-        unlink_entry(s, e);
-        link_newest(s, at);
-    }
-    if (until > e->until)
-        e->until = until;
-}
-
-static bool reserve(struct shard *s, uint64_t group)
-{
-    return jat_pool_reserve(&s->pool) && jat_index_reserve(&s->index) &&
-           jat_heap_reserve(&s->heap, s->pool.cap) &&
-           (group == JAT_NO_GROUP ||
-            (jat_pool_reserve(&s->lists) && jat_index_reserve(&s->groups)));
-}
-
-static uint32_t new_list(struct shard *s, uint64_t group)
-{
-    uint32_t at = jat_pool_take(&s->lists);
-    *list(s, at) = (struct list){NONE, NONE, 0, group};
-    jat_index_add(&s->groups, group, at);
-    return at;
-}
-
-static void add(struct shard *s, struct entry *e, const struct jat_stay *stay)
-{
-    uint32_t at = jat_pool_take(&s->pool);
-    e->until = stay->until;
-    e->held = stay->held;
-    e->list = NONE;
-    if (stay->group != JAT_NO_GROUP) {
-        e->list = find_list(s, stay->group);
-        if (e->list == NONE)
-            e->list = new_list(s, stay->group);
-    }
-    *entry(s, at) = *e;
-    link_newest(s, at);
-    jat_index_add(&s->index, e->hash, at);
-    jat_heap_add(&s->heap, at, stay->until);
-}
-
-/* Takes the entry out; returns the memory of its text. It still counts (count,
- * grouped) until give_place. */
-static char *drop(struct shard *s, uint32_t at)
-{
-    struct entry *e = entry(s, at);
-    char *block = block_of(e);
-    unlink_entry(s, e);
-    if (e->list != NONE && list(s, e->list)->count == 0) {
-        jat_index_remove(&s->groups, list(s, e->list)->group, e->list);
-        jat_pool_give(&s->lists, e->list);
-    }
-    jat_index_remove(&s->index, e->hash, at);
-    jat_heap_remove(&s->heap, at);
-    jat_pool_give(&s->pool, at);
-    return block;
 }
 
 /* Places */
@@ -261,24 +92,16 @@ static void give_place(struct jat_recent *t, bool grouped)
     atomic_fetch_sub_explicit(&t->count, 1, memory_order_relaxed);
 }
 
-/* The oldest one of a list, if nothing holds it; NONE. */
-static uint32_t oldest_of(const struct shard *s, const struct list *l,
-                          uint64_t now)
-{
-    return l->oldest != NONE && entry(s, l->oldest)->held <= now ? l->oldest
-                                                                 : NONE;
-}
-
 /* Forgets the oldest entry of no group in the shard. */
 static bool forget_own(struct jat_recent *t, struct shard *s, uint64_t now)
 {
     char *block = NULL;
     pthread_mutex_lock(&s->mutex);
-    uint32_t at = oldest_of(s, &s->own, now);
-    if (at != NONE)
-        block = drop(s, at);
+    uint32_t at = jat_entries_oldest(&s->entries, &s->entries.own, now);
+    if (at != JAT_NO_ENTRY)
+        block = jat_entries_drop(&s->entries, at);
     pthread_mutex_unlock(&s->mutex);
-    if (at == NONE)
+    if (at == JAT_NO_ENTRY)
         return false;
     give_place(t, false);
     jat_free(block);
@@ -290,16 +113,17 @@ static bool forget_own(struct jat_recent *t, struct shard *s, uint64_t now)
 static bool forget_grouped(struct jat_recent *t, struct shard *s, uint64_t now)
 {
     char *block = NULL;
-    uint32_t at = NONE;
+    uint32_t at = JAT_NO_ENTRY;
     pthread_mutex_lock(&s->mutex);
-    for (uint32_t i = 0; at == NONE && i < s->heap.n; i++)
-        at = entry(s, s->heap.items[i].number)->list;
-    if (at != NONE)
-        at = oldest_of(s, list(s, at), now);
-    if (at != NONE)
-        block = drop(s, at);
+    for (uint32_t i = 0; at == JAT_NO_ENTRY && i < s->entries.heap.n; i++)
+        at = jat_entry_at(&s->entries, s->entries.heap.items[i].number)->list;
+    if (at != JAT_NO_ENTRY)
+        at = jat_entries_oldest(&s->entries, jat_entries_list(&s->entries, at),
+                                now);
+    if (at != JAT_NO_ENTRY)
+        block = jat_entries_drop(&s->entries, at);
     pthread_mutex_unlock(&s->mutex);
-    if (at == NONE)
+    if (at == JAT_NO_ENTRY)
         return false;
     give_place(t, true);
     jat_free(block);
@@ -328,15 +152,18 @@ static bool make_place(struct jat_recent *t, unsigned shard, uint64_t now,
 static bool place_in_group(struct jat_recent *t, struct shard *s,
                            const struct jat_stay *stay, size_t max, char **dead)
 {
-    uint32_t at = find_list(s, stay->group);
+    uint32_t at = jat_entries_find_list(&s->entries, stay->group);
     size_t tenth = max < 10 ? 1 : max / 10;
-    if ((at == NONE || list(s, at)->count < tenth) && take_place(t, true, max))
+    if ((at == JAT_NO_ENTRY ||
+         jat_entries_list(&s->entries, at)->count < tenth) &&
+        take_place(t, true, max))
         return true;
-    if (at != NONE)
-        at = oldest_of(s, list(s, at), stay->now);
-    if (at == NONE)
+    if (at != JAT_NO_ENTRY)
+        at = jat_entries_oldest(&s->entries, jat_entries_list(&s->entries, at),
+                                stay->now);
+    if (at == JAT_NO_ENTRY)
         return false;
-    *dead = drop(s, at);
+    *dead = jat_entries_drop(&s->entries, at);
     return true;
 }
 
@@ -344,34 +171,35 @@ static bool place_in_group(struct jat_recent *t, struct shard *s,
  * entry was counted before already; afterwards, whether that is still to be
  * undone. */
 static enum jat_err put(struct jat_recent *t, struct shard *s,
-                        struct entry *new, const struct jat_stay *stay,
+                        struct jat_entry *new, const struct jat_stay *stay,
                         size_t max, char **dead, bool *placed)
 {
-    struct jat_recent_key key = {new->hash, jat_str(text_of(new), new->key_n)};
+    struct jat_recent_key key = {new->hash,
+                                 jat_str(jat_entry_text(new), new->key_n)};
     uint32_t at;
-    struct entry *e = find(s, key, &at);
+    struct jat_entry *e = jat_entries_find(&s->entries, key, &at);
     *dead = NULL;
     if (e != NULL) {
-        *dead = block_of(e);
+        *dead = jat_entry_block(e);
         e->text = new->text;
         e->value_n = new->value_n;
         if (stay->held > e->held)
             e->held = stay->held;
-        touch(s, at, stay->until);
+        jat_entries_touch(&s->entries, at, stay->until);
         return JAT_OK;
     }
     if (stay->group == JAT_NO_GROUP && !*placed)
         return JAT_EFULL;
-    if (!reserve(s, stay->group))
+    if (!jat_entries_reserve(&s->entries, stay->group))
         return JAT_ENOMEM;
     if (stay->group != JAT_NO_GROUP && !place_in_group(t, s, stay, max, dead))
         return JAT_EFULL;
     *placed = false;
-    add(s, new, stay);
+    jat_entries_add(&s->entries, new, stay);
     return JAT_OK;
 }
 
-static enum jat_err locked_put(struct jat_recent *t, struct entry *new,
+static enum jat_err locked_put(struct jat_recent *t, struct jat_entry *new,
                                const struct jat_stay *stay, size_t max,
                                bool *placed)
 {
@@ -384,36 +212,15 @@ static enum jat_err locked_put(struct jat_recent *t, struct entry *new,
     return err;
 }
 
-/* An entry that is in no table yet. */
-static enum jat_err new_entry(struct jat_recent_key key, struct jat_str value,
-                              struct entry *new)
-{
-    *new = (struct entry){.hash = key.hash,
-                          .key_n = (uint32_t)key.text.n,
-                          .value_n = (uint32_t)value.n};
-    char *p = new->text.small;
-    if (!is_small(new)) {
-        p = jat_malloc(key.text.n + value.n);
-        if (p == NULL)
-            return JAT_ENOMEM;
-        new->text.large = p;
-    }
-    if (key.text.n > 0)
-        memcpy(p, key.text.p, key.text.n);
-    if (value.n > 0)
-        memcpy(p + key.text.n, value.p, value.n);
-    return JAT_OK;
-}
-
 enum jat_err jat_recent_put(struct jat_recent *t, struct jat_recent_key key,
                             struct jat_str value, const struct jat_stay *stay,
                             size_t max)
 {
-    struct entry new;
+    struct jat_entry new;
     bool grouped = stay->group != JAT_NO_GROUP, placed = false;
     if (key.text.n > UINT32_MAX - value.n || value.n > UINT32_MAX)
         return JAT_EBADARG;
-    enum jat_err err = new_entry(key, value, &new);
+    enum jat_err err = jat_entry_new(key, value, &new);
     if (err != JAT_OK)
         return err;
     err = locked_put(t, &new, stay, max, &placed);
@@ -427,7 +234,7 @@ enum jat_err jat_recent_put(struct jat_recent *t, struct jat_recent_key key,
     if (placed)
         give_place(t, false);
     if (err != JAT_OK)
-        jat_free(block_of(&new));
+        jat_free(jat_entry_block(&new));
     return err;
 }
 
@@ -437,10 +244,10 @@ bool jat_recent_touch(struct jat_recent *t, struct jat_recent_key key,
     struct shard *s = shard_of(t, group, key.hash);
     pthread_mutex_lock(&s->mutex);
     uint32_t at;
-    const struct entry *e = find(s, key, &at);
+    const struct jat_entry *e = jat_entries_find(&s->entries, key, &at);
     bool lives = e != NULL && e->until > now;
     if (lives)
-        touch(s, at, until);
+        jat_entries_touch(&s->entries, at, until);
     pthread_mutex_unlock(&s->mutex);
     return lives;
 }
@@ -451,9 +258,9 @@ static enum jat_err get(struct shard *s, struct jat_recent_key key,
     enum jat_err err = JAT_ENOTFOUND;
     pthread_mutex_lock(&s->mutex);
     uint32_t at;
-    const struct entry *e = find(s, key, &at);
+    const struct jat_entry *e = jat_entries_find(&s->entries, key, &at);
     if (e != NULL && e->until > now) {
-        jat_buf_add(out, jat_str(text_of(e) + e->key_n, e->value_n));
+        jat_buf_add(out, jat_str(jat_entry_text(e) + e->key_n, e->value_n));
         err = out->failed ? JAT_ENOMEM : JAT_OK;
     }
     pthread_mutex_unlock(&s->mutex);
@@ -476,22 +283,17 @@ enum jat_err jat_recent_search(struct jat_recent *t, struct jat_recent_key key,
     return err;
 }
 
-static struct jat_str value_of(const struct entry *e)
-{
-    return jat_str(text_of(e) + e->key_n, e->value_n);
-}
-
 /* Takes out entry `at` of the shard, whose mutex is held, with its value in
  * out. JAT_ENOMEM: it is there still. Its place is to be given back. */
 static enum jat_err take(struct shard *s, uint32_t at, struct jat_buf *out,
                          bool *grouped, char **dead)
 {
-    const struct entry *e = entry(s, at);
-    jat_buf_add(out, value_of(e));
+    const struct jat_entry *e = jat_entry_at(&s->entries, at);
+    jat_buf_add(out, jat_entry_value(e));
     if (out->failed)
         return JAT_ENOMEM;
-    *grouped = e->list != NONE;
-    *dead = drop(s, at);
+    *grouped = e->list != JAT_NO_ENTRY;
+    *dead = jat_entries_drop(&s->entries, at);
     return JAT_OK;
 }
 
@@ -504,7 +306,7 @@ enum jat_err jat_recent_take(struct jat_recent *t, struct jat_recent_key key,
     bool grouped = false;
     uint32_t at;
     pthread_mutex_lock(&s->mutex);
-    if (find(s, key, &at) != NULL)
+    if (jat_entries_find(&s->entries, key, &at) != NULL)
         err = take(s, at, out, &grouped, &dead);
     pthread_mutex_unlock(&s->mutex);
     if (err == JAT_OK)
@@ -525,13 +327,15 @@ static enum jat_err take_wanted(struct jat_recent *t, struct shard *s,
     char *dead = NULL;
     bool grouped = false;
     pthread_mutex_lock(&s->mutex);
-    if (*left > s->heap.n)
-        *left = s->heap.n;
+    if (*left > s->entries.heap.n)
+        *left = s->entries.heap.n;
     while (err == JAT_ENOTFOUND && *left > 0) {
-        uint32_t at = s->heap.items[*left - 1].number;
+        uint32_t at = s->entries.heap.items[*left - 1].number;
         if (*budget == 0) {
             err = JAT_EFULL;
-        } else if (--*budget, wanted(value_of(entry(s, at)), arg)) {
+        } else if (--*budget,
+                   wanted(jat_entry_value(jat_entry_at(&s->entries, at)),
+                          arg)) {
             err = take(s, at, out, &grouped, &dead);
         } else {
             --*left;
@@ -570,15 +374,15 @@ static bool forget_due(struct jat_recent *t, struct shard *s, uint64_t now)
     bool dropped = false, grouped = false;
     uint32_t at;
     pthread_mutex_lock(&s->mutex);
-    bool due = jat_heap_due(&s->heap, now, &at);
+    bool due = jat_heap_due(&s->entries.heap, now, &at);
     if (due) {
-        const struct entry *e = entry(s, at);
+        const struct jat_entry *e = jat_entry_at(&s->entries, at);
         dropped = e->until <= now;
-        grouped = e->list != NONE;
+        grouped = e->list != JAT_NO_ENTRY;
         if (dropped)
-            block = drop(s, at);
+            block = jat_entries_drop(&s->entries, at);
         else
-            jat_heap_move(&s->heap, at, e->until);
+            jat_heap_move(&s->entries.heap, at, e->until);
     }
     pthread_mutex_unlock(&s->mutex);
     if (dropped)
