@@ -138,17 +138,17 @@ uint32_t jat_entries_oldest(const struct jat_entries *s,
 }
 
 enum jat_err jat_entry_new(struct jat_recent_key key, struct jat_str value,
-                           struct jat_entry *new)
+                           struct jat_entry *out)
 {
-    *new = (struct jat_entry){.hash = key.hash,
+    *out = (struct jat_entry){.hash = key.hash,
                               .key_n = (uint32_t)key.text.n,
                               .value_n = (uint32_t)value.n};
-    char *p = new->text.small;
-    if (!jat_entry_is_small(new)) {
+    char *p = out->text.small;
+    if (!jat_entry_is_small(out)) {
         p = jat_malloc(key.text.n + value.n);
         if (p == NULL)
             return JAT_ENOMEM;
-        new->text.large = p;
+        out->text.large = p;
     }
     if (key.text.n > 0)
         memcpy(p, key.text.p, key.text.n);
