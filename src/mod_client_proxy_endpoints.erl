@@ -13,7 +13,8 @@
 
 -export([new/1, configure/3, inherit/1, ask/1, status/1, show/1, close/1]).
 %% messages
--export([session/4, presence/3, pong/4, suspect/2, refresh/2, flush/1, down/2,
+-export([session/4, presence/3, pong/4, suspect/2, refresh/2, flush/1, late/2,
+         down/2,
          second/1, ponged/4, drain/4, reconcile/1, check_accounts/1, account_missing/3, reach/3]).
 
 -export_type([endpoints/0, status/0]).
@@ -331,6 +332,13 @@ refresh({U, S, R}, E) ->
 -spec flush(endpoints()) -> endpoints().
 flush(E) ->
     locals(fun mod_client_proxy_locals:flush/1, E).
+
+-spec late(usr(), endpoints()) -> endpoints().
+late({U, S, _} = USR, E) ->
+    case is_map_key({U, S}, E#endpoints.targets) of
+        true -> locals(fun(L) -> mod_client_proxy_locals:late(USR, L) end, E);
+        false -> E
+    end.
 
 %% @doc Reads all of the local targets, whatever hints there were, and tries
 %% again what was refused.

@@ -258,6 +258,8 @@ info({sweep, Core, Eid}, #state{context = Context} = State) ->
     State;
 info(flush, State) ->
     endpoints(fun mod_client_proxy_endpoints:flush/1, State);
+info({late, USR}, State) ->
+    endpoints(fun(E) -> mod_client_proxy_endpoints:late(USR, E) end, State);
 info({'DOWN', Ref, process, _Pid, _Reason}, State) ->
     endpoints(fun(E) -> mod_client_proxy_endpoints:down(Ref, E) end, State);
 info({iq_reply, Answer, {pong, Server, Ref}}, State) ->

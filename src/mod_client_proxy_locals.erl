@@ -5,10 +5,10 @@
 %%% exist. What follows for the endpoints is what mod_client_proxy_sessions says,
 %%% and what the caller is to do.
 %%%
-%%% Runs in the process of mod_client_proxy_host, and sends it `flush'.
+%%% Runs in the process of mod_client_proxy_host, and sends it `flush' and `{late, _}'.
 -module(mod_client_proxy_locals).
 
--export([new/0, configure/2, seed/3, note/4, mark/3, flush/1, down/2,
+-export([new/0, configure/2, seed/3, note/4, mark/3, flush/1, late/2, down/2,
          reread/2, reconcile/2, drop/2]).
 %% Accounts
 -export([check_accounts/1, missing/1, is_missing/2, account_missing/3]).
@@ -37,6 +37,8 @@
 -opaque locals() :: #locals{}.
 
 -define(PRESENCE_TIMEOUT, 1000). % ms; of one session
+%% So long (ms) a session may take to say that it goes on with the one before it.
+-define(LATE, 1000).
 %% Of so many resources of one account that are to be read again, all are.
 -define(MAX_DIRTY, 100).
 %% So many replacements in this time (ms) are no accident.
@@ -100,6 +102,11 @@ flush(#locals{dirty = Dirty} = L) ->
                  end
          end, L#locals{dirty = #{}}, maps:to_list(Dirty)).
 
+%% @doc So long this session has been silent, or has spoken meanwhile.
+-spec late(usr(), locals()) -> {[action()], locals()}.
+late({U, S, R} = USR, L) ->
+    apply_session(USR, mod_client_proxy_sessions:read(U, S, R), late, L).
+
 %% @doc Whose session was the process with this reference?
 -spec down(reference(), locals()) -> {ok, usr()} | error.
 down(Ref, #locals{watched_by = By}) ->
@@ -147,6 +154,9 @@ do_session({watch, USR, Pid}, L) ->
                    watched_by = By#{Ref => USR}}};
 do_session({unwatch, USR}, L) ->
     {[], unwatch(USR, L)};
+do_session({late, USR}, L) ->
+    _ = erlang:send_after(?LATE, self(), {late, USR}),
+    {[], L};
 do_session({replaced, USR}, L) ->
     replaced(USR, L);
 do_session({ask, USR, Pid}, L) ->

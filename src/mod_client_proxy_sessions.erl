@@ -32,13 +32,16 @@
 -type us() :: {binary(), binary()}.
 -type session() :: #{pid := pid(), priority := undefined | integer()}.
 %% What was learned about the session that has this pid.
-%%   resumed: it goes on with the session before it (XEP-0198)
+%%   resumed: whether it goes on with the session before it (XEP-0198). This is the
+%%     first that a session says.
 -type note() :: {show, none | chat | away | xa | dnd} | {pending, boolean()}
-              | {withdrawn, boolean()} | resumed | hint.
+              | {withdrawn, boolean()} | {resumed, boolean()} | hint.
 -type entry() :: #{session := undefined | session(),
                    notes := #{pid() | seed => #{atom() => term()}},
                    %% as it was put last
-                   state := undefined | mod_client_proxy_core:state()}.
+                   state := undefined | mod_client_proxy_core:state(),
+                   %% another session that has said nothing yet
+                   silent => pid()}.
 -opaque table() :: #{usr() => entry()}.
 -type action() ::
         {watch, usr(), pid()}       %% monitor it, no longer the one before
@@ -46,6 +49,7 @@
       | {put, usr(), mod_client_proxy_core:state()}
       | {remove, usr()}
       | {replaced, usr()}         %% by another session of the same resource
+      | {late, usr()}             %% call refresh/4 again in a moment, with late
       | {ask, usr(), pid()}.        %% nobody has said its show yet
 
 %% Bare JIDs of local targets: a map of us() to proxy hosts.
@@ -101,10 +105,9 @@ register_connection({_, Pid}, #jid{} = Jid, _Info) when Pid == self() ->
     %% A new session has no priority before its first presence; one that is
     %% resumed starts with that of the session before. This process is that
     %% session, so nothing can have come between.
-    case is_target(Jid) andalso is_present(jid:tolower(Jid), Pid) of
-        true -> tell(Jid, resumed);
-        false -> tell(Jid, hint)
-    end;
+    is_target(Jid)
+        andalso tell(Jid, {resumed, is_present(jid:tolower(Jid), Pid)}),
+    ok;
 register_connection(_SID, Jid, _Info) ->
     tell(Jid, hint).
 
@@ -159,7 +162,8 @@ tell(error, _) ->
 
 %% A client may cause these without a bound, and they can be read again later: so
 %% they go through the gate.
-tell(P, US, Note, Message) when Note == hint; element(1, Note) == show ->
+tell(P, US, Note, Message)
+  when Note == hint; element(1, Note) == show; Note == {resumed, false} ->
     mod_client_proxy_gate:cast(P, US, Message);
 tell(P, _US, _Note, Message) ->
     mod_client_proxy_hosts:cast(P, Message).
@@ -266,10 +270,10 @@ seed(USR, #{show := Show, pending := Pending} = State, Table) ->
 -spec note(usr(), pid(), note(), table()) -> table().
 note(_USR, _Pid, hint, Table) ->
     Table;
-note(USR, Pid, Note, Table) ->
+note(USR, Pid, {Name, Value}, Table) ->
     #{notes := Notes} = Entry = maps:get(USR, Table, empty()),
     Known = maps:get(Pid, Notes, #{}),
-    Table#{USR => Entry#{notes := Notes#{Pid => learn(Note, Known)}}}.
+    Table#{USR => Entry#{notes := Notes#{Pid => Known#{Name => Value}}}}.
 
 %% @doc The sessions of this account are asked for their show again.
 -spec forget_shows(us(), table()) -> table().
@@ -283,15 +287,17 @@ forget_shows({U, S}, Table) ->
                      Entry
              end, Table).
 
-learn(resumed, Known) -> Known#{resumed => true};
-learn({Name, Value}, Known) -> Known#{Name => Value}.
-
 empty() ->
     #{session => undefined, notes => #{}, state => undefined}.
 
 %% @doc Takes what the session manager says now. Asking again for a show that
 %% nobody has answered is left to reconciliation.
--spec refresh(usr(), none | session(), hint | reconcile, table()) ->
+%%
+%% The session manager has a session a moment before that says whether it replaces
+%% the one before it or goes on with it. An endpoint that another session has taken
+%% over stays as it is until that is heard, or for as long as the caller takes to say
+%% that it is late (a session of another node says nothing here).
+-spec refresh(usr(), none | session(), hint | reconcile | late, table()) ->
           {[action()], table()}.
 refresh(USR, none, _Why, Table) ->
     case maps:take(USR, Table) of
@@ -300,16 +306,30 @@ refresh(USR, none, _Why, Table) ->
         {_, Rest} -> {[{unwatch, USR}, {remove, USR}], Rest};
         error -> {[], Table}
     end;
-refresh(USR, #{pid := Pid, priority := Priority} = Session, Why, Table) ->
-    #{session := OldSession, state := OldState} = Entry =
-        maps:get(USR, Table, empty()),
+refresh(USR, #{pid := Pid} = Session, Why, Table) ->
+    Entry = maps:get(USR, Table, empty()),
+    case Why /= late andalso is_undecided(Session, Entry) of
+        true -> {[{late, USR} || maps:get(silent, Entry, none) /= Pid],
+                 Table#{USR => Entry#{silent => Pid}}};
+        false -> replace(USR, Session, Why, Entry, Table)
+    end.
+
+%% One that is new has no priority before its first presence.
+is_undecided(#{pid := Pid, priority := Priority},
+             #{session := #{pid := OldPid}, state := #{}, notes := Notes}) ->
+    Pid /= OldPid andalso is_integer(Priority) andalso not is_map_key(Pid, Notes);
+is_undecided(_Session, _Entry) ->
+    false.
+
+replace(USR, #{pid := Pid, priority := Priority} = Session, Why,
+        #{session := OldSession, state := OldState} = Entry, Table) ->
     OldPid = case OldSession of
                  undefined -> seed;
                  #{pid := P} -> P
              end,
     Note = current_note(Pid, OldPid, Entry),
     Replaced = OldPid /= seed andalso OldPid /= Pid
-        andalso not is_map_key(resumed, Note),
+        andalso not maps:get(resumed, Note, false),
     Wanted = is_integer(Priority) andalso not maps:get(withdrawn, Note, false),
     State = case Wanted of
                 true -> #{show => maps:get(show, Note, none),
@@ -336,7 +356,7 @@ refresh(USR, #{pid := Pid, priority := Priority} = Session, Why, Table) ->
 current_note(Pid, OldPid, #{notes := Notes}) ->
     Note = maps:get(Pid, Notes, #{}),
     Inherits = OldPid == seed orelse
-        (OldPid /= Pid andalso is_map_key(resumed, Note)),
+        (OldPid /= Pid andalso maps:get(resumed, Note, false)),
     case Notes of
         #{OldPid := Before} when Inherits ->
             maps:merge(maps:with([show, withdrawn

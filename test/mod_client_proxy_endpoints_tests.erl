@@ -53,6 +53,8 @@ endpoints_test_() ->
                 fun per_target/1},
                {"a session that is replaced again and again is said once",
                 fun replaced/1},
+               {"a session that says nothing replaces another one in a moment",
+                fun silent_session/1},
                {"how many sessions are replaced is not remembered without end",
                 fun replaced_bound/1},
                {"an account that does not exist is said once",
@@ -293,6 +295,23 @@ replaced(Core) ->
     _ = replace(<<"a">>, 20, E),
     ?assertEqual(1, logged("replaced again and again")),
     ?assertEqual([<<"svc@example.org/a">>], in(Core)).
+
+%% Of another node, say. In the core it is another endpoint.
+silent_session(Core) ->
+    USR = {<<"svc">>, <<"example.org">>, <<"a">>},
+    session(<<"a">>, spawn(fun() -> timer:sleep(10000) end)),
+    E = ?E:reconcile(configured(Core, [?NEAR])),
+    E1 = flush_all(?E:session(USR, session(<<"a">>, self()), hint, E)),
+    ?assertNot(is_swept(0)),
+    E2 = receive {late, USR} -> ?E:late(USR, E1) after 5000 -> error(not_late) end,
+    ?assert(is_swept(1000)),
+    ?assertEqual([<<"svc@example.org/a">>], in(Core)),
+    %% of one that is no target by now
+    ?assertEqual(E2, ?E:late({<<"other">>, <<"example.org">>, <<"a">>}, E2)).
+
+%% What the session before had in its hands is to be closed.
+is_swept(Ms) ->
+    receive {sweep, _, _} -> true after Ms -> false end.
 
 replaced_bound(Core) ->
     set_max(Core, 10),
@@ -586,7 +605,8 @@ replace(R, N, E) ->
       fun(_, Acc) ->
               Pid = spawn(fun() -> receive stop -> ok after 10000 -> ok end end),
               session(R, Pid),
-              flush_all(?E:session({<<"svc">>, <<"example.org">>, R}, Pid, hint,
+              flush_all(?E:session({<<"svc">>, <<"example.org">>, R}, Pid,
+                                   {resumed, false},
                                    Acc))
       end, E, lists:seq(1, N + 1)).
 

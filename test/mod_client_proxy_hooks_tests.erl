@@ -99,15 +99,15 @@ events() ->
 
 resumed() ->
     ok = mod_client_proxy_hooks:watch(?P, [?US]),
-    ?assertEqual([resumed], registered(self(), self(), 0)),
-    ?assertEqual([resumed], registered(self(), self(), -1)),
-    ?assertEqual([hint], registered(self(), self(), undefined)),
+    ?assertEqual([{resumed, true}], registered(self(), self(), 0)),
+    ?assertEqual([{resumed, true}], registered(self(), self(), -1)),
+    ?assertEqual([{resumed, false}], registered(self(), self(), undefined)),
     %% another than ourselves is told of, or is the session
     ?assertEqual([hint], registered(whereis(kernel_sup), self(), 0)),
-    ?assertEqual([hint], registered(self(), whereis(kernel_sup), 0)),
+    ?assertEqual([{resumed, false}], registered(self(), whereis(kernel_sup), 0)),
     play(offline),
     run(sm_register_connection_hook, [{erlang:timestamp(), self()}, jid(), []]),
-    ?assertMatch([{session, ?USR, _, hint}], told()).
+    ?assertMatch([{session, ?USR, _, {resumed, false}}], told()).
 
 %% What is noted where Told is said to have registered, and Session is read.
 registered(Told, Session, Priority) ->

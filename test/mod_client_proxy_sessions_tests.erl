@@ -64,14 +64,34 @@ late_hints_of_the_session_before_change_nothing_test() ->
 a_resumed_session_goes_on_as_the_same_endpoint_test() ->
     {_, T} = refresh(session(p(1), 0), note(p(1), {show, away}, new())),
     ?assertEqual([{watch, ?A, p(2)}],
-                 actions(refresh(session(p(2), 0), note(p(2), resumed, T)))).
+                 actions(refresh(session(p(2), 0), note(p(2), {resumed, true}, T)))).
 
 a_session_that_waits_for_resumption_is_pending_until_then_test() ->
     {Pending, T} = refresh(session(p(1), 0),
                            note(p(1), {pending, true}, online(p(1)))),
     ?assertEqual([{put, ?A, state(none, 0, true)}], Pending),
     ?assertEqual([{watch, ?A, p(2)}, {put, ?A, state(none, 0, false)}],
-                 actions(refresh(session(p(2), 0), note(p(2), resumed, T)))).
+                 actions(refresh(session(p(2), 0), note(p(2), {resumed, true}, T)))).
+
+%% The session manager has it, and its own words are on their way.
+until_a_session_says_what_it_is_nothing_changes_test() ->
+    {Once, T} = refresh(session(p(2), 0), online(p(1))),
+    ?assertEqual([{late, ?A}], Once),
+    {Again, T1} = refresh(session(p(2), 0), T),
+    ?assertEqual([], Again),
+    ?assertEqual([], actions(mod_client_proxy_sessions:refresh(
+                               ?A, session(p(2), 0), reconcile, T1))),
+    ?assertEqual([{watch, ?A, p(2)}],
+                 actions(refresh(session(p(2), 0), note(p(2), {resumed, true}, T1)))),
+    Replaced = [{watch, ?A, p(2)}, {remove, ?A}, {replaced, ?A},
+                {put, ?A, state(none, 0, false)}],
+    ?assertEqual(Replaced ++ [{ask, ?A, p(2)}],
+                 actions(refresh(session(p(2), 0), note(p(2), {resumed, false}, T1)))),
+    ?assertEqual(Replaced ++ [{ask, ?A, p(2)}],
+                 actions(mod_client_proxy_sessions:refresh(
+                           ?A, session(p(2), 0), late, T1))),
+    ?assertEqual([{late, ?A}], actions(refresh(session(p(3), 0), T1))),
+    ?assertEqual([{unwatch, ?A}, {remove, ?A}], actions(refresh(none, T1))).
 
 %%% Withdrawn
 
@@ -102,7 +122,7 @@ a_resumed_session_is_still_withdrawn_test() ->
     {_, T} = refresh(session(p(1), 0),
                      note(p(1), {withdrawn, true}, online(p(1)))),
     ?assertEqual([{watch, ?A, p(2)}],
-                 actions(refresh(session(p(2), 0), note(p(2), resumed, T)))).
+                 actions(refresh(session(p(2), 0), note(p(2), {resumed, true}, T)))).
 
 %%% Show that nobody has told
 
