@@ -172,7 +172,7 @@ static bool is_in_vain(const struct jat_call *c, bool gone)
 static enum jat_err refuse_in_vain(struct jat_call *c,
                                    const struct jat_request *r, bool gone)
 {
-    return jat_refuse(c->out, gone ? jat_waiting_in_vain(c->j, r)
+    return jat_refuse(c->out, gone ? jat_waiting_in_vain(c->j, r, c->now)
                                    : JAT_WHY_NO_ENDPOINT);
 }
 

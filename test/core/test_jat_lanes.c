@@ -230,6 +230,95 @@ static void what_waits_of_one_session_stays_together(void **state)
     close_all();
 }
 
+/* It waits behind what he has written before, and its endpoint goes again:
+ * another one knows nothing of it. */
+static void
+a_session_that_waits_behind_others_stays_with_its_endpoint(void **state)
+{
+    const char *payload = session_at(COMMANDS, "sessionid");
+    (void)state;
+    proxy(SESSIONS "wait_for_endpoint=5000");
+    come(A);
+    ask("0", payload);
+    said(stanza("iq", "result", "0", A, PU, payload));
+    go(A);
+    assert_words(get("1", U, P), "hold");
+    come(A);
+    assert_words(ask("2", payload), "hold");
+    go(A);
+    come(B);
+    assert_words(get("3", U, P), "hold");
+    assert_words(expire(),
+                 line("%s; %s", release(U, B, "1"), release(U, B, "3")));
+    assert_words(expire(), "");
+    come(A);
+    assert_words(expire(), "release " PU " > " A " #2");
+    assert_words(expire(), "");
+    assert_words(ask("4", payload), "request " PU " > " A " #4");
+    close_all();
+}
+
+/* In vain: as if it had been for that endpoint from the first. */
+static void so_it_does_in_vain(void **state)
+{
+    const char *payload = session_at(COMMANDS, "sessionid");
+    (void)state;
+    for (unsigned other = 0; other < 2; other++) {
+        proxy(SESSIONS "wait_for_endpoint=5000");
+        come(A);
+        ask("0", payload);
+        said(stanza("iq", "result", "0", A, PU, payload));
+        go(A);
+        assert_words(get("1", U, P), "hold");
+        come(A);
+        assert_words(ask("2", payload), "hold");
+        go(A);
+        if (other) {
+            come(B);
+            assert_words(expire(), release(U, B, "1"));
+            result("1", B, PU);
+        }
+        assert_int_equal(count("sessions"), 1);
+        now += 5000;
+        expire();
+        assert_int_equal(outcomes.n, other ? 1 : 2);
+        unsigned at =
+            !other && strcmp(outcome_words(&outcomes.v[0]), gone(P, "1")) == 0;
+        assert_words(outcome_words(&outcomes.v[at]),
+                     "fail item-not-found " P " > " U " #2 kept");
+        assert_int_equal(count("sessions"), 0);
+    }
+}
+
+/* A session that begins while nobody is there begins where his key stays. */
+static void a_new_session_begins_where_the_key_stays(void **state)
+{
+    const char *payload = session_at(IBB, "sid");
+    const char *at, *other;
+    (void)state;
+    proxy(SESSIONS "balance=sticky sticky_by=bare sticky_ttl=60000 "
+                   "wait_for_endpoint=5000");
+    come(A);
+    come(B);
+    get("0", U, P);
+    other = to_of(); /* where it would go if no key stayed */
+    at = strcmp(other, A) == 0 ? B : A;
+    result("0", other, PU);
+    go(other);
+    get("1", U, P);
+    assert_words(to_of(), at);
+    result("1", at, PU);
+    go(at);
+    assert_words(ask("2", payload), "hold");
+    come(A);
+    come(B);
+    assert_words(expire(), line("release " PU " > %s #2", at));
+    result("2", at, PU);
+    assert_words(expire(), "");
+    assert_words(get("3", U, P), request(U, at, "3"));
+    close_all();
+}
+
 /* Who holds up whom */
 
 static void others_go_straight_to_an_endpoint_that_is_there(void **state)
@@ -404,6 +493,9 @@ int main(void)
         CASE(a_session_waits_for_its_endpoint),
         CASE(a_session_that_waits_in_vain_is_forgotten),
         CASE(what_waits_of_one_session_stays_together),
+        CASE(a_session_that_waits_behind_others_stays_with_its_endpoint),
+        CASE(so_it_does_in_vain),
+        CASE(a_new_session_begins_where_the_key_stays),
         CASE(others_go_straight_to_an_endpoint_that_is_there),
         CASE(who_has_ended_holds_nobody_up),
         CASE(a_room_that_is_full_holds_up_nobody_else),
