@@ -3,6 +3,10 @@
 
 #include "session.h"
 
+/* To send one on takes about as long as to look at so many lanes of endpoints
+ * that are not there. */
+#define STEP_COST 16U
+
 uint64_t jat_waiting_time(const struct jat_config *config)
 {
     uint64_t wait = (uint64_t)config->wait_for_endpoint,
@@ -312,11 +316,12 @@ static enum jat_err release_lanes(struct jat_closing *c, size_t max)
     enum jat_err err;
 
     while (jat_queue_next(&j->queue, &j->lane)) {
-        if (max-- == 0)
+        if (max == 0)
             return JAT_EFULL;
-        err = step(c, j->lane);
+        err = step(c, (uint32_t)j->lane);
         if (err == JAT_ENOMEM)
             return err;
+        max -= err == JAT_ENOTFOUND ? 1 : max < STEP_COST ? max : STEP_COST;
         c->out->soon = c->out->soon || err == JAT_EFULL;
         if (err != JAT_OK)
             j->lane++;
@@ -333,7 +338,7 @@ enum jat_err jat_waiting_release(struct jat_closing *c, size_t max)
         pthread_mutex_trylock(&c->j->releasing) != 0)
         return JAT_OK;
     forget_gone(c->j);
-    err = release_lanes(c, max);
+    err = release_lanes(c, STEP_COST * max);
     pthread_mutex_unlock(&c->j->releasing);
     return err;
 }

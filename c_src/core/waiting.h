@@ -48,7 +48,9 @@ void jat_waiting_left(struct jat *j, const struct jat_request *r);
 enum jat_why jat_waiting_in_vain(struct jat *j, const struct jat_request *r,
                                  uint64_t now);
 
-/* Sends on, lane by lane, what an endpoint can take now, in up to max steps.
+/* Sends on, lane by lane, what an endpoint can take now, in up to max steps (to
+ * look at several lanes whose endpoint is not there counts as one). Those that
+ * were kept apart come first: they are the older ones of their key.
  * c->out->soon: there is more, for when answers have come. JAT_EFULL: call
  * again. JAT_ENOMEM: what is in c->out is valid, and nothing else was changed.
  *

@@ -121,6 +121,26 @@ static void each_address_has_an_order_of_its_own(void **state)
     close_all();
 }
 
+/* Lanes of endpoints that do not come keep nobody waiting: to look at one
+ * costs little. */
+static void those_who_do_not_come_hold_up_nobody(void **state)
+{
+    enum { MANY = 600 };
+    (void)state;
+    proxy("wait_for_endpoint=5000");
+    for (unsigned i = 0; i < MANY; i++)
+        assert_words(get(line("%u", i), U, former(line(T "/%u", i))), "hold");
+    assert_words(expire(), "");
+    const char *to = former(A);
+    assert_words(get("a", U, to), "hold");
+    come(A);
+    assert_words(expire(), "release " PU " > " A " #a");
+    /* and yet one call does not look at any number */
+    assert_int_equal(jat_expire(j, now, MANY / 32, fresh()), JAT_EFULL);
+    while (jat_close_all(j, now, 256, fresh()) == JAT_EFULL)
+        ;
+}
+
 /* Sessions */
 
 static const char *session_at(const char *ns, const char *attribute)
@@ -462,6 +482,30 @@ static void so_does_max_pending_per_endpoint(void **state)
     close_all();
 }
 
+/* Who comes later to the same room does not overtake, though it is free. */
+static void who_waits_for_a_room_that_moves_is_not_overtaken(void **state)
+{
+    unsigned a, b;
+    (void)state;
+    proxy(BY_ROOM "sticky_ttl=60000 wait_for_endpoint=5000 retries=0 "
+                  "max_pending_per_endpoint=1");
+    two_rooms(&a, &b);
+    go(A);
+    go(B);
+    enter(U, "a0", a);
+    enter(U, "a1", a);
+    come(A);
+    assert_words(expire(), "release " PU " > " A " #a0");
+    assert_words(expire(), "");
+    assert_words(enter(U, "a2", a), "hold");
+    come(B);
+    go(A);
+    assert_words(expire(), "release " PU " > " B " #a1");
+    result("a1", B, PU);
+    assert_words(expire(), "release " PU " > " B " #a2");
+    close_all();
+}
+
 /* Who waits for the endpoint of his room goes elsewhere when that one goes. */
 static void a_room_moves_with_those_who_wait(void **state)
 {
@@ -490,6 +534,7 @@ int main(void)
         CASE(in_vain_it_gets_the_error_of_one_that_does_not_wait),
         CASE(nobody_waits_for_whom_p_would_not_take),
         CASE(each_address_has_an_order_of_its_own),
+        CASE(those_who_do_not_come_hold_up_nobody),
         CASE(a_session_waits_for_its_endpoint),
         CASE(a_session_that_waits_in_vain_is_forgotten),
         CASE(what_waits_of_one_session_stays_together),
@@ -500,6 +545,7 @@ int main(void)
         CASE(who_has_ended_holds_nobody_up),
         CASE(a_room_that_is_full_holds_up_nobody_else),
         CASE(so_does_max_pending_per_endpoint),
+        CASE(who_waits_for_a_room_that_moves_is_not_overtaken),
         CASE(a_room_moves_with_those_who_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
