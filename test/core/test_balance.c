@@ -462,14 +462,19 @@ static void the_same_logarithms_are_told_apart_by_the_attraction(void **state)
 
 /* Other threads give requests to the candidates, and answer them, meanwhile. */
 
-enum { FEW = 2, CHOICES = 200000 };
+enum { FEW = 6, CHOICES = 1000000 };
 
 static atomic_bool chosen_enough;
 
+/* For longer and for less long, so that each moment of a choice is met. */
 static void *fill_and_empty(void *unused)
 {
-    for (unsigned i = 0; !atomic_load(&chosen_enough); i++)
-        atomic_store(&loads[i % FEW].records, i / FEW % 2);
+    for (unsigned i = 0; !atomic_load(&chosen_enough); i++) {
+        for (unsigned k = 0; k < FEW; k++)
+            atomic_store(&loads[k].records, i % 2);
+        for (unsigned k = 0; k < i / 2 % 100; k++)
+            (void)atomic_load(&chosen_enough);
+    }
     return unused;
 }
 
