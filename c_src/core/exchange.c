@@ -110,6 +110,8 @@ static enum jat_err begin_waiting(struct jat_call *c, struct jat_request *r,
         jat_shares_give(c->j->shares, &r->share);
         return err;
     }
+    if (r->any_endpoint) /* its key is used now, wherever it will go */
+        (void)jat_session_keeps(c->j, c->config, r, c->now);
     c->out->verb = JAT_DO_HOLD;
     c->out->record = put.ref;
     return JAT_OK;

@@ -339,6 +339,31 @@ static void a_new_session_begins_where_the_key_stays(void **state)
     close_all();
 }
 
+/* A request that waits has used its key when it came. */
+static void a_key_is_used_by_who_waits(void **state)
+{
+    const char *at, *other;
+    (void)state;
+    proxy("balance=sticky sticky_by=bare sticky_ttl=3000 "
+          "wait_for_endpoint=5000");
+    come(A);
+    come(B);
+    get("0", U, P);
+    other = to_of(); /* where it would go if no key stayed */
+    at = strcmp(other, A) == 0 ? B : A;
+    go(other);
+    get("1", U, P);
+    result("1", at, PU);
+    go(at);
+    now += 2000;
+    assert_words(get("2", U, P), "hold");
+    now += 2000;
+    come(A);
+    come(B);
+    assert_words(expire(), release(U, at, "2"));
+    close_all();
+}
+
 /* Who holds up whom */
 
 static void others_go_straight_to_an_endpoint_that_is_there(void **state)
@@ -541,6 +566,7 @@ int main(void)
         CASE(a_session_that_waits_behind_others_stays_with_its_endpoint),
         CASE(so_it_does_in_vain),
         CASE(a_new_session_begins_where_the_key_stays),
+        CASE(a_key_is_used_by_who_waits),
         CASE(others_go_straight_to_an_endpoint_that_is_there),
         CASE(who_has_ended_holds_nobody_up),
         CASE(a_room_that_is_full_holds_up_nobody_else),
