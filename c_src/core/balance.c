@@ -99,18 +99,18 @@ static size_t by_weight(const struct draw *d, uint64_t bits)
 }
 
 /* The open candidate where the weights of the open ones before it and its own
- * exceed k. */
+ * exceed k; n: none. (Other threads fill candidates up, and make room, at any
+ * time: fewer may be open now than when they were added up.) */
 static size_t open_at(const struct draw *d, uint64_t k)
 {
-    size_t i = 0;
-
-    for (;; i++) {
+    for (size_t i = 0; i < d->n; i++) {
         if (!is_open(d, i))
             continue;
         if (k < weight(d, i))
             return i;
         k -= weight(d, i);
     }
+    return d->n;
 }
 
 /* By weight among the open ones: drawing until one is open, and adding up where
@@ -153,6 +153,8 @@ static size_t least_of_two(struct draw *d, burden_fn *burden)
 {
     size_t a = any(d), b;
 
+    if (a == d->n)
+        return a;
     d->besides = a;
     b = any(d);
     return b == d->n ||

@@ -110,6 +110,8 @@ static enum jat_err begin_waiting(struct jat_call *c, struct jat_request *r,
         jat_shares_give(c->j->shares, &r->share);
         return err;
     }
+    if (r->any_endpoint) /* its key is used now, wherever it will go */
+        (void)jat_session_keeps(c->j, c->config, r, c->now);
     c->out->verb = JAT_DO_HOLD;
     c->out->record = put.ref;
     return JAT_OK;
@@ -183,7 +185,7 @@ static bool is_in_vain(const struct jat_call *c, bool gone)
 static enum jat_err refuse_in_vain(struct jat_call *c,
                                    const struct jat_request *r, bool gone)
 {
-    return jat_refuse(c->out, gone ? jat_waiting_in_vain(c->j, r)
+    return jat_refuse(c->out, gone ? jat_waiting_in_vain(c->j, r, c->now)
                                    : JAT_WHY_NO_ENDPOINT);
 }
 

@@ -121,7 +121,7 @@ struct jat {
     struct jat_walk walk;
     struct jat_queue queue;    /* who waits, see waiting.h, ... */
     struct jat_quota *waiters; /* ... and how many of whom */
-    uint32_t lane;             /* of the queue; where the release goes on */
+    uint64_t lane;             /* of the queue; where the release goes on */
     pthread_mutex_t releasing; /* one thread at a time */
 };
 

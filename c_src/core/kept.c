@@ -408,6 +408,8 @@ static enum jat_err put(struct jat_kept *t, uint64_t key,
             return JAT_OK; /* nothing new, or a late answer */
         if (!how->first || e->left)
             e->endpoint = how->endpoint;
+        if (e->asked && e->endpoint != how->endpoint)
+            return JAT_OK; /* this one has not answered yet */
         e->left = e->asked = false;
         if (e->endpoint == how->endpoint)
             e->told = false;

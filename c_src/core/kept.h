@@ -51,7 +51,7 @@ struct jat_keep {
  *
  * asked: a key that lives stays as it is, but where it was another endpoint's
  * it begins anew. Uses do not make a new one live longer until it is put
- * without `asked`. */
+ * without `asked` for the endpoint that was asked. */
 enum jat_err jat_kept_put(struct jat_kept *t, uint64_t key,
                           const struct jat_keep *how);
 

@@ -182,14 +182,31 @@ void jat_queue_fill(struct jat_queue *q, uint32_t place, uint64_t ref,
     pthread_mutex_unlock(&q->mutex);
 }
 
-bool jat_queue_next(struct jat_queue *q, uint32_t *number)
+/* Below are the cursors of lanes of keys that are kept, above those of all
+ * others. */
+#define OTHERS (UINT64_C(1) << 32)
+
+/* True if there is one in this half. */
+static bool find_next(const struct jat_queue *q, uint64_t *cursor)
+{
+    for (; (uint32_t)*cursor < q->lanes.used; ++*cursor) {
+        const struct lane *l = existing(q, (uint32_t)*cursor);
+        if (l != NULL && l->is.kept == (*cursor < OTHERS))
+            return true;
+    }
+    return false;
+}
+
+bool jat_queue_next(struct jat_queue *q, uint64_t *cursor)
 {
     bool found;
 
     pthread_mutex_lock(&q->mutex);
-    while (*number < q->lanes.used && existing(q, *number) == NULL)
-        ++*number;
-    found = *number < q->lanes.used;
+    found = find_next(q, cursor);
+    if (!found && *cursor < OTHERS) {
+        *cursor = OTHERS;
+        found = find_next(q, cursor);
+    }
     pthread_mutex_unlock(&q->mutex);
     return found;
 }

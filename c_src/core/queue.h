@@ -56,9 +56,10 @@ struct jat_queue_first {
 
 /* The rest is for one thread at a time. */
 
-/* The number of the next lane, at or after *number (0 at first). False: there
- * is none. */
-bool jat_queue_next(struct jat_queue *q, uint32_t *number);
+/* To the next lane, at or after *cursor (0 at first); its number is the lower
+ * half of *cursor. Lanes of keys that are kept come before all others. False:
+ * there is none. */
+bool jat_queue_next(struct jat_queue *q, uint64_t *cursor);
 /* Whoever is first there. False: there is no such lane any more, or its first
  * place is not filled yet. */
 bool jat_queue_first(struct jat_queue *q, uint32_t number,

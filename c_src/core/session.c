@@ -131,9 +131,10 @@ bool jat_session_of_request(struct jat_call *c, struct jat_request *r,
     return !gone;
 }
 
-enum jat_why jat_session_gone(struct jat *j, const struct jat_request *r)
+enum jat_why jat_session_gone(struct jat *j, const struct jat_request *r,
+                              uint64_t endpoint)
 {
-    jat_kept_forget(j->kept, r->session, r->eid_hash);
+    jat_kept_forget(j->kept, r->session, endpoint);
     return r->by_sessionid ? JAT_WHY_SESSION_GONE : JAT_WHY_ENDPOINT_GONE;
 }
 
@@ -147,8 +148,11 @@ uint64_t jat_session_place(struct jat *j, const struct jat_request *r,
 {
     struct jat_found found;
 
-    return jat_kept_use(j->kept, r->session, now, now, &found) ? found.endpoint
-                                                               : 0;
+    return r->session != 0 &&
+                   jat_kept_use(j->kept, r->session, now, now, &found) &&
+                   !found.told
+               ? found.endpoint
+               : 0;
 }
 
 void jat_session_released(struct jat *j, const struct jat_config *config,

@@ -45,14 +45,16 @@ static inline bool jat_session_may_be_named(const struct jat_call *c)
  * endpoint has gone; r->eid_hash is its hash. */
 bool jat_session_of_request(struct jat_call *c, struct jat_request *r,
                             jat_eid *eid);
-/* The session of r, whose endpoint has gone, is forgotten. Returns what the
- * requester is told. */
-enum jat_why jat_session_gone(struct jat *j, const struct jat_request *r);
+/* The session of r, whose endpoint (its hash) has gone, is forgotten. Returns
+ * what the requester is told. */
+enum jat_why jat_session_gone(struct jat *j, const struct jat_request *r,
+                              uint64_t endpoint);
 /* The record of r is made. */
 void jat_session_begun(struct jat_call *c, const struct jat_request *r);
-/* A request of a session that has waited for any endpoint: the hash of the one
- * that its session began on meanwhile; 0: of none. Once its record is made
- * there, it is that one's. */
+/* A request that waits for any endpoint: the hash of the one that has its
+ * session; 0: of none, or whoever uses the session has been told that this one
+ * has gone. Once the record of r is made somewhere, the session is that one's.
+ */
 uint64_t jat_session_place(struct jat *j, const struct jat_request *r,
                            uint64_t now);
 void jat_session_released(struct jat *j, const struct jat_config *config,

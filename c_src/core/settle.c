@@ -116,7 +116,7 @@ static void settle(struct jat_closing *c, struct jat_taken *t, enum jat_end end,
         jat_waiting_left(c->j, &t->r);
     if (t->r.eid == 0 && end == JAT_END_TIMED_OUT) { /* waiting.h */
         jat_stats_add(&c->j->stats, JAT_STAT_no_endpoint);
-        jat_closing_fail(c, t, end, jat_waiting_in_vain(c->j, &t->r));
+        jat_closing_fail(c, t, end, jat_waiting_in_vain(c->j, &t->r, c->now));
         return;
     }
     jat_stats_add(&c->j->stats, ends[end].stat);

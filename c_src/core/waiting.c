@@ -3,6 +3,10 @@
 
 #include "session.h"
 
+/* To send one on takes about as long as to look at so many lanes of endpoints
+ * that are not there. */
+#define STEP_COST 16U
+
 uint64_t jat_waiting_time(const struct jat_config *config)
 {
     uint64_t wait = (uint64_t)config->wait_for_endpoint,
@@ -73,11 +77,33 @@ enum jat_err jat_waiting_put(struct jat *j, const struct jat_config *config,
     return err;
 }
 
-enum jat_why jat_waiting_in_vain(struct jat *j, const struct jat_request *r)
+/* True if the endpoint is there. The table is held. */
+static bool is_there(struct jat *j, uint64_t endpoint)
 {
-    if (r->eid_hash == 0)
-        return JAT_WHY_NO_ENDPOINT;
-    return r->session != 0 ? jat_session_gone(j, r) : JAT_WHY_ENDPOINT_GONE;
+    return jat_endpoints_of_hash(j->endpoints, endpoint) != 0;
+}
+
+static bool has_one(struct jat *j, uint64_t endpoint)
+{
+    unsigned held = jat_endpoints_hold(j->endpoints);
+    bool has = is_there(j, endpoint);
+
+    jat_endpoints_let_go(j->endpoints, held);
+    return has;
+}
+
+enum jat_why jat_waiting_in_vain(struct jat *j, const struct jat_request *r,
+                                 uint64_t now)
+{
+    uint64_t endpoint = r->eid_hash;
+
+    if (endpoint == 0) {
+        endpoint = jat_session_place(j, r, now);
+        if (endpoint == 0 || has_one(j, endpoint))
+            return JAT_WHY_NO_ENDPOINT;
+    }
+    return r->session != 0 ? jat_session_gone(j, r, endpoint)
+                           : JAT_WHY_ENDPOINT_GONE;
 }
 
 /* The request as it goes to its first endpoint, or to another one. (A reload
@@ -113,33 +139,46 @@ static void say(struct jat_closing *c, const struct jat_taken *t,
 struct trial {
     uint32_t number; /* of the lane */
     struct jat_aim lane;
+    uint64_t session;     /* hash of the endpoint that has its session, ... */
+    uint64_t kept;        /* ... or else its key (session.h); 0: of none */
     struct jat_taken t;   /* a copy of it; its strings are in notes ... */
     struct jat_buf notes; /* ... with room for its next JID and an id of ours */
 };
 
+/* Whoever is first goes to another lane. */
+static enum jat_err move(struct jat_closing *c, struct trial *trial,
+                         struct jat_aim to, bool *moved)
+{
+    enum jat_err err = jat_queue_move(&c->j->queue, trial->number, to);
+
+    *moved = err == JAT_OK;
+    c->out->soon = c->out->soon || *moved;
+    return err;
+}
+
 /* Chooses its endpoint. *moved: it has gone to another lane, since its key
  * stays with an endpoint that can take no more now, or that others wait for
- * with such keys. The table of endpoints is held. */
+ * with such keys; or since the endpoint that has its session has gone: it waits
+ * for that one. The table of endpoints is held. */
 static enum jat_err choose(struct jat_closing *c, struct trial *trial,
-                           const struct jat_request *next, uint64_t kept,
-                           bool *moved, struct jat_endpoint *out)
+                           const struct jat_request *next, bool *moved,
+                           struct jat_endpoint *out)
 {
     struct jat *j = c->j;
-    struct jat_aim own = {kept, true};
+    uint64_t kept = trial->session != 0 ? trial->session : trial->kept;
+    struct jat_aim own = {kept, true}, one = {trial->session, false};
     bool other = jat_forward_stays(j, c->config, kept, c->now) &&
                  !jat_aim_is(own, trial->lane);
     enum jat_err err = JAT_EFULL;
 
     *moved = false;
+    if (trial->session != 0 && !is_there(j, trial->session))
+        return jat_aim_is(one, trial->lane) ? JAT_ENOTFOUND
+                                            : move(c, trial, one, moved);
     if (!other || !jat_queue_has(&j->queue, own))
         err = jat_forward_choose_late(j, c->config, next, kept, c->now,
                                       &trial->notes, out);
-    if (err != JAT_EFULL || !other)
-        return err;
-    err = jat_queue_move(&j->queue, trial->number, own);
-    *moved = err == JAT_OK;
-    c->out->soon = c->out->soon || *moved;
-    return err;
+    return err == JAT_EFULL && other ? move(c, trial, own, moved) : err;
 }
 
 /* Its record is taken: it goes on under another one, or has failed. */
@@ -159,15 +198,16 @@ static void go_on(struct jat_closing *c, struct trial *trial,
     }
 }
 
-/* The hash of the endpoint that has the session of the request, or the key that
- * `sticky' chooses by; 0: there is none, or it is for one endpoint anyway. */
-static uint64_t key_stays_with(struct jat_closing *c,
-                               const struct jat_request *r)
+/* Finds out where its session is, or its key stays; not of one that is for one
+ * endpoint anyway. */
+static void look_up_keys(struct jat_closing *c, struct trial *trial,
+                         const struct jat_request *r)
 {
     if (r->eid_hash != 0)
-        return 0;
-    return r->session != 0 ? jat_session_place(c->j, r, c->now)
-                           : jat_session_keeps(c->j, c->config, r, c->now);
+        return;
+    trial->session = jat_session_place(c->j, r, c->now);
+    if (trial->session == 0)
+        trial->kept = jat_session_keeps(c->j, c->config, r, c->now);
 }
 
 /* JAT_ENOTFOUND, JAT_EFULL: it has to wait on. */
@@ -179,10 +219,12 @@ static enum jat_err release(struct jat_closing *c, struct trial *trial)
     struct jat_request next = released(c, t);
     struct jat_sent sent;
     bool made = false, moved;
-    uint64_t kept = key_stays_with(c, &next);
-    unsigned held = jat_endpoints_hold(j->endpoints);
-    enum jat_err err = choose(c, trial, &next, kept, &moved, &sent.endpoint);
+    unsigned held;
+    enum jat_err err;
 
+    look_up_keys(c, trial, &next);
+    held = jat_endpoints_hold(j->endpoints);
+    err = choose(c, trial, &next, &moved, &sent.endpoint);
     if (err == JAT_OK && !moved) {
         err = jat_inflight_take_ref(j->inflight, t->ref, c->now, &c->out->text,
                                     &t->r);
@@ -229,15 +271,9 @@ static enum jat_err attempt(struct jat_closing *c, struct trial *trial)
 /* True if there is an endpoint for those in the lane. */
 static bool has_endpoint(struct jat *j, struct jat_aim lane)
 {
-    unsigned held;
-    bool has;
-
-    if (lane.endpoint == 0 || lane.kept)
-        return jat_endpoints_count(j->endpoints) > 0;
-    held = jat_endpoints_hold(j->endpoints);
-    has = jat_endpoints_of_hash(j->endpoints, lane.endpoint) != 0;
-    jat_endpoints_let_go(j->endpoints, held);
-    return has;
+    return lane.endpoint == 0 || lane.kept
+               ? jat_endpoints_count(j->endpoints) > 0
+               : has_one(j, lane.endpoint);
 }
 
 /* One step in a lane. JAT_ENOTFOUND, JAT_EFULL: nobody there can go on now.
@@ -280,11 +316,12 @@ static enum jat_err release_lanes(struct jat_closing *c, size_t max)
     enum jat_err err;
 
     while (jat_queue_next(&j->queue, &j->lane)) {
-        if (max-- == 0)
+        if (max == 0)
             return JAT_EFULL;
-        err = step(c, j->lane);
+        err = step(c, (uint32_t)j->lane);
         if (err == JAT_ENOMEM)
             return err;
+        max -= err == JAT_ENOTFOUND ? 1 : max < STEP_COST ? max : STEP_COST;
         c->out->soon = c->out->soon || err == JAT_EFULL;
         if (err != JAT_OK)
             j->lane++;
@@ -301,7 +338,7 @@ enum jat_err jat_waiting_release(struct jat_closing *c, size_t max)
         pthread_mutex_trylock(&c->j->releasing) != 0)
         return JAT_OK;
     forget_gone(c->j);
-    err = release_lanes(c, max);
+    err = release_lanes(c, STEP_COST * max);
     pthread_mutex_unlock(&c->j->releasing);
     return err;
 }

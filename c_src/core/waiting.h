@@ -8,7 +8,8 @@
  * and each in its order:
  *
  *   any endpoint   requests to P
- *   one endpoint   to P/enc(E), and of a session: for E alone
+ *   one endpoint   to P/enc(E), and of a session: for E alone (of a session
+ *                  that waited for any endpoint when E went, too)
  *   kept           to P, with a key that stays with E (session.h), which has as
  *                  much to do as it may: they have left the first lane, so that
  *                  they hold up nobody else
@@ -44,9 +45,12 @@ enum jat_err jat_waiting_put(struct jat *j, const struct jat_config *config,
 /* Its record is taken, and it has not been released. */
 void jat_waiting_left(struct jat *j, const struct jat_request *r);
 /* What its requester is told where nobody has come, or it cannot wait. */
-enum jat_why jat_waiting_in_vain(struct jat *j, const struct jat_request *r);
+enum jat_why jat_waiting_in_vain(struct jat *j, const struct jat_request *r,
+                                 uint64_t now);
 
-/* Sends on, lane by lane, what an endpoint can take now, in up to max steps.
+/* Sends on, lane by lane, what an endpoint can take now, in up to max steps (to
+ * look at several lanes whose endpoint is not there counts as one). Those that
+ * were kept apart come first: they are the older ones of their key.
  * c->out->soon: there is more, for when answers have come. JAT_EFULL: call
  * again. JAT_ENOMEM: what is in c->out is valid, and nothing else was changed.
  *

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 #include "tables.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "balance.h"
@@ -459,6 +460,47 @@ static void the_same_logarithms_are_told_apart_by_the_attraction(void **state)
         }
 }
 
+/* Other threads give requests to the candidates, and answer them, meanwhile. */
+
+enum { FEW = 6, CHOICES = 1000000 };
+
+static atomic_bool chosen_enough;
+
+/* For longer and for less long, so that each moment of a choice is met. */
+static void *fill_and_empty(void *unused)
+{
+    for (unsigned i = 0; !atomic_load(&chosen_enough); i++) {
+        for (unsigned k = 0; k < FEW; k++)
+            atomic_store(&loads[k].records, i % 2);
+        for (unsigned k = 0; k < i / 2 % 100; k++)
+            (void)atomic_load(&chosen_enough);
+    }
+    return unused;
+}
+
+/* Behind the last one is what would be found there by mistake. */
+static void whoever_fills_up_meanwhile_nobody_else_is_chosen(void **state)
+{
+    static const enum jat_balance strategies[] = {
+        JAT_RANDOM, JAT_ROUND_ROBIN, JAT_LEAST_PENDING, JAT_PEAK_EWMA};
+    pthread_t other;
+    (void)state;
+    for (unsigned i = 0; i < MOST; i++)
+        atomic_store(&loads[i].records, 0);
+    candidates[FEW].load = NULL;
+    atomic_store(&chosen_enough, false);
+    assert_int_equal(pthread_create(&other, NULL, fill_and_empty, NULL), 0);
+    for (unsigned i = 0; i < CHOICES; i++) {
+        struct jat_choice how = {.balance = strategies[i % 4],
+                                 .random = random_bits(),
+                                 .max_records = 1};
+        struct jat_candidates all = among(candidates, FEW);
+        assert_in_range(jat_balance_pick(&how, &all, i), 0, FEW);
+    }
+    atomic_store(&chosen_enough, true);
+    assert_int_equal(pthread_join(other, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -485,6 +527,7 @@ int main(void)
         SOME(one_with_its_most_records_is_passed_over),
         SOME(weights_are_known_whoever_comes_and_goes),
         SOME(the_one_that_takes_less_time_is_chosen),
+        SOME(whoever_fills_up_meanwhile_nobody_else_is_chosen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

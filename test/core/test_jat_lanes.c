@@ -121,6 +121,26 @@ static void each_address_has_an_order_of_its_own(void **state)
     close_all();
 }
 
+/* Lanes of endpoints that do not come keep nobody waiting: to look at one
+ * costs little. */
+static void those_who_do_not_come_hold_up_nobody(void **state)
+{
+    enum { MANY = 600 };
+    (void)state;
+    proxy("wait_for_endpoint=5000");
+    for (unsigned i = 0; i < MANY; i++)
+        assert_words(get(line("%u", i), U, former(line(T "/%u", i))), "hold");
+    assert_words(expire(), "");
+    const char *to = former(A);
+    assert_words(get("a", U, to), "hold");
+    come(A);
+    assert_words(expire(), "release " PU " > " A " #a");
+    /* and yet one call does not look at any number */
+    assert_int_equal(jat_expire(j, now, MANY / 32, fresh()), JAT_EFULL);
+    while (jat_close_all(j, now, 256, fresh()) == JAT_EFULL)
+        ;
+}
+
 /* Sessions */
 
 static const char *session_at(const char *ns, const char *attribute)
@@ -227,6 +247,120 @@ static void what_waits_of_one_session_stays_together(void **state)
     assert_words(expire(), "");
     result("2", at, PU);
     assert_words(ask("5", payload), line("request " PU " > %s #5", at));
+    close_all();
+}
+
+/* It waits behind what he has written before, and its endpoint goes again:
+ * another one knows nothing of it. */
+static void
+a_session_that_waits_behind_others_stays_with_its_endpoint(void **state)
+{
+    const char *payload = session_at(COMMANDS, "sessionid");
+    (void)state;
+    proxy(SESSIONS "wait_for_endpoint=5000");
+    come(A);
+    ask("0", payload);
+    said(stanza("iq", "result", "0", A, PU, payload));
+    go(A);
+    assert_words(get("1", U, P), "hold");
+    come(A);
+    assert_words(ask("2", payload), "hold");
+    go(A);
+    come(B);
+    assert_words(get("3", U, P), "hold");
+    assert_words(expire(),
+                 line("%s; %s", release(U, B, "1"), release(U, B, "3")));
+    assert_words(expire(), "");
+    come(A);
+    assert_words(expire(), "release " PU " > " A " #2");
+    assert_words(expire(), "");
+    assert_words(ask("4", payload), "request " PU " > " A " #4");
+    close_all();
+}
+
+/* In vain: as if it had been for that endpoint from the first. */
+static void so_it_does_in_vain(void **state)
+{
+    const char *payload = session_at(COMMANDS, "sessionid");
+    (void)state;
+    for (unsigned other = 0; other < 2; other++) {
+        proxy(SESSIONS "wait_for_endpoint=5000");
+        come(A);
+        ask("0", payload);
+        said(stanza("iq", "result", "0", A, PU, payload));
+        go(A);
+        assert_words(get("1", U, P), "hold");
+        come(A);
+        assert_words(ask("2", payload), "hold");
+        go(A);
+        if (other) {
+            come(B);
+            assert_words(expire(), release(U, B, "1"));
+            result("1", B, PU);
+        }
+        assert_int_equal(count("sessions"), 1);
+        now += 5000;
+        expire();
+        assert_int_equal(outcomes.n, other ? 1 : 2);
+        unsigned at =
+            !other && strcmp(outcome_words(&outcomes.v[0]), gone(P, "1")) == 0;
+        assert_words(outcome_words(&outcomes.v[at]),
+                     "fail item-not-found " P " > " U " #2 kept");
+        assert_int_equal(count("sessions"), 0);
+    }
+}
+
+/* A session that begins while nobody is there begins where his key stays. */
+static void a_new_session_begins_where_the_key_stays(void **state)
+{
+    const char *payload = session_at(IBB, "sid");
+    const char *at, *other;
+    (void)state;
+    proxy(SESSIONS "balance=sticky sticky_by=bare sticky_ttl=60000 "
+                   "wait_for_endpoint=5000");
+    come(A);
+    come(B);
+    get("0", U, P);
+    other = to_of(); /* where it would go if no key stayed */
+    at = strcmp(other, A) == 0 ? B : A;
+    result("0", other, PU);
+    go(other);
+    get("1", U, P);
+    assert_words(to_of(), at);
+    result("1", at, PU);
+    go(at);
+    assert_words(ask("2", payload), "hold");
+    come(A);
+    come(B);
+    assert_words(expire(), line("release " PU " > %s #2", at));
+    result("2", at, PU);
+    assert_words(expire(), "");
+    assert_words(get("3", U, P), request(U, at, "3"));
+    close_all();
+}
+
+/* A request that waits has used its key when it came. */
+static void a_key_is_used_by_who_waits(void **state)
+{
+    const char *at, *other;
+    (void)state;
+    proxy("balance=sticky sticky_by=bare sticky_ttl=3000 "
+          "wait_for_endpoint=5000");
+    come(A);
+    come(B);
+    get("0", U, P);
+    other = to_of(); /* where it would go if no key stayed */
+    at = strcmp(other, A) == 0 ? B : A;
+    go(other);
+    get("1", U, P);
+    result("1", at, PU);
+    go(at);
+    now += 2000;
+    assert_words(get("2", U, P), "hold");
+    now += 2000;
+    come(A);
+    come(B);
+    assert_words(expire(), release(U, at, "2"));
     close_all();
 }
 
@@ -373,6 +507,30 @@ static void so_does_max_pending_per_endpoint(void **state)
     close_all();
 }
 
+/* Who comes later to the same room does not overtake, though it is free. */
+static void who_waits_for_a_room_that_moves_is_not_overtaken(void **state)
+{
+    unsigned a, b;
+    (void)state;
+    proxy(BY_ROOM "sticky_ttl=60000 wait_for_endpoint=5000 retries=0 "
+                  "max_pending_per_endpoint=1");
+    two_rooms(&a, &b);
+    go(A);
+    go(B);
+    enter(U, "a0", a);
+    enter(U, "a1", a);
+    come(A);
+    assert_words(expire(), "release " PU " > " A " #a0");
+    assert_words(expire(), "");
+    assert_words(enter(U, "a2", a), "hold");
+    come(B);
+    go(A);
+    assert_words(expire(), "release " PU " > " B " #a1");
+    result("a1", B, PU);
+    assert_words(expire(), "release " PU " > " B " #a2");
+    close_all();
+}
+
 /* Who waits for the endpoint of his room goes elsewhere when that one goes. */
 static void a_room_moves_with_those_who_wait(void **state)
 {
@@ -401,13 +559,19 @@ int main(void)
         CASE(in_vain_it_gets_the_error_of_one_that_does_not_wait),
         CASE(nobody_waits_for_whom_p_would_not_take),
         CASE(each_address_has_an_order_of_its_own),
+        CASE(those_who_do_not_come_hold_up_nobody),
         CASE(a_session_waits_for_its_endpoint),
         CASE(a_session_that_waits_in_vain_is_forgotten),
         CASE(what_waits_of_one_session_stays_together),
+        CASE(a_session_that_waits_behind_others_stays_with_its_endpoint),
+        CASE(so_it_does_in_vain),
+        CASE(a_new_session_begins_where_the_key_stays),
+        CASE(a_key_is_used_by_who_waits),
         CASE(others_go_straight_to_an_endpoint_that_is_there),
         CASE(who_has_ended_holds_nobody_up),
         CASE(a_room_that_is_full_holds_up_nobody_else),
         CASE(so_does_max_pending_per_endpoint),
+        CASE(who_waits_for_a_room_that_moves_is_not_overtaken),
         CASE(a_room_moves_with_those_who_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -154,6 +154,27 @@ static void a_key_begins_anew_where_another_endpoint_is_asked(void **state)
     assert_int_equal(at(1), 0);
 }
 
+/* The answer of an endpoint that had it before says nothing of the one that is
+ * asked now. */
+static void a_late_answer_is_none_of_another_endpoint(void **state)
+{
+    (void)state;
+    assert_int_equal(put(1, 1, 0), JAT_OK);
+    ask(1, 2, B);
+    put_at(1, A, true);
+    now += TIME / 2 - 1;
+    assert_true(use(1));
+    assert_int_equal(at(1), B);
+    now++;
+    assert_int_equal(at(1), 0);
+    /* nor does it shorten what that one has */
+    ask(1, 2, B);
+    put_at(1, B, true);
+    put_at(1, A, true);
+    now += TIME - 1;
+    assert_int_equal(at(1), B);
+}
+
 /* ... and never shortens the time. */
 static void a_use_counts_to_within_a_part_of_the_time(void **state)
 {
@@ -648,6 +669,7 @@ int main(void)
         CASE(a_key_lives_as_long_as_it_is_used),
         CASE(uses_count_from_the_first_answer_on),
         CASE(a_key_begins_anew_where_another_endpoint_is_asked),
+        CASE(a_late_answer_is_none_of_another_endpoint),
         CASE(a_use_counts_to_within_a_part_of_the_time),
         CASE(what_is_over_is_forgotten_bit_by_bit),
         CASE(the_last_endpoint_has_it_unless_the_first_one_keeps_it),

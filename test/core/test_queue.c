@@ -17,9 +17,10 @@ static uint32_t place_in(struct jat_queue *q, struct jat_aim aim, uint64_t ref)
 static uint32_t number_of(struct jat_queue *q, struct jat_aim aim)
 {
     struct jat_queue_first first;
-    for (uint32_t number = 0; jat_queue_next(q, &number); number++)
-        if (jat_queue_first(q, number, &first) && jat_aim_is(first.lane, aim))
-            return number;
+    for (uint64_t at = 0; jat_queue_next(q, &at); at++)
+        if (jat_queue_first(q, (uint32_t)at, &first) &&
+            jat_aim_is(first.lane, aim))
+            return (uint32_t)at;
     fail_msg("no such lane");
     return 0;
 }
@@ -67,8 +68,8 @@ static void in_each_lane_who_came_first_leaves_first(void **state)
         assert_int_equal(jat_queue_count(&q), all);
     }
     assert_true(all > 100);
-    for (uint32_t number = 0; jat_queue_next(&q, &number);)
-        jat_queue_drop(&q, number);
+    for (uint64_t at = 0; jat_queue_next(&q, &at);)
+        jat_queue_drop(&q, (uint32_t)at);
     assert_int_equal(jat_queue_count(&q), 0);
     jat_queue_fini(&q);
 }
