@@ -273,18 +273,34 @@ static void forget_gone(struct jat *j)
         jat_quota_give(j->waiters, key, 1, 0);
 }
 
+/* What a step costs that has sent one on, and one that has tried to; any other
+ * costs 1. So those that have ended in the queue, or wait for what is not
+ * there, do not hold up the others, however many they are. */
+#define RELEASE_COST 64U
+#define TRY_COST 8U
+
+static void pay(size_t *max, size_t cost)
+{
+    *max -= *max < cost ? *max : cost;
+}
+
 /* From the lane where the last call has ended. JAT_EFULL: max is used up. */
 static enum jat_err release_lanes(struct jat_closing *c, size_t max)
 {
     struct jat *j = c->j;
+    size_t sent;
     enum jat_err err;
 
     while (jat_queue_next(&j->queue, &j->lane)) {
-        if (max-- == 0)
+        if (max == 0)
             return JAT_EFULL;
+        sent = c->out->n;
         err = step(c, j->lane);
         if (err == JAT_ENOMEM)
             return err;
+        pay(&max, c->out->n > sent   ? RELEASE_COST
+                  : err == JAT_EFULL ? TRY_COST
+                                     : 1);
         c->out->soon = c->out->soon || err == JAT_EFULL;
         if (err != JAT_OK)
             j->lane++;
@@ -301,7 +317,7 @@ enum jat_err jat_waiting_release(struct jat_closing *c, size_t max)
         pthread_mutex_trylock(&c->j->releasing) != 0)
         return JAT_OK;
     forget_gone(c->j);
-    err = release_lanes(c, max);
+    err = release_lanes(c, RELEASE_COST * max);
     pthread_mutex_unlock(&c->j->releasing);
     return err;
 }
