@@ -266,6 +266,10 @@ move_keys_of(Core, Jid) ->
                                Core, Jid, true, mod_client_proxy_clock:now()))
     end.
 
+moved(_Rows, Jid, {error, Why}) ->
+    {error, unavailable, 1,
+     text(["The core does not answer (", word(Why), "). Some keys may have left ",
+           foreign(Jid), ". Call it again"])};
 moved([], Jid, {0, 0}) ->
     error_text([foreign(Jid), " is not online, and nothing stays with it"]);
 moved(_Rows, Jid, {Kept, Sessions}) ->
@@ -352,6 +356,9 @@ staying(Core, Jid) ->
                                      mod_client_proxy_clock:now()) of
         {0, 0} ->
             "";
+        {error, Why} ->
+            [". What stays with it is not known: the core does not answer (",
+             word(Why), ")"];
         {Kept, Sessions} ->
             io_lib:format(". Staying with it: ~b kept keys, ~b sessions",
                           [Kept, Sessions])
@@ -430,7 +437,7 @@ with_context(Host, Fun) ->
         #{} = Context ->
             Fun(Context);
         _ ->
-            error_text(["No proxy host ", Host, " here. There are: ",
+            error_text(["No proxy host ", foreign(Host), " here. There are: ",
                         lists:join(", ", mod_client_proxy_hosts:all())])
     end.
 

@@ -112,9 +112,11 @@ shows() -> [silent, unavailable, chat, none, away, xa, dnd].
 
 %%% The process
 
+%% Not longer than that of the proxy host, for which mod_client_proxy_options
+%% leaves room.
 -spec name(mod_client_proxy_options:proxy_host()) -> atom().
 name(P) ->
-    gen_mod:get_module_proc(P, ?MODULE).
+    gen_mod:get_module_proc(P, proxy_audience).
 
 -spec start_link(mod_client_proxy_options:proxy_host()) -> {ok, pid()}.
 start_link(P) ->

@@ -413,12 +413,19 @@ pending(Core, Now) ->
 %% @doc How many kept keys (sticky_ttl) and how many sessions stay with the endpoint
 %% of this full JID. Leave: the kept keys leave it; each goes to another endpoint with
 %% its next request, and no late answer brings it back.
+%% An error: it is not known, and where they were to leave, some may have left.
 -spec stays(core(), Jid :: binary(), Leave :: boolean(), non_neg_integer()) ->
-          {Kept :: non_neg_integer(), Sessions :: non_neg_integer()}.
+          {Kept :: non_neg_integer(), Sessions :: non_neg_integer()}
+        | {error, atom()}.
 stays(Core, Jid, Leave, Now) ->
-    {Kept, Sessions} = lists:unzip(collect(Core, stays, {Jid, Leave, Now}, 0,
-                                           fun(Row) -> Row end)),
-    {lists:sum(Kept), lists:sum(Sessions)}.
+    stays(Core, {Jid, Leave, Now}, 0, 0, 0).
+
+stays(Core, Args, Cursor, Kept, Sessions) ->
+    case call(Core, stays, erlang:append_element(Args, Cursor)) of
+        {error, _} = Err -> Err;
+        {done, [{K, S}]} -> {Kept + K, Sessions + S};
+        {Next, [{K, S}]} -> stays(Core, Args, Next, Kept + K, Sessions + S)
+    end.
 
 %% @doc What has happened since the instance was made, and how much is in
 %% its tables now.

@@ -193,13 +193,11 @@ settle1({hold, _, _}, undefined, _) ->
     ok;
 settle1({hold, Old, New}, #{packets := Packets} = Context, Undelivered) ->
     count(retries, Context),
-    case {mod_client_proxy_packets:take(Packets, Old), Undelivered} of
-        {{none, _}, undefined} ->
-            abort(Context, New, not_kept);
-        {{none, Privilege}, _} ->
-            mod_client_proxy_packets:keep(Packets, New, Undelivered, Privilege);
-        {{Packet, Privilege}, _} ->
-            mod_client_proxy_packets:keep(Packets, New, Packet, Privilege)
+    {Kept, Privilege} = mod_client_proxy_packets:take(Packets, Old),
+    case {Kept, Undelivered} of
+        {none, undefined} -> abort(Context, New, not_kept);
+        {none, _} -> hold_again(Context, New, Undelivered, Privilege);
+        {_, _} -> hold_again(Context, New, Kept, Privilege)
     end;
 settle1({fail, Record, _, Why, _, _, _, Kept} = Outcome, Context, _) ->
     count(ending(Why), Context),
@@ -254,6 +252,12 @@ forget(undefined, _Record, _Kept) ->
     none;
 forget(#{packets := Packets}, Record, Kept) ->
     mod_client_proxy_packets:forget(Packets, Record, Kept).
+
+hold_again(#{packets := Packets} = Context, Record, Packet, Privilege) ->
+    hold(Context, Record,
+         fun() ->
+                 mod_client_proxy_packets:keep(Packets, Record, Packet, Privilege)
+         end).
 
 send_again(#{host := P} = Context, Record, From, To, Id, Packet) ->
     send(Context, Record,

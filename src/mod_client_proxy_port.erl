@@ -121,7 +121,7 @@ call(Ref, Name, Args) ->
 instead(Name, _Why) when Name == bounce; Name == abort; Name == counters ->
     [];
 instead(Name, _Why) when Name == expire; Name == close_all; Name == sweep;
-                         Name == endpoints; Name == pending; Name == stays ->
+                         Name == endpoints; Name == pending ->
     {done, []};
 instead(remove_endpoint, _Why) ->
     unknown;

@@ -8,6 +8,9 @@
 -include_lib("eunit/include/eunit.hrl").
 -include("ejabberd_commands.hrl").
 
+%% As a carrier
+-export([call/3]).
+
 -define(ADMIN, mod_client_proxy_admin).
 -define(CORE, mod_client_proxy_core).
 -define(VHOST, <<"example.org">>).
@@ -248,7 +251,8 @@ drain_test_() ->
               {"nothing is left, so nobody waits", fun drain_idle/1},
               {"what stays with it is counted, and moved", fun move_keys/1},
               {"keys do not leave what is in service", fun move_too_soon/1},
-              {"nothing stays with what is not there", fun move_nothing/1}]]}.
+              {"nothing stays with what is not there", fun move_nothing/1},
+              {"the core stops to answer meanwhile", fun move_in_part/1}]]}.
 
 told_to_drain(_Core) ->
     Host = play_drain([ok, ok]),
@@ -263,7 +267,9 @@ drain_nowhere(_Core) ->
          {error, not_exists, 1, Text} = Command(Host, <<"svc@example.org/a">>),
          has(Text, [["No proxy host ", Host, " here"], "There are: ", ?P])
      end || Host <- [<<"nowhere.example.org">>, <<"no name@">>, <<>>],
-            Command <- on_one()].
+            Command <- on_one()],
+    {error, not_exists, 1, Text} = ?ADMIN:undrain(<<"no", 255>>, <<"svc@example.org/a">>),
+    has(Text, ["No proxy host no\\xff here"]).
 
 drain_nothing(_Core) ->
     [begin
@@ -390,6 +396,21 @@ move_nothing(Core) ->
     ?assertEqual({ok, <<"1 kept keys leave svc@example.org/a, 0 sessions stay "
                         "with it">>},
                  ?ADMIN:move_keys(?P, <<"svc@example.org/a">>)).
+
+%% Not all have left then, and it is not said that they have.
+move_in_part(Core) ->
+    mod_client_proxy_context:publish(?P, (context(Core))#{core := {?MODULE, busy}}),
+    {error, unavailable, 1, Text} = ?ADMIN:move_keys(?P, <<"svc@example.org/a">>),
+    has(Text, ["svc@example.org/a", "does not answer (timeout)", "Call it again"]),
+    Host = play_drain([ok]),
+    {ok, Drained} = ?ADMIN:drain(?P, <<"svc@example.org/a">>, 0),
+    has(Drained, ["is drained, and not online", "not known", "(timeout)"]),
+    [_] = played_drain(Host).
+
+%% A carrier that answers no more once it has looked at some keys.
+call(busy, endpoints, _Args) -> {done, []};
+call(busy, stays, {_Jid, _Leave, _Now, 0}) -> {512, [{3, 0}]};
+call(busy, stays, {_Jid, _Leave, _Now, 512}) -> {error, timeout}.
 
 %% The commands for one resource.
 on_one() ->

@@ -550,3 +550,14 @@ assert_refused(Given, Words) ->
                               Text}),
     %% the form of a reason that nobody has made readable
     ?assertEqual(nomatch, string:find(Text, "Unexpected error reason")).
+
+%% A name has at most 255 characters.
+the_longest_host_has_room_in_the_names_of_its_processes_test_() ->
+    P = iolist_to_binary(lists:join($., [binary:copy(<<"a">>, N)
+                                         || N <- [63, 63, 63, 46]])),
+    ?assertEqual(238, byte_size(P)),
+    [{atom_to_list(Module), ?_assert(is_atom(Module:Name(P)))}
+     || {Module, Name} <- [{mod_client_proxy_hosts, proc},
+                           {mod_client_proxy_audience, name},
+                           {mod_client_proxy_deadlines, name},
+                           {mod_client_proxy_route, name}]].

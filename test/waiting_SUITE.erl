@@ -26,6 +26,7 @@ groups() ->
     [{waiting, [],
       [requests_wait_and_are_answered_in_order,
        in_vain_they_get_one_error,
+       those_who_have_waited_in_vain_hold_up_nobody,
        a_get_at_the_last_endpoint_waits_for_the_next_one,
        a_restart_of_the_only_endpoint_costs_no_errors,
        none_overtakes_those_of_the_same_requester,
@@ -105,6 +106,21 @@ in_vain_they_get_one_error(Config) ->
     iq:quiet(U, U),
     0 = kept(Config, ?IMPATIENT),
     books_add_up(Config, ?IMPATIENT).
+
+%% They have got their errors, and it does not take long to forget them all.
+those_who_have_waited_in_vain_hold_up_nobody(Config) ->
+    U = requester(Config),
+    Others = [requester(Config, "juliet@example.org/" ++ integer_to_list(N))
+              || N <- lists:seq(1, 5)],
+    Ids = [iq:ask(U, get, ?IMPATIENT) || _ <- lists:seq(1, 1000)],
+    [iq:refused(U, Id, ?IMPATIENT, ?UNAVAILABLE) || Id <- Ids],
+    Late = [{Other, iq:ask(Other, get, ?IMPATIENT)} || Other <- Others],
+    await_waiting(Config, ?IMPATIENT, 5),
+    E = puppet:start(strophe, bed(Config), "svc@example.org/a", ["presence"]),
+    [begin
+         iq:answer(E, iq:served(E, Id)),
+         iq:result(Other, Id, ?IMPATIENT)
+     end || {Other, Id} <- Late].
 
 a_get_at_the_last_endpoint_waits_for_the_next_one(Config) ->
     [begin

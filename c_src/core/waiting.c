@@ -3,9 +3,11 @@
 
 #include "session.h"
 
-/* To send one on takes about as long as to look at so many lanes of endpoints
- * that are not there. */
-#define STEP_COST 16U
+/* What a step costs that has sent one on, and one that has tried to; any other
+ * costs 1. So those that have ended in the queue, or wait for what is not
+ * there, do not hold up the others, however many they are. */
+#define RELEASE_COST 64U
+#define TRY_COST 8U
 
 uint64_t jat_waiting_time(const struct jat_config *config)
 {
@@ -309,19 +311,28 @@ static void forget_gone(struct jat *j)
         jat_quota_give(j->waiters, key, 1, 0);
 }
 
+static void pay(size_t *max, size_t cost)
+{
+    *max -= *max < cost ? *max : cost;
+}
+
 /* From the lane where the last call has ended. JAT_EFULL: max is used up. */
 static enum jat_err release_lanes(struct jat_closing *c, size_t max)
 {
     struct jat *j = c->j;
+    size_t sent;
     enum jat_err err;
 
     while (jat_queue_next(&j->queue, &j->lane)) {
         if (max == 0)
             return JAT_EFULL;
+        sent = c->out->n;
         err = step(c, (uint32_t)j->lane);
         if (err == JAT_ENOMEM)
             return err;
-        max -= err == JAT_ENOTFOUND ? 1 : max < STEP_COST ? max : STEP_COST;
+        pay(&max, c->out->n > sent   ? RELEASE_COST
+                  : err == JAT_EFULL ? TRY_COST
+                                     : 1);
         c->out->soon = c->out->soon || err == JAT_EFULL;
         if (err != JAT_OK)
             j->lane++;
@@ -338,7 +349,7 @@ enum jat_err jat_waiting_release(struct jat_closing *c, size_t max)
         pthread_mutex_trylock(&c->j->releasing) != 0)
         return JAT_OK;
     forget_gone(c->j);
-    err = release_lanes(c, STEP_COST * max);
+    err = release_lanes(c, RELEASE_COST * max);
     pthread_mutex_unlock(&c->j->releasing);
     return err;
 }
