@@ -32,6 +32,16 @@ void jat_endpoints_free(struct jat_endpoints *t)
     jat_free_aligned(t);
 }
 
+static uint64_t read64(const _Atomic uint64_t *n)
+{
+    return atomic_load_explicit(n, memory_order_relaxed);
+}
+
+static uint32_t read32(const _Atomic uint32_t *n)
+{
+    return atomic_load_explicit(n, memory_order_relaxed);
+}
+
 static struct jat_str shown_of(const struct jat_slot *s)
 {
     return jat_str(s->shown, s->shown_n);
@@ -336,6 +346,13 @@ size_t jat_endpoints_count(struct jat_endpoints *t)
     return atomic_load_explicit(&t->count, memory_order_relaxed);
 }
 
+size_t jat_endpoints_awake(struct jat_endpoints *t)
+{
+    size_t all = jat_endpoints_count(t), pending = read32(&t->n_pending);
+
+    return all > pending ? all - pending : 0;
+}
+
 static bool is_serving(const struct jat_endpoints *t)
 {
     return t->tiers[JAT_READY].n > 0;
@@ -359,7 +376,7 @@ bool jat_endpoints_next_waiting(struct jat_endpoints *t, uint64_t now,
 {
     bool found = false;
     unsigned held = jat_rwlock_read(&t->lock);
-    uint32_t end = t->n_pending > 0 && is_serving(t) ? t->used : 0;
+    uint32_t end = read32(&t->n_pending) > 0 && is_serving(t) ? t->used : 0;
     for (; !found && *cursor < end; ++*cursor) {
         const struct jat_slot *s = jat_slot_at(t, *cursor);
         found = s->jid != NULL && is_unresumed(s, now, wait) &&
@@ -396,16 +413,6 @@ void jat_endpoints_looked(struct jat_endpoints *t, const struct jat_waiting *w,
 bool jat_endpoints_waits(struct jat_endpoints *t, const struct jat_waiting *w)
 {
     return waiting(t, w) != NULL;
-}
-
-static uint64_t read64(const _Atomic uint64_t *n)
-{
-    return atomic_load_explicit(n, memory_order_relaxed);
-}
-
-static uint32_t read32(const _Atomic uint32_t *n)
-{
-    return atomic_load_explicit(n, memory_order_relaxed);
 }
 
 static enum jat_err copy_row(struct jat_slot *s, jat_eid eid, uint64_t now,

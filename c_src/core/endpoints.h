@@ -229,6 +229,8 @@ void jat_endpoints_end_outbound(struct jat_endpoints *t, jat_eid eid);
 uint64_t jat_endpoints_hash(const struct jat_endpoints *t, struct jat_str jid);
 /* Number of endpoints; takes no lock. */
 size_t jat_endpoints_count(struct jat_endpoints *t);
+/* The same of those whose session does not wait to be resumed. */
+size_t jat_endpoints_awake(struct jat_endpoints *t);
 /* The next endpoint at or after *cursor (start with 0), which is moved behind
  * it; JAT_ENOTFOUND at the end. Endpoints that stay during the whole walk are
  * seen exactly once. */

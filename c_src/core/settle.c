@@ -58,7 +58,8 @@ static bool keep(struct jat_closing *c, struct jat_request *next)
     return false;
 }
 
-/* There is no endpoint left at all: it waits for one that comes. False: it need
+/* There is no endpoint left, or only such as might be resumed: it waits for one
+ * that comes. False: it need
  * not, or there is no room or memory. */
 static bool hold(struct jat_closing *c, struct jat_taken *t)
 {
@@ -67,7 +68,7 @@ static bool hold(struct jat_closing *c, struct jat_taken *t)
     struct jat_put put;
 
     if (c->config->wait_for_endpoint == 0 ||
-        jat_endpoints_count(c->j->endpoints) > 0)
+        jat_endpoints_awake(c->j->endpoints) > 0)
         return false;
     jat_taken_look(t, &c->out->text);
     next = t->r;
@@ -121,7 +122,7 @@ static void settle(struct jat_closing *c, struct jat_taken *t, enum jat_end end,
     }
     jat_stats_add(&c->j->stats, ends[end].stat);
     if (may_retry && t->r.any_endpoint && t->r.retries > 0 &&
-        (send_again(c, t) || hold(c, t)))
+        (hold(c, t) || send_again(c, t)))
         return;
     if (t->r.session != 0 && (end == JAT_END_GONE || end == JAT_END_BOUNCED))
         why = jat_session_lost(c->j, &t->r, why);

@@ -179,12 +179,12 @@ void jat_slots_set(struct jat_endpoints *t, struct jat_slot *s,
                    const struct jat_endpoint_state *state, uint64_t now)
 {
     if (state->pending && !s->state.pending) {
-        t->n_pending++;
+        atomic_fetch_add_explicit(&t->n_pending, 1, memory_order_relaxed);
         s->pending_since = now;
         s->looked = 0;
         s->looked_at = UINT64_MAX; /* never */
     } else if (!state->pending && s->state.pending) {
-        t->n_pending--;
+        atomic_fetch_sub_explicit(&t->n_pending, 1, memory_order_relaxed);
     }
     s->state = *state;
 }
@@ -295,7 +295,8 @@ void jat_slots_give(struct jat_endpoints *t, uint32_t number)
     classify(t, number, JAT_NO_CLASS);
     remove_from(t, JAT_ALL, s);
     count(t);
-    t->n_pending -= s->state.pending;
+    if (s->state.pending)
+        atomic_fetch_sub_explicit(&t->n_pending, 1, memory_order_relaxed);
     s->state.pending = false;
     s->jid = s->shown = NULL;
     s->next_free = t->free;

@@ -73,7 +73,7 @@ struct jat_endpoints {
     _Atomic uint32_t count;        /* of all */
     uint32_t classes[JAT_CLASSES]; /* how many are in service in each */
     int top;                       /* the highest of them, or JAT_NO_CLASS */
-    uint32_t n_pending;            /* whose state says so */
+    _Atomic uint32_t n_pending;    /* whose state says so */
     uint32_t news;        /* how often one has come into service; never 0 */
     uint64_t now;         /* the last time that was told */
     uint64_t ticked;      /* when watch.c has looked; 0: never */

@@ -46,7 +46,8 @@ bool jat_waiting_must(struct jat *j, const struct jat_config *config,
                       const struct jat_request *r, bool gone)
 {
     return config->wait_for_endpoint > 0 &&
-           (gone || jat_endpoints_count(j->endpoints) == 0 ||
+           (gone ||
+            (r->eid_hash == 0 && jat_endpoints_awake(j->endpoints) == 0) ||
             jat_waiting_queues(j, r, r->eid_hash));
 }
 
@@ -274,7 +275,7 @@ static enum jat_err attempt(struct jat_closing *c, struct trial *trial)
 static bool has_endpoint(struct jat *j, struct jat_aim lane)
 {
     return lane.endpoint == 0 || lane.kept
-               ? jat_endpoints_count(j->endpoints) > 0
+               ? jat_endpoints_awake(j->endpoints) > 0
                : has_one(j, lane.endpoint);
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
-/* Requests that find no endpoint wait for one, as long as the option
- * `wait_for_endpoint' says. While one waits, the further requests of the same
- * bare JID to the same address (P, or one endpoint) queue behind it (RFC 6120,
- * 10.1). The caller keeps the packet of each.
+/* Requests that find no endpoint, or only such as wait to be resumed, wait for
+ * one, as long as the option `wait_for_endpoint' says. While one waits, the
+ * further requests of the same bare JID to the same address (P, or one
+ * endpoint) queue behind it (RFC 6120, 10.1). The caller keeps the packet of
+ * each.
  *
  * They wait in lanes (queue.h), which are released independently of one another
  * and each in its order:

@@ -150,6 +150,39 @@ static void a_get_whose_last_endpoint_went_waits_for_the_next_one(void **state)
 }
 
 /* Its packet comes back with it, so that it can wait though it was not kept. */
+static void might_resume(const char *jid)
+{
+    assert_int_equal(put_as(jid, JAT_SHOW_NONE, true), JAT_OK);
+}
+
+/* All of them are gone, but for their sessions: who had the request of one that
+ * comes anew would have it last at one that never resumes. */
+static void those_that_might_resume_are_no_endpoints_to_wait_at(void **state)
+{
+    (void)state;
+    proxy("wait_for_endpoint=5000");
+    come(A);
+    get("1", U, P);
+    come(B);
+    might_resume(A);
+    might_resume(B);
+    assert_words(set("2", U, P), "hold");
+    assert_words(go(A), "hold");
+    assert_words(expire(), "");
+    come(A);
+    assert_words(expire(), "release " PU " > " A " #2; "
+                           "release " PU " > " A " #ours kept");
+    might_resume(A);
+    get("3", U, P);
+    come(B); /* it is resumed */
+    assert_words(expire(), "release " PU " > " B " #3 kept");
+    might_resume(B);
+    get("4", U, P);
+    now += 5000;
+    assert_words(expire(), IN_VAIN("4"));
+    close_all();
+}
+
 static void a_set_that_was_not_delivered_waits_for_the_next_one(void **state)
 {
     (void)state;
@@ -308,6 +341,7 @@ int main(void)
         CASE(they_are_released_in_the_order_in_which_they_came),
         CASE(one_endpoint_gets_a_hundred_at_a_time),
         CASE(a_get_whose_last_endpoint_went_waits_for_the_next_one),
+        CASE(those_that_might_resume_are_no_endpoints_to_wait_at),
         CASE(a_set_that_was_not_delivered_waits_for_the_next_one),
         CASE(what_has_waited_counts_as_sent_again),
         CASE(a_stop_and_an_abort_end_it),

@@ -53,7 +53,7 @@ static bool goes_on(struct sim_world *w, const struct sim_request *q,
 {
     uint8_t kept = sim_kept_place(w, q);
 
-    return may_go_on(q, c) &&
+    return may_go_on(q, c) && !sim_waiting_may_hold(w, q, c->undelivered) &&
            (kept != SIM_NOBODY ? !sim_is_full(w, &w->places[kept])
                                : sim_candidates(w, q) != 0);
 }

@@ -25,6 +25,15 @@ unsigned sim_place_count(const struct sim_world *w)
     return n;
 }
 
+unsigned sim_place_awake(const struct sim_world *w)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < SIM_ENDPOINTS; i++)
+        n += w->places[i].online && !w->places[i].state.pending;
+    return n;
+}
+
 void sim_place_addresses(struct sim_world *w)
 {
     struct jat_endpoint_row e;

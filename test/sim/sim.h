@@ -213,6 +213,8 @@ uint8_t sim_place_of(const struct sim_world *w, const char *jid);
 /* Reads the addresses of all from the core. */
 void sim_place_addresses(struct sim_world *w);
 unsigned sim_place_count(const struct sim_world *w); /* online */
+/* and not to be resumed */
+unsigned sim_place_awake(const struct sim_world *w);
 
 /* asking.c */
 

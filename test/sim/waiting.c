@@ -55,7 +55,8 @@ bool sim_waiting_must(const struct sim_world *w, struct sim_request *q,
         q->waits_for = SIM_NOBODY; /* behind what was written to P before */
         return true;
     }
-    return gone || sim_place_count(w) == 0 || queues(w, q, q->waits_for);
+    return gone || (q->waits_for == SIM_NOBODY && sim_place_awake(w) == 0) ||
+           queues(w, q, q->waits_for);
 }
 
 bool sim_waiting_may_keep(const struct sim_world *w,
@@ -110,7 +111,7 @@ bool sim_waiting_may_hold(const struct sim_world *w,
                           const struct sim_request *q, bool undelivered)
 {
     return number(w, SIM_WAIT_FOR_ENDPOINT) > 0 && q->any && q->retries > 0 &&
-           sim_place_count(w) == 0 &&
+           sim_place_awake(w) == 0 &&
            (q->octets > 0 || (undelivered && sim_waiting_may_keep(w, q)));
 }
 
@@ -238,7 +239,8 @@ static bool could_go(struct sim_world *w, const struct sim_request *q)
                         !sim_is_full(w, &w->places[q->waits_for])
                     ? 1U << q->waits_for
                     : 0;
-    else if (q->session >= 0 || number(w, SIM_STICKY_TTL) > 0)
+    else if (q->session >= 0 || number(w, SIM_STICKY_TTL) > 0 ||
+             sim_place_awake(w) == 0)
         among = 0;
     else
         among = sim_candidates(w, q);
