@@ -243,7 +243,7 @@ undrain(Host, Jid) ->
     set_drained(Host, Jid, false,
                 fun(_Core, Full) ->
                         {ok, text([foreign(Full),
-                                   " is not drained by command"])}
+                                   " gets new requests again, unless something else drains it"])}
                 end).
 
 %% @doc Sessions stay: only that resource knows them.

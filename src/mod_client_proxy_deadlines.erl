@@ -33,7 +33,7 @@ start_link(P) ->
 name(P) ->
     gen_mod:get_module_proc(P, proxy_deadlines).
 
-%% @doc The core has an endpoint more: what waits for one need not wait for the
+%% @doc The core has an endpoint more, or one has been resumed: what waits for one need not wait for the
 %% next tick.
 -spec endpoint_came(mod_client_proxy_options:proxy_host()) -> ok.
 endpoint_came(P) ->

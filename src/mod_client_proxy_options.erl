@@ -117,8 +117,9 @@ rows() ->
       "of a session that was there goes to another resource, too, and the session "
       "stays with that one."},
      {wait_for_endpoint, both, duration_or_off, 0, same,
-      "How long a request may wait for a resource when none is online, at most half "
-      "of `timeout`. One to a resource that has left, or of a session whose resource "
+      "How long a request may wait for a resource when none is online, or only such as "
+      "may resume a session, at most half of `timeout`. A restart of a single instance "
+      "costs seconds then, and no errors. One to a resource that has left, or of a session whose resource "
       "has left, waits for that resource alone. A request in flight at the last "
       "resource waits, too, if it may be sent again. Requests of one user to one "
       "address are released in the order in which they came, and do not hold up those "

@@ -172,8 +172,8 @@ put_in(USR, State, #wanted{core = Core, drained = Drained} = W) ->
     Put = State#{drained => is_map_key(USR, Drained)},
     case mod_client_proxy_core:put_endpoint(Core, USR, Put, now_()) of
         Added when Added == added; Added == updated ->
-            Added == added
-                andalso mod_client_proxy_deadlines:endpoint_came(W#wanted.host),
+            maps:get(pending, State)
+                orelse mod_client_proxy_deadlines:endpoint_came(W#wanted.host),
             taken(USR, in(USR, maps:get(show, State), W));
         ignored -> take_out(USR, refused(USR, W));
         full -> full(refused(USR, W));

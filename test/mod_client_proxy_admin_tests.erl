@@ -257,7 +257,7 @@ drain_test_() ->
 told_to_drain(_Core) ->
     Host = play_drain([ok, ok]),
     {ok, _} = ?ADMIN:drain(<<"PROXY.example.org">>, <<"SVC@example.ORG/a/B">>, 0),
-    ?assertEqual({ok, <<"svc@example.org/a is not drained by command">>},
+    ?assertEqual({ok, <<"svc@example.org/a gets new requests again, unless something else drains it">>},
                  ?ADMIN:undrain(?P, <<"svc@example.org/a">>)),
     ?assertEqual([{drain, {<<"svc">>, <<"example.org">>, <<"a/B">>}, true},
                   {drain, ?A, false}], played_drain(Host)).

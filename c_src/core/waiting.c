@@ -161,8 +161,8 @@ static enum jat_err move(struct jat_closing *c, struct trial *trial,
 
 /* Chooses its endpoint. *moved: it has gone to another lane, since its key
  * stays with an endpoint that can take no more now, or that others wait for
- * with such keys; or since the endpoint that has its session has gone: it waits
- * for that one. The table of endpoints is held. */
+ * with such keys; or since the endpoint that has its session has gone, or
+ * others wait for that one: so does it. The table of endpoints is held. */
 static enum jat_err choose(struct jat_closing *c, struct trial *trial,
                            const struct jat_request *next, bool *moved,
                            struct jat_endpoint *out)
@@ -175,9 +175,11 @@ static enum jat_err choose(struct jat_closing *c, struct trial *trial,
     enum jat_err err = JAT_EFULL;
 
     *moved = false;
+    if (trial->session != 0 && !jat_aim_is(one, trial->lane) &&
+        (!is_there(j, trial->session) || jat_queue_has(&j->queue, one)))
+        return move(c, trial, one, moved);
     if (trial->session != 0 && !is_there(j, trial->session))
-        return jat_aim_is(one, trial->lane) ? JAT_ENOTFOUND
-                                            : move(c, trial, one, moved);
+        return JAT_ENOTFOUND;
     if (!other || !jat_queue_has(&j->queue, own))
         err = jat_forward_choose_late(j, c->config, next, kept, c->now,
                                       &trial->notes, out);

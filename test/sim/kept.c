@@ -148,11 +148,27 @@ enum jat_why sim_kept_ask(struct sim_world *w, struct sim_request *q)
     return JAT_WHY_COUNT;
 }
 
+/* Of one that has waited: where its session is. */
+static struct sim_keep *session_of(struct sim_world *w,
+                                   const struct sim_request *q)
+{
+    struct sim_keep *k = alive(w, q->session);
+
+    return k != NULL && !k->told ? k : NULL;
+}
+
+bool sim_kept_is_gone(struct sim_world *w, const struct sim_request *q)
+{
+    const struct sim_keep *k = q->session < 0 ? NULL : session_of(w, q);
+
+    return k != NULL && !w->places[k->place].online;
+}
+
 enum jat_why sim_kept_gone(struct sim_world *w, const struct sim_request *q)
 {
     struct sim_keep *k = alive(w, q->session);
 
-    if (k != NULL && k->place == q->bound)
+    if (k != NULL && (q->any || k->place == q->bound))
         k->until = 0;
     return q->by_sessionid ? JAT_WHY_SESSION_GONE : JAT_WHY_ENDPOINT_GONE;
 }
@@ -173,10 +189,15 @@ void sim_kept_begun(struct sim_world *w, const struct sim_request *q,
 uint8_t sim_kept_place(struct sim_world *w, const struct sim_request *q)
 {
     int64_t ttl = number(w, SIM_STICKY_TTL);
-    bool of_session = q->released && q->session >= 0;
-    struct sim_keep *k = alive(w, of_session ? q->session : q->sticky);
+    struct sim_keep *k = q->released ? session_of(w, q) : NULL;
 
-    if (k == NULL || (!of_session && (ttl == 0 || !is_sticky(w))) ||
+    if (k != NULL)
+        return w->places[k->place].online &&
+                       !sim_unresumed(w, &w->places[k->place])
+                   ? k->place
+                   : SIM_NOBODY;
+    k = alive(w, q->sticky);
+    if (k == NULL || ttl == 0 || !is_sticky(w) ||
         (q->tried >> k->place & 1) != 0 || !w->places[k->place].online ||
         sim_unresumed(w, &w->places[k->place]))
         return SIM_NOBODY;

@@ -258,6 +258,8 @@ enum jat_why sim_kept_ask(struct sim_world *w, struct sim_request *q);
 /* The endpoint of its session has gone: the session is forgotten. Returns why
  * it is refused. */
 enum jat_why sim_kept_gone(struct sim_world *w, const struct sim_request *q);
+/* Of one that waits: the endpoint of its session has gone meanwhile. */
+bool sim_kept_is_gone(struct sim_world *w, const struct sim_request *q);
 /* It has waited, and gone to this place. */
 void sim_kept_released(struct sim_world *w, const struct sim_request *q,
                        unsigned place);

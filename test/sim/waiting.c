@@ -136,14 +136,17 @@ void sim_waiting_held(struct sim_world *w, unsigned t, bool undelivered,
 }
 
 /* What stays with an endpoint has an order of its own where that one may be
- * full. */
+ * full. A session that all know may move while some wait for its endpoint. */
 static bool same_order(const struct sim_world *w, const struct sim_request *a,
                        const struct sim_request *b)
 {
     bool keeps = number(w, SIM_STICKY_TTL) > 0;
+    bool moves = strstr(sim_option_word(&w->options, SIM_SESSIONS),
+                        "any_requester") != NULL;
 
-    return a->waits_for == b->waits_for && a->session == b->session &&
-           (!keeps || a->sticky == b->sticky) && same_user(w, a, b);
+    return !(moves && a->session >= 0) && a->waits_for == b->waits_for &&
+           a->session == b->session && (!keeps || a->sticky == b->sticky) &&
+           same_user(w, a, b);
 }
 
 static void check_order(struct sim_world *w, unsigned request)
@@ -213,6 +216,7 @@ void sim_waiting_released(struct sim_world *w, unsigned t,
     sim_choice_turn_lost(w);
     sim_choice_check(w, q, place);
     sim_choice_turn_lost(w);
+    sim_kept_sent(w, q, place);
     if (q->session >= 0)
         sim_kept_released(w, q, place);
     next = sim_books_try(w, request, place, &v);
@@ -223,7 +227,7 @@ void sim_waiting_released(struct sim_world *w, unsigned t,
 enum jat_why sim_waiting_in_vain(struct sim_world *w,
                                  const struct sim_request *q)
 {
-    if (q->waits_for == SIM_NOBODY)
+    if (q->waits_for == SIM_NOBODY && !sim_kept_is_gone(w, q))
         return JAT_WHY_NO_ENDPOINT;
     return q->session >= 0 ? sim_kept_gone(w, q) : JAT_WHY_ENDPOINT_GONE;
 }
