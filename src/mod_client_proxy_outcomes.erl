@@ -156,8 +156,13 @@ late(P, Outcomes) ->
 
 %% Undelivered: the packet of the one request, where it came back with it.
 settle(Context, Outcomes, Undelivered) ->
-    lists:foreach(fun(Outcome) -> settle1(Outcome, Context, Undelivered) end,
-                  Outcomes).
+    _ = lists:foldl(fun(Outcome, Looks) when element(1, Outcome) == release ->
+                            release(Outcome, Context, Looks);
+                       (Outcome, Looks) ->
+                            settle1(Outcome, Context, Undelivered),
+                            Looks
+                    end, ?LOOKS, Outcomes),
+    ok.
 
 settle1({retry, _, _, _, _, _New}, undefined, _) ->
     ok; % answered when its instance is closed
@@ -171,23 +176,6 @@ settle1({retry, Old, From, To, Id, New}, #{packets := Packets} = Context,
         {none, undefined} -> abort(Context, New, not_kept);
         {none, _} -> send_again(Context, New, From, To, Id, Undelivered);
         {_, _} -> send_again(Context, New, From, To, Id, Kept)
-    end;
-settle1({release, _, _, _, _, _, _}, undefined, _) ->
-    ok;
-settle1({release, Old, From, To, Id, New, Keep}, #{packets := Packets} = Context,
-        _) ->
-    {Packet, Privilege} = take_soon(Packets, Old, ?LOOKS),
-    case {Packet, Keep, Privilege} of
-        {none, _, _} ->
-            abort(Context, New, not_kept);
-        {_, false, none} ->
-            send_again(Context, New, From, To, Id, Packet);
-        {_, false, _} ->
-            mod_client_proxy_packets:keep(Packets, New, none, Privilege),
-            send_again(Context, New, From, To, Id, Packet);
-        {_, true, _} ->
-            mod_client_proxy_packets:keep(Packets, New, Packet, Privilege),
-            send_again(Context, New, From, To, Id, Packet)
     end;
 settle1({hold, _, _}, undefined, _) ->
     ok;
@@ -216,14 +204,35 @@ settle1({unavailable, From, To}, _Context, _) ->
       #presence{type = unavailable, from = mod_client_proxy_addresses:jid(From),
                 to = mod_client_proxy_addresses:jid(To)}).
 
-%% It may be released before its sender has kept it.
+%% It may be released before its sender has kept it. Looks: how often it is worth
+%% looking again for those that are not there; what is left of it is returned, so
+%% that many packets that are lost cost no more time than one.
+release(_Outcome, undefined, Looks) ->
+    Looks;
+release({release, Old, From, To, Id, New, Keep}, #{packets := Packets} = Context,
+        Looks) ->
+    {{Packet, Privilege}, Left} = take_soon(Packets, Old, Looks),
+    case {Packet, Keep, Privilege} of
+        {none, _, _} ->
+            abort(Context, New, not_kept);
+        {_, false, none} ->
+            send_again(Context, New, From, To, Id, Packet);
+        {_, false, _} ->
+            mod_client_proxy_packets:keep(Packets, New, none, Privilege),
+            send_again(Context, New, From, To, Id, Packet);
+        {_, true, _} ->
+            mod_client_proxy_packets:keep(Packets, New, Packet, Privilege),
+            send_again(Context, New, From, To, Id, Packet)
+    end,
+    Left.
+
 take_soon(Packets, Record, Looks) ->
     case mod_client_proxy_packets:take(Packets, Record) of
         {none, _} when Looks > 1 ->
             timer:sleep(?LOOK_AGAIN),
             take_soon(Packets, Record, Looks - 1);
         Kept ->
-            Kept
+            {Kept, Looks}
     end.
 
 ending(no_endpoint) -> no_endpoint;

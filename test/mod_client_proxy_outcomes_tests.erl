@@ -38,6 +38,22 @@ held_again_test_() ->
               ?assertEqual(0, ?PACKETS:size(Packets))
       end}].
 
+%% The table of packets has been lost, say. Each is looked for, all together for no
+%% longer than one.
+many_are_lost_test() ->
+    Packets = ?PACKETS:new(list_to_atom(ref_to_list(make_ref()))),
+    Began = erlang:monotonic_time(millisecond),
+    ok = ?OUTCOMES:settle(context(Packets, atomics:new(1, [])),
+                          [{release, N, {<<>>, <<"p.example.org">>, <<"u">>},
+                            {<<"svc">>, <<"example.org">>, <<"a">>}, <<"1">>, 100 + N,
+                            false} || N <- lists:seq(1, 64)]),
+    ?assert(erlang:monotonic_time(millisecond) - Began < 2000),
+    ?assertEqual([{aborted, 100 + N, not_kept} || N <- lists:seq(1, 64)], told()).
+
+context(Packets, Flag) ->
+    #{host => <<"p.example.org">>, core => {?MODULE, self()}, stopped => Flag,
+      packets => Packets, ledger => mod_client_proxy_ledger:new()}.
+
 %% The packets, and what the core was told.
 held(Stopped, IsKept) ->
     Packets = ?PACKETS:new(list_to_atom(ref_to_list(make_ref()))),
@@ -45,10 +61,7 @@ held(Stopped, IsKept) ->
     atomics:put(Flag, 1, Stopped),
     _ = IsKept andalso
         ?PACKETS:keep(Packets, 7, #iq{type = get, id = <<"1">>}, none),
-    ok = ?OUTCOMES:settle(#{host => <<"p.example.org">>, core => {?MODULE, self()},
-                            stopped => Flag, packets => Packets,
-                            ledger => mod_client_proxy_ledger:new()},
-                          [{hold, 7, 8}]),
+    ok = ?OUTCOMES:settle(context(Packets, Flag), [{hold, 7, 8}]),
     {Packets, told()}.
 
 told() ->

@@ -80,8 +80,13 @@ used() ->
 drained() ->
     mnesia:dirty_all_keys(client_proxy_drained).
 
-left(#{core := Core, packets := Packets, ledger := Ledger}) ->
-    #{pending := Pending} = Counters = mod_client_proxy_core:counters(Core),
+left(#{core := Core} = Context) ->
+    case mod_client_proxy_core:counters(Core) of
+        #{pending := _} = Counters -> left(Counters, Context);
+        #{} -> #{busy => 1} % the port program has not answered: asked again
+    end.
+
+left(#{pending := Pending} = Counters, #{packets := Packets, ledger := Ledger}) ->
     {Stanzas, Requests} = mod_client_proxy_ledger:balance(Ledger, Pending),
     (maps:with([endpoints, pending, contacts, conversations, handles,
                 shown_presences, sessions, retry_memory],
