@@ -15,6 +15,7 @@
 #include "inflight.h"
 #include "kept.h"
 #include "pace.h"
+#include "pending.h"
 #include "queue.h"
 #include "quota.h"
 #include "recent.h"

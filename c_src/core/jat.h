@@ -67,7 +67,7 @@
  *     stanza -> xml -> utf8    address -> seal       config
  *     shares -> quota          contact, seen -> recent -> entries
  *     pace  stats  kept
- *     endpoints, watch -> slots -> balance -> health
+ *     endpoints, watch, pending -> slots -> balance -> health
  *     inflight -> record, closed
  *        |
  *     table  buf  jid  hash  lock  mem  err  why  str

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
-/* The inside of the table of endpoints, for the two rooms that work on it: its
+/* The inside of the table of endpoints, for the rooms that work on it: its
  * slots, and the arrays of candidates that a choice is made from. endpoints.c
- * is who comes, goes and is found; watch.c is how they do.
+ * is who comes, goes and is found; watch.c is how they do; pending.c is whose
+ * session waits to be resumed.
  *
  * No locks here: whoever calls holds that of the table, for writing where
  * anything changes. */
