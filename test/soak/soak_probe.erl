@@ -3,7 +3,7 @@
 %%% Lives in the server that is soaked (loaded by soak.erl): looks around there,
 %%% and hands heads to the core that ejabberd would never let through.
 -module(soak_probe).
--export([sample/0, left/0, used/0, drained/0, junk/2, port_programs/0]).
+-export([sample/0, tidy/0, left/0, used/0, drained/0, junk/2, port_programs/0]).
 
 %% @doc What may grow, in octets or pieces.
 sample() ->
@@ -23,6 +23,12 @@ sample() ->
         port_count => erlang:system_info(port_count),
         atom_count => erlang:system_info(atom_count),
         ets_count => length(ets:all())}).
+
+%% @doc Collects what is garbage already. A process that has been quiet since the module
+%% was restarted otherwise keeps the old core, until it collects by itself.
+tidy() ->
+    _ = [erlang:garbage_collect(Pid) || Pid <- processes()],
+    ok.
 
 %% What the VM's allocators have from the system. The rest of rss is programs, and
 %% what C libraries have allocated for themselves: ours, libxml2, libcrypto.
