@@ -42,10 +42,12 @@ pass(Direction, From, To, Context, Packet) ->
             mod_client_proxy_errors:refuse(Context, Condition, Why, Packet)
     end.
 
-%% When the core is lost, another process says that nobody is available any more.
-%% If it has said so before this was there, it is said again.
-still_shown(From, To, #{core := Core} = Context, #presence{type = available}) ->
-    case mod_client_proxy_core:is_shown(Core, From, To) of
+%% When the proxy host stops, or the core is lost, another process says that nobody is
+%% available any more. If it has said so before this was there, it is said again.
+still_shown(From, To, #{core := Core, stopped := Stopped} = Context,
+            #presence{type = available}) ->
+    case atomics:get(Stopped, 1) == 0
+        andalso mod_client_proxy_core:is_shown(Core, From, To) of
         true -> ok;
         false -> mod_client_proxy_outcomes:settle(Context, [{unavailable, From, To}])
     end;

@@ -38,7 +38,9 @@ messages_test_() ->
       {"a message counts once against message_rate", fun rate/0},
       {"when the proxy host has stopped it is refused", fun stopped/0},
       {"a message of the target that comes back hides the addressee's server",
-       fun outbound/0}]}.
+       fun outbound/0},
+      {"presence that is shown while the proxy host stops is taken back",
+       fun shown_as_it_stops/0}]}.
 
 %%% To a session
 
@@ -244,6 +246,22 @@ outbound() ->
                  {Error#message.to, Error#message.from}),
     ?assertMatch(#stanza_error{reason = 'service-unavailable'}, xmpp:get_error(Error)),
     books([{messages, 2}, {outbound_messages, 1}]).
+
+%% All was taken back before; but its sender has still found the proxy host.
+shown_as_it_stops() ->
+    Sent = sent(<<"a">>),
+    Show = fun() ->
+                   ok = route(#presence{from = Sent#message.to, to = Sent#message.from}),
+                   [{From, To, Type} || {routed, #presence{from = From, to = To,
+                                                           type = Type}} <- all()]
+           end,
+    [{E, U, available}] = Show(),
+    ?assertEqual(jid(?U), U),
+    #{stopped := Stopped, core := Core} = Context = mod_client_proxy_context:get(?P),
+    atomics:put(Stopped, 1, 1),
+    mod_client_proxy_records:close_all(Core, Context),
+    [{routed, #presence{type = unavailable, from = E, to = U}}] = all(),
+    ?assertEqual([{E, U, available}, {E, U, unavailable}], Show()).
 
 %%% What is played
 
