@@ -789,7 +789,8 @@ flush() ->
 
 context(Core) ->
     #{host => ?P, server_host => ?VHOST, core => Core, access => all,
-      outbound_access => all, packets => mod_client_proxy_packets:open(none)}.
+      outbound_access => all, stopped => atomics:new(1, []),
+      packets => mod_client_proxy_packets:open(none)}.
 
 %% ejabberd_router:route/1 sends to the process of the proxy host, which is us.
 play_router() ->
