@@ -40,5 +40,7 @@ hooks() ->
      %% after all that may change or drop a stanza (mod_mam, mod_antispam: 50), for
      %% it gives the stanza to the session
      {sm_receive_packet, mod_client_proxy_router, sm_receive_packet, 99},
-     %% after mod_mam has archived it, 88
+     %% before mod_mam archives it, 88
+     {user_receive_packet, mod_client_proxy_router, user_receive_packet, 80},
+     %% after mod_mam has archived it
      {user_receive_packet, mod_client_proxy_metas, user_receive_packet, 90}].

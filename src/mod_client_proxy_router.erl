@@ -8,7 +8,7 @@
 
 -export([route/1]).
 %% hook of ejabberd_sm
--export([sm_receive_packet/1]).
+-export([sm_receive_packet/1, user_receive_packet/1]).
 
 -include("xmpp.hrl").
 -include("logger.hrl").
@@ -82,6 +82,23 @@ is_delivered(P, Packet) ->
                                           Class, Reason, Stack),
             false
     end.
+
+%% @doc Hook of ejabberd_c2s, in the receiver's session. A message may have been on
+%% its way to it when it said that it is not available any more.
+-spec user_receive_packet({stanza() | drop, State}) ->
+          {stanza() | drop, State} | {stop, {drop, State}}
+              when State :: ejabberd_c2s:state().
+user_receive_packet({#message{} = Packet, State} = Acc) ->
+    case mod_client_proxy_sessions:is_unavailable()
+        andalso mod_client_proxy_metas:marked(Packet) of
+        {_, #message{} = Original} ->
+            choose_again(xmpp:get_to(Packet), Original),
+            {stop, {drop, State}};
+        _ ->
+            Acc
+    end;
+user_receive_packet(Acc) ->
+    Acc.
 
 choose_again(Session, Original) ->
     guarded(Original, fun(Context, _) -> returned(Context, Session, Original) end).

@@ -19,7 +19,7 @@
          session_terminated/2]).
 %% reading
 -export([is_local/1, read/2, read/3, shows/3, is_present/2, lives/1, receiver/1,
-         show/1]).
+         is_unavailable/0, show/1]).
 %% table
 -export([new/0, seed/3, note/4, forget_shows/2, refresh/4, resources/2]).
 
@@ -56,6 +56,7 @@
 -define(WATCHED, {?MODULE, watched}).
 %% In the dictionary of a session's process that is about to end.
 -define(ENDING, {?MODULE, ending}).
+-define(UNAVAILABLE, {?MODULE, unavailable}).
 
 %%% Hooks
 
@@ -94,10 +95,12 @@ servers(Watched) ->
 
 -spec set_presence(binary(), binary(), binary(), presence()) -> ok.
 set_presence(User, Server, Resource, Presence) ->
+    _ = erase(?UNAVAILABLE),
     tell(jid:make(User, Server, Resource), {show, show(Presence)}).
 
 -spec unset_presence(binary(), binary(), binary(), binary()) -> ok.
 unset_presence(User, Server, Resource, _Status) ->
+    put(?UNAVAILABLE, true),
     tell(jid:make(User, Server, Resource), hint).
 
 -spec register_connection(ejabberd_sm:sid(), jid(), ejabberd_sm:info()) -> ok.
@@ -223,6 +226,12 @@ receiver({U, S, R}) ->
         _ ->
             none
     end.
+
+%% @doc Whether the session in whose process this is called has said that it is not
+%% available any more.
+-spec is_unavailable() -> boolean().
+is_unavailable() ->
+    get(?UNAVAILABLE) == true.
 
 %% @doc Asks sessions for their presence, one after the other, in a process of
 %% its own; the answers come as casts, just as those of the hook do.

@@ -24,6 +24,8 @@ messages_test_() ->
       {"a message for a session that is gone goes to another one", fun gone/0},
       {"so does one for a session that is not available any more",
        fun unavailable/0},
+      {"so does one that was on its way to it when it became that",
+       fun on_its_way/0},
       {"so does one for the session that ends in this process", fun ending/0},
       {"so does one that a session bounces as it ends", fun bounced_at_the_end/0},
       {"so does one that a stream to another server bounces", fun bounced_far/0},
@@ -78,6 +80,24 @@ unavailable() ->
                         leaves(?E(<<"a">>)),
                         sessions(#{?E(<<"a">>) => undefined, ?E(<<"b">>) => 0}),
                         receives(Sent)
+                end).
+
+on_its_way() ->
+    Come = fun(Packet) -> mod_client_proxy_router:user_receive_packet({Packet, state}) end,
+    Says = fun(Presence) ->
+                   {U, S, R} = ?E(<<"a">>),
+                   ok = apply(mod_client_proxy_sessions, Presence, [U, S, R, #presence{}])
+           end,
+    comes_again(fun(Sent) ->
+                        ?assertEqual({Sent, state}, Come(Sent)),
+                        Says(unset_presence),
+                        [?assertEqual({Other, state}, Come(Other))
+                         || Other <- [message(), #presence{}, drop]],
+                        leaves(?E(<<"a">>)),
+                        sessions(#{?E(<<"a">>) => undefined, ?E(<<"b">>) => 0}),
+                        ?assertEqual({stop, {drop, state}}, Come(Sent)),
+                        Says(set_presence),
+                        ?assertEqual({Sent, state}, Come(Sent))
                 end).
 
 ending() ->
