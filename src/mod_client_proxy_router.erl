@@ -7,7 +7,7 @@
 -module(mod_client_proxy_router).
 
 -export([route/1]).
-%% hook of ejabberd_sm
+%% hooks of ejabberd_sm and ejabberd_c2s
 -export([sm_receive_packet/1, user_receive_packet/1]).
 
 -include("xmpp.hrl").
@@ -84,7 +84,8 @@ is_delivered(P, Packet) ->
     end.
 
 %% @doc Hook of ejabberd_c2s, in the receiver's session. A message may have been on
-%% its way to it when it said that it is not available any more.
+%% its way here when this session said that it is not available any more. Another
+%% resource gets it, or its sender an error.
 -spec user_receive_packet({stanza() | drop, State}) ->
           {stanza() | drop, State} | {stop, {drop, State}}
               when State :: ejabberd_c2s:state().

@@ -56,6 +56,7 @@
 -define(WATCHED, {?MODULE, watched}).
 %% In the dictionary of a session's process that is about to end.
 -define(ENDING, {?MODULE, ending}).
+%% Of one that is not available.
 -define(UNAVAILABLE, {?MODULE, unavailable}).
 
 %%% Hooks

@@ -62,7 +62,10 @@ exported() ->
     [begin
          Module = element(2, Call),
          ?assert(lists:keymember(element(3, Call), 1, Module:module_info(exports)))
-     end || Hook <- hooks(), Call <- [_ | _] = calls(Hook, ?S)].
+     end || Hook <- hooks(), Call <- [_ | _] = calls(Hook, ?S)],
+    %% one before mod_mam, one after it
+    ?assertMatch([{_, mod_client_proxy_router, _}, {_, mod_client_proxy_metas, _}],
+                 lists:sort(calls(user_receive_packet, ?S))).
 
 told_to_each() ->
     ok = mod_client_proxy_hooks:watch(?P, [?US]),

@@ -24,7 +24,7 @@ messages_test_() ->
       {"a message for a session that is gone goes to another one", fun gone/0},
       {"so does one for a session that is not available any more",
        fun unavailable/0},
-      {"so does one that was on its way to it when it became that",
+      {"so does one for a session that becomes unavailable meanwhile",
        fun on_its_way/0},
       {"so does one for the session that ends in this process", fun ending/0},
       {"so does one that a session bounces as it ends", fun bounced_at_the_end/0},

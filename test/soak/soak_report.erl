@@ -55,8 +55,8 @@ failures(#{options := #{seconds := Seconds, carrier := Carrier},
 sum(Key, Storms) ->
     lists:sum([maps:get(Key, Storm, 0) || Storm <- Storms]).
 
-%% What ejabberd has refused because the module was out: on a busy machine it takes
-%% a while to come.
+%% What was refused because the module was out, which takes a while on a busy machine,
+%% or because the operator had chosen `access: nobody'.
 away(Key, Storms) ->
     condition(<<"forbidden">>, Key, Storms).
 
