@@ -13,7 +13,7 @@
 
 -export([new/1, configure/3, inherit/1, ask/1, status/1, show/1, close/1]).
 %% messages
--export([session/4, presence/3, pong/4, suspect/2, refresh/2, flush/1, late/2,
+-export([session/4, sessions_changed/2, tell_sessions/1, presence/3, pong/4, suspect/2, refresh/2, flush/1, late/2,
          down/2,
          second/1, ponged/4, drain/4, reconcile/1, check_accounts/1, account_missing/3, reach/3]).
 
@@ -32,7 +32,7 @@
          gate = #{} :: mod_client_proxy_gate:gate(),
          limiter = mod_client_proxy_log:new() :: mod_client_proxy_log:limiter(),
          targets = #{} :: #{us() => mod_client_proxy_presence:target()},
-         locals = mod_client_proxy_locals:new() :: mod_client_proxy_locals:locals(),
+         locals :: mod_client_proxy_locals:locals(),
          servers :: mod_client_proxy_servers:servers(),
          wanted :: mod_client_proxy_wanted:wanted()}).
 
@@ -46,7 +46,8 @@
 -spec new(mod_client_proxy_options:proxy_host()) -> endpoints().
 new(P) ->
     Wanted = mod_client_proxy_wanted:new(P),
-    #endpoints{host = P, servers = mod_client_proxy_servers:new(P),
+    #endpoints{host = P, locals = mod_client_proxy_locals:new(P),
+               servers = mod_client_proxy_servers:new(P),
                wanted = mod_client_proxy_wanted:drained(drained(P), Wanted)}.
 
 %% Without a database nothing is known of them, and all else goes on.
@@ -305,6 +306,17 @@ session({U, S, R} = USR, Pid, Note, #endpoints{targets = Targets,
 session(_USR, _Pid, _Note, E) ->
     E.
 
+%% @doc Other nodes have told something of these.
+-spec sessions_changed([usr()], endpoints()) -> endpoints().
+sessions_changed(USRs, E) ->
+    lists:foldl(fun({U, S, R}, Acc) -> mark({U, S}, R, Acc) end, E, USRs).
+
+%% @doc They are told of all sessions of this node.
+-spec tell_sessions(endpoints()) -> endpoints().
+tell_sessions(#endpoints{host = P, locals = Locals} = E) ->
+    mod_client_proxy_cluster:mine(P, mod_client_proxy_locals:announced(Locals)),
+    E.
+
 mark({_, S} = US, R, #endpoints{targets = Targets, servers = Servers,
                                 locals = Locals} = E) ->
     case is_map_key(US, Targets)
@@ -429,8 +441,13 @@ locals(Fun, #endpoints{locals = Locals} = E) ->
     {Actions, Locals1} = Fun(Locals),
     lists:foldl(fun({put, USR, State}, Acc) -> put(USR, State, Acc);
                    ({remove, USR}, Acc) -> remove(USR, Acc);
+                   ({announce, USR, What}, Acc) -> announce(USR, What, Acc);
                    ({log, What, USR}, Acc) -> log(What, USR, Acc)
                 end, E#endpoints{locals = Locals1}, Actions).
+
+announce(USR, What, #endpoints{host = P} = E) ->
+    mod_client_proxy_cluster:change(P, USR, What),
+    E.
 
 servers(Fun, #endpoints{servers = Servers} = E) ->
     {Actions, Servers1} = Fun(Servers),

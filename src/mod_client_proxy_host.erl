@@ -138,7 +138,8 @@ step(endpoints, State) ->
 step({retire, Before}, State) ->
     retire(Before, core(State)),
     State;
-step(route, State) ->
+step(route, #state{host = P} = State) ->
+    mod_client_proxy_cluster:await_peers(P),
     claim(State).
 
 start_timers() ->
@@ -213,6 +214,18 @@ cast({session, USR, Pid, Note}, State) ->
     endpoints(fun(E) ->
                       mod_client_proxy_endpoints:session(USR, Pid, Note, E)
               end, State);
+cast({sessions_changed, USRs}, State) ->
+    endpoints(fun(E) -> mod_client_proxy_endpoints:sessions_changed(USRs, E) end,
+              State);
+cast(tell_sessions, State) ->
+    endpoints(fun mod_client_proxy_endpoints:tell_sessions/1, State);
+cast(node_down, State) ->
+    reconcile(State);
+cast(cluster_changed, #state{host = P} = State) ->
+    case mod_client_proxy_cluster:tag(P) == none andalso is_clustered(State) of
+        true -> reconfigure(State);
+        false -> State
+    end;
 cast({presence, US, Event}, State) ->
     endpoints(fun(E) -> mod_client_proxy_endpoints:presence(US, Event, E) end,
               State);
@@ -352,6 +365,8 @@ use_core(#state{host = P} = State) ->
 configure(#state{host = P, server_host = ServerHost, instance = Instance,
                  longest = Longest} = State) ->
     Inherited = mod_client_proxy_instance:inherit(Instance),
+    is_clustered(State) andalso mod_client_proxy_cluster:new_tag(P),
+    mod_client_proxy_cluster:configure(P, maps:get(node_timeout, opts(State))),
     Configured =
         try mod_client_proxy_instance:configure(local_domains(), Inherited)
         catch Class:Reason:Stack ->
@@ -364,6 +379,9 @@ configure(#state{host = P, server_host = ServerHost, instance = Instance,
     State#state{instance = Configured, longest = longest(opts(State), Longest),
                 missing_rules = mod_client_proxy_advice:missing_rules(
                                   ServerHost, opts(State))}.
+
+is_clustered(State) ->
+    mod_client_proxy_cluster:is_on(maps:get(cluster, opts(State))).
 
 %% Another carrier is used now: the records of the old core are answered. Senders
 %% that have read the old context see that it has stopped

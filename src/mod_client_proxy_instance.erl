@@ -226,6 +226,13 @@ keys(#instance{host = P, secrets = Secrets} = Instance) ->
     end.
 
 config(LocalDomains, #instance{host = P, opts = Opts} = Instance) ->
-    (mod_client_proxy_options:core(Opts))
+    (maps:merge(mod_client_proxy_options:core(Opts), tag(P)))
         #{host => P, keys => keys(Instance), local_domains => LocalDomains,
           caps => [mod_client_proxy_self:caps_node()]}.
+
+%% Of this node, for the ids of requests; none where there is no cluster.
+tag(P) ->
+    case mod_client_proxy_cluster:tag(P) of
+        none -> #{};
+        Tag -> #{tag => [Tag], tag_key => [mod_client_proxy_cluster:tag_key(P)]}
+    end.

@@ -6,7 +6,7 @@
 %%% node and after every restart.
 -module(mod_client_proxy_keys).
 
--export([keys/3, prepare/3, forget/1, derive/3, stored/1]).
+-export([keys/3, prepare/3, forget/1, derive/3, stored/1, tag_key/1]).
 
 -export_type([key/0]).
 
@@ -112,6 +112,14 @@ stored(P) ->
                        "client_proxy_key", [P, why(Reason)]),
             New
     end.
+
+%% @doc What the tags of nodes are sealed with: of the stored key, for that is the same
+%% on all nodes, whatever secrets they have.
+-spec tag_key(mod_client_proxy_options:proxy_host()) -> <<_:128>>.
+tag_key(P) ->
+    <<Key:16/binary, _/binary>> =
+        crypto:mac(hmac, sha256, stored(P), <<"client_proxy tags of nodes">>),
+    Key.
 
 %% What the database says may have the key in it.
 why({badmatch, {aborted, {no_exists, _}}}) -> "there is no such table";

@@ -20,7 +20,7 @@
         stanzas
         %% what was done with a stanza
       | requests | outbound_requests | answers | messages | outbound_messages
-      | presences | bounces | refused | local | unsolicited | dropped
+      | presences | bounces | refused | local | unsolicited | dropped | handed
         %% ends of requests, beside `answers'
       | timeouts | undelivered | gone | refused_by_server | stopped | failed
       | lost | forgotten | no_endpoint
@@ -29,7 +29,7 @@
 
 -define(DONE, [requests, outbound_requests, answers, messages,
                outbound_messages, presences, bounces, refused, local,
-               unsolicited, dropped]).
+               unsolicited, dropped, handed]).
 -define(ENDS, [answers, timeouts, undelivered, gone, refused_by_server, stopped,
                failed, lost, forgotten, no_endpoint]).
 
@@ -38,7 +38,7 @@
 -spec entries() -> [{entry(), string()}].
 entries() ->
     [{stanzas, "stanzas that came in (a message that comes back comes in again); "
-      "the sum of the next eleven"},
+      "the sum of the next twelve"},
      {requests, "requests forwarded to the target"},
      {outbound_requests, "requests of the target forwarded"},
      {answers, "answers forwarded, either way"},
@@ -50,6 +50,8 @@ entries() ->
      {local, "stanzas that the proxy host answered or took itself"},
      {unsolicited, "answers that nobody waited for, dropped"},
      {dropped, "other stanzas that were dropped"},
+     {handed, "answers and bounces handed to the node of the cluster that has forwarded "
+      "the request"},
      {timeouts, "requests over their deadline. This and the next eight are, with "
       "answers and what is in flight, the sum of requests and outbound_requests"},
      {undelivered, "requests that could not be delivered to any resource"},
@@ -99,7 +101,8 @@ place(replaced_ids) -> 22;
 place(moved) -> 23;
 place(limited) -> 24;
 place(malformed) -> 25;
-place(no_endpoint) -> 26.
+place(no_endpoint) -> 26;
+place(handed) -> 27.
 
 %% @doc A core is gone, with all requests that were in flight there.
 -spec lost(ledger()) -> ok.

@@ -8,8 +8,8 @@
 %%% Runs in the process of mod_client_proxy_host, and sends it `flush' and `{late, _}'.
 -module(mod_client_proxy_locals).
 
--export([new/0, configure/2, seed/3, note/4, mark/3, flush/1, late/2, down/2,
-         reread/2, reconcile/2, drop/2]).
+-export([new/1, configure/2, seed/3, note/4, mark/3, flush/1, late/2, down/2,
+         reread/2, reconcile/2, drop/2, announced/1]).
 %% Accounts
 -export([check_accounts/1, missing/1, is_missing/2, account_missing/3]).
 
@@ -19,11 +19,13 @@
 -type usr() :: mod_client_proxy_sessions:usr().
 -type action() :: {put, usr(), mod_client_proxy_core:state()}
                 | {remove, usr()}
+                | {announce, usr(), mod_client_proxy_peers:announced()}
                   %% sessions of this resource are replaced again and again
                 | {log, replaced, usr()}.
 
 -record(locals,
-        {max = 0 :: non_neg_integer(), %% of `replaced'
+        {host :: mod_client_proxy_options:proxy_host(),
+         max = 0 :: non_neg_integer(), %% of `replaced'
          sessions = mod_client_proxy_sessions:new()
                       :: mod_client_proxy_sessions:table(),
          %% when (ms) sessions were replaced lately; `said': already logged
@@ -45,9 +47,15 @@
 -define(REPLACED_MAX, 3).
 -define(REPLACED_WITHIN, 60000).
 
--spec new() -> locals().
-new() ->
-    #locals{}.
+-spec new(mod_client_proxy_options:proxy_host()) -> locals().
+new(P) ->
+    #locals{host = P}.
+
+%% @doc What the other nodes are to know of the sessions of this one.
+-spec announced(locals()) ->
+          [{usr(), mod_client_proxy_peers:session()}].
+announced(#locals{sessions = Table}) ->
+    mod_client_proxy_sessions:announced(Table).
 
 %% @doc After a reload. Max: option max_endpoints.
 -spec configure(non_neg_integer(), locals()) -> locals().
@@ -95,8 +103,7 @@ flush(#locals{dirty = Dirty} = L) ->
                      {false, _} ->
                          {[], Acc};
                      {true, [R]} when R /= <<>> ->
-                         Read = mod_client_proxy_sessions:read(U, S, R),
-                         apply_session({U, S, R}, Read, hint, Acc);
+                         apply_session({U, S, R}, read({U, S, R}, Acc), hint, Acc);
                      {true, _} ->
                          apply_sessions(US, hint, Acc)
                  end
@@ -104,8 +111,8 @@ flush(#locals{dirty = Dirty} = L) ->
 
 %% @doc So long this session has been silent, or has spoken meanwhile.
 -spec late(usr(), locals()) -> {[action()], locals()}.
-late({U, S, R} = USR, L) ->
-    apply_session(USR, mod_client_proxy_sessions:read(U, S, R), late, L).
+late(USR, L) ->
+    apply_session(USR, read(USR, L), late, L).
 
 %% @doc Whose session was the process with this reference?
 -spec down(reference(), locals()) -> {ok, usr()} | error.
@@ -134,12 +141,16 @@ each(Fun, L, List) ->
     {lists:append(Actions), L1}.
 
 apply_sessions({U, S} = US, Why, #locals{sessions = Table} = L) ->
-    Read = mod_client_proxy_sessions:read(U, S),
+    Read = mod_client_proxy_cluster:sessions(
+             L#locals.host, US, mod_client_proxy_sessions:read(U, S)),
     Rs = lists:usort(maps:keys(Read)
                      ++ mod_client_proxy_sessions:resources(US, Table)),
     each(fun(R, Acc) ->
                  apply_session({U, S, R}, maps:get(R, Read, none), Why, Acc)
          end, L, Rs).
+
+read({U, S, R} = USR, #locals{host = P}) ->
+    mod_client_proxy_cluster:session(P, USR, mod_client_proxy_sessions:read(U, S, R)).
 
 %% Does what mod_client_proxy_sessions says.
 apply_session(USR, Session, Why, #locals{sessions = Table} = L) ->

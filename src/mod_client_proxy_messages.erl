@@ -10,7 +10,7 @@
 %%% itself in its mark, as it came, and comes back here in each of these cases.
 -module(mod_client_proxy_messages).
 
--export([pass/5, deliver/1, came_back/2]).
+-export([pass/5, deliver/2, is_sent_elsewhere/2, came_back/2]).
 
 -include("xmpp.hrl").
 
@@ -111,14 +111,31 @@ is_private(El) ->
 %% @doc Gives a message that is forwarded to its session, in the sender's process.
 %% (ejabberd_sm would look a second time whether the session is there.) False: it
 %% is not, or it is about to end, in this process.
--spec deliver(message()) -> boolean().
-deliver(#message{to = To} = Message) ->
+-spec deliver(mod_client_proxy_options:proxy_host(), message()) -> boolean().
+deliver(P, #message{to = To} = Message) ->
     case mod_client_proxy_sessions:receiver(jid:tolower(To)) of
         none ->
             false;
         Session ->
-            ejabberd_c2s:route(Session, {route, Message}),
+            sent_to_node(P, Session, Message)
+                orelse ejabberd_c2s:route(Session, {route, Message}),
             true
+    end.
+
+%% @doc True: the session that this is for is on another node, and it went there.
+%% (ejabberd itself loses what the connection does not take now.)
+-spec is_sent_elsewhere(mod_client_proxy_options:proxy_host(), iq()) -> boolean().
+is_sent_elsewhere(P, #iq{to = To} = Packet) ->
+    mod_client_proxy_cluster:tag(P) /= none
+        andalso case mod_client_proxy_sessions:receiver(jid:tolower(To)) of
+                    none -> false;
+                    Session -> sent_to_node(P, Session, Packet)
+                end.
+
+sent_to_node(P, Session, Packet) ->
+    case mod_client_proxy_cluster:node_of_session(P, Session) of
+        {ok, Node} -> mod_client_proxy_link:send(P, Node, {deliver, Packet});
+        local -> false
     end.
 
 %%% It comes back

@@ -11,8 +11,8 @@
 %%% its own carry a mark of another name.
 -module(mod_client_proxy_metas).
 
--export([mark/2, marked/1, unmark/1, original/2, undelivered/1, own/1,
-         is_own/1]).
+-export([mark/2, marked/1, owner/1, unmark/1, original/2, undelivered/1, own/1,
+         is_own/1, handed/2, is_handed/1, is_ended/1]).
 -export([as_it_came/1, moved/1, moves/1, archived/2]).
 %% hooks of ejabberd_sm and ejabberd_c2s
 -export([bounce_sm_packet/1, user_receive_packet/1]).
@@ -35,27 +35,67 @@
 -define(OWN, client_proxy_own).
 -define(MOVES, client_proxy_moves).
 -define(ARCHIVED, client_proxy_archived).
+-define(HANDED, client_proxy_handed).
 
 %% Octets of the longest id that is kept; JAT_ID_MAX of the core.
 -define(MAX_ID, 1024).
 
 %%% Marks
 
-%% @doc The meta of what is forwarded for this proxy host.
+%% @doc The meta of what is forwarded for this proxy host. In a cluster it says which
+%% node has forwarded it.
 -spec mark(mod_client_proxy_options:proxy_host(), mark()) -> meta().
 mark(P, Mark) ->
-    #{?MARK => {P, Mark}}.
+    #{?MARK => case mod_client_proxy_cluster:tag(P) of
+                   none -> {P, Mark};
+                   Tag -> {P, Mark, Tag}
+               end}.
 
 -spec marked(stanza() | drop) ->
           {mod_client_proxy_options:proxy_host(), mark()} | undefined.
-marked(#iq{meta = #{?MARK := Mark}}) -> Mark;
-marked(#message{meta = #{?MARK := Mark}}) -> Mark;
-marked(_Packet) -> undefined.
+marked(Packet) ->
+    case raw_mark(Packet) of
+        {P, Mark, _Tag} -> {P, Mark};
+        Mark -> Mark
+    end.
+
+raw_mark(#iq{meta = #{?MARK := Mark}}) -> Mark;
+raw_mark(#message{meta = #{?MARK := Mark}}) -> Mark;
+raw_mark(_Packet) -> undefined.
+
+%% @doc Which node has forwarded this: the one with this tag, or this one. (A mark
+%% without a tag is from before there was one.)
+-spec owner(stanza()) -> this_node | {elsewhere, mod_client_proxy_peers:tag()}.
+owner(Packet) ->
+    case raw_mark(Packet) of
+        {P, _Mark, Tag} ->
+            case mod_client_proxy_cluster:tag(P) of
+                Tag -> this_node;
+                _ -> {elsewhere, Tag}
+            end;
+        _ ->
+            this_node
+    end.
+
+%% @doc Notes that another node hands this over: it goes no further. Ending: the session
+%% that it comes back from ends.
+-spec handed(Ending :: boolean(), stanza()) -> stanza().
+handed(Ending, Packet) ->
+    xmpp:put_meta(Packet, ?HANDED, {ending, Ending}).
+
+%% @doc Whether it came back to another node, from a session that ended there.
+-spec is_ended(stanza()) -> boolean().
+is_ended(Packet) ->
+    xmpp:get_meta(Packet, ?HANDED, none) == {ending, true}.
+
+-spec is_handed(stanza()) -> boolean().
+is_handed(Packet) ->
+    xmpp:get_meta(Packet, ?HANDED, none) /= none.
 
 -spec unmark(stanza()) -> stanza().
 unmark(Packet) ->
     lists:foldl(fun(Key, Acc) -> xmpp:del_meta(Acc, Key) end, Packet,
-                [?MARK, ?ORIGINAL, ?UNDELIVERED, ?MOVES, ?ARCHIVED]).
+                [?MARK, ?ORIGINAL, ?UNDELIVERED, ?MOVES, ?ARCHIVED, ?HANDED]).
 
 %% @doc Notes what the payload of a request was: for undelivered/1.
 -spec original([xmlel()], iq()) -> iq().
@@ -100,14 +140,15 @@ moves(Message) ->
 %% ours must come back; so its mark says that it is archived.
 -spec user_receive_packet({stanza() | drop, State}) -> {stanza() | drop, State}
               when State :: ejabberd_c2s:state().
-user_receive_packet({#message{meta = #{?MARK := {P, #message{} = Original},
-                                       mam_archived := _} = Meta,
+user_receive_packet({#message{meta = #{?MARK := Mark, mam_archived := _} = Meta,
                               sub_els = Els} = Message,
-                     #{jid := Jid} = State}) ->
+                     #{jid := Jid} = State})
+  when is_record(element(2, Mark), message) ->
+    Original = element(2, Mark),
     Noted = xmpp:put_meta(Original, ?ARCHIVED,
                           {account(jid:tolower(Jid)), stanza_id(Meta), Els}),
     {Message#message{meta = maps:remove(mam_archived,
-                                        Meta#{?MARK := {P, Noted}})},
+                                        Meta#{?MARK := setelement(2, Mark, Noted)})},
      State};
 user_receive_packet(Acc) ->
     Acc.

@@ -243,6 +243,13 @@ rows() ->
       "bare JID has at most a hundredth of them, one remote domain a tenth, all "
       "remote domains together half. A request that finds no room, or takes more "
       "than 64 KB, is forwarded all the same, and fails if its resource goes."},
+     {cluster, both, {enum, [auto, true, false]}, auto, none,
+      "Whether other nodes of ejabberd's cluster serve this proxy host, too. Then the "
+      "ids that the target sees are 14 characters longer. `auto`: if this node is or was "
+      "in a cluster."},
+     {node_timeout, both, duration, 5000, none,
+      "After so long a node of the cluster that says nothing is taken for one that "
+      "hangs: its resources get no requests until it speaks."},
      {carrier, both, {enum, [nif, port, auto]}, auto, none,
       "Where the C core runs. `nif`: in the server, which is fast. `port`: in a "
       "program of its own, whose crash costs the requests of that moment (each "

@@ -76,7 +76,9 @@ bounced(#{core := Core, host := P} = Context, Record, Packet) ->
     Endpoint = jid:tolower(xmpp:get_from(Packet)),
     Undelivered = mod_client_proxy_metas:undelivered(Packet),
     How = case Undelivered of
-              undefined -> came_back(mod_client_proxy_sessions:lives(Endpoint));
+              undefined ->
+                  came_back(not mod_client_proxy_metas:is_ended(Packet)
+                            andalso mod_client_proxy_sessions:lives(Endpoint));
               _ -> undelivered
           end,
     How == refused orelse mod_client_proxy_targets:suspect(P, Endpoint),

@@ -9,6 +9,8 @@
 -export([route/1]).
 %% hooks of ejabberd_sm and ejabberd_c2s
 -export([sm_receive_packet/1, user_receive_packet/1]).
+%% from other nodes
+-export([returned/2]).
 
 -include("xmpp.hrl").
 -include("logger.hrl").
@@ -45,12 +47,8 @@ route(#{core := Core, host := P} = Context, Packet) when Core /= undefined ->
     case {mod_client_proxy_metas:marked(Packet), xmpp:get_type(Packet)} of
         {undefined, _} ->
             decide(Context, Packet);
-        {{P, outbound}, error} ->
-            decide(Context, mod_client_proxy_outcomes:unreachable(Packet));
-        {{P, #message{} = Original}, error} ->
-            bounced(Context, xmpp:get_from(Packet), Original);
-        {{P, Record}, error} ->
-            mod_client_proxy_outcomes:bounced(Context, Record, Packet);
+        {{P, _}, error} ->
+            came_back(Context, mod_client_proxy_metas:owner(Packet), Packet);
         _ ->
             decide(Context, mod_client_proxy_metas:unmark(Packet))
     end;
@@ -58,6 +56,33 @@ route(#{core := undefined} = Context, Packet) ->
     refuse(Context, 'internal-server-error', degraded, Packet);
 route(undefined, Packet) ->
     refuse(undefined, 'recipient-unavailable', stopped, Packet).
+
+%% What this node has not forwarded is its owner's.
+came_back(Context, {elsewhere, Tag}, Packet) ->
+    hand_over(Context, Tag, Packet);
+came_back(#{host := P} = Context, this_node, Packet) ->
+    case mod_client_proxy_metas:marked(Packet) of
+        {P, outbound} ->
+            decide(Context, mod_client_proxy_outcomes:unreachable(Packet));
+        {P, #message{} = Original} ->
+            bounced(Context, Packet, Original);
+        {P, Record} ->
+            mod_client_proxy_outcomes:bounced(Context, Record, Packet)
+    end.
+
+%% To the node with this tag; once, for who gets it from another node is the owner or
+%% nobody is.
+hand_over(#{host := P} = Context, Tag, Packet) ->
+    Node = case mod_client_proxy_metas:is_handed(Packet) of
+               false -> mod_client_proxy_cluster:node_of(P, Tag);
+               true -> unknown
+           end,
+    Handed = mod_client_proxy_metas:handed(mod_client_proxy_sessions:is_ending(), Packet),
+    count(case Node /= unknown
+              andalso mod_client_proxy_link:send(P, Node, {route, Handed}) of
+              true -> handed;
+              false -> unsolicited
+          end, Context).
 
 %%% Messages that come back
 
@@ -67,16 +92,20 @@ route(undefined, Packet) ->
 sm_receive_packet(Packet) ->
     case mod_client_proxy_metas:marked(Packet) of
         {P, #message{} = Original} ->
-            is_delivered(P, Packet)
-                orelse choose_again(xmpp:get_to(Packet), Original),
+            is_delivered(P, Packet) orelse choose_again(P, Packet, Original),
             {stop, drop};
+        {P, Record} when is_integer(Record) ->
+            case mod_client_proxy_messages:is_sent_elsewhere(P, Packet) of
+                true -> {stop, drop};
+                false -> Packet
+            end;
         _ ->
             Packet
     end.
 
 %% (If this raised, ejabberd_sm would go on with the packet.)
 is_delivered(P, Packet) ->
-    try mod_client_proxy_messages:deliver(Packet)
+    try mod_client_proxy_messages:deliver(P, Packet)
     catch Class:Reason:Stack ->
             mod_client_proxy_log:complain(mod_client_proxy_context:get(P), Packet,
                                           Class, Reason, Stack),
@@ -92,8 +121,8 @@ is_delivered(P, Packet) ->
 user_receive_packet({#message{} = Packet, State} = Acc) ->
     case mod_client_proxy_sessions:is_unavailable()
         andalso mod_client_proxy_metas:marked(Packet) of
-        {_, #message{} = Original} ->
-            choose_again(xmpp:get_to(Packet), Original),
+        {P, #message{} = Original} ->
+            choose_again(P, Packet, Original),
             {stop, {drop, State}};
         _ ->
             Acc
@@ -101,13 +130,31 @@ user_receive_packet({#message{} = Packet, State} = Acc) ->
 user_receive_packet(Acc) ->
     Acc.
 
-choose_again(Session, Original) ->
+%% Who has forwarded it decides about it.
+choose_again(P, Packet, Original) ->
+    Session = xmpp:get_to(Packet),
+    case mod_client_proxy_metas:owner(Packet) of
+        this_node ->
+            returned(Session, Original);
+        {elsewhere, Tag} ->
+            Node = mod_client_proxy_cluster:node_of(P, Tag),
+            (Node /= unknown
+             andalso mod_client_proxy_link:send(P, Node, {returned, Session, Original}))
+                orelse returned(Session, Original)
+    end,
+    ok.
+
+%% @doc A message that this node has forwarded has not reached this session.
+-spec returned(Session :: jid(), message()) -> ok.
+returned(Session, Original) ->
     guarded(Original, fun(Context, _) -> returned(Context, Session, Original) end).
 
 %% From a session that goes on it came back since the server does not let P through
 %% to this account (XEP-0191), and choosing again would change nothing.
-bounced(Context, Session, Original) ->
-    case mod_client_proxy_sessions:lives(jid:tolower(Session)) of
+bounced(Context, Packet, Original) ->
+    Session = xmpp:get_from(Packet),
+    case not mod_client_proxy_metas:is_ended(Packet)
+        andalso mod_client_proxy_sessions:lives(jid:tolower(Session)) of
         true -> refuse(Context, 'service-unavailable', refused, Original);
         false -> returned(Context, Session, Original)
     end.
@@ -183,6 +230,8 @@ perform({answer, From, To, Id, Record, Kept},
       mod_client_proxy_metas:privileged(
         Privilege, mod_client_proxy_translation:answer(
                      Context, Packet, mod_client_proxy_errors:answer(Answer))));
+perform({elsewhere, Tag}, Context, Packet) ->
+    hand_over(Context, Tag, Packet);
 perform({pass, Direction, From, To}, Context, Packet) ->
     mod_client_proxy_messages:pass(Direction, From, To, Context, Packet);
 perform({reply, Condition, Why}, Context, Packet) ->

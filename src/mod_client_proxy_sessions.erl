@@ -19,9 +19,9 @@
          session_terminated/2]).
 %% reading
 -export([is_local/1, read/2, read/3, shows/3, is_present/2, lives/1, receiver/1,
-         is_unavailable/0, show/1]).
+         is_ending/0, is_unavailable/0, show/1]).
 %% table
--export([new/0, seed/3, note/4, forget_shows/2, refresh/4, resources/2]).
+-export([new/0, seed/3, note/4, forget_shows/2, refresh/4, resources/2, announced/1]).
 
 -export_type([usr/0, us/0, session/0, table/0, note/0, action/0]).
 
@@ -30,18 +30,25 @@
 %% {luser, lserver, lresource}, the first two of them; prepared.
 -type usr() :: mod_client_proxy_core:parts().
 -type us() :: {binary(), binary()}.
--type session() :: #{pid := pid(), priority := undefined | integer()}.
+%% ts: when it began; of two of one resource the later one counts. Of one on another
+%% node: note, what that node tells of it (mod_client_proxy_cluster); untold: nothing
+%% yet.
+-type session() :: #{pid := pid(), ts := term(), priority := undefined | integer(),
+                     note => #{atom() => term()}, untold => true}.
 %% What was learned about the session that has this pid.
 %%   resumed: whether it goes on with the session before it (XEP-0198). This is the
 %%     first that a session says.
+%%   moved: another session goes on with it. That one may not be there yet.
 -type note() :: {show, none | chat | away | xa | dnd} | {pending, boolean()}
-              | {withdrawn, boolean()} | {resumed, boolean()} | hint.
+              | {withdrawn, boolean()} | {resumed, boolean()} | {moved, true} | hint.
 -type entry() :: #{session := undefined | session(),
                    notes := #{pid() | seed => #{atom() => term()}},
                    %% as it was put last
                    state := undefined | mod_client_proxy_core:state(),
-                   %% another session that has said nothing yet
-                   silent => pid()}.
+                   %% another session that has said nothing yet, or is not there yet
+                   silent => pid() | none,
+                   %% what the other nodes know of a session of this one
+                   announced => mod_client_proxy_peers:session()}.
 -opaque table() :: #{usr() => entry()}.
 -type action() ::
         {watch, usr(), pid()}       %% monitor it, no longer the one before
@@ -50,6 +57,8 @@
       | {remove, usr()}
       | {replaced, usr()}         %% by another session of the same resource
       | {late, usr()}             %% call refresh/4 again in a moment, with late
+        %% the other nodes are to know of this session, which is of this node
+      | {announce, usr(), mod_client_proxy_peers:announced()}
       | {ask, usr(), pid()}.        %% nobody has said its show yet
 
 %% Bare JIDs of local targets: a map of us() to proxy hosts.
@@ -142,7 +151,7 @@ session_resumed(State) ->
 session_terminated(State, _Reason) ->
     put(?ENDING, true),
     case State of
-        #{mgmt_state := resumed} -> ok;
+        #{mgmt_state := resumed, jid := Jid} -> tell(Jid, {moved, true});
         #{jid := Jid} -> tell(Jid, {withdrawn, true});
         _ -> ok
     end,
@@ -195,6 +204,7 @@ read(U, S, R) ->
 
 session(Info) ->
     #{pid => proplists:get_value(pid, Info),
+      ts => proplists:get_value(ts, Info),
       priority => proplists:get_value(priority, Info)}.
 
 %% @doc True if Pid is the session that stanzas to this JID are delivered to,
@@ -211,8 +221,13 @@ is_present({U, S, R}, Pid) ->
 %% and is about to end.
 -spec lives(usr()) -> boolean().
 lives({U, S, R}) ->
-    get(?ENDING) == undefined andalso is_local(S)
+    not is_ending() andalso is_local(S)
         andalso is_pid(ejabberd_sm:get_session_pid(U, S, R)).
+
+%% @doc Whether this is called in the process of a session that ends.
+-spec is_ending() -> boolean().
+is_ending() ->
+    get(?ENDING) == true.
 
 %% @doc The process that stanzas to this JID are for: of a session that is available
 %% and does not end in the process that calls.
@@ -220,9 +235,9 @@ lives({U, S, R}) ->
 receiver({U, S, R}) ->
     case read(U, S, R) of
         #{pid := Pid, priority := Priority} when is_integer(Priority) ->
-            case Pid == self() andalso get(?ENDING) of
+            case Pid == self() andalso is_ending() of
                 true -> none;
-                _ -> Pid
+                false -> Pid
             end;
         _ ->
             none
@@ -309,27 +324,67 @@ empty() ->
 %% that it is late (a session of another node says nothing here).
 -spec refresh(usr(), none | session(), hint | reconcile | late, table()) ->
           {[action()], table()}.
-refresh(USR, none, _Why, Table) ->
-    case maps:take(USR, Table) of
-        {#{state := undefined, session := undefined}, Rest} -> {[], Rest};
-        {#{state := undefined}, Rest} -> {[{unwatch, USR}], Rest};
-        {_, Rest} -> {[{unwatch, USR}, {remove, USR}], Rest};
-        error -> {[], Table}
-    end;
-refresh(USR, #{pid := Pid} = Session, Why, Table) ->
-    Entry = maps:get(USR, Table, empty()),
+refresh(USR, Session, Why, Table) ->
+    Entry = noted(Session, maps:get(USR, Table, empty())),
     case Why /= late andalso is_undecided(Session, Entry) of
-        true -> {[{late, USR} || maps:get(silent, Entry, none) /= Pid],
-                 Table#{USR => Entry#{silent => Pid}}};
-        false -> replace(USR, Session, Why, Entry, Table)
+        true -> undecided(USR, pid(Session), Entry, Table);
+        false -> decided(USR, Session, Why, Entry, Table)
     end.
 
+pid(none) -> none;
+pid(#{pid := Pid}) -> Pid.
+
+%% With what another node tells of its session.
+noted(#{pid := Pid, note := Note}, #{notes := Notes} = Entry) ->
+    Entry#{notes := Notes#{Pid => maps:merge(maps:get(Pid, Notes, #{}), Note)}};
+noted(_Session, Entry) ->
+    Entry.
+
+undecided(USR, Pid, Entry, Table) ->
+    {[{late, USR} || maps:get(silent, Entry, unknown) /= Pid],
+     Table#{USR => Entry#{silent => Pid}}}.
+
 %% One that is new has no priority before its first presence.
+is_undecided(none, #{session := #{pid := Pid}, state := #{}, notes := Notes}) ->
+    maps:is_key(moved, maps:get(Pid, Notes, #{}));
 is_undecided(#{pid := Pid, priority := Priority},
              #{session := #{pid := OldPid}, state := #{}, notes := Notes}) ->
     Pid /= OldPid andalso is_integer(Priority) andalso not is_map_key(Pid, Notes);
 is_undecided(_Session, _Entry) ->
     false.
+
+%% What no node tells of is not there.
+decided(USR, #{untold := true}, Why, Entry, Table) ->
+    decided(USR, none, Why, Entry, Table);
+decided(USR, none, _Why, #{session := Session, state := State} = Entry, Table) ->
+    {[{unwatch, USR} || Session /= undefined orelse State /= undefined]
+     ++ [{remove, USR} || State /= undefined]
+     ++ withdraw(USR, Entry),
+     maps:remove(USR, Table)};
+decided(USR, Session, Why, Entry, Table) ->
+    replace(USR, Session, Why, Entry, Table).
+
+%% The other nodes are told that a session of this node has ended.
+withdraw(USR, #{announced := #{pid := Pid}, notes := Notes}) ->
+    [{announce, USR, {ended, Pid, maps:is_key(moved, maps:get(Pid, Notes, #{}))}}];
+withdraw(_USR, _Entry) ->
+    [].
+
+%% They are told of one, where that is news.
+announce(USR, #{pid := Pid} = Session, Note, Entry) when node(Pid) == node() ->
+    New = (maps:with([pid, ts, priority], Session))
+        #{note => maps:with([show, pending, withdrawn, resumed], Note)},
+    case Entry of
+        #{announced := New} -> {[], Entry};
+        _ -> {[{announce, USR, New}], Entry#{announced => New}}
+    end;
+announce(USR, _Session, _Note, Entry) ->
+    {withdraw(USR, Entry), maps:remove(announced, Entry)}.
+
+%% @doc What the other nodes are to know of the sessions of this one.
+-spec announced(table()) -> [{usr(), mod_client_proxy_peers:session()}].
+announced(Table) ->
+    [{USR, Session} || {USR, #{announced := Session}} <- maps:to_list(Table)].
 
 replace(USR, #{pid := Pid, priority := Priority} = Session, Why,
         #{session := OldSession, state := OldState} = Entry, Table) ->
@@ -360,8 +415,10 @@ replace(USR, #{pid := Pid, priority := Priority} = Session, Why,
                 true -> Note#{asked => true};
                 false -> Note
             end,
-    {Actions, Table#{USR => #{session => Session, state => State,
-                              notes => #{Pid => Note1}}}}.
+    {Told, Entry1} = announce(USR, Session, Note1, Entry),
+    {Actions ++ Told,
+     Table#{USR => (maps:with([announced], Entry1))
+                #{session => Session, state => State, notes => #{Pid => Note1}}}}.
 
 current_note(Pid, OldPid, #{notes := Notes}) ->
     Note = maps:get(Pid, Notes, #{}),

@@ -55,12 +55,19 @@ start_link(ServerHost, P) ->
 %% yet.
 init([ServerHost, P]) ->
     Proc = mod_client_proxy_hosts:proc(P),
-    lists:foreach(fun await_end/1, [Proc, mod_client_proxy_audience:name(P),
+    Takers = mod_client_proxy_link:names(P),
+    lists:foreach(fun await_end/1, [Proc, mod_client_proxy_cluster:name(P),
+                                    mod_client_proxy_audience:name(P),
                                     mod_client_proxy_deadlines:name(P),
-                                    mod_client_proxy_route:name(P)]),
+                                    mod_client_proxy_route:name(P) | Takers]),
     {ok, {#{strategy => one_for_one, intensity => 10, period => 1},
+          [#{id => Taker, start => {mod_client_proxy_link, start_link, [P, Taker]}}
+           || Taker <- Takers]
+          ++
           [#{id => route,
              start => {mod_client_proxy_route, start_link, [ServerHost, P]}},
+           #{id => cluster,
+             start => {mod_client_proxy_cluster, start_link, [P]}},
            #{id => deadlines,
              start => {mod_client_proxy_deadlines, start_link, [P]}},
            #{id => audience, shutdown => 30000,

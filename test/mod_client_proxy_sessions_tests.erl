@@ -79,8 +79,7 @@ until_a_session_says_what_it_is_nothing_changes_test() ->
     ?assertEqual([{late, ?A}], Once),
     {Again, T1} = refresh(session(p(2), 0), T),
     ?assertEqual([], Again),
-    ?assertEqual([], actions(mod_client_proxy_sessions:refresh(
-                               ?A, session(p(2), 0), reconcile, T1))),
+    ?assertEqual([], actions(refresh(session(p(2), 0), reconcile, T1))),
     ?assertEqual([{watch, ?A, p(2)}],
                  actions(refresh(session(p(2), 0), note(p(2), {resumed, true}, T1)))),
     Replaced = [{watch, ?A, p(2)}, {remove, ?A}, {replaced, ?A},
@@ -88,8 +87,7 @@ until_a_session_says_what_it_is_nothing_changes_test() ->
     ?assertEqual(Replaced ++ [{ask, ?A, p(2)}],
                  actions(refresh(session(p(2), 0), note(p(2), {resumed, false}, T1)))),
     ?assertEqual(Replaced ++ [{ask, ?A, p(2)}],
-                 actions(mod_client_proxy_sessions:refresh(
-                           ?A, session(p(2), 0), late, T1))),
+                 actions(refresh(session(p(2), 0), late, T1))),
     ?assertEqual([{late, ?A}], actions(refresh(session(p(3), 0), T1))),
     ?assertEqual([{unwatch, ?A}, {remove, ?A}], actions(refresh(none, T1))).
 
@@ -132,8 +130,7 @@ a_session_from_before_is_asked_for_its_show_once_test() ->
                   {ask, ?A, p(1)}], Actions),
     ?assertEqual([], actions(refresh(session(p(1), 0), T))),
     ?assertEqual([{ask, ?A, p(1)}],
-                 actions(mod_client_proxy_sessions:refresh(
-                           ?A, session(p(1), 0), reconcile, T))),
+                 actions(refresh(session(p(1), 0), reconcile, T))),
     ?assertEqual([{put, ?A, state(dnd, 0, false)}],
                  actions(refresh(session(p(1), 0),
                                  note(p(1), {show, dnd}, T)))).
@@ -152,13 +149,79 @@ the_resources_of_one_account_are_told_from_others_test() ->
     ?assertEqual([], mod_client_proxy_sessions:resources(
                        {<<"svc">>, <<"example.net">>}, T)).
 
+%%% Other nodes
+
+a_session_of_this_node_is_announced_as_it_changes_test() ->
+    {_, T} = all(session(p(1), 5), hint, note(p(1), {show, away}, new())),
+    ?assertEqual([{?A, told(p(1), 5, #{show => away})}],
+                 mod_client_proxy_sessions:announced(T)),
+    {Pending, T1} = all(session(p(1), 5), hint, note(p(1), {pending, true}, T)),
+    ?assertEqual([{announce, ?A, told(p(1), 5, #{show => away, pending => true})}],
+                 announcements(Pending)),
+    ?assertEqual({[], T1}, all(session(p(1), 5), hint, T1)),
+    {Ended, T2} = all(none, hint, T1),
+    ?assertEqual([{announce, ?A, {ended, p(1), false}}], announcements(Ended)),
+    ?assertEqual([], mod_client_proxy_sessions:announced(T2)).
+
+a_session_of_another_node_is_not_announced_test() ->
+    {Actions, T} = all(far(1, 5, #{show => away}), hint, new()),
+    ?assertEqual([], announcements(Actions)),
+    ?assertEqual([], mod_client_proxy_sessions:announced(T)),
+    ?assertEqual([{watch, ?A, p(far, 1)}, {put, ?A, state(away, 5, false)}], Actions).
+
+one_that_goes_on_elsewhere_is_announced_as_moved_test() ->
+    {_, T} = all(session(p(1), 0), hint, note(p(1), {show, none}, new())),
+    {Actions, _} = all(far(1, 0, #{resumed => true}), hint, note(p(1), {moved, true}, T)),
+    ?assertEqual([{watch, ?A, p(far, 1)}, {announce, ?A, {ended, p(1), true}}], Actions).
+
+what_moves_stays_until_it_is_there_test() ->
+    T = note(p(1), {moved, true}, online(p(1))),
+    {First, T1} = all(none, hint, T),
+    ?assertEqual([{late, ?A}], First),
+    {Second, T2} = all(none, hint, T1),
+    ?assertEqual([], Second),
+    {Found, T3} = all(far(1, 0, #{resumed => true}), hint, T2),
+    ?assertEqual([{watch, ?A, p(far, 1)}, {announce, ?A, {ended, p(1), true}}], Found),
+    ?assertEqual([], actions(refresh(far(1, 0, #{resumed => true}), T3))).
+
+what_moves_and_does_not_come_is_removed_test() ->
+    T = note(p(1), {moved, true}, online(p(1))),
+    {_, T1} = all(none, hint, T),
+    {Actions, _} = all(none, late, T1),
+    ?assertEqual([{unwatch, ?A}, {remove, ?A}, {announce, ?A, {ended, p(1), true}}],
+                 Actions).
+
+what_its_node_has_not_told_is_not_there_test() ->
+    Untold = (session(p(far, 1), 0))#{untold => true},
+    ?assertEqual({[], new()}, refresh(Untold, new())),
+    %% unless it takes over what is there: that is heard soon
+    {Actions, T} = refresh(Untold, online(p(1))),
+    ?assertEqual([{late, ?A}], Actions),
+    ?assertMatch({[{unwatch, ?A}, {remove, ?A} | _], _}, all(Untold, late, T)).
+
+what_a_node_tells_counts_each_time_test() ->
+    {_, T} = refresh(far(1, 0, #{show => none}), new()),
+    ?assertEqual([{put, ?A, state(xa, 3, true)}],
+                 actions(refresh(far(1, 3, #{show => xa, pending => true}), T))),
+    ?assertEqual([{remove, ?A}],
+                 actions(refresh(far(1, 3, #{show => xa, withdrawn => true}), T))).
+
 %%% Help
 
 new() -> mod_client_proxy_sessions:new().
 
 note(Pid, Note, T) -> mod_client_proxy_sessions:note(?A, Pid, Note, T).
 
-refresh(Session, T) -> mod_client_proxy_sessions:refresh(?A, Session, hint, T).
+%% Without what is for other nodes.
+refresh(Session, T) -> refresh(Session, hint, T).
+
+refresh(Session, Why, T) ->
+    {Actions, T1} = all(Session, Why, T),
+    {Actions -- announcements(Actions), T1}.
+
+all(Session, Why, T) -> mod_client_proxy_sessions:refresh(?A, Session, Why, T).
+
+announcements(Actions) -> [A || A <- Actions, element(1, A) == announce].
 
 actions({Actions, _T}) -> Actions.
 
@@ -166,10 +229,19 @@ online(Pid) ->
     {_, T} = refresh(session(Pid, 0), note(Pid, {show, none}, new())),
     T.
 
-session(Pid, Priority) -> #{pid => Pid, priority => Priority}.
+session(Pid, Priority) -> #{pid => Pid, ts => 1, priority => Priority}.
+
+far(N, Priority, Note) -> (session(p(far, N), Priority))#{note => Note}.
+
+told(Pid, Priority, Note) -> (session(Pid, Priority))#{note => Note}.
 
 state(Show, Priority, Pending) ->
     #{show => Show, priority => Priority, pending => Pending}.
 
 %% Pids that are told apart; nobody is sent anything.
 p(N) -> list_to_pid("<0." ++ integer_to_list(9000 + N) ++ ".0>").
+
+%% The same of another node: a pid in the external term format (NEW_PID_EXT).
+p(far, N) ->
+    Node = <<"far@127.0.0.1">>,
+    binary_to_term(<<131, 88, 119, (byte_size(Node)), Node/binary, N:32, 0:32, 1:32>>).

@@ -1,0 +1,360 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% A proxy host on several nodes of ejabberd's cluster. Each node tells the others
+%%% its own sessions of local targets, as they change, for ejabberd's session manager
+%%% knows neither their show nor whether they wait to be resumed, and tells no events.
+%%% What there is to be decided is in mod_client_proxy_peers.
+%%%
+%%% What the others have told is in a table that everybody reads. This process alone
+%%% writes there. It waits for nobody: what a connection does not take is lost, which
+%%% the numbers of the messages show.
+-module(mod_client_proxy_cluster).
+
+-behaviour(gen_server).
+
+-export([start_link/1, name/1]).
+%% tags
+-export([is_on/1, tag/1, tag_key/1, new_tag/1, node_of/2]).
+%% sessions
+-export([configure/2, change/3, mine/2, sessions/3, session/3, node_of_session/2,
+         link/2, await_peers/1]).
+%% people
+-export([status/1]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
+
+-include("logger.hrl").
+
+-type proxy_host() :: mod_client_proxy_options:proxy_host().
+-type tag() :: mod_client_proxy_peers:tag().
+-type usr() :: mod_client_proxy_sessions:usr().
+-type us() :: mod_client_proxy_sessions:us().
+
+-record(state, {host :: proxy_host(),
+                peers :: mod_client_proxy_peers:peers(),
+                waiting = [] :: [gen_server:from()],
+                strange = 0 :: non_neg_integer()}). %% messages that were not understood
+
+%% Of the messages between nodes. Raise it when an older node could not read them.
+-define(VERSION, 1).
+-define(MESSAGE(Node, Tag, Body), {client_proxy_cluster, ?VERSION, Node, Tag, Body}).
+-define(TAG(P), {?MODULE, tag, P}).
+
+-define(TICK, 1000).         % ms
+-define(NODE_TIMEOUT, 5000). % ms; until the options are known
+-define(AWAIT_PEERS, 500).   % ms
+
+-spec start_link(proxy_host()) -> {ok, pid()} | {error, term()}.
+start_link(P) ->
+    gen_server:start_link({local, name(P)}, ?MODULE, [P], []).
+
+%% @doc Of the process, and of its table. (Not longer than that of the proxy host.)
+-spec name(proxy_host()) -> atom().
+name(P) ->
+    gen_mod:get_module_proc(P, proxy_peers).
+
+%%% Tags
+
+%% @doc Whether this node is in a cluster, or was in one: then ids carry its tag.
+-spec is_on(auto | boolean()) -> boolean().
+is_on(auto) ->
+    length(db_nodes()) > 1 orelse length(ejabberd_cluster:get_nodes()) > 1;
+is_on(Option) ->
+    Option.
+
+%% Those that are down, too.
+db_nodes() ->
+    try mnesia:system_info(db_nodes)
+    catch exit:_ -> [node()]
+    end.
+
+%% @doc What the ids of requests that this node forwards carry, so that it gets the
+%% answers; `none' where there is no cluster.
+-spec tag(proxy_host()) -> tag() | none.
+tag(P) ->
+    case persistent_term:get(?TAG(P), none) of
+        {Tag, _Key} -> Tag;
+        none -> none
+    end.
+
+%% @doc What tags are sealed with: the same on all nodes.
+-spec tag_key(proxy_host()) -> <<_:128>>.
+tag_key(P) ->
+    {_Tag, Key} = persistent_term:get(?TAG(P)),
+    Key().
+
+%% @doc Draws the tag of this start, if there is none yet.
+-spec new_tag(proxy_host()) -> ok.
+new_tag(P) ->
+    case tag(P) of
+        none ->
+            Key = mod_client_proxy_secrets:hide(mod_client_proxy_keys:tag_key(P)),
+            persistent_term:put(?TAG(P), {crypto:strong_rand_bytes(5), Key}),
+            gen_server:cast(name(P), begin_to_speak);
+        _ ->
+            ok
+    end.
+
+%% @doc Which node has this tag. `unknown': none that lives.
+-spec node_of(proxy_host(), tag()) -> node() | unknown.
+node_of(P, Tag) ->
+    lookup(P, {tag, Tag}, unknown).
+
+%%% Sessions
+
+%% @doc After a reload. Timeout: option node_timeout (ms).
+-spec configure(proxy_host(), Timeout :: pos_integer()) -> ok.
+configure(P, Timeout) ->
+    gen_server:cast(name(P), {configure, Timeout}).
+
+%% @doc Tells the others what has become of a session of this node.
+-spec change(proxy_host(), usr(), mod_client_proxy_peers:announced()) -> ok.
+change(P, USR, Announced) ->
+    gen_server:cast(name(P), {change, USR, Announced}).
+
+%% @doc Tells them that these are all.
+-spec mine(proxy_host(), [{usr(), mod_client_proxy_peers:session()}]) -> ok.
+mine(P, Sessions) ->
+    gen_server:cast(name(P), {mine, Sessions}).
+
+%% @doc The sessions of an account: what the session manager says of it (Read),
+%% corrected by what the nodes say that have them. Of these two, who knows better:
+%% - of a node that is gone nothing is there, though the session manager may have it;
+%% - a node that speaks says itself what it has: what it has not told yet is `untold';
+%% - what a mute one has cannot be reached.
+-spec sessions(proxy_host(), us(), #{binary() => mod_client_proxy_sessions:session()}) ->
+          #{binary() => mod_client_proxy_sessions:session()}.
+sessions(P, {U, S}, Read) ->
+    Told = [{R, Session} || [R, Session] <- told(P, {session, {U, S, '$1'}, '_'}),
+                            is_reached(P, Session)],
+    lists:foldl(fun({R, Session}, Acc) -> newest(R, Session, Acc) end,
+                maps:filtermap(fun(R, Session) -> seen(P, {U, S, R}, Session) end, Read),
+                Told).
+
+%% @doc The same of one.
+-spec session(proxy_host(), usr(), none | mod_client_proxy_sessions:session()) ->
+          none | mod_client_proxy_sessions:session().
+session(P, {_, _, R} = USR, Read) ->
+    Seen = case Read /= none andalso seen(P, USR, Read) of
+               {true, Session} -> #{R => Session};
+               false -> #{}
+           end,
+    Told = told(P, {session, USR, '_'}),
+    Newest = lists:foldl(fun([Session], Acc) -> newest(R, Session, Acc) end, Seen,
+                         [Row || [Session] = Row <- Told, is_reached(P, Session)]),
+    maps:get(R, Newest, none).
+
+told(P, Key) ->
+    case ets:whereis(name(P)) of
+        undefined -> [];
+        Table -> ets:match(Table, {Key, '$2'})
+    end.
+
+newest(R, Session, Sessions) ->
+    case Sessions of
+        #{R := Other} -> Sessions#{R := newer(Session, Other)};
+        _ -> Sessions#{R => Session}
+    end.
+
+newer(#{ts := Ts} = A, #{ts := Other}) when Ts > Other -> A;
+newer(_A, B) -> B.
+
+is_reached(P, #{pid := Pid}) ->
+    lookup(P, {peer, node(Pid)}, none) == speaks.
+
+seen(_P, _USR, #{pid := Pid}) when node(Pid) == node() ->
+    true;
+seen(P, USR, #{pid := Pid} = Session) ->
+    Node = node(Pid),
+    case lists:member(Node, nodes()) andalso lookup(P, {peer, Node}, none) of
+        false -> false;
+        mute -> false;
+        none -> true;
+        speaks ->
+            case lookup(P, {session, USR, Node}, none) of
+                #{pid := Pid} -> false; % as it is told
+                _ -> {true, Session#{untold => true}}
+            end
+    end.
+
+%% @doc What leads there; `none' where the node does not speak.
+-spec link(proxy_host(), node()) -> mod_client_proxy_link:link() | none.
+link(P, Node) ->
+    lookup(P, {link, Node}, none).
+
+%% @doc The node of this session, where that is another one that has the module: what
+%% is for it goes through the module there.
+-spec node_of_session(proxy_host(), pid()) -> {ok, node()} | local.
+node_of_session(_P, Pid) when node(Pid) == node() ->
+    local;
+node_of_session(P, Pid) ->
+    case lookup(P, {peer, node(Pid)}, none) of
+        speaks -> {ok, node(Pid)};
+        _ -> local
+    end.
+
+lookup(P, Key, Default) ->
+    try ets:lookup_element(name(P), Key, 2)
+    catch error:badarg -> Default
+    end.
+
+%% @doc Waits until the nodes that have the module know the tag of this one: so that
+%% none of them drops an answer to it.
+-spec await_peers(proxy_host()) -> ok.
+await_peers(P) ->
+    case tag(P) == none orelse nodes() == [] of
+        true -> ok;
+        false ->
+            try gen_server:call(name(P), await_peers, ?AWAIT_PEERS)
+            catch exit:_ -> ok % a node without the module says nothing
+            end
+    end.
+
+%%% People
+
+%% @doc The other nodes: `speaks', `mute', or `none' where the module does not run.
+-spec status(proxy_host()) -> [{node(), speaks | mute | none}].
+status(P) ->
+    [{Node, lookup(P, {peer, Node}, none)}
+     || Node <- lists:sort(ejabberd_cluster:get_nodes()), Node /= node()].
+
+%%% gen_server
+
+init([P]) ->
+    process_flag(trap_exit, true),
+    _ = ets:new(name(P), [named_table, ordered_set, protected, {read_concurrency, true}]),
+    ok = net_kernel:monitor_nodes(true),
+    erlang:send_after(?TICK, self(), tick),
+    State = #state{host = P, peers = mod_client_proxy_peers:new(?NODE_TIMEOUT)},
+    %% the process before this one has been killed
+    mod_client_proxy_hosts:cast(P, tell_sessions),
+    {ok, greet(State)}.
+
+handle_call(await_peers, From, #state{waiting = Waiting} = State) ->
+    {noreply, answer_waiting(State#state{waiting = [From | Waiting]})};
+handle_call(Request, From, State) ->
+    ?WARNING_MSG("Unexpected call from ~p: ~p", [From, Request]),
+    {noreply, State}.
+
+handle_cast(begin_to_speak, State) ->
+    {noreply, greet(State)};
+handle_cast({configure, Timeout}, State) ->
+    #state{peers = Peers} = State,
+    {noreply, State#state{peers = mod_client_proxy_peers:configure(Timeout, Peers)}};
+handle_cast({change, USR, Announced}, State) ->
+    {noreply, peers(fun(Ps) -> mod_client_proxy_peers:change(USR, Announced, Ps) end,
+                    State)};
+handle_cast({mine, Sessions}, State) ->
+    {noreply, peers(fun(Ps) -> mod_client_proxy_peers:mine(Sessions, Ps) end, State)};
+handle_cast(Message, State) ->
+    ?WARNING_MSG("Unexpected cast: ~p", [Message]),
+    {noreply, State}.
+
+handle_info(?MESSAGE(Node, Tag, Body), #state{host = P} = State)
+  when is_atom(Node), is_binary(Tag), byte_size(Tag) == 5 ->
+    case lists:member(Node, nodes()) andalso mod_client_proxy_peers:is_body(Body) of
+        true ->
+            %% who is spoken to is in a cluster
+            tag(P) == none andalso mod_client_proxy_hosts:cast(P, cluster_changed),
+            {noreply, answer_waiting(peers(
+                        fun(Ps) ->
+                                mod_client_proxy_peers:message(
+                                  Node, Tag, Body, mod_client_proxy_clock:now(), Ps)
+                        end, State))};
+        false ->
+            {noreply, strange(State)}
+    end;
+handle_info(tick, State) ->
+    erlang:send_after(?TICK, self(), tick),
+    {noreply, peers(fun(Ps) ->
+                            mod_client_proxy_peers:tick(mod_client_proxy_clock:now(), Ps)
+                    end, State)};
+handle_info({nodeup, Node}, State) ->
+    {noreply, peers(fun(Ps) -> mod_client_proxy_peers:up(Node, Ps) end, State)};
+handle_info({nodedown, Node}, #state{host = P} = State) ->
+    Down = peers(fun(Ps) -> mod_client_proxy_peers:down(Node, Ps) end, State),
+    %% sessions of a node that has never told them
+    mod_client_proxy_hosts:cast(P, node_down),
+    {noreply, answer_waiting(Down)};
+handle_info(_Info, State) ->
+    {noreply, strange(State)}.
+
+terminate(Reason, #state{host = P} = State) ->
+    _ = [send(Node, bye, State) || Node <- nodes()],
+    %% after a crash the next process goes on with the tag of this start
+    (Reason == shutdown orelse Reason == normal)
+        andalso persistent_term:erase(?TAG(P)),
+    ok.
+
+%% From another version, or not from the module at all.
+strange(#state{host = P, strange = 0} = State) ->
+    ?WARNING_MSG("Proxy host ~ts got a message of another node that it does not "
+                 "understand. Such messages are ignored. If another version of the "
+                 "module runs there, upgrade it", [P]),
+    State#state{strange = 1};
+strange(#state{strange = Strange} = State) ->
+    State#state{strange = Strange + 1}.
+
+%% All nodes that there are now are told everything, and asked for it.
+greet(State) ->
+    lists:foldl(fun(Node, Acc) ->
+                        peers(fun(Ps) -> mod_client_proxy_peers:up(Node, Ps) end, Acc)
+                end, State, nodes()).
+
+answer_waiting(#state{host = P, waiting = Waiting} = State) ->
+    case [Node || Node <- nodes(), lookup(P, {peer, Node}, none) == none] of
+        [] ->
+            _ = [gen_server:reply(From, ok) || From <- Waiting],
+            State#state{waiting = []};
+        _ ->
+            State
+    end.
+
+peers(Fun, #state{peers = Peers} = State) ->
+    {Actions, Peers1} = Fun(Peers),
+    State1 = State#state{peers = Peers1},
+    lists:foreach(fun(Action) -> do(Action, State1) end, Actions),
+    State1.
+
+do({send, Node, Body}, State) ->
+    send(Node, Body, State);
+do({send_all, Node, WantsAll}, #state{peers = Peers} = State) ->
+    send(Node, {all, WantsAll, mod_client_proxy_peers:number(Peers),
+                mod_client_proxy_peers:all(Peers)}, State);
+do({tag, Tag, Node}, #state{host = P}) ->
+    ets:insert(name(P), {{tag, Tag}, Node});
+do({untag, Tag}, #state{host = P}) ->
+    ets:delete(name(P), {tag, Tag});
+do({put, Node, USR, Session}, #state{host = P}) ->
+    ets:insert(name(P), {{session, USR, Node}, Session});
+do({delete, Node, USR}, #state{host = P}) ->
+    ets:delete(name(P), {session, USR, Node});
+do({moved, USR, Pid}, #state{host = P}) ->
+    mod_client_proxy_hosts:cast(P, {session, USR, Pid, {moved, true}});
+do({changed, USRs}, #state{host = P}) ->
+    mod_client_proxy_hosts:cast(P, {sessions_changed, USRs});
+do({peer, Node, What}, #state{host = P}) ->
+    link(P, Node, What),
+    What == mute andalso
+        ?WARNING_MSG("Proxy host ~ts: node ~ts does not speak any more. Its resources "
+                     "get no requests until it does", [P, Node]),
+    case What of
+        none -> ets:delete(name(P), {peer, Node});
+        _ -> ets:insert(name(P), {{peer, Node}, What})
+    end.
+
+link(P, Node, speaks) ->
+    ets:insert(name(P), {{link, Node}, mod_client_proxy_link:open()});
+link(P, Node, _) ->
+    case link(P, Node) of
+        none -> ok;
+        Link -> mod_client_proxy_link:close(Link)
+    end,
+    ets:delete(name(P), {link, Node}).
+
+%% A node that takes nothing now gets it later, for it sees that something is missing.
+%% Without a tag this node is alone and tells nobody.
+send(Node, Body, #state{host = P}) ->
+    case tag(P) of
+        none -> ok;
+        Tag -> erlang:send({name(P), Node}, ?MESSAGE(node(), Tag, Body), [nosuspend, noconnect])
+    end.

@@ -1,0 +1,138 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% Hands something over to the same proxy host on another node: from the process that
+%%% has it, to one of several there, so that no process is on the way of all. Whoever
+%%% hands over never waits. What the connection does not take now waits in the mailbox
+%%% of a process for that node, behind what waits there already. That process is ended
+%%% when the node is mute, or gone (mod_client_proxy_cluster), and what waits is lost
+%%% then: the deadline answers.
+-module(mod_client_proxy_link).
+
+-behaviour(gen_server).
+
+-export([open/0, close/1, send/3]).
+%% who takes it there
+-export([start_link/2, names/1]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
+
+-export_type([link/0, thing/0]).
+
+-include("logger.hrl").
+-include("xmpp.hrl").
+
+-type proxy_host() :: mod_client_proxy_options:proxy_host().
+%% The process, and what waits for it: how much, and its octets.
+-type link() :: {pid(), atomics:atomics_ref()}.
+-type thing() ::
+        {route, stanza()}                %% an answer or a bounce, to its owner
+      | {deliver, stanza()}              %% a forwarded one, to its session
+      | {returned, jid(), message()}.    %% from this session; as it came
+
+-define(VERSION, 1).
+-define(THING(Thing), {client_proxy_handed, ?VERSION, Thing}).
+
+%% How many take things in, of each proxy host.
+-define(TAKERS, 4).
+%% How much may wait for one node.
+-define(MAX_WAITING, 10000).
+-define(MAX_OCTETS, 67108864).
+
+%%% Handing over
+
+-spec open() -> link().
+open() ->
+    Waiting = atomics:new(2, []),
+    {spawn(fun() -> forward(Waiting) end), Waiting}.
+
+-spec close(link()) -> ok.
+close({Pid, _Waiting}) ->
+    exit(Pid, kill),
+    ok.
+
+%% @doc False: it is lost.
+-spec send(proxy_host(), node(), thing()) -> boolean().
+send(P, Node, Thing) ->
+    case mod_client_proxy_cluster:link(P, Node) of
+        {Pid, Waiting} -> send(taker(P, Node), Thing, Pid, Waiting);
+        none -> false
+    end.
+
+send(Taker, Thing, Pid, Waiting) ->
+    case atomics:get(Waiting, 1) == 0
+        andalso erlang:send(Taker, ?THING(Thing), [nosuspend, noconnect]) of
+        ok -> true;
+        noconnect -> false;
+        _ -> wait(Taker, Thing, Pid, Waiting)
+    end.
+
+%% What one process hands over stays in its order.
+taker(P, Node) ->
+    {name(P, erlang:phash2(self(), ?TAKERS) + 1), Node}.
+
+wait(Taker, Thing, Pid, Waiting) ->
+    Octets = erlang:external_size(Thing),
+    Number = atomics:add_get(Waiting, 1, 1),
+    case atomics:add_get(Waiting, 2, Octets) =< ?MAX_OCTETS
+        andalso Number =< ?MAX_WAITING of
+        true ->
+            Pid ! {Taker, ?THING(Thing), Octets},
+            true;
+        false ->
+            less(Octets, Waiting),
+            false
+    end.
+
+less(Octets, Waiting) ->
+    atomics:sub(Waiting, 2, Octets),
+    atomics:sub(Waiting, 1, 1).
+
+%% A process that may be held up by the connection.
+forward(Waiting) ->
+    receive
+        {Taker, Thing, Octets} ->
+            _ = erlang:send(Taker, Thing, [noconnect]),
+            less(Octets, Waiting),
+            forward(Waiting)
+    end.
+
+%%% Taking in
+
+-spec start_link(proxy_host(), Name :: atom()) -> {ok, pid()} | {error, term()}.
+start_link(P, Name) ->
+    gen_server:start_link({local, Name}, ?MODULE, [P], []).
+
+%% @doc Of those who take in what others hand over.
+-spec names(proxy_host()) -> [atom()].
+names(P) ->
+    [name(P, N) || N <- lists:seq(1, ?TAKERS)].
+
+name(P, N) ->
+    gen_mod:get_module_proc(P, lists:nth(N, [proxy_taker1, proxy_taker2, proxy_taker3,
+                                             proxy_taker4])).
+
+init([P]) ->
+    {ok, P}.
+
+handle_call(_Request, _From, P) ->
+    {noreply, P}.
+
+handle_cast(_Message, P) ->
+    {noreply, P}.
+
+handle_info(?THING(Thing), P) ->
+    try take(Thing)
+    catch Class:Reason:Stack ->
+            ?ERROR_MSG("Proxy host ~ts could not take in what another node has handed "
+                       "over:~n** ~ts",
+                       [P, mod_client_proxy_secrets:format(Class, Reason, Stack)])
+    end,
+    {noreply, P};
+handle_info(_Info, P) ->
+    {noreply, P}.
+
+take({route, Packet}) ->
+    mod_client_proxy_router:route(Packet);
+take({deliver, Packet}) ->
+    ejabberd_sm:route(Packet);
+take({returned, Session, Original}) ->
+    mod_client_proxy_router:returned(Session, Original).
