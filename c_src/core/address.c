@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "base64url.h"
 #include "jid.h"
 #include "mem.h"
 #include "recent.h"
@@ -31,77 +32,6 @@ struct jat_keyring {
     size_t n;
     struct jat_seal *sealers[][JAT_ROLE_COUNT];
 };
-
-/* ---- base64url without padding (RFC 4648, 5) ---- */
-
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                               "abcdefghijklmnopqrstuvwxyz"
-                               "0123456789-_";
-
-static size_t encoded_len(size_t n)
-{
-    return n / 3 * 4 + (n % 3 == 0 ? 0 : n % 3 + 1);
-}
-
-static void encode_group(const char *octets, char *out)
-{
-    const unsigned char *o = (const unsigned char *)octets;
-    uint32_t v = (uint32_t)o[0] << 16 | (uint32_t)o[1] << 8 | o[2];
-
-    out[0] = alphabet[v >> 18];
-    out[1] = alphabet[v >> 12 & 63];
-    out[2] = alphabet[v >> 6 & 63];
-    out[3] = alphabet[v & 63];
-}
-
-/* Encodes the n octets at p in place, from the last group to the first: group
- * i is written at 4i, behind all that is still to be read. There is room for
- * whole groups, as if n were a multiple of three. */
-static void encode_in_place(char *p, size_t n)
-{
-    p[n] = p[n + 1] = '\0';
-    for (size_t i = (n + 2) / 3; i-- > 0;)
-        encode_group(p + 3 * i, p + 4 * i);
-}
-
-/* The value of a character, 64 if it is none of the alphabet. */
-static uint32_t sextet(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return (uint32_t)(c - 'A');
-    if (c >= 'a' && c <= 'z')
-        return (uint32_t)(c - 'a') + 26;
-    if (c >= '0' && c <= '9')
-        return (uint32_t)(c - '0') + 52;
-    return c == '-' ? 62 : c == '_' ? 63 : 64;
-}
-
-/* False: not the one text that stands for its octets. out has room for
- * text.n * 3 / 4. */
-static bool decode(struct jat_str text, char *out, size_t *n)
-{
-    uint32_t v = 0;
-    unsigned bits = 0;
-    size_t len = 0;
-
-    for (size_t i = 0; i < text.n; i++) {
-        uint32_t s = sextet(text.p[i]);
-
-        if (s == 64)
-            return false;
-        v = v << 6 | s;
-        bits += 6;
-        if (bits >= 8) {
-            bits -= 8;
-            out[len++] = (char)(v >> bits & 0xff);
-        }
-    }
-    /* Six bits left: a character that adds no octet. */
-    if (bits == 6 || (v & ((1U << bits) - 1)) != 0)
-        return false;
-    *n = len;
-    return true;
-}
 
 /* ---- keys ---- */
 
@@ -228,14 +158,15 @@ static enum jat_err seal(const struct jat_keyring *k, enum jat_role role,
     if (fits)
         text = padded(jid, room);
     /* Room for all that follows, so that nothing fails half-way. */
-    if (jat_buf_room(out, encoded_len(JAT_SEAL_TAG + text.n + 2) + 2) == NULL)
+    if (jat_buf_room(out, jat_base64url_len(JAT_SEAL_TAG + text.n + 2) + 2) ==
+        NULL)
         return JAT_ENOMEM;
     err = jat_seal_seal(k->sealers[0][role], text, out);
     if (err != JAT_OK)
         return err;
     n = JAT_SEAL_TAG + (fits ? text.n : 0);
-    encode_in_place(out->p + begin, n);
-    out->n = begin + encoded_len(n);
+    jat_base64url_encode(out->p + begin, n);
+    out->n = begin + jat_base64url_len(n);
     if (!fits)
         jat_buf_addc(out, '.');
     jat_buf_addc(out, '@');
@@ -302,7 +233,7 @@ static enum jat_err open_sealed(const struct jat_keyring *k, enum jat_role role,
     char raw[RAW_MAX];
     size_t n, begin = out->n;
 
-    if (!decode(jat_str(resource.p, resource.n - 1), raw, &n))
+    if (!jat_base64url_decode(jat_str(resource.p, resource.n - 1), raw, &n))
         return JAT_EUNOPENABLE;
     for (size_t i = 0; i < k->n && err == JAT_EUNOPENABLE; i++)
         err = jat_seal_open(k->sealers[i][role], jat_str(raw, n), out);

@@ -45,7 +45,8 @@ struct jat_request {
     struct jat_str shown;
     struct jat_str asked;    /* address that the asker wrote to */
     struct jat_str id;       /* the asker's */
-    struct jat_str id_out;   /* out only; the same octets as id where kept */
+    struct jat_str id_out;   /* out only: the id on the far side; the same
+                                octets as id where it is that, with no tag */
     uint64_t born, deadline; /* ms */
     const uint64_t *tried; /* hashes of the JIDs of those that had it before */
     /* the caller's; come back unchanged */
@@ -57,8 +58,9 @@ struct jat_request {
 };
 
 /* A record: the fixed part, the endpoints tried, the key of its session (if it
- * has one), then the octets of user, shown, asked, id and, where it is not the
- * asker's, the id sent. */
+ * has one), then the octets of user, shown, asked, id, of an id of ours where
+ * the asker's was not kept, and of the sealed tag, if there is one. The id on
+ * the far side is one piece of that. */
 struct jat_record {
     union {
         uint64_t ref;
@@ -72,6 +74,7 @@ struct jat_record {
     struct jat_cut user_cut, asked_cut;
     uint16_t user_n, shown_n, asked_n, id_n;
     uint8_t ours_n; /* octets of an id of ours; 0: the asker's is kept */
+    uint8_t tag_n;  /* octets of the tag behind one or the other */
     uint8_t n_tried;
     uint8_t retries;
     bool out : 1;           /* its direction */
@@ -98,10 +101,11 @@ struct jat_blocks {
 void jat_blocks_fini(struct jat_blocks *b);
 
 /* A record of q, but for its endpoint and deadline. ours: an id of ours, or
- * empty. NULL: no memory. */
+ * empty. tag: what the id on the far side ends in, or empty. NULL: no memory.
+ */
 struct jat_record *jat_record_new(struct jat_blocks *b,
                                   const struct jat_request *q,
-                                  struct jat_str ours);
+                                  struct jat_str ours, struct jat_str tag);
 /* Gives its block back. Returns what the caller is to free (jat_free), after
  * the lock. */
 struct jat_record *jat_record_give(struct jat_blocks *b, struct jat_record *r);

@@ -28,6 +28,9 @@ static inline struct jat_request request(struct jat_str user, jat_eid e,
                                 .deadline = 60000};
 }
 
+/* What ids are tagged with; NULL: they are not. */
+static const struct jat_tag_key *tagging;
+
 /* What became of a put, and the id on the far side. */
 struct sent {
     struct jat_put put;
@@ -40,10 +43,10 @@ static inline struct sent put(struct jat_inflight *t,
 {
     struct sent s;
     struct jat_str id = q->id;
-    assert_int_equal(jat_inflight_put(t, q, now, &s.put), JAT_OK);
+    assert_int_equal(jat_inflight_put(t, q, tagging, now, &s.put), JAT_OK);
     assert_int_not_equal(s.put.ref, 0);
-    if (s.put.replaced)
-        id = jat_str(s.put.ours, JAT_OURS_N);
+    if (s.put.id_n > 0)
+        id = jat_put_id(&s.put);
     assert_true(id.n <= sizeof s.octets);
     if (id.n > 0)
         memcpy(s.octets, id.p, id.n);

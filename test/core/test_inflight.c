@@ -62,7 +62,7 @@ static void too_many_tried_are_refused(void **state)
     struct jat_request q = request(JAT_STR("u"), 1, JAT_STR("1"));
     struct jat_put made;
     q.n_tried = JAT_MAX_TRIED + 1;
-    assert_int_equal(jat_inflight_put(t, &q, 0, &made), JAT_EBADARG);
+    assert_int_equal(jat_inflight_put(t, &q, NULL, 0, &made), JAT_EBADARG);
     jat_inflight_free(t);
 }
 
@@ -80,7 +80,7 @@ static void strings_may_have_65535_octets(void **state)
             struct jat_request q = request(JAT_STR("u"), 1, text("%d", which));
             struct jat_str *s[] = {&q.user, &q.shown, &q.asked, &q.id};
             *s[which] = jat_str(octets, n);
-            enum jat_err err = jat_inflight_put(t, &q, 0, &made);
+            enum jat_err err = jat_inflight_put(t, &q, NULL, 0, &made);
             assert_int_equal(err, n == sizeof octets ? JAT_EBADARG : JAT_OK);
             if (err != JAT_OK)
                 continue;

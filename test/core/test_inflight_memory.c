@@ -17,7 +17,7 @@ static enum jat_err try_put(struct jat_inflight *t, const struct jat_request *q,
     struct jat_put before;
     memset(&before, 0x55, sizeof before);
     *out = before;
-    enum jat_err err = jat_inflight_put(t, q, 0, out);
+    enum jat_err err = jat_inflight_put(t, q, tagging, 0, out);
     if (err != JAT_OK)
         assert_memory_equal(out, &before, sizeof before);
     return err;
@@ -67,7 +67,7 @@ static void without_memory_nothing_changes(void **state)
         FAIL_EACH_ALLOCATION(try_put(t, &q, &made),
                              jat_inflight_count(t) == i % EACH);
         struct jat_str sent =
-            made.replaced ? jat_str(made.ours, JAT_OURS_N) : q.id;
+            made.id_n > 0 ? jat_put_id(&made) : q.id;
         for (int way = 0; i % EACH == EACH - 1 && way < EACH; way++) {
             FAIL_EACH_ALLOCATION(see_one(t, way, &q, sent, &buf, &out, &ref),
                                  jat_inflight_count(t) ==

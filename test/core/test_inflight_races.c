@@ -103,14 +103,14 @@ static void *put_the_same(void *arg)
         uint64_t got;
         q.share.user = (uint64_t)thread << 32 | i;
         jat_buf_reset(&buf, SIZE_MAX);
-        if (jat_inflight_put(r->t, &q, 0, &made) != JAT_OK)
+        if (jat_inflight_put(r->t, &q, NULL, 0, &made) != JAT_OK)
             atomic_fetch_add(&r->same_wrong, 1);
         if (!made.replaced && atomic_fetch_add(&r->same_kept, 1) != 0)
             atomic_fetch_add(&r->same_wrong, 1);
         if (!made.replaced)
             atomic_fetch_sub(&r->same_kept, 1);
         struct jat_str sent =
-            made.replaced ? jat_str(made.ours, JAT_OURS_N) : q.id;
+            made.id_n > 0 ? jat_put_id(&made) : q.id;
         if (take_answer(r->t, &q, sent, &buf, &out, &got) != JAT_OK ||
             got != made.ref || out.share.user != q.share.user)
             atomic_fetch_add(&r->same_wrong, 1);

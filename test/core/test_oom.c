@@ -105,7 +105,7 @@ static uint64_t put_long_request(void)
     unsigned held = jat_endpoints_hold(j->endpoints);
     jat_endpoints_begin(j->endpoints, e.eid);
     jat_endpoints_let_go(j->endpoints, held);
-    assert_int_equal(jat_inflight_put(j->inflight, &r, now, &put), JAT_OK);
+    assert_int_equal(jat_inflight_put(j->inflight, &r, NULL, now, &put), JAT_OK);
     jat_stats_add(&j->stats, JAT_STAT_requests);
     return put.ref;
 }
