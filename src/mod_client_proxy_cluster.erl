@@ -161,14 +161,14 @@ newer(_A, B) -> B.
 is_reached(P, #{pid := Pid}) ->
     lookup(P, {peer, node(Pid)}, none) == speaks.
 
-seen(_P, _USR, #{pid := Pid}) when node(Pid) == node() ->
-    true;
+seen(_P, _USR, #{pid := Pid} = Session) when node(Pid) == node() ->
+    {true, Session};
 seen(P, USR, #{pid := Pid} = Session) ->
     Node = node(Pid),
     case lists:member(Node, nodes()) andalso lookup(P, {peer, Node}, none) of
         false -> false;
         mute -> false;
-        none -> true;
+        none -> {true, Session};
         speaks ->
             case lookup(P, {session, USR, Node}, none) of
                 #{pid := Pid} -> false; % as it is told
