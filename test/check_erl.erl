@@ -3,7 +3,7 @@
 %%% Runs each *_tests module by EUnit and each prop_* module by PropEr.
 -module(check_erl).
 -export([run/0]).
-%% An EUnit listener that counts and keeps names
+%% An EUnit listener that counts and keeps names and reasons
 -export([start/1, init/1, handle_begin/3, handle_end/3, handle_cancel/3,
          terminate/2]).
 -behaviour(eunit_listener).
@@ -21,7 +21,8 @@ run() ->
     Passed = lists:sum([N || {N, _} <- Results]),
     Failures = lists:append([Failed || {_, Failed} <- Results]),
     io:format("~n~s~b passed, ~b failed~n",
-              [[["failed: ", Name, $\n] || Name <- Failures],
+              [[["failed: ", Name, ": ", reason(Why), $\n]
+                || {Name, Why} <- Failures],
                Passed, length(Failures)]),
     halt(min(length(Failures), 1)).
 
@@ -31,13 +32,19 @@ is_eunit(Module) ->
 is_proper(Module) ->
     lists:prefix("prop_", atom_to_list(Module)).
 
-%% How many tests passed, and the names of those that did not.
+%% On one line, its first 300 characters, as test/check_server shows it.
+reason(Why) ->
+    Printed = unicode:characters_to_list(io_lib:format("~0tp", [Why])),
+    lists:sublist(re:replace(Printed, "\\s+", " ", [global, unicode, {return, list}]),
+                  300).
+
+%% How many tests passed, and name and reason of those that did not.
 eunit(Module) ->
     io:format("~n~s~n", [Module]),
     Options = [verbose, {report, {?MODULE, [{to, self()}, {module, Module}]}}],
     Outcome = eunit:test(Module, Options),
     receive
-        {passed, N, []} when Outcome =/= ok -> {N, [atom_to_list(Module)]};
+        {passed, N, []} when Outcome =/= ok -> {N, [{atom_to_list(Module), Outcome}]};
         {passed, N, Failures} -> {N, Failures}
     end.
 
@@ -45,18 +52,19 @@ proper(Module) ->
     io:format("~n~s~n", [Module]),
     Properties = [F || {F, 0} <- Module:module_info(exports),
                        lists:prefix("prop_", atom_to_list(F))],
-    Failures = [F || F <- Properties, not holds(Module, F)],
-    {length(Properties) - length(Failures),
-     [io_lib:format("~s:~s", [Module, F]) || F <- Failures]}.
+    Failures = [{io_lib:format("~s:~s", [Module, F]), Why}
+                || F <- Properties, Why <- [holds(Module, F)], Why =/= true],
+    {length(Properties) - length(Failures), Failures}.
 
+%% True, a counterexample, or what went wrong.
 holds(Module, Property) ->
     io:format("~s: ", [Property]),
     try
-        true =:= proper:quickcheck(Module:Property(), [{to_file, user}])
+        proper:quickcheck(Module:Property(), [{to_file, user}, long_result])
     catch
         Class:Reason:Stack ->
             io:format("~p:~p~n~p~n", [Class, Reason, Stack]),
-            false
+            {Class, Reason}
     end.
 
 start(Options) ->
@@ -72,14 +80,20 @@ handle_begin(_Kind, _Data, State) ->
 handle_end(test, Data, {Of, Passed, Failures}) ->
     case proplists:get_value(status, Data) of
         ok -> {Of, Passed + 1, Failures};
-        _ -> {Of, Passed, [name(Of, Data) | Failures]}
+        {error, Why} -> {Of, Passed, [{name(Of, Data), without_stack(Why)} | Failures]};
+        {skipped, Why} -> {Of, Passed, [{name(Of, Data), Why} | Failures]}
     end;
 handle_end(group, _Data, State) ->
     State.
 
 %% A skipped or cancelled test is one that did not pass.
 handle_cancel(_Kind, Data, {Of, Passed, Failures}) ->
-    {Of, Passed, [name(Of, Data) | Failures]}.
+    {Of, Passed, [{name(Of, Data), proplists:get_value(reason, Data)} | Failures]}.
+
+%% What EUnit has printed in full.
+without_stack({error, Reason, _Stack}) -> Reason;
+without_stack({Class, Reason, _Stack}) -> {Class, Reason};
+without_stack(Why) -> Why.
 
 terminate(_Result, {{To, _Module}, Passed, Failures}) ->
     To ! {passed, Passed, lists:reverse(Failures)}.
