@@ -141,10 +141,13 @@ boot(Config, N) ->
 start_bed(Config, N) ->
     ok = bed:start(bed(Config, N), value(flags, Config)).
 
-%% @doc Its sockets stay open, and nobody reads from them.
+%% @doc Its sockets stay open, and nobody reads from them. Returns when it stands
+%% still.
 -spec freeze([tuple()], pos_integer()) -> ok.
 freeze(Config, N) ->
-    signal(Config, N, "STOP").
+    signal(Config, N, "STOP"),
+    bed:await(fun() -> lists:usort(thread_states(Config, N)) == ["T"] end),
+    ok.
 
 -spec thaw([tuple()], pos_integer()) -> ok.
 thaw(Config, N) ->
@@ -265,6 +268,17 @@ signal(Config, N, Signal) ->
 
 is_alive(Config, N) ->
     filelib:is_file("/proc/" ++ pid(Config, N) ++ "/stat").
+
+%% Threads stop one after the other.
+thread_states(Config, N) ->
+    Tasks = "/proc/" ++ pid(Config, N) ++ "/task/*/stat",
+    [state(Stat) || File <- filelib:wildcard(Tasks),
+                    {ok, Stat} <- [file:read_file(File)]].
+
+%% It is behind the name, which is in parentheses.
+state(Stat) ->
+    [_, <<State, _/binary>>] = string:split(Stat, ") ", trailing),
+    [State].
 
 %% There is none of a server that was ended in good order.
 pid(Config, N) ->
