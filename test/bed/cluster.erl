@@ -128,7 +128,8 @@ kill(Config, N) ->
     bed:await(fun() -> not is_alive(Config, N) end),
     ok.
 
-%% @doc Returns when it sees the other nodes that are up, and is seen by them.
+%% @doc Returns when it sees the other nodes that are up, and is seen by them; so the
+%% cluster must not be cut.
 -spec boot([tuple()], pos_integer()) -> ok.
 boot(Config, N) ->
     start_bed(Config, N),
@@ -140,10 +141,13 @@ boot(Config, N) ->
 start_bed(Config, N) ->
     ok = bed:start(bed(Config, N), value(flags, Config)).
 
-%% @doc Its sockets stay open, and nobody reads from them.
+%% @doc Its sockets stay open, and nobody reads from them. Returns when it stands
+%% still.
 -spec freeze([tuple()], pos_integer()) -> ok.
 freeze(Config, N) ->
-    signal(Config, N, "STOP").
+    signal(Config, N, "STOP"),
+    bed:await(fun() -> lists:usort(thread_states(Config, N)) == ["T"] end),
+    ok.
 
 -spec thaw([tuple()], pos_integer()) -> ok.
 thaw(Config, N) ->
@@ -153,11 +157,12 @@ thaw(Config, N) ->
 %% not connect until heal/3.
 -spec cut([tuple()], side(), side()) -> ok.
 cut(Config, As, Bs) ->
-    [ok = refuse(Config, A, B) || {A, B} <- across(As, Bs)],
+    [refuse(Config, X, Y) || {A, B} <- across(As, Bs), {X, Y} <- [{A, B}, {B, A}]],
     {Few, Many} = smaller_first(side(As), side(Bs)),
     [disconnect(Config, A, Many) || A <- Few],
     bed:await(fun() ->
-                      [] == [Link || {A, B} = Link <- across(As, Bs), sees(Config, A, B)]
+                      not lists:any(fun({A, B}) -> sees(Config, A, B) end,
+                                    across(As, Bs))
               end),
     ok.
 
@@ -165,11 +170,11 @@ cut(Config, As, Bs) ->
 %% nodes of one side boot again: mend/1 does that.)
 -spec heal([tuple()], side(), side()) -> ok.
 heal(Config, As, Bs) ->
-    [ok = accept(Config, A, B) || {A, B} <- across(As, Bs)],
-    bed:await(fun() ->
-                      [] == [Link || {A, B} = Link <- across(As, Bs),
-                                     not connect(Config, A, B)]
-              end),
+    heal(Config, across(As, Bs)).
+
+heal(Config, Links) ->
+    [accept(Config, X, Y) || {A, B} <- Links, {X, Y} <- [{A, B}, {B, A}]],
+    bed:await(fun() -> lists:all(fun({A, B}) -> connect(Config, A, B) end, Links) end),
     ok.
 
 %% @doc It is down afterwards, has no database, and is none of numbers/1. For the
@@ -208,7 +213,9 @@ mend(Config) ->
     Ns = numbers(Config),
     [thaw(Config, N) || N <- Ns, is_alive(Config, N)],
     Up = [N || N <- Ns, is_alive(Config, N)],
-    [ok = heal(Config, A, B) || A <- Up, B <- Up, A < B],
+    %% those that are down, too
+    [accept(Config, A, B) || A <- Up, B <- Ns -- [A]],
+    heal(Config, [{A, B} || A <- Up, B <- Up, A < B]),
     case Up == Ns andalso is_whole(Config) of
         true -> ok;
         false -> mend_database(Config, Ns)
@@ -225,18 +232,14 @@ mend_database(Config, Ns) ->
 %%% Links
 
 %% Each has its own wrong cookie: that of the other would be right.
-refuse(Config, A, B) ->
-    [true = set_cookie(Config, X, Y, list_to_atom("not_with_" ++ integer_to_list(X)))
-     || {X, Y} <- [{A, B}, {B, A}]],
-    ok.
+refuse(Config, At, For) ->
+    set_cookie(Config, At, For, "not_with_" ++ integer_to_list(At)).
 
-accept(Config, A, B) ->
-    [true = set_cookie(Config, X, Y, list_to_atom(?COOKIE))
-     || {X, Y} <- [{A, B}, {B, A}]],
-    ok.
+accept(Config, At, For) ->
+    set_cookie(Config, At, For, ?COOKIE).
 
 set_cookie(Config, At, For, Cookie) ->
-    rpc(Config, At, erlang, set_cookie, [node(Config, For), Cookie]).
+    true = rpc(Config, At, erlang, set_cookie, [node(Config, For), list_to_atom(Cookie)]).
 
 %% To the last of them it would say else that it has lost the first.
 disconnect(Config, A, Bs) ->
@@ -266,9 +269,23 @@ signal(Config, N, Signal) ->
 is_alive(Config, N) ->
     filelib:is_file("/proc/" ++ pid(Config, N) ++ "/stat").
 
+%% Threads stop one after the other.
+thread_states(Config, N) ->
+    Tasks = "/proc/" ++ pid(Config, N) ++ "/task/*/stat",
+    [state(Stat) || File <- filelib:wildcard(Tasks),
+                    {ok, Stat} <- [file:read_file(File)]].
+
+%% It is behind the name, which is in parentheses.
+state(Stat) ->
+    [_, <<State, _/binary>>] = string:split(Stat, ") ", trailing),
+    [State].
+
+%% There is none of a server that was ended in good order.
 pid(Config, N) ->
-    {ok, Pid} = file:read_file(bed:dir(bed(Config, N)) ++ "/pid"),
-    string:trim(binary_to_list(Pid)).
+    case file:read_file(bed:dir(bed(Config, N)) ++ "/pid") of
+        {ok, Pid} -> string:trim(binary_to_list(Pid));
+        {error, enoent} -> "none"
+    end.
 
 %%% Config
 
