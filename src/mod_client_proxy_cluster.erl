@@ -17,7 +17,7 @@
 -export([is_on/1, tag/1, tag_key/1, new_tag/1, node_of/2]).
 %% sessions
 -export([configure/2, change/3, mine/2, sessions/3, session/3, node_of_session/2,
-         link/2, await_peers/1]).
+         hand/3, await_peers/1]).
 %% people
 -export([status/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
@@ -176,10 +176,14 @@ seen(P, USR, #{pid := Pid} = Session) ->
             end
     end.
 
-%% @doc What leads there; `none' where the node does not speak.
--spec link(proxy_host(), node()) -> mod_client_proxy_link:link() | none.
-link(P, Node) ->
-    lookup(P, {link, Node}, none).
+%% @doc Hands something over to this node. False: it is lost, for the node does not
+%% speak, or has too much to take in already.
+-spec hand(proxy_host(), node(), mod_client_proxy_link:thing()) -> boolean().
+hand(P, Node, Thing) ->
+    case lookup(P, {link, Node}, none) of
+        none -> false;
+        Link -> mod_client_proxy_link:send(P, Node, Thing, Link)
+    end.
 
 %% @doc The node of this session, where that is another one that has the module: what
 %% is for it goes through the module there.
@@ -345,7 +349,7 @@ do({peer, Node, What}, #state{host = P}) ->
 link(P, Node, speaks) ->
     ets:insert(name(P), {{link, Node}, mod_client_proxy_link:open()});
 link(P, Node, _) ->
-    case link(P, Node) of
+    case lookup(P, {link, Node}, none) of
         none -> ok;
         Link -> mod_client_proxy_link:close(Link)
     end,

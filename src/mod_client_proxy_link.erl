@@ -8,16 +8,12 @@
 %%% then: the deadline answers.
 -module(mod_client_proxy_link).
 
--behaviour(gen_server).
-
--export([open/0, close/1, send/3]).
-%% who takes it there
--export([start_link/2, names/1]).
--export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
+-export([open/0, close/1, send/4]).
+%% for who takes it in
+-export([names/1, thing/1]).
 
 -export_type([link/0, thing/0]).
 
--include("logger.hrl").
 -include("xmpp.hrl").
 
 -type proxy_host() :: mod_client_proxy_options:proxy_host().
@@ -50,14 +46,9 @@ close({Pid, _Waiting}) ->
     ok.
 
 %% @doc False: it is lost.
--spec send(proxy_host(), node(), thing()) -> boolean().
-send(P, Node, Thing) ->
-    case mod_client_proxy_cluster:link(P, Node) of
-        {Pid, Waiting} -> send(taker(P, Node), Thing, Pid, Waiting);
-        none -> false
-    end.
-
-send(Taker, Thing, Pid, Waiting) ->
+-spec send(proxy_host(), node(), thing(), link()) -> boolean().
+send(P, Node, Thing, {Pid, Waiting}) ->
+    Taker = taker(P, Node),
     case atomics:get(Waiting, 1) == 0
         andalso erlang:send(Taker, ?THING(Thing), [nosuspend, noconnect]) of
         ok -> true;
@@ -95,13 +86,7 @@ forward(Waiting) ->
             forward(Waiting)
     end.
 
-%%% Taking in
-
--spec start_link(proxy_host(), Name :: atom()) -> {ok, pid()} | {error, term()}.
-start_link(P, Name) ->
-    gen_server:start_link({local, Name}, ?MODULE, [P], []).
-
-%% @doc Of those who take in what others hand over.
+%% @doc Of those who take in what others hand over (mod_client_proxy_taker).
 -spec names(proxy_host()) -> [atom()].
 names(P) ->
     [name(P, N) || N <- lists:seq(1, ?TAKERS)].
@@ -110,29 +95,7 @@ name(P, N) ->
     gen_mod:get_module_proc(P, lists:nth(N, [proxy_taker1, proxy_taker2, proxy_taker3,
                                              proxy_taker4])).
 
-init([P]) ->
-    {ok, P}.
-
-handle_call(_Request, _From, P) ->
-    {noreply, P}.
-
-handle_cast(_Message, P) ->
-    {noreply, P}.
-
-handle_info(?THING(Thing), P) ->
-    try take(Thing)
-    catch Class:Reason:Stack ->
-            ?ERROR_MSG("Proxy host ~ts could not take in what another node has handed "
-                       "over:~n** ~ts",
-                       [P, mod_client_proxy_secrets:format(Class, Reason, Stack)])
-    end,
-    {noreply, P};
-handle_info(_Info, P) ->
-    {noreply, P}.
-
-take({route, Packet}) ->
-    mod_client_proxy_router:route(Packet);
-take({deliver, Packet}) ->
-    ejabberd_sm:route(Packet);
-take({returned, Session, Original}) ->
-    mod_client_proxy_router:returned(Session, Original).
+%% @doc What this is, if it comes from a link of this version.
+-spec thing(term()) -> {ok, thing()} | error.
+thing(?THING(Thing)) -> {ok, Thing};
+thing(_) -> error.

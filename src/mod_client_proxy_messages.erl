@@ -134,7 +134,7 @@ is_sent_elsewhere(P, #iq{to = To} = Packet) ->
 
 sent_to_node(P, Session, Packet) ->
     case mod_client_proxy_cluster:node_of_session(P, Session) of
-        {ok, Node} -> mod_client_proxy_link:send(P, Node, {deliver, Packet});
+        {ok, Node} -> mod_client_proxy_cluster:hand(P, Node, {deliver, Packet});
         local -> false
     end.
 

@@ -82,7 +82,7 @@ hand_over(#{host := P} = Context, Tag, Packet) ->
            end,
     Handed = mod_client_proxy_metas:handed(mod_client_proxy_sessions:is_ending(), Packet),
     count(case Node /= unknown
-              andalso mod_client_proxy_link:send(P, Node, {route, Handed}) of
+              andalso mod_client_proxy_cluster:hand(P, Node, {route, Handed}) of
               true -> handed;
               false -> unsolicited
           end, Context).
@@ -142,7 +142,7 @@ choose_again(P, Packet, Original) ->
         {elsewhere, Tag} ->
             Node = mod_client_proxy_cluster:node_of(P, Tag),
             (Node /= unknown
-             andalso mod_client_proxy_link:send(P, Node, {returned, Session, Original}))
+             andalso mod_client_proxy_cluster:hand(P, Node, {returned, Session, Original}))
                 orelse returned(Session, Original)
     end,
     ok.

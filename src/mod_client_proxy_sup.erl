@@ -61,7 +61,7 @@ init([ServerHost, P]) ->
                                     mod_client_proxy_deadlines:name(P),
                                     mod_client_proxy_route:name(P) | Takers]),
     {ok, {#{strategy => one_for_one, intensity => 10, period => 1},
-          [#{id => Taker, start => {mod_client_proxy_link, start_link, [P, Taker]}}
+          [#{id => Taker, start => {mod_client_proxy_taker, start_link, [P, Taker]}}
            || Taker <- Takers]
           ++
           [#{id => route,

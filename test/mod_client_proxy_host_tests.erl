@@ -429,7 +429,8 @@ answers() ->
 
 opts() ->
     #{access => all, outbound_access => all, max_retry_memory => 1,
-      timeout => 5000, retries => 2, sticky_by => bare, sticky_ttl => 0,
+      timeout => 5000, retries => 2, cluster => false, node_timeout => 5000,
+      sticky_by => bare, sticky_ttl => 0,
       balance => random, outbound => reply, disco => forward, localparts => none,
       max_subscribers => 10000,
       translate_payload => []}.

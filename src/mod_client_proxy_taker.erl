@@ -1,0 +1,50 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% Takes in what the same proxy host on another node hands over. There are several,
+%%% so that no process is on the way of all.
+-module(mod_client_proxy_taker).
+
+-behaviour(gen_server).
+
+-export([start_link/2]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
+
+-include("logger.hrl").
+
+%% @doc Name: one of mod_client_proxy_link:names/1.
+-spec start_link(mod_client_proxy_options:proxy_host(), Name :: atom()) ->
+          {ok, pid()} | {error, term()}.
+start_link(P, Name) ->
+    gen_server:start_link({local, Name}, ?MODULE, [P], []).
+
+init([P]) ->
+    {ok, P}.
+
+handle_call(_Request, _From, P) ->
+    {noreply, P}.
+
+handle_cast(_Message, P) ->
+    {noreply, P}.
+
+%% What is of another version, or no thing at all, is lost: the deadline answers.
+handle_info(Message, P) ->
+    case mod_client_proxy_link:thing(Message) of
+        {ok, Thing} -> taken(P, Thing);
+        error -> ok
+    end,
+    {noreply, P}.
+
+taken(P, Thing) ->
+    try take(Thing)
+    catch Class:Reason:Stack ->
+            ?ERROR_MSG("Proxy host ~ts could not take in what another node has handed "
+                       "over:~n** ~ts",
+                       [P, mod_client_proxy_secrets:format(Class, Reason, Stack)])
+    end.
+
+take({route, Packet}) ->
+    mod_client_proxy_router:route(Packet);
+take({deliver, Packet}) ->
+    ejabberd_sm:route(Packet);
+take({returned, Session, Original}) ->
+    mod_client_proxy_router:returned(Session, Original).
