@@ -70,11 +70,11 @@ static void put_end(struct answer *out);
 
 /* clang-format off */
 #define WORDS(X)                                                               \
-    X(added) X(answer) X(ask) X(done) X(drop) X(endpoint) X(error) X(fail)     \
-    X(false) X(forget) X(full) X(get) X(hold) X(ignored) X(local) X(more)      \
-    X(ok) X(in) X(out) X(outbound) X(pass) X(release) X(reply) X(request)      \
-    X(requester) X(retry) X(same) X(set) X(soon) X(text) X(true)               \
-    X(unavailable) X(unknown) X(updated)                                       \
+    X(added) X(answer) X(ask) X(done) X(drop) X(elsewhere) X(endpoint)         \
+    X(error) X(fail) X(false) X(forget) X(full) X(get) X(hold) X(ignored)      \
+    X(local) X(more) X(ok) X(in) X(out) X(outbound) X(pass) X(release)         \
+    X(reply) X(request) X(requester) X(retry) X(same) X(set) X(soon) X(text)   \
+    X(true) X(unavailable) X(unknown) X(updated)                               \
     /* the port program's own */                                               \
     X(badarg) X(derive_key) X(free) X(new) X(ping)
 /* clang-format on */
@@ -222,6 +222,11 @@ static void put_decision(struct answer *out, const struct jat_buf *buf,
         break;
     case JAT_DO_DROP:
         put_pair(out, W_drop, W_REASON + d->reason);
+        break;
+    case JAT_DO_ELSEWHERE:
+        put_tuple(out, 2);
+        put_atom(out, W_elsewhere);
+        put_str(out, jat_str(d->tag, sizeof(d->tag)));
         break;
     case JAT_DO_ASK:
         put_tuple(out, 2);

@@ -56,6 +56,8 @@
           keys => [<<_:256>>],             %% the first seals, all open
           local_domains => [binary()],     %% not under max_pending_per_domain
           caps => [binary()],              %% P's own node#ver (XEP-0115)
+          tag => <<_:40>>,                 %% of this node: sent ids end in it
+          tag_key => <<_:128>>,            %% ... sealed: the cluster's
           atom() => term()}.
 
 %% Stanza error conditions (RFC 6120, 8.3.3); the type is as in doc/behaviour.md.
@@ -120,6 +122,10 @@
       | {local, local()}
         %% Nothing; the word says why (a counter has it, too).
       | {drop, atom()}
+        %% An answer of which there is no record here. The node with this tag may
+        %% have one. If no node has it, the id was none of ours: as unsolicited. (No
+        %% counter of the core has it.)
+      | {elsewhere, Tag :: <<_:40>>}
         %% Call again with one of these hints:
         %%   {resourceprep, Text}: does jid:resourceprep/1 leave Text as it is
         %%      (resourceprep_ok) or not (resourceprep_refused)?

@@ -24,6 +24,9 @@
 %% How often the core may ask about one stanza: once for each kind of question.
 -define(MAX_QUESTIONS, 4).
 
+%% Characters of a sealed tag: JAT_TAG_SEALED of c_src/core/tag.h.
+-define(SEALED_TAG, 14).
+
 %% @doc The route of every proxy host. Never raises: whatever goes wrong, a
 %% request is answered.
 -spec route(stanza()) -> ok.
@@ -203,6 +206,8 @@ perform({drop, Reason}, #{host := P} = Context, Packet) ->
               unsolicited -> unsolicited;
               _ -> dropped
           end, Context);
+perform({elsewhere, _Tag}, Context, Packet) ->
+    perform({drop, unsolicited}, Context, Packet);
 perform({error, settled}, Context, _Packet) ->
     %% the carrier has answered it, and the end of its record is counted there
     count(requests, Context);
@@ -220,7 +225,7 @@ perform({error, Reason}, #{host := P} = Context, Packet) ->
 
 %% Mark: what a bounce of this request is to be known by.
 forward(From, To, Id, Record, Mark, Keep, #{host := P} = Context, Packet) ->
-    Id == same orelse count(replaced_ids, Context),
+    is_kept(xmpp:get_id(Packet), Id) orelse count(replaced_ids, Context),
     mod_client_proxy_outcomes:send(
       Context, Record,
       fun() ->
@@ -231,6 +236,14 @@ forward(From, To, Id, Record, Mark, Keep, #{host := P} = Context, Packet) ->
                 mod_client_proxy_addresses:translate(
                   Shown, From, To, Id, mod_client_proxy_metas:mark(P, Mark)))
       end).
+
+%% Whether the other side sees the sender's own id, perhaps with a sealed tag behind
+%% it, and not one of ours.
+is_kept(_Own, same) ->
+    true;
+is_kept(Own, Id) ->
+    byte_size(Id) == byte_size(Own) + ?SEALED_TAG
+        andalso binary:longest_common_prefix([Own, Id]) == byte_size(Own).
 
 keep(#{packets := Packets}, Record, Keep, Packet) ->
     case {Keep, mod_client_proxy_metas:privilege(Packet)} of

@@ -434,8 +434,8 @@ readme_rows() ->
 
 shared() ->
     [{"the core has the options that it is given, and no other",
-      ?_assertEqual(lists:sort([host, keys, local_domains, caps, sticky_by_attribute
-                                | maps:keys(for_core([]))]),
+      ?_assertEqual(lists:sort([host, keys, local_domains, caps, sticky_by_attribute,
+                                tag, tag_key | maps:keys(for_core([]))]),
                     lists:sort([Name || {Name, _, _} <- core_rows()]))},
      {"the core's own defaults are the same",
       [{atom_to_list(Name), ?_assert(is_same(Type, Default, InC))}

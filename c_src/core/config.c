@@ -65,6 +65,8 @@ static const struct option {
     {"sticky_by", LIST, AT(sticky_by), 0, 0, 0, NULL},
     {"sticky_by_attribute", LIST, AT(sticky_by_attribute), 0, 0, 0, NULL},
     {"sessions", LIST, AT(sessions), 0, 0, 0, NULL},
+    {"tag", LIST, AT(tag), 0, 0, 0, NULL},
+    {"tag_key", LIST, AT(tag_key), 0, 0, 0, NULL},
     {"encoding", WORD, AT(encoding), JAT_ENCODE_JID, 0, 0, encodings},
     {"balance", WORD, AT(balance), JAT_RANDOM, 0, 0, balances},
     {"outbound", WORD, AT(outbound), JAT_OUTBOUND_REPLY, 0, 0, outbounds},
@@ -318,6 +320,19 @@ const struct jat_session_row *jat_config_session(const struct jat_config *c,
     return NULL;
 }
 
+/* The key may be there without a tag. */
+static enum jat_err finish_tag(struct jat_config *c)
+{
+    c->tagging = NULL;
+    if (c->tag.n > 1 || c->tag_key.n > 1 || c->tag.n > c->tag_key.n ||
+        (c->tag_key.n == 1 && c->tag_key.v[0].n != JAT_TAG_KEY))
+        return JAT_EBADARG;
+    if (c->tag.n == 0)
+        return JAT_OK;
+    c->tagging = &c->own_tag;
+    return jat_tag_key_make(c->tag_key.v[0], c->tag.v[0], &c->own_tag);
+}
+
 enum jat_err jat_config_finish(struct jat_config *c, struct jat_str host)
 {
     enum jat_err err;
@@ -326,7 +341,7 @@ enum jat_err jat_config_finish(struct jat_config *c, struct jat_str host)
         return JAT_EBADARG;
     if ((err = finish_sticky(c)) != JAT_OK ||
         (err = finish_drain(c)) != JAT_OK ||
-        (err = finish_sessions(c)) != JAT_OK)
+        (err = finish_sessions(c)) != JAT_OK || (err = finish_tag(c)) != JAT_OK)
         return err;
     list_sort(&c->targets);
     list_sort(&c->local_domains);

@@ -12,6 +12,7 @@
 #include "buf.h"
 #include "endpoints.h"
 #include "err.h"
+#include "tag.h"
 
 enum jat_encoding { JAT_ENCODE_JID, JAT_ENCODE_SEALED };
 enum jat_sticky {
@@ -57,6 +58,8 @@ struct jat_config {
     struct jat_list sticky_by;     /* one: a word, or a namespace with ... */
     struct jat_list sticky_by_attribute; /* ... an attribute */
     struct jat_list sessions; /* namespace, attribute, kind (a word), ... */
+    struct jat_list tag;     /* one of JAT_TAG octets, or none: ids have none */
+    struct jat_list tag_key; /* one of JAT_TAG_KEY octets; a tag needs it */
     int64_t encoding, balance, disco, outbound;    /* the enums above */
     int64_t outbound_acl;                          /* `any' asks for each JID */
     int64_t timeout, contact_timeout, resume_wait; /* ms */
@@ -79,7 +82,9 @@ struct jat_config {
     size_t n_session_rows;
     uint64_t session_marks; /* bit (1 << jat_config_mark) of each row */
     struct jat_keyring *keyring;
-    struct jat_config *older; /* retired, freed with the instance */
+    struct jat_tag_key own_tag;
+    const struct jat_tag_key *tagging; /* own_tag; NULL: ids have no tag */
+    struct jat_config *older;          /* retired, freed with the instance */
 };
 
 /* A configuration with every default. NULL: no memory. */

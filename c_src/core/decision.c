@@ -54,6 +54,13 @@ enum jat_err jat_local(struct jat_decision *d, enum jat_local what)
     return JAT_OK;
 }
 
+enum jat_err jat_elsewhere(struct jat_decision *d, const char tag[JAT_TAG])
+{
+    d->verb = JAT_DO_ELSEWHERE;
+    memcpy(d->tag, tag, JAT_TAG);
+    return JAT_OK;
+}
+
 enum jat_err jat_ask(struct jat_decision *d, enum jat_ask what,
                      struct jat_span about)
 {

@@ -13,6 +13,7 @@
 #include "err.h"
 #include "inflight.h"
 #include "jid.h"
+#include "tag.h"
 #include "why.h"
 
 /* The parts of an address; empty where absent. */
@@ -36,6 +37,7 @@ enum jat_verb {
     JAT_DO_FORWARD, /* send it on, there is a record: `forward` */
     JAT_DO_HOLD,    /* keep its packet by `record`, there is no endpoint yet */
     JAT_DO_PASS,    /* send it on, there is none: `pass` */
+    JAT_DO_ELSEWHERE, /* an answer whose record the node with `tag` may have */
     JAT_VERB_COUNT
 };
 
@@ -104,7 +106,8 @@ struct jat_decision {
         struct jat_question ask;
         struct jat_forward forward;
         struct jat_pass pass;
-        uint64_t record; /* of JAT_DO_HOLD */
+        uint64_t record;   /* of JAT_DO_HOLD */
+        char tag[JAT_TAG]; /* any octets, where the id was not one of ours */
     };
 };
 
@@ -112,6 +115,7 @@ struct jat_decision {
 enum jat_err jat_refuse(struct jat_decision *d, enum jat_why why);
 enum jat_err jat_drop(struct jat_decision *d, enum jat_reason reason);
 enum jat_err jat_local(struct jat_decision *d, enum jat_local what);
+enum jat_err jat_elsewhere(struct jat_decision *d, const char tag[JAT_TAG]);
 enum jat_err jat_ask(struct jat_decision *d, enum jat_ask what,
                      struct jat_span about);
 /* The same about a text that is not in buf yet. JAT_ENOMEM. */

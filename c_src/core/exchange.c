@@ -36,12 +36,11 @@ static void decide_request(struct jat_call *c, const struct jat_request *r,
     c->out->verb = JAT_DO_FORWARD;
     *f = (struct jat_forward){.direction = r->direction,
                               .keep = r->share.octets > 0,
-                              .new_id = put->replaced,
+                              .new_id = put->id.n > 0,
+                              .id = put->id,
                               .record = put->ref,
                               .from = from,
                               .to = to};
-    if (put->replaced)
-        f->id = jat_buf_add(c->buf, jat_str(put->ours, sizeof(put->ours)));
 }
 
 /* Takes the shares of the request, makes its record. JAT_EFULL: *full is the
@@ -248,7 +247,8 @@ static enum jat_err put_out(struct jat_call *c, const struct jat_request *r,
         jat_shares_take_out(c->j->shares, c->config, r->eid, full);
 
     if (err == JAT_OK) {
-        err = jat_inflight_put(c->j->inflight, r, c->now, put);
+        err = jat_inflight_put(c->j->inflight, r, c->config->tagging, c->now,
+                               c->buf, put);
         if (err != JAT_OK)
             jat_shares_end(c->j->shares, r, JAT_END_ABORTED, c->now);
     }
@@ -265,7 +265,7 @@ static enum jat_err begin_out(struct jat_call *c, struct jat_request *r,
     enum jat_err err;
 
     /* with the record made, nothing may fail for want of memory */
-    if (jat_buf_room(c->buf, JAT_OURS_N) == NULL)
+    if (jat_buf_room(c->buf, jat_put_id_max(r, c->config->tagging)) == NULL)
         return JAT_ENOMEM;
     r->user = jat_buf_str(c->buf, c->user);
     r->shown = jat_buf_str(c->buf, e->shown);
@@ -349,6 +349,19 @@ static enum jat_err take(struct jat_call *c, const struct jat_answer *a,
     return err;
 }
 
+/* There is no record of what is answered here; the id may say where there is
+ * one. */
+static enum jat_err not_here(struct jat_call *c)
+{
+    const struct jat_tag_key *k = c->config->tagging;
+    char tag[JAT_TAG];
+
+    if (k == NULL || !jat_tag_open(k, c->stanza->id, tag) ||
+        jat_tag_is_own(k, tag))
+        return jat_drop(c->out, JAT_REASON_UNSOLICITED);
+    return jat_elsewhere(c->out, tag);
+}
+
 /* The endpoint that answers is the sender, in the session that was asked: a new
  * session with the same JID cannot take the records of the old one. */
 struct sender {
@@ -380,7 +393,7 @@ enum jat_err jat_answer_in(struct jat_call *c, unsigned unused)
 
     (void)unused;
     if (err == JAT_ENOTFOUND)
-        return jat_drop(c->out, JAT_REASON_UNSOLICITED);
+        return not_here(c);
     if (err != JAT_OK)
         return err;
     if (jat_session_may_be_named(c) || jat_session_is_kept(c->config, &r))
@@ -411,7 +424,7 @@ enum jat_err jat_answer_out(struct jat_call *c, unsigned unused)
 
     (void)unused;
     if (err == JAT_ENOTFOUND)
-        return jat_drop(c->out, JAT_REASON_UNSOLICITED);
+        return not_here(c);
     if (err != JAT_OK)
         return err;
     answer(c, e->target, &r, ref, jat_parts_cut(e->jid, e->cut),

@@ -113,16 +113,17 @@ enum jat_err jat_forward_choose_late(struct jat *j,
                  buf, out);
 }
 
-/* Room for an id of ours first: with the record made, nothing may fail for want
- * of memory. */
-enum jat_err jat_forward_put(struct jat *j, struct jat_request *r,
-                             struct jat_span shown, uint64_t now,
-                             struct jat_buf *buf, struct jat_sent *out)
+/* Room for the id first: with the record made, nothing may fail for want of
+ * memory. */
+enum jat_err jat_forward_put(struct jat *j, const struct jat_config *config,
+                             struct jat_request *r, struct jat_span shown,
+                             uint64_t now, struct jat_buf *buf,
+                             struct jat_sent *out)
 {
     const struct jat_endpoint *e = &out->endpoint;
     enum jat_err err;
 
-    if (jat_buf_room(buf, JAT_OURS_N) == NULL)
+    if (jat_buf_room(buf, jat_put_id_max(r, config->tagging)) == NULL)
         return JAT_ENOMEM;
     r->eid = e->eid;
     r->eid_hash = e->hash;
@@ -131,7 +132,8 @@ enum jat_err jat_forward_put(struct jat *j, struct jat_request *r,
     jat_endpoints_begin(j->endpoints, e->eid);
     if (r->released)
         jat_endpoints_begin_released(j->endpoints, e->eid);
-    err = jat_inflight_put(j->inflight, r, now, &out->put);
+    err =
+        jat_inflight_put(j->inflight, r, config->tagging, now, buf, &out->put);
     if (err != JAT_OK) {
         jat_endpoints_undo(j->endpoints, e->eid);
         if (r->released)
@@ -173,7 +175,7 @@ enum jat_err jat_forward(struct jat *j, const struct jat_config *config,
                                  : named(j, config, r, only, buf, e);
 
     if (err == JAT_OK)
-        err = jat_forward_put(j, r, shown, now, buf, out);
+        err = jat_forward_put(j, config, r, shown, now, buf, out);
     jat_endpoints_let_go(j->endpoints, held);
     if (err == JAT_OK)
         jat_forward_done(j, config, r, now, out);

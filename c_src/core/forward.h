@@ -14,16 +14,16 @@
 /* Where a request goes. */
 struct jat_sent {
     struct jat_endpoint endpoint; /* with its JID, in buf */
-    struct jat_put put;
+    struct jat_put put;           /* the same of its id */
 };
 
 /* r: all but eid, eid_hash, tail and shown, which are set here. shown: enc(U),
  * in buf. only: the endpoint that the requester has named; 0: one of the
  * strategy's choice that has not had the request. The contact of the two is
- * made, and buf has room for an id of ours afterwards. JAT_ENOTFOUND: there is
- * no such endpoint. JAT_EFULL: it, or whoever could have it, has its most
- * records. JAT_ENOMEM. The shares of r are the caller's to take
- * before, and to give back after a failure. */
+ * made. JAT_ENOTFOUND:
+ * there is no such endpoint. JAT_EFULL: it, or whoever could have it, has its
+ * most records. JAT_ENOMEM. The shares of r are the caller's to take before,
+ * and to give back after a failure. */
 enum jat_err jat_forward(struct jat *j, const struct jat_config *config,
                          struct jat_request *r, struct jat_span shown,
                          jat_eid only, uint64_t now, struct jat_buf *buf,
@@ -54,9 +54,10 @@ enum jat_err jat_forward_choose_late(struct jat *j,
 bool jat_forward_stays(const struct jat *j, const struct jat_config *config,
                        uint64_t kept, uint64_t now);
 /* Makes the record of r for out->endpoint. JAT_ENOMEM. */
-enum jat_err jat_forward_put(struct jat *j, struct jat_request *r,
-                             struct jat_span shown, uint64_t now,
-                             struct jat_buf *buf, struct jat_sent *out);
+enum jat_err jat_forward_put(struct jat *j, const struct jat_config *config,
+                             struct jat_request *r, struct jat_span shown,
+                             uint64_t now, struct jat_buf *buf,
+                             struct jat_sent *out);
 /* The table is not held any more: what else there is to be noted. */
 void jat_forward_done(struct jat *j, const struct jat_config *config,
                       const struct jat_request *r, uint64_t now,

@@ -13,7 +13,9 @@
  * The id is kept on the way out unless (answerer, shown, id) is in flight, was
  * closed without an answer within the last JAT_CLOSED_MS, or ejabberd would
  * lose it (it begins with "rr-", or has a TAB); then it is one of ours: "jat-"
- * and 128 bits in hex that tell nobody how many there are. */
+ * and 128 bits in hex that tell nobody how many there are. In a cluster a
+ * sealed tag follows, which says where the record is (tag.h). The asker gets
+ * its id back from the record, whatever the one on the far side looks like. */
 #ifndef JAT_INFLIGHT_H
 #define JAT_INFLIGHT_H
 
@@ -22,6 +24,7 @@
 #include "err.h"
 #include "hash.h"
 #include "record.h"
+#include "tag.h"
 
 #define JAT_CLOSED_MS 300000U
 /* Octets of an id of ours. */
@@ -38,16 +41,29 @@ void jat_inflight_free(struct jat_inflight *t);
 
 /* A record that was made. */
 struct jat_put {
-    uint64_t ref;          /* never 0 */
-    bool replaced;         /* the id on the far side is `ours` */
-    char ours[JAT_OURS_N]; /* otherwise it is the asker's */
+    uint64_t ref;       /* never 0 */
+    struct jat_span id; /* on the far side; empty: it is the asker's */
+    bool replaced;      /* it is one of ours, since the asker's was not kept */
 };
 
-/* Makes a record and chooses the id on the far side. now: ms. JAT_ENOMEM:
- * nothing was changed. */
+/* Octets of the id on the far side, at most, where it is not the asker's. */
+static inline size_t jat_put_id_max(const struct jat_request *q,
+                                    const struct jat_tag_key *tag)
+{
+    if (tag == NULL)
+        return JAT_OURS_N;
+    return JAT_TAG_SEALED + (q->id.n > JAT_OURS_N ? q->id.n : JAT_OURS_N);
+}
+
+/* Makes a record and chooses the id on the far side. tag: of the node that owns
+ * the record; NULL: the id has none. now: ms. The id is appended to buf, which
+ * has room for jat_put_id_max (it does not grow here, for strings of q may be
+ * in it). JAT_EBADARG: a string is too long. JAT_ENOMEM: nothing was changed.
+ */
 enum jat_err jat_inflight_put(struct jat_inflight *t,
-                              const struct jat_request *q, uint64_t now,
-                              struct jat_put *out);
+                              const struct jat_request *q,
+                              const struct jat_tag_key *tag, uint64_t now,
+                              struct jat_buf *buf, struct jat_put *out);
 
 /* The takes. Exactly one caller gets a record; it is out of the table then and
  * *out holds it, strings in buf. JAT_ENOTFOUND: no such record (any more).

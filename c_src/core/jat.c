@@ -39,8 +39,9 @@ static void count(struct jat_stats *stats, const struct jat_call *c,
                    : d->pass.direction == JAT_IN   ? JAT_STAT_messages
                                                  : JAT_STAT_outbound_messages);
         break;
-    case JAT_DO_LOCAL: /* counted by the caller, who answers */
-    case JAT_DO_ASK:   /* not decided yet */
+    case JAT_DO_LOCAL:     /* counted by the caller, who answers */
+    case JAT_DO_ELSEWHERE: /* and by the caller, who knows all nodes */
+    case JAT_DO_ASK:       /* not decided yet */
     case JAT_VERB_COUNT:
         break;
     }

@@ -14,7 +14,10 @@
  *
  * If U wrote to P/enc(E), it goes to that E, and the answer comes from
  * P/enc(E). The id is kept, unless it is in use or would be lost (inflight.h):
- * then E sees an id of ours, and U gets his own back.
+ * then E sees an id of ours, and U gets his own back. In a cluster what E sees
+ * ends in the tag of the node that has the record, sealed (tag.h): another node
+ * that gets the answer says whose it is (JAT_DO_ELSEWHERE). The core knows no
+ * nodes, only tags.
  *
  * enc(X) is the resource that stands for the JID X (address.h): the JID itself
  * or the JID sealed (option `encoding`). To get X from it is called opening it.
@@ -64,11 +67,11 @@
  *     decision           what the caller is to do
  *        |
  *     instance           one proxy host: its tables and its configuration
- *     stanza -> xml -> utf8    address -> seal       config
+ *     stanza -> xml -> utf8    address -> seal, base64url    config
  *     shares -> quota          contact, seen -> recent -> entries
  *     pace  stats  kept
  *     endpoints, watch, pending -> slots -> balance -> health
- *     inflight -> record, closed
+ *     inflight -> record, closed      tag -> base64url
  *        |
  *     table  buf  jid  hash  lock  mem  err  why  str
  *
@@ -104,7 +107,7 @@
 #include "settle.h"
 
 /* The version of the interface to Erlang. */
-#define JAT_ABI 8
+#define JAT_ABI 9
 
 /* Decides about one stanza. xml: the stanza, or its head (without the
  * children's children). prepared and hints: empty and what is known (enum

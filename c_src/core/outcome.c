@@ -132,7 +132,7 @@ struct jat_request jat_taken_next(struct jat_taken *t)
 
 size_t jat_taken_more(const struct jat_taken *t)
 {
-    return JAT_JID_MAX + t->id.n + JAT_OURS_N;
+    return JAT_JID_MAX + t->id.n + JAT_OURS_N + JAT_TAG_SEALED;
 }
 
 void jat_closing_goes_on(struct jat_closing *c, const struct jat_taken *t,
@@ -150,8 +150,8 @@ void jat_closing_goes_on(struct jat_closing *c, const struct jat_taken *t,
         .kept = t->r.share.octets > 0,
         .from = {{t->asked.at, t->r.asked_cut.user_n}, c->host, t->shown},
         .to = jat_parts_cut(to, sent->endpoint.cut),
-        .id = sent->put.replaced
-                  ? jat_buf_add(text, jat_str(sent->put.ours, JAT_OURS_N))
+        .id = sent->put.id.n > 0
+                  ? jat_buf_add(text, jat_buf_str(notes, sent->put.id))
                   : t->id};
 }
 

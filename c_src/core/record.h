@@ -45,7 +45,8 @@ struct jat_request {
     struct jat_str shown;
     struct jat_str asked;    /* address that the asker wrote to */
     struct jat_str id;       /* the asker's */
-    struct jat_str id_out;   /* out only; the same octets as id where kept */
+    struct jat_str id_out;   /* out only: the id on the far side; the same
+                                octets as id where it is that, with no tag */
     uint64_t born, deadline; /* ms */
     const uint64_t *tried; /* hashes of the JIDs of those that had it before */
     /* the caller's; come back unchanged */
@@ -57,8 +58,9 @@ struct jat_request {
 };
 
 /* A record: the fixed part, the endpoints tried, the key of its session (if it
- * has one), then the octets of user, shown, asked, id and, where it is not the
- * asker's, the id sent. */
+ * has one), then the octets of user, shown, asked, id, of an id of ours where
+ * the asker's was not kept, and of the sealed tag, if there is one. The id on
+ * the far side is one piece of that. */
 struct jat_record {
     union {
         uint64_t ref;
@@ -71,7 +73,7 @@ struct jat_record {
     struct jat_share share;
     struct jat_cut user_cut, asked_cut;
     uint16_t user_n, shown_n, asked_n, id_n;
-    uint8_t ours_n; /* octets of an id of ours; 0: the asker's is kept */
+    uint8_t added_n; /* octets of an id of ours, of a tag, of both */
     uint8_t n_tried;
     uint8_t retries;
     bool out : 1;           /* its direction */
@@ -82,7 +84,8 @@ struct jat_record {
     bool by_sessionid : 1;
     bool once : 1;
     bool released : 1;
-    uint64_t tried[]; /* and the session */
+    bool replaced : 1; /* the id on the far side is one of ours */
+    uint64_t tried[];  /* and the session */
 };
 
 /* The spare blocks of a shard, by their size: 8 octets and some steps of 16, as
@@ -97,11 +100,12 @@ struct jat_blocks {
 
 void jat_blocks_fini(struct jat_blocks *b);
 
-/* A record of q, but for its endpoint and deadline. ours: an id of ours, or
- * empty. NULL: no memory. */
+/* A record of q, but for its endpoint and deadline. added: what the id on the
+ * far side has beside the asker's own octets; empty: it is the asker's.
+ * replaced: it has nothing else. NULL: no memory. */
 struct jat_record *jat_record_new(struct jat_blocks *b,
                                   const struct jat_request *q,
-                                  struct jat_str ours);
+                                  struct jat_str added, bool replaced);
 /* Gives its block back. Returns what the caller is to free (jat_free), after
  * the lock. */
 struct jat_record *jat_record_give(struct jat_blocks *b, struct jat_record *r);

@@ -33,7 +33,8 @@ static enum jat_err move(struct jat_closing *c, const struct jat_waiting *w,
     if (err == JAT_OK) {
         jat_taken_note(t, text);
         next = jat_taken_next(t);
-        made = jat_forward_put(j, &next, shown, c->now, notes, &sent) == JAT_OK;
+        made = jat_forward_put(j, c->config, &next, shown, c->now, notes,
+                               &sent) == JAT_OK;
     }
     jat_endpoints_let_go(j->endpoints, held);
     if (err != JAT_OK)
@@ -65,7 +66,9 @@ static enum jat_err move_next(struct jat_closing *c, struct jat_walk *walk,
         err =
             jat_outcomes_reserve(c->out, JAT_TEXT_OF_ONE + jat_taken_more(&t));
         if (err == JAT_OK &&
-            jat_buf_room(&notes, JAT_JID_MAX + JAT_OURS_N) == NULL)
+            jat_buf_room(&notes,
+                         JAT_JID_MAX +
+                             jat_put_id_max(&t.r, c->config->tagging)) == NULL)
             err = JAT_ENOMEM;
         if (err == JAT_OK)
             err = move(c, &walk->at, &t, &notes);

@@ -58,6 +58,8 @@ enum jat_err jat_waiting_put(struct jat *j, const struct jat_config *config,
     uint64_t until = now + jat_waiting_time(config);
     struct jat_aim lane = {r->eid_hash, false};
     uint32_t place, octets = 0;
+    char room[JAT_OURS_N];
+    struct jat_buf ours = jat_buf_lent(room, sizeof(room));
     enum jat_err err = jat_quota_take(j->waiters, key_of(r, r->eid_hash),
                                       UINT32_MAX, UINT32_MAX, &octets);
 
@@ -69,7 +71,7 @@ enum jat_err jat_waiting_put(struct jat *j, const struct jat_config *config,
         r->n_tried = 0; /* all that have had it are gone */
         r->released = false;
         r->deadline = until < r->deadline ? until : r->deadline;
-        err = jat_inflight_put(j->inflight, r, now, out);
+        err = jat_inflight_put(j->inflight, r, NULL, now, &ours, out);
         if (err == JAT_OK)
             jat_queue_fill(&j->queue, place, out->ref, r->deadline);
         else
@@ -238,8 +240,8 @@ static enum jat_err release(struct jat_closing *c, struct trial *trial)
             next = released(c, t);
             jat_queue_pop(&j->queue, trial->number,
                           key_of(&t->r, t->r.eid_hash));
-            made = jat_forward_put(j, &next, shown, c->now, &trial->notes,
-                                   &sent) == JAT_OK;
+            made = jat_forward_put(j, c->config, &next, shown, c->now,
+                                   &trial->notes, &sent) == JAT_OK;
         } else if (err == JAT_ENOTFOUND) { /* it has ended meanwhile */
             jat_queue_drop(&j->queue, trial->number);
             moved = true;
@@ -268,7 +270,9 @@ static enum jat_err attempt(struct jat_closing *c, struct trial *trial)
         err = jat_outcomes_reserve(c->out, JAT_TEXT_OF_ONE + jat_taken_more(t));
     }
     if (err == JAT_OK &&
-        jat_buf_room(&trial->notes, JAT_JID_MAX + JAT_OURS_N) == NULL)
+        jat_buf_room(&trial->notes,
+                     JAT_JID_MAX + jat_put_id_max(&t->r, c->config->tagging)) ==
+            NULL)
         err = JAT_ENOMEM;
     return err == JAT_OK ? release(c, trial) : err;
 }

@@ -6,6 +6,7 @@
  *   outbound FROM > TO #ID        answer FROM > TO #ID [kept]
  *   pass in FROM > TO             pass out FROM > TO
  *   error CONDITION    local WHAT    drop WHY    ask WHAT TEXT    failed WHY
+ *   elsewhere TAG
  *   fail CONDITION FROM > TO #ID [kept]   retry FROM > TO #ID   forget
  *   unavailable FROM > TO    hold    release FROM > TO #ID [kept]
  *
@@ -222,6 +223,8 @@ static inline const char *words(enum jat_err err)
     case JAT_DO_ASK:
         return line("ask %s %.*s", jat_ask_name(d->ask.what),
                     (int)d->ask.about.n, decided.p + d->ask.about.at);
+    case JAT_DO_ELSEWHERE:
+        return line("elsewhere %.*s", (int)sizeof d->tag, d->tag);
     case JAT_DO_HOLD:
         assert_true(d->record != 0);
         return "hold";

@@ -390,6 +390,35 @@ static void sessions_are_rows_of_three(void **state)
     }
 }
 
+static void a_tag_has_5_octets_and_a_key_of_16(void **state)
+{
+    enum { NONE = 20, TWO = 21 };
+    static const struct {
+        size_t tag, key;
+        enum jat_err err;
+    } cases[] = {
+        {NONE, NONE, JAT_OK},   {5, 16, JAT_OK},         {NONE, 16, JAT_OK},
+        {5, NONE, JAT_EBADARG}, {0, 16, JAT_EBADARG},    {4, 16, JAT_EBADARG},
+        {6, 16, JAT_EBADARG},   {5, 0, JAT_EBADARG},     {5, 15, JAT_EBADARG},
+        {5, 17, JAT_EBADARG},   {NONE, 15, JAT_EBADARG}, {TWO, 16, JAT_EBADARG},
+        {5, TWO, JAT_EBADARG},  {NONE, TWO, JAT_EBADARG}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t tag = cases[i].tag, key = cases[i].key;
+        enough();
+        for (unsigned k = 0; tag != NONE && k < (tag == TWO ? 2 : 1); k++)
+            assert_int_equal(word("tag", times('t', tag == TWO ? 5 : tag)),
+                             JAT_OK);
+        for (unsigned k = 0; key != NONE && k < (key == TWO ? 2 : 1); k++)
+            assert_int_equal(word("tag_key", times('k', key == TWO ? 16 : key)),
+                             JAT_OK);
+        if (finish() != cases[i].err)
+            fail_msg("%zu and %zu", tag, key);
+        assert_true(cases[i].err != JAT_OK ||
+                    (config->tagging != NULL) == (tag == 5));
+    }
+}
+
 static void a_wrong_configuration_leaves_the_old_one(void **state)
 {
     (void)state;
@@ -527,6 +556,7 @@ int main(void)
         CASE(localparts_are_globs_and_without_any_there_is_no_node),
         CASE(a_glob_of_many_stars_takes_no_time),
         CASE(only_full_jids_of_targets_are_endpoints),
+        CASE(a_tag_has_5_octets_and_a_key_of_16),
         CASE(a_wrong_configuration_leaves_the_old_one),
         CASE(what_is_configured_holds_for_the_next_stanza),
         CASE(configurations_with_the_same_keys_share_what_is_made_of_them),
