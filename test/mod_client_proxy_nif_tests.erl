@@ -87,9 +87,30 @@ wrong_configurations_are_an_error_test_() ->
                    [{<<"nothing">>, 1} | options()],
                    options() ++ tail,
                    lists:keydelete(<<"host">>, 1, options()),
+                   [{<<"tag">>, <<"HERE!">>} | options()],
+                   [{<<"tag">>, <<"HERE">>}, {<<"tag_key">>, <<0:128>>} | options()],
+                   [{<<"tag">>, <<"HERE!">>}, {<<"tag_key">>, <<0:120>>} | options()],
                    lists:keydelete(<<"keys">>, 1, options()),
                    lists:keyreplace(<<"keys">>, 1, options(),
                                     {<<"keys">>, <<"short">>})]].
+
+ids_carry_the_tag_of_their_node_test() ->
+    [Here, There] = [core(#{outbound => any, tag => Tag, tag_key => <<7:128>>})
+                     || Tag <- [<<"HERE!">>, <<0, 255, "<&>">>]],
+    {request, As, ?A, <<"1", _:14/binary>> = Id, Ref, true} =
+        handle(Here, iq(get, <<"1">>, user(1), at(<<>>))),
+    ?assertEqual({drop, unsolicited}, handle(Here, iq(result, <<"1">>, ?A, As))),
+    ?assertEqual({elsewhere, <<"HERE!">>}, handle(There, iq(result, Id, ?A, As))),
+    ?assertEqual({answer, at(<<>>), user(1), <<"1">>, Ref, true},
+                 handle(Here, iq(result, Id, ?A, As))),
+    ?assertEqual({drop, unsolicited}, handle(Here, iq(result, Id, ?A, As))),
+    %% the other way
+    {outbound, From, To, <<"2", _:14/binary>> = OutId, Out} =
+        handle(There, iq(get, <<"2">>, ?A, As)),
+    ?assertEqual({elsewhere, <<0, 255, "<&>">>},
+                 handle(Here, iq(error, OutId, To, From))),
+    ?assertEqual({answer, As, ?A, <<"2">>, Out, false},
+                 handle(There, iq(error, OutId, To, From))).
 
 %% As enum jat_hint of c_src/core/place.h has them.
 each_hint_has_a_bit_of_its_own_test() ->

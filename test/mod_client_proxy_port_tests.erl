@@ -31,6 +31,7 @@ carrier_test_() ->
      [fun(Core) -> {Name, {timeout, 60, fun() -> Test(Core) end}} end
       || {Name, Test} <-
              [{"an exchange passes", fun exchange/1},
+              {"ids carry the tag of their node", fun tags/1},
               {"wrong terms are badarg", fun wrong_terms/1},
               {"wrong options are an error", fun wrong_options/1},
               {"a head that is too large is not sent", fun too_large/1},
@@ -180,6 +181,30 @@ exchange(Core) ->
     ?assertEqual(mod_client_proxy_priv:sources(), Sum),
     ?assertEqual(0, rows(Core)).
 
+tags(Core) ->
+    Tagged = fun(Tag) ->
+                     ok = ?CORE:configure(Core, (config())#{tag => Tag,
+                                                            tag_key => <<7:128>>})
+             end,
+    Tagged(<<"HERE!">>),
+    {request, As, ?A, <<"1", _:14/binary>> = Id, Ref, _} =
+        handle(Core, iq(get, <<"1">>, user(1), at(<<>>)),
+               {at(<<>>), user(1), <<"1">>}),
+    {outbound, From, To, <<"2", _:14/binary>> = OutId, Out} =
+        handle(Core, iq(set, <<"2">>, ?A, As), {As, ?A, <<"2">>}),
+    Tagged(<<0, 255, "<&>">>),
+    ?assertEqual({answer, at(<<>>), user(1), <<"1">>, Ref, false},
+                 handle(Core, iq(result, Id, ?A, As), none)),
+    ?assertEqual({answer, As, ?A, <<"2">>, Out, false},
+                 handle(Core, iq(result, OutId, To, From), none)),
+    ?assertEqual({elsewhere, <<"HERE!">>},
+                 handle(Core, iq(result, Id, ?A, As), none)),
+    ?assertEqual({elsewhere, <<"HERE!">>},
+                 handle(Core, iq(error, OutId, To, From), none)),
+    Tagged(<<"HERE!">>),
+    ?assertEqual({drop, unsolicited}, handle(Core, iq(result, Id, ?A, As), none)),
+    ?assertEqual(0, rows(Core)).
+
 wrong_terms({?PORT, Ref}) ->
     [?assertError(badarg, ?PORT:call(Ref, Name, Args))
      || {Name, Args} <- [{nothing, {}}, {counters, {1}}, {expire, {x}},
@@ -194,7 +219,9 @@ wrong_options(Core) ->
     ?assertEqual({error, badarg},
                  ?CORE:new(port, ?VHOST,
                            (config())#{host => <<"b.example.org">>,
-                                       timeout => 0})).
+                                       timeout => 0})),
+    ?assertEqual({error, badarg},
+                 ?CORE:configure(Core, (config())#{tag => <<"HERE!">>})).
 
 %% 8 MB: with the addresses that may be found in it, it would be too large a frame.
 too_large_a_payload(Core) ->

@@ -36,12 +36,11 @@ static void decide_request(struct jat_call *c, const struct jat_request *r,
     c->out->verb = JAT_DO_FORWARD;
     *f = (struct jat_forward){.direction = r->direction,
                               .keep = r->share.octets > 0,
-                              .new_id = put->id_n > 0,
+                              .new_id = put->id.n > 0,
+                              .id = put->id,
                               .record = put->ref,
                               .from = from,
                               .to = to};
-    if (f->new_id)
-        f->id = jat_buf_add(c->buf, jat_put_id(put));
 }
 
 /* Takes the shares of the request, makes its record. JAT_EFULL: *full is the
@@ -249,7 +248,7 @@ static enum jat_err put_out(struct jat_call *c, const struct jat_request *r,
 
     if (err == JAT_OK) {
         err = jat_inflight_put(c->j->inflight, r, c->config->tagging, c->now,
-                               put);
+                               c->buf, put);
         if (err != JAT_OK)
             jat_shares_end(c->j->shares, r, JAT_END_ABORTED, c->now);
     }
