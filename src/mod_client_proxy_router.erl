@@ -255,8 +255,6 @@ perform({drop, Reason}, #{host := P} = Context, Packet) ->
               unsolicited -> unsolicited;
               _ -> dropped
           end, Context);
-perform({elsewhere, _Tag}, Context, Packet) ->
-    perform({drop, unsolicited}, Context, Packet);
 perform({error, settled}, Context, _Packet) ->
     %% the carrier has answered it, and the end of its record is counted there
     count(requests, Context);

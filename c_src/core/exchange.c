@@ -351,11 +351,12 @@ static enum jat_err take(struct jat_call *c, const struct jat_answer *a,
 
 /* There is no record of what is answered here; the id may say where there is
  * one. */
-static enum jat_err not_here(struct jat_call *c)
+enum jat_err jat_answer_elsewhere(struct jat_call *c, unsigned unused)
 {
     const struct jat_tag_key *k = c->config->tagging;
     char tag[JAT_TAG];
 
+    (void)unused;
     if (k == NULL || !jat_tag_open(k, c->stanza->id, tag) ||
         jat_tag_is_own(k, tag))
         return jat_drop(c->out, JAT_REASON_UNSOLICITED);
@@ -393,7 +394,7 @@ enum jat_err jat_answer_in(struct jat_call *c, unsigned unused)
 
     (void)unused;
     if (err == JAT_ENOTFOUND)
-        return not_here(c);
+        return jat_answer_elsewhere(c, 0);
     if (err != JAT_OK)
         return err;
     if (jat_session_may_be_named(c) || jat_session_is_kept(c->config, &r))
@@ -424,7 +425,7 @@ enum jat_err jat_answer_out(struct jat_call *c, unsigned unused)
 
     (void)unused;
     if (err == JAT_ENOTFOUND)
-        return not_here(c);
+        return jat_answer_elsewhere(c, 0);
     if (err != JAT_OK)
         return err;
     answer(c, e->target, &r, ref, jat_parts_cut(e->jid, e->cut),
