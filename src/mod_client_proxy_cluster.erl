@@ -17,7 +17,8 @@
 -export([is_on/1, tag/1, tag_key/1, new_tag/1, node_of/2]).
 %% sessions
 -export([configure/2, change/3, mine/2, sessions/3, session/3, node_of_session/2,
-         hand/3, await_peers/1]).
+         hand/3, hand_all/2,
+         speaking/1, leads/1, await_peers/1]).
 -export([drain/3, has_keys/2]).
 %% people
 -export([trouble/1]).
@@ -221,6 +222,24 @@ lookup(P, Key, Default) ->
     catch error:badarg -> Default
     end.
 
+%% @doc The same to all that speak; what is lost is lost.
+-spec hand_all(proxy_host(), mod_client_proxy_link:thing()) -> ok.
+hand_all(P, Thing) ->
+    lists:foreach(fun(Node) -> hand(P, Node, Thing) end, speaking(P)).
+
+%% @doc The other nodes that serve this proxy host and can be reached.
+-spec speaking(proxy_host()) -> [node()].
+speaking(P) ->
+    case tag(P) of
+        none -> [];
+        _ -> [Node || Node <- nodes(), lookup(P, {peer, Node}, none) == speaks]
+    end.
+
+%% @doc Whether this is the node that does what one of them is to do: the lowest.
+-spec leads(proxy_host()) -> boolean().
+leads(P) ->
+    lists:all(fun(Node) -> node() < Node end, speaking(P)).
+
 %% @doc Waits until the nodes that have the module know the tag of this one: so that
 %% none of them drops an answer to it.
 -spec await_peers(proxy_host()) -> ok.
@@ -412,7 +431,9 @@ do({peer, Node, What}, #state{host = P}) ->
     case What of
         none -> ets:delete(name(P), {peer, Node});
         _ -> ets:insert(name(P), {{peer, Node}, What})
-    end.
+    end,
+    %% another node may lead now
+    mod_client_proxy_hosts:cast(P, peers_changed).
 
 link(P, Node, speaks) ->
     ets:insert(name(P), {{link, Node}, mod_client_proxy_link:open()});

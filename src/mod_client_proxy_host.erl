@@ -222,6 +222,9 @@ cast(tell_sessions, State) ->
 cast({drained, USR, IsDrained}, State) ->
     endpoints(fun(E) -> mod_client_proxy_endpoints:drained(USR, IsDrained, E) end,
               State);
+cast(peers_changed, #state{context = Context} = State) ->
+    Context == undefined orelse mod_client_proxy_audience:changed(Context),
+    State;
 cast(keys_changed, State) ->
     reconfigure(State);
 cast(node_down, State) ->

@@ -22,7 +22,8 @@
 -type thing() ::
         {route, stanza()}                %% an answer or a bounce, to its owner
       | {deliver, stanza()}              %% a forwarded one, to its session
-      | {returned, jid(), message()}.    %% from this session; as it came
+      | {returned, jid(), message()}     %% from this session; as it came
+      | {target_presence, presence()}.   %% of a target on another server
 
 -define(VERSION, 1).
 -define(THING(Thing), {client_proxy_handed, ?VERSION, Thing}).
