@@ -12,7 +12,7 @@
 -import(site, [hosts/0, site_with/2]).
 -import(suite, [address_of/3, await_draining/4, await_endpoints/3, bed/1,
                 common_site/1, counter/3, endpoints/2, in/2, is_endpoint/3,
-                kept/2, push/2, requester/1, requester/2, resource/1,
+                kept/2, proc/1, push/2, requester/1, requester/2, resource/1,
                 resumable/2, round_trip/3, server_pid/2, serves/3, service/2,
                 service/3, service/4, status/2, who_served/2]).
 
