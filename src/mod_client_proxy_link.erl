@@ -23,7 +23,9 @@
         {route, stanza()}                %% an answer or a bounce, to its owner
       | {deliver, stanza()}              %% a forwarded one, to its session
       | {returned, jid(), message()}     %% from this session; as it came
-      | {target_presence, presence()}.   %% of a target on another server
+      | {target_presence, presence()}    %% of a target on another server
+        %% the answer is {Alias, boolean()} to the alias
+      | {ask, Alias :: reference(), Question :: tuple()}.
 
 -define(VERSION, 1).
 -define(THING(Thing), {client_proxy_handed, ?VERSION, Thing}).

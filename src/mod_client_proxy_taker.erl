@@ -49,4 +49,7 @@ take(_P, {deliver, Packet}) ->
 take(_P, {returned, Session, Original}) ->
     mod_client_proxy_router:returned(Session, Original);
 take(P, {target_presence, Packet}) ->
-    mod_client_proxy_targets:told(P, Packet).
+    mod_client_proxy_targets:told(P, Packet);
+take(P, {ask, Alias, Question}) ->
+    Alias ! {Alias, mod_client_proxy_contacts:answer(P, Question)},
+    ok.
