@@ -6,7 +6,8 @@
 %%% node and after every restart.
 -module(mod_client_proxy_keys).
 
--export([keys/3, prepare/3, forget/1, derive/3, stored/1, tag_key/1]).
+-export([keys/3, prepare/3, forget/1, taken_out/1, uninstalled/0, derive/3, stored/1,
+         tag_key/1]).
 
 -export_type([key/0]).
 
@@ -73,6 +74,19 @@ prepare(Carrier, P, #{secret := Secret, old_secrets := Old} = Secrets) ->
 forget(P) ->
     _ = persistent_term:erase(?DERIVED(P)),
     ok.
+
+%% @doc The proxy host has been taken out of the configuration: its stored key is in
+%% the database only.
+-spec taken_out(mod_client_proxy_options:proxy_host()) -> ok.
+taken_out(P) ->
+    _ = persistent_term:erase(?LAST(P)),
+    ok.
+
+%% @doc Nothing is left in this virtual machine.
+-spec uninstalled() -> ok.
+uninstalled() ->
+    lists:foreach(fun persistent_term:erase/1,
+                  [Key || {?LAST(_) = Key, _} <- persistent_term:get()]).
 
 %% They outlive the process of the proxy host: to derive them again would keep the
 %% next one busy for a while.
