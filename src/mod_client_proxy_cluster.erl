@@ -17,7 +17,7 @@
 -export([is_on/1, tag/1, tag_key/1, new_tag/1, node_of/2]).
 %% sessions
 -export([configure/2, change/3, mine/2, sessions/3, session/3, node_of_session/2,
-         hand/3, await_peers/1]).
+         hand/3, await_peers/1, strange/1]).
 %% people
 -export([status/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
@@ -213,6 +213,11 @@ await_peers(P) ->
             end
     end.
 
+%% @doc This node has got something from another one that it does not understand.
+-spec strange(proxy_host()) -> ok.
+strange(P) ->
+    gen_server:cast(name(P), strange).
+
 %%% People
 
 %% @doc The other nodes: `speaks', `mute', or `none' where the module does not run.
@@ -249,6 +254,8 @@ handle_cast({change, USR, Announced}, State) ->
                     State)};
 handle_cast({mine, Sessions}, State) ->
     {noreply, peers(fun(Ps) -> mod_client_proxy_peers:mine(Sessions, Ps) end, State)};
+handle_cast(strange, State) ->
+    {noreply, not_understood(State)};
 handle_cast(Message, State) ->
     ?WARNING_MSG("Unexpected cast: ~p", [Message]),
     {noreply, State}.
@@ -265,7 +272,7 @@ handle_info(?MESSAGE(Node, Tag, Body), #state{host = P} = State)
                                   Node, Tag, Body, mod_client_proxy_clock:now(), Ps)
                         end, State))};
         false ->
-            {noreply, strange(State)}
+            {noreply, not_understood(State)}
     end;
 handle_info(tick, State) ->
     erlang:send_after(?TICK, self(), tick),
@@ -280,7 +287,7 @@ handle_info({nodedown, Node}, #state{host = P} = State) ->
     mod_client_proxy_hosts:cast(P, node_down),
     {noreply, answer_waiting(Down)};
 handle_info(_Info, State) ->
-    {noreply, strange(State)}.
+    {noreply, not_understood(State)}.
 
 terminate(Reason, #state{host = P} = State) ->
     _ = [send(Node, bye, State) || Node <- nodes()],
@@ -290,12 +297,12 @@ terminate(Reason, #state{host = P} = State) ->
     ok.
 
 %% From another version, or not from the module at all.
-strange(#state{host = P, strange = 0} = State) ->
+not_understood(#state{host = P, strange = 0} = State) ->
     ?WARNING_MSG("Proxy host ~ts got a message of another node that it does not "
                  "understand. Such messages are ignored. If another version of the "
                  "module runs there, upgrade it", [P]),
     State#state{strange = 1};
-strange(#state{strange = Strange} = State) ->
+not_understood(#state{strange = Strange} = State) ->
     State#state{strange = Strange + 1}.
 
 %% All nodes that there are now are told everything, and asked for it.

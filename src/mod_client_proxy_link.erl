@@ -97,5 +97,17 @@ name(P, N) ->
 
 %% @doc What this is, if it comes from a link of this version.
 -spec thing(term()) -> {ok, thing()} | error.
-thing(?THING(Thing)) -> {ok, Thing};
-thing(_) -> error.
+thing(?THING(Thing)) ->
+    case is_thing(Thing) of
+        true -> {ok, Thing};
+        false -> error
+    end;
+thing(_) ->
+    error.
+
+is_thing({What, Packet}) when What == route; What == deliver ->
+    lists:any(fun(Name) -> is_record(Packet, Name) end, [iq, message, presence]);
+is_thing({returned, Session, Original}) ->
+    is_record(Session, jid) andalso is_record(Original, message);
+is_thing(_) ->
+    false.
