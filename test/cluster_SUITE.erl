@@ -146,6 +146,12 @@ has_module(Config, N) ->
 requester_at(Config, N) ->
     requester(at(Config, N), "romeo@example.org/node" ++ integer_to_list(N)).
 
+%% One that the session manager of another node knows, too.
+requester_seen_at(Config, N, Seen) ->
+    U = requester_at(Config, N),
+    bed:await(fun() -> is_pid(suite:server_pid(at(Config, Seen), U)) end),
+    U.
+
 pings(Config, From, To) ->
     rpc(Config, From, rpc, multicall, [[node(Config, To)], erlang, node, [], 1000])
         == {[node(Config, To)], []}.
@@ -251,7 +257,7 @@ an_error_comes_back_from_another_node(Config) ->
 
 an_answer_to_the_endpoint_comes_back_from_another_node(Config) ->
     E = service_seen_at(Config, 2, 1),
-    U = requester_at(Config, 1),
+    U = requester_seen_at(Config, 1, 2),
     Shown = in(?P, puppet:jid(U)),
     Id = iq:ask(E, set, Shown),
     Request = iq:served(U, Id),
@@ -266,7 +272,7 @@ a_node_without_the_module_hands_on_to_either_node(Config) ->
 
 messages_pass_both_ways_between_nodes(Config) ->
     E = service_seen_at(Config, 2, 1),
-    U = requester_at(Config, 1),
+    U = requester_seen_at(Config, 1, 2),
     Shown = in(?P, puppet:jid(U)),
     [begin
          Heard = chat:heard(E, chat:say(U, Type, ?P)),
@@ -277,7 +283,7 @@ messages_pass_both_ways_between_nodes(Config) ->
 
 directed_presence_passes_both_ways_between_nodes(Config) ->
     E = service_seen_at(Config, 2, 1),
-    U = requester_at(Config, 1),
+    U = requester_seen_at(Config, 1, 2),
     puppet:send(U, ["<presence to='", ?P, "'/>"]),
     undefined = type(presence_from(U, ?P)),
     Address = address_of(at(Config, 2), ?P, E),
