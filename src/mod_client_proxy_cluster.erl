@@ -18,7 +18,7 @@
 %% sessions
 -export([configure/2, change/3, mine/2, sessions/3, session/3, node_of_session/2,
          hand/3, hand_all/2,
-         speaking/1, leads/1, await_peers/1]).
+         speaking/1, leads/1, await_peers/1, strange/1]).
 -export([drain/3, has_keys/2]).
 %% people
 -export([trouble/1]).
@@ -252,6 +252,11 @@ await_peers(P) ->
             end
     end.
 
+%% @doc This node has got something from another one that it does not understand.
+-spec strange(proxy_host()) -> ok.
+strange(P) ->
+    gen_server:cast(name(P), strange).
+
 %%% People
 
 %% @doc What is wrong with the other nodes; [] if nothing is. A node that has just come
@@ -327,6 +332,8 @@ handle_cast({info, Info}, #state{host = P} = State) ->
     end;
 handle_cast({mine, Sessions}, State) ->
     {noreply, peers(fun(Ps) -> mod_client_proxy_peers:mine(Sessions, Ps) end, State)};
+handle_cast(strange, State) ->
+    {noreply, not_understood(State)};
 handle_cast(Message, State) ->
     ?WARNING_MSG("Unexpected cast: ~p", [Message]),
     {noreply, State}.
@@ -343,7 +350,7 @@ handle_info(?MESSAGE(Node, Tag, Body), #state{host = P} = State)
                                   Node, Tag, Body, mod_client_proxy_clock:now(), Ps)
                         end, State))};
         false ->
-            {noreply, strange(State)}
+            {noreply, not_understood(State)}
     end;
 handle_info(tick, State) ->
     erlang:send_after(?TICK, self(), tick),
@@ -360,7 +367,7 @@ handle_info({nodedown, Node}, #state{host = P} = State) ->
     mod_client_proxy_hosts:cast(P, node_down),
     {noreply, answer_waiting(Down)};
 handle_info(_Info, State) ->
-    {noreply, strange(State)}.
+    {noreply, not_understood(State)}.
 
 terminate(Reason, #state{host = P} = State) ->
     _ = [send(Node, bye, State) || Node <- nodes()],
@@ -370,12 +377,12 @@ terminate(Reason, #state{host = P} = State) ->
     ok.
 
 %% From another version, or not from the module at all.
-strange(#state{host = P, strange = 0} = State) ->
+not_understood(#state{host = P, strange = 0} = State) ->
     ?WARNING_MSG("Proxy host ~ts got a message of another node that it does not "
                  "understand. Such messages are ignored. If another version of the "
                  "module runs there, upgrade it", [P]),
     State#state{strange = 1};
-strange(#state{strange = Strange} = State) ->
+not_understood(#state{strange = Strange} = State) ->
     State#state{strange = Strange + 1}.
 
 since(Node, #state{host = P}) ->

@@ -100,5 +100,21 @@ name(P, N) ->
 
 %% @doc What this is, if it comes from a link of this version.
 -spec thing(term()) -> {ok, thing()} | error.
-thing(?THING(Thing)) -> {ok, Thing};
-thing(_) -> error.
+thing(?THING(Thing)) ->
+    case is_thing(Thing) of
+        true -> {ok, Thing};
+        false -> error
+    end;
+thing(_) ->
+    error.
+
+is_thing({What, Packet}) when What == route; What == deliver ->
+    lists:any(fun(Name) -> is_record(Packet, Name) end, [iq, message, presence]);
+is_thing({target_presence, Packet}) ->
+    is_record(Packet, presence);
+is_thing({ask, Alias, Question}) ->
+    is_reference(Alias) andalso is_tuple(Question);
+is_thing({returned, Session, Original}) ->
+    is_record(Session, jid) andalso is_record(Original, message);
+is_thing(_) ->
+    false.

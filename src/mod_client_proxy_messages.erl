@@ -113,7 +113,7 @@ is_private(El) ->
 %% is not, or it is about to end, in this process.
 -spec deliver(mod_client_proxy_options:proxy_host(), message()) -> boolean().
 deliver(P, #message{to = To} = Message) ->
-    case mod_client_proxy_sessions:receiver(jid:tolower(To)) of
+    case receiver(P, To) of
         none ->
             false;
         Session ->
@@ -127,10 +127,22 @@ deliver(P, #message{to = To} = Message) ->
 -spec is_sent_elsewhere(mod_client_proxy_options:proxy_host(), iq()) -> boolean().
 is_sent_elsewhere(P, #iq{to = To} = Packet) ->
     mod_client_proxy_cluster:tag(P) /= none
-        andalso case mod_client_proxy_sessions:receiver(jid:tolower(To)) of
+        andalso case receiver(P, To) of
                     none -> false;
                     Session -> sent_to_node(P, Session, Packet)
                 end.
+
+%% After a netsplit the session manager does not know the sessions of the other side,
+%% which are told again.
+receiver(P, To) ->
+    USR = jid:tolower(To),
+    case mod_client_proxy_sessions:receiver(USR) of
+        none -> told(mod_client_proxy_cluster:session(P, USR, none));
+        Session -> Session
+    end.
+
+told(#{pid := Pid, priority := Priority}) when is_integer(Priority) -> Pid;
+told(_) -> none.
 
 sent_to_node(P, Session, Packet) ->
     case mod_client_proxy_cluster:node_of_session(P, Session) of

@@ -180,10 +180,7 @@ body(Node, _NotTheNext, Peer) ->
 -spec is_body(term()) -> boolean().
 is_body({all, WantsAll, Number, Info, Rows}) ->
     is_boolean(WantsAll) andalso is_integer(Number) andalso is_map(Info)
-        andalso is_list(Rows)
-        andalso lists:all(fun({USR, Session}) -> is_usr(USR) andalso is_session(Session);
-                             (_) -> false
-                          end, Rows);
+        andalso are_rows(Rows);
 is_body({change, Number, USR, {ended, Pid, Moved}}) ->
     is_integer(Number) andalso is_usr(USR) andalso is_pid(Pid) andalso is_boolean(Moved);
 is_body({change, Number, USR, Session}) ->
@@ -194,6 +191,11 @@ is_body({drain, USR, IsDrained}) ->
     is_usr(USR) andalso is_boolean(IsDrained);
 is_body(Body) ->
     Body == tell_all orelse Body == bye.
+
+are_rows([{USR, Session} | Rows]) ->
+    is_usr(USR) andalso is_session(Session) andalso are_rows(Rows);
+are_rows(Rows) ->
+    Rows == [].
 
 is_usr({U, S, R}) -> is_binary(U) andalso is_binary(S) andalso is_binary(R);
 is_usr(_) -> false.

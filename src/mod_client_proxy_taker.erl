@@ -30,7 +30,7 @@ handle_cast(_Message, P) ->
 handle_info(Message, P) ->
     case mod_client_proxy_link:thing(Message) of
         {ok, Thing} -> taken(P, Thing);
-        error -> ok
+        error -> mod_client_proxy_cluster:strange(P)
     end,
     {noreply, P}.
 

@@ -1,7 +1,8 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% A proxy host on several nodes of one cluster: nodes 1 and 2 have the module,
-%%% node 3 does not. Requesters are at one node, endpoints at another.
+%%% node 3 has it only where a case says so. Requesters are at one node, endpoints at
+%%% another.
 -module(cluster_SUITE).
 -include("suite.hrl").
 
@@ -9,56 +10,71 @@
          init_per_group/2, end_per_group/2, init_per_testcase/2,
          end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
--import(cluster, [at/2, bed/2, boot/2, cut/3, freeze/2, heal/3, kill/2, node/2,
+-import(cluster, [at/2, bed/2, boot/2, cut/3, freeze/2, heal/3, join/2, kill/2, node/2,
                   rpc/5, sees/3, thaw/2]).
--import(suite, [address_of/3, await_endpoints/3, counter/3, in/2, requester/2,
+-import(suite, [address_of/3, await_endpoints/3, books_add_up/2, counter/3,
+                endpoint_jids/2, in/2, in_flight/2, requester/2, round_trip/3, said/2,
                 serves/4, service/2, status/1, who_served/2]).
 
--define(QUICK, <<"quick.example.org">>).
+-define(STICKY, <<"sticky.example.org">>).
+-define(RESUMES, <<"resumes.example.org">>). % resume_wait is 30 s
+-define(HANGS, <<"hangs.example.org">>). % node_timeout is 2 s
+-define(STRANGE, <<"strange.example.org">>).
 
 suite() ->
     [{timetrap, {seconds, 120}}].
 
 all() ->
-    [{group, Name} || Name <- [nodes, today, one_without, leaving]].
+    [{group, Name} || Name <- [joining, nodes, crossing, sessions, failures, one_without,
+                               over_port, leaving]].
 
 groups() ->
-    [%% what the bed promises
+    [%% the others have not joined node 1 when this begins
+     {joining, [],
+      [what_is_in_flight_when_nodes_join_is_answered]},
+     %% what the bed promises
      {nodes, [],
       [all_nodes_see_each_other_and_have_one_database,
-       a_cut_holds_until_it_is_healed,
-       a_frozen_node_answers_again_when_it_is_thawed,
-       a_killed_node_comes_back]},
-     {today, [],
+       a_frozen_node_answers_again_when_it_is_thawed]},
+     %% requesters at one node, endpoints at another
+     {crossing, [],
       [each_node_has_the_proxy_host_and_says_so,
        a_request_is_taken_by_the_node_where_it_comes_in,
-       the_stored_keys_are_those_of_all_nodes,
-       an_endpoint_of_another_node_is_known_after_a_reload,
-       a_request_reaches_an_endpoint_on_another_node,
-       messages_pass_both_ways_between_nodes,
-       a_request_of_the_endpoint_reaches_a_requester_on_another_node,
-       directed_presence_passes_both_ways_between_nodes,
-       a_request_in_flight_to_a_killed_node_gets_one_error,
-       a_frozen_node_keeps_none_of_the_others_from_serving]},
-     %% node 1 alone has the module
-     {one_without, [],
-      [a_node_without_the_module_hands_requests_on,
-       an_endpoint_on_a_node_without_the_module_serves]},
-     {leaving, [],
-      [a_node_that_leaves_is_none_of_the_cluster]},
-     %% Not in all/0: they fail, since an answer that comes in on another node than
-     %% the request did finds no record there.
-     {answers, [],
-      [a_result_comes_back_from_another_node,
+       a_result_comes_back_from_another_node,
        an_error_comes_back_from_another_node,
        an_answer_to_the_endpoint_comes_back_from_another_node,
        a_node_without_the_module_hands_on_to_either_node,
-       after_a_boot_requests_are_answered_again]}].
+       messages_pass_both_ways_between_nodes,
+       directed_presence_passes_both_ways_between_nodes,
+       a_message_that_was_not_acknowledged_comes_once_at_another_node,
+       what_two_thousand_ask_at_once_is_answered_once,
+       forged_ids_are_of_no_consequence]},
+     {sessions, [],
+      [the_stored_keys_are_those_of_all_nodes,
+       an_endpoint_of_another_node_is_known_as_it_is,
+       both_nodes_send_a_key_to_the_same_endpoint,
+       a_session_that_is_resumed_at_another_node_answers_what_it_has,
+       what_is_not_understood_is_said_once]},
+     {failures, [],
+      [a_killed_node_takes_its_endpoints_along,
+       a_node_that_hangs_gets_no_requests_until_it_speaks,
+       a_frozen_node_keeps_none_of_the_others_from_serving,
+       each_side_of_a_cut_serves_its_own]},
+     %% node 1 alone has the module
+     {one_without, [],
+      [a_node_without_the_module_hands_requests_on,
+       an_endpoint_on_a_node_without_the_module_serves,
+       an_endpoint_stays_when_the_module_stops_at_its_node]},
+     %% once more with the other carrier
+     {over_port, [],
+      [{group, crossing}]},
+     {leaving, [],
+      [a_node_that_leaves_is_none_of_the_cluster]}].
 
 %%% Setting up
 
 init_per_suite(Config) ->
-    Config1 = cluster:start(suite:clients(Config), 3),
+    Config1 = cluster:start_apart(suite:clients(Config), 3),
     %% they are in the database of all nodes
     suite:register_accounts(bed(Config1, 1), [hd(suite:accounts())]),
     site:carry("auto"),
@@ -67,11 +83,18 @@ init_per_suite(Config) ->
 end_per_suite(Config) ->
     cluster:stop(Config).
 
-init_per_group(one_without, Config) ->
-    have_module(Config, [1]);
-init_per_group(_, Config) ->
-    have_module(Config, [1, 2]).
+init_per_group(joining, Config) ->
+    Config;
+init_per_group(Name, Config) ->
+    cluster:is_whole(Config) orelse [join(Config, N) || N <- [2, 3]],
+    Name == over_port andalso site:carry("port"),
+    have_module(Config, case Name of
+                            one_without -> [1];
+                            _ -> [1, 2]
+                        end).
 
+end_per_group(over_port, _Config) ->
+    site:carry("auto");
 end_per_group(_, _Config) ->
     ok.
 
@@ -86,25 +109,35 @@ end_per_testcase(_Case, Config) ->
 
 have_module(Config, Nodes) ->
     cluster:site(Config, cluster:numbers(Config) -- Nodes, site:hosts()),
-    cluster:site(Config, Nodes,
-                 site:site([{"proxy.example.org", [{outbound, "any"}]},
-                            {"quick.example.org", [{timeout, "3 s"}]}])),
+    cluster:site(Config, Nodes, site()),
     Config.
 
-%% The module of this node looks at all sessions of the cluster.
-look_again(Config, N, Es) ->
-    [ok = bed:reload(bed(Config, N)) || Es /= []],
-    await_endpoints(at(Config, N), ?P, Es).
+site() ->
+    site:site([{"proxy.example.org", [{outbound, "any"}, {message_rate, "10000"}]},
+               {"sticky.example.org", [{balance, "sticky"},
+                                       {sticky_by, "{\"urn:example:test\": n}"}]},
+               {"resumes.example.org", [{resume_wait, "30 s"}]},
+               {"hangs.example.org", [{node_timeout, "2 s"}]},
+               {"strange.example.org", []}]).
 
 %% An endpoint at one node that the module of another knows.
 service_seen_at(Config, At, Seen) ->
-    E = case has_module(Config, At) of
-            true -> service(at(Config, At), "a");
-            false -> puppet:start(?config(serves, Config), bed(Config, At),
-                                  "svc@example.org/a", ["presence"])
-        end,
-    true = look_again(Config, Seen, [E]),
+    E = service(at(Config, At), "a"),
+    true = await_endpoints(at(Config, Seen), ?P, [E]),
     E.
+
+%% What a node says of an endpoint: its show, its priority, and why it drains.
+seen(Config, N, P, E) ->
+    case lists:keyfind(puppet:jid(E), 1, suite:endpoints(at(Config, N), P)) of
+        false -> none;
+        Row -> {element(3, Row), element(4, Row), element(6, Row)}
+    end.
+
+await_seen(Config, N, P, E, Wanted, Patience) ->
+    bed:await(fun() ->
+                      Seen = seen(Config, N, P, E),
+                      Seen == Wanted orelse Seen
+              end, Patience).
 
 has_module(Config, N) ->
     status(bed(Config, N)) /= [].
@@ -112,6 +145,12 @@ has_module(Config, N) ->
 %% (A session with the same resource on another node would be replaced.)
 requester_at(Config, N) ->
     requester(at(Config, N), "romeo@example.org/node" ++ integer_to_list(N)).
+
+%% One that the session manager of another node knows, too.
+requester_seen_at(Config, N, Seen) ->
+    U = requester_at(Config, N),
+    bed:await(fun() -> is_pid(suite:server_pid(at(Config, Seen), U)) end),
+    U.
 
 pings(Config, From, To) ->
     rpc(Config, From, rpc, multicall, [[node(Config, To)], erlang, node, [], 1000])
@@ -129,6 +168,42 @@ presence_from(Puppet, From) ->
                                     == {<<"presence">>, From}
                         end).
 
+%% In the hands of this endpoint, which is alone.
+in_hand(U, Types, P, E) ->
+    [begin
+         Id = iq:ask(U, Type, P),
+         {Id, iq:served(E, Id)}
+     end || Type <- Types].
+
+answered(E, U, P, InHand) ->
+    [begin
+         iq:answer(E, Request),
+         _ = iq:result(U, Id, P)
+     end || {Id, Request} <- InHand].
+
+%%% Joining
+
+%% Ids of requests from before there was a cluster have no tag.
+what_is_in_flight_when_nodes_join_is_answered(Config) ->
+    cluster:site(Config, [1], site()),
+    E = service(at(Config, 1), "a"),
+    U = requester_at(Config, 1),
+    Alone = in_hand(U, [get, set], ?P, E),
+    join(Config, 2),
+    Joined = in_hand(U, [get, set], ?P, E),
+    cluster:site(Config, [2], site()),
+    await_endpoints(at(Config, 2), ?P, [E]),
+    Told = in_hand(U, [get, set], ?P, E),
+    U2 = requester_at(Config, 2),
+    Elsewhere = in_hand(U2, [get, set], ?P, E),
+    join(Config, 3),
+    cluster:site(Config, [3], site()),
+    await_endpoints(at(Config, 3), ?P, [E]),
+    true = serves(requester_at(Config, 3), get, ?P, E),
+    answered(E, U, ?P, Alone ++ Joined ++ Told),
+    answered(E, U2, ?P, Elsewhere),
+    0 = lists:sum([in_flight(at(Config, N), ?P) || N <- [1, 2, 3]]).
+
 %%% Nodes
 
 all_nodes_see_each_other_and_have_one_database(Config) ->
@@ -136,23 +211,6 @@ all_nodes_see_each_other_and_have_one_database(Config) ->
     [[_, _, _] = rpc(Config, N, ejabberd_cluster, get_nodes, []) || N <- [1, 2, 3]],
     [true = rpc(Config, N, ejabberd_auth, user_exists,
                 [<<"romeo">>, <<"example.org">>]) || N <- [1, 2, 3]].
-
-%% The runner speaks with both sides meanwhile, and is no bridge.
-a_cut_holds_until_it_is_healed(Config) ->
-    cut(Config, [1, 3], 2),
-    Apart = [{1, 2}, {2, 1}, {3, 2}, {2, 3}],
-    [false = connects(Config, A, B) || {A, B} <- Apart],
-    [false = pings(Config, A, B) || {A, B} <- Apart],
-    [false = sees(Config, A, B) || {A, B} <- Apart],
-    true = cluster:is_whole(Config, [1, 3]),
-    [ok = bed:reload(bed(Config, N)) || N <- [1, 2, 3]],
-    [false = sees(Config, A, B) || {A, B} <- Apart],
-    heal(Config, [1, 3], 2),
-    [true = sees(Config, A, B) || {A, B} <- Apart],
-    %% ejabberd's own database is not mended by that
-    false = cluster:is_whole(Config),
-    cluster:mend(Config),
-    true = cluster:is_whole(Config).
 
 a_frozen_node_answers_again_when_it_is_thawed(Config) ->
     freeze(Config, 2),
@@ -162,60 +220,59 @@ a_frozen_node_answers_again_when_it_is_thawed(Config) ->
     true = pings(Config, 1, 2),
     true = cluster:is_whole(Config).
 
-a_killed_node_comes_back(Config) ->
-    kill(Config, 2),
-    bed:await(fun() -> not sees(Config, 1, 2) end),
-    true = cluster:is_whole(Config, [1, 3]),
-    boot(Config, 2),
-    true = cluster:is_whole(Config),
-    true = has_module(Config, 2).
-
-%%% What the module does on several nodes
+%%% Requesters at one node, endpoints at another
 
 each_node_has_the_proxy_host_and_says_so(Config) ->
-    [[<<"up">>, <<"up">>] = [element(3, Row) || Row <- status(bed(Config, N))]
+    [[] = [Row || Row <- status(bed(Config, N)), element(3, Row) /= <<"up">>]
      || N <- [1, 2]],
-    false = has_module(Config, 3).
+    [true, true, false] = [has_module(Config, N) || N <- [1, 2, 3]].
 
+%% Whichever endpoint gets it.
 a_request_is_taken_by_the_node_where_it_comes_in(Config) ->
     Es = [service(at(Config, N), "on" ++ integer_to_list(N)) || N <- [1, 2]],
+    [await_endpoints(at(Config, N), ?P, Es) || N <- [1, 2]],
+    Us = [requester_at(Config, N) || N <- [1, 2]],
     Before = answers(Config),
-    [true = serves(requester_at(Config, N), get, ?P, lists:nth(N, Es))
-     || N <- [1, 2], _ <- lists:seq(1, 5)],
-    [5, 5] = [After - Once || {After, Once} <- lists:zip(answers(Config), Before)].
+    [round_trip(U, ?P, Es) || U <- Us, _ <- lists:seq(1, 5)],
+    [5, 5] = [After - Once || {After, Once} <- lists:zip(answers(Config), Before)],
+    [books_add_up(at(Config, N), ?P) || N <- [1, 2]].
 
 answers(Config) ->
     [counter(at(Config, N), ?P, "answers") || N <- [1, 2]].
 
-%% The joiner's own was lost with its database, and it has none before it joins.
-the_stored_keys_are_those_of_all_nodes(Config) ->
-    [One, Two] = [rpc(Config, N, mod_client_proxy_keys, stored, [?P]) || N <- [1, 2]],
-    true = One == Two,
-    [[_, _] = rpc(Config, N, mnesia, table_info, [client_proxy_key, disc_copies])
-     || N <- [1, 2]].
-
-an_endpoint_of_another_node_is_known_after_a_reload(Config) ->
-    E = service(at(Config, 2), "a"),
-    true = look_again(Config, 1, [E]),
-    puppet:stop(E),
-    true = look_again(Config, 1, []).
-
-%% (Its answer finds no record on its own node, see group answers.)
-a_request_reaches_an_endpoint_on_another_node(Config) ->
+a_result_comes_back_from_another_node(Config) ->
     E = service_seen_at(Config, 2, 1),
     U = requester_at(Config, 1),
-    Asked = [{Type, iq:ask(U, Type, ?QUICK)} || Type <- [get, set]],
-    [begin
-         {E, Request} = who_served([E], Id),
-         true = in(?QUICK, puppet:jid(U)) == puppet:attr(<<"from">>, Request),
-         true = atom_to_binary(Type) == type(Request)
-     end || {Type, Id} <- Asked],
-    [iq:refused(U, Id, ?QUICK, ?TIMEOUT) || {_, Id} <- Asked],
-    true = serves(requester_at(Config, 2), get, ?P, E).
+    [true = serves(U, Type, ?P, E) || Type <- [get, set]],
+    [Shown] = lists:usort([puppet:attr(<<"from">>, Request)
+                           || {_, Request} <- in_hand(U, [get, set], ?P, E)]),
+    Shown = in(?P, puppet:jid(U)).
+
+an_error_comes_back_from_another_node(Config) ->
+    E = service_seen_at(Config, 2, 1),
+    U = requester_at(Config, 1),
+    Id = iq:ask(U, get, ?P),
+    iq:fail(E, iq:served(E, Id), cancel, "item-not-found"),
+    _ = iq:refused(U, Id, ?P, ?NOT_FOUND).
+
+an_answer_to_the_endpoint_comes_back_from_another_node(Config) ->
+    E = service_seen_at(Config, 2, 1),
+    U = requester_seen_at(Config, 1, 2),
+    Shown = in(?P, puppet:jid(U)),
+    Id = iq:ask(E, set, Shown),
+    Request = iq:served(U, Id),
+    true = address_of(at(Config, 2), ?P, E) == puppet:attr(<<"from">>, Request),
+    iq:answer(U, Request),
+    _ = iq:result(E, Id, Shown).
+
+a_node_without_the_module_hands_on_to_either_node(Config) ->
+    E = service_seen_at(Config, 2, 1),
+    U = requester_at(Config, 3),
+    [true = serves(U, get, ?P, E) || _ <- lists:seq(1, 10)].
 
 messages_pass_both_ways_between_nodes(Config) ->
     E = service_seen_at(Config, 2, 1),
-    U = requester_at(Config, 1),
+    U = requester_seen_at(Config, 1, 2),
     Shown = in(?P, puppet:jid(U)),
     [begin
          Heard = chat:heard(E, chat:say(U, Type, ?P)),
@@ -224,37 +281,292 @@ messages_pass_both_ways_between_nodes(Config) ->
          Address = chat:from(chat:heard(U, chat:say(E, Type, Shown)))
      end || Type <- [chat, normal]].
 
-a_request_of_the_endpoint_reaches_a_requester_on_another_node(Config) ->
-    E = service_seen_at(Config, 2, 1),
-    U = requester_at(Config, 1),
-    Id = iq:ask(E, get, in(?P, puppet:jid(U))),
-    Request = iq:served(U, Id),
-    true = address_of(at(Config, 2), ?P, E) == puppet:attr(<<"from">>, Request).
-
 directed_presence_passes_both_ways_between_nodes(Config) ->
     E = service_seen_at(Config, 2, 1),
-    U = requester_at(Config, 1),
+    U = requester_seen_at(Config, 1, 2),
     puppet:send(U, ["<presence to='", ?P, "'/>"]),
     undefined = type(presence_from(U, ?P)),
     Address = address_of(at(Config, 2), ?P, E),
     puppet:send(E, ["<presence to='", in(?P, puppet:jid(U)), "'/>"]),
     undefined = type(presence_from(U, Address)).
 
-a_request_in_flight_to_a_killed_node_gets_one_error(Config) ->
+%% It stands still, and dies; its session ends 2 s later. What it has not taken comes
+%% back from there to the node that has forwarded it.
+a_message_that_was_not_acknowledged_comes_once_at_another_node(Config) ->
+    A = puppet:start(slixmpp, bed(Config, 2), "svc@example.org/a", ["presence", "sm=2"]),
+    await_endpoints(at(Config, 1), ?P, [A]),
+    U = requester_at(Config, 1),
+    _ = chat:heard(A, chat:say(U, chat, ?P)),
+    puppet:signal(A, "STOP"),
+    Ids = [chat:say(U, chat, ?P) || _ <- lists:seq(1, 20)],
+    iq:fence(U, U),
+    B = service(at(Config, 1), "b"),
+    puppet:signal(A, "KILL"),
+    await_endpoints(at(Config, 1), ?P, [B]),
+    Shown = in(?P, puppet:jid(U)),
+    [Shown = chat:from(chat:heard(B, Id)) || Id <- Ids],
+    %% the conversation is there now
+    _ = chat:heard(B, chat:say(U, chat, ?P)),
+    iq:quiet(U, B),
+    iq:quiet(U, U),
+    [books_add_up(at(Config, N), ?P) || N <- [1, 2]].
+
+what_two_thousand_ask_at_once_is_answered_once(Config) ->
+    E = service_seen_at(Config, 2, 1),
+    Book = crowd:book(),
+    crowd:serve(Book, E, 0),
+    Us = [requester(at(Config, 1), Name ++ "@example.org/burst")
+          || Name <- ["romeo", "juliet", "tybalt", "stranger"]],
+    Content = ["<x>", lists:duplicate(2000, $x), "</x>"],
+    Asked = [{U, iq:ask(U, get, ?P, Content)} || _ <- lists:seq(1, 500), U <- Us],
+    [bed:await(fun() -> length(puppet:unread(U)) >= 500 end, 30000) || U <- Us],
+    %% what it has answered before comes before this
+    [_ = iq:outcome(U, iq:ask(U, get, ?P)) || U <- Us],
+    Outcomes = [{U, puppet:attr(<<"id">>, El), type(El)} || U <- Us, El <- iq:all(U)],
+    true = lists:sort(Outcomes) == lists:sort([{U, Id, <<"result">>} || {U, Id} <- Asked]),
+    Served = [Id || {_, Id} <- crowd:served(Book)],
+    2004 = length(Served),
+    2004 = length(lists:usort(Served)),
+    [0, 0] = [in_flight(at(Config, N), ?P) || N <- [1, 2]].
+
+%% Tags are sealed for one record each: none of these opens, but those of requests
+%% that are answered already.
+forged_ids_are_of_no_consequence(Config) ->
     E = service_seen_at(Config, 2, 1),
     U = requester_at(Config, 1),
-    Ids = [iq:ask(U, Type, ?QUICK) || Type <- [get, set]],
-    [iq:served(E, Id) || Id <- Ids],
+    [Done, Open] = in_hand(U, [get, set], ?P, E),
+    answered(E, U, ?P, [Done]),
+    forge(Config, E, U, 10, [Done, Open]),
+    Before = [state_of(Config, N) || N <- [1, 2]],
+    {0, Handed1, Unsolicited1, 0, Handed2, Unsolicited2} =
+        forge(Config, E, U, 250, [Done, Open]),
+    0 = Handed1,
+    1000 = Handed2 + Unsolicited2,
+    Unsolicited1 = Handed2,
+    true = Handed2 >= 250,
+    [begin
+         Connected = rpc(Config, N, erlang, nodes, [connected]),
+         %% some of the commands' that a log or a test causes
+         true = rpc(Config, N, erlang, system_info, [atom_count]) - Atoms < 50
+     end || {N, {Connected, Atoms}} <- lists:zip([1, 2], Before)],
+    iq:quiet(E, U),
+    answered(E, U, ?P, [Open]).
+
+state_of(Config, N) ->
+    {rpc(Config, N, erlang, nodes, [connected]),
+     rpc(Config, N, erlang, system_info, [atom_count])}.
+
+%% So many of each kind. Returns what has become of them at both nodes: answers, handed
+%% over, and unsolicited.
+forge(Config, E, U, Times, [{_, Done}, {_, Open}]) ->
+    Before = tallies(Config),
+    {Own, Sealed} = cut_id(Open),
+    {_, Other} = cut_id(Done),
+    [iq:send(E, Type, in(?P, puppet:jid(U)), Id, error_of(Type))
+     || N <- lists:seq(1, Times),
+        Type <- [lists:nth(1 + N rem 2, [result, error])],
+        Id <- [[random(), random()], [Own, random()], [random(), Sealed],
+               lists:nth(1 + N rem 2, [[Own, Other], puppet:attr(<<"id">>, Done)])]],
+    iq:fence(E, E),
+    bed:await(fun() ->
+                      {_, _, Unsolicited1, _, Handed2, Unsolicited2} = difference(Config, Before),
+                      {Handed2 + Unsolicited2, Handed2} == {4 * Times, Unsolicited1}
+              end),
+    difference(Config, Before).
+
+tallies(Config) ->
+    [counter(at(Config, N), ?P, Name)
+     || N <- [1, 2], Name <- ["answers", "handed", "unsolicited"]].
+
+difference(Config, Before) ->
+    list_to_tuple([After - Once || {After, Once} <- lists:zip(tallies(Config), Before)]).
+
+cut_id(Request) ->
+    Id = puppet:attr(<<"id">>, Request),
+    Size = byte_size(Id) - 14,
+    <<Own:Size/binary, Sealed/binary>> = Id,
+    {Own, Sealed}.
+
+random() ->
+    <<Random:14/binary, _/binary>> =
+        binary:replace(binary:replace(base64:encode(crypto:strong_rand_bytes(12)),
+                                      <<"+">>, <<"-">>, [global]),
+                       <<"/">>, <<"_">>, [global]),
+    Random.
+
+error_of(result) -> "";
+error_of(error) ->
+    "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
+        "</error>".
+
+%%% Sessions of other nodes
+
+%% The joiner's own was lost with its database, and it has none before it joins.
+the_stored_keys_are_those_of_all_nodes(Config) ->
+    [One, Two] = [rpc(Config, N, mod_client_proxy_keys, stored, [?P]) || N <- [1, 2]],
+    true = One == Two,
+    [[_, _ | _] = rpc(Config, N, mnesia, table_info, [client_proxy_key, disc_copies])
+     || N <- [1, 2]].
+
+an_endpoint_of_another_node_is_known_as_it_is(Config) ->
+    E = puppet:start(strophe, bed(Config, 2), "svc@example.org/a", ["priority=5"]),
+    await_seen(Config, 1, ?P, E, {<<"none">>, 5, <<"no">>}, 1000),
+    puppet:send(E, "<presence><show>dnd</show><priority>7</priority></presence>"),
+    await_seen(Config, 1, ?P, E, {<<"dnd">>, 7, <<"show">>}, 1000),
+    puppet:send(E, "<presence><show>chat</show></presence>"),
+    await_seen(Config, 1, ?P, E, {<<"chat">>, 0, <<"no">>}, 1000),
+    puppet:send(E, "<presence type='unavailable'/>"),
+    await_seen(Config, 1, ?P, E, none, 1000),
+    puppet:send(E, "<presence/>"),
+    await_seen(Config, 1, ?P, E, {<<"none">>, 0, <<"no">>}, 1000),
+    puppet:stop(E),
+    bed:await(fun() -> endpoint_jids(at(Config, 1), ?P) == [] end, 1000).
+
+both_nodes_send_a_key_to_the_same_endpoint(Config) ->
+    Es = [service(at(Config, N), R) || {N, R} <- [{1, "a"}, {2, "b"}, {2, "c"}, {1, "d"}]],
+    [await_endpoints(at(Config, N), ?STICKY, Es) || N <- [1, 2]],
+    U1 = requester_at(Config, 1),
+    U2 = requester(at(Config, 2), "juliet@example.org/node2"),
+    Keys = [iq:id() || _ <- lists:seq(1, 30)],
+    [Who, Who] = [[by_key(U, Key, Es) || Key <- Keys] || U <- [U1, U2]],
+    true = length(lists:usort(Who)) > 1.
+
+by_key(U, Key, Es) ->
+    Key = iq:ask(U, get, ?STICKY, Key, ""),
+    {E, Request} = who_served(Es, Key),
+    iq:answer(E, Request),
+    _ = iq:result(U, Key, ?STICKY),
+    E.
+
+%% There and back.
+a_session_that_is_resumed_at_another_node_answers_what_it_has(Config) ->
+    [resumed_elsewhere(Config, From, To) || {From, To} <- [{2, 1}, {1, 2}]].
+
+resumed_elsewhere(Config, From, To) ->
+    E = suite:resumable(at(Config, From), "a" ++ integer_to_list(From)),
+    await_endpoints(at(Config, To), ?RESUMES, [E]),
+    Us = [requester_at(Config, N) || N <- [1, 2]],
+    Address = address_of(at(Config, 1), ?RESUMES, E),
+    InHand = [{U, in_hand(U, [get, set], ?RESUMES, E)} || U <- Us],
+    await_another_second(),
+    B = service(at(Config, 1), "b"),
+    [await_endpoints(at(Config, N), ?RESUMES, [B, E]) || N <- [1, 2]],
+    puppet:order(E, "drop"),
+    [await_seen(Config, N, ?RESUMES, E, {<<"none">>, 0, <<"resumption">>}, 15000)
+     || N <- [1, 2]],
+    %% what is for no other one waits; what comes now does not
+    Waits = [{U, iq:ask(U, Type, Address)} || U <- Us, Type <- [get, set]],
+    [true = serves(U, get, ?RESUMES, B) || U <- Us],
+    puppet:order(E, ["resume ", bed:port(bed(Config, To), c2s)]),
+    puppet:await_line(E, "resumed"),
+    [await_seen(Config, N, ?RESUMES, E, {<<"none">>, 0, <<"no">>}, 15000)
+     || N <- [1, 2]],
+    [answered(E, U, Address, [{Id, iq:served(E, Id)}]) || {U, Id} <- Waits],
+    [answered(E, U, ?RESUMES, Asked) || {U, Asked} <- InHand],
+    [begin iq:quiet(U, B), iq:quiet(U, E), iq:quiet(E, U) end || U <- Us],
+    [0 = in_flight(at(Config, N), ?RESUMES) || N <- [1, 2]],
+    [books_add_up(at(Config, N), ?RESUMES) || N <- [1, 2]],
+    [puppet:stop(Puppet) || Puppet <- [E, B | Us]],
+    [await_endpoints(at(Config, N), ?RESUMES, []) || N <- [1, 2]].
+
+%% Of sessions that begin in the same second on two nodes ejabberd does not know which
+%% is newer, and would end the one that has resumed (misc:unique_timestamp/0).
+await_another_second() ->
+    Now = os:system_time(second),
+    bed:await(fun() -> os:system_time(second) > Now end).
+
+what_is_not_understood_is_said_once(Config) ->
+    E = service_seen_at(Config, 2, 1),
+    U = requester_at(Config, 1),
+    Before = suite:ours(bed(Config, 1)),
+    Peers = rpc(Config, 1, mod_client_proxy_cluster, name, [?STRANGE]),
+    Takers = rpc(Config, 1, mod_client_proxy_link, names, [?STRANGE]),
+    [rpc(Config, 2, erlang, send, [{Name, node(Config, 1)}, Message])
+     || {Names, Messages} <- [{[Peers], strange_to_peers(Config)},
+                              {Takers, strange_to_takers()}],
+        Name <- Names, Message <- Messages],
+    [rpc(Config, 1, sys, get_state, [Name]) || Name <- Takers ++ [Peers]],
+    At1 = at(Config, 1),
+    suite:await_said(At1, "strange.example.org got a message"),
+    1 = said(At1, "\\[warning\\]"),
+    1 = said(At1, "strange.example.org got a message of another node that it does not"),
+    0 = said(At1, "\\[(error|critical)\\]"),
+    Before = suite:ours(bed(Config, 1)),
+    true = serves(U, get, ?STRANGE, E).
+
+strange_to_peers(Config) ->
+    Node = node(Config, 2),
+    Tag = rpc(Config, 2, mod_client_proxy_cluster, tag, [?STRANGE]),
+    USR = {<<"svc">>, <<"example.org">>, <<"b">>},
+    Session = #{pid => self(), ts => 1, priority => 0, note => #{}},
+    [{client_proxy_cluster, 1, Node, Tag, Body}
+     || Body <- [none, {beat, one}, {beat, 1, 2}, {all, true, 1, none}, {all, true, 1, [none]},
+                 {all, true, 1, [{USR, Session} | none]},
+                 {change, 1, none, Session}, {change, 1, USR, #{}},
+                 {change, 1, USR, Session#{note := #{show => none, shown => true}}},
+                 {change, 1, USR, {ended, none, false}}]]
+        ++ [{client_proxy_cluster, 2, Node, Tag, {beat, 1}},
+            {client_proxy_cluster, 1, Node, <<"x">>, {beat, 1}},
+            {client_proxy_cluster, 1, "node", Tag, {beat, 1}},
+            {client_proxy_cluster, 1, 'nobody@127.0.0.1', Tag, {beat, 1}},
+            {client_proxy_cluster, 1, Node, {beat, 1}},
+            anything].
+
+strange_to_takers() ->
+    [{client_proxy_handed, 1, Thing}
+     || Thing <- [none, {route, none}, {route, none, none}, {deliver, none},
+                  {returned, none, none}]]
+        ++ [{client_proxy_handed, 2, {route, none}}, anything].
+
+%%% Nodes that fail
+
+a_killed_node_takes_its_endpoints_along(Config) ->
+    E = service_seen_at(Config, 2, 1),
+    U = requester_at(Config, 1),
+    [{Get, _}, {Set, _}] = in_hand(U, [get, set], ?P, E),
+    B = service(at(Config, 1), "b"),
     kill(Config, 2),
-    Outcomes = [iq:outcome(U, Id) || Id <- Ids],
-    [<<"error">>, <<"error">>] = [type(El) || El <- Outcomes],
-    0 = suite:in_flight(at(Config, 1), ?QUICK),
+    {Killed, _} = {now_ms(), bed:await(fun() -> not sees(Config, 1, 2) end)},
+    iq:answer(B, iq:served(B, Get)),
+    _ = iq:result(U, Get, ?P),
+    _ = iq:refused(U, Set, ?P, ?UNAVAILABLE),
+    await_endpoints(at(Config, 1), ?P, [B]),
+    true = now_ms() - Killed < 2000,
+    0 = in_flight(at(Config, 1), ?P),
     iq:quiet(U, U),
     boot(Config, 2),
-    true = has_module(Config, 2),
+    bed:await(fun() -> has_module(Config, 2) end),
+    [await_endpoints(at(Config, N), ?P, [B]) || N <- [1, 2]],
+    puppet:stop(B),
     Again = service_seen_at(Config, 2, 1),
-    _ = iq:served(Again, iq:ask(U, get, ?QUICK)),
-    true = serves(requester_at(Config, 2), get, ?P, Again).
+    [true = serves(Who, Type, ?P, Again)
+     || Who <- [U, requester_at(Config, 2)], Type <- [get, set]].
+
+now_ms() ->
+    erlang:monotonic_time(millisecond).
+
+a_node_that_hangs_gets_no_requests_until_it_speaks(Config) ->
+    E = service_seen_at(Config, 2, 1),
+    U = requester_at(Config, 1),
+    [{Get, Request}, {Set, _}] = InHand = in_hand(U, [get, set], ?HANGS, E),
+    B = service(at(Config, 1), "b"),
+    [await_endpoints(at(Config, N), ?HANGS, [B, E]) || N <- [1, 2]],
+    freeze(Config, 2),
+    await_endpoints(at(Config, 1), ?HANGS, [B]),
+    iq:answer(B, iq:served(B, Get)),
+    _ = iq:result(U, Get, ?HANGS),
+    _ = iq:refused(U, Set, ?HANGS, ?UNAVAILABLE),
+    [true = serves(U, get, ?HANGS, B) || _ <- lists:seq(1, 10)],
+    thaw(Config, 2),
+    bed:await(fun() -> endpoint_jids(at(Config, 1), ?HANGS)
+                           == lists:sort([puppet:jid(B), puppet:jid(E)]) end, 2000),
+    %% now it answers, but nobody waits for that any more
+    [iq:answer(E, Late) || {_, Late} <- InHand],
+    puppet:stop(B),
+    await_endpoints(at(Config, 1), ?HANGS, [E]),
+    true = serves(U, get, ?HANGS, E),
+    iq:quiet(E, U),
+    true = puppet:attr(<<"from">>, Request) == in(?HANGS, puppet:jid(U)).
 
 a_frozen_node_keeps_none_of_the_others_from_serving(Config) ->
     E = service(at(Config, 1), "b"),
@@ -268,6 +580,36 @@ a_frozen_node_keeps_none_of_the_others_from_serving(Config) ->
     true = serves(U, get, ?P, E),
     thaw(Config, 2).
 
+%% The runner speaks with both sides meanwhile, and is no bridge.
+each_side_of_a_cut_serves_its_own(Config) ->
+    Es = [E1, E2] = [service(at(Config, N), "on" ++ integer_to_list(N)) || N <- [1, 2]],
+    [await_endpoints(at(Config, N), ?P, Es) || N <- [1, 2]],
+    [U1, U2] = [requester_at(Config, N) || N <- [1, 2]],
+    cut(Config, [1, 3], 2),
+    Apart = [{1, 2}, {2, 1}, {3, 2}, {2, 3}],
+    [false = connects(Config, A, B) || {A, B} <- Apart],
+    [false = pings(Config, A, B) || {A, B} <- Apart],
+    true = cluster:is_whole(Config, [1, 3]),
+    [await_endpoints(at(Config, N), ?P, [E]) || {N, E} <- [{1, E1}, {2, E2}]],
+    [true = serves(U, get, ?P, E) || {U, E} <- [{U1, E1}, {U2, E2}], _ <- lists:seq(1, 5)],
+    [ok = bed:reload(bed(Config, N)) || N <- [1, 2, 3]],
+    [false = sees(Config, A, B) || {A, B} <- Apart],
+    heal(Config, [1, 3], 2),
+    [true = sees(Config, A, B) || {A, B} <- Apart],
+    [await_endpoints(at(Config, N), ?P, Es) || N <- [1, 2]],
+    %% though neither session manager knows the sessions of the other side
+    [begin
+         Address = address_of(at(Config, 1), ?P, E),
+         Id = iq:ask(U, get, Address),
+         iq:answer(E, iq:served(E, Id)),
+         _ = iq:result(U, Id, Address),
+         _ = chat:heard(E, chat:say(U, chat, Address))
+     end || {U, E} <- [{U1, E2}, {U2, E1}]],
+    %% ejabberd's own database is not mended by that
+    false = cluster:is_whole(Config),
+    cluster:mend(Config),
+    true = cluster:is_whole(Config).
+
 %%% One node has the module, others do not
 
 a_node_without_the_module_hands_requests_on(Config) ->
@@ -277,45 +619,44 @@ a_node_without_the_module_hands_requests_on(Config) ->
      || U <- [requester_at(Config, N) || N <- [2, 3]], Type <- [get, set]],
     4 = counter(at(Config, 1), ?P, "answers") - Before.
 
+%% Nobody tells of it: the session manager is read, and the session asked for its show.
 an_endpoint_on_a_node_without_the_module_serves(Config) ->
-    E = service_seen_at(Config, 3, 1),
+    E = puppet:start(strophe, bed(Config, 3), "svc@example.org/a", ["priority=5"]),
+    puppet:send(E, "<presence><show>away</show><priority>5</priority></presence>"),
+    iq:fence(E, E),
+    ok = bed:reload(bed(Config, 1)),
+    await_seen(Config, 1, ?P, E, {<<"away">>, 5, <<"no">>}, 15000),
     [true = serves(requester_at(Config, N), get, ?P, E) || N <- [1, 3]].
+
+%% What it has told before is still known.
+an_endpoint_stays_when_the_module_stops_at_its_node(Config) ->
+    cluster:site(Config, [2], site()),
+    E = puppet:start(strophe, bed(Config, 2), "svc@example.org/a", ["priority=5"]),
+    puppet:send(E, "<presence><show>dnd</show><priority>5</priority></presence>"),
+    await_seen(Config, 1, ?P, E, {<<"dnd">>, 5, <<"show">>}, 15000),
+    U = requester_at(Config, 1),
+    InHand = in_hand(U, [get, set], ?P, E),
+    cluster:site(Config, [2], site:hosts()),
+    await_peer(Config, 1, 2, none),
+    [true = serves(Who, get, ?P, E) || Who <- [U, requester_at(Config, 2)]],
+    answered(E, U, ?P, InHand),
+    {<<"dnd">>, 5, <<"show">>} = seen(Config, 1, ?P, E),
+    %% and begins again
+    cluster:site(Config, [2], site()),
+    await_peer(Config, 1, 2, speaks),
+    puppet:send(E, "<presence><show>chat</show><priority>5</priority></presence>"),
+    await_seen(Config, 1, ?P, E, {<<"chat">>, 5, <<"no">>}, 1000),
+    true = serves(U, get, ?P, E),
+    cluster:site(Config, [2], site:hosts()).
+
+await_peer(Config, N, Other, What) ->
+    bed:await(fun() ->
+                      Status = rpc(Config, N, mod_client_proxy_cluster, status, [?P]),
+                      lists:member({node(Config, Other), What}, Status) orelse Status
+              end).
 
 %%% Leaving
 
 a_node_that_leaves_is_none_of_the_cluster(Config) ->
     cluster:leave(Config, 3),
     true = cluster:is_whole(Config, [1, 2]).
-
-%%% Answers that come in on another node than the request did
-
-a_result_comes_back_from_another_node(Config) ->
-    E = service_seen_at(Config, 2, 1),
-    U = requester_at(Config, 1),
-    [true = serves(U, Type, ?P, E) || Type <- [get, set]].
-
-an_error_comes_back_from_another_node(Config) ->
-    E = service_seen_at(Config, 2, 1),
-    U = requester_at(Config, 1),
-    Id = iq:ask(U, get, ?P),
-    iq:fail(E, iq:served(E, Id), cancel, "item-not-found"),
-    _ = iq:refused(U, Id, ?P, ?NOT_FOUND).
-
-an_answer_to_the_endpoint_comes_back_from_another_node(Config) ->
-    E = service_seen_at(Config, 2, 1),
-    U = requester_at(Config, 1),
-    Shown = in(?P, puppet:jid(U)),
-    Id = iq:ask(E, set, Shown),
-    iq:answer(U, iq:served(U, Id)),
-    _ = iq:result(E, Id, Shown).
-
-a_node_without_the_module_hands_on_to_either_node(Config) ->
-    E = service_seen_at(Config, 2, 1),
-    U = requester_at(Config, 3),
-    [true = serves(U, get, ?P, E) || _ <- lists:seq(1, 10)].
-
-after_a_boot_requests_are_answered_again(Config) ->
-    kill(Config, 2),
-    boot(Config, 2),
-    E = service_seen_at(Config, 2, 1),
-    true = serves(requester_at(Config, 1), get, ?P, E).

@@ -19,6 +19,7 @@ messages_test_() ->
     {foreach, spawn, fun start/0, fun stop/1,
      [{"a message is given to its session, and to nobody else",
        fun given_to_its_session/0},
+      {"so is one that only another node tells of", fun told/0},
       {"what is no message to the target goes on", fun not_ours/0},
       {"an error that is passed on does not come back", fun errors/0},
       {"a message for a session that is gone goes to another one", fun gone/0},
@@ -54,6 +55,24 @@ given_to_its_session() ->
     ?assertMatch(#{client_proxy := {?P, #message{meta = None}}} = Meta
                  when map_size(Meta) + map_size(None) == 1, Sent#message.meta),
     books([{messages, 1}]).
+
+%% (The node that tells of it is this one here.)
+told() ->
+    Sent = sent(<<"a">>),
+    leaves(?E(<<"a">>)),
+    sessions(#{}),
+    Table = ets:new(mod_client_proxy_cluster:name(?P), [named_table, ordered_set]),
+    Tells = fun(Priority, What) ->
+                    ets:insert(Table,
+                               [{{session, ?E(<<"a">>), node()},
+                                 #{pid => whereis(init), ts => 1, priority => Priority}},
+                                {{peer, node()}, What}]),
+                    {stop, drop} = receives(Sent),
+                    all()
+            end,
+    ?assertEqual([{session, {route, Sent}}], Tells(0, speaks)),
+    [?assertMatch([{routed, #message{type = error}}], Tells(Priority, What))
+     || {Priority, What} <- [{undefined, speaks}, {0, mute}]].
 
 not_ours() ->
     Mark = fun(Meta, Packet) -> xmpp:set_meta(Packet, Meta) end,

@@ -104,7 +104,9 @@ what_another_version_says_is_no_message_test() ->
     [?assert(?PEERS:is_body(Body)) || Body <- Good],
     Session = session(1),
     [?assertNot(?PEERS:is_body(Body))
-     || Body <- [what, {beat, x}, {drain, ?A, x}, {all, true, 1, x, []}, {all, true, 1, #{}, [x]}, {all, true, 1, #{}, x},
+     || Body <- [what, {beat, x}, {drain, ?A, x}, {all, true, 1, x, []},
+                 {all, true, 1, #{}, [x]}, {all, true, 1, #{}, x},
+                 {all, true, 1, #{}, [{?A, session(1)} | x]},
                  {change, 1, a, session(1)}, {change, 1, ?A, {ended, 1, true}},
                  {change, 1, ?A, Session#{priority := x}},
                  {change, 1, ?A, Session#{note := #{show => x}}},

@@ -294,7 +294,7 @@ books(Counters) ->
     {sum(Counters, ["stanzas"])
      - sum(Counters, ["requests", "outbound_requests", "answers", "messages",
                       "outbound_messages", "presences", "bounces", "refused",
-                      "local", "unsolicited", "dropped"]),
+                      "local", "unsolicited", "dropped", "handed"]),
      sum(Counters, ["requests", "outbound_requests"])
      - sum(Counters, ["answers", "timeouts", "undelivered", "gone",
                       "refused_by_server", "stopped", "failed", "lost",

@@ -11,8 +11,8 @@
 %%% other: to cut a link in a cluster of three cuts off one of its ends, whichever
 %%% is told first. So cut/3 takes both sides as a whole.
 -module(cluster).
--export([start/2, start/3, stop/1, site/2, site/3, numbers/1, bed/2, node/2, at/2,
-         rpc/5, begin_case/1, end_case/1]).
+-export([start/2, start/3, start_apart/2, join/2, stop/1, site/2, site/3, numbers/1,
+         bed/2, node/2, at/2, rpc/5, begin_case/1, end_case/1]).
 -export([kill/2, boot/2, freeze/2, thaw/2, cut/3, heal/3, leave/2, sees/3,
          is_whole/1, is_whole/2, mend/1]).
 
@@ -30,6 +30,16 @@ start(Config, N) ->
 %% @doc The same, with more flags of Erlang's for each node.
 -spec start([tuple()], pos_integer(), [string()]) -> [tuple()].
 start(Config, N, Flags) ->
+    Config1 = start_apart(Config, N, Flags),
+    [join(Config1, Nr) || Nr <- lists:seq(2, N)],
+    Config1.
+
+%% @doc The same, but nodes 2 to N have not joined node 1: join/2.
+-spec start_apart([tuple()], pos_integer()) -> [tuple()].
+start_apart(Config, N) ->
+    start_apart(Config, N, []).
+
+start_apart(Config, N, Flags) ->
     [First | Others] = Beds = [new() || _ <- lists:seq(1, N)],
     ok = bed:start(First, Flags),
     _ = bed:install(First),
@@ -37,9 +47,7 @@ start(Config, N, Flags) ->
                  have_module_of(First, Bed),
                  ok = bed:start(Bed, Flags)
          end, Others),
-    Config1 = [{cluster, Beds}, {flags, Flags}, {bed, First} | Config],
-    [join(Config1, Nr) || Nr <- lists:seq(2, N)],
-    Config1.
+    [{cluster, Beds}, {flags, Flags}, {bed, First} | Config].
 
 new() ->
     Bed = bed:new(site:hosts()),
@@ -52,11 +60,14 @@ new() ->
 have_module_of(From, To) ->
     {0, _} = bed:run("/bin/cp", ["-R", bed:dir(From) ++ "/modules", bed:dir(To)]).
 
+%% @doc Node N joins node 1, which is whole with those between.
 %% `ejabberdctl join_cluster' of newer releases leaves it to a timer. What that
 %% calls is the same in all of them, and returns when ejabberd is up again.
+-spec join([tuple()], pos_integer()) -> ok.
 join(Config, N) ->
     ok = rpc(Config, N, ejabberd_cluster, join, [node(Config, 1)]),
-    bed:await(fun() -> is_whole(Config, lists:seq(1, N)) end).
+    bed:await(fun() -> is_whole(Config, lists:seq(1, N)) end),
+    ok.
 
 -spec stop([tuple()]) -> ok.
 stop(Config) ->

@@ -103,7 +103,7 @@ jid(Puppet) ->
 send(Puppet, Stanza) ->
     order(Puppet, Stanza).
 
-%% @doc One of the puppet's own orders: die, drop, resume.
+%% @doc One of the puppet's own orders: die, drop, resume, resume PORT.
 -spec order(puppet(), iodata()) -> ok.
 order(Puppet, Line) ->
     Puppet ! {self(), order, Line},

@@ -12,6 +12,7 @@ strings writes one line each to our stdin:
     die            drop the TCP connection without a word, and end
     drop, resume   (with `sm`) drop it, and take the session up again (XEP-0198);
                    `sm=S`: the server shall wait S seconds for that
+    resume PORT    the same, at another node of the server's cluster
 
 and reads one line each from our stdout: `ready FULL-JID` once online, then every
 stanza that came in, `resumed FULL-JID`, and `closed` when the server ended it.
@@ -88,8 +89,9 @@ class Puppet:
         elif line == "drop":
             self.dropped = True
             self.transport.abort()
-        elif line == "resume":
+        elif line.split(" ")[0] == "resume":
             self.dropped = False
+            self.port = int((line.split(" ") + [self.port])[1])
             self.go()
         elif line:
             self.send_raw(line)
