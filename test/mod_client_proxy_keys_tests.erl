@@ -156,10 +156,10 @@ play_core() ->
                  {ok, Form} = erl_parse:parse_form(Tokens),
                  Form
              end || Function <- Functions],
-    {ok, Module, Beam} =
-        compile:forms([{attribute, 1, module, mod_client_proxy_core},
-                       {attribute, 1, export, [{load, 1}, {derive_key, 3}]}
-                       | Forms]),
+    Module = mod_client_proxy_core,
+    Beam = fakes:compiled([{attribute, 1, module, Module},
+                           {attribute, 1, export, [{load, 1}, {derive_key, 3}]}
+                           | Forms], []),
     code:purge(Module),
     {module, Module} = code:load_binary(Module, "played here", Beam).
 
