@@ -5,7 +5,7 @@
 %%% again. A proxy host has at most as many as it may have endpoints.
 -module(mod_client_proxy_drained).
 
--export([open/1, add/3, remove/2]).
+-export([open/1, all/1, add/3, remove/2]).
 
 -type usr() :: mod_client_proxy_sessions:usr().
 
@@ -46,7 +46,9 @@ add(P, USR, Max) ->
 remove(P, USR) ->
     mnesia:dirty_delete(?TABLE, {P, USR}).
 
-%% The table is ordered: what begins alike is found without a walk through it.
+%% @doc Reads it again. Raises where Mnesia does not work. (The table is ordered: what
+%% begins alike is found without a walk through it.)
+-spec all(mod_client_proxy_options:proxy_host()) -> [usr()].
 all(P) ->
     mnesia:dirty_select(?TABLE, [{#client_proxy_drained{key = {P, '$1'}, _ = '_'},
                                   [], ['$1']}]).

@@ -361,7 +361,8 @@ late({U, S, _} = USR, E) ->
 %% @doc Reads all of the local targets, whatever hints there were, and tries
 %% again what was refused.
 -spec reconcile(endpoints()) -> endpoints().
-reconcile(E) ->
+reconcile(Before) ->
+    E = reread_drained(Before),
     Locals = local_targets(E),
     E1 = wanted(fun mod_client_proxy_wanted:retry/1,
                 locals(fun(L) -> mod_client_proxy_locals:reconcile(Locals, L) end,
@@ -369,6 +370,19 @@ reconcile(E) ->
     mod_client_proxy_locals:check_accounts(
       mod_client_proxy_locals:missing(E1#endpoints.locals)),
     E1.
+
+%% What another node has said of that may have been lost.
+reread_drained(#endpoints{host = P} = E) ->
+    case mod_client_proxy_cluster:speaking(P) of
+        [] ->
+            E;
+        _ ->
+            try mod_client_proxy_drained:all(P) of
+                USRs -> wanted(fun(W) -> mod_client_proxy_wanted:reread(USRs, W) end, E)
+            catch exit:{aborted, _} ->
+                    E % without a database it is as it was
+            end
+    end.
 
 %% @doc The answers are casts: {missing, US, true | false}.
 -spec check_accounts(endpoints()) -> endpoints().

@@ -12,7 +12,7 @@
 
 -export([new/1, use/3, put_all/1, seed/3, put/3, remove/2, take_out/2, retry/1,
          close/3, leave/3, enter/3, in_core/1, show/1,
-         drained/2, drain/3, pings/1, ponged/4]).
+         drained/2, reread/2, drain/3, pings/1, ponged/4]).
 
 -export_type([wanted/0, notice/0]).
 
@@ -85,6 +85,17 @@ retry(#wanted{endpoints = Endpoints, refused = Refused} = W) ->
 -spec drained([usr()], wanted()) -> wanted().
 drained(USRs, W) ->
     W#wanted{drained = maps:from_list([{USR, true} || USR <- USRs])}.
+
+%% @doc Which are so according to the database, where another node may have written.
+-spec reread([usr()], wanted()) -> {[notice()], wanted()}.
+reread(USRs, #wanted{drained = Before} = W) ->
+    Now = maps:from_list([{USR, true} || USR <- USRs]),
+    Changed = [{USR, true} || USR <- maps:keys(maps:without(maps:keys(Before), Now))]
+        ++ [{USR, false} || USR <- maps:keys(maps:without(USRs, Before))],
+    lists:foldl(fun({USR, IsDrained}, {Notices, Acc}) ->
+                        {More, Acc1} = drain(USR, IsDrained, Acc),
+                        {Notices ++ More, Acc1}
+                end, {[], W}, Changed).
 
 %% @doc Whether it is there or comes later.
 -spec drain(usr(), boolean(), wanted()) -> {[notice()], wanted()}.

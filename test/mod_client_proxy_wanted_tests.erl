@@ -51,6 +51,28 @@ best_show_test_() ->
               {"the same core goes on", [{put, 1, chat}, {use, core}], chat},
               {"what was there before counts", [{seed, 1, chat}], chat}]]}.
 
+what_another_node_has_drained_is_read_again_test() ->
+    Self = self(),
+    played:start([mod_client_proxy_core],
+                 [{mod_client_proxy_core, put_endpoint,
+                   fun(_, USR, #{drained := IsDrained}, _) ->
+                           Self ! {USR, IsDrained},
+                           updated
+                   end}]),
+    try
+        W = lists:foldl(fun do/2, ?W:drained([usr(1)], new()),
+                        [{put, N, none} || N <- [1, 2, 3]]),
+        [{_, _} = receive Put -> Put end || _ <- [1, 2, 3]],
+        {[], W1} = ?W:reread([usr(2), usr(9)], W),
+        ?assertEqual([{usr(1), false}, {usr(2), true}],
+                     lists:sort([receive Put -> Put end || _ <- [1, 2]])),
+        %% nothing is put that has not changed, nor what is not there
+        ?assertEqual({[], W1}, ?W:reread([usr(2), usr(9)], W1)),
+        ?assertEqual(none, receive Put -> Put after 0 -> none end)
+    after
+        played:stop()
+    end.
+
 shows(Shows) ->
     lists:zip(lists:seq(1, length(Shows)), Shows).
 
