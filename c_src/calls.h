@@ -385,6 +385,19 @@ static bool call_stays(struct jat *j, struct args *in, struct answer *out)
     return true;
 }
 
+static bool call_spoken(struct jat *j, struct args *in, struct answer *out)
+{
+    struct jat_str user, target, node;
+    uint64_t now;
+    bool note;
+
+    if (!get_str(in, &user) || !get_str(in, &target) || !get_str(in, &node) ||
+        !get_bool(in, &note) || !get_u64(in, &now) || !get_end(in))
+        return false;
+    put_bool(out, jat_has_spoken(j, user, target, node, note, now));
+    return true;
+}
+
 static bool call_open(struct jat *j, struct args *in, struct answer *out)
 {
     struct jat_buf buf = JAT_BUF_INIT;

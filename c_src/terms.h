@@ -9,6 +9,7 @@
 #include <limits.h>
 
 #include "core/jat.h"
+#include "core/outbound.h"
 #include "core/payload.h"
 
 /* What a carrier brings */
@@ -54,6 +55,7 @@ static void put_end(struct answer *out);
     X(bounce, 1)                                                               \
     X(abort, 1)                                                                \
     X(open, 1)                                                                 \
+    X(spoken, 1)                                                               \
     X(expire, 1)                                                               \
     X(close_all, 1)                                                            \
     X(sweep, 1)                                                                \

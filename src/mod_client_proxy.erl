@@ -116,6 +116,7 @@ pre_uninstall() ->
 
 uninstalling([]) ->
     persistent_term:erase(?UNINSTALLING),
+    mod_client_proxy_keys:uninstalled(),
     lists:foreach(fun(Module) ->
                           code:purge(Module),
                           code:delete(Module),
@@ -220,9 +221,11 @@ reconfigure(ServerHost, P) ->
     end.
 
 stop_hosts(ServerHost, Keep) ->
-    lists:foreach(fun(P) ->
-                          lists:keymember(P, 1, Keep) orelse stop_host(P)
-                  end, mod_client_proxy_hosts:running(ServerHost)).
+    Gone = [P || P <- mod_client_proxy_hosts:running(ServerHost),
+                 not lists:keymember(P, 1, Keep)],
+    lists:foreach(fun stop_host/1, Gone),
+    %% (a whole module that stops may be a node that joins a cluster)
+    Keep == [] orelse lists:foreach(fun mod_client_proxy_keys:taken_out/1, Gone).
 
 %% It leaves nothing, even where it had to be killed.
 stop_host(P) ->

@@ -10,7 +10,8 @@
 %%% by and by, each the presence of that moment.
 -module(mod_client_proxy_announcements).
 
--export([new/1, change/3, told_one/1, step/3, presence/1, owes_farewell/1]).
+-export([new/1, change/3, told_one/1, begin_anew/1, step/3, presence/1,
+         owes_farewell/1]).
 
 -export_type([announcements/0, presence/0]).
 
@@ -61,6 +62,12 @@ told_one(#announcements{now = unknown, told = Told} = A) ->
     A#announcements{told = lists:usort([{unavailable, unknown} | Told])};
 told_one(#announcements{now = Presence, told = Told} = A) ->
     A#announcements{told = lists:usort([Presence | Told])}.
+
+%% @doc Nobody knows what subscribers have been told: by another node of the cluster,
+%% which was to tell them.
+-spec begin_anew(announcements()) -> announcements().
+begin_anew(A) ->
+    A#announcements{told = [], rest = []}.
 
 %% @doc Who is to be told the presence now, and when this is to be called again
 %% (ms from now). All: reads the subscribers.

@@ -31,6 +31,8 @@
         {host :: mod_client_proxy_options:proxy_host(),
          subscribers :: undefined | mod_client_proxy_subscribers:subscribers(),
          announcements :: mod_client_proxy_announcements:announcements(),
+         %% whether this node of the cluster tells the subscribers
+         leads = true :: boolean(),
          timer = make_ref() :: reference(),
          limiter = mod_client_proxy_log:new() :: mod_client_proxy_log:limiter(),
          complained = undefined :: undefined | integer()}). %% in this second
@@ -155,10 +157,11 @@ handle_info(_Info, State) ->
     {noreply, State}.
 
 %% The proxy host stops, before this process does: its context is gone already.
-%% After a crash the next process goes on.
+%% After a crash the next process goes on; where another node serves, P is there.
 terminate(Reason, #state{announcements = A} = State)
   when Reason == shutdown; Reason == normal; element(1, Reason) == shutdown ->
     mod_client_proxy_announcements:owes_farewell(A)
+        andalso mod_client_proxy_cluster:speaking(State#state.host) == []
         andalso safely(fun(S) -> {farewell(S), S} end, failed, State);
 terminate(_Reason, _State) ->
     ok.
@@ -281,11 +284,21 @@ go_on(#state{timer = Timer} = State) ->
                   _ -> State1#state{timer = erlang:send_after(Wait, self(), go_on)}
               end}.
 
-announce(#state{host = P, announcements = A} = State) ->
-    All = fun() -> mod_client_proxy_subscribers:all(P) end,
+%% One node tells them. The others go on as if they did: whoever leads next begins anew.
+announce(State) ->
+    announce(mod_client_proxy_cluster:leads(State#state.host), State).
+
+announce(true, #state{leads = false, announcements = A} = State) ->
+    announce(true, State#state{leads = true,
+                               announcements =
+                                   mod_client_proxy_announcements:begin_anew(A)});
+announce(Leads, #state{host = P, announcements = A} = State) ->
+    All = fun() when Leads -> mod_client_proxy_subscribers:all(P);
+             () -> []
+          end,
     {Who, Wait, A1} = mod_client_proxy_announcements:step(
                         mod_client_proxy_clock:now(), All, A),
-    State1 = State#state{announcements = A1},
+    State1 = State#state{announcements = A1, leads = Leads},
     [tell(jid(US), Node, State1)
      || {US, Node} <- Who,
         mod_client_proxy_subscribers:is_subscribed(P, US, Node)],

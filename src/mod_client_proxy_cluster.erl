@@ -17,9 +17,11 @@
 -export([is_on/1, tag/1, tag_key/1, new_tag/1, node_of/2]).
 %% sessions
 -export([configure/2, change/3, mine/2, sessions/3, session/3, node_of_session/2,
-         hand/3, await_peers/1, strange/1]).
+         hand/3, hand_all/2,
+         speaking/1, leads/1, await_peers/1, strange/1]).
+-export([drain/3, has_keys/2]).
 %% people
--export([status/1]).
+-export([trouble/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
 -include("logger.hrl").
@@ -39,6 +41,7 @@
 -define(MESSAGE(Node, Tag, Body), {client_proxy_cluster, ?VERSION, Node, Tag, Body}).
 -define(TAG(P), {?MODULE, tag, P}).
 
+-define(GRACE, 60000).       % ms; in which a node may start the module
 -define(NODE_TIMEOUT, 5000). % ms; until the options are known
 -define(AWAIT_PEERS, 500).   % ms
 
@@ -175,6 +178,24 @@ seen(P, USR, #{pid := Pid} = Session) ->
             end
     end.
 
+%% @doc Tells the others that this is drained by command, or no longer.
+-spec drain(proxy_host(), usr(), boolean()) -> ok.
+drain(P, USR, IsDrained) ->
+    gen_server:cast(name(P), {drain, USR, IsDrained}).
+
+%% @doc The keys of sealed addresses, the first of which seals: the others are told
+%% fingerprints of them.
+-spec has_keys(proxy_host(), [mod_client_proxy_keys:key(), ...]) -> ok.
+has_keys(P, [Key | _] = Keys) ->
+    tag(P) == none orelse
+        gen_server:cast(name(P), {info, #{secret => fingerprint(P, Key),
+                                          keys => fingerprint(P, Keys)}}),
+    ok.
+
+fingerprint(P, Keys) ->
+    <<Fingerprint:8/binary, _/binary>> = crypto:mac(hmac, sha256, tag_key(P), Keys),
+    Fingerprint.
+
 %% @doc Hands something over to this node. False: it is lost, for the node does not
 %% speak, or has too much to take in already.
 -spec hand(proxy_host(), node(), mod_client_proxy_link:thing()) -> boolean().
@@ -200,6 +221,24 @@ lookup(P, Key, Default) ->
     catch error:badarg -> Default
     end.
 
+%% @doc The same to all that speak; what is lost is lost.
+-spec hand_all(proxy_host(), mod_client_proxy_link:thing()) -> ok.
+hand_all(P, Thing) ->
+    lists:foreach(fun(Node) -> hand(P, Node, Thing) end, speaking(P)).
+
+%% @doc The other nodes that serve this proxy host and can be reached.
+-spec speaking(proxy_host()) -> [node()].
+speaking(P) ->
+    case tag(P) of
+        none -> [];
+        _ -> [Node || Node <- nodes(), lookup(P, {peer, Node}, none) == speaks]
+    end.
+
+%% @doc Whether this is the node that does what one of them is to do: the lowest.
+-spec leads(proxy_host()) -> boolean().
+leads(P) ->
+    lists:all(fun(Node) -> node() < Node end, speaking(P)).
+
 %% @doc Waits until the nodes that have the module know the tag of this one: so that
 %% none of them drops an answer to it.
 -spec await_peers(proxy_host()) -> ok.
@@ -219,11 +258,38 @@ strange(P) ->
 
 %%% People
 
-%% @doc The other nodes: `speaks', `mute', or `none' where the module does not run.
--spec status(proxy_host()) -> [{node(), speaks | mute | none}].
-status(P) ->
-    [{Node, lookup(P, {peer, Node}, none)}
-     || Node <- lists:sort(ejabberd_cluster:get_nodes()), Node /= node()].
+%% @doc What is wrong with the other nodes; [] if nothing is. A node that has just come
+%% may not have started the module yet.
+-spec trouble(proxy_host()) -> [iolist()].
+trouble(P) ->
+    case {tag(P), nodes()} of
+        {none, _} -> [];
+        {_, []} -> [];
+        {_, Nodes} -> lists:append([trouble(P, Node) || Node <- lists:sort(Nodes)])
+    end.
+
+trouble(P, Node) ->
+    Cluster = ejabberd_cluster:get_nodes(),
+    case {lookup(P, {peer, Node}, none), lists:member(Node, Cluster)} of
+        {mute, _} ->
+            [io_lib:format("node ~ts does not answer", [Node])];
+        {none, true} ->
+            [io_lib:format("node ~ts runs without the module", [Node])
+             || lookup(P, {since, Node}, infinity) < mod_client_proxy_clock:now() - ?GRACE];
+        {none, false} ->
+            []; % no node of ejabberd's
+        {speaks, InCluster} ->
+            [io_lib:format("the databases of this node and of ~ts are split. Remedy: "
+                           "restart ejabberd on one of them", [Node]) || not InCluster]
+                ++ [io_lib:format("node ~ts has another secret", [Node])
+                    || not same(secret, P, lookup(P, {info, Node}, #{}))]
+    end.
+
+same(What, P, Info) ->
+    case {Info, lookup(P, info, #{})} of
+        {#{What := Theirs}, #{What := Ours}} -> Theirs == Ours;
+        _ -> true
+    end.
 
 %%% gen_server
 
@@ -233,6 +299,7 @@ init([P]) ->
     ok = net_kernel:monitor_nodes(true),
     State = #state{host = P, peers = mod_client_proxy_peers:new(?NODE_TIMEOUT)},
     next_tick(State),
+    lists:foreach(fun(Node) -> since(Node, State) end, nodes()),
     %% the process before this one has been killed
     mod_client_proxy_hosts:cast(P, tell_sessions),
     {ok, greet(State)}.
@@ -251,6 +318,17 @@ handle_cast({configure, Timeout}, State) ->
 handle_cast({change, USR, Announced}, State) ->
     {noreply, peers(fun(Ps) -> mod_client_proxy_peers:change(USR, Announced, Ps) end,
                     State)};
+handle_cast({drain, USR, IsDrained}, State) ->
+    _ = [send(Node, {drain, USR, IsDrained}, State) || Node <- nodes()],
+    {noreply, State};
+handle_cast({info, Info}, #state{host = P} = State) ->
+    case lookup(P, info, none) of
+        Info ->
+            {noreply, State};
+        _ ->
+            ets:insert(name(P), {info, Info}),
+            {noreply, greet(State)}
+    end;
 handle_cast({mine, Sessions}, State) ->
     {noreply, peers(fun(Ps) -> mod_client_proxy_peers:mine(Sessions, Ps) end, State)};
 handle_cast(strange, State) ->
@@ -279,8 +357,10 @@ handle_info(tick, State) ->
                             mod_client_proxy_peers:tick(mod_client_proxy_clock:now(), Ps)
                     end, State)};
 handle_info({nodeup, Node}, State) ->
+    since(Node, State),
     {noreply, peers(fun(Ps) -> mod_client_proxy_peers:up(Node, Ps) end, State)};
 handle_info({nodedown, Node}, #state{host = P} = State) ->
+    ets:delete(name(P), {since, Node}),
     Down = peers(fun(Ps) -> mod_client_proxy_peers:down(Node, Ps) end, State),
     %% sessions of a node that has never told them
     mod_client_proxy_hosts:cast(P, node_down),
@@ -307,6 +387,9 @@ not_understood(#state{host = P, strange = 0} = State) ->
 not_understood(#state{strange = Strange} = State) ->
     State#state{strange = Strange + 1}.
 
+since(Node, #state{host = P}) ->
+    ets:insert(name(P), {{since, Node}, mod_client_proxy_clock:now()}).
+
 %% All nodes that there are now are told everything, and asked for it.
 greet(State) ->
     lists:foldl(fun(Node, Acc) ->
@@ -332,7 +415,14 @@ do({send, Node, Body}, State) ->
     send(Node, Body, State);
 do({send_all, Node, WantsAll}, #state{peers = Peers} = State) ->
     send(Node, {all, WantsAll, mod_client_proxy_peers:number(Peers),
-                mod_client_proxy_peers:all(Peers)}, State);
+                lookup(State#state.host, info, #{}), mod_client_proxy_peers:all(Peers)}, State);
+do({info, Node, Info}, #state{host = P}) ->
+    %% it may have brought a key along
+    lookup(P, {info, Node}, none) == Info orelse same(keys, P, Info)
+        orelse mod_client_proxy_hosts:cast(P, keys_changed),
+    ets:insert(name(P), {{info, Node}, Info});
+do({drain, USR, IsDrained}, #state{host = P}) ->
+    mod_client_proxy_hosts:cast(P, {drained, USR, IsDrained});
 do({tag, Tag, Node}, #state{host = P}) ->
     ets:insert(name(P), {{tag, Tag}, Node});
 do({untag, Tag}, #state{host = P}) ->
@@ -347,13 +437,12 @@ do({changed, USRs}, #state{host = P}) ->
     mod_client_proxy_hosts:cast(P, {sessions_changed, USRs});
 do({peer, Node, What}, #state{host = P}) ->
     link(P, Node, What),
-    What == mute andalso
-        ?WARNING_MSG("Proxy host ~ts: node ~ts does not speak any more. Its resources "
-                     "get no requests until it does", [P, Node]),
     case What of
         none -> ets:delete(name(P), {peer, Node});
         _ -> ets:insert(name(P), {{peer, Node}, What})
-    end.
+    end,
+    %% another node may lead now
+    mod_client_proxy_hosts:cast(P, peers_changed).
 
 link(P, Node, speaks) ->
     ets:insert(name(P), {{link, Node}, mod_client_proxy_link:open()});

@@ -19,7 +19,7 @@
 -export([load/1, new/3, configure/2, close/1, status/1, carrier/1, derive_key/3,
          handle/7, needs_sender/1, is_shown/3, translate/5, bounce/4, bounce/5,
          abort/4, expire/2, sweep/4, close_all/2, put_endpoint/4, remove_endpoint/2,
-         endpoints/2, pending/2, tick/2, pings/2, ponged/4, stays/4, counters/1,
+         endpoints/2, pending/2, tick/2, pings/2, ponged/4, stays/4, counters/1, spoken/6,
          open/3, hints/1]).
 
 -export_type([core/0, carrier/0, config/0, parts/0, sender/0, decision/0,
@@ -444,6 +444,13 @@ counters(Core) ->
           {ok, requester | endpoint, binary()} | {error, atom()}.
 open(Core, Resource, Now) ->
     call(Core, open, {Resource, Now}).
+
+%% @doc Whether this requester has spoken lately to this target (bare JID) at this node
+%% of the proxy host. Note: he has, to another node of the cluster; that is remembered.
+-spec spoken(core(), User :: binary(), Target :: binary(), Node :: binary(),
+             Note :: boolean(), non_neg_integer()) -> boolean() | {error, atom()}.
+spoken(Core, User, Target, Node, Note, Now) ->
+    call(Core, spoken, {User, Target, Node, Note, Now}).
 
 %% @doc The bits that handle/7 takes (enum jat_hint of c_src/core/place.h).
 -spec hints([hint()]) -> non_neg_integer().

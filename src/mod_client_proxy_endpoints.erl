@@ -15,7 +15,7 @@
 %% messages
 -export([session/4, sessions_changed/2, tell_sessions/1, presence/3, pong/4, suspect/2, refresh/2, flush/1, late/2,
          down/2,
-         second/1, ponged/4, drain/4, reconcile/1, check_accounts/1, account_missing/3, reach/3]).
+         second/1, ponged/4, drain/4, drained/3, reconcile/1, check_accounts/1, account_missing/3, reach/3]).
 
 -export_type([endpoints/0, status/0]).
 
@@ -237,13 +237,19 @@ drain({U, S, _} = USR, IsDrained, Max, #endpoints{host = P, targets = Targets} =
                 false -> mod_client_proxy_drained:remove(P, USR)
             end,
     case Noted of
-        ok -> {ok, wanted(fun(W) ->
-                                  mod_client_proxy_wanted:drain(USR, IsDrained, W)
-                          end, E)};
-        full -> {full, E}
+        ok ->
+            mod_client_proxy_cluster:drain(P, USR, IsDrained),
+            {ok, drained(USR, IsDrained, E)};
+        full ->
+            {full, E}
     end;
 drain(_USR, true, _Max, E) ->
     {no_target, E}.
+
+%% @doc The same by a command on another node, which has noted it for all.
+-spec drained(usr(), boolean(), endpoints()) -> endpoints().
+drained(USR, IsDrained, E) ->
+    wanted(fun(W) -> mod_client_proxy_wanted:drain(USR, IsDrained, W) end, E).
 
 %% @doc A presence from a target.
 -spec presence(us(), mod_client_proxy_presence:event(), endpoints()) ->

@@ -219,6 +219,14 @@ cast({sessions_changed, USRs}, State) ->
               State);
 cast(tell_sessions, State) ->
     endpoints(fun mod_client_proxy_endpoints:tell_sessions/1, State);
+cast({drained, USR, IsDrained}, State) ->
+    endpoints(fun(E) -> mod_client_proxy_endpoints:drained(USR, IsDrained, E) end,
+              State);
+cast(peers_changed, #state{context = Context} = State) ->
+    Context == undefined orelse mod_client_proxy_audience:changed(Context),
+    State;
+cast(keys_changed, State) ->
+    reconfigure(State);
 cast(node_down, State) ->
     reconcile(State);
 cast(cluster_changed, #state{host = P} = State) ->
@@ -541,15 +549,22 @@ condition(#state{route = {taken, Owners}}) ->
             "name; the proxy host comes up by itself when its name is free"]};
 condition(#state{route = down}) ->
     {down, "it failed to start (the log says how)"};
-condition(#state{instance = Instance, missing_rules = Missing}) ->
+condition(#state{host = P, instance = Instance, missing_rules = Missing}) ->
     case mod_client_proxy_instance:status(Instance) of
-        {up, _} when Missing /= [] ->
-            {up, ["no such access rule, so nobody is allowed: ",
-                  lists:join(", ", Missing),
-                  ". Remedy: define it in access_rules"]};
+        {up, _} ->
+            case no_rules(Missing) ++ mod_client_proxy_cluster:trouble(P) of
+                [] -> up;
+                Troubles -> {up, lists:join("; ", Troubles)}
+            end;
         {Condition, _} ->
             Condition
     end.
+
+no_rules([]) ->
+    [];
+no_rules(Missing) ->
+    [["no such access rule, so nobody is allowed: ", lists:join(", ", Missing),
+      ". Remedy: define it in access_rules"]].
 
 announce(#state{host = P, said = Said} = State) ->
     State#state{said = mod_client_proxy_condition:announce(P, condition(State),

@@ -219,6 +219,7 @@ condition({down, Text}, _Sum) ->
 keys(#instance{host = P, secrets = Secrets} = Instance) ->
     case mod_client_proxy_keys:keys(carrier(Instance), P, Secrets()) of
         {ok, Keys} ->
+            mod_client_proxy_cluster:has_keys(P, Keys),
             Keys;
         {error, Atom} ->
             throw({degraded, ["no key can be derived from option secret: ",

@@ -6,7 +6,8 @@
 %%% node and after every restart.
 -module(mod_client_proxy_keys).
 
--export([keys/3, prepare/3, forget/1, derive/3, stored/1, tag_key/1]).
+-export([keys/3, prepare/3, forget/1, taken_out/1, uninstalled/0, derive/3, stored/1,
+         tag_key/1]).
 
 -export_type([key/0]).
 
@@ -14,10 +15,15 @@
 
 -include("logger.hrl").
 
--record(client_proxy_key, {host :: mod_client_proxy_options:proxy_host(),
-                           key :: key()}).
+-record(client_proxy_key, {host :: mod_client_proxy_options:proxy_host()
+                                 | {joined, mod_client_proxy_options:proxy_host()},
+                           key :: key() | [key()]}).
 
 -define(DERIVED(P), {?MODULE, P}).
+%% The stored key, as it was read last in this virtual machine.
+-define(LAST(P), {?MODULE, last, P}).
+%% So many keys that nodes have brought along are kept, the last ones.
+-define(MAX_JOINED, 8).
 
 %% @doc The keys of a proxy host. The first one seals: that of `secret', or without
 %% one the stored key. A secret that is known by prepare/3 or an earlier call
@@ -38,10 +44,13 @@ keys(Carrier, P, #{secret := Secret, old_secrets := Old}) ->
                        Stored ++ lists:zip([S || S <- New, S /= undefined],
                                            Derived))),
             remember(P, Known, Keys),
-            {ok, [maps:get(S, Keys) || S <- Wanted]};
+            {ok, with(joined(P), [maps:get(S, Keys) || S <- Wanted])};
         {error, _} = Err ->
             Err
     end.
+
+with(Joined, Keys) ->
+    Keys ++ (Joined -- Keys).
 
 %% @doc Derives the keys, if the carrier can, before the process of the proxy host
 %% needs them: it has other things to do meanwhile.
@@ -65,6 +74,19 @@ prepare(Carrier, P, #{secret := Secret, old_secrets := Old} = Secrets) ->
 forget(P) ->
     _ = persistent_term:erase(?DERIVED(P)),
     ok.
+
+%% @doc The proxy host has been taken out of the configuration: its stored key is in
+%% the database only.
+-spec taken_out(mod_client_proxy_options:proxy_host()) -> ok.
+taken_out(P) ->
+    _ = persistent_term:erase(?LAST(P)),
+    ok.
+
+%% @doc Nothing is left in this virtual machine.
+-spec uninstalled() -> ok.
+uninstalled() ->
+    lists:foreach(fun persistent_term:erase/1,
+                  [Key || {?LAST(_) = Key, _} <- persistent_term:get()]).
 
 %% They outlive the process of the proxy host: to derive them again would keep the
 %% next one busy for a while.
@@ -103,6 +125,7 @@ stored(P) ->
     try
         create_table(),
         {atomic, Key} = mnesia:transaction(fun() -> first_writer(P, New) end),
+        bring_along(P, Key),
         Key
     catch
         _:Reason ->
@@ -111,6 +134,36 @@ stored(P) ->
                        "it option secret, or mend the Mnesia table "
                        "client_proxy_key", [P, why(Reason)]),
             New
+    end.
+
+%% The key before is that of another database, so this node has joined a cluster.
+bring_along(P, Key) ->
+    case (persistent_term:get(?LAST(P), fun() -> none end))() of
+        Key ->
+            ok; % writing again would cost a global garbage collection
+        Before ->
+            Before == none orelse
+                ({atomic, ok} = mnesia:transaction(
+                                  fun() -> write_joined(P, Before) end)),
+            persistent_term:put(?LAST(P), mod_client_proxy_secrets:hide(Key))
+    end.
+
+write_joined(P, Key) ->
+    Before = case mnesia:wread({client_proxy_key, {joined, P}}) of
+                 [#client_proxy_key{key = Keys}] -> Keys;
+                 [] -> []
+             end,
+    mnesia:write(#client_proxy_key{
+                    host = {joined, P},
+                    key = lists:sublist([Key | lists:delete(Key, Before)],
+                                        ?MAX_JOINED)}).
+
+%% Of nodes that have joined.
+joined(P) ->
+    try mnesia:dirty_read(client_proxy_key, {joined, P}) of
+        [#client_proxy_key{key = Keys}] -> [Key || <<Key:32/binary>> <- Keys];
+        _ -> []
+    catch exit:_ -> [] % no such table: no key was ever stored
     end.
 
 %% @doc What the tags of nodes are sealed with: of the stored key, for that is the same

@@ -22,7 +22,10 @@
 -type thing() ::
         {route, stanza()}                %% an answer or a bounce, to its owner
       | {deliver, stanza()}              %% a forwarded one, to its session
-      | {returned, jid(), message()}.    %% from this session; as it came
+      | {returned, jid(), message()}     %% from this session; as it came
+      | {target_presence, presence()}    %% of a target on another server
+        %% the answer is {Alias, boolean()} to the alias
+      | {ask, Alias :: reference(), Question :: tuple()}.
 
 -define(VERSION, 1).
 -define(THING(Thing), {client_proxy_handed, ?VERSION, Thing}).
@@ -107,6 +110,10 @@ thing(_) ->
 
 is_thing({What, Packet}) when What == route; What == deliver ->
     lists:any(fun(Name) -> is_record(Packet, Name) end, [iq, message, presence]);
+is_thing({target_presence, Packet}) ->
+    is_record(Packet, presence);
+is_thing({ask, Alias, Question}) ->
+    is_reference(Alias) andalso is_tuple(Question);
 is_thing({returned, Session, Original}) ->
     is_record(Session, jid) andalso is_record(Original, message);
 is_thing(_) ->

@@ -14,7 +14,7 @@
 %% this node's own
 -export([change/3, mine/2, all/1, number/1]).
 
--export_type([peers/0, action/0, body/0, announced/0, session/0]).
+-export_type([peers/0, action/0, body/0, announced/0, session/0, tag/0, info/0]).
 
 -type usr() :: mod_client_proxy_sessions:usr().
 -type tag() :: <<_:40>>.
@@ -25,12 +25,16 @@
                      note := #{show | pending | withdrawn | resumed => term()}}.
 %% Ended: whether another session goes on with it (XEP-0198).
 -type announced() :: session() | {ended, pid(), Moved :: boolean()}.
+%% What a node says of itself: fingerprints of the key that it seals addresses with, and
+%% of all that it opens them with.
+-type info() :: #{secret => binary(), keys => binary()}.
 %% What nodes say to each other. Numbers: of the last change that is in it.
 -type body() ::
-        {all, WantsAll :: boolean(), number(), [{usr(), session()}]}
+        {all, WantsAll :: boolean(), number(), info(), [{usr(), session()}]}
       | {change, number(), usr(), announced()}
       | {beat, number()}
       | tell_all
+      | {drain, usr(), boolean()} %% by command
       | bye.
 -type action() ::
         {send, node(), body()}
@@ -41,6 +45,8 @@
       | {delete, node(), usr()}
       | {moved, usr(), pid()}
       | {changed, [usr()]}                     %% are to be read again
+      | {drain, usr(), boolean()}
+      | {info, node(), info()}
       | {peer, node(), speaks | mute | none}.  %% is so from now on
 
 -record(peer, {tag :: tag(),
@@ -147,10 +153,10 @@ heard(Node, Body, Peer, Now, #peers{peers = Peers} = Ps) ->
     {Actions, Peer1} = body(Node, Body, Peer#peer{heard = Now}),
     {Actions, Ps#peers{peers = Peers#{Node => Peer1}}}.
 
-body(Node, {all, WantsAll, Number, Rows}, #peer{state = State, sessions = Old} = Peer) ->
+body(Node, {all, WantsAll, Number, Info, Rows}, #peer{state = State, sessions = Old} = Peer) ->
     New = maps:from_list(Rows),
     Gone = maps:keys(maps:without(maps:keys(New), Old)),
-    {[{send_all, Node, false} || WantsAll]
+    {[{send_all, Node, false} || WantsAll] ++ [{info, Node, Info}]
      ++ [{delete, Node, USR} || USR <- Gone]
      ++ [{put, Node, USR, Session} || {USR, Session} <- Rows]
      ++ [{peer, Node, speaks} || State /= speaks]
@@ -160,6 +166,8 @@ body(_Node, {beat, Number}, #peer{number = Number} = Peer) ->
     {[], Peer};
 body(Node, tell_all, Peer) ->
     {[{send_all, Node, false}], Peer};
+body(_Node, {drain, _, _} = Drain, Peer) ->
+    {[Drain], Peer};
 body(_Node, {change, _, _, _}, #peer{number = unknown} = Peer) ->
     {[], Peer}; % asked already; if that was lost, the next beat asks again
 body(Node, {change, Number, USR, Announced}, #peer{number = Last} = Peer)
@@ -170,14 +178,17 @@ body(Node, _NotTheNext, Peer) ->
 
 %% @doc Whether this is a message of this version: another node may be of another one.
 -spec is_body(term()) -> boolean().
-is_body({all, WantsAll, Number, Rows}) ->
-    is_boolean(WantsAll) andalso is_integer(Number) andalso are_rows(Rows);
+is_body({all, WantsAll, Number, Info, Rows}) ->
+    is_boolean(WantsAll) andalso is_integer(Number) andalso is_map(Info)
+        andalso are_rows(Rows);
 is_body({change, Number, USR, {ended, Pid, Moved}}) ->
     is_integer(Number) andalso is_usr(USR) andalso is_pid(Pid) andalso is_boolean(Moved);
 is_body({change, Number, USR, Session}) ->
     is_integer(Number) andalso is_usr(USR) andalso is_session(Session);
 is_body({beat, Number}) ->
     is_integer(Number);
+is_body({drain, USR, IsDrained}) ->
+    is_usr(USR) andalso is_boolean(IsDrained);
 is_body(Body) ->
     Body == tell_all orelse Body == bye.
 

@@ -129,13 +129,14 @@ instead(_, Why) ->
     {error, Why}.
 
 limit(Name) when Name == handle; Name == translate; Name == bounce;
-                 Name == abort; Name == open; Name == counters ->
+                 Name == abort; Name == open; Name == spoken; Name == counters ->
     ?LIMIT;
 limit(_) ->
     ?LONG_LIMIT.
 
 %% A stanza can be refused, so its process does not wait for a full pipe, either.
-command_options(Name) when Name == handle; Name == translate; Name == open ->
+command_options(Name) when Name == handle; Name == translate; Name == open;
+                           Name == spoken ->
     [nosuspend];
 command_options(_) -> [].
 

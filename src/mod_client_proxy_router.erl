@@ -204,8 +204,18 @@ ask_core(#{core := Core} = Context, Packet, Head, Sender, Hints, Prepared, Weigh
             ask_core(Context, Packet, Head, Sender, Hint ++ Hints, Prepared1,
                      Weight, Questions - 1);
         Decision ->
-            perform(Decision, Context, Packet)
+            case Questions > 0 andalso is_for_want_of_a_contact(Decision, Packet)
+                andalso mod_client_proxy_contacts:is_elsewhere(Context, Packet) of
+                true -> ask_core(Context, Packet, Head, Sender, Hints, Prepared, Weight,
+                                 0);
+                false -> perform(Decision, Context, Packet)
+            end
     end.
+
+%% The addressee has not spoken first, as far as this node knows.
+is_for_want_of_a_contact({reply, _, outbound_reply}, _Packet) -> true;
+is_for_want_of_a_contact({drop, denied}, #presence{}) -> true;
+is_for_want_of_a_contact(_Decision, _Packet) -> false.
 
 %%% What it has decided is done
 

@@ -35,16 +35,21 @@ handle_info(Message, P) ->
     {noreply, P}.
 
 taken(P, Thing) ->
-    try take(Thing)
+    try take(P, Thing)
     catch Class:Reason:Stack ->
             ?ERROR_MSG("Proxy host ~ts could not take in what another node has handed "
                        "over:~n** ~ts",
                        [P, mod_client_proxy_secrets:format(Class, Reason, Stack)])
     end.
 
-take({route, Packet}) ->
+take(_P, {route, Packet}) ->
     mod_client_proxy_router:route(Packet);
-take({deliver, Packet}) ->
+take(_P, {deliver, Packet}) ->
     ejabberd_sm:route(Packet);
-take({returned, Session, Original}) ->
-    mod_client_proxy_router:returned(Session, Original).
+take(_P, {returned, Session, Original}) ->
+    mod_client_proxy_router:returned(Session, Original);
+take(P, {target_presence, Packet}) ->
+    mod_client_proxy_targets:told(P, Packet);
+take(P, {ask, Alias, Question}) ->
+    Alias ! {Alias, mod_client_proxy_contacts:answer(P, Question)},
+    ok.

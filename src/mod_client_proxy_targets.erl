@@ -4,7 +4,7 @@
 %%% proxy host (mod_client_proxy_host). All of this runs in the sender's process.
 -module(mod_client_proxy_targets).
 
--export([presence/2, suspect/2, refresh/2]).
+-export([presence/2, told/2, suspect/2, refresh/2]).
 
 -include("xmpp.hrl").
 
@@ -15,7 +15,7 @@
 %% otherwise) be told from that of a session that ends.
 -spec presence(mod_client_proxy_options:proxy_host(), presence()) -> ok.
 presence(P, #presence{from = From, type = Type} = Packet) ->
-    {U, S, R} = USR = jid:tolower(From),
+    {_, S, R} = USR = jid:tolower(From),
     case mod_client_proxy_sessions:is_local(S) of
         true when Type == available, R /= <<>> ->
             session(P, USR, {withdrawn, false});
@@ -28,9 +28,17 @@ presence(P, #presence{from = From, type = Type} = Packet) ->
         true when Type == error ->
             session(P, USR, hint);
         _ ->
-            mod_client_proxy_gate:cast(P, {U, S}, {presence, {U, S},
-                                                   event(R, Packet)})
+            %% it comes to one node of a cluster, and concerns all
+            mod_client_proxy_cluster:hand_all(P, {target_presence, Packet}),
+            told(P, Packet)
     end.
+
+%% @doc Takes a presence from a target on another server, which has come to this node
+%% or to another one.
+-spec told(mod_client_proxy_options:proxy_host(), presence()) -> ok.
+told(P, #presence{from = From} = Packet) ->
+    {U, S, R} = jid:tolower(From),
+    mod_client_proxy_gate:cast(P, {U, S}, {presence, {U, S}, event(R, Packet)}).
 
 session(P, {U, S, _} = USR, Note) ->
     mod_client_proxy_gate:cast(P, {U, S}, {session, USR, self(), Note}).

@@ -542,8 +542,8 @@ strange_to_peers(Config) ->
     USR = {<<"svc">>, <<"example.org">>, <<"b">>},
     Session = #{pid => self(), ts => 1, priority => 0, note => #{}},
     [{client_proxy_cluster, 1, Node, Tag, Body}
-     || Body <- [none, {beat, one}, {beat, 1, 2}, {all, true, 1, none}, {all, true, 1, [none]},
-                 {all, true, 1, [{USR, Session} | none]},
+     || Body <- [none, {beat, one}, {beat, 1, 2}, {all, true, 1, #{}, none}, {all, true, 1, #{}, [none]},
+                 {all, true, 1, #{}, [{USR, Session} | none]},
                  {change, 1, none, Session}, {change, 1, USR, #{}},
                  {change, 1, USR, Session#{note := #{show => none, shown => true}}},
                  {change, 1, USR, {ended, none, false}}]]
@@ -679,22 +679,22 @@ an_endpoint_stays_when_the_module_stops_at_its_node(Config) ->
     U = requester_at(Config, 1),
     InHand = in_hand(U, [get, set], ?P, E),
     cluster:site(Config, [2], site:hosts()),
-    await_peer(Config, 1, 2, none),
+    await_peer(Config, 1, 2, false),
     [true = serves(Who, get, ?P, E) || Who <- [U, requester_at(Config, 2)]],
     answered(E, U, ?P, InHand),
     {<<"dnd">>, 5, <<"show">>} = seen(Config, 1, ?P, E),
     %% and begins again
     cluster:site(Config, [2], site()),
-    await_peer(Config, 1, 2, speaks),
+    await_peer(Config, 1, 2, true),
     puppet:send(E, "<presence><show>chat</show><priority>5</priority></presence>"),
     await_seen(Config, 1, ?P, E, {<<"chat">>, 5, <<"no">>}, 1000),
     true = serves(U, get, ?P, E),
     cluster:site(Config, [2], site:hosts()).
 
-await_peer(Config, N, Other, What) ->
+await_peer(Config, N, Other, Speaks) ->
     bed:await(fun() ->
-                      Status = rpc(Config, N, mod_client_proxy_cluster, status, [?P]),
-                      lists:member({node(Config, Other), What}, Status) orelse Status
+                      Speaking = rpc(Config, N, mod_client_proxy_cluster, speaking, [?P]),
+                      lists:member(node(Config, Other), Speaking) == Speaks
               end).
 
 %%% Leaving

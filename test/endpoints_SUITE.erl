@@ -12,7 +12,7 @@
 -import(site, [hosts/0, site_with/2]).
 -import(suite, [address_of/3, await_draining/4, await_endpoints/3, bed/1,
                 common_site/1, counter/3, endpoints/2, in/2, is_endpoint/3,
-                kept/2, push/2, requester/1, requester/2, resource/1,
+                kept/2, proc/1, push/2, requester/1, requester/2, resource/1,
                 resumable/2, round_trip/3, server_pid/2, serves/3, service/2,
                 service/3, service/4, status/2, who_served/2]).
 
@@ -212,7 +212,7 @@ after_a_restart_a_session_is_asked_for_its_show(Config) ->
     await_draining(Config, ?P, A, true),
     [B = round_trip(U, ?P, [A, B]) || _ <- lists:seq(1, 10)].
 
-%% By the timer itself, which is 30 s, twice: it has to be set again.
+%% By the timer itself, which is 30 s, and then as it strikes once more.
 what_no_hook_has_told_is_found_by_reconciliation(Config) ->
     Bed = bed(Config),
     Watched = {mod_client_proxy_sessions, watched},
@@ -225,7 +225,8 @@ what_no_hook_has_told_is_found_by_reconciliation(Config) ->
         puppet:send(E, "<presence type='unavailable'/>"),
         iq:fence(E, E),
         true = is_endpoint(Config, ?P, E),
-        bed:await(fun() -> not is_endpoint(Config, ?P, E) end, 45000)
+        bed:rpc(Bed, erlang, whereis, [proc(?P)]) ! reconcile,
+        bed:await(fun() -> not is_endpoint(Config, ?P, E) end)
     after
         ok = bed:rpc(Bed, persistent_term, put, [Watched, Hosts])
     end.

@@ -4,17 +4,31 @@
 %%% place of the real ones.
 -module(fakes).
 
--export([module/2, over/1]).
+-export([module/2, over/1, compiled/2]).
 
 %% @doc Each line is a function; all of them are exported.
 -spec module(module(), [string()]) -> ok.
 module(Name, Lines) ->
     Forms = [form(Line) || Line <- ["-module(" ++ atom_to_list(Name) ++ ")."
                                     | Lines]],
-    {ok, Name, Beam} = compile:forms(Forms, [export_all, nowarn_export_all]),
+    Beam = compiled(Forms, [export_all, nowarn_export_all]),
     code:purge(Name),
     {module, Name} = code:load_binary(Name, "", Beam),
     ok.
+
+%% @doc The object code of these forms. It is kept, since many tests begin with the
+%% same ones.
+-spec compiled([erl_parse:abstract_form()], [compile:option()]) -> binary().
+compiled(Forms, Options) ->
+    Key = {?MODULE, Forms, Options},
+    case persistent_term:get(Key, none) of
+        none ->
+            {ok, _, Beam} = compile:forms(Forms, Options),
+            persistent_term:put(Key, Beam),
+            Beam;
+        Beam ->
+            Beam
+    end.
 
 form(Line) ->
     {ok, Tokens, _} = erl_scan:string(Line),

@@ -60,7 +60,7 @@ module_check_is_content(Config) ->
 
 it_is_installed_and_serves(Config) ->
     Bed = bed(Config),
-    _ = bed:install(Bed),
+    _ = bed:install_anew(Bed),
     {0, Installed} = bed:ctl(Bed, ["modules_installed"]),
     {match, _} = re:run(Installed, "mod_client_proxy"),
     %% Nothing is configured by having been installed.

@@ -40,8 +40,9 @@ init_per_suite(Config) ->
 end_per_suite(Config) ->
     suite:stop(Config).
 
-init_per_testcase(_Case, Config) ->
-    [{book, crowd:book()} | suite:begin_case(Config)].
+init_per_testcase(Case, Config) ->
+    suite:begin_case(Case, [a_hundred_strangers_put_out_one_of_two_and_move_no_kept_key],
+                     [{book, crowd:book()} | Config]).
 
 end_per_testcase(_Case, Config) ->
     suite:end_case(Config).

@@ -112,6 +112,10 @@ a_farewell_is_owed_unless_all_know_it_test() ->
     ?assertNot(?A:owes_farewell(A3)),
     ?assert(?A:owes_farewell(?A:told_one(?A:change(?THERE(xa), 5001, A3)))).
 
+what_another_node_has_told_is_told_again_test() ->
+    {Told, _} = play([{0, ?THERE(none)}, {7000, begin_anew}, {8000, ?THERE(none)}], [u]),
+    ?assertEqual([{0, u, ?THERE(none)}, {7000, u, ?THERE(none)}], Told).
+
 while_it_is_unknown_nothing_is_told_test() ->
     {Told, _} = play([{0, ?THERE(none)}, {100, ?GONE}, {200, unknown},
                       {?MINUTE, ?THERE(none)}], [u]),
@@ -159,6 +163,7 @@ play([], infinity, _All, _A, Told, Calls) ->
 play([{T, Event} | Events], Alarm, All, A, Told, Calls) when T =< Alarm ->
     A1 = case Event of
              told_one -> ?A:told_one(A);
+             begin_anew -> ?A:begin_anew(A);
              _ -> ?A:change(Event, T, A)
          end,
     step(T, Events, All, A1, Told, Calls);

@@ -55,6 +55,10 @@ wrong_terms_are_badarg_test_() ->
              {Ref, pending, {0, x}},
              {x, counters, {}},
              {Ref, open, {x, 0}},
+             {Ref, spoken, {<<"u@b">>, <<"a@b">>, <<>>, 'maybe', 0}},
+             {Ref, spoken, {u, <<"a@b">>, <<>>, false, 0}},
+             {Ref, spoken, {<<"u@b">>, a, <<>>, false, 0}},
+             {Ref, spoken, {<<"u@b">>, <<"a@b">>, false, 0}},
              {Ref, put_endpoint, {<<"a@b/c">>, none, 0, 'maybe', false, 0}},
              {Ref, put_endpoint, {<<"a@b/c">>, none, 0, false, 'maybe', 0}},
              {Ref, put_endpoint, {<<"a@b/c">>, none, 1 bsl 31, false, false, 0}},
@@ -87,9 +91,30 @@ wrong_configurations_are_an_error_test_() ->
                    [{<<"nothing">>, 1} | options()],
                    options() ++ tail,
                    lists:keydelete(<<"host">>, 1, options()),
+                   [{<<"tag">>, <<"HERE!">>} | options()],
+                   [{<<"tag">>, <<"HERE">>}, {<<"tag_key">>, <<0:128>>} | options()],
+                   [{<<"tag">>, <<"HERE!">>}, {<<"tag_key">>, <<0:120>>} | options()],
                    lists:keydelete(<<"keys">>, 1, options()),
                    lists:keyreplace(<<"keys">>, 1, options(),
                                     {<<"keys">>, <<"short">>})]].
+
+ids_carry_the_tag_of_their_node_test() ->
+    [Here, There] = [core(#{outbound => any, tag => Tag, tag_key => <<7:128>>})
+                     || Tag <- [<<"HERE!">>, <<0, 255, "<&>">>]],
+    {request, As, ?A, <<"1", _:14/binary>> = Id, Ref, true} =
+        handle(Here, iq(get, <<"1">>, user(1), at(<<>>))),
+    ?assertEqual({drop, unsolicited}, handle(Here, iq(result, <<"1">>, ?A, As))),
+    ?assertEqual({elsewhere, <<"HERE!">>}, handle(There, iq(result, Id, ?A, As))),
+    ?assertEqual({answer, at(<<>>), user(1), <<"1">>, Ref, true},
+                 handle(Here, iq(result, Id, ?A, As))),
+    ?assertEqual({drop, unsolicited}, handle(Here, iq(result, Id, ?A, As))),
+    %% the other way
+    {outbound, From, To, <<"2", _:14/binary>> = OutId, Out} =
+        handle(There, iq(get, <<"2">>, ?A, As)),
+    ?assertEqual({elsewhere, <<0, 255, "<&>">>},
+                 handle(Here, iq(error, OutId, To, From))),
+    ?assertEqual({answer, As, ?A, <<"2">>, Out, false},
+                 handle(There, iq(error, OutId, To, From))).
 
 %% As enum jat_hint of c_src/core/place.h has them.
 each_hint_has_a_bit_of_its_own_test() ->
@@ -107,6 +132,26 @@ an_error_of_configure_leaves_all_as_it_was_test() ->
     ?assertEqual({error, badarg}, ?CORE:configure(Core, #{})),
     ?assertEqual({reply, forbidden, outbound_none},
                  handle(Core, iq(get, <<"1">>, ?A, at(<<"x@y/z">>)))).
+
+who_has_spoken_is_known_test() ->
+    Core = core(#{}),
+    Svc = bare(?A),
+    Spoken = fun(N, Target, Node, Note, Now) ->
+                     ?CORE:spoken(Core, bare(user(N)), Target, Node, Note, Now)
+             end,
+    ?assertNot(Spoken(1, Svc, <<>>, false, 0)),
+    {request, _, ?A, _, _, _} = handle(Core, iq(get, <<"1">>, user(1), at(<<>>))),
+    ?assert(Spoken(1, Svc, <<>>, false, 0)),
+    ?assertNot(Spoken(2, Svc, <<>>, false, 0)),
+    ?assertNot(Spoken(1, <<"other@example.org">>, <<>>, false, 0)),
+    ?assertNot(Spoken(1, Svc, <<"node">>, false, 0)),
+    %% what another node says is remembered, and forgotten as any other
+    ?assert(Spoken(2, Svc, <<>>, true, 0)),
+    ?assert(Spoken(2, Svc, <<>>, false, 0)),
+    ?assertNot(Spoken(2, Svc, <<>>, false, 7200000)),
+    ?assertNot(?CORE:spoken(Core, <<"@">>, Svc, <<>>, true, 0)).
+
+bare({U, S, _}) -> <<U/binary, $@, S/binary>>.
 
 a_key_is_derived_from_secret_and_host_test_() ->
     {timeout, 60,

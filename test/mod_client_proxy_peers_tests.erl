@@ -13,8 +13,8 @@
 -define(TAG, <<"other">>).
 
 a_peer_that_tells_all_speaks_test() ->
-    {Actions, _} = says({all, true, 7, [{?A, session(1)}]}, new()),
-    ?assertEqual([{tag, ?TAG, ?N}, {send_all, ?N, false}, {put, ?N, ?A, session(1)},
+    {Actions, _} = says({all, true, 7, #{}, [{?A, session(1)}]}, new()),
+    ?assertEqual([{tag, ?TAG, ?N}, {send_all, ?N, false}, {info, ?N, #{}}, {put, ?N, ?A, session(1)},
                   {peer, ?N, speaks}, {changed, [?A]}], Actions).
 
 before_that_it_does_not_test() ->
@@ -22,7 +22,7 @@ before_that_it_does_not_test() ->
     ?assertEqual([{tag, ?TAG, ?N}, {send, ?N, tell_all}], Actions),
     {Change, Ps1} = says({change, 8, ?A, session(1)}, Ps),
     ?assertEqual([], Change),
-    ?assertMatch({[{peer, ?N, speaks}], _}, says({all, false, 8, []}, Ps1)).
+    ?assertMatch({[{info, ?N, _}, {peer, ?N, speaks}], _}, says({all, false, 8, #{}, []}, Ps1)).
 
 changes_are_taken_in_turn_test() ->
     {Put, Ps} = says({change, 8, ?B, session(2)}, told(7)),
@@ -38,8 +38,9 @@ a_gap_asks_for_all_once_test() ->
     ?assertEqual([], Nothing),
     {Again, Ps2} = says({beat, 10}, Ps1),
     ?assertEqual([{send, ?N, tell_all}], Again),
-    {All, Ps3} = says({all, false, 10, [{?B, session(2)}]}, Ps2),
-    ?assertEqual([{delete, ?N, ?A}, {put, ?N, ?B, session(2)}, {changed, [?A, ?B]}], All),
+    {All, Ps3} = says({all, false, 10, #{}, [{?B, session(2)}]}, Ps2),
+    ?assertEqual([{info, ?N, #{}}, {delete, ?N, ?A}, {put, ?N, ?B, session(2)},
+                  {changed, [?A, ?B]}], All),
     ?assertMatch({[], _}, says({beat, 10}, Ps3)).
 
 a_beat_shows_a_change_that_was_lost_test() ->
@@ -54,10 +55,10 @@ a_session_that_moves_says_so_test() ->
                  says({change, 8, ?A, {ended, pid(1), true}}, told(7))).
 
 a_new_process_begins_anew_test() ->
-    {Actions, _} = ?PEERS:message(?N, <<"newer">>, {all, true, 0, []}, 0, told(7)),
+    {Actions, _} = ?PEERS:message(?N, <<"newer">>, {all, true, 0, #{}, []}, 0, told(7)),
     ?assertEqual([{untag, ?TAG}, {delete, ?N, ?A}, {peer, ?N, none}, {changed, [?A]},
-                  {tag, <<"newer">>, ?N}, {send_all, ?N, false}, {peer, ?N, speaks}],
-                 Actions).
+                  {tag, <<"newer">>, ?N}, {send_all, ?N, false}, {info, ?N, #{}},
+                  {peer, ?N, speaks}], Actions).
 
 who_leaves_leaves_nothing_test() ->
     [?assertEqual([{untag, ?TAG}, {delete, ?N, ?A}, {peer, ?N, none}, {changed, [?A]}],
@@ -75,8 +76,9 @@ who_says_nothing_is_mute_until_he_tells_all_test() ->
     ?assertEqual([{send, ?N, {beat, 0}}], Once),
     {Asked, Ps2} = ?PEERS:message(?N, ?TAG, {beat, 7}, 9001, Ps1),
     ?assertEqual([{send, ?N, tell_all}], Asked),
-    {Speaks, _} = ?PEERS:message(?N, ?TAG, {all, false, 7, [{?A, session(1)}]}, 9002, Ps2),
-    ?assertEqual([{put, ?N, ?A, session(1)}, {peer, ?N, speaks}, {changed, [?A]}], Speaks).
+    {Speaks, _} = ?PEERS:message(?N, ?TAG, {all, false, 7, #{}, [{?A, session(1)}]}, 9002, Ps2),
+    ?assertEqual([{info, ?N, #{}}, {put, ?N, ?A, session(1)}, {peer, ?N, speaks},
+                  {changed, [?A]}], Speaks).
 
 all_peers_are_told_what_is_news_test() ->
     {First, Ps} = ?PEERS:change(?A, session(1), told(7)),
@@ -93,14 +95,18 @@ what_is_not_told_any_more_has_ended_test() ->
                   {send, ?N, {change, 3, ?B, session(2)}}], Actions),
     ?assertEqual([{?B, session(2)}], ?PEERS:all(Ps1)).
 
+what_is_drained_by_command_is_passed_on_test() ->
+    ?assertMatch({[{drain, ?A, true}], _}, says({drain, ?A, true}, told(7))).
+
 what_another_version_says_is_no_message_test() ->
-    Good = [{all, true, 1, [{?A, session(1)}]}, {change, 1, ?A, session(1)},
-            {change, 1, ?A, {ended, pid(1), true}}, {beat, 1}, tell_all, bye],
+    Good = [{all, true, 1, #{}, [{?A, session(1)}]}, {change, 1, ?A, session(1)},
+            {change, 1, ?A, {ended, pid(1), true}}, {beat, 1}, tell_all, {drain, ?A, false}, bye],
     [?assert(?PEERS:is_body(Body)) || Body <- Good],
     Session = session(1),
     [?assertNot(?PEERS:is_body(Body))
-     || Body <- [what, {beat, x}, {all, true, 1, [x]}, {all, true, 1, x},
-                 {all, true, 1, [{?A, session(1)} | x]},
+     || Body <- [what, {beat, x}, {drain, ?A, x}, {all, true, 1, x, []},
+                 {all, true, 1, #{}, [x]}, {all, true, 1, #{}, x},
+                 {all, true, 1, #{}, [{?A, session(1)} | x]},
                  {change, 1, a, session(1)}, {change, 1, ?A, {ended, 1, true}},
                  {change, 1, ?A, Session#{priority := x}},
                  {change, 1, ?A, Session#{note := #{show => x}}},
@@ -116,7 +122,7 @@ a_short_timeout_has_beats_in_time_test() ->
 new() -> ?PEERS:new(5000).
 
 told(Number) ->
-    {_, Ps} = says({all, false, Number, [{?A, session(1)}]}, new()),
+    {_, Ps} = says({all, false, Number, #{}, [{?A, session(1)}]}, new()),
     Ps.
 
 says(Body, Ps) -> ?PEERS:message(?N, ?TAG, Body, 0, Ps).

@@ -31,6 +31,7 @@ carrier_test_() ->
      [fun(Core) -> {Name, {timeout, 60, fun() -> Test(Core) end}} end
       || {Name, Test} <-
              [{"an exchange passes", fun exchange/1},
+              {"ids carry the tag of their node", fun tags/1},
               {"wrong terms are badarg", fun wrong_terms/1},
               {"wrong options are an error", fun wrong_options/1},
               {"a head that is too large is not sent", fun too_large/1},
@@ -60,7 +61,7 @@ carrier_test_() ->
               {"a program that hangs is killed with the last instance",
                fun hangs_at_the_end/1},
               {"a program that always has too much to do does not hang",
-               fun always_busy/1},
+               unless_short(fun always_busy/1)},
               {"the owner dies: one error for each request in flight",
                fun owner_dies/1},
               {"the supervisor dies: one error for each request in flight",
@@ -90,6 +91,16 @@ carrier_test_() ->
                fun shown_too_late/1},
               {"one answer for each request, whatever ends when",
                fun one_answer_each/1}]]}.
+
+%% SHORT=1: what only waits for the module's own clocks is left out, since these do not
+%% depend on the release.
+unless_short(Test) ->
+    case os:getenv("SHORT", "") of
+        "" -> Test;
+        _ -> fun(_) -> io:format(user, "skipped: SHORT: waits for a clock of the module ",
+                                 [])
+             end
+    end.
 
 %%% The program
 
@@ -180,6 +191,30 @@ exchange(Core) ->
     ?assertEqual(mod_client_proxy_priv:sources(), Sum),
     ?assertEqual(0, rows(Core)).
 
+tags(Core) ->
+    Tagged = fun(Tag) ->
+                     ok = ?CORE:configure(Core, (config())#{tag => Tag,
+                                                            tag_key => <<7:128>>})
+             end,
+    Tagged(<<"HERE!">>),
+    {request, As, ?A, <<"1", _:14/binary>> = Id, Ref, _} =
+        handle(Core, iq(get, <<"1">>, user(1), at(<<>>)),
+               {at(<<>>), user(1), <<"1">>}),
+    {outbound, From, To, <<"2", _:14/binary>> = OutId, Out} =
+        handle(Core, iq(set, <<"2">>, ?A, As), {As, ?A, <<"2">>}),
+    Tagged(<<0, 255, "<&>">>),
+    ?assertEqual({answer, at(<<>>), user(1), <<"1">>, Ref, false},
+                 handle(Core, iq(result, Id, ?A, As), none)),
+    ?assertEqual({answer, As, ?A, <<"2">>, Out, false},
+                 handle(Core, iq(result, OutId, To, From), none)),
+    ?assertEqual({elsewhere, <<"HERE!">>},
+                 handle(Core, iq(result, Id, ?A, As), none)),
+    ?assertEqual({elsewhere, <<"HERE!">>},
+                 handle(Core, iq(error, OutId, To, From), none)),
+    Tagged(<<"HERE!">>),
+    ?assertEqual({drop, unsolicited}, handle(Core, iq(result, Id, ?A, As), none)),
+    ?assertEqual(0, rows(Core)).
+
 wrong_terms({?PORT, Ref}) ->
     [?assertError(badarg, ?PORT:call(Ref, Name, Args))
      || {Name, Args} <- [{nothing, {}}, {counters, {1}}, {expire, {x}},
@@ -194,7 +229,9 @@ wrong_options(Core) ->
     ?assertEqual({error, badarg},
                  ?CORE:new(port, ?VHOST,
                            (config())#{host => <<"b.example.org">>,
-                                       timeout => 0})).
+                                       timeout => 0})),
+    ?assertEqual({error, badarg},
+                 ?CORE:configure(Core, (config())#{tag => <<"HERE!">>})).
 
 %% 8 MB: with the addresses that may be found in it, it would be too large a frame.
 too_large_a_payload(Core) ->
@@ -788,17 +825,8 @@ context(Core) ->
 
 %% ejabberd_router:route/1 sends to the process of the proxy host, which is us.
 play_router() ->
-    Lines = ["-module(ejabberd_router).", "-export([route/1]).",
-             "route(Packet) -> '" ++ atom_to_list(?HOST)
-             ++ "' ! {routed, Packet}, ok."],
-    Forms = [begin
-                 {ok, Tokens, _} = erl_scan:string(Line),
-                 {ok, Form} = erl_parse:parse_form(Tokens),
-                 Form
-             end || Line <- Lines],
-    {ok, Module, Beam} = compile:forms(Forms),
-    code:purge(Module),
-    {module, Module} = code:load_binary(Module, "", Beam).
+    fakes:module(ejabberd_router, ["route(Packet) -> '" ++ atom_to_list(?HOST)
+                                   ++ "' ! {routed, Packet}, ok."]).
 
 %% {Number of the request, condition} of each error so far; waits for N.
 routed() ->

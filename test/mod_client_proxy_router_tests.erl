@@ -41,6 +41,10 @@ router_test_() ->
                fun what_is_wrong_with_an_answer_is_said_as_it_is/0},
               {an_addressee_that_is_no_jid_is_not_found,
                fun an_addressee_that_is_no_jid_is_not_found/0},
+              {a_tag_behind_an_id_is_no_id_of_ours,
+               fun a_tag_behind_an_id_is_no_id_of_ours/0},
+              {an_answer_that_belongs_elsewhere_is_unsolicited_here,
+               fun an_answer_that_belongs_elsewhere_is_unsolicited_here/0},
               {what_fails_is_logged_in_few_words,
                fun what_fails_is_logged_in_few_words/0}]]}.
 
@@ -142,6 +146,43 @@ an_addressee_that_is_no_jid_is_not_found() ->
          ?assertMatch({Bad, #stanza_error{reason = 'item-not-found'}},
                       {Bad, xmpp:get_error(Error)})
      end || Type <- [get, set], Bad <- [<<"u@.">>, <<"..">>, <<"u@../r">>]].
+
+%%% Ids with a tag
+
+%% What is counted is ids that could not be kept.
+a_tag_behind_an_id_is_no_id_of_ours() ->
+    [begin
+         ok = publish(#{}, Tagging),
+         Asked = (iq(bound()))#iq{id = Id},
+         ok = mod_client_proxy_router:route(Asked),
+         #iq{type = get, id = Sent, from = As, to = E} = routed(),
+         ?assertEqual({Id, Replaced}, {Id, counted(replaced_ids)}),
+         ok = mod_client_proxy_router:route(#iq{type = result, id = Sent,
+                                                from = E, to = As}),
+         ?assertMatch(#iq{type = result, id = Id}, routed())
+     end || {Tagging, Ids} <- [{#{}, [{<<"1">>, 0}, {<<"rr-1">>, 1}]},
+                               {tagging(<<"HERE!">>),
+                                [{<<"1">>, 0}, {<<"jat-">>, 0},
+                                 {binary:copy(<<"x">>, 36), 0},
+                                 {<<"rr-">>, 1},
+                                 {<<"rr-", (binary:copy(<<"x">>, 33))/binary>>, 1}]}],
+            {Id, Replaced} <- Ids].
+
+an_answer_that_belongs_elsewhere_is_unsolicited_here() ->
+    ok = publish(#{}, tagging(<<"there">>)),
+    ok = mod_client_proxy_router:route(iq(bound())),
+    #iq{type = get, id = Sent, from = As, to = E} = routed(),
+    ok = publish(#{}, tagging(<<"HERE!">>)),
+    ok = mod_client_proxy_router:route(#iq{type = result, id = Sent,
+                                           from = E, to = As}),
+    ?assertEqual([1, 1, 0], [counted(C) || C <- [stanzas, unsolicited, dropped]]),
+    ?assertError(nothing_was_routed, routed()).
+
+tagging(Tag) -> #{tag => Tag, tag_key => <<7:128>>}.
+
+counted(Counter) ->
+    #{ledger := Ledger} = mod_client_proxy_context:get(?P),
+    proplists:get_value(Counter, mod_client_proxy_ledger:read(Ledger)).
 
 %% A function that fails has the stanza among its arguments.
 what_fails_is_logged_in_few_words() ->

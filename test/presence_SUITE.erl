@@ -85,10 +85,12 @@ end_per_group(_, Config) ->
     common_site(Config).
 
 %% Nobody of this server has subscribed to anything yet.
-init_per_testcase(_Case, Config) ->
+init_per_testcase(Case, Config) ->
     [bed:rpc(bed(Config), mod_roster, remove_user, [User, <<"example.org">>])
      || User <- [<<"romeo">>, <<"juliet">>, <<"tybalt">>]],
-    suite:begin_case(Config).
+    suite:begin_case(Case, [presence_shows_the_best_show_and_nothing_of_the_target,
+                            while_it_flaps_few_announcements_come_and_the_last_is_true],
+                     Config).
 
 end_per_testcase(_Case, Config) ->
     suite:end_case(Config).

@@ -114,8 +114,8 @@ call({talk, Name, Type, From, To, Children, Hints, Prepared}) ->
               address(Prepared), 0, now_()}, none};
 call({answer, Type, N, Wrong}) ->
     case pick(N, outs) of
-        {From, To, Id} when Wrong ->
-            {handle, {iq(Type, From, To, <<Id/binary, "x">>, ""), 0, <<>>, 0,
+        {From, To, Id} when Wrong -> % a tag with a character more opens to another
+            {handle, {iq(Type, From, To, <<Id/binary, "A">>, ""), 0, <<>>, 0,
                       now_()},
              none};
         {From, To, Id} ->
@@ -418,6 +418,8 @@ option() ->
                                <<"least_pending">>, <<"sticky">>])},
        {10, one(<<"sticky_by">>, [<<"bare">>, <<"full">>, <<"domain">>])},
        {5, [{<<"sticky_by">>, <<"urn:x">>}, {<<"sticky_by_attribute">>, <<"room">>}]},
+       {10, ?LET(Tag, oneof([<<"HERE!">>, <<"there">>]),
+                 [{<<"tag">>, Tag}, {<<"tag_key">>, <<"a.key.of.sixteen">>}])},
        {5, one(<<"disco">>, [<<"self">>, <<"forward">>])},
        {5, one(<<"timeout">>, [1, 1000, 60000])},
        {5, one(<<"retries">>, [0, 1, 2, 7])},

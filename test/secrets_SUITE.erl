@@ -176,11 +176,7 @@ no_secret_shows_when_a_reload_is_not_taken(Config) ->
          Pid = Host(),
          ok = bed:rpc(Bed, sys, suspend, [Pid]),
          begin_reload(Bed, secret_site(N, [])),
-         bed:await(fun() ->
-                           {messages, Waiting} = bed:rpc(Bed, erlang, process_info,
-                                                         [Pid, messages]),
-                           [] /= [M || {'$gen_call', _, _} = M <- Waiting]
-                   end, 20000),
+         _ = caller(Bed, Pid),
          look_at(Bed, Pid),
          End(Pid),
          bed:await(fun() -> said(Config, Complaint) >= N - 1 end, 20000),
@@ -190,12 +186,30 @@ no_secret_shows_when_a_reload_is_not_taken(Config) ->
                                      bed:rpc(Bed, sys, terminate, [Pid, crash])
                              end}]],
     %% and one that takes too long
-    ok = bed:rpc(Bed, sys, suspend, [Host()]),
+    Pid = Host(),
+    ok = bed:rpc(Bed, sys, suspend, [Pid]),
     begin_reload(Bed, secret_site(4, [])),
-    bed:await(fun() -> said(Config, Complaint) >= 3 end, 90000),
-    ok = bed:rpc(Bed, sys, resume, [Host()]),
+    let_time_out(caller(Bed, Pid), Pid),
+    bed:await(fun() -> said(Config, Complaint ++ ": {timeout,") == 1 end, 20000),
+    ok = bed:rpc(Bed, sys, resume, [Pid]),
     nothing_shows(Config),
     ok = ready(Config, secret_site(1, [])).
+
+%% Who waits until this process, which is suspended, has its new options, and by which
+%% monitor.
+caller(Bed, Pid) ->
+    bed:await(fun() -> [] /= calls(Bed, Pid) end, 20000),
+    [{Caller, [alias | Monitor]}] = calls(Bed, Pid),
+    {Caller, Monitor}.
+
+calls(Bed, Pid) ->
+    {messages, Waiting} = bed:rpc(Bed, erlang, process_info, [Pid, messages]),
+    [From || {'$gen_call', From, {reconfigure, _}} <- Waiting].
+
+%% What gen_server:call/3 raises after its time, a minute here, without that time: it
+%% takes `timeout' for the reason why the process has ended.
+let_time_out({Caller, Monitor}, Pid) ->
+    Caller ! {'DOWN', Monitor, process, Pid, timeout}.
 
 %% Modules that handle secrets fail in each of three ways, and those that what
 %% handles them needs.

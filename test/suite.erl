@@ -12,17 +12,17 @@
 
 -export([start/1, clients/1, stop/1, own_server/2, register_accounts/2,
          accounts/0, begin_group/2, end_group/2, use_carrier/2, own_site/2,
-         common_site/1, begin_case/1, end_case/1, explain/2, last_lines/1,
-         log_since/1, said/2, await_said/2, await_said/3, occurrences/2,
-         clean/1, bed/1, service/2, service/3, service/4, resumable/2,
-         requester/1, requester/2, server_pid/2, push/2, status/1, status/2,
-         counter/3, counters/2, sum/2, books_add_up/2, endpoints/2,
-         endpoint_jids/2, is_endpoint/3, await_endpoints/3, await_draining/4,
-         pending/2, in_flight/2, kept/2, who_served/2, round_trip/3,
-         round_trip/4, serves/3, serves/4, says/2, disco_info/0, address/3,
-         address_of/3, resource/1, in/2, is_sealed/1, without_module/2,
-         with_ghost/2, proc/1, kill_host/2, has_route/2, program/1, signal/3,
-         is_alive/1, ours/1, is_ours/1]).
+         common_site/1, begin_case/1, begin_case/3, is_short/0, end_case/1,
+         explain/2, last_lines/1, log_since/1, said/2, await_said/2,
+         await_said/3, occurrences/2, clean/1, bed/1, service/2, service/3,
+         service/4, resumable/2, requester/1, requester/2, server_pid/2,
+         push/2, status/1, status/2, counter/3, counters/2, sum/2,
+         books_add_up/2, endpoints/2, endpoint_jids/2, is_endpoint/3,
+         await_endpoints/3, await_draining/4, pending/2, in_flight/2, kept/2,
+         who_served/2, round_trip/3, round_trip/4, serves/3, serves/4, says/2,
+         disco_info/0, address/3, address_of/3, resource/1, in/2, is_sealed/1,
+         without_module/2, with_ghost/2, proc/1, kill_host/2, has_route/2,
+         program/1, signal/3, is_alive/1, ours/1, is_ours/1]).
 -import(site, [hosts/0, proxy_hosts/0, site/1]).
 
 %%% The server
@@ -106,6 +106,18 @@ common_site(Config) ->
 
 begin_case(Config) ->
     [{log, byte_size(bed:log(bed(Config)))} | Config].
+
+%% @doc The same in a suite with cases that only wait until the module's own clocks
+%% strike, whatever the release: if it is to be short, they are left out.
+begin_case(Case, Clocks, Config) ->
+    case is_short() andalso lists:member(Case, Clocks) of
+        true -> {skip, "SHORT: waits for clocks of the module, as on any release"};
+        false -> begin_case(Config)
+    end.
+
+%% @doc Is something else run for all that does not depend on the release? (SHORT=1)
+is_short() ->
+    os:getenv("SHORT", "") /= "".
 
 %% @doc No case leaves a session behind, or a trace in the module's tables.
 end_case(Config) ->

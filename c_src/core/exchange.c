@@ -36,12 +36,11 @@ static void decide_request(struct jat_call *c, const struct jat_request *r,
     c->out->verb = JAT_DO_FORWARD;
     *f = (struct jat_forward){.direction = r->direction,
                               .keep = r->share.octets > 0,
-                              .new_id = put->id_n > 0,
+                              .new_id = put->id.n > 0,
+                              .id = put->id,
                               .record = put->ref,
                               .from = from,
                               .to = to};
-    if (f->new_id)
-        f->id = jat_buf_add(c->buf, jat_put_id(put));
 }
 
 /* Takes the shares of the request, makes its record. JAT_EFULL: *full is the
@@ -249,7 +248,7 @@ static enum jat_err put_out(struct jat_call *c, const struct jat_request *r,
 
     if (err == JAT_OK) {
         err = jat_inflight_put(c->j->inflight, r, c->config->tagging, c->now,
-                               put);
+                               c->buf, put);
         if (err != JAT_OK)
             jat_shares_end(c->j->shares, r, JAT_END_ABORTED, c->now);
     }
@@ -352,11 +351,12 @@ static enum jat_err take(struct jat_call *c, const struct jat_answer *a,
 
 /* There is no record of what is answered here; the id may say where there is
  * one. */
-static enum jat_err not_here(struct jat_call *c)
+enum jat_err jat_answer_elsewhere(struct jat_call *c, unsigned unused)
 {
     const struct jat_tag_key *k = c->config->tagging;
     char tag[JAT_TAG];
 
+    (void)unused;
     if (k == NULL || !jat_tag_open(k, c->stanza->id, tag) ||
         jat_tag_is_own(k, tag))
         return jat_drop(c->out, JAT_REASON_UNSOLICITED);
@@ -394,7 +394,7 @@ enum jat_err jat_answer_in(struct jat_call *c, unsigned unused)
 
     (void)unused;
     if (err == JAT_ENOTFOUND)
-        return not_here(c);
+        return jat_answer_elsewhere(c, 0);
     if (err != JAT_OK)
         return err;
     if (jat_session_may_be_named(c) || jat_session_is_kept(c->config, &r))
@@ -425,7 +425,7 @@ enum jat_err jat_answer_out(struct jat_call *c, unsigned unused)
 
     (void)unused;
     if (err == JAT_ENOTFOUND)
-        return not_here(c);
+        return jat_answer_elsewhere(c, 0);
     if (err != JAT_OK)
         return err;
     answer(c, e->target, &r, ref, jat_parts_cut(e->jid, e->cut),

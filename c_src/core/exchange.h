@@ -21,5 +21,7 @@ enum jat_err jat_request_out(struct jat_call *c, unsigned unused);
 enum jat_err jat_answer_in(struct jat_call *c, unsigned unused);
 /* The answer to a client-initiated request, to P/enc(E). */
 enum jat_err jat_answer_out(struct jat_call *c, unsigned unused);
+/* An answer to what was not asked here: the id may say where it was. */
+enum jat_err jat_answer_elsewhere(struct jat_call *c, unsigned unused);
 
 #endif

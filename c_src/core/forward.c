@@ -132,7 +132,8 @@ enum jat_err jat_forward_put(struct jat *j, const struct jat_config *config,
     jat_endpoints_begin(j->endpoints, e->eid);
     if (r->released)
         jat_endpoints_begin_released(j->endpoints, e->eid);
-    err = jat_inflight_put(j->inflight, r, config->tagging, now, &out->put);
+    err =
+        jat_inflight_put(j->inflight, r, config->tagging, now, buf, &out->put);
     if (err != JAT_OK) {
         jat_endpoints_undo(j->endpoints, e->eid);
         if (r->released)

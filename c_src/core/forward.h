@@ -14,13 +14,13 @@
 /* Where a request goes. */
 struct jat_sent {
     struct jat_endpoint endpoint; /* with its JID, in buf */
-    struct jat_put put;
+    struct jat_put put;           /* the same of its id */
 };
 
 /* r: all but eid, eid_hash, tail and shown, which are set here. shown: enc(U),
  * in buf. only: the endpoint that the requester has named; 0: one of the
  * strategy's choice that has not had the request. The contact of the two is
- * made, and buf has room for the id on the far side afterwards. JAT_ENOTFOUND:
+ * made. JAT_ENOTFOUND:
  * there is no such endpoint. JAT_EFULL: it, or whoever could have it, has its
  * most records. JAT_ENOMEM. The shares of r are the caller's to take before,
  * and to give back after a failure. */

@@ -159,11 +159,11 @@ static bool reserve(struct shard *s)
 
 /* JAT_ENOMEM: nothing is changed. */
 static enum jat_err add(struct shard *s, const struct jat_request *q,
-                        struct jat_str ours, struct jat_str tag, uint64_t hash,
+                        struct jat_str added, bool replaced, uint64_t hash,
                         uint64_t *ref)
 {
     struct jat_record *r =
-        reserve(s) ? jat_record_new(&s->blocks, q, ours, tag) : NULL;
+        reserve(s) ? jat_record_new(&s->blocks, q, added, replaced) : NULL;
     if (r == NULL)
         return JAT_ENOMEM;
     r->hash = hash;
@@ -195,17 +195,17 @@ static uint64_t next_number(struct jat_inflight *t)
     return atomic_fetch_add_explicit(&t->counter, 1, memory_order_relaxed);
 }
 
-/* The next id of ours, written to p, which has room for JAT_OURS_N octets:
- * hashes of a counter, since the number itself would tell the answerer how many
- * others have asked meanwhile. */
-static void next_ours(struct jat_inflight *t, char *p)
+/* The next id of ours, written to p, which has room for JAT_OURS_N octets;
+ * returns its end. Hashes of a counter, since the number itself would tell the
+ * answerer how many others have asked meanwhile. */
+static char *next_ours(struct jat_inflight *t, char *p)
 {
     uint64_t n = next_number(t);
     static const char prefix[] = {'j', 'a', 't', '-'};
     char *end = p + sizeof(prefix);
     memcpy(p, prefix, sizeof(prefix));
     end = append_hex(end, half_of(t, n, 0));
-    append_hex(end, half_of(t, n, 1));
+    return append_hex(end, half_of(t, n, 1));
 }
 
 /* ejabberd's router takes the answer to an id that begins so for its own; and
@@ -217,78 +217,77 @@ static bool is_lost_in_ejabberd(struct jat_str id)
                         (id.n >= 3 && memcmp(id.p, "rr-", 3) == 0));
 }
 
-/* Writes the id on the far side to out->id: one of ours, if out->replaced says
- * so; then the tag. */
-static void make_id(struct jat_inflight *t, const struct jat_request *q,
-                    const struct jat_tag_key *tag, struct jat_put *out)
+/* Writes an id to p that is not the asker's: one of ours, or one with a tag. */
+static struct jat_str make_id(struct jat_inflight *t,
+                              const struct jat_request *q,
+                              const struct jat_tag_key *tag, bool replaced,
+                              char *p)
 {
-    size_t n = 0;
-    if (out->replaced) {
-        next_ours(t, out->id);
-        n = JAT_OURS_N;
-    } else if (tag != NULL && q->id.n > 0) {
-        memcpy(out->id, q->id.p, q->id.n);
-        n = q->id.n;
+    char *end = p;
+    if (replaced)
+        end = next_ours(t, end);
+    if (tag == NULL)
+        return jat_str(p, (size_t)(end - p));
+    if (!replaced && q->id.n > 0) {
+        memcpy(end, q->id.p, q->id.n);
+        end += q->id.n;
     }
-    if (tag != NULL) {
-        jat_tag_seal(tag, half_of(t, next_number(t), 2), out->id + n);
-        n += JAT_TAG_SEALED;
-    }
-    out->id_n = (uint16_t)n;
+    jat_tag_seal(tag, half_of(t, next_number(t), 2), end);
+    return jat_str(p, (size_t)(end - p) + JAT_TAG_SEALED);
 }
 
-/* One try with one id, which is made here. JAT_EFULL: it is not free. The look
- * and the addition are under one lock. An id of ours is always new, so it may
- * be used even while the closed set is saturated. */
-static enum jat_err try_put(struct jat_inflight *t, const struct jat_request *q,
-                            const struct jat_tag_key *key, uint64_t now,
-                            struct jat_put *out)
+/* One try with one id; made: what is not the asker's, or empty. JAT_EFULL: it
+ * is not free. The look and the addition are under one lock. An id of ours is
+ * always new, so it may be used even while the closed set is saturated. */
+static enum jat_err put_as(struct jat_inflight *t, const struct jat_request *q,
+                           struct jat_str made, bool replaced, uint64_t now,
+                           uint64_t *ref)
 {
-    make_id(t, q, key, out);
-    size_t tag_n = key == NULL ? 0 : JAT_TAG_SEALED;
-    struct jat_str id = out->id_n > 0 ? jat_put_id(out) : q->id;
-    struct jat_str ours = {out->id, out->replaced ? JAT_OURS_N : 0};
-    struct jat_str tag = {out->id + out->id_n - tag_n, tag_n};
+    struct jat_str id = made.n > 0 ? made : q->id, added = made;
     if (is_lost_in_ejabberd(id))
         return JAT_EFULL;
+    if (made.n > 0 && !replaced)
+        added = jat_str(made.p + q->id.n, JAT_TAG_SEALED);
     uint64_t hash = hash_of(t, q->direction, q->tail, q->user, q->shown, id);
     uint64_t closed = fingerprint(hash, q->direction == JAT_OUT, q->eid_hash);
     struct shard *s = shard_of(t, hash);
     enum jat_err err = JAT_EFULL;
     pthread_mutex_lock(&s->mutex);
     if (!is_taken(s, q, id, hash) && !jat_closed_has(&s->closed, closed, now) &&
-        (out->replaced || !jat_closed_saturated(&s->closed, now)))
-        err = add(s, q, ours, tag, hash, &out->ref);
+        (replaced || !jat_closed_saturated(&s->closed, now)))
+        err = add(s, q, added, replaced, hash, ref);
     pthread_mutex_unlock(&s->mutex);
     return err;
 }
 
-static bool too_long(const struct jat_request *q, const struct jat_tag_key *tag)
+static bool too_long(const struct jat_request *q)
 {
     return q->user.n > JAT_REQUEST_STR_MAX ||
            q->shown.n > JAT_REQUEST_STR_MAX ||
-           q->asked.n > JAT_REQUEST_STR_MAX ||
-           q->id.n > (tag == NULL ? JAT_REQUEST_STR_MAX : JAT_ID_MAX);
+           q->asked.n > JAT_REQUEST_STR_MAX || q->id.n > JAT_REQUEST_STR_MAX;
 }
 
 enum jat_err jat_inflight_put(struct jat_inflight *t,
                               const struct jat_request *q,
                               const struct jat_tag_key *tag, uint64_t now,
-                              struct jat_put *out)
+                              struct jat_buf *buf, struct jat_put *out)
 {
-    struct jat_put made;
+    bool replaced = false;
+    struct jat_str id = {NULL, 0};
+    uint64_t ref;
     enum jat_err err;
-    if (too_long(q, tag) || q->n_tried > JAT_MAX_TRIED)
+    if (too_long(q) || q->n_tried > JAT_MAX_TRIED)
         return JAT_EBADARG;
-    made.replaced = false;
-    while ((err = try_put(t, q, tag, now, &made)) == JAT_EFULL)
-        made.replaced = true;
+    if (tag != NULL)
+        id = make_id(t, q, tag, false, buf->p + buf->n);
+    while ((err = put_as(t, q, id, replaced, now, &ref)) == JAT_EFULL) {
+        replaced = true;
+        id = make_id(t, q, tag, true, buf->p + buf->n);
+    }
     if (err != JAT_OK)
         return err;
-    out->ref = made.ref;
-    out->replaced = made.replaced;
-    out->id_n = made.id_n;
-    memcpy(out->id, made.id, made.id_n);
+    *out = (struct jat_put){ref, {(uint32_t)buf->n, (uint32_t)id.n}, replaced};
+    buf->n += id.n;
     return JAT_OK;
 }
 

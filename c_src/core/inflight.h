@@ -29,8 +29,6 @@
 #define JAT_CLOSED_MS 300000U
 /* Octets of an id of ours. */
 #define JAT_OURS_N (4 + 2 * 16)
-/* Octets of the longest id on the far side that is not the asker's. */
-#define JAT_FAR_ID_MAX (JAT_ID_MAX + JAT_TAG_SEALED)
 
 struct jat_inflight;
 
@@ -43,19 +41,12 @@ void jat_inflight_free(struct jat_inflight *t);
 
 /* A record that was made. */
 struct jat_put {
-    uint64_t ref;  /* never 0 */
-    bool replaced; /* the asker's id is not kept, but one of ours is used */
-    uint16_t id_n; /* octets of the id on the far side; 0: it is the asker's */
-    char id[JAT_FAR_ID_MAX];
+    uint64_t ref;       /* never 0 */
+    struct jat_span id; /* on the far side; empty: it is the asker's */
+    bool replaced;      /* it is one of ours, since the asker's was not kept */
 };
 
-/* The id on the far side; empty: it is the asker's. */
-static inline struct jat_str jat_put_id(const struct jat_put *put)
-{
-    return jat_str(put->id, put->id_n);
-}
-
-/* Octets that it may have. */
+/* Octets of the id on the far side, at most, where it is not the asker's. */
 static inline size_t jat_put_id_max(const struct jat_request *q,
                                     const struct jat_tag_key *tag)
 {
@@ -65,12 +56,14 @@ static inline size_t jat_put_id_max(const struct jat_request *q,
 }
 
 /* Makes a record and chooses the id on the far side. tag: of the node that owns
- * the record; NULL: the id has none. now: ms. JAT_EBADARG: a string is too long
- * (with a tag, an id over JAT_ID_MAX). JAT_ENOMEM: nothing was changed. */
+ * the record; NULL: the id has none. now: ms. The id is appended to buf, which
+ * has room for jat_put_id_max (it does not grow here, for strings of q may be
+ * in it). JAT_EBADARG: a string is too long. JAT_ENOMEM: nothing was changed.
+ */
 enum jat_err jat_inflight_put(struct jat_inflight *t,
                               const struct jat_request *q,
                               const struct jat_tag_key *tag, uint64_t now,
-                              struct jat_put *out);
+                              struct jat_buf *buf, struct jat_put *out);
 
 /* The takes. Exactly one caller gets a record; it is out of the table then and
  * *out holds it, strings in buf. JAT_ENOTFOUND: no such record (any more).

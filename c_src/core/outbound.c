@@ -71,3 +71,25 @@ enum jat_err jat_outbound_check(struct jat_call *c, struct jat_writer *out)
     out->may = may(c, out);
     return JAT_OK;
 }
+
+bool jat_has_spoken(struct jat *j, struct jat_str user, struct jat_str target,
+                    struct jat_str node, bool note, uint64_t now)
+{
+    const struct jat_config *config =
+        atomic_load_explicit(&j->config, memory_order_acquire);
+    struct jat_jid jid;
+
+    if (!jat_jid_split(user, &jid))
+        return false;
+
+    struct jat_share share = {
+        .user = jat_shares_user(j->shares, jid.bare),
+        .domain = jat_shares_domain(j->shares, config, jid.server)};
+    struct jat_contact who =
+        jat_contact_of(&share, jat_endpoints_hash(j->endpoints, target),
+                       jat_node_key(j, node));
+
+    if (note)
+        jat_contact_touch(j->contacts, config, who, true, now, 0);
+    return jat_contact_find(j->contacts, who, now);
+}

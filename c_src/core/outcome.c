@@ -150,8 +150,9 @@ void jat_closing_goes_on(struct jat_closing *c, const struct jat_taken *t,
         .kept = t->r.share.octets > 0,
         .from = {{t->asked.at, t->r.asked_cut.user_n}, c->host, t->shown},
         .to = jat_parts_cut(to, sent->endpoint.cut),
-        .id = sent->put.id_n > 0 ? jat_buf_add(text, jat_put_id(&sent->put))
-                                 : t->id};
+        .id = sent->put.id.n > 0
+                  ? jat_buf_add(text, jat_buf_str(notes, sent->put.id))
+                  : t->id};
 }
 
 void jat_closing_moved(struct jat_closing *c, const struct jat_taken *t,

@@ -21,7 +21,7 @@ static const char *octets(const struct jat_record *r)
 static size_t octets_n(const struct jat_record *r)
 {
     return (size_t)r->user_n + (r->shown_is_user ? 0U : r->shown_n) +
-           r->asked_n + r->id_n + r->ours_n + r->tag_n;
+           r->asked_n + r->id_n + r->added_n;
 }
 
 /* The octets of the numbers and of the strings. */
@@ -39,9 +39,8 @@ static void strings(const struct jat_record *r, const char *p,
     p += r->user_n + (r->shown_is_user ? 0 : r->shown_n);
     q->asked = jat_str(p, r->asked_n);
     q->id = jat_str(p + r->asked_n, r->id_n);
-    q->id_out = r->ours_n == 0
-                    ? jat_str(q->id.p, (size_t)r->id_n + r->tag_n)
-                    : jat_str(q->id.p + r->id_n, (size_t)r->ours_n + r->tag_n);
+    q->id_out = r->replaced ? jat_str(q->id.p + r->id_n, r->added_n)
+                            : jat_str(q->id.p, (size_t)r->id_n + r->added_n);
 }
 
 static char *append(char *p, struct jat_str s)
@@ -57,7 +56,7 @@ static size_t size_of(const struct jat_record *r)
 }
 
 static void fill(struct jat_record *r, const struct jat_request *q,
-                 struct jat_str ours, struct jat_str tag, bool shown_is_user)
+                 struct jat_str added, bool replaced, bool shown_is_user)
 {
     *r = (struct jat_record){
         .eid_hash = q->eid_hash,
@@ -70,8 +69,7 @@ static void fill(struct jat_record *r, const struct jat_request *q,
         .shown_n = (uint16_t)q->shown.n,
         .asked_n = (uint16_t)q->asked.n,
         .id_n = (uint16_t)q->id.n,
-        .ours_n = (uint8_t)ours.n,
-        .tag_n = (uint8_t)tag.n,
+        .added_n = (uint8_t)added.n,
         .n_tried = q->n_tried,
         .retries = q->retries,
         .out = q->direction == JAT_OUT,
@@ -82,6 +80,7 @@ static void fill(struct jat_record *r, const struct jat_request *q,
         .by_sessionid = q->by_sessionid,
         .once = q->once,
         .released = q->released,
+        .replaced = replaced,
     };
     char *p = (char *)r->tried;
     p = append(p,
@@ -93,8 +92,7 @@ static void fill(struct jat_record *r, const struct jat_request *q,
         p = append(p, q->shown);
     p = append(p, q->asked);
     p = append(p, q->id);
-    p = append(p, ours);
-    append(p, tag);
+    append(p, added);
 }
 
 /* Which of the sizes n octets need; JAT_BLOCK_SIZES or more: too many. */
@@ -119,16 +117,16 @@ static struct jat_record *new_block(struct jat_blocks *b, size_t n)
 
 struct jat_record *jat_record_new(struct jat_blocks *b,
                                   const struct jat_request *q,
-                                  struct jat_str ours, struct jat_str tag)
+                                  struct jat_str added, bool replaced)
 {
     bool shown_is_user = jat_str_eq(q->shown, q->user);
     size_t n = sizeof(struct jat_record) +
                (q->n_tried + (q->session != 0 ? 1U : 0U)) * sizeof(*q->tried) +
                q->user.n + (shown_is_user ? 0 : q->shown.n) + q->asked.n +
-               q->id.n + ours.n + tag.n;
+               q->id.n + added.n;
     struct jat_record *r = new_block(b, n);
     if (r != NULL)
-        fill(r, q, ours, tag, shown_is_user);
+        fill(r, q, added, replaced, shown_is_user);
     return r;
 }
 

@@ -73,8 +73,7 @@ struct jat_record {
     struct jat_share share;
     struct jat_cut user_cut, asked_cut;
     uint16_t user_n, shown_n, asked_n, id_n;
-    uint8_t ours_n; /* octets of an id of ours; 0: the asker's is kept */
-    uint8_t tag_n;  /* octets of the tag behind one or the other */
+    uint8_t added_n; /* octets of an id of ours, of a tag, of both */
     uint8_t n_tried;
     uint8_t retries;
     bool out : 1;           /* its direction */
@@ -85,7 +84,8 @@ struct jat_record {
     bool by_sessionid : 1;
     bool once : 1;
     bool released : 1;
-    uint64_t tried[]; /* and the session */
+    bool replaced : 1; /* the id on the far side is one of ours */
+    uint64_t tried[];  /* and the session */
 };
 
 /* The spare blocks of a shard, by their size: 8 octets and some steps of 16, as
@@ -100,12 +100,12 @@ struct jat_blocks {
 
 void jat_blocks_fini(struct jat_blocks *b);
 
-/* A record of q, but for its endpoint and deadline. ours: an id of ours, or
- * empty. tag: what the id on the far side ends in, or empty. NULL: no memory.
- */
+/* A record of q, but for its endpoint and deadline. added: what the id on the
+ * far side has beside the asker's own octets; empty: it is the asker's.
+ * replaced: it has nothing else. NULL: no memory. */
 struct jat_record *jat_record_new(struct jat_blocks *b,
                                   const struct jat_request *q,
-                                  struct jat_str ours, struct jat_str tag);
+                                  struct jat_str added, bool replaced);
 /* Gives its block back. Returns what the caller is to free (jat_free), after
  * the lock. */
 struct jat_record *jat_record_give(struct jat_blocks *b, struct jat_record *r);

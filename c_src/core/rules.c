@@ -219,7 +219,7 @@ static bool own_ping(const struct jat_call *c)
          "an_answer_to_the_endpoint_is_taken_once_and_from_whom_it_asked")     \
     RULE("iq result/error", "else", "dropped, counted",                        \
          ANSWER, ANYBODY, ALWAYS,                                              \
-         drop, JAT_REASON_UNSOLICITED,                                         \
+         jat_answer_elsewhere, 0,                                              \
          "an_answer_to_nothing_is_dropped_and_never_answered")                 \
     RULE("message groupchat", "any", "`not-acceptable`",                       \
          GROUPCHAT, ANYBODY, ALWAYS,                                           \

@@ -58,6 +58,8 @@ enum jat_err jat_waiting_put(struct jat *j, const struct jat_config *config,
     uint64_t until = now + jat_waiting_time(config);
     struct jat_aim lane = {r->eid_hash, false};
     uint32_t place, octets = 0;
+    char room[JAT_OURS_N];
+    struct jat_buf ours = jat_buf_lent(room, sizeof(room));
     enum jat_err err = jat_quota_take(j->waiters, key_of(r, r->eid_hash),
                                       UINT32_MAX, UINT32_MAX, &octets);
 
@@ -69,7 +71,7 @@ enum jat_err jat_waiting_put(struct jat *j, const struct jat_config *config,
         r->n_tried = 0; /* all that have had it are gone */
         r->released = false;
         r->deadline = until < r->deadline ? until : r->deadline;
-        err = jat_inflight_put(j->inflight, r, NULL, now, out);
+        err = jat_inflight_put(j->inflight, r, NULL, now, &ours, out);
         if (err == JAT_OK)
             jat_queue_fill(&j->queue, place, out->ref, r->deadline);
         else

@@ -3,8 +3,8 @@
 %%% The bed script for Erlang tests, and calls into the server that it boots.
 -module(bed).
 -export([new/1, start/1, start/2, connect/1, stop/1, remove/1, install/1,
-         sources/1, ctl/2, configure/2, reload/1, reconfigure/2, command/3,
-         rpc/4, dir/1, port/2, log/1, await/1, await/2]).
+         install_anew/1, sources/1, ctl/2, configure/2, reload/1, reconfigure/2,
+         command/3, rpc/4, dir/1, port/2, log/1, await/1, await/2]).
 -export([project/0, run/2, open/2, signal/2, collect/1]).
 
 -type bed() :: #{dir := file:filename(), node := node(),
@@ -62,6 +62,11 @@ sources(#{dir := Dir}) ->
 -spec install(bed()) -> string().
 install(#{dir := Dir}) ->
     must(["install", Dir]).
+
+%% @doc The same, with a C core that is compiled for this bed.
+-spec install_anew(bed()) -> string().
+install_anew(#{dir := Dir}) ->
+    must(["install", Dir, "anew"]).
 
 %% @doc An ejabberdctl command line: exit status and what it printed.
 -spec ctl(bed(), [string()]) -> {non_neg_integer(), string()}.

@@ -148,6 +148,20 @@ write_head(struct head *h, const char *format, ...)
         die("a head of %d octets", n);
     h->n = (size_t)n;
     h->id = strstr(h->text, "ID__________");
+    h->id_n = ID_LEN;
+}
+
+void head_put_id(struct head *h, struct jat_str id)
+{
+    char *end = h->id + h->id_n;
+
+    if (h->n - h->id_n + id.n >= sizeof h->text)
+        die("an id of %zu octets", id.n);
+    if (id.n != h->id_n)
+        memmove(h->id + id.n, end, (size_t)(h->text + h->n + 1 - end));
+    memcpy(h->id, id.p, id.n);
+    h->n += id.n - h->id_n;
+    h->id_n = id.n;
 }
 
 void head_request(struct head *h, unsigned user)

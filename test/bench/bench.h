@@ -41,6 +41,7 @@ struct head {
     char text[512];
     size_t n;
     char *id; /* in text */
+    size_t id_n;
 };
 
 static inline struct jat_str head_str(const struct head *h)
@@ -56,6 +57,9 @@ static inline void head_set_id(struct head *h, uint64_t n)
     for (unsigned i = ID_LEN; i-- > 0; n >>= 4)
         h->id[i] = hex[n & 15];
 }
+
+/* The id: this one. */
+void head_put_id(struct head *h, struct jat_str id);
 
 /* A request, or a message, of requester number `user` to the proxy host. */
 void head_request(struct head *h, unsigned user);

@@ -74,7 +74,10 @@ static void exchange(uint64_t n)
     if (h->n == 0)
         kind->head_back(h, jat_buf_str(&buf, to.resource),
                         jat_buf_str(&buf, from.resource));
-    head_set_id(h, n);
+    if (kind->there == REQUEST && d.forward.new_id)
+        head_put_id(h, jat_buf_str(&buf, d.forward.id));
+    else
+        head_set_id(h, n);
     handle(host, h, n / 100, kind->back, &buf, &d);
 }
 
@@ -128,6 +131,7 @@ static const char *options_of(const char *name)
         const char *part, *options;
     } cases[] = {
         {"sealed", "encoding=sealed"},
+        {"tagged", "encoding=jid tag=HERE! tag_key=a.key.of.sixteen"},
         {"off", "encoding=jid outlier_ejection=0"},
         {"peak_ewma", "encoding=jid balance=peak_ewma outlier_ejection=1"},
         {"", "encoding=jid"},

@@ -61,8 +61,9 @@ static void too_many_tried_are_refused(void **state)
     struct jat_inflight *t = inflight();
     struct jat_request q = request(JAT_STR("u"), 1, JAT_STR("1"));
     struct jat_put made;
+    struct jat_str id;
     q.n_tried = JAT_MAX_TRIED + 1;
-    assert_int_equal(jat_inflight_put(t, &q, NULL, 0, &made), JAT_EBADARG);
+    assert_int_equal(try_put(t, &q, 0, &made, &id), JAT_EBADARG);
     jat_inflight_free(t);
 }
 
@@ -74,13 +75,14 @@ static void strings_may_have_65535_octets(void **state)
     struct jat_buf buf = JAT_BUF_INIT;
     struct jat_request out;
     struct jat_put made;
+    struct jat_str id;
     memset(octets, 'x', sizeof octets);
     for (int which = 0; which < 4; which++)
         for (size_t n = JAT_REQUEST_STR_MAX; n <= sizeof octets; n++) {
             struct jat_request q = request(JAT_STR("u"), 1, text("%d", which));
             struct jat_str *s[] = {&q.user, &q.shown, &q.asked, &q.id};
             *s[which] = jat_str(octets, n);
-            enum jat_err err = jat_inflight_put(t, &q, NULL, 0, &made);
+            enum jat_err err = try_put(t, &q, 0, &made, &id);
             assert_int_equal(err, n == sizeof octets ? JAT_EBADARG : JAT_OK);
             if (err != JAT_OK)
                 continue;

@@ -10,19 +10,6 @@ static struct jat_str long_user(void)
     return text("u@x/%0*u", BLOCK, 0);
 }
 
-/* A put that fails leaves what it is given as it was. */
-static enum jat_err try_put(struct jat_inflight *t, const struct jat_request *q,
-                            struct jat_put *out)
-{
-    struct jat_put before;
-    memset(&before, 0x55, sizeof before);
-    *out = before;
-    enum jat_err err = jat_inflight_put(t, q, tagging, 0, out);
-    if (err != JAT_OK)
-        assert_memory_equal(out, &before, sizeof before);
-    return err;
-}
-
 /* One of those that take or show a record: first by its answer, ... */
 static enum jat_err see_one(struct jat_inflight *t, int way,
                             const struct jat_request *q, struct jat_str sent,
@@ -63,13 +50,12 @@ static void without_memory_nothing_changes(void **state)
         struct jat_request q =
             request(long_user(), 1, text(i % 2 ? "%u" : "rr-%u", i));
         struct jat_put made;
+        struct jat_str id;
         q.share.user = i + 1;
-        FAIL_EACH_ALLOCATION(try_put(t, &q, &made),
+        FAIL_EACH_ALLOCATION(try_put(t, &q, 0, &made, &id),
                              jat_inflight_count(t) == i % EACH);
-        struct jat_str sent =
-            made.id_n > 0 ? jat_put_id(&made) : q.id;
         for (int way = 0; i % EACH == EACH - 1 && way < EACH; way++) {
-            FAIL_EACH_ALLOCATION(see_one(t, way, &q, sent, &buf, &out, &ref),
+            FAIL_EACH_ALLOCATION(see_one(t, way, &q, id, &buf, &out, &ref),
                                  jat_inflight_count(t) ==
                                      (way == 0 ? EACH : left[way - 1]));
             assert_int_equal(jat_inflight_count(t), left[way]);
@@ -78,7 +64,7 @@ static void without_memory_nothing_changes(void **state)
         if (i % EACH == EACH - 1)
             assert_int_equal(close_ref(t, made.ref, 0), JAT_ENOTFOUND);
         while (i % EACH == EACH - 1 && jat_inflight_count(t) > 0)
-            assert_int_equal(see_one(t, 3, &q, sent, &buf, &out, &ref), JAT_OK);
+            assert_int_equal(see_one(t, 3, &q, id, &buf, &out, &ref), JAT_OK);
     }
     jat_buf_fini(&buf);
     jat_inflight_free(t);
@@ -94,7 +80,8 @@ static void the_first_records_want_memory(void **state)
             struct jat_request q =
                 request(JAT_STR("u@x/r"), k, text(i % 2 ? "%u" : "rr-%u", i));
             struct jat_put made;
-            FAIL_EACH_ALLOCATION(try_put(t, &q, &made),
+            struct jat_str id;
+            FAIL_EACH_ALLOCATION(try_put(t, &q, 0, &made, &id),
                                  jat_inflight_count(t) == k);
             assert_int_equal(made.replaced, i % 2 == 0);
         }
@@ -108,12 +95,13 @@ static void what_is_refused_leaves_what_it_was_given(void **state)
     static char octets[JAT_REQUEST_STR_MAX + 1];
     struct jat_inflight *t = inflight();
     struct jat_put made;
+    struct jat_str id;
     struct jat_request q =
         request(jat_str(octets, sizeof octets), 1, JAT_STR("1"));
-    assert_int_equal(try_put(t, &q, &made), JAT_EBADARG);
+    assert_int_equal(try_put(t, &q, 0, &made, &id), JAT_EBADARG);
     q = request(JAT_STR("u"), 1, JAT_STR("1"));
     q.n_tried = JAT_MAX_TRIED + 1;
-    assert_int_equal(try_put(t, &q, &made), JAT_EBADARG);
+    assert_int_equal(try_put(t, &q, 0, &made, &id), JAT_EBADARG);
     assert_int_equal(jat_inflight_count(t), 0);
     jat_inflight_free(t);
 }
@@ -151,10 +139,12 @@ static void a_shard_keeps_some_blocks_for_the_next_records(void **state)
     assert_int_equal(blocks_alive, most - N + MAX_SPARE);
     struct jat_request q = request(user, N, JAT_STR("1"));
     struct jat_put made;
-    assert_int_equal(try_put(t, &q, &made), JAT_ENOMEM); /* ... one more does */
+    struct jat_str id;
+    assert_int_equal(try_put(t, &q, 0, &made, &id),
+                     JAT_ENOMEM); /* ... one more does */
     allow_all();
     assert_int_equal(jat_inflight_count(t), MAX_SPARE);
-    assert_int_equal(try_put(t, &q, &made), JAT_OK);
+    assert_int_equal(try_put(t, &q, 0, &made, &id), JAT_OK);
     assert_int_equal(blocks_alive, most - N + MAX_SPARE + 1);
     jat_inflight_free(t); /* with records, without spare blocks */
     t = inflight();
@@ -214,10 +204,11 @@ static void a_kept_block_has_room_for_a_record_of_its_size(void **state)
         struct jat_inflight *t = inflight();
         struct jat_request q = request(text("%0*u", n, 1), 1, JAT_STR("1"));
         struct jat_put made;
+        struct jat_str id;
         assert_true(kept(t, &q, 0));
         assert_int_equal(answer(t, &q, q.id), JAT_OK);
         allow(0);
-        enum jat_err err = try_put(t, &q, &made);
+        enum jat_err err = try_put(t, &q, 0, &made, &id);
         allow_all();
         assert_true(err == JAT_OK || err == JAT_ENOMEM);
         fit += err == JAT_OK;

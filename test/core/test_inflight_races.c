@@ -100,17 +100,16 @@ static void *put_the_same(void *arg)
     for (unsigned i = 0; i < SAME; i++) {
         struct jat_request out, q = request(JAT_STR("u"), 1, JAT_STR("1"));
         struct jat_put made;
+        struct jat_str sent;
         uint64_t got;
         q.share.user = (uint64_t)thread << 32 | i;
         jat_buf_reset(&buf, SIZE_MAX);
-        if (jat_inflight_put(r->t, &q, NULL, 0, &made) != JAT_OK)
+        if (try_put(r->t, &q, 0, &made, &sent) != JAT_OK)
             atomic_fetch_add(&r->same_wrong, 1);
         if (!made.replaced && atomic_fetch_add(&r->same_kept, 1) != 0)
             atomic_fetch_add(&r->same_wrong, 1);
         if (!made.replaced)
             atomic_fetch_sub(&r->same_kept, 1);
-        struct jat_str sent =
-            made.id_n > 0 ? jat_put_id(&made) : q.id;
         if (take_answer(r->t, &q, sent, &buf, &out, &got) != JAT_OK ||
             got != made.ref || out.share.user != q.share.user)
             atomic_fetch_add(&r->same_wrong, 1);

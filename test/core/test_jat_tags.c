@@ -232,6 +232,8 @@ an_answer_without_a_record_belongs_to_the_node_of_its_tag(void **state)
     assert_words(result(id, C, PU), "elsewhere " THERE);
     assert_words(result(id, U, shown(A)), "elsewhere " THERE);
     assert_words(said(iq("error", id, U, shown(A))), "elsewhere " THERE);
+    /* though nobody here is known by that address */
+    assert_words(result(id, U, P "/nobody"), "elsewhere " THERE);
     assert_int_equal(count("unsolicited") + count("dropped"), 0);
     assert_int_equal(count("answers") + count("outbound_answers"), 0);
 }

@@ -93,6 +93,7 @@ static uint64_t put_long_request(void)
                             .deadline = now + 1000};
     struct jat_endpoint e;
     struct jat_put put;
+    struct jat_buf id = JAT_BUF_INIT;
     enum jat_why full;
     assert_int_equal(
         jat_endpoints_find(j->endpoints, str(A), JAT_NO_STRINGS, NULL, &e),
@@ -105,7 +106,10 @@ static uint64_t put_long_request(void)
     unsigned held = jat_endpoints_hold(j->endpoints);
     jat_endpoints_begin(j->endpoints, e.eid);
     jat_endpoints_let_go(j->endpoints, held);
-    assert_int_equal(jat_inflight_put(j->inflight, &r, NULL, now, &put), JAT_OK);
+    assert_non_null(jat_buf_room(&id, JAT_OURS_N));
+    assert_int_equal(jat_inflight_put(j->inflight, &r, NULL, now, &id, &put),
+                     JAT_OK);
+    jat_buf_fini(&id);
     jat_stats_add(&j->stats, JAT_STAT_requests);
     return put.ref;
 }

@@ -152,6 +152,17 @@ struct verdict request_of_user(struct truth *t, const struct view *v)
     return request(t, v, session);
 }
 
+/* An answer of which there is no record. */
+static struct verdict not_here(const struct truth *t, const struct view *v)
+{
+    char tag[JAT_TAG];
+
+    if (!t->o.tagged || !truth_tag(v->s.id, tag) ||
+        memcmp(tag, TAG, JAT_TAG) == 0)
+        return drop(JAT_REASON_UNSOLICITED);
+    return (struct verdict){.verb = JAT_DO_ELSEWHERE};
+}
+
 struct verdict answer_of_user(struct truth *t, const struct view *v)
 {
     struct verdict out = drop(JAT_REASON_UNSOLICITED);
@@ -159,6 +170,7 @@ struct verdict answer_of_user(struct truth *t, const struct view *v)
 
     if (stands_for(t, v, &session) != FOR_ONLINE)
         return out;
+    out = not_here(t, v);
     out.over = truth_waiting(t, JAT_OUT, v->user, v->to.resource, v->s.id);
     /* a later session of the name has not asked */
     if (out.over != NULL && out.over->session == session)
@@ -231,6 +243,7 @@ struct verdict answer_of_target(struct truth *t, const struct view *v)
 
     if (v->to.resource.n == 0 || !has_node(t, v->to.user))
         return out;
+    out = not_here(t, v);
     out.over = truth_waiting(t, JAT_IN, v->user, v->to.resource, v->s.id);
     if (out.over != NULL)
         out.verb = JAT_DO_FORWARD;

@@ -117,6 +117,7 @@ void options_choose(struct input *in, struct options *o)
         o->local_domain = JAT_STR("example.net");
     if (key >> 6 == 3)
         o->resources = JAT_STR(RESOURCES);
+    o->tagged = key >> 6 == 2;
 }
 
 void options_complete(struct options *o)
@@ -168,6 +169,9 @@ static void add_lists(struct jat_config *c, const struct options *o)
     add_str(c, "retry_sets", o->retry_set);
     if (o->resources.n > 0)
         add_word(c, "resources", RESOURCES "*");
+    if (o->tagged)
+        add_word(c, "tag", TAG);
+    add_word(c, "tag_key", TAG_KEY);
 }
 
 struct jat_config *options_config(const struct options *o)

@@ -222,15 +222,41 @@ static bool begins_with(struct jat_str s, const char *begin)
     return s.n >= n && memcmp(s.p, begin, n) == 0;
 }
 
+bool truth_tag(struct jat_str id, char tag[JAT_TAG])
+{
+    struct jat_tag_key key;
+
+    CHECK(jat_tag_key_make(JAT_STR(TAG_KEY), JAT_STR(TAG), &key) == JAT_OK);
+    return jat_tag_open(&key, id, tag);
+}
+
+/* Without what follows it where ids are tagged. */
+static struct jat_str sent_id(const struct truth *t, const struct record *r)
+{
+    char tag[JAT_TAG];
+
+    if (!t->o.tagged)
+        return r->id_out;
+    CHECK(truth_tag(r->id_out, tag) && memcmp(tag, TAG, JAT_TAG) == 0);
+    return jat_str(r->id_out.p, r->id_out.n - JAT_TAG_SEALED);
+}
+
+static bool is_replaced(const struct truth *t, const struct record *r)
+{
+    return !jat_str_eq(r->id, sent_id(t, r));
+}
+
+/* No two tags are the same; but one might make "rr-" of the beginning of it. */
 static void check_id(const struct truth *t, const struct record *r)
 {
-    bool replaced = !jat_str_eq(r->id, r->id_out);
+    bool replaced = is_replaced(t, r);
 
-    CHECK(!is_in_use(t, r, r->id_out));
+    CHECK(!is_in_use(t, r, r->id_out) && !begins_with(r->id_out, "rr-"));
     CHECK(replaced ==
-          (begins_with(r->id, "rr-") ||
-           (r->id.n > 0 && memchr(r->id.p, '\t', r->id.n) != NULL) ||
-           is_in_use(t, r, r->id)));
+              (begins_with(r->id, "rr-") ||
+               (r->id.n > 0 && memchr(r->id.p, '\t', r->id.n) != NULL) ||
+               (!t->o.tagged && is_in_use(t, r, r->id))) ||
+          (t->o.tagged && r->id.n < 3));
     CHECK(!replaced || begins_with(r->id_out, "jat-"));
 }
 
@@ -320,7 +346,7 @@ void truth_begun(struct truth *t, const struct record *r)
         t->sessions[r->session].requests++;
     else
         t->sessions[r->session].outbound++;
-    t->stats[JAT_STAT_replaced_ids] += !jat_str_eq(r->id, r->id_out);
+    t->stats[JAT_STAT_replaced_ids] += is_replaced(t, r);
     t->records[t->n_records] = *r;
     t->records[t->n_records++].open = true;
 }

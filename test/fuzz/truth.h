@@ -46,6 +46,9 @@
 #define NOTHING ((struct jat_str){NULL, 0})
 
 /* What the core is configured with. Strings and ring outlive the truth. */
+#define TAG "HERE!"
+#define TAG_KEY "a.key.of.sixteen"
+
 struct options {
     int64_t encoding, balance, priority, outbound, outbound_acl, disco;
     int64_t timeout, contact_timeout, resume_wait, retries, max_contacts,
@@ -53,6 +56,7 @@ struct options {
         max_outbound_per_endpoint, max_endpoints, max_retry_memory,
         message_rate, message_rate_per_domain, session_timeout, sticky_ttl;
     bool sessions;             /* all of session_rows, or none */
+    bool tagged;               /* ids end in TAG, sealed under TAG_KEY */
     struct jat_str localparts; /* a glob without '?'; empty: no nodes */
     struct jat_str targets[2], local_domain, sticky_by, sticky_by_attribute;
     struct jat_str resources; /* a glob of this, then '*'; empty: all */
@@ -156,6 +160,9 @@ struct truth {
     char *kept[MAX_KEPT];
     unsigned n_kept;
 };
+
+/* The tag that an id ends in, as it is opened by TAG_KEY; false: in none. */
+bool truth_tag(struct jat_str id, char tag[JAT_TAG]);
 
 struct truth *truth_new(const struct options *o);
 void truth_free(struct truth *t);

@@ -55,6 +55,13 @@ static bool is_drop(const struct jat_decision *d, enum jat_reason reason)
     return d->verb == JAT_DO_DROP && d->reason == reason;
 }
 
+static void check_tag(const struct view *v, const struct jat_decision *d)
+{
+    char tag[JAT_TAG];
+
+    CHECK(truth_tag(v->s.id, tag) && memcmp(tag, d->tag, JAT_TAG) == 0);
+}
+
 static void note(struct view *v, const struct jat_decision *d)
 {
     bool unroutable = is_drop(d, JAT_REASON_UNROUTABLE);
@@ -104,6 +111,9 @@ void truth_handled(struct truth *t, struct jat_str xml, struct jat_str prepared,
         t->stats[d->reason == JAT_REASON_UNSOLICITED ? JAT_STAT_unsolicited
                  : d->reason == JAT_REASON_LIMITED   ? JAT_STAT_limited
                                                      : JAT_STAT_dropped]++;
+        break;
+    case JAT_DO_ELSEWHERE:
+        check_tag(&v, d);
         break;
     case JAT_DO_HOLD: /* without wait_for_endpoint none waits */
         CHECK(false);

@@ -53,6 +53,7 @@ static const struct {
     [SIM_MAX_RETRY_MEMORY] = {"max_retry_memory",
                               NUMBER,
                               {"67108864", "0", "30000", "6000"}},
+    [SIM_TAG] = {"tag", LIST, {"", "HERE!"}},
     [SIM_WAIT_FOR_ENDPOINT] = {"wait_for_endpoint",
                                NUMBER,
                                {"0", "2000", "300", "20000"}},
@@ -198,6 +199,7 @@ struct jat_config *sim_options_config(const struct sim_options *o)
                                             {"targets", "svc@" SIM_LOCAL},
                                             {"targets", "spare@" SIM_LOCAL},
                                             {"local_domains", SIM_LOCAL},
+                                            {"tag_key", "a.key.of.sixteen"},
                                             {"outbound", "any"}};
     struct jat_config *c = jat_config_new();
     enum jat_err err = c == NULL ? JAT_ENOMEM : JAT_OK;

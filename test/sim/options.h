@@ -39,6 +39,7 @@ enum sim_option {
     SIM_MAX_ENDPOINTS,
     SIM_MAX_RETRY_MEMORY,
     SIM_WAIT_FOR_ENDPOINT,
+    SIM_TAG,
     SIM_OPTION_COUNT
 };
 
