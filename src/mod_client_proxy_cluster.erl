@@ -41,7 +41,6 @@
 -define(MESSAGE(Node, Tag, Body), {client_proxy_cluster, ?VERSION, Node, Tag, Body}).
 -define(TAG(P), {?MODULE, tag, P}).
 
--define(TICK, 1000).         % ms
 -define(GRACE, 60000).       % ms; in which a node may start the module
 -define(NODE_TIMEOUT, 5000). % ms; until the options are known
 -define(AWAIT_PEERS, 500).   % ms
@@ -298,8 +297,8 @@ init([P]) ->
     process_flag(trap_exit, true),
     _ = ets:new(name(P), [named_table, ordered_set, protected, {read_concurrency, true}]),
     ok = net_kernel:monitor_nodes(true),
-    erlang:send_after(?TICK, self(), tick),
     State = #state{host = P, peers = mod_client_proxy_peers:new(?NODE_TIMEOUT)},
+    next_tick(State),
     lists:foreach(fun(Node) -> since(Node, State) end, nodes()),
     %% the process before this one has been killed
     mod_client_proxy_hosts:cast(P, tell_sessions),
@@ -353,7 +352,7 @@ handle_info(?MESSAGE(Node, Tag, Body), #state{host = P} = State)
             {noreply, not_understood(State)}
     end;
 handle_info(tick, State) ->
-    erlang:send_after(?TICK, self(), tick),
+    next_tick(State),
     {noreply, peers(fun(Ps) ->
                             mod_client_proxy_peers:tick(mod_client_proxy_clock:now(), Ps)
                     end, State)};
@@ -368,6 +367,9 @@ handle_info({nodedown, Node}, #state{host = P} = State) ->
     {noreply, answer_waiting(Down)};
 handle_info(_Info, State) ->
     {noreply, not_understood(State)}.
+
+next_tick(#state{peers = Peers}) ->
+    erlang:send_after(mod_client_proxy_peers:interval(Peers), self(), tick).
 
 terminate(Reason, #state{host = P} = State) ->
     _ = [send(Node, bye, State) || Node <- nodes()],

@@ -10,7 +10,7 @@
 %%% cannot be reached until it speaks again, and then it tells all anew.
 -module(mod_client_proxy_peers).
 
--export([new/1, configure/2, up/2, down/2, message/5, is_body/1, tick/2]).
+-export([new/1, configure/2, up/2, down/2, message/5, is_body/1, tick/2, interval/1]).
 %% this node's own
 -export([change/3, mine/2, all/1, number/1]).
 
@@ -223,7 +223,12 @@ changed(Node, USR, Session, #peer{sessions = Sessions} = Peer) ->
     {[{put, Node, USR, Session}, {changed, [USR]}],
      Peer#peer{sessions = Sessions#{USR => Session}}}.
 
-%% @doc To be called about once a second.
+%% @doc So often (ms) tick/2 is to be called: a beat that is late makes no peer mute.
+-spec interval(peers()) -> pos_integer().
+interval(#peers{timeout = Timeout}) ->
+    min(1000, Timeout div 4 + 1).
+
+%% @doc To be called every interval/1.
 -spec tick(Now :: integer(), peers()) -> {[action()], peers()}.
 tick(Now, #peers{timeout = Timeout, number = Number, peers = Peers} = Ps) ->
     Mute = maps:filter(fun(_, #peer{state = State, heard = Heard}) ->

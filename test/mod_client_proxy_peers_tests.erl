@@ -113,6 +113,10 @@ what_another_version_says_is_no_message_test() ->
                  {change, 1, ?A, Session#{note := #{pending => 1}}},
                  {change, 1, ?A, Session#{note := #{other => true}}}]].
 
+a_short_timeout_has_beats_in_time_test() ->
+    [?assertEqual(Interval, ?PEERS:interval(?PEERS:new(Timeout)))
+     || {Timeout, Interval} <- [{5000, 1000}, {60000, 1000}, {1000, 251}, {1, 1}]].
+
 %%% Help
 
 new() -> ?PEERS:new(5000).
