@@ -307,13 +307,15 @@ killed(Config, Ask) ->
     await_seen(Config, 1, ?P, B, {<<"dnd">>, 0, <<"show">>}, 15000),
     Host = rpc(Config, 1, erlang, whereis, [suite:proc(?P)]),
     ok = rpc(Config, 1, sys, suspend, [Host]),
-    Session = suite:server_pid(at(Config, 2), A),
-    exit(Session, kill),
-    bed:await(fun() -> not rpc(Config, 2, erlang, is_process_alive, [Session]) end),
-    Id = Ask(U),
-    %% a message waits for the proxy host to look at its session
-    bed:await(fun() -> is_called(Config, Host) orelse iq:all(B) /= [] end),
-    ok = rpc(Config, 1, sys, resume, [Host]),
+    Id = try
+             end_session(Config, 2, A),
+             Asked = Ask(U),
+             %% a message waits for the proxy host to look at its session
+             bed:await(fun() -> is_called(Config, Host) orelse iq:all(B) /= [] end),
+             Asked
+         after
+             ok = rpc(Config, 1, sys, resume, [Host])
+         end,
     case puppet:recv(B, fun(El) -> iq:is_served(El, Id)
                                        orelse puppet:attr(<<"id">>, El) == Id end) of
         #xmlel{name = <<"iq">>} = Request ->
@@ -330,7 +332,14 @@ killed(Config, Ask) ->
 
 is_called(Config, Host) ->
     {messages, Messages} = rpc(Config, 1, erlang, process_info, [Host, messages]),
-    lists:any(fun(Message) -> element(1, Message) == '$gen_call' end, Messages).
+    lists:any(fun({'$gen_call', _, _}) -> true;
+                 (_) -> false
+              end, Messages).
+
+end_session(Config, N, E) ->
+    Session = suite:server_pid(at(Config, N), E),
+    exit(Session, kill),
+    bed:await(fun() -> not rpc(Config, N, erlang, is_process_alive, [Session]) end).
 
 %% It stands still, and dies; its session ends 2 s later. What it has not taken comes
 %% back from there to the node that has forwarded it.
