@@ -33,7 +33,7 @@
 
 -record(state, {host :: proxy_host(),
                 peers :: mod_client_proxy_peers:peers(),
-                waiting = [] :: [gen_server:from()],
+                waiting = [] :: [{gen_server:from(), [node()]}], %% until these speak
                 strange = 0 :: non_neg_integer()}). %% messages that were not understood
 
 %% Of the messages between nodes. Raise it when an older node could not read them.
@@ -239,16 +239,22 @@ speaking(P) ->
 leads(P) ->
     lists:all(fun(Node) -> node() < Node end, speaking(P)).
 
-%% @doc Waits until the nodes that have the module know the tag of this one: so that
-%% none of them drops an answer to it.
+%% @doc Waits until the nodes that serve this proxy host know the tag of this one: so
+%% that none of them drops an answer to it.
 -spec await_peers(proxy_host()) -> ok.
 await_peers(P) ->
-    case tag(P) == none orelse nodes() == [] of
-        true -> ok;
-        false ->
-            try gen_server:call(name(P), await_peers, ?AWAIT_PEERS)
-            catch exit:_ -> ok % a node without the module says nothing
+    case tag(P) /= none andalso [Node || Node <- nodes(), serves(P, Node)] of
+        Nodes when Nodes == false; Nodes == [] ->
+            ok;
+        Nodes ->
+            try gen_server:call(name(P), {await_peers, Nodes}, ?AWAIT_PEERS)
+            catch exit:_ -> ok % a node that hangs says nothing
             end
+    end.
+
+serves(P, Node) ->
+    try is_pid(erpc:call(Node, erlang, whereis, [name(P)], ?AWAIT_PEERS))
+    catch _:_ -> false
     end.
 
 %% @doc This node has got something from another one that it does not understand.
@@ -304,8 +310,8 @@ init([P]) ->
     mod_client_proxy_hosts:cast(P, tell_sessions),
     {ok, greet(State)}.
 
-handle_call(await_peers, From, #state{waiting = Waiting} = State) ->
-    {noreply, answer_waiting(State#state{waiting = [From | Waiting]})};
+handle_call({await_peers, Nodes}, From, #state{waiting = Waiting} = State) ->
+    {noreply, answer_waiting(State#state{waiting = [{From, Nodes} | Waiting]})};
 handle_call(Request, From, State) ->
     ?WARNING_MSG("Unexpected call from ~p: ~p", [From, Request]),
     {noreply, State}.
@@ -397,13 +403,15 @@ greet(State) ->
                 end, State, nodes()).
 
 answer_waiting(#state{host = P, waiting = Waiting} = State) ->
-    case [Node || Node <- nodes(), lookup(P, {peer, Node}, none) == none] of
-        [] ->
-            _ = [gen_server:reply(From, ok) || From <- Waiting],
-            State#state{waiting = []};
-        _ ->
-            State
-    end.
+    {Known, Left} = lists:partition(
+                      fun({_, Nodes}) ->
+                              lists:all(fun(Node) ->
+                                                lookup(P, {peer, Node}, none) /= none
+                                                    orelse not lists:member(Node, nodes())
+                                        end, Nodes)
+                      end, Waiting),
+    lists:foreach(fun({From, _}) -> gen_server:reply(From, ok) end, Known),
+    State#state{waiting = Left}.
 
 peers(Fun, #state{peers = Peers} = State) ->
     {Actions, Peers1} = Fun(Peers),
