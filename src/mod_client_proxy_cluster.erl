@@ -33,6 +33,9 @@
 
 -record(state, {host :: proxy_host(),
                 peers :: mod_client_proxy_peers:peers(),
+                %% whether the sessions of this node are known: until then it says
+                %% nothing of them, for others would take those for gone
+                complete = false :: boolean(),
                 waiting = [] :: [gen_server:from()],
                 strange = 0 :: non_neg_integer()}). %% messages that were not understood
 
@@ -301,9 +304,9 @@ init([P]) ->
     erlang:send_after(?TICK, self(), tick),
     State = #state{host = P, peers = mod_client_proxy_peers:new(?NODE_TIMEOUT)},
     lists:foreach(fun(Node) -> since(Node, State) end, nodes()),
-    %% the process before this one has been killed
+    %% the process before this one may have ended alone
     mod_client_proxy_hosts:cast(P, tell_sessions),
-    {ok, greet(State)}.
+    {ok, State}.
 
 handle_call(await_peers, From, #state{waiting = Waiting} = State) ->
     {noreply, answer_waiting(State#state{waiting = [From | Waiting]})};
@@ -330,8 +333,13 @@ handle_cast({info, Info}, #state{host = P} = State) ->
             ets:insert(name(P), {info, Info}),
             {noreply, greet(State)}
     end;
-handle_cast({mine, Sessions}, State) ->
-    {noreply, peers(fun(Ps) -> mod_client_proxy_peers:mine(Sessions, Ps) end, State)};
+handle_cast({mine, Sessions}, #state{complete = Complete} = State) ->
+    Told = peers(fun(Ps) -> mod_client_proxy_peers:mine(Sessions, Ps) end,
+                 State#state{complete = true}),
+    {noreply, case Complete of
+                  true -> Told;
+                  false -> greet(Told)
+              end};
 handle_cast(strange, State) ->
     {noreply, not_understood(State)};
 handle_cast(Message, State) ->
@@ -369,11 +377,13 @@ handle_info({nodedown, Node}, #state{host = P} = State) ->
 handle_info(_Info, State) ->
     {noreply, not_understood(State)}.
 
-terminate(Reason, #state{host = P} = State) ->
+%% After a crash the next process goes on with the tag of this start, and the others
+%% keep what they know.
+terminate(Reason, #state{host = P} = State) when Reason == shutdown; Reason == normal ->
     _ = [send(Node, bye, State) || Node <- nodes()],
-    %% after a crash the next process goes on with the tag of this start
-    (Reason == shutdown orelse Reason == normal)
-        andalso persistent_term:erase(?TAG(P)),
+    _ = persistent_term:erase(?TAG(P)),
+    ok;
+terminate(_Reason, _State) ->
     ok.
 
 %% From another version, or not from the module at all.
@@ -411,6 +421,8 @@ peers(Fun, #state{peers = Peers} = State) ->
 
 do({send, Node, Body}, State) ->
     send(Node, Body, State);
+do({send_all, _Node, _WantsAll}, #state{complete = false}) ->
+    ok; % all nodes are greeted then
 do({send_all, Node, WantsAll}, #state{peers = Peers} = State) ->
     send(Node, {all, WantsAll, mod_client_proxy_peers:number(Peers),
                 lookup(State#state.host, info, #{}), mod_client_proxy_peers:all(Peers)}, State);

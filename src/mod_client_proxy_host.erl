@@ -134,7 +134,9 @@ step(options, #state{host = P} = State) ->
     mod_client_proxy_advice:options(P, opts(State)),
     publish(configure(State));
 step(endpoints, State) ->
-    endpoints(fun mod_client_proxy_endpoints:inherit/1, set_targets(State));
+    %% (sessions that have ended since the process before this one are told, too)
+    tell_sessions(endpoints(fun mod_client_proxy_endpoints:inherit/1,
+                            set_targets(State)));
 step({retire, Before}, State) ->
     retire(Before, core(State)),
     State;
@@ -217,8 +219,11 @@ cast({session, USR, Pid, Note}, State) ->
 cast({sessions_changed, USRs}, State) ->
     endpoints(fun(E) -> mod_client_proxy_endpoints:sessions_changed(USRs, E) end,
               State);
-cast(tell_sessions, State) ->
-    endpoints(fun mod_client_proxy_endpoints:tell_sessions/1, State);
+cast(tell_sessions, #state{starting = Steps} = State) ->
+    case lists:member(endpoints, Steps) of
+        true -> State; % they are told with that step
+        false -> tell_sessions(State)
+    end;
 cast({drained, USR, IsDrained}, State) ->
     endpoints(fun(E) -> mod_client_proxy_endpoints:drained(USR, IsDrained, E) end,
               State);
@@ -332,6 +337,9 @@ shown(#state{context = Context, route = Route, endpoints = Endpoints} = State) -
 
 reconcile(State) ->
     endpoints(fun mod_client_proxy_endpoints:reconcile/1, State).
+
+tell_sessions(State) ->
+    endpoints(fun mod_client_proxy_endpoints:tell_sessions/1, State).
 
 set_targets(State) ->
     endpoints(fun(E) ->
