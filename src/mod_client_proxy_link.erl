@@ -38,13 +38,15 @@
 
 %%% Handing over
 
+%% @doc It ends with the process that calls, which is also the one that closes it.
 -spec open() -> link().
 open() ->
     Waiting = atomics:new(2, []),
-    {spawn(fun() -> forward(Waiting) end), Waiting}.
+    {spawn_link(fun() -> forward(Waiting) end), Waiting}.
 
 -spec close(link()) -> ok.
 close({Pid, _Waiting}) ->
+    unlink(Pid),
     exit(Pid, kill),
     ok.
 
