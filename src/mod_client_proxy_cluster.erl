@@ -150,9 +150,8 @@ session(P, {_, _, R} = USR, Read) ->
     maps:get(R, Newest, none).
 
 told(P, Key) ->
-    case ets:whereis(name(P)) of
-        undefined -> [];
-        Table -> ets:match(Table, {Key, '$2'})
+    try ets:match(name(P), {Key, '$2'})
+    catch error:badarg -> [] % the process before has ended, the next one begins
     end.
 
 newest(R, Session, Sessions) ->
