@@ -347,10 +347,14 @@ handle_cast(Message, State) ->
 
 handle_info(?MESSAGE(Node, Tag, Body), #state{host = P} = State)
   when is_atom(Node), is_binary(Tag), byte_size(Tag) == 5 ->
-    case lists:member(Node, nodes()) andalso mod_client_proxy_peers:is_body(Body) of
+    IsUnderstood = lists:member(Node, nodes()) andalso mod_client_proxy_peers:is_body(Body),
+    case IsUnderstood andalso tag(P) /= none of
+        false when IsUnderstood ->
+            %% who is spoken to may be in a cluster; then it asks for all of this. If it
+            %% is not to be, nothing that others tell counts
+            mod_client_proxy_hosts:cast(P, cluster_changed),
+            {noreply, State};
         true ->
-            %% who is spoken to is in a cluster
-            tag(P) == none andalso mod_client_proxy_hosts:cast(P, cluster_changed),
             {noreply, answer_waiting(peers(
                         fun(Ps) ->
                                 mod_client_proxy_peers:message(
