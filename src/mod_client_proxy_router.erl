@@ -210,10 +210,12 @@ ask_core(#{core := Core} = Context, Packet, Head, Sender, Hints, Prepared, Weigh
             ask_core(Context, Packet, Head, Sender, Hint ++ Hints, Prepared1,
                      Weight, Questions - 1);
         Decision ->
-            case Questions > 0 andalso is_for_want_of_a_contact(Decision, Packet)
+            case not lists:member(moved, Hints)
+                andalso is_for_want_of_a_contact(Decision, Packet)
                 andalso mod_client_proxy_contacts:is_elsewhere(Context, Packet) of
-                true -> ask_core(Context, Packet, Head, Sender, Hints, Prepared, Weight,
-                                 0);
+                %% once; and as with one that has moved, the rate is not counted again
+                true -> ask_core(Context, Packet, Head, Sender, [moved | Hints],
+                                 Prepared, Weight, Questions);
                 false -> perform(Decision, Context, Packet)
             end
     end.
