@@ -288,10 +288,11 @@ go_on(#state{timer = Timer} = State) ->
 announce(State) ->
     announce(mod_client_proxy_cluster:leads(State#state.host), State).
 
-announce(true, #state{leads = false, announcements = A} = State) ->
-    announce(true, State#state{leads = true,
-                               announcements =
-                                   mod_client_proxy_announcements:begin_anew(A)});
+announce(Leads, #state{leads = Before, announcements = A} = State)
+  when Leads /= Before ->
+    announce(Leads, State#state{leads = Leads,
+                                announcements =
+                                    mod_client_proxy_announcements:begin_anew(A)});
 announce(Leads, #state{host = P, announcements = A} = State) ->
     All = fun() when Leads -> mod_client_proxy_subscribers:all(P);
              () -> []

@@ -33,6 +33,9 @@
 
 -record(state, {host :: proxy_host(),
                 peers :: mod_client_proxy_peers:peers(),
+                %% whether the sessions of this node are known: until then it says
+                %% nothing of them, for others would take those for gone
+                complete = false :: boolean(),
                 waiting = [] :: [{gen_server:from(), [node()]}], %% until these speak
                 strange = 0 :: non_neg_integer()}). %% messages that were not understood
 
@@ -89,12 +92,18 @@ tag_key(P) ->
 new_tag(P) ->
     case tag(P) of
         none ->
-            Key = mod_client_proxy_secrets:hide(mod_client_proxy_keys:tag_key(P)),
-            persistent_term:put(?TAG(P), {crypto:strong_rand_bytes(5), Key}),
-            gen_server:cast(name(P), begin_to_speak);
+            draw_tag(P, mod_client_proxy_keys:tag_key(P));
         _ ->
             ok
     end.
+
+%% Without the key of all nodes no other node could read it. It is tried again.
+draw_tag(P, {ok, Key}) ->
+    persistent_term:put(?TAG(P), {crypto:strong_rand_bytes(5),
+                                  mod_client_proxy_secrets:hide(Key)}),
+    gen_server:cast(name(P), begin_to_speak);
+draw_tag(_P, error) ->
+    ok.
 
 %% @doc Which node has this tag. `unknown': none that lives.
 -spec node_of(proxy_host(), tag()) -> node() | unknown.
@@ -146,9 +155,8 @@ session(P, {_, _, R} = USR, Read) ->
     maps:get(R, Newest, none).
 
 told(P, Key) ->
-    case ets:whereis(name(P)) of
-        undefined -> [];
-        Table -> ets:match(Table, {Key, '$2'})
+    try ets:match(name(P), {Key, '$2'})
+    catch error:badarg -> [] % the process before has ended, the next one begins
     end.
 
 newest(R, Session, Sessions) ->
@@ -306,9 +314,9 @@ init([P]) ->
     State = #state{host = P, peers = mod_client_proxy_peers:new(?NODE_TIMEOUT)},
     next_tick(State),
     lists:foreach(fun(Node) -> since(Node, State) end, nodes()),
-    %% the process before this one has been killed
+    %% the process before this one may have ended alone
     mod_client_proxy_hosts:cast(P, tell_sessions),
-    {ok, greet(State)}.
+    {ok, State}.
 
 handle_call({await_peers, Nodes}, From, #state{waiting = Waiting} = State) ->
     {noreply, answer_waiting(State#state{waiting = [{From, Nodes} | Waiting]})};
@@ -335,8 +343,13 @@ handle_cast({info, Info}, #state{host = P} = State) ->
             ets:insert(name(P), {info, Info}),
             {noreply, greet(State)}
     end;
-handle_cast({mine, Sessions}, State) ->
-    {noreply, peers(fun(Ps) -> mod_client_proxy_peers:mine(Sessions, Ps) end, State)};
+handle_cast({mine, Sessions}, #state{complete = Complete} = State) ->
+    Told = peers(fun(Ps) -> mod_client_proxy_peers:mine(Sessions, Ps) end,
+                 State#state{complete = true}),
+    {noreply, case Complete of
+                  true -> Told;
+                  false -> greet(Told)
+              end};
 handle_cast(strange, State) ->
     {noreply, not_understood(State)};
 handle_cast(Message, State) ->
@@ -345,10 +358,14 @@ handle_cast(Message, State) ->
 
 handle_info(?MESSAGE(Node, Tag, Body), #state{host = P} = State)
   when is_atom(Node), is_binary(Tag), byte_size(Tag) == 5 ->
-    case lists:member(Node, nodes()) andalso mod_client_proxy_peers:is_body(Body) of
+    IsUnderstood = lists:member(Node, nodes()) andalso mod_client_proxy_peers:is_body(Body),
+    case IsUnderstood andalso tag(P) /= none of
+        false when IsUnderstood ->
+            %% who is spoken to may be in a cluster; then it asks for all of this. If it
+            %% is not to be, nothing that others tell counts
+            mod_client_proxy_hosts:cast(P, cluster_changed),
+            {noreply, State};
         true ->
-            %% who is spoken to is in a cluster
-            tag(P) == none andalso mod_client_proxy_hosts:cast(P, cluster_changed),
             {noreply, answer_waiting(peers(
                         fun(Ps) ->
                                 mod_client_proxy_peers:message(
@@ -377,11 +394,13 @@ handle_info(_Info, State) ->
 next_tick(#state{peers = Peers}) ->
     erlang:send_after(mod_client_proxy_peers:interval(Peers), self(), tick).
 
-terminate(Reason, #state{host = P} = State) ->
+%% After a crash the next process goes on with the tag of this start, and the others
+%% keep what they know.
+terminate(Reason, #state{host = P} = State) when Reason == shutdown; Reason == normal ->
     _ = [send(Node, bye, State) || Node <- nodes()],
-    %% after a crash the next process goes on with the tag of this start
-    (Reason == shutdown orelse Reason == normal)
-        andalso persistent_term:erase(?TAG(P)),
+    _ = persistent_term:erase(?TAG(P)),
+    ok;
+terminate(_Reason, _State) ->
     ok.
 
 %% From another version, or not from the module at all.
@@ -421,6 +440,8 @@ peers(Fun, #state{peers = Peers} = State) ->
 
 do({send, Node, Body}, State) ->
     send(Node, Body, State);
+do({send_all, _Node, _WantsAll}, #state{complete = false}) ->
+    ok; % all nodes are greeted then
 do({send_all, Node, WantsAll}, #state{peers = Peers} = State) ->
     send(Node, {all, WantsAll, mod_client_proxy_peers:number(Peers),
                 lookup(State#state.host, info, #{}), mod_client_proxy_peers:all(Peers)}, State);

@@ -23,7 +23,8 @@ is_elsewhere(#{host := P, core := Core}, Packet) ->
         Nodes ->
             User = user(Core, Resource),
             Target = <<U/binary, $@, S/binary>>,
-            ask(P, Nodes, {spoken, User, Target, Node})
+            User /= none
+                andalso ask(P, Nodes, {spoken, User, Target, Node})
                 andalso true == mod_client_proxy_core:spoken(
                                   Core, User, Target, Node, true,
                                   mod_client_proxy_clock:now())
@@ -33,7 +34,10 @@ is_elsewhere(#{host := P, core := Core}, Packet) ->
 user(Core, Resource) ->
     case mod_client_proxy_core:open(Core, Resource, mod_client_proxy_clock:now()) of
         {ok, requester, Jid} -> Jid;
-        _ -> jid:encode(jid:tolower(jid:decode(Resource)))
+        _ ->
+            try jid:encode(jid:tolower(jid:decode(Resource)))
+            catch error:_ -> none % what the core takes for prepared: u@
+            end
     end.
 
 %% The first yes counts.

@@ -13,6 +13,7 @@
           server_host := binary(),
           core := mod_client_proxy_core:core() | undefined,  %% degraded
           access := all | term(),              %% ACL rules
+          outbound => reply | any | none,      %% absent: reply
           outbound_access := all | term(),
           disco := forward | self,
           localparts := mod_client_proxy_localparts:localparts(),

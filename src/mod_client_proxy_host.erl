@@ -134,7 +134,9 @@ step(options, #state{host = P} = State) ->
     mod_client_proxy_advice:options(P, opts(State)),
     publish(configure(State));
 step(endpoints, State) ->
-    endpoints(fun mod_client_proxy_endpoints:inherit/1, set_targets(State));
+    %% (sessions that have ended since the process before this one are told, too)
+    tell_sessions(endpoints(fun mod_client_proxy_endpoints:inherit/1,
+                            set_targets(State)));
 step({retire, Before}, State) ->
     retire(Before, core(State)),
     State;
@@ -217,8 +219,11 @@ cast({session, USR, Pid, Note}, State) ->
 cast({sessions_changed, USRs}, State) ->
     endpoints(fun(E) -> mod_client_proxy_endpoints:sessions_changed(USRs, E) end,
               State);
-cast(tell_sessions, State) ->
-    endpoints(fun mod_client_proxy_endpoints:tell_sessions/1, State);
+cast(tell_sessions, #state{starting = Steps} = State) ->
+    case lists:member(endpoints, Steps) of
+        true -> State; % they are told with that step
+        false -> tell_sessions(State)
+    end;
 cast({drained, USR, IsDrained}, State) ->
     endpoints(fun(E) -> mod_client_proxy_endpoints:drained(USR, IsDrained, E) end,
               State);
@@ -229,11 +234,8 @@ cast(keys_changed, State) ->
     reconfigure(State);
 cast(node_down, State) ->
     reconcile(State);
-cast(cluster_changed, #state{host = P} = State) ->
-    case mod_client_proxy_cluster:tag(P) == none andalso is_clustered(State) of
-        true -> reconfigure(State);
-        false -> State
-    end;
+cast(cluster_changed, State) ->
+    join(State);
 cast({presence, US, Event}, State) ->
     endpoints(fun(E) -> mod_client_proxy_endpoints:presence(US, Event, E) end,
               State);
@@ -301,7 +303,8 @@ info(second, State) ->
 info(reconcile, State) ->
     erlang:send_after(?RECONCILE, self(), reconcile),
     forget_packets(mod_client_proxy_clock:now() - State#state.longest, State),
-    check_route(reconcile(State));
+    %% its tag may not have been drawn, for want of a database
+    check_route(reconcile(join(State)));
 info(check_accounts, State) ->
     endpoints(fun mod_client_proxy_endpoints:check_accounts/1, State);
 info(reminder, State) ->
@@ -332,6 +335,9 @@ shown(#state{context = Context, route = Route, endpoints = Endpoints} = State) -
 
 reconcile(State) ->
     endpoints(fun mod_client_proxy_endpoints:reconcile/1, State).
+
+tell_sessions(State) ->
+    endpoints(fun mod_client_proxy_endpoints:tell_sessions/1, State).
 
 set_targets(State) ->
     endpoints(fun(E) ->
@@ -388,6 +394,13 @@ configure(#state{host = P, server_host = ServerHost, instance = Instance,
                 missing_rules = mod_client_proxy_advice:missing_rules(
                                   ServerHost, opts(State))}.
 
+%% This node is in a cluster now.
+join(#state{host = P} = State) ->
+    case mod_client_proxy_cluster:tag(P) == none andalso is_clustered(State) of
+        true -> reconfigure(State);
+        false -> State
+    end.
+
 is_clustered(State) ->
     mod_client_proxy_cluster:is_on(maps:get(cluster, opts(State))).
 
@@ -430,7 +443,7 @@ publish(#state{host = P} = State) ->
 -spec context(#state{}) -> mod_client_proxy_context:context().
 context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
     Options = maps:with([access, outbound_access, encoding, targets, disco,
-                         localparts, max_subscribers, translate_payload,
+                         localparts, max_subscribers, outbound, translate_payload,
                          wait_for_endpoint],
                         opts(State)),
     Sets = mod_client_proxy_instance:sets(State#state.instance),

@@ -121,19 +121,26 @@ derive(Carrier, [Secret | Secrets], P) ->
 %% no service, and said in the log.
 -spec stored(mod_client_proxy_options:proxy_host()) -> key().
 stored(P) ->
+    case read_stored(P) of
+        {ok, Key} ->
+            Key;
+        {error, Why} ->
+            ?ERROR_MSG("The key of proxy host ~ts cannot be stored: ~ts. Sealed "
+                       "addresses will not be understood after a restart. Give "
+                       "it option secret, or mend the Mnesia table "
+                       "client_proxy_key", [P, Why]),
+            crypto:strong_rand_bytes(32)
+    end.
+
+read_stored(P) ->
     New = crypto:strong_rand_bytes(32),
     try
         create_table(),
         {atomic, Key} = mnesia:transaction(fun() -> first_writer(P, New) end),
         bring_along(P, Key),
-        Key
+        {ok, Key}
     catch
-        _:Reason ->
-            ?ERROR_MSG("The key of proxy host ~ts cannot be stored: ~ts. Sealed "
-                       "addresses will not be understood after a restart. Give "
-                       "it option secret, or mend the Mnesia table "
-                       "client_proxy_key", [P, why(Reason)]),
-            New
+        _:Reason -> {error, why(Reason)}
     end.
 
 %% The key before is that of another database, so this node has joined a cluster.
@@ -167,12 +174,20 @@ joined(P) ->
     end.
 
 %% @doc What the tags of nodes are sealed with: of the stored key, for that is the same
-%% on all nodes, whatever secrets they have.
--spec tag_key(mod_client_proxy_options:proxy_host()) -> <<_:128>>.
+%% on all nodes, whatever secrets they have. `error': it cannot be read now.
+-spec tag_key(mod_client_proxy_options:proxy_host()) -> {ok, <<_:128>>} | error.
 tag_key(P) ->
-    <<Key:16/binary, _/binary>> =
-        crypto:mac(hmac, sha256, stored(P), <<"client_proxy tags of nodes">>),
-    Key.
+    case read_stored(P) of
+        {ok, Stored} ->
+            <<Key:16/binary, _/binary>> =
+                crypto:mac(hmac, sha256, Stored, <<"client_proxy tags of nodes">>),
+            {ok, Key};
+        {error, Why} ->
+            ?ERROR_MSG("Proxy host ~ts does not know the key of its cluster: ~ts. It "
+                       "serves alone until it does. Remedy: mend the Mnesia table "
+                       "client_proxy_key", [P, Why]),
+            error
+    end.
 
 %% What the database says may have the key in it.
 why({badmatch, {aborted, {no_exists, _}}}) -> "there is no such table";

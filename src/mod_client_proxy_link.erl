@@ -31,27 +31,29 @@
 -define(THING(Thing), {client_proxy_handed, ?VERSION, Thing}).
 
 %% How many take things in, of each proxy host.
--define(TAKERS, 4).
+-define(TAKERS, 5).
 %% How much may wait for one node.
 -define(MAX_WAITING, 10000).
 -define(MAX_OCTETS, 67108864).
 
 %%% Handing over
 
+%% @doc It ends with the process that calls, which is also the one that closes it.
 -spec open() -> link().
 open() ->
     Waiting = atomics:new(2, []),
-    {spawn(fun() -> forward(Waiting) end), Waiting}.
+    {spawn_link(fun() -> forward(Waiting) end), Waiting}.
 
 -spec close(link()) -> ok.
 close({Pid, _Waiting}) ->
+    unlink(Pid),
     exit(Pid, kill),
     ok.
 
 %% @doc False: it is lost.
 -spec send(proxy_host(), node(), thing(), link()) -> boolean().
 send(P, Node, Thing, {Pid, Waiting}) ->
-    Taker = taker(P, Node),
+    Taker = taker(P, Node, Thing),
     case atomics:get(Waiting, 1) == 0
         andalso erlang:send(Taker, ?THING(Thing), [nosuspend, noconnect]) of
         ok -> true;
@@ -59,9 +61,17 @@ send(P, Node, Thing, {Pid, Waiting}) ->
         _ -> wait(Taker, Thing, Pid, Waiting)
     end.
 
-%% What one process hands over stays in its order.
-taker(P, Node) ->
-    {name(P, erlang:phash2(self(), ?TAKERS) + 1), Node}.
+%% What one process hands over stays in its order. Messages that come back have a taker
+%% of their own, for they wait for the process of the proxy host.
+taker(P, Node, Thing) ->
+    {name(P, case comes_back(Thing) of
+                 true -> ?TAKERS;
+                 false -> erlang:phash2(self(), ?TAKERS - 1) + 1
+             end), Node}.
+
+comes_back({returned, _, _}) -> true;
+comes_back({route, #message{}}) -> true;
+comes_back(_) -> false.
 
 wait(Taker, Thing, Pid, Waiting) ->
     Octets = erlang:external_size(Thing),
@@ -96,7 +106,7 @@ names(P) ->
 
 name(P, N) ->
     gen_mod:get_module_proc(P, lists:nth(N, [proxy_taker1, proxy_taker2, proxy_taker3,
-                                             proxy_taker4])).
+                                             proxy_taker4, proxy_taker5])).
 
 %% @doc What this is, if it comes from a link of this version.
 -spec thing(term()) -> {ok, thing()} | error.

@@ -145,9 +145,10 @@ told(#{pid := Pid, priority := Priority}) when is_integer(Priority) -> Pid;
 told(_) -> none.
 
 sent_to_node(P, Session, Packet) ->
-    case mod_client_proxy_cluster:node_of_session(P, Session) of
+    case not mod_client_proxy_metas:is_for_here(Packet)
+        andalso mod_client_proxy_cluster:node_of_session(P, Session) of
         {ok, Node} -> mod_client_proxy_cluster:hand(P, Node, {deliver, Packet});
-        local -> false
+        _ -> false
     end.
 
 %%% It comes back

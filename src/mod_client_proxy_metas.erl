@@ -12,7 +12,8 @@
 -module(mod_client_proxy_metas).
 
 -export([mark/2, marked/1, owner/1, unmark/1, original/2, undelivered/1, own/1,
-         is_own/1, handed/2, is_handed/1, is_ended/1]).
+         is_own/1, handed/2, is_handed/1, is_ended/1,
+         for_here/1, is_for_here/1]).
 -export([as_it_came/1, moved/1, moves/1, archived/2]).
 %% hooks of ejabberd_sm and ejabberd_c2s
 -export([bounce_sm_packet/1, user_receive_packet/1]).
@@ -36,6 +37,7 @@
 -define(MOVES, client_proxy_moves).
 -define(ARCHIVED, client_proxy_archived).
 -define(HANDED, client_proxy_handed).
+-define(FOR_HERE, client_proxy_for_here).
 
 %% Octets of the longest id that is kept; JAT_ID_MAX of the core.
 -define(MAX_ID, 1024).
@@ -88,6 +90,15 @@ handed(Ending, Packet) ->
 is_ended(Packet) ->
     xmpp:get_meta(Packet, ?HANDED, none) == {ending, true}.
 
+%% @doc Notes that another node hands this over for a session here: it goes to no other.
+-spec for_here(stanza()) -> stanza().
+for_here(Packet) ->
+    xmpp:put_meta(Packet, ?FOR_HERE, true).
+
+-spec is_for_here(stanza()) -> boolean().
+is_for_here(Packet) ->
+    xmpp:get_meta(Packet, ?FOR_HERE, false).
+
 -spec is_handed(stanza()) -> boolean().
 is_handed(Packet) ->
     xmpp:get_meta(Packet, ?HANDED, none) /= none.
@@ -95,7 +106,8 @@ is_handed(Packet) ->
 -spec unmark(stanza()) -> stanza().
 unmark(Packet) ->
     lists:foldl(fun(Key, Acc) -> xmpp:del_meta(Acc, Key) end, Packet,
-                [?MARK, ?ORIGINAL, ?UNDELIVERED, ?MOVES, ?ARCHIVED, ?HANDED]).
+                [?MARK, ?ORIGINAL, ?UNDELIVERED, ?MOVES, ?ARCHIVED, ?HANDED,
+                 ?FOR_HERE]).
 
 %% @doc Notes what the payload of a request was: for undelivered/1.
 -spec original([xmlel()], iq()) -> iq().

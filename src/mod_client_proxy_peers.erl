@@ -97,10 +97,10 @@ mine(Sessions, #peers{mine = Mine} = Ps) ->
     New = maps:from_list(Sessions),
     Ended = [{USR, {ended, Pid, false}}
              || {USR, #{pid := Pid}} <- maps:to_list(maps:without(maps:keys(New), Mine))],
-    lists:foldl(fun({USR, Announced}, {Actions, Acc}) ->
-                        {More, Acc1} = change(USR, Announced, Acc),
-                        {Actions ++ More, Acc1}
-                end, {[], Ps}, Ended ++ Sessions).
+    {Actions, Ps1} = lists:mapfoldl(fun({USR, Announced}, Acc) ->
+                                            change(USR, Announced, Acc)
+                                    end, Ps, Ended ++ Sessions),
+    {lists:append(Actions), Ps1}.
 
 %% @doc For {send_all, _, _}.
 -spec all(peers()) -> [{usr(), session()}].

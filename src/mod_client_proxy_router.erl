@@ -60,9 +60,14 @@ route(#{core := undefined} = Context, Packet) ->
 route(undefined, Packet) ->
     refuse(undefined, 'recipient-unavailable', stopped, Packet).
 
-%% What this node has not forwarded is its owner's.
-came_back(Context, {elsewhere, Tag}, Packet) ->
-    hand_over(Context, Tag, Packet);
+%% What this node has not forwarded is its owner's. A message has all that is needed
+%% with it: where its owner is gone (the module there has started anew, say), this node
+%% decides.
+came_back(#{host := P} = Context, {elsewhere, Tag}, Packet) ->
+    case {mod_client_proxy_metas:marked(Packet), owner_node(P, Tag, Packet)} of
+        {{P, #message{} = Original}, unknown} -> bounced(Context, Packet, Original);
+        {_, Node} -> hand_over(Context, Node, Packet)
+    end;
 came_back(#{host := P} = Context, this_node, Packet) ->
     case mod_client_proxy_metas:marked(Packet) of
         {P, outbound} ->
@@ -73,13 +78,14 @@ came_back(#{host := P} = Context, this_node, Packet) ->
             mod_client_proxy_outcomes:bounced(Context, Record, Packet)
     end.
 
-%% To the node with this tag; once, for who gets it from another node is the owner or
-%% nobody is.
-hand_over(#{host := P} = Context, Tag, Packet) ->
-    Node = case mod_client_proxy_metas:is_handed(Packet) of
-               false -> mod_client_proxy_cluster:node_of(P, Tag);
-               true -> unknown
-           end,
+%% The node with this tag. Who gets it from another node is the owner, or nobody is.
+owner_node(P, Tag, Packet) ->
+    case mod_client_proxy_metas:is_handed(Packet) of
+        false -> mod_client_proxy_cluster:node_of(P, Tag);
+        true -> unknown
+    end.
+
+hand_over(#{host := P} = Context, Node, Packet) ->
     Handed = mod_client_proxy_metas:handed(mod_client_proxy_sessions:is_ending(), Packet),
     count(case Node /= unknown
               andalso mod_client_proxy_cluster:hand(P, Node, {route, Handed}) of
@@ -204,18 +210,23 @@ ask_core(#{core := Core} = Context, Packet, Head, Sender, Hints, Prepared, Weigh
             ask_core(Context, Packet, Head, Sender, Hint ++ Hints, Prepared1,
                      Weight, Questions - 1);
         Decision ->
-            case Questions > 0 andalso is_for_want_of_a_contact(Decision, Packet)
+            case not lists:member(moved, Hints)
+                andalso is_for_want_of_a_contact(Decision, Context, Packet)
                 andalso mod_client_proxy_contacts:is_elsewhere(Context, Packet) of
-                true -> ask_core(Context, Packet, Head, Sender, Hints, Prepared, Weight,
-                                 0);
+                %% once; and as with one that has moved, the rate is not counted again
+                true -> ask_core(Context, Packet, Head, Sender, [moved | Hints],
+                                 Prepared, Weight, Questions);
                 false -> perform(Decision, Context, Packet)
             end
     end.
 
 %% The addressee has not spoken first, as far as this node knows.
-is_for_want_of_a_contact({reply, _, outbound_reply}, _Packet) -> true;
-is_for_want_of_a_contact({drop, denied}, #presence{}) -> true;
-is_for_want_of_a_contact(_Decision, _Packet) -> false.
+is_for_want_of_a_contact({reply, _, outbound_reply}, _Context, _Packet) ->
+    true;
+is_for_want_of_a_contact({drop, denied}, Context, #presence{}) ->
+    maps:get(outbound, Context, reply) == reply;
+is_for_want_of_a_contact(_Decision, _Context, _Packet) ->
+    false.
 
 %%% What it has decided is done
 
@@ -243,8 +254,8 @@ perform({answer, From, To, Id, Record, Kept},
       mod_client_proxy_metas:privileged(
         Privilege, mod_client_proxy_translation:answer(
                      Context, Packet, mod_client_proxy_errors:answer(Answer))));
-perform({elsewhere, Tag}, Context, Packet) ->
-    hand_over(Context, Tag, Packet);
+perform({elsewhere, Tag}, #{host := P} = Context, Packet) ->
+    hand_over(Context, owner_node(P, Tag, Packet), Packet);
 perform({pass, Direction, From, To}, Context, Packet) ->
     mod_client_proxy_messages:pass(Direction, From, To, Context, Packet);
 perform({reply, Condition, Why}, Context, Packet) ->

@@ -11,6 +11,8 @@
 
 -include("logger.hrl").
 
+-define(MAX_WAITING, 10000).
+
 %% @doc Name: one of mod_client_proxy_link:names/1.
 -spec start_link(mod_client_proxy_options:proxy_host(), Name :: atom()) ->
           {ok, pid()} | {error, term()}.
@@ -26,11 +28,15 @@ handle_call(_Request, _From, P) ->
 handle_cast(_Message, P) ->
     {noreply, P}.
 
-%% What is of another version, or no thing at all, is lost: the deadline answers.
+%% What is of another version, or no thing at all, is lost, and so is what is too much:
+%% the deadline answers.
 handle_info(Message, P) ->
     case mod_client_proxy_link:thing(Message) of
-        {ok, Thing} -> taken(P, Thing);
-        error -> mod_client_proxy_cluster:strange(P)
+        {ok, Thing} ->
+            {message_queue_len, Waiting} = process_info(self(), message_queue_len),
+            Waiting < ?MAX_WAITING andalso taken(P, Thing);
+        error ->
+            mod_client_proxy_cluster:strange(P)
     end,
     {noreply, P}.
 
@@ -45,11 +51,13 @@ taken(P, Thing) ->
 take(_P, {route, Packet}) ->
     mod_client_proxy_router:route(Packet);
 take(_P, {deliver, Packet}) ->
-    ejabberd_sm:route(Packet);
+    ejabberd_sm:route(mod_client_proxy_metas:for_here(Packet));
 take(_P, {returned, Session, Original}) ->
     mod_client_proxy_router:returned(Session, Original);
 take(P, {target_presence, Packet}) ->
     mod_client_proxy_targets:told(P, Packet);
 take(P, {ask, Alias, Question}) ->
-    Alias ! {Alias, mod_client_proxy_contacts:answer(P, Question)},
+    %% (not held up by a node that hangs: this one takes in what others hand over, too)
+    _ = erlang:send(Alias, {Alias, mod_client_proxy_contacts:answer(P, Question)},
+                    [nosuspend, noconnect]),
     ok.

@@ -19,6 +19,8 @@ host_test_() ->
              [{"each clock is set again when it strikes", fun clocks/0},
               {"the route is claimed when all that it needs is there",
                fun start/0},
+              {"other nodes are told all sessions at each start, and when asked for",
+               fun tells_all/0},
               {"the context has the options and the virtual host",
                fun context/0},
               {"a stop answers all, then leaves nothing", fun stop/0},
@@ -73,9 +75,21 @@ start() ->
                   {mod_client_proxy_context, publish},
                   {mod_client_proxy_endpoints, configure},
                   {mod_client_proxy_endpoints, inherit},
+                  {mod_client_proxy_endpoints, tell_sessions},
                   {mod_client_proxy_route, claim},
                   {mod_client_proxy_endpoints, ask}],
-                 asked([configure, publish, inherit, claim, ask])).
+                 asked([configure, publish, inherit, tell_sessions, claim, ask])).
+
+%% The one before may not have told of the last that has ended.
+tells_all() ->
+    Pid = started(),
+    gen_server:cast(Pid, tell_sessions),
+    _ = sys:get_state(Pid),
+    ?assertEqual(2, length(asked([tell_sessions]))),
+    killed(Pid),
+    played:forget(),
+    _ = started(),
+    ?assertEqual(1, length(asked([tell_sessions]))).
 
 context() ->
     answer(mod_client_proxy_instance, opts,
@@ -389,7 +403,8 @@ answers() ->
     Same2 = fun(_, Last) -> Last end,
     Same3 = fun(_, _, Last) -> Last end,
     [{mod_client_proxy_endpoints, F, Same1}
-     || F <- [ask, inherit, reconcile, second, flush, check_accounts]]
+     || F <- [ask, inherit, tell_sessions, reconcile, second, flush,
+              check_accounts]]
         ++ [{mod_client_proxy_instance, F, Same1}
             || F <- [inherit, unconfigured, renewed]]
         ++ [{mod_client_proxy_endpoints, configure, Same3},

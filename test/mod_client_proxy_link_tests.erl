@@ -20,3 +20,24 @@ what_is_none_test() ->
                   {returned, #jid{}, none}, {returned, #jid{}}]],
     [?assertEqual(error, ?LINK:thing(Message))
      || Message <- [none, {route, #iq{}}, {client_proxy_handed, 2, {route, #iq{}}}]].
+
+ends_with_who_has_opened_it_test() ->
+    Self = self(),
+    Opener = spawn(fun() ->
+                           {Link, _} = ?LINK:open(),
+                           Self ! {opened, Link},
+                           receive stop -> exit(shutdown) end
+                   end),
+    Link = receive {opened, Pid} -> Pid end,
+    Ref = monitor(process, Link),
+    Opener ! stop,
+    receive {'DOWN', Ref, process, Link, Reason} -> ?assertEqual(shutdown, Reason) end.
+
+closing_it_ends_nobody_else_test() ->
+    process_flag(trap_exit, true),
+    {Link, _} = Open = ?LINK:open(),
+    Ref = monitor(process, Link),
+    ok = ?LINK:close(Open),
+    receive {'DOWN', Ref, process, Link, Reason} -> ?assertEqual(killed, Reason) end,
+    ?assertEqual(nothing, receive {'EXIT', Link, _} = Exit -> Exit after 0 -> nothing end),
+    process_flag(trap_exit, false).

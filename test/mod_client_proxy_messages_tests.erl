@@ -30,6 +30,8 @@ messages_test_() ->
       {"so does one for the session that ends in this process", fun ending/0},
       {"so does one that a session bounces as it ends", fun bounced_at_the_end/0},
       {"so does one that a stream to another server bounces", fun bounced_far/0},
+      {"so does one that was forwarded by a node that is gone, or has started anew",
+       fun bounced_without_owner/0},
       {"one that a session bounces and goes on is refused", fun refused/0},
       {"one that moves eight times is given up", fun eight_times/0},
       {"one is given up at once if the proxy host is busy", fun busy/0},
@@ -134,6 +136,19 @@ bounced_at_the_end() ->
                         ends(),
                         bounces(Sent)
                 end).
+
+bounced_without_owner() ->
+    Start = {mod_client_proxy_cluster, tag, ?P},
+    persistent_term:put(Start, {<<"first">>, none}),
+    Sent = sent(<<"a">>),
+    persistent_term:put(Start, {<<"other">>, none}),
+    leaves(?E(<<"a">>)),
+    endpoints([?E(<<"b">>)]),
+    sessions(#{?E(<<"b">>) => 0}),
+    ok = bounces(Sent),
+    persistent_term:erase(Start),
+    Again = routed(),
+    ?assertEqual(jid(?E(<<"b">>)), Again#message.to).
 
 bounced_far() ->
     leaves(?E(<<"a">>)),

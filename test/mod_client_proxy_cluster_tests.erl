@@ -1,0 +1,53 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The process that knows the other nodes, on a node that is alone.
+-module(mod_client_proxy_cluster_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-define(CLUSTER, mod_client_proxy_cluster).
+-define(P, <<"proxy.example.org">>).
+-define(E, {<<"svc">>, <<"example.org">>, <<"a">>}).
+-define(TAG, {?CLUSTER, tag, ?P}).
+
+cluster_test_() ->
+    {foreach,
+     fun() ->
+             persistent_term:put(?TAG, {<<"HERE!">>, none}),
+             process_flag(trap_exit, true)
+     end,
+     fun(Traps) ->
+             persistent_term:erase(?TAG),
+             process_flag(trap_exit, Traps)
+     end,
+     [{"the tag of a start outlives a crash",
+       fun() ->
+               ended(crash),
+               ?assertEqual(<<"HERE!">>, ?CLUSTER:tag(?P))
+       end},
+      {"and not a stop",
+       fun() ->
+               ended(shutdown),
+               ?assertEqual(none, ?CLUSTER:tag(?P))
+       end},
+      {"who reads while there is no process is told of nothing",
+       fun() ->
+               Session = #{pid => self(), ts => 1, priority => 0},
+               ?assertEqual(Session, ?CLUSTER:session(?P, ?E, Session)),
+               ?assertEqual(none, ?CLUSTER:session(?P, ?E, none)),
+               ?assertEqual(#{}, ?CLUSTER:sessions(?P, {<<"svc">>, <<"example.org">>}, #{})),
+               ?assertEqual(false, ?CLUSTER:hand(?P, elsewhere, {ask, make_ref(), {}}))
+       end}]}.
+
+ended(Reason) ->
+    Self = self(),
+    %% (who starts it is its supervisor)
+    Supervisor = spawn(fun() ->
+                               process_flag(trap_exit, true),
+                               {ok, Pid} = ?CLUSTER:start_link(?P),
+                               Self ! {started, Pid},
+                               receive stop -> exit(Reason) end
+                       end),
+    Ref = receive {started, Pid} -> monitor(process, Pid) end,
+    Supervisor ! stop,
+    receive {'DOWN', Ref, process, _, Ended} -> ?assertEqual(Reason, Ended) end.
