@@ -13,7 +13,7 @@
 -import(cluster, [at/2, bed/2, boot/2, cut/3, freeze/2, heal/3, join/2, kill/2, node/2,
                   rpc/5, sees/3, thaw/2]).
 -import(suite, [address_of/3, await_endpoints/3, books_add_up/2, counter/3,
-                endpoint_jids/2, in/2, in_flight/2, requester/2, round_trip/3, said/2,
+                endpoint_jids/2, in/2, in_flight/2, proc/1, requester/2, round_trip/3, said/2,
                 serves/4, service/2, status/1, who_served/2]).
 
 -define(STICKY, <<"sticky.example.org">>).
@@ -54,6 +54,8 @@ groups() ->
       [the_stored_keys_are_those_of_all_nodes,
        an_endpoint_of_another_node_is_known_as_it_is,
        both_nodes_send_a_key_to_the_same_endpoint,
+       a_process_that_tells_sessions_is_killed_and_nothing_moves,
+       what_ends_while_the_process_of_the_proxy_host_is_killed_is_told,
        a_session_that_is_resumed_at_another_node_answers_what_it_has,
        what_is_not_understood_is_said_once]},
      {failures, [],
@@ -472,6 +474,40 @@ an_endpoint_of_another_node_is_known_as_it_is(Config) ->
     await_seen(Config, 1, ?P, E, {<<"none">>, 0, <<"no">>}, 1000),
     puppet:stop(E),
     bed:await(fun() -> endpoint_jids(at(Config, 1), ?P) == [] end, 1000).
+
+a_process_that_tells_sessions_is_killed_and_nothing_moves(Config) ->
+    E = puppet:start(strophe, bed(Config, 2), "svc@example.org/a", ["priority=5"]),
+    await_seen(Config, 1, ?P, E, {<<"none">>, 5, <<"no">>}, 1000),
+    U = requester_at(Config, 1),
+    Ids = [iq:ask(U, set, ?P) || _ <- [1, 2]],
+    Requests = [iq:served(E, Id) || Id <- Ids],
+    [killed(Config, N, rpc(Config, N, mod_client_proxy_cluster, name, [?P])) || N <- [2, 1]],
+    bed:await(fun() -> rpc(Config, 1, mod_client_proxy_cluster, speaking, [?P])
+                           == [node(Config, 2)]
+              end, 5000),
+    {<<"none">>, 5, <<"no">>} = seen(Config, 1, ?P, E),
+    [iq:answer(E, Request) || Request <- Requests],
+    [iq:result(U, Id, ?P) || Id <- Ids],
+    true = serves(U, get, ?P, E).
+
+what_ends_while_the_process_of_the_proxy_host_is_killed_is_told(Config) ->
+    [E, F] = [puppet:start(strophe, bed(Config, 2), "svc@example.org/" ++ R, ["presence"])
+              || R <- ["a", "b"]],
+    await_endpoints(at(Config, 1), ?P, [E, F]),
+    ok = rpc(Config, 2, sys, suspend, [proc(?P)]),
+    puppet:stop(E),
+    killed(Config, 2, proc(?P)),
+    await_endpoints(at(Config, 1), ?P, [F]),
+    true = serves(requester_at(Config, 1), get, ?P, F).
+
+%% Another one is there afterwards.
+killed(Config, N, Name) ->
+    Pid = rpc(Config, N, erlang, whereis, [Name]),
+    true = rpc(Config, N, erlang, exit, [Pid, kill]),
+    bed:await(fun() ->
+                      is_pid(rpc(Config, N, erlang, whereis, [Name]))
+                          andalso rpc(Config, N, erlang, whereis, [Name]) /= Pid
+              end).
 
 both_nodes_send_a_key_to_the_same_endpoint(Config) ->
     Es = [service(at(Config, N), R) || {N, R} <- [{1, "a"}, {2, "b"}, {2, "c"}, {1, "d"}]],
