@@ -12,9 +12,9 @@
 -compile([export_all, nowarn_export_all]).
 -import(cluster, [at/2, bed/2, boot/2, cut/3, freeze/2, heal/3, join/2, kill/2, node/2,
                   rpc/5, sees/3, thaw/2]).
--import(suite, [address_of/3, await_endpoints/3, books_add_up/2, counter/3,
-                endpoint_jids/2, in/2, in_flight/2, proc/1, requester/2, round_trip/3, said/2,
-                serves/4, service/2, status/1, who_served/2]).
+-import(suite, [address_of/3, await_acknowledged/2, await_endpoints/3, books_add_up/2,
+                counter/3, endpoint_jids/2, in/2, in_flight/2, proc/1, requester/2,
+                round_trip/3, said/2, serves/4, service/2, status/1, who_served/2]).
 
 -define(STICKY, <<"sticky.example.org">>).
 -define(RESUMES, <<"resumes.example.org">>). % resume_wait is 30 s
@@ -350,6 +350,7 @@ a_message_that_was_not_acknowledged_comes_once_at_another_node(Config) ->
     await_endpoints(at(Config, 1), ?P, [A]),
     U = requester_at(Config, 1),
     _ = chat:heard(A, chat:say(U, chat, ?P)),
+    await_acknowledged(at(Config, 2), A),
     puppet:signal(A, "STOP"),
     Ids = [chat:say(U, chat, ?P) || _ <- lists:seq(1, 20)],
     iq:fence(U, U),

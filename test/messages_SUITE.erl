@@ -10,10 +10,10 @@
          init_per_group/2, end_per_group/2, init_per_testcase/2,
          end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
--import(suite, [address_of/3, await_draining/4, await_endpoints/3, bed/1,
-                books_add_up/2, common_site/1, counter/3, in/2, is_sealed/1,
-                requester/1, requester/2, resumable/2, round_trip/3, says/2,
-                server_pid/2, service/2, who_served/2]).
+-import(suite, [address_of/3, await_acknowledged/2, await_draining/4,
+                await_endpoints/3, bed/1, books_add_up/2, common_site/1, counter/3,
+                in/2, is_sealed/1, requester/1, requester/2, resumable/2, round_trip/3,
+                says/2, server_pid/2, service/2, who_served/2]).
 
 -define(SEALED, <<"sealed.example.org">>).
 -define(ANY, <<"any.example.org">>).
@@ -743,6 +743,7 @@ what_a_replaced_session_has_not_acknowledged_reaches_somebody(Config) ->
     A = resumable(Config, "a"),
     U = requester(Config),
     _ = chat:heard(A, chat:say(U, chat, ?P)),
+    await_acknowledged(Config, A),
     puppet:signal(A, "STOP"),
     Ids = [chat:say(U, chat, ?P) || _ <- lists:seq(1, 10)],
     iq:fence(U, U),

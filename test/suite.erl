@@ -16,8 +16,8 @@
          explain/2, last_lines/1, log_since/1, said/2, await_said/2,
          await_said/3, occurrences/2, clean/1, bed/1, service/2, service/3,
          service/4, resumable/2, requester/1, requester/2, server_pid/2,
-         push/2, status/1, status/2, counter/3, counters/2, sum/2,
-         books_add_up/2, endpoints/2, endpoint_jids/2, is_endpoint/3,
+         await_acknowledged/2, push/2, status/1, status/2, counter/3, counters/2,
+         sum/2, books_add_up/2, endpoints/2, endpoint_jids/2, is_endpoint/3,
          await_endpoints/3, await_draining/4, pending/2, in_flight/2, kept/2,
          who_served/2, round_trip/3, round_trip/4, serves/3, serves/4, says/2,
          disco_info/0, address/3, address_of/3, resource/1, in/2, is_sealed/1,
@@ -249,6 +249,16 @@ requester(Config, Jid) ->
 server_pid(Config, Puppet) ->
     {U, S, R} = parts(puppet:jid(Puppet)),
     bed:rpc(bed(Config), ejabberd_sm, get_session_pid, [U, S, R]).
+
+%% @doc The server has read that this puppet, which has stream management, has got
+%% all that was sent to it. (A puppet tells of a stanza before it acknowledges it.)
+await_acknowledged(Config, Puppet) ->
+    Rpc = fun(M, F, Arguments) -> bed:rpc(bed(Config), M, F, Arguments) end,
+    Pid = server_pid(Config, Puppet),
+    bed:await(fun() ->
+                      #{mgmt_queue := Queue} = Rpc(sys, get_state, [Pid]),
+                      Rpc(p1_queue, is_empty, [Queue])
+              end).
 
 %% From 2.6 on expat, with which ejabberd and clients read, leaves a tag that has
 %% not come whole until as much again has come: a long one waits for what comes
