@@ -57,6 +57,8 @@
                sessions = #{} :: #{usr() => session()}}).
 
 -record(peers, {timeout :: pos_integer(), %% ms
+                %% nodes that are connected, whether they have the module or not
+                connected = [] :: [node()],
                 peers = #{} :: #{node() => #peer{}},
                 %% what this node has said
                 number = 0 :: number(),
@@ -115,12 +117,15 @@ number(#peers{number = Number}) ->
 
 %% @doc A node has come. It may have the module, or have it later.
 -spec up(node(), peers()) -> {[action()], peers()}.
-up(Node, Ps) ->
-    {[{send_all, Node, true}], Ps}.
+up(Node, #peers{connected = Connected} = Ps) ->
+    {[{send_all, Node, true}], Ps#peers{connected = lists:usort([Node | Connected])}}.
 
-%% @doc A node has gone, or the module there has stopped.
+%% @doc A node has gone.
 -spec down(node(), peers()) -> {[action()], peers()}.
-down(Node, #peers{peers = Peers} = Ps) ->
+down(Node, #peers{connected = Connected} = Ps) ->
+    forget(Node, Ps#peers{connected = lists:delete(Node, Connected)}).
+
+forget(Node, #peers{peers = Peers} = Ps) ->
     case maps:take(Node, Peers) of
         {#peer{tag = Tag, sessions = Sessions}, Rest} ->
             {[{untag, Tag}] ++ [{delete, Node, USR} || USR <- maps:keys(Sessions)]
@@ -135,13 +140,13 @@ down(Node, #peers{peers = Peers} = Ps) ->
 -spec message(node(), tag(), body(), Now :: integer(), peers()) ->
           {[action()], peers()}.
 message(Node, _Tag, bye, _Now, Ps) ->
-    down(Node, Ps);
+    forget(Node, Ps);
 message(Node, Tag, Body, Now, #peers{peers = Peers} = Ps) ->
     case Peers of
         #{Node := #peer{tag = Tag} = Peer} ->
             heard(Node, Body, Peer, Now, Ps);
         #{Node := _} ->
-            {Actions, Ps1} = down(Node, Ps),
+            {Actions, Ps1} = forget(Node, Ps),
             {More, Ps2} = message(Node, Tag, Body, Now, Ps1),
             {Actions ++ More, Ps2};
         _ ->
@@ -230,11 +235,13 @@ interval(#peers{timeout = Timeout}) ->
 
 %% @doc To be called every interval/1.
 -spec tick(Now :: integer(), peers()) -> {[action()], peers()}.
-tick(Now, #peers{timeout = Timeout, number = Number, peers = Peers} = Ps) ->
+tick(Now, #peers{timeout = Timeout, connected = Connected, number = Number,
+                 peers = Peers} = Ps) ->
     Mute = maps:filter(fun(_, #peer{state = State, heard = Heard}) ->
                                State /= mute andalso Now - Heard > Timeout
                        end, Peers),
-    {[{send, Node, {beat, Number}} || Node <- maps:keys(Peers)]
+    %% those, too, that have said nothing yet: the first greetings may have been lost
+    {[{send, Node, {beat, Number}} || Node <- Connected]
      ++ lists:append([[{peer, Node, mute}, {changed, maps:keys(Sessions)}]
                       || {Node, #peer{sessions = Sessions}} <- maps:to_list(Mute)]),
      Ps#peers{peers = maps:merge(Peers, maps:map(fun(_, Peer) ->

@@ -80,6 +80,14 @@ who_says_nothing_is_mute_until_he_tells_all_test() ->
     ?assertEqual([{info, ?N, #{}}, {put, ?N, ?A, session(1)}, {peer, ?N, speaks},
                   {changed, [?A]}], Speaks).
 
+a_node_that_has_said_nothing_is_greeted_again_test() ->
+    {[{send_all, ?N, true}], Ps} = ?PEERS:up(?N, new()),
+    ?assertMatch({[{send, ?N, {beat, 0}}], _}, ?PEERS:tick(1000, Ps)),
+    {_, Left} = says(bye, Ps),
+    ?assertMatch({[{send, ?N, {beat, 0}}], _}, ?PEERS:tick(1000, Left)),
+    {_, Down} = ?PEERS:down(?N, Ps),
+    ?assertMatch({[], _}, ?PEERS:tick(1000, Down)).
+
 all_peers_are_told_what_is_news_test() ->
     {First, Ps} = ?PEERS:change(?A, session(1), told(7)),
     ?assertEqual([{send, ?N, {change, 1, ?A, session(1)}}], First),
@@ -122,7 +130,8 @@ a_short_timeout_has_beats_in_time_test() ->
 new() -> ?PEERS:new(5000).
 
 told(Number) ->
-    {_, Ps} = says({all, false, Number, #{}, [{?A, session(1)}]}, new()),
+    {_, Connected} = ?PEERS:up(?N, new()),
+    {_, Ps} = says({all, false, Number, #{}, [{?A, session(1)}]}, Connected),
     Ps.
 
 says(Body, Ps) -> ?PEERS:message(?N, ?TAG, Body, 0, Ps).
