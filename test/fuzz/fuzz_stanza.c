@@ -182,7 +182,7 @@ static void refused(struct jat_str text, const struct facts *f,
     case JAT_EXML: /* libxml2 lets some pass that RFC 3629 forbids; and as it
                       reads a stream it does not like what comes after a stanza
                       and a blank */
-        CHECK(!is_utf8(text) || f->instruction);
+        CHECK(!is_utf8(text) || f->instruction || f->comment);
         break;
     case JAT_ECOMMENT:
         CHECK(f->comment);
