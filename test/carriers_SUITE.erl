@@ -626,7 +626,6 @@ a_process_that_dies_again_and_again_takes_no_other_module_down(Config) ->
 everything_at_once_for_a_while(Config) ->
     ct:timetrap({seconds, 240}),
     _ = bed:install(bed(Config)),
-    Seconds = case suite:is_short() of true -> 8; false -> 20 end,
-    Report = soak:run(bed(Config), #{seconds => Seconds, rate => 200, carrier => nif}),
+    Report = soak:run(bed(Config), #{seconds => 20, rate => 200, carrier => nif}),
     soak_report:print(Report),
     [] = maps:get(failures, Report).

@@ -132,7 +132,7 @@ chores(Bed, Seconds, Carrier) ->
                        [list_to_binary(soak_site:one_of(hosts())), 50])
       end},
      {look, 1000, fun() -> look(Bed) end},
-     {tidy, 10000, fun() -> bed:rpc(Bed, soak_probe, tidy, []) end},
+     {tidy, Often(10000), fun() -> bed:rpc(Bed, soak_probe, tidy, []) end},
      {watch, 1000, fun() -> bed:rpc(Bed, soak_probe, used, []) end},
      {drain, 1000, fun() -> drain(Bed, soak_site:one_of(soak_site:hosts())) end},
      {undrain, 1500, fun() -> undrain_one(Bed) end},
