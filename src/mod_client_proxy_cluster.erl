@@ -15,11 +15,13 @@
 -export([start_link/1, name/1]).
 %% tags
 -export([is_on/1, tag/1, tag_key/1, new_tag/1, node_of/2]).
-%% sessions
--export([configure/2, change/3, mine/2, sessions/3, session/3, node_of_session/2,
-         hand/3, hand_all/2,
-         speaking/1, leads/1, await_peers/1, strange/1]).
--export([drain/3, has_keys/2]).
+%% what this node tells
+-export([configure/2, change/3, mine/2, drain/3, has_keys/2]).
+%% what the others have told
+-export([sessions/3, session/3, node_of_session/2, speaking/1, leads/1, await_peers/1,
+         strange/1]).
+%% handing over
+-export([hand/3, hand_all/2]).
 %% people
 -export([trouble/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
@@ -128,7 +130,7 @@ mine(P, Sessions) ->
     gen_server:cast(name(P), {mine, Sessions}).
 
 %% @doc The sessions of an account: what the session manager says of it (Read),
-%% corrected by what the nodes say that have them. Of these two, who knows better:
+%% corrected by what the nodes say that have them:
 %% - of a node that is gone nothing is there, though the session manager may have it;
 %% - a node that speaks says itself what it has: what it has not told yet is `untold';
 %% - what a mute one has cannot be reached.

@@ -4,7 +4,8 @@
 %%% leaves it.
 %%%
 %%% A forwarded request carries a mark in its meta, {P, Record}, and no other
-%%% meta. ejabberd's own bounces keep the meta of what they bounce; a client's
+%%% meta. In a cluster the mark is {P, Record, Tag}: the tag of the node that has
+%%% forwarded it. ejabberd's own bounces keep the meta of what they bounce; a client's
 %%% answer is another stanza and has none. That is how errors of the two are told
 %%% apart. A message to the target has itself in the mark, as it came: that is what
 %%% is decided about again if it comes back. The stanzas that a proxy host sends on
