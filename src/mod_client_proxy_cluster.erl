@@ -13,15 +13,13 @@
 -behaviour(gen_server).
 
 -export([start_link/1, name/1]).
-%% tags
--export([is_on/1, tag/1, tag_key/1, new_tag/1, node_of/2]).
 %% what this node tells
--export([configure/2, change/3, mine/2, drain/3, has_keys/2]).
+-export([begin_to_speak/1, configure/2, change/3, mine/2, drain/3, has_keys/2]).
 %% what the others have told
 -export([sessions/3, session/3, node_of_session/2, speaking/1, leads/1, await_peers/1,
          strange/1]).
 %% handing over
--export([hand/3, hand_all/2]).
+-export([node_of/2, hand/3, hand_all/2]).
 %% people
 -export([trouble/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
@@ -29,7 +27,6 @@
 -include("logger.hrl").
 
 -type proxy_host() :: mod_client_proxy_options:proxy_host().
--type tag() :: mod_client_proxy_peers:tag().
 -type usr() :: mod_client_proxy_sessions:usr().
 -type us() :: mod_client_proxy_sessions:us().
 
@@ -44,7 +41,6 @@
 %% Of the messages between nodes. Raise it when an older node could not read them.
 -define(VERSION, 1).
 -define(MESSAGE(Node, Tag, Body), {client_proxy_cluster, ?VERSION, Node, Tag, Body}).
--define(TAG(P), {?MODULE, tag, P}).
 
 -define(GRACE, 60000).       % ms; in which a node may start the module
 -define(NODE_TIMEOUT, 5000). % ms; until the options are known
@@ -59,60 +55,12 @@ start_link(P) ->
 name(P) ->
     gen_mod:get_module_proc(P, proxy_peers).
 
-%%% Tags
-
-%% @doc Whether this node is in a cluster, or was in one: then ids carry its tag.
--spec is_on(auto | boolean()) -> boolean().
-is_on(auto) ->
-    length(db_nodes()) > 1 orelse length(ejabberd_cluster:get_nodes()) > 1;
-is_on(Option) ->
-    Option.
-
-%% Those that are down, too.
-db_nodes() ->
-    try mnesia:system_info(db_nodes)
-    catch exit:_ -> [node()]
-    end.
-
-%% @doc What the ids of requests that this node forwards carry, so that it gets the
-%% answers; `none' where there is no cluster.
--spec tag(proxy_host()) -> tag() | none.
-tag(P) ->
-    case persistent_term:get(?TAG(P), none) of
-        {Tag, _Key} -> Tag;
-        none -> none
-    end.
-
-%% @doc What tags are sealed with: the same on all nodes.
--spec tag_key(proxy_host()) -> <<_:128>>.
-tag_key(P) ->
-    {_Tag, Key} = persistent_term:get(?TAG(P)),
-    Key().
-
-%% @doc Draws the tag of this start, if there is none yet.
--spec new_tag(proxy_host()) -> ok.
-new_tag(P) ->
-    case tag(P) of
-        none ->
-            draw_tag(P, mod_client_proxy_keys:tag_key(P));
-        _ ->
-            ok
-    end.
-
-%% Without the key of all nodes no other node could read it. It is tried again.
-draw_tag(P, {ok, Key}) ->
-    persistent_term:put(?TAG(P), {crypto:strong_rand_bytes(5),
-                                  mod_client_proxy_secrets:hide(Key)}),
-    gen_server:cast(name(P), begin_to_speak);
-draw_tag(_P, error) ->
-    ok.
-
-%% @doc Which node has this tag. `unknown': none that lives.
--spec node_of(proxy_host(), tag()) -> node() | unknown.
-node_of(P, Tag) ->
-    lookup(P, {tag, Tag}, unknown).
-
 %%% Sessions
+
+%% @doc This node has its tag: the others are greeted.
+-spec begin_to_speak(proxy_host()) -> ok.
+begin_to_speak(P) ->
+    gen_server:cast(name(P), begin_to_speak).
 
 %% @doc After a reload. Timeout: option node_timeout (ms).
 -spec configure(proxy_host(), Timeout :: pos_integer()) -> ok.
@@ -197,14 +145,20 @@ drain(P, USR, IsDrained) ->
 %% fingerprints of them.
 -spec has_keys(proxy_host(), [mod_client_proxy_keys:key(), ...]) -> ok.
 has_keys(P, [Key | _] = Keys) ->
-    tag(P) == none orelse
+    mod_client_proxy_tag:get(P) == none orelse
         gen_server:cast(name(P), {info, #{secret => fingerprint(P, Key),
                                           keys => fingerprint(P, Keys)}}),
     ok.
 
 fingerprint(P, Keys) ->
-    <<Fingerprint:8/binary, _/binary>> = crypto:mac(hmac, sha256, tag_key(P), Keys),
+    <<Fingerprint:8/binary, _/binary>> =
+        crypto:mac(hmac, sha256, mod_client_proxy_tag:key(P), Keys),
     Fingerprint.
+
+%% @doc Which node has this tag. `unknown': none that lives.
+-spec node_of(proxy_host(), mod_client_proxy_tag:tag()) -> node() | unknown.
+node_of(P, Tag) ->
+    lookup(P, {tag, Tag}, unknown).
 
 %% @doc Hands something over to this node. False: it is lost, for the node does not
 %% speak, or has too much to take in already.
@@ -239,7 +193,7 @@ hand_all(P, Thing) ->
 %% @doc The other nodes that serve this proxy host and can be reached.
 -spec speaking(proxy_host()) -> [node()].
 speaking(P) ->
-    case tag(P) of
+    case mod_client_proxy_tag:get(P) of
         none -> [];
         _ -> [Node || Node <- nodes(), lookup(P, {peer, Node}, none) == speaks]
     end.
@@ -253,7 +207,8 @@ leads(P) ->
 %% that none of them drops an answer to it.
 -spec await_peers(proxy_host()) -> ok.
 await_peers(P) ->
-    case tag(P) /= none andalso [Node || Node <- nodes(), serves(P, Node)] of
+    case mod_client_proxy_tag:get(P) /= none
+        andalso [Node || Node <- nodes(), serves(P, Node)] of
         Nodes when Nodes == false; Nodes == [] ->
             ok;
         Nodes ->
@@ -278,7 +233,7 @@ strange(P) ->
 %% may not have started the module yet.
 -spec trouble(proxy_host()) -> [iolist()].
 trouble(P) ->
-    case {tag(P), nodes()} of
+    case {mod_client_proxy_tag:get(P), nodes()} of
         {none, _} -> [];
         {_, []} -> [];
         {_, Nodes} -> lists:append([trouble(P, Node) || Node <- lists:sort(Nodes)])
@@ -361,7 +316,7 @@ handle_cast(Message, State) ->
 handle_info(?MESSAGE(Node, Tag, Body), #state{host = P} = State)
   when is_atom(Node), is_binary(Tag), byte_size(Tag) == 5 ->
     IsUnderstood = lists:member(Node, nodes()) andalso mod_client_proxy_peers:is_body(Body),
-    case IsUnderstood andalso tag(P) /= none of
+    case IsUnderstood andalso mod_client_proxy_tag:get(P) /= none of
         false when IsUnderstood ->
             %% who is spoken to may be in a cluster; then it asks for all of this. If it
             %% is not to be, nothing that others tell counts
@@ -400,7 +355,7 @@ next_tick(#state{peers = Peers}) ->
 %% keep what they know.
 terminate(Reason, #state{host = P} = State) when Reason == shutdown; Reason == normal ->
     _ = [send(Node, bye, State) || Node <- nodes()],
-    _ = persistent_term:erase(?TAG(P)),
+    mod_client_proxy_tag:forget(P),
     ok;
 terminate(_Reason, _State) ->
     ok.
@@ -446,7 +401,8 @@ do({send_all, _Node, _WantsAll}, #state{complete = false}) ->
     ok; % all nodes are greeted then
 do({send_all, Node, WantsAll}, #state{peers = Peers} = State) ->
     send(Node, {all, WantsAll, mod_client_proxy_peers:number(Peers),
-                lookup(State#state.host, info, #{}), mod_client_proxy_peers:all(Peers)}, State);
+                lookup(State#state.host, info, #{}), mod_client_proxy_peers:all(Peers)},
+         State);
 do({info, Node, Info}, #state{host = P}) ->
     %% it may have brought a key along
     lookup(P, {info, Node}, none) == Info orelse same(keys, P, Info)
@@ -487,7 +443,8 @@ link(P, Node, _) ->
 %% A node that takes nothing now gets it later, for it sees that something is missing.
 %% Without a tag this node is alone and tells nobody.
 send(Node, Body, #state{host = P}) ->
-    case tag(P) of
+    case mod_client_proxy_tag:get(P) of
         none -> ok;
-        Tag -> erlang:send({name(P), Node}, ?MESSAGE(node(), Tag, Body), [nosuspend, noconnect])
+        Tag -> erlang:send({name(P), Node}, ?MESSAGE(node(), Tag, Body),
+                           [nosuspend, noconnect])
     end.

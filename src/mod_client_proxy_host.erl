@@ -379,7 +379,8 @@ use_core(#state{host = P} = State) ->
 configure(#state{host = P, server_host = ServerHost, instance = Instance,
                  longest = Longest} = State) ->
     Inherited = mod_client_proxy_instance:inherit(Instance),
-    is_clustered(State) andalso mod_client_proxy_cluster:new_tag(P),
+    is_clustered(State) andalso mod_client_proxy_tag:draw(P)
+        andalso mod_client_proxy_cluster:begin_to_speak(P),
     mod_client_proxy_cluster:configure(P, maps:get(node_timeout, opts(State))),
     Configured =
         try mod_client_proxy_instance:configure(local_domains(), Inherited)
@@ -396,13 +397,13 @@ configure(#state{host = P, server_host = ServerHost, instance = Instance,
 
 %% This node is in a cluster now.
 join(#state{host = P} = State) ->
-    case mod_client_proxy_cluster:tag(P) == none andalso is_clustered(State) of
+    case mod_client_proxy_tag:get(P) == none andalso is_clustered(State) of
         true -> reconfigure(State);
         false -> State
     end.
 
 is_clustered(State) ->
-    mod_client_proxy_cluster:is_on(maps:get(cluster, opts(State))).
+    mod_client_proxy_tag:is_clustered(maps:get(cluster, opts(State))).
 
 %% Another carrier is used now: the records of the old core are answered. Senders
 %% that have read the old context see that it has stopped

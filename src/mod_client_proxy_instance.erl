@@ -233,7 +233,7 @@ config(LocalDomains, #instance{host = P, opts = Opts} = Instance) ->
 
 %% Of this node, for the ids of requests; none where there is no cluster.
 tag(P) ->
-    case mod_client_proxy_cluster:tag(P) of
+    case mod_client_proxy_tag:get(P) of
         none -> #{};
-        Tag -> #{tag => [Tag], tag_key => [mod_client_proxy_cluster:tag_key(P)]}
+        Tag -> #{tag => [Tag], tag_key => [mod_client_proxy_tag:key(P)]}
     end.

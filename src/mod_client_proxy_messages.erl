@@ -126,7 +126,7 @@ deliver(P, #message{to = To} = Message) ->
 %% (ejabberd itself loses what the connection does not take now.)
 -spec is_sent_elsewhere(mod_client_proxy_options:proxy_host(), iq()) -> boolean().
 is_sent_elsewhere(P, #iq{to = To} = Packet) ->
-    mod_client_proxy_cluster:tag(P) /= none
+    mod_client_proxy_tag:get(P) /= none
         andalso case receiver(P, To) of
                     none -> false;
                     Session -> sent_to_node(P, Session, Packet)

@@ -49,7 +49,7 @@
 %% node has forwarded it.
 -spec mark(mod_client_proxy_options:proxy_host(), mark()) -> meta().
 mark(P, Mark) ->
-    #{?MARK => case mod_client_proxy_cluster:tag(P) of
+    #{?MARK => case mod_client_proxy_tag:get(P) of
                    none -> {P, Mark};
                    Tag -> {P, Mark, Tag}
                end}.
@@ -72,7 +72,7 @@ raw_mark(_Packet) -> undefined.
 owner(Packet) ->
     case raw_mark(Packet) of
         {P, _Mark, Tag} ->
-            case mod_client_proxy_cluster:tag(P) of
+            case mod_client_proxy_tag:get(P) of
                 Tag -> this_node;
                 _ -> {elsewhere, Tag}
             end;

@@ -14,10 +14,9 @@
 %% this node's own
 -export([change/3, mine/2, all/1, number/1]).
 
--export_type([peers/0, action/0, body/0, announced/0, session/0, tag/0, info/0]).
+-export_type([peers/0, action/0, body/0, announced/0, session/0, info/0]).
 
 -type usr() :: mod_client_proxy_sessions:usr().
--type tag() :: <<_:40>>.
 %% As a node tells it of a session of its own. Only what has been learned is in the
 %% note.
 -type session() :: #{pid := pid(), ts := term(),
@@ -39,8 +38,8 @@
 -type action() ::
         {send, node(), body()}
       | {send_all, node(), WantsAll :: boolean()} %% all that this node has
-      | {tag, tag(), node()}
-      | {untag, tag()}
+      | {tag, mod_client_proxy_tag:tag(), node()}
+      | {untag, mod_client_proxy_tag:tag()}
       | {put, node(), usr(), session()}
       | {delete, node(), usr()}
       | {moved, usr(), pid()}
@@ -49,7 +48,7 @@
       | {info, node(), info()}
       | {peer, node(), speaks | mute | none}.  %% is so from now on
 
--record(peer, {tag :: tag(),
+-record(peer, {tag :: mod_client_proxy_tag:tag(),
                number = unknown :: unknown | number(),
                heard :: integer(),             %% ms
                %% has it told all; or not yet, or not since it was mute
@@ -137,7 +136,7 @@ forget(Node, #peers{peers = Peers} = Ps) ->
 
 %% @doc A message of a peer. Tag: of the process that has sent it; another one than
 %% before is a new process, which knows nothing of what the other one has said.
--spec message(node(), tag(), body(), Now :: integer(), peers()) ->
+-spec message(node(), mod_client_proxy_tag:tag(), body(), Now :: integer(), peers()) ->
           {[action()], peers()}.
 message(Node, _Tag, bye, _Now, Ps) ->
     forget(Node, Ps);

@@ -584,7 +584,7 @@ what_is_not_understood_is_said_once(Config) ->
 
 strange_to_peers(Config) ->
     Node = node(Config, 2),
-    Tag = rpc(Config, 2, mod_client_proxy_cluster, tag, [?STRANGE]),
+    Tag = rpc(Config, 2, mod_client_proxy_tag, get, [?STRANGE]),
     USR = {<<"svc">>, <<"example.org">>, <<"b">>},
     Session = #{pid => self(), ts => 1, priority => 0, note => #{}},
     [{client_proxy_cluster, 1, Node, Tag, Body}

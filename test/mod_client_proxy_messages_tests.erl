@@ -138,7 +138,7 @@ bounced_at_the_end() ->
                 end).
 
 bounced_without_owner() ->
-    Start = {mod_client_proxy_cluster, tag, ?P},
+    Start = {mod_client_proxy_tag, ?P},
     persistent_term:put(Start, {<<"first">>, none}),
     Sent = sent(<<"a">>),
     persistent_term:put(Start, {<<"other">>, none}),
