@@ -8,7 +8,7 @@
 -define(CLUSTER, mod_client_proxy_cluster).
 -define(P, <<"proxy.example.org">>).
 -define(E, {<<"svc">>, <<"example.org">>, <<"a">>}).
--define(TAG, {?CLUSTER, tag, ?P}).
+-define(TAG, {mod_client_proxy_tag, ?P}).
 
 cluster_test_() ->
     {foreach,
@@ -23,12 +23,12 @@ cluster_test_() ->
      [{"the tag of a start outlives a crash",
        fun() ->
                ended(crash),
-               ?assertEqual(<<"HERE!">>, ?CLUSTER:tag(?P))
+               ?assertEqual(<<"HERE!">>, mod_client_proxy_tag:get(?P))
        end},
       {"and not a stop",
        fun() ->
                ended(shutdown),
-               ?assertEqual(none, ?CLUSTER:tag(?P))
+               ?assertEqual(none, mod_client_proxy_tag:get(?P))
        end},
       {"who reads while there is no process is told of nothing",
        fun() ->
