@@ -16,8 +16,8 @@
 %% what this node tells
 -export([begin_to_speak/1, configure/2, change/3, mine/2, drain/3, has_keys/2]).
 %% what the others have told
--export([sessions/3, session/3, node_of_session/2, speaking/1, leads/1, await_peers/1,
-         strange/1]).
+-export([sessions/3, session/3, node_of_session/2, speaking/1, peers/1, leads/1,
+         await_peers/1, strange/1]).
 %% handing over
 -export([node_of/2, hand/3, hand_all/2]).
 %% people
@@ -197,6 +197,11 @@ speaking(P) ->
         none -> [];
         _ -> [Node || Node <- nodes(), lookup(P, {peer, Node}, none) == speaks]
     end.
+
+%% @doc The other nodes that serve this proxy host, and whether they can be reached.
+-spec peers(proxy_host()) -> [{node(), speaks | mute}].
+peers(P) ->
+    [{Node, State} || [Node, State] <- told(P, {peer, '$1'})].
 
 %% @doc Whether this is the node that does what one of them is to do: the lowest.
 -spec leads(proxy_host()) -> boolean().

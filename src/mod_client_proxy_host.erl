@@ -13,7 +13,7 @@
 
 -behaviour(gen_server).
 
--export([status/1, reconfigure/3]).
+-export([status/2, reconfigure/3]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
 -export_type([status/0]).
@@ -50,12 +50,12 @@
 -define(RECONCILE, 30000).           % ms; doc/behaviour.md, "Endpoints"
 -define(REMINDER, 3600000).          % ms
 -define(ACCOUNT_CHECK, 10000).       % ms
--define(STATUS_TIMEOUT, 5000).       % ms
 
-%% @doc For client_proxy_status.
--spec status(mod_client_proxy_options:proxy_host()) -> {ok, status()} | error.
-status(P) ->
-    try {ok, mod_client_proxy_hosts:call(P, status, ?STATUS_TIMEOUT)}
+%% @doc For client_proxy_status. Timeout: ms.
+-spec status(mod_client_proxy_options:proxy_host(), Timeout :: pos_integer()) ->
+          {ok, status()} | error.
+status(P, Timeout) ->
+    try {ok, mod_client_proxy_hosts:call(P, status, Timeout)}
     catch exit:_ -> error
     end.
 

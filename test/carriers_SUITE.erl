@@ -358,7 +358,7 @@ in_force(Config, P, Options, U, E) ->
             iq:refused(U, iq:ask(U, get, P), P, ?FORBIDDEN);
         false ->
             Req = iq:served(E, Id, 20000),
-            [{Age, Left}] = [{Age, Left} || {_, _, _, I, _, Age, Left, _}
+            [{Age, Left}] = [{Age, Left} || {_, _, _, I, _, Age, Left, _, _}
                                                 <- pending(Config, P), I == Id],
             [Seconds, "s"] = string:lexemes(
                                proplists:get_value(timeout, Options), " "),

@@ -90,22 +90,26 @@ status_shows_every_proxy_host(Config) ->
     Shown = [Host || [Host | _] <- Rows],
     Shown = lists:sort(Hosts),
     [Nif] = lists:usort([Carrier || [_, _, <<"up">>, Carrier | _] <- Rows]),
+    Node = node_of(Config),
     {match, _} = re:run(Nif, "^nif \\(core [0-9.]+(-dev)?-[0-9]+\\)$"),
     [[?P, <<"example.org">>, <<"up">>, Nif,
-      <<"svc@example.org (local)">>, <<"4">>, <<"2">>]] =
+      <<"svc@example.org (local)">>, <<"4">>, <<"2">>, Node]] =
         [Row || [Host | _] = Row <- Rows, Host == ?P],
     [[_, <<"example.org">>, _, _,
       <<"mill@example.org (local), svc@example.org (local)">>, <<"4">>,
-      <<"0">>]] =
+      <<"0">>, Node]] =
         [Row || [<<"two.example.org">> | _] = Row <- Rows],
     [[_, <<"meet.example.org">>, _, _,
-      <<"focus@auth.meet.example.org (local)">>, <<"0">>, <<"0">>]] =
+      <<"focus@auth.meet.example.org (local)">>, <<"0">>, <<"0">>, Node]] =
         [Row || [?FOCUS | _] = Row <- Rows],
     %% a counter a line, by their names
     Lines = table(Config, ["client_proxy_counters", "proxy.example.org"]),
     Lines = lists:sort(Lines),
     true = lists:member([<<"requests">>, integer_to_binary(Before + 2)], Lines),
     true = lists:member([<<"pending">>, <<"2">>], Lines).
+
+node_of(Config) ->
+    atom_to_binary(maps:get(node, bed(Config))).
 
 %% A command's lines, each a list of its columns.
 table(Config, Arguments) ->
@@ -146,9 +150,9 @@ endpoints_shows_every_resource(Config) ->
         [[<<"svc@example.org/a">>, EncA | RowA],
          [<<"svc@example.org/b">>, EncB | RowB],
          [<<"svc@example.org/c">>, EncC | RowC]] = Rows,
-        <<"chat 7 false no 2 1 3 4 0 0 100">> = spaced(RowA),
-        <<"dnd -3 false show 0 0 0 0 0 0 100">> = spaced(RowB),
-        <<"none 0 true resumption 0 0 0 0 0 0 100">> = spaced(RowC)
+        <<"chat 7 false no 2 1 3 4 0 0 100 ">> = spaced(RowA),
+        <<"dnd -3 false show 0 0 0 0 0 0 100 ">> = spaced(RowB),
+        <<"none 0 true resumption 0 0 0 0 0 0 100 ">> = spaced(RowC)
     after
         common_site(Config)
     end.
@@ -168,10 +172,11 @@ pending_shows_what_is_in_flight(Config) ->
     Asked = iq:served(U, Back),
     timer:sleep(100),
     Started = erlang:monotonic_time(millisecond),
+    Node = node_of(Config),
     [[<<"outbound">>, <<?U>>, <<"svc@example.org/b">>, Back, <<"set">>, Age1,
-      Left1, <<"1">>],
+      Left1, <<"1">>, Node],
      [<<"request">>, <<?U>>, <<"svc@example.org/b">>, Moved, <<"get">>, Age2,
-      Left2, <<"2">>]] =
+      Left2, <<"2">>, Node]] =
         lists:sort(table(Config, ["client_proxy_pending", "proxy.example.org"])),
     Took = erlang:monotonic_time(millisecond) - Started,
     [begin
@@ -221,16 +226,19 @@ json_of_each_command(Config) ->
     {200, Hosts} = over_http(Config, "client_proxy_status", []),
     [<<"up">>] = [State || {Columns} <- Hosts,
                            lists:member({<<"host">>, ?P}, Columns),
+                           lists:member({<<"node">>, node_of(Config)}, Columns),
                            {<<"state">>, State} <- Columns],
     {200, [{Endpoint}]} = over_http(Config, "client_proxy_endpoints", Host),
     <<"svc@example.org/a">> = proplists:get_value(<<"jid">>, Endpoint),
     true = is_integer(proplists:get_value(<<"requests">>, Endpoint)),
+    <<>> = proplists:get_value(<<"missing">>, Endpoint),
     {200, []} = over_http(Config, "client_proxy_pending", Host),
     {200, Counters} = over_http(Config, "client_proxy_counters", Host),
     Values = maps:from_list(
                [{proplists:get_value(<<"counter">>, Row),
                  proplists:get_value(<<"value">>, Row)} || {Row} <- Counters]),
     true = maps:get(<<"answers">>, Values) > 0,
+    {1, 0} = {maps:get(<<"nodes">>, Values), maps:get(<<"nodes_missing">>, Values)},
     [] = [Value || Value <- maps:values(Values), not is_integer(Value)],
     [{404, _} = over_http(Config, Command, [{<<"host">>, <<"none.org">>}])
      || Command <- ["client_proxy_endpoints", "client_proxy_pending",

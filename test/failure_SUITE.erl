@@ -380,7 +380,7 @@ what_a_killed_client_had_in_hand_is_answered_by_another(Config) ->
     More = [{Type, iq:ask(U, Type, ?P)} || _ <- lists:seq(1, 20),
                                            Type <- [get, set]],
     bed:await(fun() -> in_flight(Config, ?P) == 45 end),
-    AtA = [Id || {_, _, <<"svc@example.org/a">>, Id, _, _, _, _}
+    AtA = [Id || {_, _, <<"svc@example.org/a">>, Id, _, _, _, _, _}
                      <- pending(Config, ?P)],
     true = length(AtA) > 5 andalso length(AtA) < 45,
     puppet:signal(A, "KILL"),
@@ -553,7 +553,7 @@ a_reload_with_other_options_loses_no_request(Config) ->
         %% and they are other options
         New = iq:ask(U, get, ?P),
         _ = iq:served(E, New),
-        [{_, _, _, New, _, Age, Left, _}] = pending(Config, ?P),
+        [{_, _, _, New, _, Age, Left, _, _}] = pending(Config, ?P),
         true = Age + Left >= 20000 andalso Age + Left < 30000
     after
         common_site(Config)

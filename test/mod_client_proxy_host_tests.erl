@@ -207,12 +207,12 @@ old_packets() ->
 
 taken() ->
     Pid = started(),
-    ?assertMatch({ok, #{state := up}}, ?HOST:status(?P)),
+    ?assertMatch({ok, #{state := up}}, ?HOST:status(?P, 5000)),
     answer(mod_client_proxy_route, claim, fun(?P) -> {taken, ["mod_muc"]} end),
     played:forget(),
     [begin gen_server:cast(Pid, check_route), _ = sys:get_state(Pid) end
      || _ <- [1, 2]],
-    {ok, #{state := {down, Text}}} = ?HOST:status(?P),
+    {ok, #{state := {down, Text}}} = ?HOST:status(?P, 5000),
     [?assertNotEqual(nomatch, string:find(lists:flatten(Text), Words))
      || Words <- ["its name is taken", "(mod_muc)", "Remedy: "]],
     ?assertMatch([[core, #{}]], arguments(mod_client_proxy_records, close_all)),
@@ -220,7 +220,7 @@ taken() ->
     played:forget(),
     Pid ! reconcile,
     _ = sys:get_state(Pid),
-    ?assertMatch({ok, #{state := up}}, ?HOST:status(?P)),
+    ?assertMatch({ok, #{state := up}}, ?HOST:status(?P, 5000)),
     ?assertEqual([{mod_client_proxy_endpoints, ask}], asked([ask])).
 
 silent() ->
@@ -321,7 +321,7 @@ no_rule() ->
     [Line] = lines(Pid),
     [?assertNotEqual(nomatch, string:find(Line, Words))
      || Words <- ["is up, but", "locale (option access)", "Remedy: "]],
-    {ok, #{state := {up, _}}} = ?HOST:status(?P),
+    {ok, #{state := {up, _}}} = ?HOST:status(?P, 5000),
     %% it is defined by and by
     answer(ejabberd_option, access_rules, fun(_) -> [{locale, []}] end),
     ?assertEqual([], lines(Pid)), % not before all of a reload is there

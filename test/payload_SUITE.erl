@@ -219,9 +219,9 @@ with_sealed_no_octet_tells_who_the_other_side_is(Config) ->
     [nomatch = re:run(text(El), "svc", [caseless]) || El <- [Result, Asked]].
 
 status_says_that_a_guess_can_be_confirmed(Config) ->
-    {_, _, State, _, _, _, _} = suite:status(Config, ?SEALED),
+    {_, _, State, _, _, _, _, _} = suite:status(Config, ?SEALED),
     {match, _} = re:run(State, "^up: payloads are translated"),
-    {_, _, <<"up">>, _, _, _, _} = suite:status(Config, ?P),
+    {_, _, <<"up">>, _, _, _, _, _} = suite:status(Config, ?P),
     ok.
 
 %%% Words

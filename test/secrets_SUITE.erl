@@ -258,7 +258,7 @@ no_secret_shows_when_a_port_program_fails(Config) ->
     signal(Config, Killed, "KILL"),
     bed:await(fun() -> not is_alive(Killed) end),
     bed:await(fun() ->
-                      {P, _, State, Carrier, _, _, _} = status(Config, ?P),
+                      {P, _, State, Carrier, _, _, _, _} = status(Config, ?P),
                       P == ?P andalso State == <<"up">>
                           andalso re:run(Carrier, "pid " ++ Killed ++ "\\b",
                                          [{capture, none}]) == nomatch

@@ -284,21 +284,29 @@ say(From, To, Id, Body) ->
 
 %%% What a proxy host says of itself
 
-%% The rows of client_proxy_status.
-status(Bed) ->
+%% The rows of client_proxy_status that are of this node.
+status(#{node := Node} = Bed) ->
     case bed:command(Bed, client_proxy_status, []) of
-        Hosts when is_list(Hosts) -> Hosts;
+        Hosts when is_list(Hosts) ->
+            [Row || Row <- Hosts, element(8, Row) == atom_to_binary(Node)];
         {error, unknown_command} -> [] %% not installed
     end.
 
 status(Config, P) ->
     lists:keyfind(P, 1, status(bed(Config))).
 
+%% What a command shows, of this node alone: its own books are to add up.
+of_node(Config, What, P) ->
+    #{node := Node} = Bed = bed(Config),
+    try bed:rpc(Bed, mod_client_proxy_commands, What, [P, [Node]])
+    catch error:{badrpc, {_, {'EXIT', {undef, _}}}} -> {error, unknown_command}
+    end.
+
 counter(Config, P, Name) ->
     sum(counters(Config, P), [Name]).
 
 counters(Config, P) ->
-    case bed:command(bed(Config), client_proxy_counters, [P]) of
+    case of_node(Config, counters, P) of
         Counters when is_list(Counters) -> Counters;
         {error, _, _, _} -> []; %% not there now
         {error, unknown_command} -> [] %% not installed
@@ -323,7 +331,7 @@ books(Counters) ->
                       "forgotten", "no_endpoint", "pending"])}.
 
 endpoints(Config, P) ->
-    bed:command(bed(Config), client_proxy_endpoints, [P]).
+    of_node(Config, endpoints, P).
 
 endpoint_jids(Config, P) ->
     lists:sort([element(1, E) || E <- endpoints(Config, P)]).
@@ -351,7 +359,7 @@ await_draining(Config, P, E, Draining) ->
               end).
 
 pending(Config, P) ->
-    bed:command(bed(Config), client_proxy_pending, [P]).
+    of_node(Config, pending, P).
 
 in_flight(Config, P) ->
     length(pending(Config, P)).

@@ -1,0 +1,751 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The commands: each column of each has its value and no other, and what is
+%%% not there or out of order is said. The core is a real one; the process of a
+%%% proxy host is played here.
+-module(mod_client_proxy_commands_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+-include("ejabberd_commands.hrl").
+
+%% As a carrier
+-export([call/3]).
+
+-define(COMMANDS, mod_client_proxy_commands).
+-define(CORE, mod_client_proxy_core).
+-define(VHOST, <<"example.org">>).
+-define(P, <<"proxy.example.org">>).
+-define(HERE, <<"nonode@nohost">>).
+-define(RUNNING, {mod_client_proxy, running, ?VHOST}).
+-define(A, {<<"svc">>, <<"example.org">>, <<"a">>}).
+-define(B, {<<"svc">>, <<"example.org">>, <<"b">>}).
+
+%%% client_proxy_endpoints, client_proxy_pending
+
+columns_test_() ->
+    {foreach, fun start/0, fun stop/1,
+     [fun(Core) -> {Name, fun() -> Test(Core) end} end
+      || {Name, Test} <-
+             [{"each column of endpoints", fun endpoints/1},
+              {"of an endpoint that is pending and drained", fun pending_one/1},
+              {"each column of pending", fun pending/1},
+              {"a host is named as people write it", fun prepared/1},
+              {"more rows than the core gives at once", fun many/1},
+              {"a host that is none", fun unknown/1},
+              {"a host that is no host name", fun no_name/1},
+              {"a host that is out of order", fun degraded/1},
+              {"each counter", fun counters/1}]]}.
+
+endpoints(Core) ->
+    added = put_endpoint(Core, ?A, chat, 7, false),
+    added = put_endpoint(Core, ?B, dnd, -3, false),
+    %% b drains: a has all
+    [request(Core, N, 0) || N <- [1, 2, 3, 4]],
+    {done, [_, _, _, _]} = ?CORE:expire(Core, 20000),
+    [answer(Core, N, request(Core, N, 20000), 20000) || N <- [5, 6, 7]],
+    [request(Core, N, 20000) || N <- [8, 9]],
+    outbound(Core, 1, 20000),
+    Rows = lists:sort(?COMMANDS:endpoints(?P)),
+    ?assertMatch([{<<"svc@example.org/a">>, _, <<"chat">>, 7, <<"false">>,
+                   <<"no">>, 2, 1, 3, 4, 0, 0, 100, <<>>},
+                  {<<"svc@example.org/b">>, _, <<"dnd">>, -3, <<"false">>,
+                   <<"show">>, 0, 0, 0, 0, 0, 0, 100, <<>>}], Rows),
+    [?assertEqual({ok, endpoint, element(1, Row)}, opened(Core, element(2, Row)))
+     || Row <- Rows],
+    mod_client_proxy_admin_tests:shape(client_proxy_endpoints, hd(Rows)).
+
+pending_one(Core) ->
+    added = put_endpoint(Core, ?A, none, 0, true),
+    added = put_endpoint(Core, ?B, none, 1, false),
+    ?assertMatch([{_, _, <<"none">>, 0, <<"true">>, <<"resumption">>, _, _, _, _, _, _, _, _},
+                  {_, _, <<"none">>, 1, <<"false">>, <<"no">>, _, _, _, _, _, _, _, _}],
+                 lists:sort(?COMMANDS:endpoints(?P))).
+
+pending(Core) ->
+    added = put_endpoint(Core, ?A, none, 0, false),
+    request(Core, 1, began()),
+    added = put_endpoint(Core, ?B, none, 0, false),
+    {ok, Eid} = ?CORE:remove_endpoint(Core, ?A),
+    {done, [{retry, _, _, ?B, _, _}]} = ?CORE:sweep(Core, Eid, 0, began()),
+    added = put_endpoint(Core, ?A, none, 0, false),
+    outbound(Core, 2, began()),
+    Rows = lists:sort(?COMMANDS:pending(?P)),
+    ?assertMatch([{<<"outbound">>, <<"u2@example.org/x">>,
+                   <<"svc@example.org/a">>, <<"back2">>, <<"set">>, _, _, 1, ?HERE},
+                  {<<"request">>, <<"u1@example.org/x">>,
+                   <<"svc@example.org/b">>, <<"1">>, <<"get">>, _, _, 2, ?HERE}], Rows),
+    %% They began 300 ms ago, or later by as much as it took to come here.
+    [begin
+         ?assert(Age >= 300 andalso Age < 5000),
+         ?assert(Left > 5000 andalso Left =< 9700)
+     end || {_, _, _, _, _, Age, Left, _, _} <- Rows],
+    mod_client_proxy_admin_tests:shape(client_proxy_pending, hd(Rows)).
+
+prepared(Core) ->
+    added = put_endpoint(Core, ?A, none, 0, false),
+    [{_, Shown, _, _, _, _, _, _, _, _, _, _, _, _}] =
+        ?COMMANDS:endpoints(<<"PROXY.Example.ORG">>),
+    ?assertMatch(<<"proxy.example.org/", _/binary>>, Shown),
+    request(Core, 1, began()),
+    ?assertMatch([_], ?COMMANDS:pending(<<"PROXY.Example.ORG">>)).
+
+many(Core) ->
+    [added = put_endpoint(Core, {<<"svc">>, <<"example.org">>,
+                                 integer_to_binary(N)}, none, 0, false)
+     || N <- lists:seq(1, 200)],
+    [request(Core, N, began()) || N <- lists:seq(1, 200)],
+    ?assertEqual(200, length(lists:usort(?COMMANDS:endpoints(?P)))),
+    ?assertEqual(200, length(lists:usort(?COMMANDS:pending(?P)))).
+
+unknown(_Core) ->
+    [begin
+         {error, not_exists, 1, Text} = Command(<<"nowhere.example.org">>),
+         has(Text, ["nowhere.example.org", "There are: ", ?P])
+     end || Command <- [fun ?COMMANDS:endpoints/1, fun ?COMMANDS:pending/1]].
+
+no_name(_Core) ->
+    [begin
+         {error, not_exists, 1, Text} = Command(<<"no name@">>),
+         has(Text, ["no name@", ?P])
+     end || Command <- [fun ?COMMANDS:endpoints/1, fun ?COMMANDS:pending/1]].
+
+degraded(Core) ->
+    mod_client_proxy_context:publish(?P, (context(Core))#{core := undefined}),
+    [begin
+         {error, not_exists, 1, Text} = Command(?P),
+         has(Text, [?P, "out of order", "client_proxy_status"])
+     end || Command <- [fun ?COMMANDS:endpoints/1, fun ?COMMANDS:pending/1]],
+    %% what it has counted is there all the same
+    ?assertMatch([{<<"answers">>, 0} | _], ?COMMANDS:counters(?P)).
+
+counters(Core) ->
+    added = put_endpoint(Core, ?A, none, 0, false),
+    [request(Core, N, began()) || N <- [1, 2]],
+    #{ledger := Ledger} = mod_client_proxy_context:get(?P),
+    [mod_client_proxy_ledger:count(Entry, Ledger)
+     || Entry <- [stanzas, stanzas, refused, requests]],
+    Rows = ?COMMANDS:counters(?P),
+    ?assertEqual(lists:sort(Rows), Rows),
+    [?assertEqual({Name, N}, {Name, proplists:get_value(Name, Rows)})
+     || {Name, N} <- [{<<"stanzas">>, 2}, {<<"refused">>, 1}, {<<"requests">>, 1},
+                      {<<"answers">>, 0}, {<<"pending">>, 2},
+                      {<<"endpoints">>, 1}, {<<"contacts">>, 0},
+                      {<<"handles">>, 0}, {<<"nodes">>, 1},
+                      {<<"nodes_missing">>, 0}]],
+    mod_client_proxy_admin_tests:shape(client_proxy_counters, hd(Rows)),
+    %% each is explained where an operator looks
+    #ejabberd_commands{longdesc = Text} =
+        mod_client_proxy_admin_tests:command(client_proxy_counters),
+    has(list_to_binary(Text), [[Name, ": "] || {Name, _} <- Rows]).
+
+has(Text, Words) ->
+    [?assertMatch({_, _, {_, _}},
+                  {Word, Text, binary:match(Text, iolist_to_binary(Word))})
+     || Word <- Words].
+
+%%% client_proxy_status
+
+status_test_() ->
+    {foreach, fun start/0, fun stop/1,
+     [fun(_) -> {Name, fun() -> Test() end} end
+      || {Name, Test} <-
+             [{"each column", fun status/0},
+              {"what is wrong with it, its targets and its carrier",
+               fun troubles/0},
+              {"one that does not answer is there all the same", fun silent/0},
+              {"all that run, of all virtual hosts", fun several/0},
+              {"that there is none yet", fun none/0}]]}.
+
+status() ->
+    Host = play(?P, #{server_host => ?VHOST, state => up, carrier => "nif",
+                      targets => [target(<<"svc@example.org">>, local, <<>>)],
+                      counters => #{endpoints => 3, pending => 12,
+                                    contacts => 5}}),
+    [Row] = ?COMMANDS:status(),
+    ?assertEqual({?P, ?VHOST, <<"up">>, <<"nif">>, <<"svc@example.org (local)">>,
+                  3, 12, ?HERE}, Row),
+    mod_client_proxy_admin_tests:shape(client_proxy_status, Row),
+    played(Host).
+
+troubles() ->
+    Host = play(?P, #{server_host => ?VHOST,
+                      state => {degraded, ["no ", <<"core">>]},
+                      carrier => ["port (pid ", "17)"],
+                      targets => [target(<<"svc@example.org">>, local, <<>>),
+                                  target(<<"far@example.net">>, remote,
+                                         <<"subscription refused">>)],
+                      counters => #{}}),
+    ?assertEqual([{?P, ?VHOST, <<"degraded: no core">>, <<"port (pid 17)">>,
+                   <<"svc@example.org (local), "
+                     "far@example.net (remote, subscription refused)">>,
+                   0, 0, ?HERE}], ?COMMANDS:status()),
+    played(Host),
+    Down = play(?P, #{server_host => ?VHOST, state => {down, "its name is taken"},
+                      carrier => "nif", targets => [], counters => #{}}),
+    ?assertMatch([{?P, _, <<"down: its name is taken">>, _, <<>>, _, _, _}],
+                 ?COMMANDS:status()),
+    played(Down).
+
+silent() ->
+    [{?P, <<>>, State, <<>>, <<>>, 0, 0, ?HERE}] = ?COMMANDS:status(),
+    has(State, ["down", "log"]).
+
+none() ->
+    persistent_term:put(?RUNNING, []),
+    {error, not_exists, 1, Text} = ?COMMANDS:status(),
+    has(Text, ["No proxy host is configured", "ejabberd.yml", "reload_config"]).
+
+several() ->
+    Other = {mod_client_proxy, running, <<"example.net">>},
+    persistent_term:put(Other, [<<"proxy.example.net">>, <<"bots.example.net">>]),
+    try
+        Host = play(<<"bots.example.net">>,
+                    #{server_host => <<"example.net">>, state => up,
+                      carrier => "nif", targets => [], counters => #{}}),
+        ?assertMatch([{<<"bots.example.net">>, <<"example.net">>, <<"up">>, _, _,
+                       _, _, _},
+                      {<<"proxy.example.net">>, <<>>, _, _, _, _, _, _},
+                      {?P, <<>>, _, _, _, _, _, _}], ?COMMANDS:status()),
+        played(Host)
+    after
+        persistent_term:erase(Other)
+    end.
+
+target(Jid, Kind, Trouble) ->
+    #{jid => Jid, kind => Kind, trouble => Trouble}.
+
+%% A process that answers as that of a proxy host does; once.
+play(P, Status) ->
+    Proc = mod_client_proxy_hosts:proc(P),
+    Self = self(),
+    spawn_link(fun() ->
+                       register(Proc, self()),
+                       Self ! {self(), ready},
+                       receive
+                           {'$gen_call', From, status} ->
+                               gen_server:reply(From, Status#{host => P})
+                       end,
+                       unregister(Proc),
+                       Self ! {self(), asked}
+               end),
+    receive {Pid, ready} -> Pid end.
+
+played(Pid) ->
+    receive {Pid, asked} -> ok
+    after 5000 -> ?assert(not_asked)
+    end.
+
+%%% client_proxy_drain, client_proxy_undrain, client_proxy_move_keys
+
+drain_test_() ->
+    {foreach, fun start/0, fun stop/1,
+     [fun(Core) -> {Name, fun() -> Test(Core) end} end
+      || {Name, Test} <-
+             [{"the proxy host is told what to drain", fun told_to_drain/1},
+              {"a host that is none, or no host name", fun drain_nowhere/1},
+              {"what is no full JID", fun drain_nothing/1},
+              {"what the proxy host refuses", fun drain_refused/1},
+              {"a proxy host that does not answer", fun drain_silent/1},
+              {"a resource that is not online", fun drain_offline/1},
+              {"a host that is out of order", fun drain_degraded/1},
+              {"something is left, and nobody waits", fun drain_at_once/1},
+              {"something is left after so many seconds", fun drain_in_vain/1},
+              {"nothing is left, so nobody waits", fun drain_idle/1},
+              {"what stays with it is counted, and moved", fun move_keys/1},
+              {"keys do not leave what is in service", fun move_too_soon/1},
+              {"nothing stays with what is not there", fun move_nothing/1},
+              {"the core stops to answer meanwhile", fun move_in_part/1}]]}.
+
+told_to_drain(_Core) ->
+    Host = play_drain([ok, ok]),
+    {ok, _} = ?COMMANDS:drain(<<"PROXY.example.org">>, <<"SVC@example.ORG/a/B">>, 0),
+    ?assertEqual({ok, <<"svc@example.org/a gets new requests again, unless something else drains it">>},
+                 ?COMMANDS:undrain(?P, <<"svc@example.org/a">>)),
+    ?assertEqual([{drain, {<<"svc">>, <<"example.org">>, <<"a/B">>}, true},
+                  {drain, ?A, false}], played_drain(Host)).
+
+drain_nowhere(_Core) ->
+    [begin
+         {error, not_exists, 1, Text} = Command(Host, <<"svc@example.org/a">>),
+         has(Text, [["No proxy host ", Host, " here"], "There are: ", ?P])
+     end || Host <- [<<"nowhere.example.org">>, <<"no name@">>, <<>>],
+            Command <- on_one()],
+    {error, not_exists, 1, Text} = ?COMMANDS:undrain(<<"no", 255>>, <<"svc@example.org/a">>),
+    has(Text, ["No proxy host no\\xff here"]).
+
+drain_nothing(_Core) ->
+    [begin
+         {error, not_exists, 1, Text} = Command(?P, Jid),
+         has(Text, [["full JID, user@server/resource, not ", Jid]])
+     end || Jid <- [<<"svc@example.org">>, <<"example.org/a">>, <<"@@">>, <<>>],
+            Command <- on_one()].
+
+drain_refused(_Core) ->
+    [begin
+         Host = play_drain([Reply]),
+         {error, not_exists, 1, Text} = ?COMMANDS:drain(?P, <<"x@example.org/a">>, 60),
+         has(Text, Words),
+         [_] = played_drain(Host)
+     end || {Reply, Words} <- [{no_target, ["no account", ?P]},
+                               {full, ["max_endpoints", "client_proxy_undrain"]},
+                               {no_database, ["Mnesia"]}]].
+
+drain_silent(_Core) ->
+    [begin
+         {error, not_exists, 1, Text} = Command(?P, <<"svc@example.org/a">>),
+         has(Text, [?P, "does not answer"])
+     end || Command <- [drain(0), fun ?COMMANDS:undrain/2]].
+
+drain_offline(_Core) ->
+    Host = play_drain([ok]),
+    ?assertEqual({ok, <<"svc@example.org/a is drained, and not online">>},
+                 ?COMMANDS:drain(?P, <<"svc@example.org/a">>, 60)),
+    [_] = played_drain(Host).
+
+%% Nothing can be in flight there; and nothing is known of what stays.
+drain_degraded(Core) ->
+    mod_client_proxy_context:publish(?P, (context(Core))#{core := undefined}),
+    Host = play_drain([ok]),
+    ?assertEqual({ok, <<"svc@example.org/a is drained, and not online">>},
+                 ?COMMANDS:drain(?P, <<"svc@example.org/a">>, 60)),
+    [_] = played_drain(Host),
+    {error, not_exists, 1, Text} = ?COMMANDS:move_keys(?P, <<"svc@example.org/a">>),
+    has(Text, [?P, "out of order"]).
+
+drain_at_once(Core) ->
+    busy(Core),
+    [begin
+         Host = play_drain([ok]),
+         Began = mod_client_proxy_clock:now(),
+         ?assertEqual({ok, <<"svc@example.org/a is drained. In flight there: 2 to it, "
+                             "1 of its own">>},
+                      ?COMMANDS:drain(?P, <<"svc@example.org/a">>, Seconds)),
+         ?assert(mod_client_proxy_clock:now() - Began < 900),
+         [_] = played_drain(Host)
+     end || Seconds <- [0, -1, -1000000]].
+
+drain_in_vain(Core) ->
+    busy(Core),
+    Host = play_drain([ok]),
+    Began = mod_client_proxy_clock:now(),
+    ?assertEqual({error, conflict, 1,
+                  <<"svc@example.org/a is drained. In flight there: 2 to it, "
+                    "1 of its own">>},
+                 ?COMMANDS:drain(?P, <<"svc@example.org/a">>, 1)),
+    ?assert(mod_client_proxy_clock:now() - Began >= 1000),
+    [_] = played_drain(Host).
+
+drain_idle(Core) ->
+    added = put_endpoint(Core, ?A, none, 0, false),
+    answer(Core, 1, request(Core, 1, began()), began()),
+    Host = play_drain([ok]),
+    Began = mod_client_proxy_clock:now(),
+    ?assertEqual({ok, <<"svc@example.org/a is drained, and nothing is in flight "
+                        "there">>},
+                 ?COMMANDS:drain(?P, <<"svc@example.org/a">>, 30)),
+    ?assert(mod_client_proxy_clock:now() - Began < 20000),
+    [_] = played_drain(Host).
+
+%% Two to endpoint a, and one of its own.
+busy(Core) ->
+    added = put_endpoint(Core, ?A, none, 0, false),
+    [request(Core, N, began()) || N <- [1, 2]],
+    outbound(Core, 1, began()).
+
+%% Each user is a kept key; and there are sessions of one more user.
+move_keys(Core) ->
+    keeping(Core),
+    added = put_endpoint(Core, ?A, none, 0, false),
+    Ns = lists:seq(1, 700), % more than the core looks at in one call
+    [answer(Core, N, request(Core, N, began()), began()) || N <- Ns],
+    [session(Core, N) || N <- [1, 2]],
+    added = put_endpoint(Core, ?B, none, 0, false),
+    updated = drained(Core, ?A, true),
+    Host = play_drain([ok, ok]),
+    Drain = drain(0),
+    ?assertEqual({ok, <<"svc@example.org/a is drained. In flight there: 2 to it, 0 "
+                        "of its own. Staying with it: 701 kept keys, 2 sessions">>},
+                 Drain(?P, <<"svc@example.org/a">>)),
+    ?assertEqual(?A, goes_to(Core, 1)),
+    ?assertEqual({ok, <<"701 kept keys leave svc@example.org/a, 2 sessions stay "
+                        "with it">>},
+                 ?COMMANDS:move_keys(?P, <<"svc@example.org/a">>)),
+    [?assertEqual({N, ?B}, {N, goes_to(Core, N)}) || N <- [1, 2, 350, 699, 700]],
+    {ok, Text} = Drain(?P, <<"svc@example.org/a">>),
+    has(Text, ["Staying with it: 0 kept keys, 2 sessions"]),
+    ?assertEqual({ok, <<"0 kept keys leave svc@example.org/a, 2 sessions stay "
+                        "with it">>},
+                 ?COMMANDS:move_keys(?P, <<"svc@example.org/a">>)),
+    [_, _] = played_drain(Host).
+
+move_too_soon(Core) ->
+    keeping(Core),
+    added = put_endpoint(Core, ?A, none, 0, false),
+    answer(Core, 1, request(Core, 1, began()), began()),
+    {error, conflict, 1, Text} = ?COMMANDS:move_keys(?P, <<"svc@example.org/a">>),
+    has(Text, ["svc@example.org/a", "in service", "client_proxy_drain"]),
+    ?assertEqual({1, 0}, ?CORE:stays(Core, <<"svc@example.org/a">>, false,
+                                     began())).
+
+%% But keys wait for one that has gone.
+move_nothing(Core) ->
+    keeping(Core),
+    {error, not_exists, 1, Text} = ?COMMANDS:move_keys(?P, <<"svc@example.org/a">>),
+    has(Text, ["svc@example.org/a", "not online"]),
+    added = put_endpoint(Core, ?A, none, 0, false),
+    answer(Core, 1, request(Core, 1, began()), began()),
+    {ok, _} = ?CORE:remove_endpoint(Core, ?A),
+    ?assertEqual({ok, <<"1 kept keys leave svc@example.org/a, 0 sessions stay "
+                        "with it">>},
+                 ?COMMANDS:move_keys(?P, <<"svc@example.org/a">>)).
+
+%% Not all have left then, and it is not said that they have.
+move_in_part(Core) ->
+    mod_client_proxy_context:publish(?P, (context(Core))#{core := {?MODULE, busy}}),
+    {error, unavailable, 1, Text} = ?COMMANDS:move_keys(?P, <<"svc@example.org/a">>),
+    has(Text, ["svc@example.org/a", "does not answer (timeout)", "Call it again"]),
+    Host = play_drain([ok]),
+    {ok, Drained} = ?COMMANDS:drain(?P, <<"svc@example.org/a">>, 0),
+    has(Drained, ["is drained, and not online", "not known", "(timeout)"]),
+    [_] = played_drain(Host).
+
+%% A carrier that answers no more once it has looked at some keys.
+call(busy, endpoints, _Args) -> {done, []};
+call(busy, stays, {_Jid, _Leave, _Now, 0}) -> {512, [{3, 0}]};
+call(busy, stays, {_Jid, _Leave, _Now, 512}) -> {error, timeout}.
+
+%% The commands for one resource.
+on_one() ->
+    [drain(0), fun ?COMMANDS:undrain/2, fun ?COMMANDS:move_keys/2].
+
+drain(Seconds) ->
+    fun(Host, Jid) -> ?COMMANDS:drain(Host, Jid, Seconds) end.
+
+%% A process that answers as that of a proxy host does, each request with the next
+%% reply.
+play_drain(Replies) ->
+    Proc = mod_client_proxy_hosts:proc(?P),
+    Self = self(),
+    Pid = spawn_link(fun() ->
+                             register(Proc, self()),
+                             Self ! {self(), ready},
+                             Asked = lists:map(fun drain_asked/1, Replies),
+                             unregister(Proc),
+                             Self ! {self(), asked, Asked}
+                     end),
+    receive {Pid, ready} -> Pid end.
+
+drain_asked(Reply) ->
+    receive
+        {'$gen_call', From, {drain, _, _} = Request} ->
+            gen_server:reply(From, Reply),
+            Request
+    end.
+
+%% What it was asked.
+played_drain(Pid) ->
+    receive {Pid, asked, Asked} -> Asked
+    after 5000 -> ?assert(not_asked)
+    end.
+
+%%% On several nodes
+
+%% This node is a real one; what the others answer is played.
+nodes_test_() ->
+    {foreach,
+     fun() ->
+             played:start([mod_client_proxy_survey],
+                          [{mod_client_proxy_survey, nodes,
+                            fun(_) -> [node(), n2, n3] end},
+                           {mod_client_proxy_survey, ask, fun asked/2}]),
+             start()
+     end,
+     fun(Core) -> stop(Core), played:stop() end,
+     [fun(Core) -> {Name, fun() -> Test(Core) end} end
+      || {Name, Test} <-
+             [{"each node has a row of its own", fun status_of_nodes/1},
+              {"what is in flight at all nodes", fun pending_of_nodes/1},
+              {"sums of what they have counted", fun counters_of_nodes/1},
+              {"one row for a resource that several nodes know",
+               fun endpoints_of_nodes/1},
+              {"a drain waits for what is in flight from another node",
+               fun drain_waits_for_nodes/1},
+              {"until other nodes have heard of it", fun drain_is_heard/1},
+              {"what stays with a resource at all nodes", fun drain_stays/1},
+              {"a drain names who does not answer", fun drain_unanswered/1},
+              {"so does its end", fun undrain_unanswered/1},
+              {"keys of all nodes are moved", fun move_keys_of_nodes/1},
+              {"not those of a resource that another node uses",
+               fun move_keys_in_use/1},
+              {"keys of a node that does not answer stay", fun move_keys_in_vain/1}]]}.
+
+asked(Whom, Question) ->
+    [{P, Node, case Node == node() of
+                   true -> mod_client_proxy_report:answer(P, Question, 5000);
+                   false -> says(Node, Question)
+               end} || {P, Node} <- Whom].
+
+%% What it was told to say, one after the other; the last one for good.
+says(Node, Question) ->
+    case played:get({Node, Question}) of
+        [Answer] -> Answer;
+        [Answer | Answers] -> played:put({Node, Question}, Answers), Answer
+    end.
+
+say(Node, Question, Answers) ->
+    played:put({Node, Question}, Answers).
+
+status_of_nodes(_Core) ->
+    say(n2, status, [{ok, #{server_host => ?VHOST, state => <<"up">>, carrier => <<"nif">>,
+                            targets => <<>>, endpoints => 3, pending => 5}}]),
+    say(n3, status, [{missing, no_answer}, {missing, other_version}, silent]),
+    Host = play(?P, #{server_host => ?VHOST, state => up, carrier => "port",
+                      targets => [], counters => #{pending => 1}}),
+    [{?P, ?VHOST, <<"up">>, <<"port">>, <<>>, 0, 1, ?HERE},
+     {?P, ?VHOST, <<"up">>, <<"nif">>, <<>>, 3, 5, <<"n2">>},
+     {?P, <<>>, State, <<>>, <<>>, 0, 0, <<"n3">>} = Row] = ?COMMANDS:status(),
+    played(Host),
+    has(State, ["unknown: the node does not answer"]),
+    mod_client_proxy_admin_tests:shape(client_proxy_status, Row),
+    has(element(3, lists:last(?COMMANDS:status())),
+        ["unknown: the node runs another version of the module"]),
+    has(element(3, lists:last(?COMMANDS:status())), ["down: it does not answer"]).
+
+pending_of_nodes(Core) ->
+    added = put_endpoint(Core, ?A, none, 0, false),
+    request(Core, 1, began()),
+    say(n2, pending, [{ok, [#{way => outbound, user => <<"u">>, endpoint => <<"e">>,
+                              id => <<"i">>, type => set, age => 7, left => 8,
+                              tries => 1}]}, out_of_order]),
+    say(n3, pending, [{missing, no_answer}, {missing, other_version}]),
+    ?assertMatch([{<<"request">>, _, <<"svc@example.org/a">>, _, _, _, _, 1, ?HERE},
+                  {<<"outbound">>, <<"u">>, <<"e">>, <<"i">>, <<"set">>, 7, 8, 1,
+                   <<"n2">>},
+                  {<<"no_answer">>, <<>>, <<>>, <<>>, <<>>, 0, 0, 0, <<"n3">>}],
+                 ?COMMANDS:pending(?P)),
+    Rows = ?COMMANDS:pending(?P),
+    ?assertMatch([{_, _, _, _, _, _, _, _, ?HERE},
+                  {<<"other_version">>, _, _, _, _, _, _, _, <<"n3">>}], Rows),
+    [mod_client_proxy_admin_tests:shape(client_proxy_pending, Row) || Row <- Rows],
+    ?assertMatch([_], ?COMMANDS:pending(?P, [node()])).
+
+counters_of_nodes(_Core) ->
+    #{ledger := Ledger} = mod_client_proxy_context:get(?P),
+    mod_client_proxy_ledger:count(answers, Ledger),
+    say(n2, counters, [{ok, #{answers => 20, newer => 1}}]),
+    say(n3, counters, [{ok, #{answers => 300, pending => 4}}, {missing, no_answer}]),
+    Of = fun(Rows) -> [proplists:get_value(Name, Rows)
+                       || Name <- [<<"answers">>, <<"pending">>, <<"newer">>, <<"refused">>,
+                                   <<"nodes">>, <<"nodes_missing">>]]
+         end,
+    ?assertEqual([321, 4, 1, 0, 3, 0], Of(?COMMANDS:counters(?P))),
+    ?assertEqual([21, 0, 1, 0, 2, 1], Of(?COMMANDS:counters(?P))),
+    ?assertEqual([1, 0, undefined, 0, 1, 0], Of(?COMMANDS:counters(?P, [node()]))).
+
+endpoints_of_nodes(Core) ->
+    added = put_endpoint(Core, ?A, chat, 7, false),
+    answer(Core, 1, request(Core, 1, began()), began()),
+    outbound(Core, 1, began()),
+    A = row(<<"svc@example.org/a">>),
+    say(n2, endpoints, [{ok, [A, row(<<"svc@example.org/b">>)]}]),
+    say(n3, endpoints,
+        [{ok, [A#{draining := [resumption, show], latency := 9, ejected := 0}]},
+         {missing, no_answer}]),
+    ?assertMatch([{<<"svc@example.org/a">>, _, <<"chat">>, 7, <<"false">>,
+                   <<"show,ejected,resumption">>, 4, 7, 11, 10, 9, 17, 100, <<>>},
+                  {<<"svc@example.org/b">>, <<"proxy.example.org/shown">>, <<"dnd">>, -1,
+                   <<"true">>, <<"show,ejected">>, 2, 3, 5, 5, 8, 17, 60, <<>>}],
+                 ?COMMANDS:endpoints(?P)),
+    Rows = ?COMMANDS:endpoints(?P),
+    ?assertMatch([{_, _, _, _, _, _, 2, 4, 6, 5, 8, 17, 100, <<"n3">>},
+                  {_, _, _, _, _, _, _, _, _, _, _, _, _, <<"n3">>}], Rows),
+    [mod_client_proxy_admin_tests:shape(client_proxy_endpoints, Row) || Row <- Rows],
+    ?assertMatch([{_, _, _, _, _, <<"no">>, 0, 1, 1, 0, 0, 0, 100, <<>>}],
+                 ?COMMANDS:endpoints(?P, [node()])).
+
+row(Jid) ->
+    #{jid => Jid, shown => <<"shown">>, show => dnd, priority => -1, pending => true,
+      draining => [show, ejected], requests => 2, outbound => 3, answered => 5,
+      failed => 5, latency => 8, ejected => 17, weight => 60}.
+
+%% As another node says it of endpoint a.
+at_node(Requests, Outbound) ->
+    {ok, [(row(<<"svc@example.org/a">>))#{requests := Requests, outbound := Outbound,
+                                          draining := [command]}]}.
+
+-define(OF_A, {endpoint, <<"svc@example.org/a">>}).
+-define(STAYS(Leave), {stays, <<"svc@example.org/a">>, Leave}).
+
+nothing_stays() ->
+    [say(Node, ?STAYS(false), [{ok, #{kept => 0, sessions => 0}}]) || Node <- [n2, n3]].
+
+drain_waits_for_nodes(_Core) ->
+    nothing_stays(),
+    say(n2, ?OF_A, [at_node(2, 1), at_node(0, 1), at_node(0, 0)]),
+    say(n3, ?OF_A, [none]),
+    Host = play_drain([ok]),
+    ?assertEqual({ok, <<"svc@example.org/a is drained, and nothing is in flight there">>},
+                 ?COMMANDS:drain(?P, <<"svc@example.org/a">>, 30)),
+    ?assertEqual([at_node(0, 0)], played:get({n2, ?OF_A})),
+    [_] = played_drain(Host).
+
+%% It is said who has not.
+drain_is_heard(_Core) ->
+    nothing_stays(),
+    say(n2, ?OF_A, [{ok, [row(<<"svc@example.org/a">>)]}, {ok, [row(<<"svc@example.org/a">>)]},
+                    at_node(0, 0)]),
+    say(n3, ?OF_A, [at_node(0, 0)]),
+    Host = play_drain([ok, ok]),
+    ?assertEqual({ok, <<"svc@example.org/a is drained, and nothing is in flight there">>},
+                 ?COMMANDS:drain(?P, <<"svc@example.org/a">>, 0)),
+    say(n2, ?OF_A, [{ok, [(row(<<"svc@example.org/a">>))#{requests := 0, outbound := 0}]}]),
+    ?assertEqual({ok, <<"svc@example.org/a is drained. In flight there: 0 to it, 0 of its "
+                        "own. But node n2 has not heard of it yet">>},
+                 ?COMMANDS:drain(?P, <<"svc@example.org/a">>, 0)),
+    [_, _] = played_drain(Host).
+
+drain_stays(Core) ->
+    keeping(Core),
+    added = put_endpoint(Core, ?A, none, 0, false),
+    answer(Core, 1, request(Core, 1, began()), began()),
+    [say(Node, ?OF_A, [at_node(3, 4)]) || Node <- [n2, n3]],
+    say(n2, ?STAYS(false), [{ok, #{kept => 10, sessions => 20}}]),
+    say(n3, ?STAYS(false), [{ok, #{kept => 100, sessions => 200}}, {error, timeout}]),
+    Host = play_drain([ok, ok]),
+    ?assertEqual({ok, <<"svc@example.org/a is drained. In flight there: 6 to it, 8 of its "
+                        "own. Staying with it: 111 kept keys, 220 sessions">>},
+                 ?COMMANDS:drain(?P, <<"svc@example.org/a">>, 0)),
+    {ok, Text} = ?COMMANDS:drain(?P, <<"svc@example.org/a">>, -1),
+    has(Text, [". What stays with it is not known: the core does not answer (timeout) at "
+               "node n3"]),
+    [_, _] = played_drain(Host).
+
+drain_unanswered(_Core) ->
+    nothing_stays(),
+    say(n2, ?OF_A, [at_node(0, 0)]),
+    say(n3, ?OF_A, [{missing, no_answer}]),
+    Host = play_drain([ok, ok]),
+    Text = <<"svc@example.org/a is drained. In flight there: 0 to it, 0 of its own. But "
+             "node n3 does not answer">>,
+    ?assertEqual({ok, Text}, ?COMMANDS:drain(?P, <<"svc@example.org/a">>, 0)),
+    ?assertEqual({error, conflict, 1, Text}, ?COMMANDS:drain(?P, <<"svc@example.org/a">>, 1)),
+    [_, _] = played_drain(Host).
+
+undrain_unanswered(_Core) ->
+    say(n2, ?OF_A, [at_node(0, 0), {ok, [(row(<<"svc@example.org/a">>))#{draining := []}]}]),
+    say(n3, ?OF_A, [{missing, other_version}]),
+    Host = play_drain([ok]),
+    {ok, Text} = ?COMMANDS:undrain(?P, <<"svc@example.org/a">>),
+    ?assertEqual(<<"svc@example.org/a gets new requests again, unless something else drains "
+                   "it. But node n3 runs another version of the module, and cannot answer">>,
+                 Text),
+    [_] = played_drain(Host).
+
+move_keys_of_nodes(Core) ->
+    keeping(Core),
+    added = put_endpoint(Core, ?A, none, 0, false),
+    answer(Core, 1, request(Core, 1, began()), began()),
+    updated = drained(Core, ?A, true),
+    [say(Node, ?OF_A, [at_node(0, 0)]) || Node <- [n2, n3]],
+    [say(Node, ?STAYS(true), [{ok, #{kept => 10, sessions => 3}}]) || Node <- [n2, n3]],
+    ?assertEqual({ok, <<"21 kept keys leave svc@example.org/a, 6 sessions stay with it">>},
+                 ?COMMANDS:move_keys(?P, <<"svc@example.org/a">>)).
+
+move_keys_in_use(_Core) ->
+    say(n2, ?OF_A, [at_node(0, 0)]),
+    say(n3, ?OF_A, [{ok, [(row(<<"svc@example.org/a">>))#{draining := []}]}]),
+    {error, conflict, 1, Text} = ?COMMANDS:move_keys(?P, <<"svc@example.org/a">>),
+    has(Text, ["svc@example.org/a is in service", "client_proxy_drain"]).
+
+move_keys_in_vain(_Core) ->
+    say(n3, ?OF_A, [{missing, no_answer}]),
+    say(n2, ?OF_A, [at_node(0, 0)]),
+    say(n2, ?STAYS(true), [{ok, #{kept => 10, sessions => 3}}]),
+    {error, unavailable, 1, Text} = ?COMMANDS:move_keys(?P, <<"svc@example.org/a">>),
+    has(Text, ["Some keys may have left svc@example.org/a", "node n3 does not answer",
+               "Call it again"]).
+
+%%% Help
+
+start() ->
+    {ok, _} = application:ensure_all_started(xmpp),
+    ejabberd_options = ets:new(ejabberd_options, [named_table, public]),
+    ets:insert(ejabberd_options, [{{hosts, global}, [?VHOST, <<"example.net">>]},
+                                  {{version, global}, <<"26.07">>}]),
+    persistent_term:put(?RUNNING, [?P]),
+    {ok, Core} = ?CORE:new(nif, ?VHOST, (config())#{host => ?P}),
+    mod_client_proxy_context:publish(?P, context(Core)),
+    Core.
+
+config() ->
+    #{targets => [<<"svc@example.org">>], keys => [binary:copy(<<1>>, 32)],
+      timeout => 10000, outbound => any, drain_show => [xa, dnd],
+      local_domains => [?VHOST]}.
+
+%% Each user's requests stay where the first one was answered.
+keeping(Core) ->
+    ok = ?CORE:configure(Core, (config())#{balance => sticky, sticky_ttl => 3600000,
+                                           sessions => [<<"urn:s">>, <<"sid">>, own]}).
+
+stop(Core) ->
+    mod_client_proxy_context:unpublish(?P),
+    persistent_term:erase(?RUNNING),
+    ets:delete(ejabberd_options),
+    ?CORE:close(Core).
+
+context(Core) ->
+    #{host => ?P, server_host => ?VHOST, core => Core, access => all,
+      outbound_access => all}.
+
+put_endpoint(Core, Usr, Show, Priority, Pending) ->
+    ?CORE:put_endpoint(Core, Usr, #{show => Show, priority => Priority,
+                                    pending => Pending}, 0).
+
+drained(Core, Usr, IsDrained) ->
+    ?CORE:put_endpoint(Core, Usr, #{show => none, priority => 0, pending => false,
+                                    drained => IsDrained}, 0).
+
+%% A request of user N; returns the address that it is shown from.
+request(Core, N, Now) ->
+    {request, From, _, same, _, _} = ask(Core, N, "<q xmlns='urn:x'/>", Now),
+    From.
+
+%% A request of user N, which is then answered by nobody; returns whom it goes to.
+goes_to(Core, N) ->
+    {request, _, To, _, _, _} = ask(Core, N, "<q xmlns='urn:x'/>", began()),
+    To.
+
+%% A request of the session N of another user.
+session(Core, N) ->
+    {request, _, _, _, _, _} =
+        ask(Core, 0, ["<q xmlns='urn:s' sid='", integer_to_binary(N), "'/>"], began()).
+
+ask(Core, N, Payload, Now) ->
+    I = integer_to_binary(N),
+    handle(Core, ["<iq type='get' id='", I, "' from='u", I, "@example.org/x' to='",
+                  ?P, "'>", Payload, "</iq>"], Now).
+
+%% Its answer by endpoint a.
+answer(Core, N, {<<>>, ?P, Resource}, Now) ->
+    {answer, _, _, same, _, _} =
+        handle(Core, ["<iq type='result' id='", integer_to_binary(N),
+                      "' from='svc@example.org/a' to='", ?P, "/", Resource, "'/>"],
+               Now).
+
+%% One of endpoint a to user N.
+outbound(Core, N, Now) ->
+    I = integer_to_binary(N),
+    {outbound, _, _, same, _} =
+        handle(Core, ["<iq type='set' id='back", I, "' from='svc@example.org/a'"
+                      " to='", ?P, "/u", I,
+                      "@example.org/x'><q xmlns='urn:x'/></iq>"], Now).
+
+%% When those began that are looked at by the clock.
+began() ->
+    mod_client_proxy_clock:now() - 300.
+
+handle(Core, Head, Now) ->
+    ?CORE:handle(Core, Head, none, 0, <<>>, 1000, Now).
+
+opened(Core, <<"proxy.example.org/", Resource/binary>>) ->
+    ?CORE:open(Core, Resource, mod_client_proxy_clock:now()).

@@ -1,0 +1,77 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% What counts as an answer of another node, which may run another version.
+-module(mod_client_proxy_report_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-define(REPORT, mod_client_proxy_report).
+-define(P, <<"proxy.example.org">>).
+
+answers_test() ->
+    [?assert(?REPORT:is_answer(Question, {ok, Value}))
+     || {Question, Value} <- values() ++ [{endpoints, []}, {{endpoint, <<"a">>}, []},
+                                          {pending, []}, {counters, #{}}]],
+    [?assert(?REPORT:is_answer(Question, Answer))
+     || {Question, _} <- values(), Answer <- [silent, out_of_order, none]],
+    ?assert(?REPORT:is_answer({stays, <<"a">>, true}, {error, timeout})).
+
+%% A newer version may say more.
+more_test() ->
+    [?assert(?REPORT:is_answer(Question, {ok, more(Value)}))
+     || {Question, Value} <- values(), Question /= counters].
+
+%% Something is missing in it, or is something else.
+no_answers_test() ->
+    [?assertEqual({Question, Wrong, false},
+                  {Question, Wrong, ?REPORT:is_answer(Question, {ok, Wrong})})
+     || {Question, Value} <- values(),
+        Wrong <- [none, 1, [none], [Value | none], {Value}
+                  | [damaged(Value, Name, How) || Name <- names(Value), How <- [drop, {}]]]],
+    [?assertNot(?REPORT:is_answer(Question, Answer))
+     || {Question, _} <- values(),
+        Answer <- [unknown_question, none_such, ok, {ok}, {error, "text"}, {missing, no_answer}]],
+    ?assertNot(?REPORT:is_answer(pending, {error, timeout})),
+    [?assertNot(?REPORT:is_answer(counters, {ok, Row}))
+     || Row <- [#{answers => <<"1">>}, #{<<"answers">> => 1}, [{answers, 1}]]],
+    {_, [Row]} = lists:keyfind(endpoints, 1, values()),
+    [?assertNot(?REPORT:is_answer(endpoints, {ok, [Row#{draining := Draining}]}))
+     || Draining <- [show, [show | more], ["show"]]].
+
+names([Row]) -> maps:keys(Row);
+names(Row) -> maps:keys(Row).
+
+damaged([Row], Name, How) -> [damaged(Row, Name, How)];
+damaged(Row, answers, drop) -> Row#{"answers" => 1};
+damaged(Row, Name, drop) -> maps:remove(Name, Row);
+damaged(Row, Name, Value) -> Row#{Name => Value}.
+
+more([Row]) -> [more(Row)];
+more(Row) -> Row#{newer => {<<"value">>, 1}}.
+
+values() ->
+    Endpoint = #{jid => <<"a@b/c">>, shown => <<"x">>, show => none, priority => -1,
+                 pending => false, draining => [show, command], requests => 1,
+                 outbound => 2, answered => 3, failed => 4, latency => 5, ejected => 6,
+                 weight => 7},
+    [{status, #{server_host => <<"example.org">>, state => <<"up">>, carrier => <<"nif">>,
+                targets => <<>>, endpoints => 1, pending => 2}},
+     {endpoints, [Endpoint]},
+     {{endpoint, <<"a@b/c">>}, [Endpoint]},
+     {pending, [#{way => request, user => <<"u">>, endpoint => <<"e">>, id => <<"i">>,
+                  type => get, age => 1, left => 2, tries => 3}]},
+     {counters, #{answers => 1}},
+     {{stays, <<"a@b/c">>, false}, #{kept => 1, sessions => 2}}].
+
+%% Where the proxy host is not, nothing is in the way of the others.
+not_here_test() ->
+    [?assertEqual(none, ?REPORT:answer(?P, Question, 100))
+     || {Question, _} <- values(), Question /= status],
+    ?assertEqual(silent, ?REPORT:answer(?P, status, 100)).
+
+%% Of a newer version, perhaps.
+unknown_question_test() ->
+    mod_client_proxy_context:publish(?P, #{host => ?P, core => {?MODULE, none}}),
+    try ?assertEqual(unknown_question, ?REPORT:answer(?P, {newer, 1}, 100))
+    after mod_client_proxy_context:unpublish(?P)
+    end.
