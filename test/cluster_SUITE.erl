@@ -17,6 +17,7 @@
                 round_trip/3, said/2, serves/4, service/2, status/1, who_served/2]).
 
 -define(STICKY, <<"sticky.example.org">>).
+-define(KEEPS, <<"keeps.example.org">>).
 -define(RESUMES, <<"resumes.example.org">>). % resume_wait is 30 s
 -define(HANGS, <<"hangs.example.org">>). % node_timeout is 2 s
 -define(STRANGE, <<"strange.example.org">>).
@@ -25,8 +26,8 @@ suite() ->
     [{timetrap, {seconds, 120}}].
 
 all() ->
-    [{group, Name} || Name <- [joining, nodes, crossing, sessions, failures, one_without,
-                               over_port, leaving]].
+    [{group, Name} || Name <- [joining, nodes, crossing, sessions, commands, failures,
+                               one_without, over_port, leaving]].
 
 groups() ->
     [%% the others have not joined node 1 when this begins
@@ -58,6 +59,14 @@ groups() ->
        what_ends_while_the_process_of_the_proxy_host_is_killed_is_told,
        a_session_that_is_resumed_at_another_node_answers_what_it_has,
        what_is_not_understood_is_said_once]},
+     {commands, [],
+      [status_has_a_row_for_each_node_that_serves,
+       what_is_in_flight_at_each_node_is_shown_at_both,
+       counters_are_sums,
+       a_drain_waits_for_what_another_node_has_in_flight,
+       kept_keys_of_all_nodes_are_counted_and_moved,
+       a_frozen_node_is_named_in_time,
+       a_node_that_cannot_answer_is_named]},
      {failures, [],
       [a_killed_node_takes_its_endpoints_along,
        a_node_that_hangs_gets_no_requests_until_it_speaks,
@@ -67,6 +76,7 @@ groups() ->
      {one_without, [],
       [a_node_without_the_module_hands_requests_on,
        an_endpoint_on_a_node_without_the_module_serves,
+       commands_ask_no_node_without_the_module,
        an_endpoint_stays_when_the_module_stops_at_its_node]},
      %% once more with the other carrier
      {over_port, [],
@@ -119,6 +129,9 @@ site() ->
     site:site([{"proxy.example.org", [{outbound, "any"}, {message_rate, "10000"}]},
                {"sticky.example.org", [{balance, "sticky"},
                                        {sticky_by, "{\"urn:example:test\": n}"}]},
+               {"keeps.example.org", [{balance, "sticky"},
+                                      {sticky_by, "{\"urn:example:test\": n}"},
+                                      {sticky_ttl, "1 h"}]},
                {"resumes.example.org", [{resume_wait, "30 s"}]},
                {"hangs.example.org", [{node_timeout, "2 s"}]},
                {"strange.example.org", []}]).
@@ -606,6 +619,171 @@ strange_to_takers() ->
                   {returned, none, none}]]
         ++ [{client_proxy_handed, 2, {route, none}}, anything].
 
+%%% Commands
+
+command(Config, N, Name, Arguments) ->
+    bed:command(bed(Config, N), Name, Arguments).
+
+name_of(Config, N) ->
+    atom_to_binary(node(Config, N)).
+
+status_has_a_row_for_each_node_that_serves(Config) ->
+    [begin
+         Rows = command(Config, N, client_proxy_status, []),
+         [First, Second] = [Row || Row <- Rows, element(1, Row) == ?P],
+         [{<<"up">>, At}, {<<"up">>, Other}] = [{element(3, Row), element(8, Row)}
+                                                || Row <- [First, Second]],
+         {At, Other} = {name_of(Config, N), name_of(Config, 3 - N)}
+     end || N <- [1, 2]].
+
+what_is_in_flight_at_each_node_is_shown_at_both(Config) ->
+    E = service_seen_at(Config, 1, 2),
+    await_endpoints(at(Config, 1), ?P, [E]),
+    Us = [U1, U2] = [requester_at(Config, N) || N <- [1, 2]],
+    InHand = [{U, in_hand(U, [get], ?P, E)} || U <- Us],
+    Shown = lists:sort([{<<"request">>, puppet:jid(U), puppet:jid(E), <<"get">>,
+                         name_of(Config, N)} || {U, N} <- [{U1, 1}, {U2, 2}]]),
+    [begin
+         Shown = lists:sort([{Way, User, To, Type, At}
+                             || {Way, User, To, _, Type, _, _, _, At}
+                                    <- command(Config, N, client_proxy_pending, [?P])]),
+         [Row] = command(Config, N, client_proxy_endpoints, [?P]),
+         {2, <<>>} = {element(7, Row), element(14, Row)},
+         [1, 1] = [element(7, R) || R <- command(Config, N, client_proxy_status, []),
+                                    element(1, R) == ?P]
+     end || N <- [1, 2]],
+    [answered(E, U, ?P, Asked) || {U, Asked} <- InHand],
+    [[] = command(Config, N, client_proxy_pending, [?P]) || N <- [1, 2]].
+
+counters_are_sums(Config) ->
+    E = service_seen_at(Config, 1, 2),
+    await_endpoints(at(Config, 1), ?P, [E]),
+    [true = serves(requester_at(Config, N), get, ?P, E) || N <- [1, 2]],
+    [Book1, Book2] = [maps:from_list(suite:counters(at(Config, N), ?P)) || N <- [1, 2]],
+    Names = [<<"requests">>, <<"answers">>, <<"endpoints">>],
+    [begin
+         Sums = maps:from_list(command(Config, N, client_proxy_counters, [?P])),
+         [{Name, Sum} = {Name, maps:get(Name, Book1) + maps:get(Name, Book2)}
+          || {Name, Sum} <- maps:to_list(maps:with(Names, Sums))],
+         {2, 0} = {maps:get(<<"nodes">>, Sums), maps:get(<<"nodes_missing">>, Sums)},
+         true = maps:get(<<"answers">>, Sums) >= 2
+     end || N <- [1, 2]].
+
+a_drain_waits_for_what_another_node_has_in_flight(Config) ->
+    E = service_seen_at(Config, 1, 2),
+    await_endpoints(at(Config, 1), ?P, [E]),
+    U = requester_at(Config, 2),
+    Asked = in_hand(U, [get, set], ?P, E),
+    Of = [?P, puppet:jid(E)],
+    Drain = fun(Seconds) -> command(Config, 1, client_proxy_drain, Of ++ [Seconds]) end,
+    {ok, Text} = Drain(0),
+    {match, _} = re:run(Text, "is drained. In flight there: 2 to it, 0 of its own$"),
+    {<<"none">>, 0, <<"command">>} = seen(Config, 2, ?P, E),
+    {error, conflict, 1, Text} = Drain(1),
+    {Waits, Ref} = spawn_monitor(fun() -> exit(Drain(60)) end),
+    true = is_process_alive(Waits),
+    answered(E, U, ?P, Asked),
+    receive {'DOWN', Ref, process, Waits, Drained} -> {ok, Idle} = Drained end,
+    {match, _} = re:run(Idle, "is drained, and nothing is in flight there$"),
+    %% and its end, at the other one
+    {ok, Undrained} = command(Config, 2, client_proxy_undrain, Of),
+    nomatch = re:run(Undrained, "But node"),
+    [{<<"none">>, 0, <<"no">>} = seen(Config, N, ?P, E) || N <- [1, 2]].
+
+kept_keys_of_all_nodes_are_counted_and_moved(Config) ->
+    E = service(at(Config, 1), "a"),
+    [await_endpoints(at(Config, N), ?KEEPS, [E]) || N <- [1, 2]],
+    [true = serves(requester_at(Config, N), get, ?KEEPS, E) || N <- [1, 2]],
+    Of = [?KEEPS, puppet:jid(E)],
+    {error, conflict, 1, _} = command(Config, 1, client_proxy_move_keys, Of),
+    {ok, Drained} = command(Config, 1, client_proxy_drain, Of ++ [10]),
+    {match, _} = re:run(Drained, "Staying with it: 2 kept keys, 0 sessions$"),
+    {ok, Moved} = command(Config, 2, client_proxy_move_keys, Of),
+    {match, _} = re:run(Moved, "^2 kept keys leave .*, 0 sessions stay with it$"),
+    {ok, _} = command(Config, 1, client_proxy_undrain, Of).
+
+%% It costs one time limit, and none once it is known to hang.
+a_frozen_node_is_named_in_time(Config) ->
+    E = service(at(Config, 1), "a"),
+    [await_endpoints(at(Config, N), P, [E]) || N <- [1, 2], P <- [?P, ?HANGS]],
+    freeze(Config, 2),
+    {Status, Patient} = timed(fun() -> command(Config, 1, client_proxy_status, []) end),
+    true = Patient < 6000,
+    Other = name_of(Config, 2),
+    [{<<"unknown: the node does not answer">>, 0}] =
+        lists:usort([{element(3, Row), element(7, Row)}
+                     || Row <- Status, element(8, Row) == Other]),
+    bed:await(fun() -> [{_, mute}] = rpc(Config, 1, mod_client_proxy_cluster, peers,
+                                         [?HANGS]),
+                       true
+              end),
+    await_endpoints(at(Config, 1), ?HANGS, [E]),
+    {_, Known} = timed(fun() -> the_rest_is_shown(Config, ?HANGS, E) end),
+    true = Known < 2000,
+    Of = [?HANGS, puppet:jid(E)],
+    Said = "node " ++ atom_to_list(node(Config, 2)) ++ " does not answer",
+    [{match, _} = re:run(element(tuple_size(Result), Result), Said)
+     || Result <- [{ok, _} = command(Config, 1, client_proxy_drain, Of ++ [0]),
+                   {error, conflict, 1, _} = command(Config, 1, client_proxy_drain,
+                                                     Of ++ [1]),
+                   {error, unavailable, 1, _} = command(Config, 1, client_proxy_move_keys,
+                                                        Of),
+                   {ok, _} = command(Config, 1, client_proxy_undrain, Of)]],
+    thaw(Config, 2),
+    bed:await(fun() -> 0 == missing(Config, ?HANGS) end),
+    [Row] = command(Config, 1, client_proxy_endpoints, [?HANGS]),
+    <<>> = element(14, Row).
+
+timed(Do) ->
+    Began = now_ms(),
+    Result = Do(),
+    {Result, now_ms() - Began}.
+
+%% What node 1 shows while node 2 says nothing.
+the_rest_is_shown(Config, P, E) ->
+    Other = name_of(Config, 2),
+    [{<<"no_answer">>, <<>>, <<>>, <<>>, <<>>, 0, 0, 0, Other}] =
+        command(Config, 1, client_proxy_pending, [P]),
+    [Row] = command(Config, 1, client_proxy_endpoints, [P]),
+    {true, Other} = {element(1, Row) == puppet:jid(E), element(14, Row)},
+    1 = missing(Config, P).
+
+missing(Config, P) ->
+    {_, N} = lists:keyfind(<<"nodes_missing">>, 1,
+                           command(Config, 1, client_proxy_counters, [P])),
+    N.
+
+%% Its version of the module does not know the question, or says something else.
+a_node_that_cannot_answer_is_named(Config) ->
+    Other = name_of(Config, 2),
+    [begin
+         ok = other_report(Config, 2, Lines),
+         try
+             [{<<"other_version">>, _, _, _, _, _, _, _, Other}] =
+                 command(Config, 1, client_proxy_pending, [?P]),
+             [{match, _} = re:run(element(3, Row), "^unknown: .* another version")
+              || Row <- command(Config, 1, client_proxy_status, []),
+                 element(8, Row) == Other],
+             1 = missing(Config, ?P)
+         after
+             _ = rpc(Config, 2, code, purge, [mod_client_proxy_report]),
+             {module, _} = rpc(Config, 2, code, load_file, [mod_client_proxy_report])
+         end
+     end || Lines <- [[], ["answer(_, _, _) -> {ok, [#{way => text}]}."],
+                      ["answer(_, _, _) -> error(bad)."], ["answer(_, _, _) -> other."]]],
+    0 = missing(Config, ?P).
+
+other_report(Config, N, Lines) ->
+    Forms = [begin
+                 {ok, Tokens, _} = erl_scan:string(Line),
+                 {ok, Form} = erl_parse:parse_form(Tokens),
+                 Form
+             end || Line <- ["-module(mod_client_proxy_report).",
+                             "-compile([export_all, nowarn_export_all])." | Lines]],
+    {ok, Module, Beam} = compile:forms(Forms),
+    {module, Module} = rpc(Config, N, code, load_binary, [Module, "", Beam]),
+    ok.
+
 %%% Nodes that fail
 
 a_killed_node_takes_its_endpoints_along(Config) ->
@@ -715,6 +893,13 @@ an_endpoint_on_a_node_without_the_module_serves(Config) ->
     ok = bed:reload(bed(Config, 1)),
     await_seen(Config, 1, ?P, E, {<<"away">>, 5, <<"no">>}, 15000),
     [true = serves(requester_at(Config, N), get, ?P, E) || N <- [1, 3]].
+
+commands_ask_no_node_without_the_module(Config) ->
+    At = name_of(Config, 1),
+    [At] = lists:usort([element(8, Row)
+                        || Row <- command(Config, 1, client_proxy_status, [])]),
+    [] = command(Config, 1, client_proxy_pending, [?P]),
+    0 = missing(Config, ?P).
 
 %% What it has told before is still known.
 an_endpoint_stays_when_the_module_stops_at_its_node(Config) ->

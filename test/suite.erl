@@ -202,7 +202,7 @@ clean(Bed) ->
       end).
 
 %% (Of those with a target on another server only presence says that it is gone.)
-is_in_use({P, _, _, _, _, Endpoints, Pending}) ->
+is_in_use({P, _, _, _, _, Endpoints, Pending, _Node}) ->
     not lists:member(P, [<<"away.example.org">>, <<"far.example.org">>])
         andalso {Endpoints, Pending} /= {0, 0}.
 
