@@ -55,8 +55,10 @@ commands() ->
         name = client_proxy_counters, tags = [client_proxy],
         desc = "Show what a proxy host has counted since it was started",
         longdesc = lists:flatten(
-                     ["Sums over all nodes of the cluster that serve it. When nobody "
-                      "is at work they add up. ",
+                     ["Sums over all nodes of the cluster that serve it; but endpoints, "
+                      "ejected, silent and subscribers are the same for all nodes, "
+                      "so shown is the largest. When nobody is at work the counters "
+                      "add up. ",
                       lists:join(". ", [[atom_to_list(Entry), ": ", Meaning]
                                         || {Entry, Meaning} <- ?COMMANDS:explained()]),
                       "."]),

@@ -88,8 +88,13 @@ counters(Host, Nodes) ->
           end).
 
 added(Row, Sums) ->
-    maps:fold(fun(Name, N, Acc) -> Acc#{Name => N + maps:get(Name, Acc, 0)} end,
-              Sums, Row).
+    maps:fold(fun(Name, N, Acc) -> Acc#{Name => total(Name, N, maps:get(Name, Acc, 0))}
+              end, Sums, Row).
+
+%% All nodes have the same endpoints and subscribers.
+total(Name, N, Before) when Name == endpoints; Name == ejected; Name == silent;
+                            Name == subscribers -> max(N, Before);
+total(_Name, N, Before) -> N + Before.
 
 %% @doc Each counter, and what it means.
 -spec explained() -> [{atom(), string()}].

@@ -660,12 +660,14 @@ counters_are_sums(Config) ->
     await_endpoints(at(Config, 1), ?P, [E]),
     [true = serves(requester_at(Config, N), get, ?P, E) || N <- [1, 2]],
     [Book1, Book2] = [maps:from_list(suite:counters(at(Config, N), ?P)) || N <- [1, 2]],
-    Names = [<<"requests">>, <<"answers">>, <<"endpoints">>],
+    Names = [<<"requests">>, <<"answers">>, <<"refused">>],
     [begin
          Sums = maps:from_list(command(Config, N, client_proxy_counters, [?P])),
          [{Name, Sum} = {Name, maps:get(Name, Book1) + maps:get(Name, Book2)}
           || {Name, Sum} <- maps:to_list(maps:with(Names, Sums))],
          {2, 0} = {maps:get(<<"nodes">>, Sums), maps:get(<<"nodes_missing">>, Sums)},
+         {1, 1, 1} = {maps:get(<<"endpoints">>, Sums), maps:get(<<"endpoints">>, Book1),
+                      maps:get(<<"endpoints">>, Book2)},
          true = maps:get(<<"answers">>, Sums) >= 2
      end || N <- [1, 2]].
 
@@ -683,7 +685,7 @@ a_drain_waits_for_what_another_node_has_in_flight(Config) ->
     {Waits, Ref} = spawn_monitor(fun() -> exit(Drain(60)) end),
     true = is_process_alive(Waits),
     answered(E, U, ?P, Asked),
-    receive {'DOWN', Ref, process, Waits, Drained} -> {ok, Idle} = Drained end,
+    {ok, Idle} = receive {'DOWN', Ref, process, Waits, Drained} -> Drained end,
     {match, _} = re:run(Idle, "is drained, and nothing is in flight there$"),
     %% and its end, at the other one
     {ok, Undrained} = command(Config, 2, client_proxy_undrain, Of),

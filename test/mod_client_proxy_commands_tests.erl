@@ -532,13 +532,20 @@ pending_of_nodes(Core) ->
 counters_of_nodes(_Core) ->
     #{ledger := Ledger} = mod_client_proxy_context:get(?P),
     mod_client_proxy_ledger:count(answers, Ledger),
-    say(n2, counters, [{ok, #{answers => 20, newer => 1}}]),
-    say(n3, counters, [{ok, #{answers => 300, pending => 4}}, {missing, no_answer}]),
-    Of = fun(Rows) -> [proplists:get_value(Name, Rows)
-                       || Name <- [<<"answers">>, <<"pending">>, <<"newer">>, <<"refused">>,
-                                   <<"nodes">>, <<"nodes_missing">>]]
+    say(n2, counters, [{ok, #{answers => 20, newer => 1, endpoints => 5, ejected => 1,
+                              silent => 2, subscribers => 4}}]),
+    say(n3, counters, [{ok, #{answers => 300, pending => 4, endpoints => 4, ejected => 2,
+                              silent => 1, subscribers => 4}}, {missing, no_answer}]),
+    Of = fun(Shown) -> [proplists:get_value(Name, Shown)
+                        || Name <- [<<"answers">>, <<"pending">>, <<"newer">>,
+                                    <<"refused">>, <<"nodes">>, <<"nodes_missing">>]]
          end,
-    ?assertEqual([321, 4, 1, 0, 3, 0], Of(?COMMANDS:counters(?P))),
+    Rows = ?COMMANDS:counters(?P),
+    ?assertEqual([321, 4, 1, 0, 3, 0], Of(Rows)),
+    %% all nodes know these alike
+    [?assertEqual({Name, N}, {Name, proplists:get_value(Name, Rows)})
+     || {Name, N} <- [{<<"endpoints">>, 5}, {<<"ejected">>, 2}, {<<"silent">>, 2},
+                      {<<"subscribers">>, 4}]],
     ?assertEqual([21, 0, 1, 0, 2, 1], Of(?COMMANDS:counters(?P))),
     ?assertEqual([1, 0, undefined, 0, 1, 0], Of(?COMMANDS:counters(?P, [node()]))).
 
