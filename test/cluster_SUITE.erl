@@ -727,8 +727,8 @@ a_frozen_node_is_named_in_time(Config) ->
      || Result <- [{ok, _} = command(Config, 1, client_proxy_drain, Of ++ [0]),
                    {error, conflict, 1, _} = command(Config, 1, client_proxy_drain,
                                                      Of ++ [1]),
-                   {error, unavailable, 1, _} = command(Config, 1, client_proxy_move_keys,
-                                                        Of),
+                   {error, unavailable, 1, _} =
+                       command(Config, 1, client_proxy_move_keys, Of),
                    {ok, _} = command(Config, 1, client_proxy_undrain, Of)]],
     thaw(Config, 2),
     bed:await(fun() -> 0 == missing(Config, ?HANGS) end),
@@ -771,7 +771,8 @@ a_node_that_cannot_answer_is_named(Config) ->
              {module, _} = rpc(Config, 2, code, load_file, [mod_client_proxy_report])
          end
      end || Lines <- [[], ["answer(_, _, _) -> {ok, [#{way => text}]}."],
-                      ["answer(_, _, _) -> error(bad)."], ["answer(_, _, _) -> other."]]],
+                      ["answer(_, _, _) -> error(bad)."],
+                      ["answer(_, _, _) -> other."]]],
     0 = missing(Config, ?P).
 
 other_report(Config, N, Lines) ->

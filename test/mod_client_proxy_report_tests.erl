@@ -27,10 +27,12 @@ no_answers_test() ->
                   {Question, Wrong, ?REPORT:is_answer(Question, {ok, Wrong})})
      || {Question, Value} <- values(),
         Wrong <- [none, 1, [none], [Value | none], {Value}
-                  | [damaged(Value, Name, How) || Name <- names(Value), How <- [drop, {}]]]],
+                  | [damaged(Value, Name, How)
+                     || Name <- names(Value), How <- [drop, {}]]]],
     [?assertNot(?REPORT:is_answer(Question, Answer))
      || {Question, _} <- values(),
-        Answer <- [unknown_question, none_such, ok, {ok}, {error, "text"}, {missing, no_answer}]],
+        Answer <- [unknown_question, none_such, ok, {ok}, {error, "text"},
+                   {missing, no_answer}]],
     ?assertNot(?REPORT:is_answer(pending, {error, timeout})),
     [?assertNot(?REPORT:is_answer(counters, {ok, Row}))
      || Row <- [#{answers => <<"1">>}, #{<<"answers">> => 1}, [{answers, 1}]]],
@@ -54,8 +56,8 @@ values() ->
                  pending => false, draining => [show, command], requests => 1,
                  outbound => 2, answered => 3, failed => 4, latency => 5, ejected => 6,
                  weight => 7},
-    [{status, #{server_host => <<"example.org">>, state => <<"up">>, carrier => <<"nif">>,
-                targets => <<>>, endpoints => 1, pending => 2}},
+    [{status, #{server_host => <<"example.org">>, state => <<"up">>,
+                carrier => <<"nif">>, targets => <<>>, endpoints => 1, pending => 2}},
      {endpoints, [Endpoint]},
      {{endpoint, <<"a@b/c">>}, [Endpoint]},
      {pending, [#{way => request, user => <<"u">>, endpoint => <<"e">>, id => <<"i">>,

@@ -15,14 +15,16 @@ survey_test_() ->
      fun() ->
              played:start([?CLUSTER, mod_client_proxy_report],
                           [{?CLUSTER, peers, fun(_) -> [{n3, mute}, {n2, speaks}] end},
-                           {mod_client_proxy_report, answer, fun(P, Q, _) -> {P, Q} end}])
+                           {mod_client_proxy_report, answer,
+                            fun(P, Question, _) -> {P, Question} end}])
      end,
      fun(_) -> played:stop() end,
      [{"this node is the first",
        fun() -> ?assertEqual([node(), n2, n3], ?SURVEY:nodes(?P)) end},
       {"it is asked here, and one that hangs is not asked",
        fun() ->
-               ?assertEqual([{?P, n3, {missing, no_answer}}, {?P, node(), {?P, pending}}],
+               ?assertEqual([{?P, n3, {missing, no_answer}},
+                             {?P, node(), {?P, pending}}],
                             ?SURVEY:ask([{?P, n3}, {?P, node()}], pending)),
                ?assertEqual([[?P, pending, 5000]],
                             played:arguments(mod_client_proxy_report, answer))
