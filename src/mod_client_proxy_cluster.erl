@@ -16,8 +16,8 @@
 %% what this node tells
 -export([begin_to_speak/1, configure/2, change/3, mine/2, drain/3, has_keys/2]).
 %% what the others have told
--export([sessions/3, session/3, node_of_session/2, speaking/1, leads/1, await_peers/1,
-         strange/1]).
+-export([sessions/3, session/3, node_of_session/2, speaking/1, prompt/1, silent/2,
+         leads/1, await_peers/1, strange/1]).
 %% handing over
 -export([node_of/2, hand/3, hand_all/2]).
 %% people
@@ -45,6 +45,7 @@
 -define(GRACE, 60000).       % ms; in which a node may start the module
 -define(NODE_TIMEOUT, 5000). % ms; until the options are known
 -define(AWAIT_PEERS, 500).   % ms
+-define(SILENCE, 2000).      % ms; so long a node that does not answer is not asked
 
 -spec start_link(proxy_host()) -> {ok, pid()} | {error, term()}.
 start_link(P) ->
@@ -198,6 +199,18 @@ speaking(P) ->
         _ -> [Node || Node <- nodes(), lookup(P, {peer, Node}, none) == speaks]
     end.
 
+%% @doc Those of them that are asked: not one that has just let a question wait.
+-spec prompt(proxy_host()) -> [node()].
+prompt(P) ->
+    Now = mod_client_proxy_clock:now(),
+    [Node || Node <- speaking(P), lookup(P, {silent, Node}, Now) =< Now].
+
+%% @doc These have not answered a question in time: senders wait for them now and then
+%% only.
+-spec silent(proxy_host(), [node()]) -> ok.
+silent(P, Nodes) ->
+    gen_server:cast(name(P), {silent, Nodes}).
+
 %% @doc Whether this is the node that does what one of them is to do: the lowest.
 -spec leads(proxy_host()) -> boolean().
 leads(P) ->
@@ -307,6 +320,10 @@ handle_cast({mine, Sessions}, #state{complete = Complete} = State) ->
                   true -> Told;
                   false -> greet(Told)
               end};
+handle_cast({silent, Nodes}, #state{host = P} = State) ->
+    ets:insert(name(P), [{{silent, Node}, mod_client_proxy_clock:now() + ?SILENCE}
+                         || Node <- Nodes]),
+    {noreply, State};
 handle_cast(strange, State) ->
     {noreply, not_understood(State)};
 handle_cast(Message, State) ->

@@ -24,7 +24,7 @@
                              orelse Reason == timeout)).
 
 %% How often the core may ask about one stanza: once for each kind of question.
--define(MAX_QUESTIONS, 4).
+-define(MAX_QUESTIONS, 8).
 
 %% Characters of a sealed tag: JAT_TAG_SEALED of c_src/core/tag.h.
 -define(SEALED_TAG, 14).
@@ -205,28 +205,13 @@ ask_core(#{core := Core} = Context, Packet, Head, Sender, Hints, Prepared, Weigh
            Core, Head, Sender, mod_client_proxy_core:hints(Hints), Prepared,
            Weight, mod_client_proxy_clock:now()) of
         {ask, Question} when Questions > 0 ->
-            {Hint, Prepared1} = mod_client_proxy_hints:find_out(
-                                  Question, Context, Packet, Prepared),
-            ask_core(Context, Packet, Head, Sender, Hint ++ Hints, Prepared1,
+            {Hints1, Prepared1} = mod_client_proxy_hints:find_out(
+                                    Question, Context, Packet, Hints, Prepared),
+            ask_core(Context, Packet, Head, Sender, Hints1, Prepared1,
                      Weight, Questions - 1);
         Decision ->
-            case not lists:member(moved, Hints)
-                andalso is_for_want_of_a_contact(Decision, Context, Packet)
-                andalso mod_client_proxy_contacts:is_elsewhere(Context, Packet) of
-                %% once; and as with one that has moved, the rate is not counted again
-                true -> ask_core(Context, Packet, Head, Sender, [moved | Hints],
-                                 Prepared, Weight, Questions);
-                false -> perform(Decision, Context, Packet)
-            end
+            perform(Decision, Context, Packet)
     end.
-
-%% The addressee has not spoken first, as far as this node knows.
-is_for_want_of_a_contact({reply, _, outbound_reply}, _Context, _Packet) ->
-    true;
-is_for_want_of_a_contact({drop, denied}, Context, #presence{}) ->
-    maps:get(outbound, Context, reply) == reply;
-is_for_want_of_a_contact(_Decision, _Context, _Packet) ->
-    false.
 
 %%% What it has decided is done
 
