@@ -1,7 +1,7 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% What one node of the cluster remembers another one may need: who has spoken first,
-%%% whose a handle is, which endpoint has a session or a key. Before the core decides
+%%% whose a handle is, which endpoint has a conversation, a session or a key. Before the core decides
 %%% without knowing that, it asks (recall.h of the core), and the other nodes are asked
 %%% once. What one of them answers is remembered here. That nobody knows it is not: it
 %%% may be otherwise with the next stanza.
@@ -12,8 +12,8 @@
 -type proxy_host() :: mod_client_proxy_options:proxy_host().
 
 %% What can be asked for, and the hint by which the core knows that it may ask.
--define(HINTS, #{contact => ask_contact, handle => ask_handle, session => ask_session,
-                 kept => ask_kept}).
+-define(HINTS, #{contact => ask_contact, conversation => ask_conversation,
+                 handle => ask_handle, session => ask_session, kept => ask_kept}).
 
 -define(PATIENCE, 500). % ms; what it takes of the time of the sender's stream
 

@@ -19,7 +19,7 @@
 -export([sessions/3, session/3, node_of_session/2, speaking/1, prompt/1, silent/2,
          leads/1, await_peers/1, strange/1]).
 %% handing over
--export([node_of/2, hand/3, hand_all/2]).
+-export([node_of/2, untagged/1, hand/3, hand_all/2]).
 %% people
 -export([trouble/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
@@ -160,6 +160,12 @@ fingerprint(P, Keys) ->
 -spec node_of(proxy_host(), mod_client_proxy_tag:tag()) -> node() | unknown.
 node_of(P, Tag) ->
     lookup(P, {tag, Tag}, unknown).
+
+%% @doc The nodes that may have requests in flight from before they had a tag.
+-spec untagged(proxy_host()) -> [node()].
+untagged(P) ->
+    Now = mod_client_proxy_clock:now(),
+    [Node || Node <- speaking(P), lookup(P, {untagged, Node}, Now) > Now].
 
 %% @doc Hands something over to this node. False: it is lost, for the node does not
 %% speak, or has too much to take in already.
@@ -417,14 +423,15 @@ do({send, Node, Body}, State) ->
 do({send_all, _Node, _WantsAll}, #state{complete = false}) ->
     ok; % all nodes are greeted then
 do({send_all, Node, WantsAll}, #state{peers = Peers} = State) ->
-    send(Node, {all, WantsAll, mod_client_proxy_peers:number(Peers),
-                lookup(State#state.host, info, #{}), mod_client_proxy_peers:all(Peers)},
-         State);
+    send(Node, {all, WantsAll, mod_client_proxy_peers:number(Peers), info(State),
+                mod_client_proxy_peers:all(Peers)}, State);
 do({info, Node, Info}, #state{host = P}) ->
     %% it may have brought a key along
     lookup(P, {info, Node}, none) == Info orelse same(keys, P, Info)
         orelse mod_client_proxy_hosts:cast(P, keys_changed),
-    ets:insert(name(P), {{info, Node}, Info});
+    ets:insert(name(P), [{{info, Node}, Info}
+                         | [{{untagged, Node}, mod_client_proxy_clock:now() + Left}
+                            || #{untagged := Left} <- [Info], is_integer(Left)]]);
 do({drain, USR, IsDrained}, #state{host = P}) ->
     mod_client_proxy_hosts:cast(P, {drained, USR, IsDrained});
 do({tag, Tag, Node}, #state{host = P}) ->
@@ -442,11 +449,21 @@ do({changed, USRs}, #state{host = P}) ->
 do({peer, Node, What}, #state{host = P}) ->
     link(P, Node, What),
     case What of
-        none -> ets:delete(name(P), {peer, Node});
-        _ -> ets:insert(name(P), {{peer, Node}, What})
+        none ->
+            ets:delete(name(P), {untagged, Node}),
+            ets:delete(name(P), {peer, Node});
+        _ ->
+            ets:insert(name(P), {{peer, Node}, What})
     end,
     %% another node may lead now
     mod_client_proxy_hosts:cast(P, peers_changed).
+
+info(#state{host = P}) ->
+    Info = lookup(P, info, #{}),
+    case mod_client_proxy_tag:untagged(P) of
+        Left when is_integer(Left), Left > 0 -> Info#{untagged => Left};
+        _ -> Info
+    end.
 
 link(P, Node, speaks) ->
     ets:insert(name(P), {{link, Node}, mod_client_proxy_link:open()});

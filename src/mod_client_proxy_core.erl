@@ -93,11 +93,11 @@
               | outbound_allowed | outbound_denied
               | jid_malformed | endpoint_read
               %% there are other nodes, which may be asked about this
-              | ask_contact | ask_handle | ask_session | ask_kept
-              | moved. %% a message that has come back: message_rate counted it
+              | ask_contact | ask_conversation | ask_handle | ask_session | ask_kept
+              | counted. %% by message_rate, when it came before
 
 %% What one node of a cluster knows and another one may need.
--type memory() :: contact | handle | session | kept.
+-type memory() :: contact | conversation | handle | session | kept.
 
 %% decline: a question to a node that option `localparts' does not allow.
 -type local() :: target_presence | subscribe | unsubscribe | probe | available
@@ -478,11 +478,12 @@ hint(outbound_allowed) -> 8;
 hint(outbound_denied) -> 16;
 hint(jid_malformed) -> 32;
 hint(endpoint_read) -> 64;
-hint(moved) -> 128;
+hint(counted) -> 128;
 hint(ask_contact) -> 256;
-hint(ask_handle) -> 512;
-hint(ask_session) -> 1024;
-hint(ask_kept) -> 2048.
+hint(ask_conversation) -> 512;
+hint(ask_handle) -> 1024;
+hint(ask_session) -> 2048;
+hint(ask_kept) -> 4096.
 
 %%% Internal
 

@@ -49,7 +49,7 @@ payload(Context, Packet) ->
 
 hints(#{host := P} = Context, Packet) ->
     access(Context, xmpp:get_from(Packet)) ++ mod_client_proxy_asking:hints(P)
-        ++ [moved || is_record(Packet, message),
+        ++ [counted || is_record(Packet, message),
                      mod_client_proxy_metas:moves(Packet) > 0].
 
 %% A `set' whose payload the core is not shown is never kept.
@@ -109,8 +109,10 @@ find_out({jid, Text}, _Context, _Packet, Hints, _Prepared) ->
     catch _:_ -> {[jid_malformed | Hints], <<>>}
     end;
 find_out({What, Question}, Context, _Packet, Hints, Prepared)
-  when What == contact; What == handle; What == session; What == kept ->
-    {Hints -- [mod_client_proxy_asking:ask(Context, What, Question)], Prepared};
+  when What == contact; What == conversation; What == handle; What == session;
+       What == kept ->
+    Asked = mod_client_proxy_asking:ask(Context, What, Question),
+    {[counted | Hints -- [Asked]], Prepared};
 find_out({What, Text}, Context, Packet, Hints, Prepared) ->
     {[hint(What, Text, Context, Packet) | Hints], Prepared}.
 

@@ -139,9 +139,9 @@ bounced_at_the_end() ->
 
 bounced_without_owner() ->
     Start = {mod_client_proxy_tag, ?P},
-    persistent_term:put(Start, {<<"first">>, none}),
+    persistent_term:put(Start, {<<"first">>, none, none}),
     Sent = sent(<<"a">>),
-    persistent_term:put(Start, {<<"other">>, none}),
+    persistent_term:put(Start, {<<"other">>, none, none}),
     leaves(?E(<<"a">>)),
     endpoints([?E(<<"b">>)]),
     sessions(#{?E(<<"b">>) => 0}),

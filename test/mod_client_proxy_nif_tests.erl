@@ -124,7 +124,7 @@ each_hint_has_a_bit_of_its_own_test() ->
     {ok, Header} = file:read_file(os:getenv("PROJECT") ++ "/c_src/core/place.h"),
     {match, Bits} = re:run(Header, "JAT_HINT_([A-Z_]+) = ([0-9]+)",
                            [global, {capture, all_but_first, list}]),
-    ?assertEqual(12, length(Bits)),
+    ?assertEqual(13, length(Bits)),
     [?assertEqual({Name, list_to_integer(Bit)},
                   {Name, ?CORE:hints([list_to_atom(string:lowercase(Name))])})
      || [Name, Bit] <- Bits].
@@ -148,8 +148,8 @@ what_is_known_at_one_node_is_known_at_the_other_test() ->
     ?assertEqual({ok, <<>>}, Recall(There, Of1)),
     ?assertEqual({error, not_found}, Recall(There, Of2)),
     ?assertEqual({error, not_found}, Recall(Here, Of1)),
-    ?assertEqual([{error, not_found} || _ <- [handle, session, kept, jid]],
-                 [?CORE:recall(There, What, Of1, 0) || What <- [handle, session, kept, jid]]),
+    ?assertEqual([{error, not_found} || _ <- [conversation, handle, session, kept, jid]],
+                 [?CORE:recall(There, What, Of1, 0) || What <- [conversation, handle, session, kept, jid]]),
     ?assert(?CORE:learn(Here, contact, Of1, <<>>, 0)),
     ?assertMatch({outbound, _, _, _, _}, Ask(1)),
     ?assertMatch({ask, _}, Ask(2)),

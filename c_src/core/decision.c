@@ -92,8 +92,8 @@ const char *jat_local_name(unsigned local)
 const char *jat_ask_name(unsigned ask)
 {
     static const char *const names[JAT_ASK_COUNT] = {
-        "resourceprep", "jid",    "outbound", "endpoint",
-        "contact",      "handle", "session",  "kept"};
+        "resourceprep", "jid",          "outbound", "endpoint", "contact",
+        "conversation", "handle", "session",  "kept"};
 
     return names[ask];
 }

@@ -52,6 +52,57 @@ static bool learn_contact(const struct asked *a, struct jat_str answer)
     return jat_contact_find(a->j->contacts, who, a->now);
 }
 
+/* Conversations */
+
+static bool conversation_of(const struct asked *a, struct jat_contact *out)
+{
+    struct jat_str parts[2]; /* requester, node */
+    struct jat_share share;
+
+    if (!jat_question_cut(a->text, parts, 2) ||
+        !jat_question_share(a->j, a->config, parts[0], &share))
+        return false;
+    *out = jat_conversation_of(&share, jat_node_key(a->j, parts[1]));
+    return true;
+}
+
+static enum jat_err recall_conversation(const struct asked *a,
+                                        struct jat_buf *buf,
+                                        struct jat_span *answer)
+{
+    struct jat_endpoints *endpoints = a->j->endpoints;
+    struct jat_contact who;
+    struct jat_endpoint e;
+    uint64_t named;
+    unsigned held;
+    enum jat_err err;
+
+    if (!conversation_of(a, &who) ||
+        !jat_conversation_find(a->j->conversations, who, a->now, &named))
+        return JAT_ENOTFOUND;
+    held = jat_endpoints_hold(endpoints);
+    err = jat_endpoints_named(endpoints, named, buf, &e);
+    jat_endpoints_let_go(endpoints, held);
+    if (err == JAT_OK)
+        *answer = e.jid;
+    return err;
+}
+
+static bool learn_conversation(const struct asked *a, struct jat_str endpoint)
+{
+    struct jat_endpoints *endpoints = a->j->endpoints;
+    uint64_t named = jat_endpoints_hash(endpoints, endpoint);
+    struct jat_contact who;
+    unsigned held = jat_endpoints_hold(endpoints);
+    bool is_here = jat_endpoints_of_hash(endpoints, named) != 0;
+
+    jat_endpoints_let_go(endpoints, held);
+    if (!is_here || !conversation_of(a, &who))
+        return false;
+    jat_conversation_name(a->j->conversations, a->config, who, named, a->now);
+    return true;
+}
+
 /* Handles */
 
 static enum jat_err recall_handle(const struct asked *a, struct jat_buf *buf,
@@ -106,6 +157,7 @@ static const struct {
     bool (*learn)(const struct asked *, struct jat_str answer);
 } kinds[JAT_ASK_COUNT] = {
     [JAT_ASK_CONTACT] = {recall_contact, learn_contact},
+    [JAT_ASK_CONVERSATION] = {recall_conversation, learn_conversation},
     [JAT_ASK_HANDLE] = {recall_handle, learn_handle},
     [JAT_ASK_SESSION] = {recall_key, learn_key},
     [JAT_ASK_KEPT] = {recall_key, learn_key},

@@ -5,6 +5,8 @@
  *
  *   JAT_ASK_CONTACT   bare JID of the requester, of the target, node of the
  *                     proxy host: have they spoken? The answer is empty.
+ *   JAT_ASK_CONVERSATION   bare JID of the requester, node: which endpoint does
+ *                     it name? Its full JID.
  *   JAT_ASK_HANDLE    the handle: which requester's? The JID.
  *   JAT_ASK_SESSION   namespace, name, bare JID of the requester, node
  *   JAT_ASK_KEPT      the hash that `sticky' chooses by, which is the same on

@@ -15,8 +15,8 @@
 #define KEEPS BY_ROOM "sticky_ttl=60000 "
 
 #define ALL                                                                    \
-    (JAT_HINT_ASK_CONTACT | JAT_HINT_ASK_HANDLE | JAT_HINT_ASK_SESSION |       \
-     JAT_HINT_ASK_KEPT)
+    (JAT_HINT_ASK_CONTACT | JAT_HINT_ASK_CONVERSATION | JAT_HINT_ASK_HANDLE |  \
+     JAT_HINT_ASK_SESSION | JAT_HINT_ASK_KEPT)
 
 static struct jat *nodes[2];
 
@@ -165,6 +165,58 @@ static void who_has_spoken_to_nobody_is_asked_for_once(void **state)
         get("1", A, PU);
         assert_int_not_equal(decision.verb, JAT_DO_ASK);
     }
+    both_close();
+}
+
+/* Conversations */
+
+static void a_conversation_goes_on_at_the_other_node(void **state)
+{
+    (void)state;
+    two_nodes("outbound=any localparts=room");
+    for (unsigned i = 0; i < 6; i++) {
+        const char *user = line("u%u@example.net/r", i);
+        const char *endpoint = i % 3 == 0 ? A : i % 3 == 1 ? B : C;
+        at(0);
+        chat(endpoint, line(P "/%s", user)); /* the last word */
+        at(1);
+        hints = ALL;
+        chat(user, P);
+        assert_true(told(JAT_ASK_CONVERSATION));
+        chat(user, P);
+        assert_words(to_of(), endpoint);
+        hints = ALL;
+        chat(user, P);
+        assert_words(to_of(), endpoint);
+        /* that with a node is another one */
+        chat(user, "room@" P);
+        assert_false(told(JAT_ASK_CONVERSATION));
+        chat(user, "room@" P);
+        assert_int_equal(decision.verb, JAT_DO_PASS);
+        /* to an endpoint it goes anyway */
+        hints = ALL;
+        chat(line("v%u@example.net/r", i), shown(A));
+        assert_words(to_of(), A);
+    }
+    both_close();
+}
+
+/* The rate counts a message once. */
+static void a_message_that_has_others_asked_counts_once(void **state)
+{
+    (void)state;
+    two_nodes("message_rate=2");
+    at(1);
+    hints = ALL;
+    for (unsigned i = 0; i < 2; i++) {
+        chat(U, P);
+        hints = i == 0 ? JAT_HINT_COUNTED : 0U;
+    }
+    assert_int_equal(decision.verb, JAT_DO_PASS);
+    hints = ALL;
+    chat(U, P);
+    assert_int_equal(decision.verb, JAT_DO_PASS);
+    assert_words(chat(U, P), "error resource-constraint");
     both_close();
 }
 
@@ -454,7 +506,7 @@ static void strange_questions_and_answers_are_of_no_consequence(void **state)
                  {"", 1},
                  {"\0\0\0\0\0", 5},
                  {"a", 1},
-                 {"a\0b", 3},
+                 {"@\0b", 3},
                  {"a@\0" T "\0", 16},
                  {"urn:told\0s\0@\0", 13},
                  {"urn:none\0s\0u@example.net\0", 25},
@@ -486,6 +538,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_contact_of_the_other_node_is_one_here),
         CASE(who_has_spoken_to_nobody_is_asked_for_once),
+        CASE(a_conversation_goes_on_at_the_other_node),
+        CASE(a_message_that_has_others_asked_counts_once),
         CASE(a_handle_is_known_as_it_is_at_the_other_node),
         CASE(only_a_target_has_a_handle_asked_for),
         CASE(a_session_goes_on_at_the_other_node),
