@@ -394,8 +394,8 @@ static bool call_recall(struct jat *j, struct args *in, struct answer *out)
     uint64_t now;
     enum jat_err err;
 
-    if (!get_atom(in, W_ASK, JAT_ASK_COUNT, &what) ||
-        !get_str(in, &question) || !get_u64(in, &now) || !get_end(in))
+    if (!get_atom(in, W_ASK, JAT_ASK_COUNT, &what) || !get_str(in, &question) ||
+        !get_u64(in, &now) || !get_end(in))
         return false;
     err = jat_recall(j, (enum jat_ask)what, question, now, &buf, &answer);
     if (err == JAT_OK) {
@@ -415,9 +415,8 @@ static bool call_learn(struct jat *j, struct args *in, struct answer *out)
     unsigned what;
     uint64_t now;
 
-    if (!get_atom(in, W_ASK, JAT_ASK_COUNT, &what) ||
-        !get_str(in, &question) || !get_str(in, &answer) ||
-        !get_u64(in, &now) || !get_end(in))
+    if (!get_atom(in, W_ASK, JAT_ASK_COUNT, &what) || !get_str(in, &question) ||
+        !get_str(in, &answer) || !get_u64(in, &now) || !get_end(in))
         return false;
     put_bool(out, jat_learn(j, (enum jat_ask)what, question, answer, now));
     return true;

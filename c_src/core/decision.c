@@ -92,7 +92,7 @@ const char *jat_local_name(unsigned local)
 const char *jat_ask_name(unsigned ask)
 {
     static const char *const names[JAT_ASK_COUNT] = {
-        "resourceprep", "jid",          "outbound", "endpoint", "contact",
+        "resourceprep", "jid",    "outbound", "endpoint", "contact",
         "conversation", "handle", "session",  "kept"};
 
     return names[ask];

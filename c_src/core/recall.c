@@ -36,8 +36,7 @@ static enum jat_err recall_contact(const struct asked *a, struct jat_buf *buf,
     struct jat_contact who;
 
     *answer = jat_buf_since(buf, buf->n);
-    return contact_of(a, &who) &&
-                   jat_contact_find(a->j->contacts, who, a->now)
+    return contact_of(a, &who) && jat_contact_find(a->j->contacts, who, a->now)
                ? JAT_OK
                : JAT_ENOTFOUND;
 }
@@ -110,9 +109,8 @@ static enum jat_err recall_handle(const struct asked *a, struct jat_buf *buf,
 {
     struct jat_recent *handles = a->j->handles;
     size_t start = buf->n;
-    enum jat_err err =
-        jat_recent_search(handles, jat_recent_text(handles, a->text), a->now,
-                          buf);
+    enum jat_err err = jat_recent_search(
+        handles, jat_recent_text(handles, a->text), a->now, buf);
 
     *answer = jat_buf_since(buf, start);
     return err;
@@ -121,9 +119,8 @@ static enum jat_err recall_handle(const struct asked *a, struct jat_buf *buf,
 static bool learn_handle(const struct asked *a, struct jat_str jid)
 {
     struct jat_recent *handles = a->j->handles;
-    struct jat_stay stay = {.now = a->now,
-                            .until =
-                                a->now + (uint64_t)a->config->contact_timeout};
+    struct jat_stay stay = {
+        .now = a->now, .until = a->now + (uint64_t)a->config->contact_timeout};
     struct jat_share share;
 
     if (jat_address_form(a->text) != JAT_FORM_HANDLE ||

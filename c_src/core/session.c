@@ -203,8 +203,7 @@ enum jat_why jat_session_lost(struct jat *j, const struct jat_request *r,
  * so it is hashed once more. */
 static uint64_t key_at_room(const struct jat *j, uint64_t sticky)
 {
-    return jat_hash(&j->seed,
-                    jat_str((const char *)&sticky, sizeof(sticky)));
+    return jat_hash(&j->seed, jat_str((const char *)&sticky, sizeof(sticky)));
 }
 
 static uint64_t key_of_room(const struct jat *j, const struct jat_request *r)
@@ -326,9 +325,9 @@ enum jat_err jat_session_ask(struct jat_call *c, const struct jat_request *r,
             c, JAT_ASK_SESSION,
             (struct jat_str[]){row->ns, name, c->from.bare, c->to.user}, 4);
     (void)snprintf(hex, sizeof(hex), "%016" PRIx64, r->sticky_key);
-    return jat_question_ask(
-        c, JAT_ASK_KEPT, (struct jat_str[]){jat_str(hex, HEX), c->from.bare},
-        2);
+    return jat_question_ask(c, JAT_ASK_KEPT,
+                            (struct jat_str[]){jat_str(hex, HEX), c->from.bare},
+                            2);
 }
 
 static bool read_hex(struct jat_str hex, uint64_t *out)
@@ -403,7 +402,7 @@ bool jat_session_learn(struct jat *j, const struct jat_config *config,
                        struct jat_str endpoint, uint64_t now)
 {
     bool session = what == JAT_ASK_SESSION;
-    int64_t time = session                              ? config->session_timeout
+    int64_t time = session ? config->session_timeout
                    : config->timeout < config->sticky_ttl ? config->timeout
                                                           : config->sticky_ttl;
     struct jat_keep how = {.endpoint =

@@ -80,8 +80,8 @@ static enum jat_err choose(struct jat_call *c, uint64_t named,
     return err == JAT_ENOTFOUND ? find_usual(c, out) : err;
 }
 
-/* Another node may know the endpoint of the conversation; where there is but one,
- * it is that. */
+/* Another node may know the endpoint of the conversation; where there is but
+ * one, it is that. */
 static bool is_for_nodes(const struct jat_call *c, struct jat_contact talk)
 {
     uint64_t named;
@@ -107,9 +107,9 @@ static enum jat_err message_in(struct jat_call *c, uint64_t named)
     if (ask)
         return jat_ask(c->out, JAT_ASK_RESOURCEPREP, shown);
     if (named == 0 && is_for_nodes(c, talk))
-        return jat_question_ask(
-            c, JAT_ASK_CONVERSATION,
-            (struct jat_str[]){c->from.bare, c->to.user}, 2);
+        return jat_question_ask(c, JAT_ASK_CONVERSATION,
+                                (struct jat_str[]){c->from.bare, c->to.user},
+                                2);
     if ((err = choose(c, named, talk, &e)) != JAT_OK)
         return err == JAT_ENOTFOUND ? nobody_there(c) : err;
     from = jat_call_at_host(c, shown);

@@ -74,10 +74,10 @@ static const char *recalled(enum jat_ask what, struct jat_str q)
     struct jat_buf buf = JAT_BUF_INIT;
     struct jat_span answer;
     enum jat_err err = jat_recall(j, what, q, now, &buf, &answer);
-    const char *says =
-        err == JAT_OK ? line("%.*s", (int)answer.n,
-                             answer.n == 0 ? "" : buf.p + answer.at)
-                      : NULL;
+    const char *says = err == JAT_OK
+                           ? line("%.*s", (int)answer.n,
+                                  answer.n == 0 ? "" : buf.p + answer.at)
+                           : NULL;
     assert_true(err == JAT_OK || err == JAT_ENOTFOUND);
     jat_buf_fini(&buf);
     return says;
@@ -298,9 +298,9 @@ static void one_of_any_requester_goes_on_for_all(void **state)
     two_nodes(SESSIONS KEEPS);
     const char *logout = "<logout xmlns='" FOCUS "' session-id='x'/>";
     at(0);
-    const char *to = answered(
-        U, conference("a"),
-        "<conference xmlns='" FOCUS "' room='a' session-id='x'/>");
+    const char *to =
+        answered(U, conference("a"),
+                 "<conference xmlns='" FOCUS "' room='a' session-id='x'/>");
     at(1);
     hints = ALL;
     payload_of("get", "v@example.org/r", logout);
@@ -441,8 +441,8 @@ static void keys_that_were_to_leave_stay_with_none(void **state)
 static void nobody_is_asked_where_there_is_nothing_to_choose(void **state)
 {
     (void)state;
-    static const char *const options[] = {
-        "", SESSIONS "balance=round_robin", BY_ROOM, KEEPS};
+    static const char *const options[] = {"", SESSIONS "balance=round_robin",
+                                          BY_ROOM, KEEPS};
     for (unsigned i = 0; i < 4; i++) {
         two_nodes(options[i]);
         at(1);
