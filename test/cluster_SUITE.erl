@@ -70,6 +70,7 @@ groups() ->
       [a_killed_node_takes_its_endpoints_along,
        a_node_that_hangs_gets_no_requests_until_it_speaks,
        a_frozen_node_keeps_none_of_the_others_from_serving,
+       a_frozen_node_is_asked_once_and_holds_up_no_taker,
        each_side_of_a_cut_serves_its_own]},
      %% node 1 alone has the module
      {one_without, [],
@@ -797,6 +798,33 @@ a_frozen_node_keeps_none_of_the_others_from_serving(Config) ->
     ok = bed:reload(bed(Config, 1)),
     true = serves(U, get, ?P, E),
     thaw(Config, 2).
+
+%% What the connection does not take is lost to who has asked.
+a_frozen_node_is_asked_once_and_holds_up_no_taker(Config) ->
+    Es = [service(at(Config, 1), R) || R <- ["b", "c"]],
+    [await_endpoints(at(Config, N), ?KEEPS, Es) || N <- [1, 2]],
+    U = requester_at(Config, 1),
+    Asks = fun() -> rpc(Config, 1, mod_client_proxy_cluster, prompt, [?KEEPS]) end,
+    Alias = rpc(Config, 2, erlang, make_ref, []),
+    true = Asks() == [node(Config, 2)],
+    freeze(Config, 2),
+    _ = by_key(U, ?KEEPS, iq:id(), Es),
+    [] = Asks(),
+    [_ = by_key(U, ?KEEPS, iq:id(), Es) || _ <- lists:seq(1, 10)],
+    bed:await(fun() -> is_full(Config, 1, 2) end),
+    Takers = [rpc(Config, 1, erlang, whereis, [Name])
+              || Name <- rpc(Config, 1, mod_client_proxy_link, names, [?KEEPS])],
+    [rpc(Config, 1, erlang, send, [Taker, {client_proxy_handed, 1, {ask, Alias, {}}}])
+     || Taker <- Takers],
+    [_ = rpc(Config, 1, sys, get_state, [Taker, 5000]) || Taker <- Takers],
+    thaw(Config, 2),
+    bed:await(fun() -> Asks() == [node(Config, 2)] end).
+
+%% Fills the connection, until it takes nothing more.
+is_full(Config, From, To) ->
+    nosuspend == rpc(Config, From, erlang, send,
+                     [{nobody_here, node(Config, To)}, binary:copy(<<"x">>, 4000000),
+                      [nosuspend]]).
 
 %% The runner speaks with both sides meanwhile, and is no bridge.
 each_side_of_a_cut_serves_its_own(Config) ->
