@@ -450,8 +450,8 @@ do({peer, Node, What}, #state{host = P}) ->
     link(P, Node, What),
     case What of
         none ->
-            ets:delete(name(P), {untagged, Node}),
-            ets:delete(name(P), {peer, Node});
+            lists:foreach(fun(Key) -> ets:delete(name(P), {Key, Node}) end,
+                          [peer, untagged, silent]);
         _ ->
             ets:insert(name(P), {{peer, Node}, What})
     end,
