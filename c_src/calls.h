@@ -385,16 +385,40 @@ static bool call_stays(struct jat *j, struct args *in, struct answer *out)
     return true;
 }
 
-static bool call_spoken(struct jat *j, struct args *in, struct answer *out)
+static bool call_recall(struct jat *j, struct args *in, struct answer *out)
 {
-    struct jat_str user, target, node;
+    struct jat_buf buf = JAT_BUF_INIT;
+    struct jat_str question;
+    struct jat_span answer;
+    unsigned what;
     uint64_t now;
-    bool note;
+    enum jat_err err;
 
-    if (!get_str(in, &user) || !get_str(in, &target) || !get_str(in, &node) ||
-        !get_bool(in, &note) || !get_u64(in, &now) || !get_end(in))
+    if (!get_atom(in, W_ASK, JAT_ASK_COUNT, &what) || !get_str(in, &question) ||
+        !get_u64(in, &now) || !get_end(in))
         return false;
-    put_bool(out, jat_has_spoken(j, user, target, node, note, now));
+    err = jat_recall(j, (enum jat_ask)what, question, now, &buf, &answer);
+    if (err == JAT_OK) {
+        put_tuple(out, 2);
+        put_atom(out, W_ok);
+        put_str(out, jat_buf_str(&buf, answer));
+    } else {
+        put_error(out, err);
+    }
+    jat_buf_fini(&buf);
+    return true;
+}
+
+static bool call_learn(struct jat *j, struct args *in, struct answer *out)
+{
+    struct jat_str question, answer;
+    unsigned what;
+    uint64_t now;
+
+    if (!get_atom(in, W_ASK, JAT_ASK_COUNT, &what) || !get_str(in, &question) ||
+        !get_str(in, &answer) || !get_u64(in, &now) || !get_end(in))
+        return false;
+    put_bool(out, jat_learn(j, (enum jat_ask)what, question, answer, now));
     return true;
 }
 

@@ -9,7 +9,6 @@
 #include <limits.h>
 
 #include "core/jat.h"
-#include "core/outbound.h"
 #include "core/payload.h"
 
 /* What a carrier brings */
@@ -55,7 +54,8 @@ static void put_end(struct answer *out);
     X(bounce, 1)                                                               \
     X(abort, 1)                                                                \
     X(open, 1)                                                                 \
-    X(spoken, 1)                                                               \
+    X(recall, 1)                                                               \
+    X(learn, 1)                                                                \
     X(expire, 1)                                                               \
     X(close_all, 1)                                                            \
     X(sweep, 1)                                                                \

@@ -16,10 +16,10 @@
 %% what this node tells
 -export([begin_to_speak/1, configure/2, change/3, mine/2, drain/3, has_keys/2]).
 %% what the others have told
--export([sessions/3, session/3, node_of_session/2, speaking/1, peers/1, leads/1,
-         await_peers/1, strange/1]).
+-export([sessions/3, session/3, node_of_session/2, speaking/1, peers/1, prompt/1,
+         silent/2, leads/1, await_peers/1, strange/1]).
 %% handing over
--export([node_of/2, hand/3, hand_all/2]).
+-export([node_of/2, untagged/1, hand/3, hand_all/2]).
 %% people
 -export([trouble/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
@@ -45,6 +45,7 @@
 -define(GRACE, 60000).       % ms; in which a node may start the module
 -define(NODE_TIMEOUT, 5000). % ms; until the options are known
 -define(AWAIT_PEERS, 500).   % ms
+-define(SILENCE, 2000).      % ms; so long a node that does not answer is not asked
 
 -spec start_link(proxy_host()) -> {ok, pid()} | {error, term()}.
 start_link(P) ->
@@ -160,6 +161,12 @@ fingerprint(P, Keys) ->
 node_of(P, Tag) ->
     lookup(P, {tag, Tag}, unknown).
 
+%% @doc The nodes that may have requests in flight from before they had a tag.
+-spec untagged(proxy_host()) -> [node()].
+untagged(P) ->
+    Now = mod_client_proxy_clock:now(),
+    [Node || Node <- speaking(P), lookup(P, {untagged, Node}, Now) > Now].
+
 %% @doc Hands something over to this node. False: it is lost, for the node does not
 %% speak, or has too much to take in already.
 -spec hand(proxy_host(), node(), mod_client_proxy_link:thing()) -> boolean().
@@ -202,6 +209,18 @@ speaking(P) ->
 -spec peers(proxy_host()) -> [{node(), speaks | mute}].
 peers(P) ->
     [{Node, State} || [Node, State] <- told(P, {peer, '$1'})].
+
+%% @doc The nodes that are asked: those that speak, but not one that has just let a question wait.
+-spec prompt(proxy_host()) -> [node()].
+prompt(P) ->
+    Now = mod_client_proxy_clock:now(),
+    [Node || Node <- speaking(P), lookup(P, {silent, Node}, Now) =< Now].
+
+%% @doc These have not answered a question in time: senders wait for them now and then
+%% only.
+-spec silent(proxy_host(), [node()]) -> ok.
+silent(P, Nodes) ->
+    gen_server:cast(name(P), {silent, Nodes}).
 
 %% @doc Whether this is the node that does what one of them is to do: the lowest.
 -spec leads(proxy_host()) -> boolean().
@@ -312,6 +331,10 @@ handle_cast({mine, Sessions}, #state{complete = Complete} = State) ->
                   true -> Told;
                   false -> greet(Told)
               end};
+handle_cast({silent, Nodes}, #state{host = P} = State) ->
+    ets:insert(name(P), [{{silent, Node}, mod_client_proxy_clock:now() + ?SILENCE}
+                         || Node <- Nodes]),
+    {noreply, State};
 handle_cast(strange, State) ->
     {noreply, not_understood(State)};
 handle_cast(Message, State) ->
@@ -405,14 +428,15 @@ do({send, Node, Body}, State) ->
 do({send_all, _Node, _WantsAll}, #state{complete = false}) ->
     ok; % all nodes are greeted then
 do({send_all, Node, WantsAll}, #state{peers = Peers} = State) ->
-    send(Node, {all, WantsAll, mod_client_proxy_peers:number(Peers),
-                lookup(State#state.host, info, #{}), mod_client_proxy_peers:all(Peers)},
-         State);
+    send(Node, {all, WantsAll, mod_client_proxy_peers:number(Peers), info(State),
+                mod_client_proxy_peers:all(Peers)}, State);
 do({info, Node, Info}, #state{host = P}) ->
     %% it may have brought a key along
     lookup(P, {info, Node}, none) == Info orelse same(keys, P, Info)
         orelse mod_client_proxy_hosts:cast(P, keys_changed),
-    ets:insert(name(P), {{info, Node}, Info});
+    ets:insert(name(P), [{{info, Node}, Info}
+                         | [{{untagged, Node}, mod_client_proxy_clock:now() + Left}
+                            || #{untagged := Left} <- [Info], is_integer(Left)]]);
 do({drain, USR, IsDrained}, #state{host = P}) ->
     mod_client_proxy_hosts:cast(P, {drained, USR, IsDrained});
 do({tag, Tag, Node}, #state{host = P}) ->
@@ -430,11 +454,21 @@ do({changed, USRs}, #state{host = P}) ->
 do({peer, Node, What}, #state{host = P}) ->
     link(P, Node, What),
     case What of
-        none -> ets:delete(name(P), {peer, Node});
-        _ -> ets:insert(name(P), {{peer, Node}, What})
+        none ->
+            lists:foreach(fun(Key) -> ets:delete(name(P), {Key, Node}) end,
+                          [peer, untagged, silent]);
+        _ ->
+            ets:insert(name(P), {{peer, Node}, What})
     end,
     %% another node may lead now
     mod_client_proxy_hosts:cast(P, peers_changed).
+
+info(#state{host = P}) ->
+    Info = lookup(P, info, #{}),
+    case mod_client_proxy_tag:untagged(P) of
+        Left when is_integer(Left), Left > 0 -> Info#{untagged => Left};
+        _ -> Info
+    end.
 
 link(P, Node, speaks) ->
     ets:insert(name(P), {{link, Node}, mod_client_proxy_link:open()});

@@ -19,11 +19,12 @@
 -export([load/1, new/3, configure/2, close/1, status/1, carrier/1, derive_key/3,
          handle/7, needs_sender/1, is_shown/3, translate/5, bounce/4, bounce/5,
          abort/4, expire/2, sweep/4, close_all/2, put_endpoint/4, remove_endpoint/2,
-         endpoints/2, pending/2, tick/2, pings/2, ponged/4, stays/4, counters/1, spoken/6,
-         open/3, hints/1]).
+         endpoints/2, pending/2, tick/2, pings/2, ponged/4, stays/4, counters/1, recall/4,
+         learn/5, open/3, hints/1]).
 
 -export_type([core/0, carrier/0, config/0, parts/0, sender/0, decision/0,
-              outcome/0, edit/0, condition/0, why/0, how/0, hint/0, local/0, endpoint/0, pending/0, drain/0, eid/0,
+              outcome/0, edit/0, condition/0, why/0, how/0, hint/0, memory/0,
+              local/0, endpoint/0, pending/0, drain/0, eid/0,
               record_ref/0, state/0, add/0, status/0]).
 
 %% Of a page of rows that cannot be read for want of memory.
@@ -91,7 +92,12 @@
               | access_denied              %% `access' refuses the requester
               | outbound_allowed | outbound_denied
               | jid_malformed | endpoint_read
-              | moved. %% a message that has come back: message_rate counted it
+              %% there are other nodes, which may be asked about this
+              | ask_contact | ask_conversation | ask_handle | ask_session | ask_kept
+              | counted. %% by message_rate, when it came before
+
+%% What one node of a cluster knows and another one may need.
+-type memory() :: contact | conversation | handle | session | kept.
 
 %% decline: a question to a node that option `localparts' does not allow.
 -type local() :: target_presence | subscribe | unsubscribe | probe | available
@@ -135,7 +141,9 @@
         %%      to this JID?
         %%   {endpoint, Jid}: the sender is not among the endpoints; read its
         %%      session again (endpoint_read)
-      | {ask, {resourceprep | jid | outbound | endpoint, binary()}}
+        %%   or, of a memory(): ask the other nodes (recall/4), learn/5 what they
+        %%      say, and call again without the hint ask_...
+      | {ask, {resourceprep | jid | outbound | endpoint | memory(), binary()}}
         %% The head was refused (malformed_xml, depth, size ...).
       | {error, atom()}.
 
@@ -445,12 +453,18 @@ counters(Core) ->
 open(Core, Resource, Now) ->
     call(Core, open, {Resource, Now}).
 
-%% @doc Whether this requester has spoken lately to this target (bare JID) at this node
-%% of the proxy host. Note: he has, to another node of the cluster; that is remembered.
--spec spoken(core(), User :: binary(), Target :: binary(), Node :: binary(),
-             Note :: boolean(), non_neg_integer()) -> boolean() | {error, atom()}.
-spoken(Core, User, Target, Node, Note, Now) ->
-    call(Core, spoken, {User, Target, Node, Note, Now}).
+%% @doc What is known here of what the core of another node has asked for.
+-spec recall(core(), memory(), Question :: binary(),
+             non_neg_integer()) -> {ok, Answer :: binary()} | {error, atom()}.
+recall(Core, What, Question, Now) ->
+    call(Core, recall, {What, Question, Now}).
+
+%% @doc What another node has answered to this one is known here, too. False: it is of
+%% no use here.
+-spec learn(core(), memory(), Question :: binary(),
+            Answer :: binary(), non_neg_integer()) -> boolean() | {error, atom()}.
+learn(Core, What, Question, Answer, Now) ->
+    call(Core, learn, {What, Question, Answer, Now}).
 
 %% @doc The bits that handle/7 takes (enum jat_hint of c_src/core/place.h).
 -spec hints([hint()]) -> non_neg_integer().
@@ -464,7 +478,12 @@ hint(outbound_allowed) -> 8;
 hint(outbound_denied) -> 16;
 hint(jid_malformed) -> 32;
 hint(endpoint_read) -> 64;
-hint(moved) -> 128.
+hint(counted) -> 128;
+hint(ask_contact) -> 256;
+hint(ask_conversation) -> 512;
+hint(ask_handle) -> 1024;
+hint(ask_session) -> 2048;
+hint(ask_kept) -> 4096.
 
 %%% Internal
 

@@ -4,7 +4,7 @@
 %%% access rules say, and what only ejabberd can find out.
 -module(mod_client_proxy_hints).
 
--export([stanza/2, is_allowed/2, find_out/4]).
+-export([stanza/2, is_allowed/2, find_out/5]).
 
 -include("xmpp.hrl").
 
@@ -35,6 +35,8 @@ stanza(Context, #message{from = From} = Packet) ->
         true -> {'not-allowed', loop};
         false -> payload(Context, Packet)
     end;
+stanza(#{host := P}, #presence{}) ->
+    {ok, mod_client_proxy_asking:hints(P), 0};
 stanza(_Context, _Packet) ->
     {ok, [], 0}.
 
@@ -45,9 +47,9 @@ payload(Context, Packet) ->
         Fault -> {'bad-request', Fault}
     end.
 
-hints(Context, Packet) ->
-    access(Context, xmpp:get_from(Packet))
-        ++ [moved || is_record(Packet, message),
+hints(#{host := P} = Context, Packet) ->
+    access(Context, xmpp:get_from(Packet)) ++ mod_client_proxy_asking:hints(P)
+        ++ [counted || is_record(Packet, message),
                      mod_client_proxy_metas:moves(Packet) > 0].
 
 %% A `set' whose payload the core is not shown is never kept.
@@ -98,31 +100,39 @@ server_of(Jid) ->
     lists:last(binary:split(Bare, <<"@">>)).
 
 %% @doc Answers a question of the core (`ask' of mod_client_proxy_core:decision())
-%% by a hint, or by a prepared JID in the place of Prepared.
--spec find_out({atom(), binary()}, context(), stanza(), Prepared :: binary()) ->
+%% by one more hint or one less, or by a prepared JID in the place of Prepared.
+-spec find_out({atom(), binary()}, context(), stanza(), [mod_client_proxy_core:hint()],
+               Prepared :: binary()) ->
           {[mod_client_proxy_core:hint()], Prepared :: binary()}.
-find_out({resourceprep, Text}, _Context, _Packet, Prepared) ->
+find_out({jid, Text}, _Context, _Packet, Hints, _Prepared) ->
+    try {Hints, jid:encode(jid:tolower(jid:decode(Text)))}
+    catch _:_ -> {[jid_malformed | Hints], <<>>}
+    end;
+find_out({What, Question}, Context, _Packet, Hints, Prepared)
+  when What == contact; What == conversation; What == handle; What == session;
+       What == kept ->
+    Asked = mod_client_proxy_asking:ask(Context, What, Question),
+    {[counted | Hints -- [Asked]], Prepared};
+find_out({What, Text}, Context, Packet, Hints, Prepared) ->
+    {[hint(What, Text, Context, Packet) | Hints], Prepared}.
+
+hint(resourceprep, Text, _Context, _Packet) ->
     case jid:resourceprep(Text) of
-        Text -> {[resourceprep_ok], Prepared};
-        _ -> {[resourceprep_refused], Prepared}
+        Text -> resourceprep_ok;
+        _ -> resourceprep_refused
     end;
-find_out({jid, Text}, _Context, _Packet, _Prepared) ->
-    try {[], jid:encode(jid:tolower(jid:decode(Text)))}
-    catch _:_ -> {[jid_malformed], <<>>}
-    end;
-find_out({outbound, User}, Context, _Packet, Prepared) ->
-    #{server_host := ServerHost, outbound_access := Access} = Context,
+hint(outbound, User, #{server_host := ServerHost, outbound_access := Access}, _Packet) ->
     try jid:decode(User) of
         Jid ->
             case acl:match_rule(ServerHost, Access, Jid) of
-                allow -> {[outbound_allowed], Prepared};
-                deny -> {[outbound_denied], Prepared}
+                allow -> outbound_allowed;
+                deny -> outbound_denied
             end
     catch
         %% what the core takes for prepared without asking: u@.
-        error:{bad_jid, _} -> {[jid_malformed], Prepared}
+        error:{bad_jid, _} -> jid_malformed
     end;
-find_out({endpoint, _}, #{host := P}, Packet, Prepared) ->
+hint(endpoint, _, #{host := P}, Packet) ->
     %% (if it is busy, the session is as it is known)
     _ = mod_client_proxy_targets:refresh(P, xmpp:get_from(Packet)),
-    {[endpoint_read], Prepared}.
+    endpoint_read.

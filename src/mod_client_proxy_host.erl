@@ -379,7 +379,7 @@ use_core(#state{host = P} = State) ->
 configure(#state{host = P, server_host = ServerHost, instance = Instance,
                  longest = Longest} = State) ->
     Inherited = mod_client_proxy_instance:inherit(Instance),
-    is_clustered(State) andalso mod_client_proxy_tag:draw(P)
+    is_clustered(State) andalso mod_client_proxy_tag:draw(P, Longest)
         andalso mod_client_proxy_cluster:begin_to_speak(P),
     mod_client_proxy_cluster:configure(P, maps:get(node_timeout, opts(State))),
     Configured =

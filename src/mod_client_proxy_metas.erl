@@ -66,9 +66,9 @@ raw_mark(#iq{meta = #{?MARK := Mark}}) -> Mark;
 raw_mark(#message{meta = #{?MARK := Mark}}) -> Mark;
 raw_mark(_Packet) -> undefined.
 
-%% @doc Which node has forwarded this: the one with this tag, or this one. (A mark
-%% without a tag is from before there was one.)
--spec owner(stanza()) -> this_node | {elsewhere, mod_client_proxy_peers:tag()}.
+%% @doc Which node has forwarded this: the one with this tag, or this one, or, if there
+%% is no tag in its mark, some node that had none then.
+-spec owner(stanza()) -> this_node | untagged | {elsewhere, mod_client_proxy_tag:tag()}.
 owner(Packet) ->
     case raw_mark(Packet) of
         {P, _Mark, Tag} ->
@@ -76,7 +76,14 @@ owner(Packet) ->
                 Tag -> this_node;
                 _ -> {elsewhere, Tag}
             end;
-        _ ->
+        {P, _Mark} ->
+            %% (who was in a cluster from the start is not the one)
+            case mod_client_proxy_tag:get(P) /= none
+                andalso mod_client_proxy_tag:untagged(P) of
+                none -> untagged;
+                _ -> this_node
+            end;
+        undefined ->
             this_node
     end.
 

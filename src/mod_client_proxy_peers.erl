@@ -25,8 +25,9 @@
 %% Ended: whether another session goes on with it (XEP-0198).
 -type announced() :: session() | {ended, pid(), Moved :: boolean()}.
 %% What a node says of itself: fingerprints of the key that it seals addresses with, and
-%% of all that it opens them with.
--type info() :: #{secret => binary(), keys => binary()}.
+%% of all that it opens them with; for how long (ms) it may have requests in flight
+%% without a tag.
+-type info() :: #{secret => binary(), keys => binary(), untagged => pos_integer()}.
 %% What nodes say to each other. Numbers: of the last change that is in it.
 -type body() ::
         {all, WantsAll :: boolean(), number(), info(), [{usr(), session()}]}

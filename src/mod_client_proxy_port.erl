@@ -129,14 +129,15 @@ instead(_, Why) ->
     {error, Why}.
 
 limit(Name) when Name == handle; Name == translate; Name == bounce;
-                 Name == abort; Name == open; Name == spoken; Name == counters ->
+                 Name == abort; Name == open; Name == recall; Name == learn;
+                 Name == counters ->
     ?LIMIT;
 limit(_) ->
     ?LONG_LIMIT.
 
 %% A stanza can be refused, so its process does not wait for a full pipe, either.
 command_options(Name) when Name == handle; Name == translate; Name == open;
-                           Name == spoken ->
+                           Name == recall; Name == learn ->
     [nosuspend];
 command_options(_) -> [].
 

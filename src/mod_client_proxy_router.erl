@@ -24,7 +24,7 @@
                              orelse Reason == timeout)).
 
 %% How often the core may ask about one stanza: once for each kind of question.
--define(MAX_QUESTIONS, 4).
+-define(MAX_QUESTIONS, 8).
 
 %% Characters of a sealed tag: JAT_TAG_SEALED of c_src/core/tag.h.
 -define(SEALED_TAG, 14).
@@ -68,6 +68,11 @@ came_back(#{host := P} = Context, {elsewhere, Tag}, Packet) ->
         {{P, #message{} = Original}, unknown} -> bounced(Context, Packet, Original);
         {_, Node} -> hand_over(Context, Node, Packet)
     end;
+came_back(#{host := P} = Context, untagged, Packet) ->
+    case mod_client_proxy_metas:marked(Packet) of
+        {P, #message{} = Original} -> bounced(Context, Packet, Original);
+        _ -> unsolicited(Context, Packet)
+    end;
 came_back(#{host := P} = Context, this_node, Packet) ->
     case mod_client_proxy_metas:marked(Packet) of
         {P, outbound} ->
@@ -85,13 +90,30 @@ owner_node(P, Tag, Packet) ->
         true -> unknown
     end.
 
-hand_over(#{host := P} = Context, Node, Packet) ->
-    Handed = mod_client_proxy_metas:handed(mod_client_proxy_sessions:is_ending(), Packet),
-    count(case Node /= unknown
-              andalso mod_client_proxy_cluster:hand(P, Node, {route, Handed}) of
+hand_over(Context, unknown, Packet) ->
+    unsolicited(Context, Packet);
+hand_over(Context, Node, Packet) ->
+    count(case is_handed(Context, [Node], Packet) of
               true -> handed;
               false -> unsolicited
           end, Context).
+
+%% Nothing says whose it is. It may be that of a node which had no tag when it has
+%% forwarded the request: if there is one.
+unsolicited(#{host := P} = Context, Packet) ->
+    count(case not mod_client_proxy_metas:is_handed(Packet)
+              andalso is_handed(Context, mod_client_proxy_cluster:untagged(P), Packet) of
+              true -> handed;
+              false -> unsolicited
+          end, Context).
+
+%% To one of these at least.
+is_handed(_Context, [], _Packet) ->
+    false;
+is_handed(#{host := P}, Nodes, Packet) ->
+    Handed = mod_client_proxy_metas:handed(mod_client_proxy_sessions:is_ending(), Packet),
+    lists:member(true, [mod_client_proxy_cluster:hand(P, Node, {route, Handed})
+                        || Node <- Nodes]).
 
 %%% Messages that come back
 
@@ -143,13 +165,13 @@ user_receive_packet(Acc) ->
 choose_again(P, Packet, Original) ->
     Session = xmpp:get_to(Packet),
     case mod_client_proxy_metas:owner(Packet) of
-        this_node ->
-            returned(Session, Original);
         {elsewhere, Tag} ->
             Node = mod_client_proxy_cluster:node_of(P, Tag),
             (Node /= unknown
              andalso mod_client_proxy_cluster:hand(P, Node, {returned, Session, Original}))
-                orelse returned(Session, Original)
+                orelse returned(Session, Original);
+        _ ->
+            returned(Session, Original)
     end,
     ok.
 
@@ -205,28 +227,13 @@ ask_core(#{core := Core} = Context, Packet, Head, Sender, Hints, Prepared, Weigh
            Core, Head, Sender, mod_client_proxy_core:hints(Hints), Prepared,
            Weight, mod_client_proxy_clock:now()) of
         {ask, Question} when Questions > 0 ->
-            {Hint, Prepared1} = mod_client_proxy_hints:find_out(
-                                  Question, Context, Packet, Prepared),
-            ask_core(Context, Packet, Head, Sender, Hint ++ Hints, Prepared1,
+            {Hints1, Prepared1} = mod_client_proxy_hints:find_out(
+                                    Question, Context, Packet, Hints, Prepared),
+            ask_core(Context, Packet, Head, Sender, Hints1, Prepared1,
                      Weight, Questions - 1);
         Decision ->
-            case not lists:member(moved, Hints)
-                andalso is_for_want_of_a_contact(Decision, Context, Packet)
-                andalso mod_client_proxy_contacts:is_elsewhere(Context, Packet) of
-                %% once; and as with one that has moved, the rate is not counted again
-                true -> ask_core(Context, Packet, Head, Sender, [moved | Hints],
-                                 Prepared, Weight, Questions);
-                false -> perform(Decision, Context, Packet)
-            end
+            perform(Decision, Context, Packet)
     end.
-
-%% The addressee has not spoken first, as far as this node knows.
-is_for_want_of_a_contact({reply, _, outbound_reply}, _Context, _Packet) ->
-    true;
-is_for_want_of_a_contact({drop, denied}, Context, #presence{}) ->
-    maps:get(outbound, Context, reply) == reply;
-is_for_want_of_a_contact(_Decision, _Context, _Packet) ->
-    false.
 
 %%% What it has decided is done
 
@@ -272,10 +279,10 @@ perform({local, What}, #{host := P} = Context, Packet) ->
 perform({drop, Reason}, #{host := P} = Context, Packet) ->
     ?DEBUG("~ts dropped a stanza (~ts):~n~ts", [P, Reason, xmpp:pp(Packet)]),
     Reason == limited andalso count(limited, Context),
-    count(case Reason of
-              unsolicited -> unsolicited;
-              _ -> dropped
-          end, Context);
+    case Reason of
+        unsolicited -> unsolicited(Context, Packet);
+        _ -> count(dropped, Context)
+    end;
 perform({error, settled}, Context, _Packet) ->
     %% the carrier has answered it, and the end of its record is counted there
     count(requests, Context);

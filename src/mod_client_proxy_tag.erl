@@ -5,7 +5,7 @@
 %%% proxy host and names no node. The core restores it (tag.h).
 -module(mod_client_proxy_tag).
 
--export([is_clustered/1, get/1, key/1, draw/1, forget/1]).
+-export([is_clustered/1, get/1, key/1, untagged/1, draw/2, forget/1]).
 
 -export_type([tag/0]).
 
@@ -35,28 +35,44 @@ db_nodes() ->
 -spec get(proxy_host()) -> tag() | none.
 get(P) ->
     case persistent_term:get(?TAG(P), none) of
-        {Tag, _Key} -> Tag;
+        {Tag, _Key, _Untagged} -> Tag;
         none -> none
     end.
 
 %% @doc What tags are sealed with: the same on all nodes.
 -spec key(proxy_host()) -> <<_:128>>.
 key(P) ->
-    {_Tag, Key} = persistent_term:get(?TAG(P)),
+    {_Tag, Key, _Untagged} = persistent_term:get(?TAG(P)),
     Key().
 
+%% @doc For how long (ms) requests may still be in flight that this node has forwarded
+%% before it had a tag. `none': it had one from the start.
+-spec untagged(proxy_host()) -> none | non_neg_integer().
+untagged(P) ->
+    case persistent_term:get(?TAG(P), none) of
+        {_Tag, _Key, Until} when is_integer(Until) ->
+            max(0, Until - mod_client_proxy_clock:now());
+        _ ->
+            none
+    end.
+
 %% @doc Draws the tag of this start; false if there is one already. Without the key of
-%% all nodes no other node could read it: then it is to be tried again.
--spec draw(proxy_host()) -> boolean().
-draw(P) ->
+%% all nodes no other node could read it: then it is to be tried again. Longest: so long
+%% (ms) live the requests that were forwarded before; 0: there are none.
+-spec draw(proxy_host(), Longest :: non_neg_integer()) -> boolean().
+draw(P, Longest) ->
     case get(P) == none andalso mod_client_proxy_keys:tag_key(P) of
         {ok, Key} ->
             persistent_term:put(?TAG(P), {crypto:strong_rand_bytes(5),
-                                          mod_client_proxy_secrets:hide(Key)}),
+                                          mod_client_proxy_secrets:hide(Key),
+                                          until(Longest)}),
             true;
         _ ->
             false
     end.
+
+until(0) -> none;
+until(Longest) -> mod_client_proxy_clock:now() + Longest.
 
 %% @doc At the end of the proxy host.
 -spec forget(proxy_host()) -> ok.

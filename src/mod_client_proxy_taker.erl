@@ -58,6 +58,6 @@ take(P, {target_presence, Packet}) ->
     mod_client_proxy_targets:told(P, Packet);
 take(P, {ask, Alias, Question}) ->
     %% (not held up by a node that hangs: this one takes in what others hand over, too)
-    _ = erlang:send(Alias, {Alias, mod_client_proxy_contacts:answer(P, Question)},
+    _ = erlang:send(Alias, {Alias, mod_client_proxy_asking:answer(P, Question)},
                     [nosuspend, noconnect]),
     ok.

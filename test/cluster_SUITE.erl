@@ -17,17 +17,18 @@
                 round_trip/3, said/2, serves/4, service/2, status/1, who_served/2]).
 
 -define(STICKY, <<"sticky.example.org">>).
--define(KEEPS, <<"keeps.example.org">>).
 -define(RESUMES, <<"resumes.example.org">>). % resume_wait is 30 s
 -define(HANGS, <<"hangs.example.org">>). % node_timeout is 2 s
 -define(STRANGE, <<"strange.example.org">>).
+-define(TURNS, <<"turns.example.org">>). % round_robin
+-define(KEEPS, <<"keeps.example.org">>). % sticky_ttl
 
 suite() ->
     [{timetrap, {seconds, 120}}].
 
 all() ->
-    [{group, Name} || Name <- [joining, nodes, crossing, sessions, commands, failures,
-                               one_without, over_port, leaving]].
+    [{group, Name} || Name <- [joining, nodes, crossing, sessions, asking, commands,
+                               failures, one_without, over_port, leaving]].
 
 groups() ->
     [%% the others have not joined node 1 when this begins
@@ -67,10 +68,17 @@ groups() ->
        kept_keys_of_all_nodes_are_counted_and_moved,
        a_frozen_node_is_named_in_time,
        a_node_that_cannot_answer_is_named]},
+     %% what one node knows and another one needs
+     {asking, [],
+      [a_handle_of_one_node_is_good_at_another,
+       a_conversation_goes_on_at_another_node,
+       a_session_goes_on_at_another_node,
+       a_room_stays_where_another_node_keeps_it]},
      {failures, [],
       [a_killed_node_takes_its_endpoints_along,
        a_node_that_hangs_gets_no_requests_until_it_speaks,
        a_frozen_node_keeps_none_of_the_others_from_serving,
+       a_frozen_node_is_asked_once_and_holds_up_no_taker,
        each_side_of_a_cut_serves_its_own]},
      %% node 1 alone has the module
      {one_without, [],
@@ -80,7 +88,7 @@ groups() ->
        an_endpoint_stays_when_the_module_stops_at_its_node]},
      %% once more with the other carrier
      {over_port, [],
-      [{group, crossing}]},
+      [{group, crossing}, {group, asking}]},
      {leaving, [],
       [a_node_that_leaves_is_none_of_the_cluster]}].
 
@@ -134,7 +142,8 @@ site() ->
                                       {sticky_ttl, "1 h"}]},
                {"resumes.example.org", [{resume_wait, "30 s"}]},
                {"hangs.example.org", [{node_timeout, "2 s"}]},
-               {"strange.example.org", []}]).
+               {"strange.example.org", []},
+               {"turns.example.org", [{balance, "round_robin"}]}]).
 
 %% An endpoint at one node that the module of another knows.
 service_seen_at(Config, At, Seen) ->
@@ -202,9 +211,11 @@ answered(E, U, P, InHand) ->
 %% Ids of requests from before there was a cluster have no tag.
 what_is_in_flight_when_nodes_join_is_answered(Config) ->
     cluster:site(Config, [1], site()),
-    E = service(at(Config, 1), "a"),
+    E = suite:resumable(at(Config, 1), "a"),
     U = requester_at(Config, 1),
-    Alone = in_hand(U, [get, set], ?P, E),
+    [Alone, Resumed] = [in_hand(U, [get, set], ?P, E) || _ <- [1, 2]],
+    Address = address_of(at(Config, 1), ?P, E),
+    {Back, Asked} = {in(?P, puppet:jid(U)), in_hand(U, [get], Address, E)},
     join(Config, 2),
     Joined = in_hand(U, [get, set], ?P, E),
     cluster:site(Config, [2], site()),
@@ -218,7 +229,25 @@ what_is_in_flight_when_nodes_join_is_answered(Config) ->
     true = serves(requester_at(Config, 3), get, ?P, E),
     answered(E, U, ?P, Alone ++ Joined ++ Told),
     answered(E, U2, ?P, Elsewhere),
+    %% what comes in at a node that has not forwarded it
+    resume_at(Config, 2, ?P, E),
+    Handed = counter(at(Config, 2), ?P, "handed"),
+    answered(E, U, ?P, Resumed),
+    answered(E, U, Address, Asked),
+    3 = counter(at(Config, 2), ?P, "handed") - Handed,
+    %% those of other nodes are nobody's
+    iq:send(E, result, Back, iq:id(), ""),
+    [books_add_up(at(Config, N), ?P) || N <- [1, 2, 3]],
     0 = lists:sum([in_flight(at(Config, N), ?P) || N <- [1, 2, 3]]).
+
+resume_at(Config, N, P, E) ->
+    await_another_second(),
+    puppet:order(E, "drop"),
+    [await_seen(Config, At, P, E, {<<"none">>, 0, <<"resumption">>}, 15000)
+     || At <- [1, 2]],
+    puppet:order(E, ["resume ", bed:port(bed(Config, N), c2s)]),
+    puppet:await_line(E, "resumed"),
+    [await_seen(Config, At, P, E, {<<"none">>, 0, <<"no">>}, 15000) || At <- [1, 2]].
 
 %%% Nodes
 
@@ -529,14 +558,14 @@ both_nodes_send_a_key_to_the_same_endpoint(Config) ->
     U1 = requester_at(Config, 1),
     U2 = requester(at(Config, 2), "juliet@example.org/node2"),
     Keys = [iq:id() || _ <- lists:seq(1, 30)],
-    [Who, Who] = [[by_key(U, Key, Es) || Key <- Keys] || U <- [U1, U2]],
+    [Who, Who] = [[by_key(U, ?STICKY, Key, Es) || Key <- Keys] || U <- [U1, U2]],
     true = length(lists:usort(Who)) > 1.
 
-by_key(U, Key, Es) ->
-    Key = iq:ask(U, get, ?STICKY, Key, ""),
+by_key(U, P, Key, Es) ->
+    Key = iq:ask(U, get, P, Key, ""),
     {E, Request} = who_served(Es, Key),
     iq:answer(E, Request),
-    _ = iq:result(U, Key, ?STICKY),
+    _ = iq:result(U, Key, P),
     E.
 
 %% There and back.
@@ -785,6 +814,104 @@ other_report(Config, N, Lines) ->
     {ok, Module, Beam} = compile:forms(Forms),
     {module, Module} = rpc(Config, N, code, load_binary, [Module, "", Beam]),
     ok.
+%%% What one node knows and another one needs
+
+%% The target may write to who has spoken, and to nobody else.
+a_handle_of_one_node_is_good_at_another(Config) ->
+    E = service_seen_at(Config, 2, 1),
+    U = requester(at(Config, 1), "romeo@example.org/" ++ lists:duplicate(1010, $r)),
+    [{Id, Request}] = in_hand(U, [get], ?STRANGE, E),
+    answered(E, U, ?STRANGE, [{Id, Request}]),
+    Handle = puppet:attr(<<"from">>, Request),
+    match = re:run(suite:resource(Handle), "\\.@$", [{capture, none}]),
+    Before = counter(at(Config, 2), ?STRANGE, "handles"),
+    [answered(U, E, Handle, in_hand(E, [Type], Handle, U)) || Type <- [get, set]],
+    _ = chat:heard(U, chat:say(E, chat, Handle)),
+    1 = counter(at(Config, 2), ?STRANGE, "handles") - Before,
+    Nobody = in(?STRANGE, <<"AAAA.@">>),
+    _ = iq:refused(E, iq:ask(E, get, Nobody), Nobody, ?NOT_FOUND).
+
+%% Whichever endpoint is the usual one of a requester: with another P, another one has
+%% written to him.
+a_conversation_goes_on_at_another_node(Config) ->
+    Es = [service(at(Config, 1), R) || R <- ["a", "b"]],
+    Names = ["romeo", "juliet", "tybalt", "stranger"],
+    Us = [requester(at(Config, 2), Name ++ "@example.org/node2") || Name <- Names],
+    [begin
+         await_endpoints(at(Config, 2), P, Es),
+         [writes(Config, U, P, E) || {U, E} <- lists:zip(Us, Turns)],
+         [begin
+              _ = chat:heard(U, chat:say(E, chat, in(P, puppet:jid(U)))),
+              [chat:heard(E, chat:say(U, chat, P)) || _ <- [1, 2]]
+          end || {U, E} <- lists:zip(Us, Turns)]
+     end || {P, Turns} <- [{?STRANGE, Es ++ Es}, {?TURNS, lists:reverse(Es ++ Es)}]].
+
+%% So that E may write to him: from node 1, where the contact is then, too.
+writes(Config, U, P, E) ->
+    [Bare, _] = binary:split(puppet:jid(U), <<"/">>),
+    There = requester(at(Config, 1), <<Bare/binary, "/node1">>),
+    Address = address_of(at(Config, 1), P, E),
+    Id = iq:ask(There, get, Address),
+    iq:answer(E, iq:served(E, Id)),
+    _ = iq:result(There, Id, Address),
+    puppet:stop(There).
+
+a_session_goes_on_at_another_node(Config) ->
+    Es = [service(at(Config, N), R) || {N, R} <- [{1, "a"}, {2, "b"}, {2, "c"}]],
+    [await_endpoints(at(Config, N), ?TURNS, Es) || N <- [1, 2]],
+    [U1, U2] = [requester_at(Config, N) || N <- [1, 2]],
+    [begin
+         Session = iq:id(),
+         E = staged(U1, Es, none, Session),
+         [E = staged(U, Es, Session, Session) || U <- [U2, U1, U2, U2]]
+     end || _ <- lists:seq(1, 3)],
+    [books_add_up(at(Config, N), ?TURNS) || N <- [1, 2]].
+
+%% A stage of an ad-hoc command (XEP-0050): who has answered it.
+staged(U, Es, Session, Answered) ->
+    Id = iq:id(),
+    iq:send(U, set, ?TURNS, Id, command(Id, Session)),
+    bed:await(fun() -> [E || E <- Es, has_command(E, Id)] /= [] end),
+    [E] = [E || E <- Es, has_command(E, Id)],
+    iq:answer(E, puppet:recv(E, fun(El) -> is_command(El, Id) end),
+              command(Id, Answered)),
+    _ = iq:result(U, Id, ?TURNS),
+    E.
+
+command(Node, Session) ->
+    ["<command xmlns='http://jabber.org/protocol/commands' node='", Node, "'",
+     [[" sessionid='", Session, "'"] || Session /= none], "/>"].
+
+has_command(E, Node) ->
+    lists:any(fun(El) -> is_command(El, Node) end, puppet:unread(E)).
+
+is_command(El, Node) ->
+    case puppet:child(<<"command">>, El) of
+        undefined -> false;
+        Command -> puppet:attr(<<"node">>, Command) == Node
+    end.
+
+%% The others come when the rooms are there already.
+a_room_stays_where_another_node_keeps_it(Config) ->
+    A = service(at(Config, 1), "a"),
+    await_endpoints(at(Config, 1), ?KEEPS, [A]),
+    U1 = requester_at(Config, 1),
+    Rooms = [iq:id() || _ <- lists:seq(1, 20)],
+    [A = enters(U1, Room, [A]) || Room <- Rooms],
+    Es = [A | [service(at(Config, N), R) || {N, R} <- [{1, "b"}, {2, "c"}]]],
+    [await_endpoints(at(Config, N), ?KEEPS, Es) || N <- [1, 2]],
+    U2 = requester(at(Config, 2), "juliet@example.org/node2"),
+    [A = enters(U2, Room, Es) || Room <- Rooms],
+    %% they are known there now, and nobody is asked any more
+    rpc(Config, 2, mod_client_proxy_cluster, silent, [?KEEPS, [node(Config, 1)]]),
+    [A = enters(U2, Room, Es) || Room <- Rooms],
+    %% and new ones are where rendezvous has them
+    New = [iq:id() || _ <- lists:seq(1, 20)],
+    true = length(lists:usort([enters(U2, Room, Es) || Room <- New])) > 1,
+    [books_add_up(at(Config, N), ?KEEPS) || N <- [1, 2]].
+
+enters(U, Room, Es) ->
+    by_key(U, ?KEEPS, Room, Es).
 
 %%% Nodes that fail
 
@@ -847,6 +974,33 @@ a_frozen_node_keeps_none_of_the_others_from_serving(Config) ->
     ok = bed:reload(bed(Config, 1)),
     true = serves(U, get, ?P, E),
     thaw(Config, 2).
+
+%% What the connection does not take is lost to who has asked.
+a_frozen_node_is_asked_once_and_holds_up_no_taker(Config) ->
+    Es = [service(at(Config, 1), R) || R <- ["b", "c"]],
+    [await_endpoints(at(Config, N), ?KEEPS, Es) || N <- [1, 2]],
+    U = requester_at(Config, 1),
+    Asks = fun() -> rpc(Config, 1, mod_client_proxy_cluster, prompt, [?KEEPS]) end,
+    Alias = rpc(Config, 2, erlang, make_ref, []),
+    true = Asks() == [node(Config, 2)],
+    freeze(Config, 2),
+    _ = by_key(U, ?KEEPS, iq:id(), Es),
+    [] = Asks(),
+    [_ = by_key(U, ?KEEPS, iq:id(), Es) || _ <- lists:seq(1, 10)],
+    bed:await(fun() -> is_full(Config, 1, 2) end),
+    Takers = [rpc(Config, 1, erlang, whereis, [Name])
+              || Name <- rpc(Config, 1, mod_client_proxy_link, names, [?KEEPS])],
+    [rpc(Config, 1, erlang, send, [Taker, {client_proxy_handed, 1, {ask, Alias, {}}}])
+     || Taker <- Takers],
+    [_ = rpc(Config, 1, sys, get_state, [Taker, 5000]) || Taker <- Takers],
+    thaw(Config, 2),
+    bed:await(fun() -> Asks() == [node(Config, 2)] end).
+
+%% Fills the connection, until it takes nothing more.
+is_full(Config, From, To) ->
+    nosuspend == rpc(Config, From, erlang, send,
+                     [{nobody_here, node(Config, To)}, binary:copy(<<"x">>, 4000000),
+                      [nosuspend]]).
 
 %% The runner speaks with both sides meanwhile, and is no bridge.
 each_side_of_a_cut_serves_its_own(Config) ->

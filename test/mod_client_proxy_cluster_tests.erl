@@ -13,7 +13,7 @@
 cluster_test_() ->
     {foreach,
      fun() ->
-             persistent_term:put(?TAG, {<<"HERE!">>, none}),
+             persistent_term:put(?TAG, {<<"HERE!">>, none, none}),
              process_flag(trap_exit, true)
      end,
      fun(Traps) ->

@@ -20,6 +20,8 @@ messages_test_() ->
      [{"a message is given to its session, and to nobody else",
        fun given_to_its_session/0},
       {"so is one that only another node tells of", fun told/0},
+      {"what another node has handed over for a session here goes to no other one",
+       fun for_here/0},
       {"what is no message to the target goes on", fun not_ours/0},
       {"an error that is passed on does not come back", fun errors/0},
       {"a message for a session that is gone goes to another one", fun gone/0},
@@ -75,6 +77,38 @@ told() ->
     ?assertEqual([{session, {route, Sent}}], Tells(0, speaks)),
     [?assertMatch([{routed, #message{type = error}}], Tells(Priority, What))
      || {Priority, What} <- [{undefined, speaks}, {0, mute}]].
+
+%% As the session manager has it, the session is on another node, which has the module.
+for_here() ->
+    Far = 'far@127.0.0.1',
+    Session = pid_at(Far),
+    Sent = sent(<<"a">>),
+    leaves(?E(<<"a">>)),
+    sessions(#{}),
+    Table = ets:new(mod_client_proxy_cluster:name(?P), [named_table, ordered_set]),
+    Busy = atomics:new(2, []),
+    ok = atomics:put(Busy, 1, 1),
+    %% what waits for that node waits for this process
+    ets:insert(Table, [{{session, ?E(<<"a">>), Far},
+                        #{pid => Session, ts => 1, priority => 0}},
+                       {{peer, Far}, speaks}, {{link, Far}, {self(), Busy}}]),
+    Handed = fun() ->
+                     receive {{_, Far}, {client_proxy_handed, 1, Thing}, _} -> Thing
+                     after 0 -> nothing
+                     end
+             end,
+    {stop, drop} = receives(Sent),
+    ?assertEqual({deliver, Sent}, Handed()),
+    ?assertEqual([], all()),
+    %% there it is for that session, or comes back
+    {stop, drop} = receives(mod_client_proxy_metas:for_here(Sent)),
+    ?assertEqual(nothing, Handed()),
+    ?assertMatch([{session, {route, #message{}}}], all()).
+
+%% (NEW_PID_EXT of the external term format)
+pid_at(Node) ->
+    Name = atom_to_binary(Node, utf8),
+    binary_to_term(<<131, 88, 119, (byte_size(Name)), Name/binary, 1:32, 0:32, 1:32>>).
 
 not_ours() ->
     Mark = fun(Meta, Packet) -> xmpp:set_meta(Packet, Meta) end,
@@ -139,9 +173,9 @@ bounced_at_the_end() ->
 
 bounced_without_owner() ->
     Start = {mod_client_proxy_tag, ?P},
-    persistent_term:put(Start, {<<"first">>, none}),
+    persistent_term:put(Start, {<<"first">>, none, none}),
     Sent = sent(<<"a">>),
-    persistent_term:put(Start, {<<"other">>, none}),
+    persistent_term:put(Start, {<<"other">>, none, none}),
     leaves(?E(<<"a">>)),
     endpoints([?E(<<"b">>)]),
     sessions(#{?E(<<"b">>) => 0}),

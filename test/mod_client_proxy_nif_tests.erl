@@ -55,10 +55,13 @@ wrong_terms_are_badarg_test_() ->
              {Ref, pending, {0, x}},
              {x, counters, {}},
              {Ref, open, {x, 0}},
-             {Ref, spoken, {<<"u@b">>, <<"a@b">>, <<>>, 'maybe', 0}},
-             {Ref, spoken, {u, <<"a@b">>, <<>>, false, 0}},
-             {Ref, spoken, {<<"u@b">>, a, <<>>, false, 0}},
-             {Ref, spoken, {<<"u@b">>, <<"a@b">>, false, 0}},
+             {Ref, recall, {nothing, <<>>, 0}},
+             {Ref, recall, {contact, question, 0}},
+             {Ref, recall, {contact, <<>>, now}},
+             {Ref, recall, {contact, <<>>}},
+             {Ref, learn, {<<"contact">>, <<>>, <<>>, 0}},
+             {Ref, learn, {contact, <<>>, none, 0}},
+             {Ref, learn, {contact, <<>>, 0}},
              {Ref, put_endpoint, {<<"a@b/c">>, none, 0, 'maybe', false, 0}},
              {Ref, put_endpoint, {<<"a@b/c">>, none, 0, false, 'maybe', 0}},
              {Ref, put_endpoint, {<<"a@b/c">>, none, 1 bsl 31, false, false, 0}},
@@ -121,7 +124,7 @@ each_hint_has_a_bit_of_its_own_test() ->
     {ok, Header} = file:read_file(os:getenv("PROJECT") ++ "/c_src/core/place.h"),
     {match, Bits} = re:run(Header, "JAT_HINT_([A-Z_]+) = ([0-9]+)",
                            [global, {capture, all_but_first, list}]),
-    ?assertEqual(8, length(Bits)),
+    ?assertEqual(13, length(Bits)),
     [?assertEqual({Name, list_to_integer(Bit)},
                   {Name, ?CORE:hints([list_to_atom(string:lowercase(Name))])})
      || [Name, Bit] <- Bits].
@@ -133,25 +136,25 @@ an_error_of_configure_leaves_all_as_it_was_test() ->
     ?assertEqual({reply, forbidden, outbound_none},
                  handle(Core, iq(get, <<"1">>, ?A, at(<<"x@y/z">>)))).
 
-who_has_spoken_is_known_test() ->
-    Core = core(#{}),
-    Svc = bare(?A),
-    Spoken = fun(N, Target, Node, Note, Now) ->
-                     ?CORE:spoken(Core, bare(user(N)), Target, Node, Note, Now)
-             end,
-    ?assertNot(Spoken(1, Svc, <<>>, false, 0)),
-    {request, _, ?A, _, _, _} = handle(Core, iq(get, <<"1">>, user(1), at(<<>>))),
-    ?assert(Spoken(1, Svc, <<>>, false, 0)),
-    ?assertNot(Spoken(2, Svc, <<>>, false, 0)),
-    ?assertNot(Spoken(1, <<"other@example.org">>, <<>>, false, 0)),
-    ?assertNot(Spoken(1, Svc, <<"node">>, false, 0)),
-    %% what another node says is remembered, and forgotten as any other
-    ?assert(Spoken(2, Svc, <<>>, true, 0)),
-    ?assert(Spoken(2, Svc, <<>>, false, 0)),
-    ?assertNot(Spoken(2, Svc, <<>>, false, 7200000)),
-    ?assertNot(?CORE:spoken(Core, <<"@">>, Svc, <<>>, true, 0)).
-
-bare({U, S, _}) -> <<U/binary, $@, S/binary>>.
+%% What one node asks another one answers. Both have seeds of their own.
+what_is_known_at_one_node_is_known_at_the_other_test() ->
+    [Here, There] = [core(#{}), core(#{})],
+    {request, _, ?A, _, _, _} = handle(There, iq(get, <<"1">>, user(1), at(<<>>))),
+    Ask = fun(N) -> ?CORE:handle(Here, iq(get, <<"1">>, ?A, at(text(user(N)))), none,
+                                 ?CORE:hints([ask_contact]), <<>>, 100, 0)
+          end,
+    [{ask, {contact, Of1}}, {ask, {contact, Of2}}] = [Ask(N) || N <- [1, 2]],
+    Recall = fun(Core, Question) -> ?CORE:recall(Core, contact, Question, 0) end,
+    ?assertEqual({ok, <<>>}, Recall(There, Of1)),
+    ?assertEqual({error, not_found}, Recall(There, Of2)),
+    ?assertEqual({error, not_found}, Recall(Here, Of1)),
+    ?assertEqual([{error, not_found} || _ <- [conversation, handle, session, kept, jid]],
+                 [?CORE:recall(There, What, Of1, 0) || What <- [conversation, handle, session, kept, jid]]),
+    ?assert(?CORE:learn(Here, contact, Of1, <<>>, 0)),
+    ?assertMatch({outbound, _, _, _, _}, Ask(1)),
+    ?assertMatch({ask, _}, Ask(2)),
+    ?assertNot(?CORE:learn(Here, contact, <<"none">>, <<>>, 0)),
+    ?assertNot(?CORE:learn(Here, handle, <<"AAAA.@">>, <<"@">>, 0)).
 
 a_key_is_derived_from_secret_and_host_test_() ->
     {timeout, 60,

@@ -61,7 +61,8 @@ compare_all(Options, Steps) ->
                end),
     put(now, 0),
     put(results, []),
-    put(known, #{records => [], eids => [], addresses => [], outs => []}),
+    put(known, #{records => [], eids => [], addresses => [], outs => [],
+                 questions => []}),
     case New of
         {same, ok} -> {lists:append([compare(S) || S <- Steps ++ last()]),
                        get(results)};
@@ -152,6 +153,12 @@ call({translate, Payload, Addresses, Prepared}) ->
     [From, To, NewFrom, NewTo] = lists:map(fun address/1, Addresses),
     {translate, {iolist_to_binary(payload(Payload)), From, To, NewFrom, NewTo, now_(),
                  lists:map(fun address/1, Prepared)}, none};
+call({recall, N}) ->
+    {What, Question} = question(N),
+    {recall, {What, Question, now_()}, none};
+call({learn, N, Answer}) ->
+    {What, Question} = question(N),
+    {learn, {What, Question, address(Answer), now_()}, none};
 call({open, Address}) ->
     {open, {address(Address), now_()}, none};
 call({configure, Options}) ->
@@ -165,6 +172,12 @@ call(Step) ->
     {Name, list_to_tuple(Args), none}.
 
 now_() -> get(now).
+
+question(N) ->
+    case pick(N, questions) of
+        none -> {contact, <<>>};
+        Question -> Question
+    end.
 
 address({seen, N}) ->
     case pick(N, addresses) of
@@ -216,6 +229,8 @@ learn(handle, {Stanza, _, _, _, _}, {Way, From, To, Out, Record, _})
     learn_forwarded(Stanza, From, To, Out, Record);
 learn(handle, {Stanza, _, _, _, _}, {outbound, From, To, Out, Record}) ->
     learn_forwarded(Stanza, From, To, Out, Record);
+learn(handle, _, {ask, Question}) ->
+    know(questions, Question);
 learn(handle, _, {pass, _, From, _}) ->
     know(addresses, text(From));
 learn(remove_endpoint, _, {ok, Eid}) ->
@@ -298,6 +313,8 @@ step() ->
        {2, {stays, endpoint(), boolean(), oneof([0, 0, nat()])}},
        {20, {translate, list(named()), exchange(),
              frequency([{4, []}, {1, list(named())}])}},
+       {6, {recall, nat()}},
+       {6, {learn, nat(), oneof([<<>>, endpoint(), requester()])}},
        {3, {open, {resource, oneof([{seen, nat()}, proxy()])}}},
        {2, {configure, options()}},
        {2, {wrong, name(), args()}},
@@ -376,7 +393,7 @@ stanza() ->
                 iolist_to_binary([lists:duplicate(N, "<iq>"),
                                   lists:duplicate(N, "</iq>")]))]).
 
-hints() -> frequency([{6, 0}, {2, range(0, 127)}, {1, integer()}]).
+hints() -> frequency([{6, 0}, {2, range(0, 16#1FFF)}, {1, integer()}]).
 
 weight() ->
     oneof([0, 100, 5000, 1 bsl 32 - 1, 1 bsl 32]).

@@ -72,6 +72,12 @@ enum jat_ask {
     JAT_ASK_JID,          /* what is the prepared form of the JID `about`? */
     JAT_ASK_OUTBOUND, /* may the target speak to `about` (outbound_access)? */
     JAT_ASK_ENDPOINT, /* read the session `about` again: is it online? */
+    /* of the other nodes of a cluster, see recall.h: */
+    JAT_ASK_CONTACT,
+    JAT_ASK_CONVERSATION,
+    JAT_ASK_HANDLE,
+    JAT_ASK_SESSION,
+    JAT_ASK_KEPT,
     JAT_ASK_COUNT
 };
 

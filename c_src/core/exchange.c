@@ -212,6 +212,9 @@ static enum jat_err request_in(struct jat_call *c, jat_eid only,
         return jat_ask(c->out, JAT_ASK_RESOURCEPREP, shown);
     if ((err = complete(c, &r, &ask)) != JAT_OK || ask)
         return err;
+    if (r.any_endpoint &&
+        ((err = jat_session_ask(c, &r, &ask)) != JAT_OK || ask))
+        return err;
     err = begin_or_wait(c, &r, only, gone, shown, &why);
     if (err == JAT_EFULL)
         return jat_refuse(c->out, why);

@@ -44,25 +44,10 @@ static enum jat_err named(struct jat *j, const struct jat_config *config,
     return jat_endpoints_read(j->endpoints, only, buf, e);
 }
 
-/* The endpoint that a key stays with (kept: its hash, or 0), if that is there;
- * but one that was not resumed in time loses it, while others are in service.
- */
-static jat_eid endpoint_of_key(const struct jat *j,
-                               const struct jat_config *config, uint64_t kept,
-                               uint64_t now)
-{
-    jat_eid eid = kept == 0 ? 0 : jat_endpoints_of_hash(j->endpoints, kept);
-
-    return eid == 0 || jat_endpoints_is_unresumed(j->endpoints, eid, now,
-                                                  (uint64_t)config->resume_wait)
-               ? 0
-               : eid;
-}
-
 bool jat_forward_stays(const struct jat *j, const struct jat_config *config,
                        uint64_t kept, uint64_t now)
 {
-    return endpoint_of_key(j, config, kept, now) != 0;
+    return jat_session_endpoint(j, config, kept, now) != 0;
 }
 
 typedef enum jat_err choose_fn(struct jat_endpoints *,
@@ -75,7 +60,7 @@ static enum jat_err choose(struct jat *j, const struct jat_config *config,
                            uint64_t now, choose_fn *otherwise,
                            struct jat_buf *buf, struct jat_endpoint *e)
 {
-    jat_eid eid = endpoint_of_key(j, config, kept, now);
+    jat_eid eid = jat_session_endpoint(j, config, kept, now);
 
     if (eid != 0)
         return named(j, config, r, eid, buf, e);

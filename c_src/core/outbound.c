@@ -2,6 +2,7 @@
 #include "outbound.h"
 
 #include "contact.h"
+#include "question.h"
 
 struct jat_share jat_call_user(const struct jat_call *c)
 {
@@ -50,6 +51,19 @@ static enum jat_may may(struct jat_call *c, struct jat_writer *w)
     return allowed ? JAT_MAY : JAT_MAY_NOT;
 }
 
+/* Another node may know that U has spoken. */
+static enum jat_err ask_nodes(struct jat_call *c)
+{
+    struct jat_span bare = {c->user.at, c->user_cut.bare_n};
+    struct jat_str target = c->from.bare, node = c->to.user;
+
+    if (jat_buf_room(c->buf, bare.n + target.n + node.n + 2) == NULL)
+        return JAT_ENOMEM;
+    return jat_question_ask(
+        c, JAT_ASK_CONTACT,
+        (struct jat_str[]){jat_buf_str(c->buf, bare), target, node}, 3);
+}
+
 enum jat_err jat_outbound_check(struct jat_call *c, struct jat_writer *out)
 {
     enum jat_err err =
@@ -69,27 +83,9 @@ enum jat_err jat_outbound_check(struct jat_call *c, struct jat_writer *out)
         return err;
     out->user = jat_call_user(c);
     out->may = may(c, out);
-    return JAT_OK;
-}
-
-bool jat_has_spoken(struct jat *j, struct jat_str user, struct jat_str target,
-                    struct jat_str node, bool note, uint64_t now)
-{
-    const struct jat_config *config =
-        atomic_load_explicit(&j->config, memory_order_acquire);
-    struct jat_jid jid;
-
-    if (!jat_jid_split(user, &jid))
-        return false;
-
-    struct jat_share share = {
-        .user = jat_shares_user(j->shares, jid.bare),
-        .domain = jat_shares_domain(j->shares, config, jid.server)};
-    struct jat_contact who =
-        jat_contact_of(&share, jat_endpoints_hash(j->endpoints, target),
-                       jat_node_key(j, node));
-
-    if (note)
-        jat_contact_touch(j->contacts, config, who, true, now, 0);
-    return jat_contact_find(j->contacts, who, now);
+    if (out->may != JAT_MAY_NOT || out->why != JAT_WHY_OUTBOUND_REPLY ||
+        !jat_question_may(c, JAT_ASK_CONTACT))
+        return JAT_OK;
+    out->may = JAT_MAY_ASK;
+    return ask_nodes(c);
 }

@@ -22,13 +22,6 @@ struct jat_writer {
     enum jat_why why;
 };
 
-/* Whether this requester (a JID) has spoken lately to this target (bare JID) at
- * this node of the proxy host (empty: none), so that option `outbound: reply`
- * lets the target speak. note: he has, to another node of the cluster; that is
- * remembered. False, too: `user` is no JID. now: ms. */
-bool jat_has_spoken(struct jat *j, struct jat_str user, struct jat_str target,
-                    struct jat_str node, bool note, uint64_t now);
-
 /* Looks at the sender of c, which is for JAT_TO_REQUESTER. JAT_ENOMEM. */
 enum jat_err jat_outbound_check(struct jat_call *c, struct jat_writer *out);
 

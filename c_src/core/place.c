@@ -2,6 +2,7 @@
 #include "place.h"
 
 #include "address.h"
+#include "question.h"
 
 /* What a stanza of each kind is by its type; 0: what most of its kind are. */
 static const struct {
@@ -160,6 +161,11 @@ static enum jat_err open_address(struct jat_call *c, enum jat_form form)
         if (err == JAT_OK) {
             c->spoke = true;
             c->whom = whose(c, start);
+            return JAT_OK;
+        }
+        if (err == JAT_EUNOPENABLE && form == JAT_FORM_HANDLE &&
+            jat_question_may(c, JAT_ASK_HANDLE)) {
+            c->whom = JAT_TO_UNKNOWN;
             return JAT_OK;
         }
         err = err == JAT_EUNOPENABLE ? JAT_ENOTFOUND : err;

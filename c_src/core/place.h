@@ -50,8 +50,9 @@ enum jat_to {
     JAT_TO_AT_HOST = 1 << 7,    /* P/X where X is itself at P */
     JAT_TO_UNPREPARED = 1 << 8, /* P/JID, whose prepared form is to be asked */
     JAT_TO_HIDDEN = 1 << 9,     /* P/JID, where JIDs are not to be known */
-    JAT_TO_RESOURCE = (1 << 10) - 1 - JAT_TO_HOST - JAT_TO_NODE,
-    JAT_TO_ANYBODY = (1 << 10) - 1
+    JAT_TO_UNKNOWN = 1 << 10,   /* P/handle, which another node may know */
+    JAT_TO_RESOURCE = (1 << 11) - 1 - JAT_TO_HOST - JAT_TO_NODE,
+    JAT_TO_ANYBODY = (1 << 11) - 1
 };
 
 /* One call of jat_handle. The strings live as long as the call. */
@@ -92,12 +93,18 @@ enum jat_hint {
     JAT_HINT_OUTBOUND_DENIED = 16,
     JAT_HINT_JID_MALFORMED = 32, /* answer to JAT_ASK_JID: it is none */
     JAT_HINT_ENDPOINT_READ = 64, /* answer to JAT_ASK_ENDPOINT: it was read */
-    JAT_HINT_MOVED = 128,        /* a message that came back undelivered */
+    JAT_HINT_COUNTED = 128,      /* by message_rate, when it came before */
+    /* other nodes may be asked about this, once each: question.h */
+    JAT_HINT_ASK_CONTACT = 256,
+    JAT_HINT_ASK_CONVERSATION = 512,
+    JAT_HINT_ASK_HANDLE = 1024,
+    JAT_HINT_ASK_SESSION = 2048,
+    JAT_HINT_ASK_KEPT = 4096,
     /* this call is not the first one about the stanza */
     JAT_HINT_ASKED = JAT_HINT_RESOURCEPREP_OK | JAT_HINT_RESOURCEPREP_REFUSED |
                      JAT_HINT_OUTBOUND_ALLOWED | JAT_HINT_OUTBOUND_DENIED |
                      JAT_HINT_JID_MALFORMED | JAT_HINT_ENDPOINT_READ |
-                     JAT_HINT_MOVED
+                     JAT_HINT_COUNTED
 };
 
 /* The sender as text. */

@@ -33,7 +33,7 @@ static enum jat_err local(struct jat_call *c, unsigned what)
     return jat_local(c->out, (enum jat_local)what);
 }
 
-static enum jat_err ask_jid(struct jat_call *c, unsigned what)
+static enum jat_err ask_whom(struct jat_call *c, unsigned what)
 {
     return jat_ask_text(c->out, (enum jat_ask)what, c->to.resource, c->buf);
 }
@@ -322,8 +322,13 @@ static bool own_ping(const struct jat_call *c)
     RULE(NULL, NULL, NULL,                                                     \
          REQUEST | MESSAGES | MESSAGE_ERROR | AVAILABLE | UNAVAILABLE,         \
          UNPREPARED, ALWAYS,                                                   \
-         ask_jid, JAT_ASK_JID,                                                 \
+         ask_whom, JAT_ASK_JID,                                                 \
          "outbound_any_allows_everybody_that_the_access_rule_does")            \
+    RULE(NULL, NULL, NULL,                                                     \
+         REQUEST | MESSAGES | MESSAGE_ERROR | AVAILABLE | UNAVAILABLE,         \
+         UNKNOWN, ALWAYS,                                                      \
+         ask_whom, JAT_ASK_HANDLE,                                             \
+         "a_handle_of_one_node_is_good_at_another")                            \
     RULE("iq get/set, message", "a plain JID at `P`, with `sealed`", "`forbidden`", \
          REQUEST | MESSAGES, HIDDEN, ALWAYS,                                              \
          refuse, JAT_WHY_PLAIN_ADDRESS,                                        \
@@ -433,6 +438,7 @@ enum {
     AT_HOST = JAT_TO_AT_HOST,
     UNPREPARED = JAT_TO_UNPREPARED,
     HIDDEN = JAT_TO_HIDDEN,
+    UNKNOWN = JAT_TO_UNKNOWN,
     RESOURCE = JAT_TO_RESOURCE,
     ANYBODY = JAT_TO_ANYBODY
 };

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 #include "session.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "question.h"
 #include "sticky.h"
 
 /* Sessions */
@@ -28,16 +32,34 @@ static uint64_t node_of(const struct jat *j, const struct jat_request *r)
     return jat_node_key(j, jat_str(r->asked.p, r->asked_cut.user_n));
 }
 
-/* Never 0. */
-static uint64_t key_of(const struct jat *j, const struct jat_session_row *row,
-                       struct jat_str name, const struct jat_request *r)
+/* Of the session with this name of a requester (jat_share.user), at a node
+ * (jat_node_key). Never 0. */
+static uint64_t key_at(const struct jat *j, const struct jat_session_row *row,
+                       struct jat_str name, uint64_t user, uint64_t node)
 {
     uint64_t key = jat_hash_pair(&j->seed, row->ns, name);
 
     if (row->kind != JAT_SESSION_ANY)
-        key = jat_mix64(
-            key ^ jat_mix64(r->share.user ^ jat_mix64(node_of(j, r) + 1)));
+        key = jat_mix64(key ^ jat_mix64(user ^ jat_mix64(node + 1)));
     return key == 0 ? 1 : key;
+}
+
+static uint64_t key_of(const struct jat *j, const struct jat_session_row *row,
+                       struct jat_str name, const struct jat_request *r)
+{
+    return key_at(j, row, name, r->share.user, node_of(j, r));
+}
+
+jat_eid jat_session_endpoint(const struct jat *j,
+                             const struct jat_config *config, uint64_t hash,
+                             uint64_t now)
+{
+    jat_eid eid = hash == 0 ? 0 : jat_endpoints_of_hash(j->endpoints, hash);
+
+    return eid == 0 || jat_endpoints_is_unresumed(j->endpoints, eid, now,
+                                                  (uint64_t)config->resume_wait)
+               ? 0
+               : eid;
 }
 
 /* The endpoint with this hash; 0: it has gone. *stays: it is there, and if its
@@ -179,10 +201,14 @@ enum jat_why jat_session_lost(struct jat *j, const struct jat_request *r,
 
 /* Of what `sticky' chooses by. Its hash may be one that a stranger can choose,
  * so it is hashed once more. */
+static uint64_t key_at_room(const struct jat *j, uint64_t sticky)
+{
+    return jat_hash(&j->seed, jat_str((const char *)&sticky, sizeof(sticky)));
+}
+
 static uint64_t key_of_room(const struct jat *j, const struct jat_request *r)
 {
-    return jat_hash(
-        &j->seed, jat_str((const char *)&r->sticky_key, sizeof(r->sticky_key)));
+    return key_at_room(j, r->sticky_key);
 }
 
 uint64_t jat_session_keeps(struct jat *j, const struct jat_config *config,
@@ -235,4 +261,168 @@ void jat_session_answered(struct jat_call *c, const struct jat_request *r)
     }
     if (jat_session_is_kept(c->config, r))
         keep(c, key_of_room(c->j, r), r, true, false);
+}
+
+/* What other nodes know */
+
+#define HEX 16 /* digits of a sticky key */
+
+/* A stranger can always name what nobody knows. (Messages have buckets of their
+ * own.) */
+static bool may_ask(struct jat_call *c, const struct jat_share *who)
+{
+    struct jat_share asks = *who;
+
+    asks.user = jat_mix64(who->user + 1);
+    if (who->domain != JAT_NOBODY)
+        asks.domain = jat_mix64(who->domain + 1);
+    return jat_pace_take(c->j->pace, c->config, &asks, false, c->now) ==
+           JAT_PACE_OK;
+}
+
+static bool is_known(const struct jat_call *c, uint64_t key)
+{
+    struct jat_found found;
+
+    return jat_kept_use(c->j->kept, key, c->now, c->now, &found);
+}
+
+/* True where r names a session that is not known here. */
+static bool is_unknown_session(const struct jat_call *c,
+                               const struct jat_request *r,
+                               const struct jat_session_row **row,
+                               struct jat_str *name)
+{
+    return jat_question_may(c, JAT_ASK_SESSION) &&
+           (*row = named(c, name)) != NULL &&
+           !((*row)->kind == JAT_SESSION_ANY && jat_sticky_by_payload(c)) &&
+           !is_known(c, key_of(c->j, *row, *name, r));
+}
+
+static bool is_unknown_room(const struct jat_call *c,
+                            const struct jat_request *r)
+{
+    return jat_question_may(c, JAT_ASK_KEPT) &&
+           jat_session_is_kept(c->config, r) &&
+           !is_known(c, key_of_room(c->j, r));
+}
+
+enum jat_err jat_session_ask(struct jat_call *c, const struct jat_request *r,
+                             bool *asked)
+{
+    const struct jat_session_row *row;
+    struct jat_str name;
+    char hex[HEX + 1];
+    bool session = is_unknown_session(c, r, &row, &name);
+
+    /* to one endpoint it goes anyway */
+    *asked = (session || is_unknown_room(c, r)) &&
+             jat_endpoints_count(c->j->endpoints) > 1 && may_ask(c, &r->share);
+    if (!*asked)
+        return JAT_OK;
+    if (session)
+        return jat_question_ask(
+            c, JAT_ASK_SESSION,
+            (struct jat_str[]){row->ns, name, c->from.bare, c->to.user}, 4);
+    (void)snprintf(hex, sizeof(hex), "%016" PRIx64, r->sticky_key);
+    return jat_question_ask(c, JAT_ASK_KEPT,
+                            (struct jat_str[]){jat_str(hex, HEX), c->from.bare},
+                            2);
+}
+
+static bool read_hex(struct jat_str hex, uint64_t *out)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    *out = 0;
+    for (size_t i = 0; i < hex.n; i++) {
+        const char *digit = memchr(digits, hex.p[i], 16);
+
+        if (digit == NULL)
+            return false;
+        *out = *out << 4 | (uint64_t)(digit - digits);
+    }
+    return hex.n == HEX;
+}
+
+/* The key that a question is about, and who asks. */
+static bool read_question(const struct jat *j, const struct jat_config *config,
+                          enum jat_ask what, struct jat_str question,
+                          uint64_t *key, struct jat_share *by)
+{
+    struct jat_str v[4];
+    const struct jat_session_row *row;
+    uint64_t sticky;
+
+    if (what == JAT_ASK_KEPT) {
+        if (!jat_question_cut(question, v, 2) || !read_hex(v[0], &sticky) ||
+            !jat_question_share(j, config, v[1], by))
+            return false;
+        *key = key_at_room(j, sticky);
+        return true;
+    }
+    if (!jat_question_cut(question, v, 4) ||
+        !jat_question_share(j, config, v[2], by) ||
+        (row = jat_config_session(config, v[0])) == NULL)
+        return false;
+    *key = key_at(j, row, v[1], by->user, jat_node_key(j, v[3]));
+    return true;
+}
+
+enum jat_err jat_session_recall(struct jat *j, const struct jat_config *config,
+                                enum jat_ask what, struct jat_str question,
+                                uint64_t now, struct jat_buf *buf,
+                                struct jat_span *answer)
+{
+    struct jat_share by;
+    struct jat_found found;
+    struct jat_endpoint e;
+    enum jat_err err = JAT_ENOTFOUND;
+    unsigned held;
+    jat_eid eid;
+    uint64_t key;
+
+    if (!read_question(j, config, what, question, &key, &by) ||
+        !jat_kept_use(j->kept, key, now, now, &found))
+        return JAT_ENOTFOUND;
+    held = jat_endpoints_hold(j->endpoints);
+    eid = jat_session_endpoint(j, config, found.endpoint, now);
+    if (eid != 0)
+        err = jat_endpoints_read(j->endpoints, eid, buf, &e);
+    jat_endpoints_let_go(j->endpoints, held);
+    if (err == JAT_OK)
+        *answer = e.jid;
+    return err;
+}
+
+/* A kept key is one that was asked for: as in jat_session_sent, until the
+ * endpoint answers here, too. */
+bool jat_session_learn(struct jat *j, const struct jat_config *config,
+                       enum jat_ask what, struct jat_str question,
+                       struct jat_str endpoint, uint64_t now)
+{
+    bool session = what == JAT_ASK_SESSION;
+    int64_t time = session ? config->session_timeout
+                   : config->timeout < config->sticky_ttl ? config->timeout
+                                                          : config->sticky_ttl;
+    struct jat_keep how = {.endpoint =
+                               jat_endpoints_hash(j->endpoints, endpoint),
+                           .now = now,
+                           .until = now + (uint64_t)time,
+                           .session = session,
+                           .asked = !session,
+                           .max = (size_t)config->max_sessions};
+    struct jat_found found;
+    unsigned held;
+    uint64_t key;
+    bool stays;
+
+    if (!read_question(j, config, what, question, &key, &how.by))
+        return false;
+    held = jat_endpoints_hold(j->endpoints);
+    stays = jat_session_endpoint(j, config, how.endpoint, now) != 0;
+    jat_endpoints_let_go(j->endpoints, held);
+    /* another request may have learned it meanwhile */
+    return stays && (jat_kept_use(j->kept, key, now, now, &found) ||
+                     jat_kept_put(j->kept, key, &how) == JAT_OK);
 }

@@ -37,6 +37,12 @@ static inline bool jat_session_may_be_named(const struct jat_call *c)
            jat_config_may_have_session(c->config, s->children[0].ns);
 }
 
+/* The endpoint that a key stays with, by its hash (or 0), if it is there; but
+ * one that was not resumed in time loses it, while others are in service. The
+ * table is held. */
+jat_eid jat_session_endpoint(const struct jat *j,
+                             const struct jat_config *config, uint64_t hash,
+                             uint64_t now);
 /* Finds out whether the request r (its share is set), to P, is of a session.
  * If it is, r->session is set. *eid is the endpoint of the session, and
  * r->eid_hash its hash; 0: it is new, or there is none. (Where the payload has
@@ -49,6 +55,20 @@ bool jat_session_of_request(struct jat_call *c, struct jat_request *r,
  * what the requester is told. */
 enum jat_why jat_session_gone(struct jat *j, const struct jat_request *r,
                               uint64_t endpoint);
+/* Other nodes may know the endpoint of the session that r (complete, to any
+ * endpoint) names, or of its kept key. *asked: c's decision says that they are
+ * to be asked. Nobody has them asked more often than he may send messages, for
+ * that takes their time. JAT_ENOMEM. */
+enum jat_err jat_session_ask(struct jat_call *c, const struct jat_request *r,
+                             bool *asked);
+/* jat_recall and jat_learn of JAT_ASK_SESSION and JAT_ASK_KEPT. */
+enum jat_err jat_session_recall(struct jat *j, const struct jat_config *config,
+                                enum jat_ask what, struct jat_str question,
+                                uint64_t now, struct jat_buf *buf,
+                                struct jat_span *answer);
+bool jat_session_learn(struct jat *j, const struct jat_config *config,
+                       enum jat_ask what, struct jat_str question,
+                       struct jat_str endpoint, uint64_t now);
 /* The record of r is made. */
 void jat_session_begun(struct jat_call *c, const struct jat_request *r);
 /* A request that waits for any endpoint: the hash of the one that has its

@@ -4,6 +4,7 @@
 #include "address.h"
 #include "contact.h"
 #include "outbound.h"
+#include "question.h"
 #include "seen.h"
 #include "shown.h"
 #include "sticky.h"
@@ -79,6 +80,17 @@ static enum jat_err choose(struct jat_call *c, uint64_t named,
     return err == JAT_ENOTFOUND ? find_usual(c, out) : err;
 }
 
+/* Another node may know the endpoint of the conversation; where there is but
+ * one, it is that. */
+static bool is_for_nodes(const struct jat_call *c, struct jat_contact talk)
+{
+    uint64_t named;
+
+    return jat_question_may(c, JAT_ASK_CONVERSATION) &&
+           jat_endpoints_count(c->j->endpoints) > 1 &&
+           !jat_conversation_find(c->j->conversations, talk, c->now, &named);
+}
+
 static enum jat_err message_in(struct jat_call *c, uint64_t named)
 {
     struct jat_contact talk = jat_conversation_of(&c->share, c->node);
@@ -94,6 +106,10 @@ static enum jat_err message_in(struct jat_call *c, uint64_t named)
         return err;
     if (ask)
         return jat_ask(c->out, JAT_ASK_RESOURCEPREP, shown);
+    if (named == 0 && is_for_nodes(c, talk))
+        return jat_question_ask(c, JAT_ASK_CONVERSATION,
+                                (struct jat_str[]){c->from.bare, c->to.user},
+                                2);
     if ((err = choose(c, named, talk, &e)) != JAT_OK)
         return err == JAT_ENOTFOUND ? nobody_there(c) : err;
     from = jat_call_at_host(c, shown);

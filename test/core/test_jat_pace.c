@@ -155,7 +155,7 @@ static void a_message_that_comes_back_costs_nothing_more(void **state)
         assert_words(chat(U, P), i == 0   ? "pass in " PU " > " A
                                  : i == 1 ? TOO_FAST
                                           : LIMITED);
-        hints = JAT_HINT_MOVED;
+        hints = JAT_HINT_COUNTED;
         assert_words(chat(U, P), "pass in " PU " > " A);
         hints = 0;
     }

@@ -469,6 +469,11 @@ static void each_rule_of_a_target_does_what_its_row_says(void **state)
     shows(message("error", A, P "/U@Example.net"), "ask jid U@Example.net");
     shows(presence("", A, P "/U@Example.net"), "ask jid U@Example.net");
     next_rule();
+    hints = JAT_HINT_ASK_HANDLE;
+    shows(iq("set", "3", A, P "/AAAA.@"), "ask handle AAAA.@");
+    shows(message("error", A, P "/AAAA.@"), "ask handle AAAA.@");
+    shows(presence("", A, P "/AAAA.@"), "ask handle AAAA.@");
+    next_rule();
     reload("encoding=sealed");
     shows(iq("set", "4", A, P "/" U), "error forbidden: plain_address");
     shows(iq("set", "4", A, P "/" A), "error forbidden: plain_address");

@@ -184,7 +184,7 @@ static void put_config(struct play *p, ei_x_buff *x)
 /* Calls */
 
 /* Arguments: a text, a number, an octet with a sign, a boolean, a how, a why, a
- * show, a seed, a configuration. */
+ * show, a question's kind, a seed, a configuration. */
 static const struct {
     unsigned name;
     const char *arguments;
@@ -199,6 +199,7 @@ static const struct {
     {CALL_tick, "n"},       {CALL_pings, "nn"},
     {CALL_ponged, "nbn"},   {CALL_counters, ""},
     {CALL_stays, "tbnn"},   {CALL_configure, "l"},
+    {CALL_recall, "qtn"},   {CALL_learn, "qttn"},
     {W_derive_key, "tt"},   {W_ping, ""},
     {W_free, ""},
 };
@@ -226,6 +227,9 @@ static void put_argument(struct play *p, ei_x_buff *x, char kind)
         break;
     case 's':
         ei_x_encode_atom(x, atom_name(W_SHOW + choose(p, JAT_SHOW_COUNT)));
+        break;
+    case 'q':
+        ei_x_encode_atom(x, atom_name(W_ASK + choose(p, JAT_ASK_COUNT)));
         break;
     case 'r':
         ei_x_encode_binary(x, "24 octets, for each play", 24);
