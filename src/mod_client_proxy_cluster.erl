@@ -38,9 +38,11 @@
                 waiting = [] :: [{gen_server:from(), [node()]}], %% until these speak
                 strange = 0 :: non_neg_integer()}). %% messages that were not understood
 
-%% Of the messages between nodes. Raise it when an older node could not read them.
+%% Of the messages between nodes. Raise it when an older node could not read them. This
+%% form, with a body `bye' at the end, is that of all versions.
 -define(VERSION, 1).
--define(MESSAGE(Node, Tag, Body), {client_proxy_cluster, ?VERSION, Node, Tag, Body}).
+-define(MESSAGE(Version, Node, Tag, Body),
+        {client_proxy_cluster, Version, Node, Tag, Body}).
 
 -define(GRACE, 60000).       % ms; in which a node may start the module
 -define(NODE_TIMEOUT, 5000). % ms; until the options are known
@@ -81,7 +83,9 @@ mine(P, Sessions) ->
 %% corrected by what the nodes say that have them:
 %% - of a node that is gone nothing is there, though the session manager may have it;
 %% - a node that speaks says itself what it has: what it has not told yet is `untold';
-%% - what a mute one has cannot be reached.
+%% - what a mute one has cannot be reached;
+%% - what is sent to a node of another version would not be answered, for neither hands
+%%   anything over to the other.
 -spec sessions(proxy_host(), us(), #{binary() => mod_client_proxy_sessions:session()}) ->
           #{binary() => mod_client_proxy_sessions:session()}.
 sessions(P, {U, S}, Read) ->
@@ -128,6 +132,7 @@ seen(P, USR, #{pid := Pid} = Session) ->
     case lists:member(Node, nodes()) andalso lookup(P, {peer, Node}, none) of
         false -> false;
         mute -> false;
+        strange -> false;
         none -> {true, Session};
         speaks ->
             case lookup(P, {session, USR, Node}, none) of
@@ -244,6 +249,9 @@ trouble(P, Node) ->
     case {lookup(P, {peer, Node}, none), lists:member(Node, Cluster)} of
         {mute, _} ->
             [io_lib:format("node ~ts does not answer", [Node])];
+        {strange, _} ->
+            [io_lib:format("node ~ts runs another version of the module, so the nodes do "
+                           "not serve each other. Remedy: upgrade the older one", [Node])];
         {none, true} ->
             [io_lib:format("node ~ts runs without the module", [Node])
              || lookup(P, {since, Node}, infinity) < mod_client_proxy_clock:now() - ?GRACE];
@@ -313,7 +321,7 @@ handle_cast(Message, State) ->
     ?WARNING_MSG("Unexpected cast: ~p", [Message]),
     {noreply, State}.
 
-handle_info(?MESSAGE(Node, Tag, Body), #state{host = P} = State)
+handle_info(?MESSAGE(?VERSION, Node, Tag, Body), #state{host = P} = State)
   when is_atom(Node), is_binary(Tag), byte_size(Tag) == 5 ->
     IsUnderstood = lists:member(Node, nodes()) andalso mod_client_proxy_peers:is_body(Body),
     case IsUnderstood andalso mod_client_proxy_tag:get(P) /= none of
@@ -331,6 +339,10 @@ handle_info(?MESSAGE(Node, Tag, Body), #state{host = P} = State)
         false ->
             {noreply, not_understood(State)}
     end;
+handle_info(?MESSAGE(Version, Node, _Tag, Body), State)
+  when Version /= ?VERSION, is_atom(Node) ->
+    lists:member(Node, nodes()) andalso is_strange(Node, Body /= bye, State),
+    {noreply, answer_waiting(not_understood(State))};
 handle_info(tick, State) ->
     next_tick(State),
     {noreply, peers(fun(Ps) ->
@@ -341,9 +353,10 @@ handle_info({nodeup, Node}, State) ->
     {noreply, peers(fun(Ps) -> mod_client_proxy_peers:up(Node, Ps) end, State)};
 handle_info({nodedown, Node}, #state{host = P} = State) ->
     ets:delete(name(P), {since, Node}),
+    is_strange(Node, false, State),
     Down = peers(fun(Ps) -> mod_client_proxy_peers:down(Node, Ps) end, State),
     %% sessions of a node that has never told them
-    mod_client_proxy_hosts:cast(P, node_down),
+    mod_client_proxy_hosts:cast(P, reconcile),
     {noreply, answer_waiting(Down)};
 handle_info(_Info, State) ->
     {noreply, not_understood(State)}.
@@ -368,6 +381,14 @@ not_understood(#state{host = P, strange = 0} = State) ->
     State#state{strange = 1};
 not_understood(#state{strange = Strange} = State) ->
     State#state{strange = Strange + 1}.
+
+%% Whether a node is of another version. One that speaks is not (the message was forged).
+is_strange(Node, IsStrange, #state{host = P} = State) ->
+    case {IsStrange, lookup(P, {peer, Node}, none)} of
+        {true, none} -> peer(Node, strange, State), mod_client_proxy_hosts:cast(P, reconcile);
+        {false, strange} -> peer(Node, none, State), mod_client_proxy_hosts:cast(P, reconcile);
+        _ -> ok
+    end.
 
 since(Node, #state{host = P}) ->
     ets:insert(name(P), {{since, Node}, mod_client_proxy_clock:now()}).
@@ -422,7 +443,10 @@ do({moved, USR, Pid}, #state{host = P}) ->
     mod_client_proxy_hosts:cast(P, {session, USR, Pid, {moved, true}});
 do({changed, USRs}, #state{host = P}) ->
     mod_client_proxy_hosts:cast(P, {sessions_changed, USRs});
-do({peer, Node, What}, #state{host = P}) ->
+do({peer, Node, What}, State) ->
+    peer(Node, What, State).
+
+peer(Node, What, #state{host = P}) ->
     link(P, Node, What),
     case What of
         none -> ets:delete(name(P), {peer, Node});
@@ -445,6 +469,6 @@ link(P, Node, _) ->
 send(Node, Body, #state{host = P}) ->
     case mod_client_proxy_tag:get(P) of
         none -> ok;
-        Tag -> erlang:send({name(P), Node}, ?MESSAGE(node(), Tag, Body),
+        Tag -> erlang:send({name(P), Node}, ?MESSAGE(?VERSION, node(), Tag, Body),
                            [nosuspend, noconnect])
     end.

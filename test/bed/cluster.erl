@@ -15,6 +15,7 @@
          bed/2, node/2, at/2, rpc/5, begin_case/1, end_case/1]).
 -export([kill/2, boot/2, freeze/2, thaw/2, cut/3, heal/3, leave/2, sees/3,
          is_whole/1, is_whole/2, mend/1]).
+-export([speak/3]).
 
 -define(COOKIE, "of_this_cluster").
 
@@ -109,6 +110,39 @@ at(Config, N) ->
 -spec rpc([tuple()], pos_integer(), module(), atom(), [term()]) -> term().
 rpc(Config, N, Module, Function, Arguments) ->
     bed:rpc(bed(Config, N), Module, Function, Arguments).
+
+%% @doc The module there sends and understands messages of this version to and from
+%% other nodes, from its next start on; own: of the one that it came with.
+-spec speak([tuple()], pos_integer(), pos_integer() | own) -> ok.
+speak(Config, N, Version) ->
+    Module = bed:dir(bed(Config, N)) ++ "/modules/mod_client_proxy",
+    Sources = bed:dir(bed(Config, N)) ++ "/of_version",
+    ok = filelib:ensure_dir(Sources ++ "/"),
+    [begin
+         File = Sources ++ "/" ++ atom_to_list(Name) ++ ".erl",
+         ok = file:write_file(File, source(Name, Version)),
+         {ok, Name} = rpc(Config, N, compile, file,
+                          [File, [{outdir, Module ++ "/ebin"} | includes(Config, N)]]),
+         _ = rpc(Config, N, code, purge, [Name]),
+         {module, Name} = rpc(Config, N, code, load_file, [Name])
+     end || Name <- [mod_client_proxy_cluster, mod_client_proxy_link]],
+    ok.
+
+source(Name, Version) ->
+    {ok, Text} = file:read_file(bed:project() ++ "/src/" ++ atom_to_list(Name) ++ ".erl"),
+    case Version of
+        own -> Text;
+        _ ->
+            Line = "-define(VERSION, " ++ integer_to_list(Version) ++ ").",
+            Raised = re:replace(Text, "(?m)^-define[(]VERSION, .*$", Line),
+            false = iolist_to_binary(Raised) == Text,
+            Raised
+    end.
+
+%% What ejabberd's installer gives to the compiler.
+includes(Config, N) ->
+    [{i, filename:dirname(filename:dirname(rpc(Config, N, code, which, [Module])))
+          ++ "/include"} || Module <- [ejabberd, xmpp]].
 
 %%% Cases
 
