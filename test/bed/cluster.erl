@@ -12,7 +12,7 @@
 %%% is told first. So cut/3 takes both sides as a whole.
 -module(cluster).
 -export([start/2, start/3, start_apart/2, join/2, stop/1, site/2, site/3, numbers/1,
-         bed/2, node/2, at/2, rpc/5, begin_case/1, end_case/1]).
+         bed/2, node/2, at/2, rpc/5, have_module_of/2, begin_case/1, end_case/1]).
 -export([kill/2, boot/2, freeze/2, thaw/2, cut/3, heal/3, leave/2, sees/3,
          is_whole/1, is_whole/2, mend/1]).
 -export([speak/3]).
@@ -24,6 +24,7 @@
 %%% The nodes
 
 %% @doc Config gets the cluster, and node 1 as its bed. There is no proxy host yet.
+%% Where Config has a project, a folder with another revision, the module is of that.
 -spec start([tuple()], pos_integer()) -> [tuple()].
 start(Config, N) ->
     start(Config, N, []).
@@ -43,7 +44,8 @@ start_apart(Config, N) ->
 start_apart(Config, N, Flags) ->
     [First | Others] = Beds = [new() || _ <- lists:seq(1, N)],
     ok = bed:start(First, Flags),
-    _ = bed:install(First),
+    Project = proplists:get_value(project, Config, bed:project()),
+    _ = bed:install(First, Project),
     each(fun(Bed) ->
                  have_module_of(First, Bed),
                  ok = bed:start(Bed, Flags)
@@ -57,9 +59,13 @@ new() ->
     ok = file:change_mode(File, 8#400),
     Bed.
 
-%% To build it takes longer than all else together.
+%% @doc A bed gets the module of another one. To build it takes longer than all else
+%% together.
+-spec have_module_of(bed:bed(), bed:bed()) -> ok.
 have_module_of(From, To) ->
-    {0, _} = bed:run("/bin/cp", ["-R", bed:dir(From) ++ "/modules", bed:dir(To)]).
+    ok = file:del_dir_r(bed:dir(To) ++ "/modules"),
+    {0, _} = bed:run("/bin/cp", ["-R", bed:dir(From) ++ "/modules", bed:dir(To)]),
+    ok.
 
 %% @doc Node N joins node 1, which is whole with those between.
 %% `ejabberdctl join_cluster' of newer releases leaves it to a timer. What that
