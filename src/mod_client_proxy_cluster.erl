@@ -84,8 +84,8 @@ mine(P, Sessions) ->
 %% - of a node that is gone nothing is there, though the session manager may have it;
 %% - a node that speaks says itself what it has: what it has not told yet is `untold';
 %% - what a mute one has cannot be reached;
-%% - what is sent to a node of another version would not be answered, for neither hands
-%%   anything over to the other.
+%% - what is sent to a node that serves this proxy host and does not speak, or speaks
+%%   another version, would not be answered: neither hands anything over to the other.
 -spec sessions(proxy_host(), us(), #{binary() => mod_client_proxy_sessions:session()}) ->
           #{binary() => mod_client_proxy_sessions:session()}.
 sessions(P, {U, S}, Read) ->
@@ -113,6 +113,11 @@ told(P, Key) ->
     catch error:badarg -> [] % the process before has ended, the next one begins
     end.
 
+%% Has it a route, though it has never spoken? (Who has said that it ends may still have
+%% one for a moment.)
+serves_alone(P, Node) ->
+    not lookup(P, {ended, Node}, false) andalso mod_client_proxy_name:is_at(P, Node).
+
 newest(R, Session, Sessions) ->
     case Sessions of
         #{R := Other} -> Sessions#{R := newer(Session, Other)};
@@ -133,7 +138,7 @@ seen(P, USR, #{pid := Pid} = Session) ->
         false -> false;
         mute -> false;
         strange -> false;
-        none -> {true, Session};
+        none -> not serves_alone(P, Node) andalso {true, Session};
         speaks ->
             case lookup(P, {session, USR, Node}, none) of
                 #{pid := Pid} -> false; % as it is told
@@ -250,11 +255,12 @@ trouble(P, Node) ->
         {mute, _} ->
             [io_lib:format("node ~ts does not answer", [Node])];
         {strange, _} ->
-            [io_lib:format("node ~ts runs another version of the module, so the nodes do "
-                           "not serve each other. Remedy: upgrade the older one", [Node])];
+            [of_another_version(Node)];
         {none, true} ->
-            [io_lib:format("node ~ts runs without the module", [Node])
-             || lookup(P, {since, Node}, infinity) < mod_client_proxy_clock:now() - ?GRACE];
+            [case serves_alone(P, Node) of
+                 true -> of_another_version(Node);
+                 false -> io_lib:format("node ~ts runs without the module", [Node])
+             end || lookup(P, {since, Node}, infinity) < mod_client_proxy_clock:now() - ?GRACE];
         {none, false} ->
             []; % no node of ejabberd's
         {speaks, InCluster} ->
@@ -263,6 +269,11 @@ trouble(P, Node) ->
                 ++ [io_lib:format("node ~ts has another secret", [Node])
                     || not same(secret, P, lookup(P, {info, Node}, #{}))]
     end.
+
+%% Or one of them has the option `cluster' off.
+of_another_version(Node) ->
+    io_lib:format("node ~ts runs another version of the module, so the nodes do not serve "
+                  "each other. Remedy: upgrade the older one", [Node]).
 
 same(What, P, Info) ->
     case {Info, lookup(P, info, #{})} of
@@ -352,9 +363,9 @@ handle_info({nodeup, Node}, State) ->
     since(Node, State),
     {noreply, peers(fun(Ps) -> mod_client_proxy_peers:up(Node, Ps) end, State)};
 handle_info({nodedown, Node}, #state{host = P} = State) ->
-    ets:delete(name(P), {since, Node}),
     is_strange(Node, false, State),
     Down = peers(fun(Ps) -> mod_client_proxy_peers:down(Node, Ps) end, State),
+    [ets:delete(name(P), {What, Node}) || What <- [since, ended]],
     %% sessions of a node that has never told them
     mod_client_proxy_hosts:cast(P, reconcile),
     {noreply, answer_waiting(Down)};
@@ -449,8 +460,11 @@ do({peer, Node, What}, State) ->
 peer(Node, What, #state{host = P}) ->
     link(P, Node, What),
     case What of
-        none -> ets:delete(name(P), {peer, Node});
-        _ -> ets:insert(name(P), {{peer, Node}, What})
+        none ->
+            ets:insert(name(P), {{ended, Node}, true}),
+            ets:delete(name(P), {peer, Node});
+        _ ->
+            ets:insert(name(P), {{peer, Node}, What})
     end,
     %% another node may lead now
     mod_client_proxy_hosts:cast(P, peers_changed).

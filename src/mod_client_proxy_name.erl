@@ -5,7 +5,7 @@
 %%% who has it. To be called by the process that owns the route.
 -module(mod_client_proxy_name).
 
--export([register/2, unregister/1, owners/1, is_ours/1]).
+-export([register/2, unregister/1, owners/1, is_ours/1, is_at/2]).
 
 -define(ROUTER, {apply, mod_client_proxy_router, route}).
 
@@ -28,6 +28,14 @@ is_ours(P) ->
 -spec owners(mod_client_proxy_options:proxy_host()) -> [iolist()].
 owners(P) ->
     [owner(Route) || Route <- routes(P), is_stranger(Route)].
+
+%% @doc Whether the proxy host is served on this node, too, by whatever version.
+-spec is_at(mod_client_proxy_options:proxy_host(), node()) -> boolean().
+is_at(P, Node) ->
+    lists:any(fun({route, _, _, Pid, {apply, mod_client_proxy_router, _}}) ->
+                      is_pid(Pid) andalso node(Pid) == Node;
+                 (_) -> false
+              end, routes(P)).
 
 routes(P) ->
     Backend = ejabberd_router:get_backend(),

@@ -26,6 +26,7 @@ suite() ->
 
 all() ->
     [{group, Name} || Name <- [joining, nodes, crossing, sessions, failures, one_without,
+                               one_silent,
                                two_versions, over_port, leaving]].
 
 groups() ->
@@ -68,6 +69,9 @@ groups() ->
       [a_node_without_the_module_hands_requests_on,
        an_endpoint_on_a_node_without_the_module_serves,
        an_endpoint_stays_when_the_module_stops_at_its_node]},
+     %% node 1 speaks, node 2 says nothing
+     {one_silent, [],
+      [a_node_that_says_nothing_serves_its_own]},
      %% the messages between nodes are of another version at node 2
      {two_versions, [],
       [nodes_of_two_versions_serve_each_its_own,
@@ -749,6 +753,23 @@ await_peer(Config, N, Other, Speaks) ->
               end).
 
 %%% Two versions
+
+%% As one with a version of the module from before there were clusters.
+a_node_that_says_nothing_serves_its_own(Config) ->
+    kill(Config, 2),
+    bed:configure(bed(Config, 2), site:site([{"proxy.example.org", [{cluster, "false"}]}])),
+    boot(Config, 2),
+    bed:await(fun() -> has_module(Config, 2) end),
+    Es = [E1, E2] = [service(at(Config, N), "on" ++ integer_to_list(N)) || N <- [1, 2]],
+    Us = [U1, _] = [requester_at(Config, N) || N <- [1, 2]],
+    %% nobody tells of them
+    ok = bed:reload(bed(Config, 1)),
+    [await_endpoints(at(Config, N), ?P, [E]) || {N, E} <- lists:zip([1, 2], Es)],
+    [true = serves(U, Type, ?P, E) || {U, E} <- lists:zip(Us, Es), Type <- [get, set]],
+    puppet:stop(E1),
+    await_endpoints(at(Config, 1), ?P, []),
+    _ = iq:refused(U1, iq:ask(U1, get, ?P), ?P, ?UNAVAILABLE),
+    iq:quiet(U1, E2).
 
 %% Node 2 is without the module then.
 of_version(Config, Version) ->

@@ -110,7 +110,7 @@ some_nodes(Config, Build) ->
                           ["requesters=24", "answerers=24", "window=128", "warmup=3000",
                            "slice=1000"]),
          row(io_lib:format("nodes: ~b", [N]), "",
-             [[spread("~.0f", Proxy(<<"per_second">>)), "; ",
+             [[spread("~.1f", Proxy(<<"per_second">>)), "; ",
                spread("~.1f", Proxy(<<"cpu_us">>))]])
      end || {N, Plan} <- Plans],
     ok.
@@ -123,7 +123,7 @@ bursts(Plan) ->
     Arguments = ["payload=2048", "warmup=1000", "window=" ++ Burst, "slice=" ++ Burst],
     row("lost; answers a second", "0 lost",
         [try load(Plan, [hd(?PROXIES)], ?FEW_TURNS, Arguments) of
-             [[Proxy]] -> ["0; ", spread("~.0f", Proxy(<<"per_second">>))]
+             [[Proxy]] -> ["0; ", spread("~.1f", Proxy(<<"per_second">>))]
          catch
              error:{badmatch, {_, Said}} -> ["some: ", string:trim(Said)]
          end]).
@@ -145,7 +145,7 @@ idle(Config) ->
         "", [io_lib:format("~b", [memory(Config) div 1024])]).
 
 text({Packets, Octets}) ->
-    io_lib:format("~.1f; ~.0f", [Packets / ?IDLE, Octets / ?IDLE]).
+    io_lib:format("~.1f; ~.1f", [Packets / ?IDLE, Octets / ?IDLE]).
 
 less({Packets, Octets}, {OfThem, Those}) ->
     {Packets - OfThem, Octets - Those}.
