@@ -116,7 +116,7 @@ told(P, Key) ->
 %% Has it a route, though it has never spoken? (Who has said that it ends may still have
 %% one for a moment.)
 serves_alone(P, Node) ->
-    not lookup(P, {ended, Node}, false) andalso mod_client_proxy_name:is_at(P, Node).
+    not lookup(P, {ended, Node}, false) andalso mod_client_proxy_routes:is_at(P, Node).
 
 newest(R, Session, Sessions) ->
     case Sessions of

@@ -156,11 +156,18 @@ storm(What, Ends, Config, Happen) ->
            end,
     Report = finish(Port),
     Lines = lines(Config),
+    TimedOut = [count(timed_out(N, Config)) || N <- ?NODES],
     print(What, [{"requests a second: carried; sent",
                   io_lib:format("~b; ~b", [Carries, Carries div 2])}
-                 | figures(Report) ++ Rows ++ [{"errors of the module in the logs", count(Lines)}]]),
+                 | figures(Report) ++ Rows
+                 ++ [{"timed out at each node since it has booted", lists:join(", ", TimedOut)},
+                     {"errors of the module in the logs", count(Lines)}]]),
     [io:format("~ts~n", [Line]) || Line <- lists:sublist(Lines, 10)],
     is_well(Report, Ends).
+
+timed_out(N, Config) ->
+    Counters = bed:command(cluster:bed(Config, N), client_proxy_counters, [<<?P>>]),
+    lists:sum([Count || {Name, Count} <- Counters, iolist_to_binary(Name) == <<"timeouts">>]).
 
 %% So many requests a second are answered when all is asked that can be.
 trial(Config) ->
