@@ -102,9 +102,8 @@ goal(_, _) -> "".
 %% Of requesters and endpoints on all of them.
 some_nodes(Config, Build) ->
     Plans = [{N, plan(Config, lists:seq(1, N), lists:seq(1, N), Build)} || N <- ?NODES],
-    heading(element(2, hd(Plans)), "Requesters and endpoints on one, two and three nodes, which "
-            "share one processor, 128 outstanding: requests a second; CPU of a round trip (us)",
-            ?FEW_TURNS),
+    heading(element(2, hd(Plans)), "Nodes that share one processor, requesters and endpoints "
+            "on all, 128 outstanding: requests a second; server CPU of one (us)", ?FEW_TURNS),
     [begin
          [[Proxy]] = load(Plan, [hd(?PROXIES)], ?FEW_TURNS,
                           ["requesters=24", "answerers=24", "window=128", "warmup=3000",
@@ -194,4 +193,8 @@ announced(Config) ->
     row("that a resource has come or changed", "",
         [integer_to_list(Octets({change, 1000, USR, Session}))]),
     row(io_lib:format("all of its resources, ~b of them", [?ENDPOINTS]), "",
-        [integer_to_list(Octets({all, true, 1000, #{}, Rows}))]).
+        [integer_to_list(Octets({all, true, 1000, #{}, Rows}))]),
+    %% once in the table, once in the process that writes there
+    row("a resource of another node, in memory", "",
+        [integer_to_list(2 * erlang:system_info(wordsize)
+                             * erts_debug:flat_size({{session, USR, Name}, Session}))]).
