@@ -47,6 +47,7 @@
 -define(GRACE, 60000).       % ms; in which a node may start the module
 -define(NODE_TIMEOUT, 5000). % ms; until the options are known
 -define(AWAIT_PEERS, 500).   % ms
+-define(ENDING, 5000).       % ms; in which a node that ends gives up its route
 
 -spec start_link(proxy_host()) -> {ok, pid()} | {error, term()}.
 start_link(P) ->
@@ -113,10 +114,11 @@ told(P, Key) ->
     catch error:badarg -> [] % the process before has ended, the next one begins
     end.
 
-%% Has it a route, though it has never spoken? (Who has said that it ends may still have
-%% one for a moment.)
+%% Has it a route, though it does not speak? (Who has just said that it ends may still have
+%% one.)
 serves_alone(P, Node) ->
-    not lookup(P, {ended, Node}, false) andalso mod_client_proxy_routes:is_at(P, Node).
+    lookup(P, {ended, Node}, -?ENDING) < mod_client_proxy_clock:now() - ?ENDING
+        andalso mod_client_proxy_routes:is_at(P, Node).
 
 newest(R, Session, Sessions) ->
     case Sessions of
@@ -461,7 +463,7 @@ peer(Node, What, #state{host = P}) ->
     link(P, Node, What),
     case What of
         none ->
-            ets:insert(name(P), {{ended, Node}, true}),
+            ets:insert(name(P), {{ended, Node}, mod_client_proxy_clock:now()}),
             ets:delete(name(P), {peer, Node});
         _ ->
             ets:insert(name(P), {{peer, Node}, What})
