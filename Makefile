@@ -14,6 +14,9 @@
 # make dialyzer     the types of the Erlang sources
 # make soak         everything at once, for as long as you say (MINUTES=30
 #                   CARRIER=nif): does anything grow, is anything lost?
+# make storm        a cluster of three nodes under load, one of which is killed and
+#                   one cut off (OLD=REV: which are upgraded from that revision,
+#                   OLD=messages: from another version of what they tell each other)
 # make sum          after a change of c_src: writes the checksum of the C sources
 #                   into the Erlang code, which says `outdated` of any other core
 # make dist         _build/mod_client_proxy-VERSION.tar.gz of what is committed
@@ -21,7 +24,7 @@
 #                   (PARTS=core: only that part, only printed; BEFORE=REV:
 #                   another revision beside it; SHORT=1: does it work?)
 #
-# demo, serve, check, check-on, coverage, mutants, fuzz, dialyzer, bench and soak
+# demo, serve, check, check-on, coverage, mutants, fuzz, dialyzer, bench, soak and storm
 # install the Debian packages that they miss (as root); make deps installs all. For the module
 # itself nothing of this is needed: ejabberd's installer runs c_src/Makefile.
 
@@ -50,7 +53,7 @@ NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 TOOLS = _build/service _build/puppet _build/storm
 
 .PHONY: all sum tools example demo serve check check-on check-lint check-core check-units \
-        check-sim check-fuzz check-erl check-nif-asan check-server coverage mutants fuzz soak bench \
+        check-sim check-fuzz check-erl check-nif-asan check-server coverage mutants fuzz soak storm bench \
         dialyzer dist deps deps-demo clean
 
 all:
@@ -156,6 +159,10 @@ RATE = 420
 soak: deps
 	@$(MAKE) -s tools
 	@test/soak/soak minutes=$(MINUTES) carrier=$(CARRIER) rate=$(RATE)
+
+storm: deps
+	@$(MAKE) -s tools
+	@test/storm/cluster $(if $(OLD),upgrade $(OLD),outages)
 
 tools: $(TOOLS)
 

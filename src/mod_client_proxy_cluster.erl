@@ -38,14 +38,17 @@
                 waiting = [] :: [{gen_server:from(), [node()]}], %% until these speak
                 strange = 0 :: non_neg_integer()}). %% messages that were not understood
 
-%% Of the messages between nodes. Raise it when an older node could not read them.
+%% Of the messages between nodes. Raise it when an older node could not read them. This
+%% form, with a body `bye' at the end, is that of all versions.
 -define(VERSION, 1).
--define(MESSAGE(Node, Tag, Body), {client_proxy_cluster, ?VERSION, Node, Tag, Body}).
+-define(MESSAGE(Version, Node, Tag, Body),
+        {client_proxy_cluster, Version, Node, Tag, Body}).
 
 -define(GRACE, 60000).       % ms; in which a node may start the module
 -define(NODE_TIMEOUT, 5000). % ms; until the options are known
 -define(AWAIT_PEERS, 500).   % ms
 -define(SILENCE, 2000).      % ms; so long a node that does not answer is not asked
+-define(ENDING, 5000).       % ms; in which a node that ends gives up its route
 
 -spec start_link(proxy_host()) -> {ok, pid()} | {error, term()}.
 start_link(P) ->
@@ -82,7 +85,9 @@ mine(P, Sessions) ->
 %% corrected by what the nodes say that have them:
 %% - of a node that is gone nothing is there, though the session manager may have it;
 %% - a node that speaks says itself what it has: what it has not told yet is `untold';
-%% - what a mute one has cannot be reached.
+%% - what a mute one has cannot be reached;
+%% - what is sent to a node that serves this proxy host and does not speak, or speaks
+%%   another version, would not be answered: neither hands anything over to the other.
 -spec sessions(proxy_host(), us(), #{binary() => mod_client_proxy_sessions:session()}) ->
           #{binary() => mod_client_proxy_sessions:session()}.
 sessions(P, {U, S}, Read) ->
@@ -110,6 +115,12 @@ told(P, Key) ->
     catch error:badarg -> [] % the process before has ended, the next one begins
     end.
 
+%% Has it a route, though it does not speak? (Who has just said that it ends may still have
+%% one.)
+serves_alone(P, Node) ->
+    lookup(P, {ended, Node}, -?ENDING) < mod_client_proxy_clock:now() - ?ENDING
+        andalso mod_client_proxy_routes:is_at(P, Node).
+
 newest(R, Session, Sessions) ->
     case Sessions of
         #{R := Other} -> Sessions#{R := newer(Session, Other)};
@@ -129,7 +140,8 @@ seen(P, USR, #{pid := Pid} = Session) ->
     case lists:member(Node, nodes()) andalso lookup(P, {peer, Node}, none) of
         false -> false;
         mute -> false;
-        none -> {true, Session};
+        strange -> false;
+        none -> not serves_alone(P, Node) andalso {true, Session};
         speaks ->
             case lookup(P, {session, USR, Node}, none) of
                 #{pid := Pid} -> false; % as it is told
@@ -268,9 +280,13 @@ trouble(P, Node) ->
     case {lookup(P, {peer, Node}, none), lists:member(Node, Cluster)} of
         {mute, _} ->
             [io_lib:format("node ~ts does not answer", [Node])];
+        {strange, _} ->
+            [of_another_version(Node)];
         {none, true} ->
-            [io_lib:format("node ~ts runs without the module", [Node])
-             || lookup(P, {since, Node}, infinity) < mod_client_proxy_clock:now() - ?GRACE];
+            [case serves_alone(P, Node) of
+                 true -> of_another_version(Node);
+                 false -> io_lib:format("node ~ts runs without the module", [Node])
+             end || lookup(P, {since, Node}, infinity) < mod_client_proxy_clock:now() - ?GRACE];
         {none, false} ->
             []; % no node of ejabberd's
         {speaks, InCluster} ->
@@ -279,6 +295,11 @@ trouble(P, Node) ->
                 ++ [io_lib:format("node ~ts has another secret", [Node])
                     || not same(secret, P, lookup(P, {info, Node}, #{}))]
     end.
+
+%% Or one of them has the option `cluster' off.
+of_another_version(Node) ->
+    io_lib:format("node ~ts runs another version of the module, so the nodes do not serve "
+                  "each other. Remedy: upgrade the older one", [Node]).
 
 same(What, P, Info) ->
     case {Info, lookup(P, info, #{})} of
@@ -341,7 +362,7 @@ handle_cast(Message, State) ->
     ?WARNING_MSG("Unexpected cast: ~p", [Message]),
     {noreply, State}.
 
-handle_info(?MESSAGE(Node, Tag, Body), #state{host = P} = State)
+handle_info(?MESSAGE(?VERSION, Node, Tag, Body), #state{host = P} = State)
   when is_atom(Node), is_binary(Tag), byte_size(Tag) == 5 ->
     IsUnderstood = lists:member(Node, nodes()) andalso mod_client_proxy_peers:is_body(Body),
     case IsUnderstood andalso mod_client_proxy_tag:get(P) /= none of
@@ -359,6 +380,10 @@ handle_info(?MESSAGE(Node, Tag, Body), #state{host = P} = State)
         false ->
             {noreply, not_understood(State)}
     end;
+handle_info(?MESSAGE(Version, Node, _Tag, Body), State)
+  when Version /= ?VERSION, is_atom(Node) ->
+    lists:member(Node, nodes()) andalso is_strange(Node, Body /= bye, State),
+    {noreply, answer_waiting(not_understood(State))};
 handle_info(tick, State) ->
     next_tick(State),
     {noreply, peers(fun(Ps) ->
@@ -368,10 +393,11 @@ handle_info({nodeup, Node}, State) ->
     since(Node, State),
     {noreply, peers(fun(Ps) -> mod_client_proxy_peers:up(Node, Ps) end, State)};
 handle_info({nodedown, Node}, #state{host = P} = State) ->
-    ets:delete(name(P), {since, Node}),
+    is_strange(Node, false, State),
     Down = peers(fun(Ps) -> mod_client_proxy_peers:down(Node, Ps) end, State),
+    [ets:delete(name(P), {What, Node}) || What <- [since, ended]],
     %% sessions of a node that has never told them
-    mod_client_proxy_hosts:cast(P, node_down),
+    mod_client_proxy_hosts:cast(P, reconcile),
     {noreply, answer_waiting(Down)};
 handle_info(_Info, State) ->
     {noreply, not_understood(State)}.
@@ -396,6 +422,14 @@ not_understood(#state{host = P, strange = 0} = State) ->
     State#state{strange = 1};
 not_understood(#state{strange = Strange} = State) ->
     State#state{strange = Strange + 1}.
+
+%% Whether a node is of another version. One that speaks is not (the message was forged).
+is_strange(Node, IsStrange, #state{host = P} = State) ->
+    case {IsStrange, lookup(P, {peer, Node}, none)} of
+        {true, none} -> peer(Node, strange, State), mod_client_proxy_hosts:cast(P, reconcile);
+        {false, strange} -> peer(Node, none, State), mod_client_proxy_hosts:cast(P, reconcile);
+        _ -> ok
+    end.
 
 since(Node, #state{host = P}) ->
     ets:insert(name(P), {{since, Node}, mod_client_proxy_clock:now()}).
@@ -451,10 +485,14 @@ do({moved, USR, Pid}, #state{host = P}) ->
     mod_client_proxy_hosts:cast(P, {session, USR, Pid, {moved, true}});
 do({changed, USRs}, #state{host = P}) ->
     mod_client_proxy_hosts:cast(P, {sessions_changed, USRs});
-do({peer, Node, What}, #state{host = P}) ->
+do({peer, Node, What}, State) ->
+    peer(Node, What, State).
+
+peer(Node, What, #state{host = P}) ->
     link(P, Node, What),
     case What of
         none ->
+            ets:insert(name(P), {{ended, Node}, mod_client_proxy_clock:now()}),
             lists:foreach(fun(Key) -> ets:delete(name(P), {Key, Node}) end,
                           [peer, untagged, silent]);
         _ ->
@@ -484,6 +522,6 @@ link(P, Node, _) ->
 send(Node, Body, #state{host = P}) ->
     case mod_client_proxy_tag:get(P) of
         none -> ok;
-        Tag -> erlang:send({name(P), Node}, ?MESSAGE(node(), Tag, Body),
+        Tag -> erlang:send({name(P), Node}, ?MESSAGE(?VERSION, node(), Tag, Body),
                            [nosuspend, noconnect])
     end.

@@ -232,7 +232,7 @@ cast(peers_changed, #state{context = Context} = State) ->
     State;
 cast(keys_changed, State) ->
     reconfigure(State);
-cast(node_down, State) ->
+cast(reconcile, State) ->
     reconcile(State);
 cast(cluster_changed, State) ->
     join(State);

@@ -7,6 +7,8 @@
 
 -export([register/2, unregister/1, owners/1, is_ours/1]).
 
+-import(mod_client_proxy_routes, [all/1]).
+
 -define(ROUTER, {apply, mod_client_proxy_router, route}).
 
 -spec register(mod_client_proxy_options:proxy_host(), binary()) -> ok.
@@ -20,21 +22,14 @@ unregister(P) ->
 %% @doc Whether the calling process has it.
 -spec is_ours(mod_client_proxy_options:proxy_host()) -> boolean().
 is_ours(P) ->
-    lists:any(fun({route, _, _, Pid, _}) -> Pid == self() end, routes(P)).
+    lists:any(fun({route, _, _, Pid, _}) -> Pid == self() end, all(P)).
 
 %% @doc Who else has a route of this name, for people. Ours, one that another
 %% node of the cluster has for the same proxy host, and what a dead process has
 %% left do not count.
 -spec owners(mod_client_proxy_options:proxy_host()) -> [iolist()].
 owners(P) ->
-    [owner(Route) || Route <- routes(P), is_stranger(Route)].
-
-routes(P) ->
-    Backend = ejabberd_router:get_backend(),
-    case Backend:find_routes(P) of
-        {ok, Routes} -> Routes;
-        {error, _} -> [] % the database does not answer, and has logged it
-    end.
+    [owner(Route) || Route <- all(P), is_stranger(Route)].
 
 %% #route{domain, server_host, pid, local_hint} of ejabberd_router.hrl.
 %% (Another version of the module may have another function.)

@@ -11,7 +11,7 @@
          end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(cluster, [at/2, bed/2, boot/2, cut/3, freeze/2, heal/3, join/2, kill/2, node/2,
-                  rpc/5, sees/3, thaw/2]).
+                  rpc/5, sees/3, speak/3, thaw/2]).
 -import(suite, [address_of/3, await_acknowledged/2, await_endpoints/3, books_add_up/2,
                 counter/3, endpoint_jids/2, in/2, in_flight/2, proc/1, requester/2,
                 round_trip/3, said/2, serves/4, service/2, status/1, who_served/2]).
@@ -28,7 +28,8 @@ suite() ->
 
 all() ->
     [{group, Name} || Name <- [joining, nodes, crossing, sessions, asking, commands,
-                               failures, one_without, over_port, leaving]].
+                               failures, one_without, one_silent, two_versions,
+                               over_port, leaving]].
 
 groups() ->
     [%% the others have not joined node 1 when this begins
@@ -86,6 +87,13 @@ groups() ->
        an_endpoint_on_a_node_without_the_module_serves,
        commands_ask_no_node_without_the_module,
        an_endpoint_stays_when_the_module_stops_at_its_node]},
+     %% node 1 speaks, node 2 says nothing
+     {one_silent, [],
+      [a_node_that_says_nothing_serves_its_own]},
+     %% the messages between nodes are of another version at node 2
+     {two_versions, [],
+      [nodes_of_two_versions_serve_each_its_own,
+       an_upgrade_of_the_other_node_makes_them_one]},
      %% once more with the other carrier
      {over_port, [],
       [{group, crossing}, {group, asking}]},
@@ -109,6 +117,7 @@ init_per_group(joining, Config) ->
 init_per_group(Name, Config) ->
     cluster:is_whole(Config) orelse [join(Config, N) || N <- [2, 3]],
     Name == over_port andalso site:carry("port"),
+    Name == two_versions andalso of_version(Config, 2),
     have_module(Config, case Name of
                             one_without -> [1];
                             _ -> [1, 2]
@@ -1083,6 +1092,86 @@ await_peer(Config, N, Other, Speaks) ->
                       Speaking = rpc(Config, N, mod_client_proxy_cluster, speaking, [?P]),
                       lists:member(node(Config, Other), Speaking) == Speaks
               end).
+
+%%% Two versions
+
+%% As one with a version of the module from before there were clusters.
+a_node_that_says_nothing_serves_its_own(Config) ->
+    kill(Config, 2),
+    bed:configure(bed(Config, 2), site:site([{"proxy.example.org", [{cluster, "false"}]}])),
+    boot(Config, 2),
+    bed:await(fun() -> has_module(Config, 2) end),
+    Es = [E1, E2] = [service(at(Config, N), "on" ++ integer_to_list(N)) || N <- [1, 2]],
+    Us = [U1, _] = [requester_at(Config, N) || N <- [1, 2]],
+    %% nobody tells of them
+    ok = bed:reload(bed(Config, 1)),
+    [await_endpoints(at(Config, N), ?P, [E]) || {N, E} <- lists:zip([1, 2], Es)],
+    [true = serves(U, Type, ?P, E) || {U, E} <- lists:zip(Us, Es), Type <- [get, set]],
+    puppet:stop(E1),
+    await_endpoints(at(Config, 1), ?P, []),
+    _ = iq:refused(U1, iq:ask(U1, get, ?P), ?P, ?UNAVAILABLE),
+    iq:quiet(U1, E2).
+
+%% Node 2 is without the module then.
+of_version(Config, Version) ->
+    cluster:site(Config, [2], site:hosts()),
+    speak(Config, 2, Version).
+
+%% What is sent to an endpoint of the other side would be lost: so nothing is.
+nodes_of_two_versions_serve_each_its_own(Config) ->
+    Es = [E1, E2] = [service(at(Config, N), "on" ++ integer_to_list(N)) || N <- [1, 2]],
+    Us = [U1, U2] = [requester_at(Config, N) || N <- [1, 2]],
+    await_endpoints(at(Config, 1), ?P, [E1]),
+    await_endpoints(at(Config, 2), ?P, [E2]),
+    Before = [suite:ours(bed(Config, N)) || N <- [1, 2]],
+    [true = serves(U, Type, ?P, E) || {U, E} <- [{U1, E1}, {U2, E2}], Type <- [get, set]],
+    Address = address_of(at(Config, 2), ?P, E2),
+    puppet:stop(E1),
+    await_endpoints(at(Config, 1), ?P, []),
+    [_ = iq:refused(U1, iq:ask(U1, Type, To), To, ?UNAVAILABLE)
+     || To <- [?P, Address], Type <- [get, set]],
+    _ = chat:refused(U1, chat:say(U1, chat, ?P), ?P, ?UNAVAILABLE),
+    [iq:quiet(E2, U) || U <- Us],
+    [_ = await_status(Config, N, ["node ", atom_to_list(node(Config, 3 - N)),
+                                  " runs another version of the module"])
+     || N <- [1, 2]],
+    [1 = suite:occurrences("that it does not understand", of_host(Config, N, ?P))
+     || N <- [1, 2]],
+    Before = [suite:ours(bed(Config, N)) || N <- [1, 2]],
+    [0 = in_flight(at(Config, N), ?P) || N <- [1, 2]],
+    [books_add_up(at(Config, N), ?P) || N <- [1, 2]],
+    [puppet:stop(Puppet) || Puppet <- tl(Es) ++ Us].
+
+%% What the log of a node has on this proxy host.
+of_host(Config, N, P) ->
+    iolist_to_binary([[Line, $\n] || Line <- binary:split(bed:log(bed(Config, N)), <<"\n">>,
+                                                         [global]),
+                                     binary:match(Line, P) /= nomatch]).
+
+await_status(Config, N, Text) ->
+    bed:await(fun() ->
+                      {_, _, Is, _, _, _, _} = suite:status(at(Config, N), ?P),
+                      string:find(Is, lists:flatten(Text)) /= nomatch orelse Is
+              end).
+
+%% What is in flight at the other one meanwhile is none of its business.
+an_upgrade_of_the_other_node_makes_them_one(Config) ->
+    Es = [E1, E2] = [service(at(Config, N), "on" ++ integer_to_list(N)) || N <- [1, 2]],
+    Us = [U1, _] = [requester_at(Config, N) || N <- [1, 2]],
+    await_endpoints(at(Config, 1), ?P, [E1]),
+    InHand = in_hand(U1, [get, set], ?P, E1),
+    of_version(Config, own),
+    cluster:site(Config, [2], site()),
+    [await_endpoints(at(Config, N), ?P, Es) || N <- [1, 2]],
+    answered(E1, U1, ?P, InHand),
+    [begin
+         Address = address_of(at(Config, 1), ?P, E),
+         Id = iq:ask(U, Type, Address),
+         iq:answer(E, iq:served(E, Id)),
+         _ = iq:result(U, Id, Address)
+     end || U <- Us, E <- [E1, E2], Type <- [get, set]],
+    [bed:await(fun() -> element(3, suite:status(at(Config, N), ?P)) == <<"up">> end)
+     || N <- [1, 2]].
 
 %%% Leaving
 

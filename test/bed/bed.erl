@@ -2,7 +2,7 @@
 %%%
 %%% The bed script for Erlang tests, and calls into the server that it boots.
 -module(bed).
--export([new/1, start/1, start/2, connect/1, stop/1, remove/1, install/1,
+-export([new/1, start/1, start/2, connect/1, stop/1, remove/1, install/1, install/2,
          install_anew/1, sources/1, ctl/2, configure/2, reload/1, reconfigure/2,
          command/3, rpc/4, dir/1, port/2, log/1, await/1, await/2]).
 -export([project/0, run/2, open/2, signal/2, collect/1]).
@@ -60,8 +60,13 @@ sources(#{dir := Dir}) ->
     ok.
 
 -spec install(bed()) -> string().
-install(#{dir := Dir}) ->
-    must(["install", Dir]).
+install(Bed) ->
+    install(Bed, project()).
+
+%% @doc The module of the project in this folder.
+-spec install(bed(), file:filename()) -> string().
+install(#{dir := Dir}, Project) ->
+    must(Project, ["install", Dir]).
 
 %% @doc The same, with a C core that is compiled for this bed.
 -spec install_anew(bed()) -> string().
@@ -71,7 +76,7 @@ install_anew(#{dir := Dir}) ->
 %% @doc An ejabberdctl command line: exit status and what it printed.
 -spec ctl(bed(), [string()]) -> {non_neg_integer(), string()}.
 ctl(#{dir := Dir}, Arguments) ->
-    run(script(), ["ctl", Dir | Arguments]).
+    run(script(project()), ["ctl", Dir | Arguments]).
 
 -spec configure(bed(), iodata()) -> ok.
 configure(#{dir := Dir}, Yaml) ->
@@ -137,11 +142,14 @@ await(Ask, Patience) ->
 project() ->
     os:getenv("PROJECT").
 
-script() ->
-    project() ++ "/test/bed/bed".
+script(Project) ->
+    Project ++ "/test/bed/bed".
 
 must(Arguments) ->
-    case run(script(), Arguments) of
+    must(project(), Arguments).
+
+must(Project, Arguments) ->
+    case run(script(Project), Arguments) of
         {0, Output} -> Output;
         {Status, Output} -> error({bed, Arguments, Status, Output})
     end.

@@ -12,9 +12,10 @@
 %%% is told first. So cut/3 takes both sides as a whole.
 -module(cluster).
 -export([start/2, start/3, start_apart/2, join/2, stop/1, site/2, site/3, numbers/1,
-         bed/2, node/2, at/2, rpc/5, begin_case/1, end_case/1]).
+         bed/2, node/2, at/2, rpc/5, have_module_of/2, begin_case/1, end_case/1]).
 -export([kill/2, boot/2, freeze/2, thaw/2, cut/3, heal/3, leave/2, sees/3,
          is_whole/1, is_whole/2, mend/1]).
+-export([speak/3]).
 
 -define(COOKIE, "of_this_cluster").
 
@@ -23,6 +24,7 @@
 %%% The nodes
 
 %% @doc Config gets the cluster, and node 1 as its bed. There is no proxy host yet.
+%% Where Config has a project, a folder with another revision, the module is of that.
 -spec start([tuple()], pos_integer()) -> [tuple()].
 start(Config, N) ->
     start(Config, N, []).
@@ -42,7 +44,8 @@ start_apart(Config, N) ->
 start_apart(Config, N, Flags) ->
     [First | Others] = Beds = [new() || _ <- lists:seq(1, N)],
     ok = bed:start(First, Flags),
-    _ = bed:install(First),
+    Project = proplists:get_value(project, Config, bed:project()),
+    _ = bed:install(First, Project),
     each(fun(Bed) ->
                  have_module_of(First, Bed),
                  ok = bed:start(Bed, Flags)
@@ -56,9 +59,13 @@ new() ->
     ok = file:change_mode(File, 8#400),
     Bed.
 
-%% To build it takes longer than all else together.
+%% @doc A bed gets the module of another one. To build it takes longer than all else
+%% together.
+-spec have_module_of(bed:bed(), bed:bed()) -> ok.
 have_module_of(From, To) ->
-    {0, _} = bed:run("/bin/cp", ["-R", bed:dir(From) ++ "/modules", bed:dir(To)]).
+    ok = file:del_dir_r(bed:dir(To) ++ "/modules"),
+    {0, _} = bed:run("/bin/cp", ["-R", bed:dir(From) ++ "/modules", bed:dir(To)]),
+    ok.
 
 %% @doc Node N joins node 1, which is whole with those between.
 %% `ejabberdctl join_cluster' of newer releases leaves it to a timer. What that
@@ -109,6 +116,39 @@ at(Config, N) ->
 -spec rpc([tuple()], pos_integer(), module(), atom(), [term()]) -> term().
 rpc(Config, N, Module, Function, Arguments) ->
     bed:rpc(bed(Config, N), Module, Function, Arguments).
+
+%% @doc The module there sends and understands messages of this version to and from
+%% other nodes, from its next start on; own: of the one that it came with.
+-spec speak([tuple()], pos_integer(), pos_integer() | own) -> ok.
+speak(Config, N, Version) ->
+    Module = bed:dir(bed(Config, N)) ++ "/modules/mod_client_proxy",
+    Sources = bed:dir(bed(Config, N)) ++ "/of_version",
+    ok = filelib:ensure_dir(Sources ++ "/"),
+    [begin
+         File = Sources ++ "/" ++ atom_to_list(Name) ++ ".erl",
+         ok = file:write_file(File, source(Name, Version)),
+         {ok, Name} = rpc(Config, N, compile, file,
+                          [File, [{outdir, Module ++ "/ebin"} | includes(Config, N)]]),
+         _ = rpc(Config, N, code, purge, [Name]),
+         {module, Name} = rpc(Config, N, code, load_file, [Name])
+     end || Name <- [mod_client_proxy_cluster, mod_client_proxy_link]],
+    ok.
+
+source(Name, Version) ->
+    {ok, Text} = file:read_file(bed:project() ++ "/src/" ++ atom_to_list(Name) ++ ".erl"),
+    case Version of
+        own -> Text;
+        _ ->
+            Line = "-define(VERSION, " ++ integer_to_list(Version) ++ ").",
+            Raised = re:replace(Text, "(?m)^-define[(]VERSION, .*$", Line),
+            false = iolist_to_binary(Raised) == Text,
+            Raised
+    end.
+
+%% What ejabberd's installer gives to the compiler.
+includes(Config, N) ->
+    [{i, filename:dirname(filename:dirname(rpc(Config, N, code, which, [Module])))
+          ++ "/include"} || Module <- [ejabberd, xmpp]].
 
 %%% Cases
 

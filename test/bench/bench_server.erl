@@ -13,16 +13,10 @@
 %%% through its own server.
 -module(bench_server).
 -export([main/1]).
+-import(bench_load, [above/3, cells/3, cpu/4, direct/3, heading/3, join/2, load/4,
+                     numbered/2, pinned/3, quantile/2, rate/1, row/3, slice/2,
+                     spread/2, to/3]).
 
-%% servers: at hand, and before, if there is one.
--record(plan, {servers :: [bed:bed(), ...],
-               load :: file:filename(),
-               turns :: fun((pos_integer()) -> pos_integer())}).
-
-%% The figures of a way through a server, by their names, one of each turn.
--type figures() :: fun((binary()) -> [float()]).
-
--define(SLICE, 0.15). % s, about, of one turn
 -define(LONG_SLICE, 0.75). % s; enough for a p99
 -define(TURNS, 41).
 -define(FEW_TURNS, 11).
@@ -41,9 +35,7 @@ main([Build]) ->
     Began = erlang:monotonic_time(second),
     with_servers([bed:project() | before()], [],
                  fun(Servers) ->
-                         measure(#plan{servers = Servers,
-                                       load = filename:join(Build, "load"),
-                                       turns = turns(os:getenv("SHORT", ""))})
+                         measure(plan(Servers, Build))
                  end),
     io:format(standard_error, "server: ~b s~n",
               [erlang:monotonic_time(second) - Began]),
@@ -55,8 +47,13 @@ before() ->
         error -> []
     end.
 
-turns("") -> fun(Turns) -> Turns end;
-turns(_Short) -> fun(Turns) -> Turns div 7 end.
+%% Beds: at hand, and before, if there is one.
+plan(Beds, Build) ->
+    (bench_load:plan([fun() -> server(Bed) end || Bed <- Beds], Build))#{beds => Beds}.
+
+%% The same, only of what is at hand.
+at_hand(#{beds := [Bed | _], servers := [Server | _]} = Plan) ->
+    Plan#{beds := [Bed], servers := [Server]}.
 
 measure(Plan) ->
     [small(Plan, Window) || Window <- [1, 16, 128]],
@@ -125,63 +122,7 @@ server(Bed) ->
                    is_integer(Pid)],
     join(":", [bed:port(Bed, c2s), bed:rpc(Bed, os, getpid, []) | Programs]).
 
-%%% Measuring
-
-pinned(Cpu, Program, Arguments) ->
-    bed:run(os:find_executable("taskset"), ["-c", Cpu, Program | Arguments]).
-
-%% One run of the load generator.
--spec load(#plan{}, [{Name :: string(), Way :: string()}], pos_integer(),
-           [string()]) -> [ThroughServer :: [figures()]].
-load(#plan{servers = Beds, load = Load, turns = Turns}, Ways, Rounds,
-     Arguments) ->
-    {0, Json} = pinned(?LOAD_CPU, Load,
-                       ["servers=" ++ join(",", [server(Bed) || Bed <- Beds]),
-                        "ways=" ++ join(",", [Way || {_, Way} <- Ways]),
-                        "rounds=" ++ integer_to_list(Turns(Rounds))
-                        | Arguments]),
-    [[fun(Name) -> proplists:get_value(Name, Figures) end
-      || {_, {Figures}} <- Report] || {Report} <- bed_json:decode(Json)].
-
-direct(#plan{servers = [Bed | _]} = Plan, Figure, Arguments) ->
-    [[Direct]] = load(Plan#plan{servers = [Bed]}, [?DIRECT], 9, Arguments),
-    quantile(0.5, Direct(Figure)).
-
-%% Turns of so many seconds.
-slice(Seconds, PerSecond) ->
-    "slice=" ++ integer_to_list(max(100, round(Seconds * PerSecond))).
-
-cpu(Plan, Ways, Turns, Arguments) ->
-    PerSecond = direct(Plan, <<"per_second">>, ["slice=250" | Arguments]),
-    load(Plan, Ways, Turns, [slice(?SLICE, PerSecond) | Arguments]).
-
-%%% Figures of several turns
-
-to(Name, A, B) ->
-    lists:zipwith(fun erlang:'/'/2, A(Name), B(Name)).
-
-above(Name, A, B) ->
-    lists:zipwith(fun erlang:'-'/2, A(Name), B(Name)).
-
-%% The median and the quartiles.
-spread(Format, Values) ->
-    io_lib:format(lists:append([Format, " (", Format, "-", Format, ")"]),
-                  [quantile(Q, Values) || Q <- [0.5, 0.25, 0.75]]).
-
-quantile(Q, Values) ->
-    lists:nth(1 + round(Q * (length(Values) - 1)), lists:sort(Values)).
-
 %%% Rows
-
-heading(#plan{turns = Turns}, What, Rounds) ->
-    io:format("# ~s; medians of ~b turns (quartiles)~n", [What, Turns(Rounds)]).
-
-row(Name, Goal, Cells) ->
-    io:format("~s\t~s\t~s~n", [Name, Goal, join("\t", Cells)]).
-
-%% A cell for each server, of its nth way.
-cells(Cell, N, Measured) ->
-    [Cell(lists:nth(N, Ways), Ways) || Ways <- Measured].
 
 small(Plan, Window) ->
     heading(Plan, io_lib:format("Server CPU of a round trip, 64 octets, ~b "
@@ -235,8 +176,8 @@ us_above(Way, [_, Bare | _]) ->
 
 %% What is on top of the bare second pass: each step does what the one before it
 %% does, and more. Only at hand, for it calls what is not meant to be called.
-steps(#plan{servers = [Bed | _]} = AllPlan) ->
-    Plan = AllPlan#plan{servers = [Bed]},
+steps(AllPlan) ->
+    #{beds := [Bed]} = Plan = at_hand(AllPlan),
     load_code(Bed, mod_client_proxy_router), % this one exports all
     load_code(Bed, bench_route),
     ok = bed:rpc(Bed, bench_route, start, [<<"jid.example.org">>]),
@@ -284,14 +225,11 @@ half_busy(Plan, Rate, Times) ->
     Us = direct(Plan, <<"cpu_us">>, [rate(Rate), slice(0.25, Rate)]),
     half_busy(Plan, 500000 / Us, Times - 1).
 
-rate(PerSecond) ->
-    "rate=" ++ integer_to_list(round(PerSecond)).
-
 %% Only at hand: not all that went before knows messages. A conversation has one
 %% endpoint, so the requesters are many, of one account each: all endpoints are
 %% busy.
-messages(#plan{servers = [Bed | _]} = AllPlan) ->
-    Plan = AllPlan#plan{servers = [Bed]},
+messages(AllPlan) ->
+    #{beds := [Bed]} = Plan = at_hand(AllPlan),
     bed:configure(Bed, site("    message_rate: 1000000\n"
                             "    message_rate_per_domain: 1000000\n")),
     ok = bed:reload(Bed),
@@ -328,9 +266,3 @@ rates(Way, [Direct | _]) ->
     io_lib:format("~b; ~.2f",
                   [round(quantile(0.5, Way(<<"per_second">>))),
                    quantile(0.5, to(<<"per_second">>, Way, Direct))]).
-
-join(Separator, Texts) ->
-    lists:flatten(lists:join(Separator, Texts)).
-
-numbered(First, List) ->
-    lists:zip(lists:seq(First, First + length(List) - 1), List).

@@ -11,9 +11,11 @@
  *          [requester=load@example.org] [answerer=svc@example.org]
  *          [password=secret]
  *
- * A server is PORT:PID[:PID...]: where clients log in, and the processes that
- * make it up. Each has requesters and answerers of its own. The requesters are
- * of so many accounts: load0@example.org, load1@example.org and so on.
+ * A server is PORTS[/PORTS]:PID[:PID...]: where requesters log in, and where
+ * answerers do if that is elsewhere, and the processes that make it up. Several
+ * PORTS, with `+' between them (the nodes of a cluster), are taken in turn.
+ * Each server has requesters and answerers of its own. The requesters are of so
+ * many accounts: load0@example.org, load1@example.org and so on.
  *
  * A way is the JID that the requesters write to, or `direct', which is any of
  * the answerers; an answer is its request's payload. In each round each way
@@ -72,8 +74,7 @@ static struct {
 };
 
 static struct server {
-    const char *pids; /* :PID[:PID...] */
-    long port;
+    const char *pids;       /* :PID[:PID...] */
     struct client *clients; /* requesters, then answerers */
 } servers[MAX_SERVERS];
 static int server_count;
@@ -439,7 +440,18 @@ static void number_account(char *to, size_t size, const char *account,
                        account + name);
 }
 
-static void log_in(const struct server *s, const char *account, long accounts,
+/* Number n, in turn, of PORT[+PORT...]. */
+static long port_of(const char *ports, long n)
+{
+    char *end;
+    long port = strtol(ports, &end, 10);
+
+    for (const char *p = ports; n-- > 0; port = strtol(p, &end, 10))
+        p = *end == '+' ? end + 1 : ports;
+    return port;
+}
+
+static void log_in(const char *ports, const char *account, long accounts,
                    char letter, long count)
 {
     for (long i = 0; i < count; i++) {
@@ -450,7 +462,7 @@ static void log_in(const struct server *s, const char *account, long accounts,
 
         (void)snprintf(resource, sizeof resource, "%c%ld", letter, i);
         number_account(of, sizeof of, account, accounts, i);
-        client_log_in(c, s->port, of, option.password, resource);
+        client_log_in(c, port_of(ports, i), of, option.password, resource);
         if (fcntl(c->fd, F_SETFL, O_NONBLOCK) != 0 ||
             epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event) != 0)
             die("load: cannot wait for %s", c->jid);
@@ -462,15 +474,15 @@ static void read_servers(char *list)
     for (char *rest, *text = strtok_r(list, ",", &rest); text;
          text = strtok_r(NULL, ",", &rest)) {
         struct server *s = &servers[server_count++];
-        char *pids;
+        size_t ports = strcspn(text, "/:");
 
         if (server_count > MAX_SERVERS)
             die("load: at most %d servers, please", MAX_SERVERS);
-        s->port = strtol(text, &pids, 10);
-        s->pids = pids;
+        s->pids = text + strcspn(text, ":");
         s->clients = &clients[client_count];
-        log_in(s, option.requester, option.accounts, 'r', option.requesters);
-        log_in(s, option.answerer, 0, 'e', option.answerers);
+        log_in(text, option.requester, option.accounts, 'r', option.requesters);
+        log_in(text[ports] == '/' ? text + ports + 1 : text, option.answerer, 0,
+               'e', option.answerers);
     }
 }
 

@@ -17,6 +17,7 @@
 struct client clients[MAX_CLIENTS];
 long client_count;
 long comings, goings, naps, moods, hangs;
+long losses[MAX_SERVERS];
 
 static xmpp_ctx_t *ctx;
 static struct {
@@ -127,6 +128,16 @@ static void came_online(struct client *client)
         xmpp_send_raw_string(client->conn, "<presence/>");
 }
 
+/* It is released in clients_run, not in here. */
+static void lost(struct client *client)
+{
+    if (client->state == ONLINE)
+        losses[client->server]++;
+    if (option.returns && client->state != LEAVING)
+        client->wake = now_ms() + option.returns;
+    client->state = client->state == NAPPING ? ASLEEP : GONE;
+}
+
 static void on_event(xmpp_conn_t *conn, xmpp_conn_event_t event, int error,
                      xmpp_stream_error_t *stream_error, void *userdata)
 {
@@ -138,12 +149,11 @@ static void on_event(xmpp_conn_t *conn, xmpp_conn_event_t event, int error,
         return;
     }
     /* An endpoint may have been replaced: two of them can have one JID. */
-    if (client->requester &&
+    if (client->requester && !option.returns &&
         (client->state == COMING || client->state == ONLINE))
         die("%s was disconnected (error %d, stream error %d)", client->jid,
             error, stream_error ? (int)stream_error->type : -1);
-    /* released in clients_run, not in here */
-    client->state = client->state == NAPPING ? ASLEEP : GONE;
+    lost(client);
 }
 
 /* cppcheck-suppress constParameter ; libstrophe's prototype */
@@ -153,6 +163,24 @@ static int on_socket(xmpp_conn_t *conn, void *socket)
         if (clients[i].conn == conn)
             clients[i].wire = *(int *)socket;
     return 0;
+}
+
+long server_count(void)
+{
+    long count = 1;
+
+    for (const char *p = option.port; *p; p++)
+        count += *p == ',';
+    return count;
+}
+
+static unsigned short port_of(long server)
+{
+    const char *p = option.port;
+
+    while (server-- > 0)
+        p = strchr(p, ',') + 1;
+    return (unsigned short)strtol(p, NULL, 10);
 }
 
 /* nap: what it was in (XEP-0198), or NULL. */
@@ -171,10 +199,12 @@ static void log_in(struct client *client, xmpp_sm_state_t *nap)
     xmpp_conn_set_jid(client->conn, client->jid);
     xmpp_conn_set_pass(client->conn, option.password);
     xmpp_conn_set_sockopt_callback(client->conn, on_socket);
-    if (xmpp_connect_client(client->conn, option.host,
-                            (unsigned short)option.port, on_event,
-                            client) != XMPP_EOK)
-        die("cannot connect %s", client->jid);
+    if (xmpp_connect_client(client->conn, option.host, port_of(client->server),
+                            on_event, client) != XMPP_EOK) {
+        if (!option.returns)
+            die("cannot connect %s", client->jid);
+        lost(client);
+    }
 }
 
 static void come(struct client *client)
@@ -242,6 +272,10 @@ static void go_on(struct client *client)
         talk_sees_nobody(client);
         release(client);
         client->state = OFFLINE;
+    } else if (client->state == OFFLINE && option.returns && client->wake &&
+               now_ms() >= client->wake) {
+        client->wake = 0;
+        come(client);
     } else if (client->state == ASLEEP && now_ms() >= client->wake) {
         xmpp_sm_state_t *state = xmpp_conn_get_sm_state(client->conn);
 
@@ -411,6 +445,7 @@ static void add_client(const char *account, size_t length, char letter, long i)
         length - (size_t)(domain + 1 - account) == strlen(option.domain) &&
         strncmp(domain + 1, option.domain, strlen(option.domain)) == 0;
 
+    client->server = i % server_count();
     client->requester = letter == 'r';
     client->bystander = letter == 'b';
     client->jid = strdup(jid);

@@ -2,13 +2,14 @@
 /*
  * Many requests through a proxy host while its endpoints come and go.
  *
- *     storm port=5222 proxy=P target=svc@host requester=load@host,...
+ *     storm port=5222[,...] proxy=P target=svc@host requester=load@host,...
  *           [host=127.0.0.1] [password=secret] [requesters=8] [endpoints=8]
  *           [requests=100000 | seconds=N] [rate=N] [window=16] [churn=50]
  *           [keep=2] [limit=300]
  *           [wild=1 timeout=MS] [domain=D component=PORT] [seed=N]
  *           [talk=N] [polite=1] [limited=1] [bystander=1]
  *           [rooms=N] [sessions=N] [moves=1] [hang=MS]
+ *           [returns=MS]
  *
  * Each requester (resources r0, r1, ... of its account) has up to `window` gets
  * and sets open; `rate` of them a second are sent, or else as many as can be.
@@ -29,6 +30,11 @@
  * `s' of their payload; those with sessions are commands (XEP-0050), too.
  * moves: the proxy host may send a set to another endpoint, too. hang: every so
  * many ms an endpoint answers nothing for 15 to 45 s.
+ *
+ * With several ports (of the nodes of a cluster) each has its share of the
+ * requesters and of the endpoints. returns: a node may go and come back.
+ * Whoever loses his connection logs in again so long after; nobody waits for
+ * what he had asked.
  *
  * Ends when `requests` are sent (or `seconds` are over, or SIGTERM has come)
  * and all have been answered, or `limit` seconds after the start; then prints
@@ -200,7 +206,10 @@ static void print_report(double seconds)
            goings, naps, moods, hangs, noises, seconds);
     if (option.talk)
         print_talk(&talk_report);
-    printf("\"spread\":{");
+    printf("\"losses\":[");
+    for (long i = 0; i < server_count(); i++)
+        printf("%s%ld", i ? "," : "", losses[i]);
+    printf("],\"spread\":{");
     for (long i = 0; i < option.endpoints; i++)
         printf("%s\"e%ld\":%ld", i ? "," : "", i,
                clients[option.requesters + i].served);
@@ -218,7 +227,7 @@ static void read_options(int argc, char **argv)
         {"requester", &option.requester, NULL},
         {"password", &option.password, NULL},
         {"domain", &option.domain, NULL},
-        {"port", NULL, &option.port},
+        {"port", &option.port, NULL},
         {"component", NULL, &option.component},
         {"requesters", NULL, &option.requesters},
         {"endpoints", NULL, &option.endpoints},
@@ -238,6 +247,7 @@ static void read_options(int argc, char **argv)
         {"sessions", NULL, &option.sessions},
         {"moves", NULL, &option.moves},
         {"hang", NULL, &option.hang},
+        {"returns", NULL, &option.returns},
         {"seed", NULL, &option.seed},
         {"limit", NULL, &option.limit},
     };
@@ -251,6 +261,8 @@ static void read_options(int argc, char **argv)
     if (option.requesters < 1 || option.endpoints < 1 ||
         option.requesters + option.endpoints + option.bystander > MAX_CLIENTS)
         die("1 to %d clients, please", MAX_CLIENTS);
+    if (server_count() > MAX_SERVERS)
+        die("at most %d ports, please", MAX_SERVERS);
 }
 
 /* The storm */

@@ -22,12 +22,13 @@
 #define NS_STANZAS "urn:ietf:params:xml:ns:xmpp-stanzas"
 #define MAX_CLIENTS 256
 #define MAX_SEEN 4
+#define MAX_SERVERS 8
 
 struct options {
-    const char *host, *proxy, *target, *requester, *password, *domain;
-    long port, component, requesters, endpoints, requests, seconds, rate,
-        window, churn, keep, timeout, wild, talk, polite, limited, bystander,
-        rooms, sessions, moves, hang, seed, limit;
+    const char *host, *proxy, *target, *requester, *password, *domain, *port;
+    long component, requesters, endpoints, requests, seconds, rate, window,
+        churn, keep, timeout, wild, talk, polite, limited, bystander, rooms,
+        sessions, moves, hang, returns, seed, limit;
 };
 extern struct options option;
 
@@ -62,6 +63,7 @@ enum state {
 struct client {
     enum state state;
     bool requester;
+    long server;    /* which of the ports it logs in at */
     bool bystander; /* of the target's account, but no endpoint */
     bool withdrawn; /* by directed unavailable, until it says otherwise */
     char *jid;      /* full, prepared */
@@ -69,7 +71,7 @@ struct client {
     xmpp_conn_t *conn;
     int wire;
     bool resumable;
-    long wake;   /* ms */
+    long wake;   /* ms; when it comes again, too */
     long left;   /* ms; when it began to leave */
     long hangs;  /* ms; until when it answers nothing */
     long open;   /* requests of its own without an answer */
@@ -82,8 +84,11 @@ struct client {
 extern struct client clients[MAX_CLIENTS];
 extern long client_count;
 extern long comings, goings, naps, moods, hangs;
+/* Connections that have ended by themselves, of each port. */
+extern long losses[MAX_SERVERS];
 
 void clients_start(void);
+long server_count(void);
 /* One that is not online yet; NULL when all are. */
 struct client *clients_coming(void);
 /* Everybody's connections; calls traffic_stanza. */
