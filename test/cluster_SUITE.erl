@@ -57,6 +57,8 @@ groups() ->
        a_process_that_tells_sessions_is_killed_and_nothing_moves,
        what_ends_while_the_process_of_the_proxy_host_is_killed_is_told,
        a_session_that_is_resumed_at_another_node_answers_what_it_has,
+       who_knows_no_other_node_yet_does_not_lead,
+       of_a_node_that_stops_nothing_is_left,
        what_is_not_understood_is_said_once]},
      {failures, [],
       [a_killed_node_takes_its_endpoints_along,
@@ -501,6 +503,40 @@ what_ends_while_the_process_of_the_proxy_host_is_killed_is_told(Config) ->
     await_endpoints(at(Config, 1), ?P, [F]),
     true = serves(requester_at(Config, 1), get, ?P, F).
 
+%% The process of the node that leads says nothing, so the other one, which begins anew,
+%% knows nothing.
+who_knows_no_other_node_yet_does_not_lead(Config) ->
+    [Leader, Other] = by_name(Config),
+    [true, false] = [leads(Config, N) || N <- [Leader, Other]],
+    Silent = rpc(Config, Leader, mod_client_proxy_cluster, name, [?P]),
+    ok = rpc(Config, Leader, sys, suspend, [Silent]),
+    try
+        killed(Config, Other, rpc(Config, Other, mod_client_proxy_cluster, name, [?P])),
+        unknown = leads(Config, Other)
+    after
+        ok = rpc(Config, Leader, sys, resume, [Silent])
+    end,
+    bed:await(fun() -> leads(Config, Other) == false end).
+
+%% The lowest first.
+by_name(Config) ->
+    [N || {_, N} <- lists:sort([{node(Config, N), N} || N <- [1, 2]])].
+
+leads(Config, N) ->
+    rpc(Config, N, mod_client_proxy_cluster, leads, [?P]).
+
+of_a_node_that_stops_nothing_is_left(Config) ->
+    _ = service_seen_at(Config, 2, 1),
+    Table = rpc(Config, 1, mod_client_proxy_cluster, name, [?P]),
+    Known = fun() -> [Key || {Key, _} <- rpc(Config, 1, ets, tab2list, [Table]),
+                             is_tuple(Key), element(1, Key) /= since]
+            end,
+    true = lists:member({info, node(Config, 2)}, Known()),
+    cluster:site(Config, [2], site:hosts()),
+    bed:await(fun() -> Known() == [] orelse Known() end),
+    cluster:site(Config, [2], site()),
+    await_peer(Config, 1, 2, true).
+
 %% Another one is there afterwards.
 killed(Config, N, Name) ->
     Pid = rpc(Config, N, erlang, whereis, [Name]),
@@ -569,10 +605,12 @@ what_is_not_understood_is_said_once(Config) ->
     Before = suite:ours(bed(Config, 1)),
     Peers = rpc(Config, 1, mod_client_proxy_cluster, name, [?STRANGE]),
     Takers = rpc(Config, 1, mod_client_proxy_link, names, [?STRANGE]),
+    Strange = [{Name, Message}
+               || {Names, Messages} <- [{[Peers], strange_to_peers(Config)},
+                                        {Takers, strange_to_takers()}],
+                  Name <- Names, Message <- Messages],
     [rpc(Config, 2, erlang, send, [{Name, node(Config, 1)}, Message])
-     || {Names, Messages} <- [{[Peers], strange_to_peers(Config)},
-                              {Takers, strange_to_takers()}],
-        Name <- Names, Message <- Messages],
+     || {Name, Message} <- Strange],
     [rpc(Config, 1, sys, get_state, [Name]) || Name <- Takers ++ [Peers]],
     At1 = at(Config, 1),
     suite:await_said(At1, "strange.example.org got a message"),
@@ -580,6 +618,7 @@ what_is_not_understood_is_said_once(Config) ->
     1 = said(At1, "strange.example.org got a message of another node that it does not"),
     0 = said(At1, "\\[(error|critical)\\]"),
     Before = suite:ours(bed(Config, 1)),
+    true = length(Strange) == counter(At1, ?STRANGE, "strange"),
     true = serves(U, get, ?STRANGE, E).
 
 strange_to_peers(Config) ->
