@@ -452,6 +452,7 @@ do({peer, Node, What}, #state{host = P}) ->
             ets:delete(name(P), {peer, Node});
         _ -> ets:insert(name(P), {{peer, Node}, What})
     end,
+    What == speaks andalso mod_client_proxy_hosts:cast(P, {speaks, Node}),
     %% another node may lead now
     mod_client_proxy_hosts:cast(P, peers_changed).
 

@@ -432,7 +432,7 @@ ponged(Core) ->
     [begin
          Now = Late + 1000 * N,
          ok = mod_client_proxy_core:tick(Core, Now),
-         [{Eid, <<"svc@far.test/x">>}] = mod_client_proxy_core:pings(Core, Now),
+         [{Eid, <<"svc@far.test/x">>, 0}] = mod_client_proxy_core:pings(Core, Now),
          [] = mod_client_proxy_core:pings(Core, Now),
          _ = ?E:ponged(other, Eid, Bounce, E), % an older core
          _ = ?E:ponged(Core, Eid, timeout, E),
