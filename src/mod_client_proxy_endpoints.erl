@@ -233,7 +233,7 @@ second(#endpoints{host = P, targets = Targets, wanted = Wanted} = E) ->
 tick(US, #endpoints{host = P, leads = Leads} = E) ->
     each_target(fun(T) ->
                         {Actions, _} = Ticked = mod_client_proxy_presence:tick(T, now_()),
-                        [mod_client_proxy_replicas:tell(P, US, {removed, R})
+                        [mod_client_proxy_targets:tell(P, US, {removed, R})
                          || {remove, R} <- Actions, Leads],
                         Ticked
                 end, [US], E).
@@ -306,7 +306,7 @@ on_server(S, #endpoints{targets = Targets}) ->
 suspect({U, S, R}, #endpoints{host = P} = E) ->
     E1 = each_target(fun(T) ->
                              mod_client_proxy_presence:resources(T) == [] orelse
-                                 mod_client_proxy_replicas:tell(P, {U, S}, suspect),
+                                 mod_client_proxy_targets:tell(P, {U, S}, suspect),
                              mod_client_proxy_presence:suspect(T, now_())
                      end, [{U, S}], E),
     mark({U, S}, R, E1).
@@ -341,18 +341,18 @@ lead(#endpoints{host = P, leads = Before, may_ask = MayAsk, targets = Targets} =
 %% @doc What another node tells of a target.
 -spec told(us(), mod_client_proxy_replicas:told(), endpoints()) -> endpoints().
 told(US, {wanted, Node}, #endpoints{host = P} = E) ->
-    mod_client_proxy_replicas:answers(P, Node) andalso tell_known(US, Node, E),
+    mod_client_proxy_targets:answers(P, Node) andalso tell_known(known, US, Node, E),
     E;
 told(US, Told, E) ->
     each_target(fun(T) -> mod_client_proxy_presence:told(Told, T, now_()) end, [US], E).
 
-tell_known(US, Node, #endpoints{host = P, targets = Targets, wanted = Wanted}) ->
+tell_known(What, US, Node, #endpoints{host = P, targets = Targets, wanted = Wanted}) ->
     case Targets of
         #{US := T} ->
             Known = mod_client_proxy_presence:known(T, now_()),
             Known == unknown orelse
-                mod_client_proxy_replicas:answer(
-                  P, Node, US, {known, Known, resources(US, T, Wanted)});
+                mod_client_proxy_targets:answer(
+                  P, Node, US, {What, Known, resources(US, T, Wanted)});
         _ ->
             ok
     end.
@@ -366,9 +366,9 @@ resources({U, S}, T, Wanted) ->
 %% @doc A node has come, or comes back after it has heard nothing for a while.
 -spec tell_all(node(), endpoints()) -> endpoints().
 tell_all(Node, #endpoints{host = P, targets = Targets, wanted = Wanted} = E) ->
-    mod_client_proxy_replicas:answers(P, Node) andalso
+    mod_client_proxy_targets:answers(P, Node) andalso
         begin
-            [tell_known(US, Node, E) || US <- maps:keys(Targets)],
+            [tell_known(all, US, Node, E) || US <- maps:keys(Targets)],
             [mod_client_proxy_cluster:hand(P, Node, {ejected, split_full(Jid), Ms})
              || #{jid := Jid, ejected := Ms} <- mod_client_proxy_wanted:in_core(Wanted),
                 Ms > 0]
@@ -509,7 +509,7 @@ server_action({unreachable, S, no_answer}, E) ->
 server_action({unreachable, S, no_stream}, #endpoints{host = P} = E) ->
     Text = <<"no connection to its server">>,
     USs = on_server(S, E),
-    [mod_client_proxy_replicas:tell(P, US, {cut, Text}) || US <- USs],
+    [mod_client_proxy_targets:tell(P, US, {cut, Text}) || US <- USs],
     each_target(fun(T) -> mod_client_proxy_presence:cut(Text, T, now_()) end, USs,
                 leave(S, E));
 server_action({reached, S}, E) ->
@@ -578,10 +578,10 @@ target_actions({U, S} = US, Actions, #endpoints{host = P} = E) ->
               sent(Type, P, US),
               resend(S, own_presence(Type, P, US), Acc);
          (wanted, Acc) ->
-              mod_client_proxy_replicas:tell(P, US, {wanted, node()}),
+              mod_client_proxy_targets:tell(P, US, {wanted, node()}),
               Acc;
          (missed, Acc) ->
-              mod_client_proxy_replicas:tell(P, US, missed),
+              mod_client_proxy_targets:tell(P, US, missed),
               Acc;
          ({put, R, State}, Acc) ->
               put({U, S, R}, State, Acc);
@@ -592,7 +592,7 @@ target_actions({U, S} = US, Actions, #endpoints{host = P} = E) ->
       end, E, Actions).
 
 sent(Type, P, US) when Type == subscribe; Type == probe ->
-    mod_client_proxy_replicas:tell(P, US, {sent, Type});
+    mod_client_proxy_targets:tell(P, US, {sent, Type});
 sent(_Type, _P, _US) ->
     ok.
 

@@ -84,7 +84,10 @@
       | {cut, Text :: binary()}
         %% the answer to a probe has not spoken of it
       | {removed, Resource :: binary()}
-      | {known, known(), #{Resource :: binary() => mod_client_proxy_core:state()}}.
+        %% where nothing is known of the target
+      | {known, known(), #{Resource :: binary() => mod_client_proxy_core:state()}}
+        %% to a node that has come, or comes back
+      | {all, known(), #{Resource :: binary() => mod_client_proxy_core:state()}}.
 %% Of the subscription. Ages: how long ago (ms) it was.
 -type known() :: #{subscription := asked | subscribed | refused | error,
                    doubted := boolean(),
@@ -167,15 +170,17 @@ asked(#{failed := Failed, backoff := Backoff, retry := Retry} = T, Now) ->
 %%% Other nodes
 
 %% @doc Whether this node speaks with the account from now on. What another node has
-%% asked and nobody has answered is asked again, for that one may not have come to it.
+%% asked and nobody answers is asked again, for that question may be lost.
 -spec lead(boolean(), target(), integer()) -> {[action()], target()}.
 lead(true, #{leads := false} = T, Now) ->
     take_over(T#{leads := true}, Now);
 lead(Leads, T, _Now) ->
     {[], T#{leads := Leads}}.
 
-take_over(#{kind := remote, subscription := Subscription} = T, Now)
-  when Subscription == asked; Subscription == error ->
+take_over(#{kind := remote, subscription := asked, asked_at := At, ask_at := AskAt} = T,
+          _Now) ->
+    {[], T#{ask_at := min(At + ?SILENCE, AskAt)}};
+take_over(#{kind := remote, subscription := error} = T, Now) ->
     ask(T, Now);
 take_over(#{kind := remote} = T, Now) ->
     case resources(T) of
@@ -197,6 +202,8 @@ learn(T, Now) ->
     {[wanted], T#{wanted_at := Now}}.
 
 -spec told(told(), target(), integer()) -> {[action()], target()}.
+told({sent, _}, #{subscription := unknown} = T, _Now) ->
+    {[], T}; % there is more that it is to be told
 told({sent, subscribe}, T, Now) ->
     {[], asked(T, Now)};
 told({sent, probe}, T, Now) ->
@@ -211,28 +218,36 @@ told({cut, Text}, T, Now) ->
     cut(Text, T, Now);
 told({removed, R}, T, _Now) ->
     removed(fun(Rs) -> mod_client_proxy_resources:remove(R, Rs) end, T);
-told({known, #{subscription := Subscription}, _},
+told({_, #{subscription := Subscription}, _},
      #{kind := local, subscription := unknown} = T, _Now) ->
     {[], T#{subscription := Subscription}};
-told({known, _, _}, #{kind := local} = T, _Now) ->
-    {[], T};
-told({known, Known, States}, #{subscription := Before} = T, Now) ->
+told({known, Known, States}, #{kind := remote, wanted_at := At} = T, Now)
+  when is_integer(At) ->
+    take(Known, States, T, Now);
+told({all, Known, States}, #{kind := remote, subscription := unknown} = T, Now) ->
+    take(Known, States, T, Now);
+told({all, Known, States}, #{kind := remote} = T, Now) ->
+    %% they have not heard each other, perhaps for long, so neither knows who is right
     IsNews = lists:sort(maps:keys(States)) /= lists:sort(resources(T)),
+    {Actions, T1} = take(Known, States, T, Now),
+    {Probe, T2} = case IsNews of
+                      true -> missed(T1, Now);
+                      false -> {[], T1}
+                  end,
+    {Actions ++ Probe, T2};
+told({_, _Known, _States}, T, _Now) ->
+    {[], T}.
+
+take(Known, States, #{subscription := Before} = T, Now) ->
     {Actions, T1} = maps:fold(
                       fun(R, State, {Acts, Acc}) ->
                               {More, Acc1} = remote({available, R, State, Now}, Acc, Now),
                               {Acts ++ More, Acc1}
                       end, {[], T}, maps:without(resources(T), States)),
-    %% after they have not heard each other, perhaps for long, neither knows who is
-    %% right
-    {Probe, T2} = case IsNews andalso Before /= unknown of
-                      true -> missed(T1, Now);
-                      false -> {[], T1}
-                  end,
     #{subscription := Subscription, doubted := Doubted, ages := Ages} = Known,
     Times = maps:map(fun(_, Age) -> Now - Age end, Ages),
-    {Actions ++ Probe,
-     maps:merge(subscription(Before, Subscription, T2#{doubted := Doubted}, Now), Times)}.
+    Taken = T1#{doubted := Doubted, wanted_at := undefined},
+    {Actions, maps:merge(subscription(Before, Subscription, Taken, Now), Times)}.
 
 subscription(_Before, subscribed, T, _Now) ->
     T#{subscription := subscribed, ask_at := undefined, failed := false,

@@ -5,33 +5,14 @@
 %%% (mod_client_proxy_targets); here is what the nodes tell each other beside that.
 -module(mod_client_proxy_replicas).
 
--export([tell/3, answer/4, is_told/1, answers/2]).
+-export([is_told/1]).
 
 -export_type([told/0]).
 
--type proxy_host() :: mod_client_proxy_options:proxy_host().
--type us() :: mod_client_proxy_sessions:us().
 -type told() ::
         mod_client_proxy_presence:told()
         %% this node knows nothing of the target yet
       | {wanted, node()}.
-
-%% @doc Tells all other nodes.
--spec tell(proxy_host(), us(), told()) -> ok.
-tell(P, US, Told) ->
-    mod_client_proxy_cluster:hand_all(P, {target, US, Told}).
-
-%% @doc Tells this one. What is lost is asked for again.
--spec answer(proxy_host(), node(), us(), told()) -> ok.
-answer(P, Node, US, Told) ->
-    _ = mod_client_proxy_cluster:hand(P, Node, {target, US, Told}),
-    ok.
-
-%% @doc Whether this node is the one that tells Node what all know: the lowest of the
-%% others.
--spec answers(proxy_host(), node()) -> boolean().
-answers(P, Node) ->
-    lists:min([node() | mod_client_proxy_cluster:speaking(P) -- [Node]]) == node().
 
 %% @doc Whether this is of this version: another node may be of another one.
 -spec is_told(term()) -> boolean().
@@ -39,8 +20,8 @@ is_told({wanted, Node}) -> is_atom(Node);
 is_told({sent, Type}) -> Type == subscribe orelse Type == probe;
 is_told({cut, Text}) -> is_binary(Text);
 is_told({removed, R}) -> is_binary(R);
-is_told({known, #{subscription := Subscription, doubted := Doubted, ages := Ages},
-         Resources}) ->
+is_told({What, #{subscription := Subscription, doubted := Doubted, ages := Ages},
+         Resources}) when What == known; What == all ->
     lists:member(Subscription, [asked, subscribed, refused, error])
         andalso is_boolean(Doubted)
         andalso is_map(Ages) andalso lists:all(fun is_age/1, maps:to_list(Ages))

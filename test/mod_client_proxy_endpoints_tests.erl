@@ -614,7 +614,7 @@ answers1(Core) ->
     ?assertMatch([{other, {known, #{subscription := subscribed}, #{<<"x">> := #{priority := 0}}}}],
                  told()),
     ?assertEqual(E, ?E:tell_all(other, E)),
-    ?assertMatch([{other, {known, _, _}}], told()),
+    ?assertMatch([{other, {all, _, _}}], told()),
     %% the lowest of the others does
     set(speaking, [a, other]),
     ?assertEqual(E, ?E:told(?FAR, {wanted, other}, E)),

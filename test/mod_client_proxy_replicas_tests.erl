@@ -29,7 +29,9 @@ says_that_the_target_has_left_test() ->
     ?assertEqual([{log, left}], actions(?T:event(unsubscribe, follower(), 1000))).
 
 hears_of_a_question_and_reports_its_silence_test() ->
-    {[], T} = ?T:told({sent, subscribe}, follower(), 1000),
+    {[], Unknown} = ?T:told({sent, subscribe}, follower(), 1000),
+    ?assertEqual(unknown, ?T:subscription(Unknown)),
+    {[], T} = ?T:told({sent, subscribe}, asked(), 1000),
     ?assertEqual(asked, ?T:subscription(T)),
     ?assertEqual([{log, silent}], actions(?T:tick(T, 11000))).
 
@@ -67,8 +69,10 @@ probes_what_seems_to_have_nobody_online_test() ->
     ?assertEqual([{send, probe}], actions(?T:lead(true, known([]), 50000))).
 
 asks_again_what_nobody_has_answered_test() ->
-    {[], Asked} = ?T:told({sent, subscribe}, follower(), 1000),
-    ?assertEqual([{send, subscribe}], actions(?T:lead(true, Asked, 2000))),
+    {[], Asked} = ?T:told({sent, subscribe}, asked(), 1000),
+    {[], T} = ?T:lead(true, Asked, 2000),
+    ?assertEqual([], ticks(T, 2000, 10000)),
+    ?assertEqual([{send, subscribe}], sent(actions(?T:tick(T, 11000)))),
     {[], Failed} = ?T:event({failed, <<"x">>}, Asked, 1500),
     ?assertEqual([{resend, subscribe}], actions(?T:lead(true, Failed, 2000))).
 
@@ -115,17 +119,22 @@ what_was_just_probed_may_be_in_doubt_here_test() ->
     {_, T} = ?T:told({known, Is#{ages := #{probed_at => 9000}}, Rs}, follower(), 50000),
     {[], T1} = ?T:event(unsubscribed, T, 50500),
     ?assertEqual([<<"a">>], ?T:resources(T1)),
-    {_, Doubted} = ?T:told({known, ?T:known(T1, 50600), Rs}, follower(), 50600),
+    {_, Doubted} = ?T:told({all, ?T:known(T1, 50600), Rs}, follower(), 50600),
     ?assertMatch({[_, _], _}, ?T:event(unsubscribed, Doubted, 50700)).
 
 %%% Who comes back
 
 is_told_the_same_and_nothing_happens_test() ->
     T = known([<<"a">>]),
-    ?assertEqual({[], T}, ?T:told(?KNOWN([<<"a">>]), T, 50000)).
+    ?assertEqual({[], T}, ?T:told(all(?KNOWN([<<"a">>])), T, 50000)).
+
+an_answer_that_is_late_is_nothing_test() ->
+    T = known([<<"a">>]),
+    ?assertEqual({[], T}, ?T:told(?KNOWN([<<"b">>]), T, 50000)).
 
 takes_what_it_has_missed_and_has_the_rest_found_out_test() ->
-    {Actions, T} = ?T:told(?KNOWN([<<"b">>, <<"c">>]), known([<<"a">>, <<"b">>]), 50000),
+    {Actions, T} = ?T:told(all(?KNOWN([<<"b">>, <<"c">>])),
+                            known([<<"a">>, <<"b">>]), 50000),
     ?assertEqual([{put, <<"c">>, ?STATE}, missed], Actions),
     Answered = lists:foldl(fun(R, Acc) ->
                                    element(2, ?T:event({available, R, ?STATE, 50100}, Acc,
@@ -133,14 +142,14 @@ takes_what_it_has_missed_and_has_the_rest_found_out_test() ->
                            end, T, [<<"b">>, <<"c">>]),
     ?assertEqual([{remove, <<"a">>}], actions(?T:tick(Answered, 60000))),
     {_, Leads} = ?T:lead(true, known([<<"a">>]), 49000),
-    ?assertEqual([{send, probe}], actions(?T:told(?KNOWN([]), Leads, 50000))).
+    ?assertEqual([{send, probe}], actions(?T:told(all(?KNOWN([])), Leads, 50000))).
 
 %%% Messages
 
 is_told_test() ->
     [?assert(?R:is_told(Told))
      || Told <- [{wanted, node()}, {sent, probe}, suspect, missed, {cut, <<"x">>},
-                 {removed, <<"a">>}, {known, ?IS(error), #{}}, ?KNOWN([<<"a">>])]],
+                 {removed, <<"a">>}, {known, ?IS(error), #{}}, all(?KNOWN([<<"a">>]))]],
     [?assertNot(?R:is_told(Told))
      || Told <- [none, {wanted, <<"x">>}, {sent, available}, {cut, x}, {removed, a},
                  {known, ?IS(unknown), #{}}, {known, ?IS(subscribed), []}, {known, subscribed, #{}},
@@ -153,13 +162,21 @@ is_told_test() ->
 
 %%% Help
 
+%% One that has asked the others.
 follower() ->
     {[], T} = ?T:lead(false, ?T:new(remote, 5), 0),
+    {[wanted], T1} = ?T:learn(T, 0),
+    T1.
+
+asked() ->
+    {[], T} = ?T:told({known, ?IS(asked), #{}}, follower(), 1000),
     T.
 
 known(Rs) ->
     {_, T} = ?T:told(?KNOWN(Rs), follower(), 0),
     T.
+
+all({known, Known, Rs}) -> {all, Known, Rs}.
 
 actions({Actions, _T}) -> Actions.
 

@@ -14,9 +14,11 @@
 prop_all_know_the_same() ->
     ?FORALL(Steps, steps(),
             begin
-                Nodes = [{N, element(2, ?T:lead(N == 1, ?T:new(remote, 3), 0))}
-                         || N <- [1, 2, 3]],
-                check(Steps, told(?T:start(proplists:get_value(1, Nodes), 0), 1, Nodes, 0), 0)
+                {_, First} = ?T:start(?T:new(remote, 3), 0),
+                All = {all, ?T:known(First, 0), #{}},
+                {_, Other} = ?T:lead(false, ?T:new(remote, 3), 0),
+                {_, Told} = ?T:told(All, Other, 0),
+                check(Steps, [{1, First}, {2, Told}, {3, Told}], 0)
             end).
 
 check([], _Nodes, _Now) ->
@@ -36,7 +38,7 @@ step({lead, N}, Nodes, Now) ->
 step({new, N}, Nodes, Now) ->
     [Leader | _] = [T || {M, T} <- Nodes, M /= N],
     {_, New} = ?T:lead(false, ?T:new(remote, 3), Now),
-    Known = {known, ?T:known(Leader, Now),
+    Known = {all, ?T:known(Leader, Now),
              maps:from_list([{R, ?STATE} || R <- ?T:resources(Leader)])},
     Leads = case sends(proplists:get_value(N, Nodes)) of
                 true -> 1 + N rem 3;
