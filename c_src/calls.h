@@ -322,6 +322,19 @@ static bool call_ponged(struct jat *j, struct args *in, struct answer *out)
     return true;
 }
 
+static bool call_eject(struct jat *j, struct args *in, struct answer *out)
+{
+    struct jat_str jid;
+    uint64_t ms, now;
+
+    if (!get_str(in, &jid) || !get_u64(in, &ms) || !get_u64(in, &now) ||
+        !get_end(in))
+        return false;
+    jat_eject(j, jid, ms, now);
+    put_atom(out, W_ok);
+    return true;
+}
+
 static bool call_pending(struct jat *j, struct args *in, struct answer *out)
 {
     struct jat_buf buf = JAT_BUF_INIT;

@@ -66,6 +66,7 @@ static void put_end(struct answer *out);
     X(tick, 1)                                                                 \
     X(pings, 1)                                                                \
     X(ponged, 1)                                                               \
+    X(eject, 1)                                                                \
     X(counters, 1)                                                             \
     X(stays, 1)                                                                \
     X(configure, 5)
@@ -349,9 +350,10 @@ static void put_endpoint(struct answer *out, const struct jat_buf *buf,
 static void put_ping(struct answer *out, const struct jat_buf *buf,
                      const struct jat_ping *p)
 {
-    put_tuple(out, 2);
+    put_tuple(out, 3);
     put_u64(out, p->eid);
     put_span(out, buf, p->jid);
+    put_u64(out, p->ejected);
 }
 
 static void put_pending(struct answer *out, const struct jat_buf *buf,

@@ -32,7 +32,7 @@
          subscribers :: undefined | mod_client_proxy_subscribers:subscribers(),
          announcements :: mod_client_proxy_announcements:announcements(),
          %% whether this node of the cluster tells the subscribers
-         leads = true :: boolean(),
+         leads = unknown :: boolean() | unknown,
          timer = make_ref() :: reference(),
          limiter = mod_client_proxy_log:new() :: mod_client_proxy_log:limiter(),
          complained = undefined :: undefined | integer()}). %% in this second
@@ -285,8 +285,13 @@ go_on(#state{timer = Timer} = State) ->
               end}.
 
 %% One node tells them. The others go on as if they did: whoever leads next begins anew.
-announce(State) ->
-    announce(mod_client_proxy_cluster:leads(State#state.host), State).
+announce(#state{host = P, leads = Before} = State) ->
+    case {mod_client_proxy_cluster:leads(P), Before} of
+        {unknown, unknown} -> {infinity, State}; % it is told when it is known
+        {unknown, _} -> announce(Before, State);
+        {Leads, unknown} -> announce(Leads, State#state{leads = Leads});
+        {Leads, _} -> announce(Leads, State)
+    end.
 
 announce(Leads, #state{leads = Before, announcements = A} = State)
   when Leads /= Before ->

@@ -35,8 +35,9 @@
                 %% whether the sessions of this node are known: until then it says
                 %% nothing of them, for others would take those for gone
                 complete = false :: boolean(),
-                waiting = [] :: [{gen_server:from(), [node()]}], %% until these speak
-                strange = 0 :: non_neg_integer()}). %% messages that were not understood
+                %% until it is known of these nodes whether they speak
+                waiting = [] :: [{gen_server:from() | leader, [node()]}],
+                warned = false :: boolean()}). %% of a message that was not understood
 
 %% Of the messages between nodes. Raise it when an older node could not read them. This
 %% form, with a body `bye' at the end, is that of all versions.
@@ -49,6 +50,7 @@
 -define(AWAIT_PEERS, 500).   % ms
 -define(SILENCE, 2000).      % ms; so long a node that does not answer is not asked
 -define(ENDING, 5000).       % ms; in which a node that ends gives up its route
+-define(AWAIT_BEATS, 2000).  % ms; in which each node that has the module has spoken
 
 -spec start_link(proxy_host()) -> {ok, pid()} | {error, term()}.
 start_link(P) ->
@@ -235,9 +237,14 @@ silent(P, Nodes) ->
     gen_server:cast(name(P), {silent, Nodes}).
 
 %% @doc Whether this is the node that does what one of them is to do: the lowest.
--spec leads(proxy_host()) -> boolean().
+%% `unknown': the process here has just begun, and the others have not spoken yet. Then
+%% it is as it was.
+-spec leads(proxy_host()) -> boolean() | unknown.
 leads(P) ->
-    lists:all(fun(Node) -> node() < Node end, speaking(P)).
+    case mod_client_proxy_tag:get(P) == none orelse lookup(P, others, unknown) of
+        unknown -> unknown;
+        _ -> lists:all(fun(Node) -> node() < Node end, speaking(P))
+    end.
 
 %% @doc Waits until the nodes that serve this proxy host know the tag of this one: so
 %% that none of them drops an answer to it.
@@ -318,7 +325,8 @@ init([P]) ->
     lists:foreach(fun(Node) -> since(Node, State) end, nodes()),
     %% the process before this one may have ended alone
     mod_client_proxy_hosts:cast(P, tell_sessions),
-    {ok, State}.
+    erlang:send_after(?AWAIT_BEATS, self(), others_known),
+    {ok, answer_waiting(State#state{waiting = [{leader, nodes()}]})}.
 
 handle_call({await_peers, Nodes}, From, #state{waiting = Waiting} = State) ->
     {noreply, answer_waiting(State#state{waiting = [{From, Nodes} | Waiting]})};
@@ -389,6 +397,10 @@ handle_info(tick, State) ->
     {noreply, peers(fun(Ps) ->
                             mod_client_proxy_peers:tick(mod_client_proxy_clock:now(), Ps)
                     end, State)};
+handle_info(others_known, #state{waiting = Waiting} = State) ->
+    {noreply, answer_waiting(State#state{waiting =
+                                             [{Who, [Node || Node <- Nodes, Who /= leader]}
+                                              || {Who, Nodes} <- Waiting]})};
 handle_info({nodeup, Node}, State) ->
     since(Node, State),
     {noreply, peers(fun(Ps) -> mod_client_proxy_peers:up(Node, Ps) end, State)};
@@ -415,13 +427,17 @@ terminate(_Reason, _State) ->
     ok.
 
 %% From another version, or not from the module at all.
-not_understood(#state{host = P, strange = 0} = State) ->
+not_understood(#state{host = P} = State) ->
+    mod_client_proxy_context:count(strange, mod_client_proxy_context:get(P)),
+    warned(State).
+
+warned(#state{host = P, warned = false} = State) ->
     ?WARNING_MSG("Proxy host ~ts got a message of another node that it does not "
                  "understand. Such messages are ignored. If another version of the "
                  "module runs there, upgrade it", [P]),
-    State#state{strange = 1};
-not_understood(#state{strange = Strange} = State) ->
-    State#state{strange = Strange + 1}.
+    State#state{warned = true};
+warned(State) ->
+    State.
 
 %% Whether a node is of another version. One that speaks is not (the message was forged).
 is_strange(Node, IsStrange, #state{host = P} = State) ->
@@ -448,8 +464,14 @@ answer_waiting(#state{host = P, waiting = Waiting} = State) ->
                                                     orelse not lists:member(Node, nodes())
                                         end, Nodes)
                       end, Waiting),
-    lists:foreach(fun({From, _}) -> gen_server:reply(From, ok) end, Known),
+    lists:foreach(fun({leader, _}) -> others_known(P);
+                     ({From, _}) -> gen_server:reply(From, ok)
+                  end, Known),
     State#state{waiting = Left}.
+
+others_known(P) ->
+    ets:insert(name(P), {others, known}),
+    mod_client_proxy_hosts:cast(P, peers_changed).
 
 peers(Fun, #state{peers = Peers} = State) ->
     {Actions, Peers1} = Fun(Peers),
@@ -494,10 +516,11 @@ peer(Node, What, #state{host = P}) ->
         none ->
             ets:insert(name(P), {{ended, Node}, mod_client_proxy_clock:now()}),
             lists:foreach(fun(Key) -> ets:delete(name(P), {Key, Node}) end,
-                          [peer, untagged, silent]);
+                          [peer, info, untagged, silent]);
         _ ->
             ets:insert(name(P), {{peer, Node}, What})
     end,
+    What == speaks andalso mod_client_proxy_hosts:cast(P, {speaks, Node}),
     %% another node may lead now
     mod_client_proxy_hosts:cast(P, peers_changed).
 

@@ -19,8 +19,8 @@
 -export([load/1, new/3, configure/2, close/1, status/1, carrier/1, derive_key/3,
          handle/7, needs_sender/1, is_shown/3, translate/5, bounce/4, bounce/5,
          abort/4, expire/2, sweep/4, close_all/2, put_endpoint/4, remove_endpoint/2,
-         endpoints/2, pending/2, tick/2, pings/2, ponged/4, stays/4, counters/1, recall/4,
-         learn/5, open/3, hints/1]).
+         endpoints/2, pending/2, tick/2, pings/2, ponged/4, eject/4, stays/4, counters/1,
+         recall/4, learn/5, open/3, hints/1]).
 
 -export_type([core/0, carrier/0, config/0, parts/0, sender/0, decision/0,
               outcome/0, edit/0, condition/0, why/0, how/0, hint/0, memory/0,
@@ -397,8 +397,10 @@ tick(Core, Now) ->
     call(Core, tick, {Now}).
 
 %% @doc The endpoints that are to be pinged (XEP-0199), now and by the caller,
-%% with their full JIDs. Each is given once.
--spec pings(core(), non_neg_integer()) -> [{eid(), binary()}].
+%% with their full JIDs. Each is given once. Ejected: ms, of one that has just been
+%% ejected; else 0.
+-spec pings(core(), non_neg_integer()) ->
+          [{eid(), binary(), Ejected :: non_neg_integer()}].
 pings(Core, Now) ->
     pings(Core, Now, 0).
 
@@ -415,6 +417,12 @@ pings(Core, Now, Cursor) ->
           ok | {error, atom()}.
 ponged(Core, Eid, Answered, Now) ->
     call(Core, ponged, {Eid, Answered, Now}).
+
+%% @doc Another node has ejected this endpoint, for so many ms.
+-spec eject(core(), parts(), Ms :: non_neg_integer(), non_neg_integer()) ->
+          ok | {error, atom()}.
+eject(Core, {U, S, R}, Ms, Now) ->
+    call(Core, eject, {<<U/binary, $@, S/binary, $/, R/binary>>, Ms, Now}).
 
 -spec pending(core(), non_neg_integer()) -> [pending()].
 pending(Core, Now) ->

@@ -16,6 +16,8 @@
 -export([session/4, sessions_changed/2, tell_sessions/1, presence/3, pong/4, suspect/2, refresh/2, flush/1, late/2,
          down/2,
          second/1, ponged/4, drain/4, drained/3, reconcile/1, check_accounts/1, account_missing/3, reach/3]).
+%% other nodes
+-export([lead/1, told/3, tell_all/2]).
 
 -export_type([endpoints/0, status/0]).
 
@@ -28,6 +30,7 @@
 -record(endpoints,
         {host :: mod_client_proxy_options:proxy_host(),
          may_ask = false :: boolean(), %% it has its name
+         leads :: boolean(), %% this node speaks with the targets
          subscribe = remote :: remote | all, %% option: who is asked
          gate = #{} :: mod_client_proxy_gate:gate(),
          limiter = mod_client_proxy_log:new() :: mod_client_proxy_log:limiter(),
@@ -46,7 +49,8 @@
 -spec new(mod_client_proxy_options:proxy_host()) -> endpoints().
 new(P) ->
     Wanted = mod_client_proxy_wanted:new(P),
-    #endpoints{host = P, locals = mod_client_proxy_locals:new(P),
+    #endpoints{host = P, leads = mod_client_proxy_cluster:leads(P) == true,
+               locals = mod_client_proxy_locals:new(P),
                servers = mod_client_proxy_servers:new(P),
                wanted = mod_client_proxy_wanted:drained(drained(P), Wanted)}.
 
@@ -142,12 +146,17 @@ set_targets(USs, PerTarget, #endpoints{host = P, targets = Old,
                         #{US := T} ->
                             mod_client_proxy_presence:limit(PerTarget, T);
                         _ ->
-                            mod_client_proxy_presence:new(kind(US), PerTarget)
+                            new_target(US, PerTarget, E1)
                     end} || US <- USs],
     Messages = [{US, PerTarget + ?MORE_MESSAGES} || US <- USs],
     E1#endpoints{targets = maps:from_list(Targets),
                  gate = mod_client_proxy_gate:open(P, maps:from_list(Messages),
                                                    Gate)}.
+
+new_target(US, PerTarget, #endpoints{leads = Leads}) ->
+    {[], T} = mod_client_proxy_presence:lead(
+                Leads, mod_client_proxy_presence:new(kind(US), PerTarget), now_()),
+    T.
 
 %% A server that is no longer one of ours closes nothing.
 set_servers(USs, #endpoints{servers = Servers} = E) ->
@@ -182,21 +191,23 @@ drop_target({U, S} = US, #endpoints{targets = Targets} = E) ->
 %% proxy host has its name: without it, the answers would go to somebody else.
 -spec ask(endpoints()) -> endpoints().
 ask(E) ->
-    ask_unknown(E#endpoints{may_ask = true}).
+    ask_unknown(lead(E#endpoints{may_ask = true})).
 
 %% Not before other servers can ask back: while this one boots, its listener is
 %% not open and it has no certificates, and what fails then is not tried again for
 %% minutes.
-ask_unknown(#endpoints{may_ask = true, targets = Targets,
+ask_unknown(#endpoints{host = P, may_ask = true, targets = Targets,
                        subscribe = Subscribe} = E) ->
     Unknown = [US || {US, T} <- maps:to_list(Targets),
                      mod_client_proxy_presence:subscription(T) == unknown,
                      Subscribe == all orelse kind(US) == remote],
     case Unknown /= [] andalso is_started() of
         true ->
-            each_target(fun(T) ->
-                                mod_client_proxy_presence:start(T, now_())
-                        end, Unknown, E);
+            Ask = case mod_client_proxy_cluster:speaking(P) of
+                      [] -> fun mod_client_proxy_presence:start/2;
+                      _ -> fun mod_client_proxy_presence:learn/2
+                  end,
+            each_target(fun(T) -> Ask(T, now_()) end, Unknown, E);
         false ->
             E
     end;
@@ -210,11 +221,22 @@ is_started() ->
 %% @doc To be called each second.
 -spec second(endpoints()) -> endpoints().
 second(#endpoints{host = P, targets = Targets, wanted = Wanted} = E) ->
-    mod_client_proxy_pings:send(P, mod_client_proxy_wanted:pings(Wanted)),
-    E1 = each_target(fun(T) -> mod_client_proxy_presence:tick(T, now_()) end,
-                     maps:keys(Targets), find_missed(ask_unknown(E))),
+    Pings = mod_client_proxy_wanted:pings(Wanted),
+    mod_client_proxy_pings:send(P, Pings),
+    [mod_client_proxy_cluster:hand_all(P, {ejected, split_full(Jid), Ms})
+     || {_, _, Jid, Ms} <- Pings, Ms > 0],
+    E1 = lists:foldl(fun tick/2, find_missed(ask_unknown(E)), maps:keys(Targets)),
     InCore = fun() -> mod_client_proxy_wanted:in_core(Wanted) end,
     servers(fun(Sv) -> mod_client_proxy_servers:watch(InCore, Sv) end, E1).
+
+%% Which of its resources are gone the node says that has probed it.
+tick(US, #endpoints{host = P, leads = Leads} = E) ->
+    each_target(fun(T) ->
+                        {Actions, _} = Ticked = mod_client_proxy_presence:tick(T, now_()),
+                        [mod_client_proxy_targets:tell(P, US, {removed, R})
+                         || {remove, R} <- Actions, Leads],
+                        Ticked
+                end, [US], E).
 
 %% @doc What came of a ping to an endpoint.
 -spec ponged(mod_client_proxy_core:core(), mod_client_proxy_core:eid(),
@@ -281,9 +303,12 @@ on_server(S, #endpoints{targets = Targets}) ->
 
 %% @doc A request to an endpoint came back.
 -spec suspect(usr(), endpoints()) -> endpoints().
-suspect({U, S, R}, E) ->
-    E1 = each_target(fun(T) -> mod_client_proxy_presence:suspect(T, now_()) end,
-                     [{U, S}], E),
+suspect({U, S, R}, #endpoints{host = P} = E) ->
+    E1 = each_target(fun(T) ->
+                             mod_client_proxy_presence:resources(T) == [] orelse
+                                 mod_client_proxy_targets:tell(P, {U, S}, suspect),
+                             mod_client_proxy_presence:suspect(T, now_())
+                     end, [{U, S}], E),
     mark({U, S}, R, E1).
 
 %% What of a target was too much to be taken in is read again.
@@ -292,12 +317,63 @@ find_missed(#endpoints{gate = Gate} = E) ->
 
 find_missed({_, S} = US, #endpoints{servers = Servers} = E) ->
     case mod_client_proxy_servers:is_remote(S, Servers) of
-        true ->
-            each_target(fun(T) -> mod_client_proxy_presence:missed(T, now_()) end,
-                        [US], E);
-        false ->
-            locals(fun(L) -> mod_client_proxy_locals:reread(US, L) end, E)
+        true -> missed([US], E);
+        false -> locals(fun(L) -> mod_client_proxy_locals:reread(US, L) end, E)
     end.
+
+missed(USs, E) ->
+    each_target(fun(T) -> mod_client_proxy_presence:missed(T, now_()) end, USs, E).
+
+%%% Other nodes
+
+%% @doc Another node may speak with the targets now. It does not ask again what is
+%% confirmed.
+-spec lead(endpoints()) -> endpoints().
+lead(#endpoints{host = P, leads = Before, may_ask = MayAsk, targets = Targets} = E) ->
+    case mod_client_proxy_cluster:leads(P) of
+        Leads when Leads == Before; Leads == unknown; Leads, not MayAsk ->
+            E;
+        Leads ->
+            each_target(fun(T) -> mod_client_proxy_presence:lead(Leads, T, now_()) end,
+                        maps:keys(Targets), E#endpoints{leads = Leads})
+    end.
+
+%% @doc What another node tells of a target.
+-spec told(us(), mod_client_proxy_replicas:told(), endpoints()) -> endpoints().
+told(US, {wanted, Node}, #endpoints{host = P} = E) ->
+    mod_client_proxy_targets:answers(P, Node) andalso tell_known(known, US, Node, E),
+    E;
+told(US, Told, E) ->
+    each_target(fun(T) -> mod_client_proxy_presence:told(Told, T, now_()) end, [US], E).
+
+tell_known(What, US, Node, #endpoints{host = P, targets = Targets, wanted = Wanted}) ->
+    case Targets of
+        #{US := T} ->
+            Known = mod_client_proxy_presence:known(T, now_()),
+            Known == unknown orelse
+                mod_client_proxy_targets:answer(
+                  P, Node, US, {What, Known, resources(US, T, Wanted)});
+        _ ->
+            ok
+    end.
+
+%% (A local target has none here.)
+resources({U, S}, T, Wanted) ->
+    maps:from_list(
+      [{R, State} || R <- mod_client_proxy_presence:resources(T),
+                     {ok, State} <- [mod_client_proxy_wanted:state({U, S, R}, Wanted)]]).
+
+%% @doc A node has come, or comes back after it has heard nothing for a while.
+-spec tell_all(node(), endpoints()) -> endpoints().
+tell_all(Node, #endpoints{host = P, targets = Targets, wanted = Wanted} = E) ->
+    mod_client_proxy_targets:answers(P, Node) andalso
+        begin
+            [tell_known(all, US, Node, E) || US <- maps:keys(Targets)],
+            [mod_client_proxy_cluster:hand(P, Node, {ejected, split_full(Jid), Ms})
+             || #{jid := Jid, ejected := Ms} <- mod_client_proxy_wanted:in_core(Wanted),
+                Ms > 0]
+        end,
+    E.
 
 %%% Sessions of local targets
 
@@ -430,14 +506,14 @@ pong(S, Ref, #iq{} = Answer, E) ->
 
 server_action({unreachable, S, no_answer}, E) ->
     log(silent_server, {<<>>, S}, leave(S, E));
-server_action({unreachable, S, no_stream}, E) ->
-    each_target(fun(T) ->
-                        mod_client_proxy_presence:cut(
-                          <<"no connection to its server">>, T, now_())
-                end, on_server(S, E), leave(S, E));
+server_action({unreachable, S, no_stream}, #endpoints{host = P} = E) ->
+    Text = <<"no connection to its server">>,
+    USs = on_server(S, E),
+    [mod_client_proxy_targets:tell(P, US, {cut, Text}) || US <- USs],
+    each_target(fun(T) -> mod_client_proxy_presence:cut(Text, T, now_()) end, USs,
+                leave(S, E));
 server_action({reached, S}, E) ->
-    each_target(fun(T) -> mod_client_proxy_presence:back(T, now_()) end,
-                on_server(S, E), enter(S, E)).
+    missed(on_server(S, E), enter(S, E)).
 
 leave(S, #endpoints{wanted = Wanted} = E) ->
     E#endpoints{wanted = mod_client_proxy_wanted:leave(S, unreachable, Wanted)}.
@@ -496,9 +572,17 @@ target_actions({U, S} = US, Actions, #endpoints{host = P} = E) ->
     lists:foldl(
       fun({send, Type}, Acc) ->
               ejabberd_router:route(own_presence(Type, P, US)),
+              sent(Type, P, US),
               Acc;
          ({resend, Type}, Acc) ->
+              sent(Type, P, US),
               resend(S, own_presence(Type, P, US), Acc);
+         (wanted, Acc) ->
+              mod_client_proxy_targets:tell(P, US, {wanted, node()}),
+              Acc;
+         (missed, Acc) ->
+              mod_client_proxy_targets:tell(P, US, missed),
+              Acc;
          ({put, R, State}, Acc) ->
               put({U, S, R}, State, Acc);
          ({remove, R}, Acc) ->
@@ -506,6 +590,11 @@ target_actions({U, S} = US, Actions, #endpoints{host = P} = E) ->
          ({log, What}, Acc) ->
               log(What, US, Acc)
       end, E, Actions).
+
+sent(Type, P, US) when Type == subscribe; Type == probe ->
+    mod_client_proxy_targets:tell(P, US, {sent, Type});
+sent(_Type, _P, _US) ->
+    ok.
 
 own_presence(Type, P, {U, S}) ->
     mod_client_proxy_metas:own(#presence{type = Type, from = jid:make(P),

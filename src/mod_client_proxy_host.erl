@@ -229,7 +229,11 @@ cast({drained, USR, IsDrained}, State) ->
               State);
 cast(peers_changed, #state{context = Context} = State) ->
     Context == undefined orelse mod_client_proxy_audience:changed(Context),
-    State;
+    endpoints(fun mod_client_proxy_endpoints:lead/1, State);
+cast({speaks, Node}, State) ->
+    endpoints(fun(E) -> mod_client_proxy_endpoints:tell_all(Node, E) end, State);
+cast({told, US, Told}, State) ->
+    endpoints(fun(E) -> mod_client_proxy_endpoints:told(US, Told, E) end, State);
 cast(keys_changed, State) ->
     reconfigure(State);
 cast(reconcile, State) ->

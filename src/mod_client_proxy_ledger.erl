@@ -25,7 +25,9 @@
       | timeouts | undelivered | gone | refused_by_server | stopped | failed
       | lost | forgotten | no_endpoint
         %% of which
-      | retries | replaced_ids | moved | limited | malformed.
+      | retries | replaced_ids | moved | limited | malformed
+        %% of other nodes
+      | strange.
 
 -define(DONE, [requests, outbound_requests, answers, messages,
                outbound_messages, presences, bounces, refused, local,
@@ -66,7 +68,9 @@ entries() ->
      {replaced_ids, "requests forwarded under an id of ours"},
      {moved, "messages that came back since their resource had gone"},
      {limited, "messages and presence beyond message_rate"},
-     {malformed, "stanzas that the parser refused"}].
+     {malformed, "stanzas that the parser refused"},
+     {strange, "messages of other nodes of the cluster that were not understood. If they "
+      "grow in number, another version of the module runs there: upgrade it"}].
 
 -spec new() -> ledger().
 new() ->
@@ -102,7 +106,8 @@ place(moved) -> 23;
 place(limited) -> 24;
 place(malformed) -> 25;
 place(no_endpoint) -> 26;
-place(handed) -> 27.
+place(handed) -> 27;
+place(strange) -> 28.
 
 %% @doc A core is gone, with all requests that were in flight there.
 -spec lost(ledger()) -> ok.

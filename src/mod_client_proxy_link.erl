@@ -17,6 +17,7 @@
 -include("xmpp.hrl").
 
 -type proxy_host() :: mod_client_proxy_options:proxy_host().
+-type us() :: mod_client_proxy_sessions:us().
 %% The process, and what waits for it: how much, and its octets.
 -type link() :: {pid(), atomics:atomics_ref()}.
 -type thing() ::
@@ -24,6 +25,9 @@
       | {deliver, stanza()}              %% a forwarded one, to its session
       | {returned, jid(), message()}     %% from this session; as it came
       | {target_presence, presence()}    %% of a target on another server
+      | {target, us(), mod_client_proxy_replicas:told()}
+        %% an endpoint gets no new requests for so many ms
+      | {ejected, mod_client_proxy_sessions:usr(), pos_integer()}
         %% the answer is {Alias, boolean()} to the alias
       | {ask, Alias :: reference(), Question :: tuple()}.
 
@@ -35,6 +39,7 @@
 %% How much may wait for one node.
 -define(MAX_WAITING, 10000).
 -define(MAX_OCTETS, 67108864).
+-define(MAX_EJECTION, 1 bsl 32). % ms; the core has a bound of its own
 
 %%% Handing over
 
@@ -122,6 +127,11 @@ is_thing({What, Packet}) when What == route; What == deliver ->
     lists:any(fun(Name) -> is_record(Packet, Name) end, [iq, message, presence]);
 is_thing({target_presence, Packet}) ->
     is_record(Packet, presence);
+is_thing({target, {U, S}, Told}) ->
+    is_binary(U) andalso is_binary(S) andalso mod_client_proxy_replicas:is_told(Told);
+is_thing({ejected, {U, S, R}, Ms}) ->
+    is_binary(U) andalso is_binary(S) andalso is_binary(R) andalso is_integer(Ms)
+        andalso Ms > 0 andalso Ms < ?MAX_EJECTION;
 is_thing({ask, Alias, Question}) ->
     is_reference(Alias) andalso is_tuple(Question);
 is_thing({returned, Session, Original}) ->

@@ -13,7 +13,7 @@
 -module(mod_client_proxy_metas).
 
 -export([mark/2, marked/1, owner/1, unmark/1, original/2, undelivered/1, own/1,
-         is_own/1, handed/2, is_handed/1, is_ended/1,
+         is_own/1, handed/2, is_handed/1, is_refused/1,
          for_here/1, is_for_here/1]).
 -export([as_it_came/1, moved/1, moves/1, archived/2]).
 %% hooks of ejabberd_sm and ejabberd_c2s
@@ -93,8 +93,15 @@ owner(Packet) ->
 handed(Ending, Packet) ->
     xmpp:put_meta(Packet, ?HANDED, {ending, Ending}).
 
-%% @doc Whether it came back to another node, from a session that ended there.
--spec is_ended(stanza()) -> boolean().
+%% @doc Whether a stanza that came back is from a session that goes on. Then the server
+%% does not let the proxy host through to this account (XEP-0191, mod_last), and another
+%% try would change nothing.
+-spec is_refused(stanza()) -> boolean().
+is_refused(Packet) ->
+    not is_ended(Packet)
+        andalso mod_client_proxy_sessions:lives(jid:tolower(xmpp:get_from(Packet))).
+
+%% It came back to another node, from a session that ended there.
 is_ended(Packet) ->
     xmpp:get_meta(Packet, ?HANDED, none) == {ending, true}.
 

@@ -67,9 +67,7 @@ abort(#{core := Core} = Context, Record, Why) ->
 %%% It comes back
 
 %% @doc A forwarded request came back from ejabberd itself: there was no session,
-%% or it ended before the request was read, or s2s failed. From a session that goes
-%% on it came back for another reason: the server does not let P through to this
-%% account (XEP-0191, mod_last), and asking again would change nothing.
+%% or it ended before the request was read, or s2s failed, or the server refuses it.
 -spec bounced(context(), record_ref(), iq()) -> ok.
 bounced(#{core := Core, host := P} = Context, Record, Packet) ->
     count(bounces, Context),
@@ -77,8 +75,7 @@ bounced(#{core := Core, host := P} = Context, Record, Packet) ->
     Undelivered = mod_client_proxy_metas:undelivered(Packet),
     How = case Undelivered of
               undefined ->
-                  came_back(not mod_client_proxy_metas:is_ended(Packet)
-                            andalso mod_client_proxy_sessions:lives(Endpoint));
+                  came_back(mod_client_proxy_metas:is_refused(Packet));
               _ -> undelivered
           end,
     How == refused orelse mod_client_proxy_targets:suspect(P, Endpoint),

@@ -18,11 +18,11 @@
 %% {iq_reply, Answer | timeout, {ponged, Core, Eid}}.
 -spec send(mod_client_proxy_options:proxy_host(),
            [{mod_client_proxy_core:core(), mod_client_proxy_core:eid(),
-             Jid :: binary()}]) -> ok.
+             Jid :: binary(), Ejected :: non_neg_integer()}]) -> ok.
 send(P, Pings) ->
     From = jid:make(P),
     lists:foreach(
-      fun({Core, Eid, Jid}) ->
+      fun({Core, Eid, Jid, _Ejected}) ->
               Ping = mod_client_proxy_metas:own(
                        #iq{type = get, from = From, to = address(Jid),
                            sub_els = [#ping{}]}),

@@ -9,14 +9,18 @@
 %%% Only an account that has said `subscribed' is probed. To any other one a
 %%% probe is worse than useless: its server answers `unsubscribed', and forgets
 %%% the request that is still open.
+%%%
+%%% In a cluster one node speaks with the account, the one that leads. The others hear
+%%% what it says, and what the account says, so each of them can go on.
 -module(mod_client_proxy_presence).
 
+-export([lead/3, learn/2, told/3, known/2]).
 -export([new/2, limit/2, start/2, event/3, heard/2, suspect/2, missed/2,
-         cut/3, back/2, tick/2, seed/3, trouble/1, kind/1, subscription/1,
+         cut/3, tick/2, seed/3, trouble/1, kind/1, subscription/1,
          resources/1]).
 
 -export_type([target/0, kind/0, subscription/0, event/0, action/0,
-              complaint/0]).
+              complaint/0, told/0, known/0]).
 
 %% The session manager knows the resources of a local target, and no subscription
 %% is needed: what presence says of either changes nothing.
@@ -27,6 +31,8 @@
 -type reason() :: confirmed | bounce | missed | room.
 -opaque target() ::
         #{kind := kind(), subscription := subscription(),
+          leads := boolean(),               %% this node speaks with the account
+          wanted_at := undefined | integer(), %% when the other nodes were asked
           asked_at := undefined | integer(),
           ask_at := undefined | integer(),  %% when to ask again
           backoff := pos_integer(),         %% ms; refused or silent
@@ -62,9 +68,30 @@
         {send, subscribe | subscribed | unsubscribed | available | probe}
         %% the same, over a new stream
       | {resend, subscribe | probe}
+        %% the other nodes are asked what they know
+      | wanted
+        %% the node that leads is to probe
+      | missed
       | {put, Resource :: binary(), mod_client_proxy_core:state()}
       | {remove, Resource :: binary()}
       | {log, complaint()}.
+%% What another node has done or found out, or what it knows.
+-type told() ::
+        {sent, subscribe | probe}
+      | suspect
+        %% some of what the account said was lost there
+      | missed
+      | {cut, Text :: binary()}
+        %% the answer to a probe has not spoken of it
+      | {removed, Resource :: binary()}
+        %% where nothing is known of the target
+      | {known, known(), #{Resource :: binary() => mod_client_proxy_core:state()}}
+        %% to a node that has come, or comes back
+      | {all, known(), #{Resource :: binary() => mod_client_proxy_core:state()}}.
+%% Of the subscription. Ages: how long ago (ms) it was.
+-type known() :: #{subscription := asked | subscribed | refused | error,
+                   doubted := boolean(),
+                   ages := #{probed_at | heard_at | spoke_at => non_neg_integer()}}.
 -type complaint() ::
         %% no answer to the subscription request
         silent
@@ -97,10 +124,12 @@
 %% The same complaint is logged again if it was not true for so long (ms).
 -define(QUIET, 600000).
 -define(ANSWER_INTERVAL, 1000).
+%% The other nodes answer within so long (ms).
+-define(LEARNED, 2000).
 
 -spec new(kind(), MaxResources :: pos_integer()) -> target().
 new(Kind, Max) ->
-    #{kind => Kind, subscription => unknown,
+    #{kind => Kind, subscription => unknown, leads => true, wanted_at => undefined,
       asked_at => undefined, ask_at => undefined, backoff => ?FIRST_BACKOFF,
       retry => ?FIRST_RETRY, failed => false, failed_at => undefined,
       doubted => false, spoke_at => undefined, heard_at => undefined,
@@ -124,17 +153,115 @@ seed(Resource, _State, #{resources := Rs} = T) ->
 start(T, Now) ->
     ask(T, Now).
 
-ask(#{failed := Failed, backoff := Backoff, retry := Retry} = T, Now) ->
+ask(#{leads := false} = T, _Now) ->
+    {[], T};
+ask(#{failed := true} = T, Now) ->
+    {[{resend, subscribe}], asked(T, Now)};
+ask(T, Now) ->
+    {[{send, subscribe}], asked(T, Now)}.
+
+asked(#{failed := Failed, backoff := Backoff, retry := Retry} = T, Now) ->
     T1 = T#{subscription := asked, asked_at := Now, spoke_at := Now},
     case Failed of
-        true ->
-            {[{resend, subscribe}],
-             T1#{ask_at := Now + Retry, retry := min(2 * Retry, ?LAST_RETRY)}};
-        false ->
-            {[{send, subscribe}],
-             T1#{ask_at := Now + Backoff,
-                 backoff := min(2 * Backoff, ?LAST_BACKOFF)}}
+        true -> T1#{ask_at := Now + Retry, retry := min(2 * Retry, ?LAST_RETRY)};
+        false -> T1#{ask_at := Now + Backoff, backoff := min(2 * Backoff, ?LAST_BACKOFF)}
     end.
+
+%%% Other nodes
+
+%% @doc Whether this node speaks with the account from now on. What another node has
+%% asked and nobody answers is asked again, for that question may be lost.
+-spec lead(boolean(), target(), integer()) -> {[action()], target()}.
+lead(true, #{leads := false} = T, Now) ->
+    take_over(T#{leads := true}, Now);
+lead(Leads, T, _Now) ->
+    {[], T#{leads := Leads}}.
+
+take_over(#{kind := remote, subscription := asked, asked_at := At, ask_at := AskAt} = T,
+          _Now) ->
+    {[], T#{ask_at := min(At + ?SILENCE, AskAt)}};
+take_over(#{kind := remote, subscription := error} = T, Now) ->
+    ask(T, Now);
+take_over(#{kind := remote} = T, Now) ->
+    case resources(T) of
+        [] -> probe(confirmed, T, Now);
+        _ -> {[], T}
+    end;
+take_over(T, _Now) ->
+    {[], T}.
+
+%% @doc There are other nodes, and here nothing is known of the target. To be called
+%% until something is: the account is asked only if they know nothing either.
+-spec learn(target(), integer()) -> {[action()], target()}.
+learn(#{leads := true, wanted_at := At} = T, Now) when is_integer(At) ->
+    case Now - At >= ?LEARNED of
+        true -> ask(T, Now);
+        false -> {[], T}
+    end;
+learn(T, Now) ->
+    {[wanted], T#{wanted_at := Now}}.
+
+-spec told(told(), target(), integer()) -> {[action()], target()}.
+told({sent, _}, #{subscription := unknown} = T, _Now) ->
+    {[], T}; % there is more that it is to be told
+told({sent, subscribe}, T, Now) ->
+    {[], asked(T, Now)};
+told({sent, probe}, T, Now) ->
+    {[], T#{probed_at := Now, spoke_at := Now}};
+told(suspect, T, Now) ->
+    suspect(T, Now);
+told(missed, #{leads := false} = T, _Now) ->
+    {[], T};
+told(missed, T, Now) ->
+    missed(T, Now);
+told({cut, Text}, T, Now) ->
+    cut(Text, T, Now);
+told({removed, R}, T, _Now) ->
+    removed(fun(Rs) -> mod_client_proxy_resources:remove(R, Rs) end, T);
+told({_, #{subscription := Subscription}, _},
+     #{kind := local, subscription := unknown} = T, _Now) ->
+    {[], T#{subscription := Subscription}};
+told({known, Known, States}, #{kind := remote, wanted_at := At} = T, Now)
+  when is_integer(At) ->
+    take(Known, States, T, Now);
+told({all, Known, States}, #{kind := remote, subscription := unknown} = T, Now) ->
+    take(Known, States, T, Now);
+told({all, Known, States}, #{kind := remote} = T, Now) ->
+    %% they have not heard each other, perhaps for long, so neither knows who is right
+    IsNews = lists:sort(maps:keys(States)) /= lists:sort(resources(T)),
+    {Actions, T1} = take(Known, States, T, Now),
+    {Probe, T2} = case IsNews of
+                      true -> missed(T1, Now);
+                      false -> {[], T1}
+                  end,
+    {Actions ++ Probe, T2};
+told({_, _Known, _States}, T, _Now) ->
+    {[], T}.
+
+take(Known, States, #{subscription := Before} = T, Now) ->
+    {Actions, T1} = maps:fold(
+                      fun(R, State, {Acts, Acc}) ->
+                              {More, Acc1} = remote({available, R, State, Now}, Acc, Now),
+                              {Acts ++ More, Acc1}
+                      end, {[], T}, maps:without(resources(T), States)),
+    #{subscription := Subscription, doubted := Doubted, ages := Ages} = Known,
+    Times = maps:map(fun(_, Age) -> Now - Age end, Ages),
+    Taken = T1#{doubted := Doubted, wanted_at := undefined},
+    {Actions, maps:merge(subscription(Before, Subscription, Taken, Now), Times)}.
+
+subscription(_Before, subscribed, T, _Now) ->
+    T#{subscription := subscribed, ask_at := undefined, failed := false,
+       warned := false, error := <<>>};
+subscription(unknown, asked, T, Now) ->
+    asked(T, Now);
+subscription(unknown, refused, T, Now) ->
+    {_, T1} = refuse(refused, refused, <<"subscription refused">>, {[], T}, Now),
+    T1;
+subscription(unknown, error, #{backoff := Backoff} = T, Now) ->
+    T#{subscription := error, warned := true, error := <<"unreachable">>,
+       ask_at := Now + Backoff};
+subscription(_Before, _Subscription, T, _Now) ->
+    T.
 
 %% @doc What comes from the target.
 -spec event(event(), target(), integer()) -> {[action()], target()}.
@@ -195,12 +322,23 @@ answer(What, #{answers := Given, owed := Owed} = T, Now) ->
         #{What := At} when Now - At < ?ANSWER_INTERVAL ->
             {[], T#{owed := Owed#{What => true}}};
         _ ->
-            {reply(What), T#{answers := Given#{What => Now}}}
+            {[Action || {Is, _} = Action <- reply(What), Is == log orelse maps:get(leads, T)],
+             T#{answers := Given#{What => Now}}}
     end.
 
 reply(subscribe) -> [{send, subscribed}, {send, available}];
 reply(probe) -> [{send, available}];
 reply(unsubscribe) -> [{send, unsubscribed}, {log, left}].
+
+%% @doc What another node is to know, beside the resources; `unknown' is nothing.
+-spec known(target(), integer()) -> known() | unknown.
+known(#{subscription := unknown}, _Now) ->
+    unknown;
+known(#{subscription := Subscription, doubted := Doubted} = T, Now) ->
+    Times = maps:with([probed_at, heard_at, spoke_at], T),
+    #{subscription => Subscription, doubted => Doubted,
+      ages => maps:from_list([{Name, max(0, Now - At)}
+                              || {Name, At} <- maps:to_list(Times), is_integer(At)])}.
 
 %%% The subscription
 
@@ -336,19 +474,16 @@ cut(Text, T, Now) ->
 -spec missed(target(), integer()) -> {[action()], target()}.
 missed(#{kind := local} = T, _Now) ->
     {[], T};
+missed(#{leads := false} = T, Now) ->
+    {[missed], check(missed, Now, T)};
 missed(T, Now) ->
     probe(missed, T, Now).
-
-%% @doc Its server speaks again after it has been silent.
--spec back(target(), integer()) -> {[action()], target()}.
-back(T, Now) ->
-    missed(T, Now).
 
 %%% Probes
 
 %% One that comes too soon after the one before is sent late rather than never,
 %% for it may be what mends an error.
-probe(Reason, #{subscription := subscribed, due := Due} = T, Now) ->
+probe(Reason, #{subscription := subscribed, leads := true, due := Due} = T, Now) ->
     case pace(Reason, T, Now) of
         {now, T1} ->
             {[{how(Reason), probe}],
@@ -427,7 +562,7 @@ silent(#{failed := Failed, ask_at := AskAt, asked_at := At,
 unseen(T, Now) ->
     removed(fun(Rs) -> mod_client_proxy_resources:remove_unseen(Now, Rs) end, T).
 
-probes(#{due := Due} = T, _Now) when map_size(Due) == 0 ->
+probes(#{due := Due, leads := Leads} = T, _Now) when map_size(Due) == 0; not Leads ->
     {[], T};
 probes(#{due := Due} = T, Now) ->
     lists:foldl(fun(Reason, {Actions, Acc}) ->

@@ -180,14 +180,10 @@ choose_again(P, Packet, Original) ->
 returned(Session, Original) ->
     guarded(Original, fun(Context, _) -> returned(Context, Session, Original) end).
 
-%% From a session that goes on it came back since the server does not let P through
-%% to this account (XEP-0191), and choosing again would change nothing.
 bounced(Context, Packet, Original) ->
-    Session = xmpp:get_from(Packet),
-    case not mod_client_proxy_metas:is_ended(Packet)
-        andalso mod_client_proxy_sessions:lives(jid:tolower(Session)) of
+    case mod_client_proxy_metas:is_refused(Packet) of
         true -> refuse(Context, 'service-unavailable', refused, Original);
-        false -> returned(Context, Session, Original)
+        false -> returned(Context, xmpp:get_from(Packet), Original)
     end.
 
 returned(Context, Session, Original) ->

@@ -1,10 +1,14 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% Takes what is seen of targets on the way of a stanza to the process of the
-%%% proxy host (mod_client_proxy_host). All of this runs in the sender's process.
+%%% proxy host (mod_client_proxy_host), and to the other nodes of the cluster. What that
+%%% process finds out itself it tells the others by this module, too; all else runs in
+%%% the sender's process.
 -module(mod_client_proxy_targets).
 
 -export([presence/2, told/2, suspect/2, refresh/2]).
+%% other nodes
+-export([tell/3, answer/4, answers/2]).
 
 -include("xmpp.hrl").
 
@@ -97,3 +101,24 @@ refresh(P, Jid) ->
                                     ?REFRESH_TIMEOUT)
     catch exit:_ -> busy
     end.
+
+%%% Other nodes
+
+%% @doc Tells all other nodes.
+-spec tell(mod_client_proxy_options:proxy_host(), mod_client_proxy_sessions:us(),
+           mod_client_proxy_replicas:told()) -> ok.
+tell(P, US, Told) ->
+    mod_client_proxy_cluster:hand_all(P, {target, US, Told}).
+
+%% @doc Tells this one. What is lost is asked for again.
+-spec answer(mod_client_proxy_options:proxy_host(), node(),
+             mod_client_proxy_sessions:us(), mod_client_proxy_replicas:told()) -> ok.
+answer(P, Node, US, Told) ->
+    _ = mod_client_proxy_cluster:hand(P, Node, {target, US, Told}),
+    ok.
+
+%% @doc Whether this node is the one that tells Node what all know: the lowest of the
+%% others.
+-spec answers(mod_client_proxy_options:proxy_host(), node()) -> boolean().
+answers(P, Node) ->
+    lists:min([node() | mod_client_proxy_cluster:speaking(P) -- [Node]]) == node().

@@ -10,7 +10,7 @@
 %%% closed for more than one reason at a time.
 -module(mod_client_proxy_wanted).
 
--export([new/1, use/3, put_all/1, seed/3, put/3, remove/2, take_out/2, retry/1,
+-export([new/1, use/3, put_all/1, seed/3, put/3, state/2, remove/2, take_out/2, retry/1,
          close/3, leave/3, enter/3, in_core/1, show/1,
          drained/2, reread/2, drain/3, pings/1, ponged/4]).
 
@@ -69,6 +69,10 @@ want(USR, State, #wanted{endpoints = Endpoints} = W) ->
 put(USR, State, W) ->
     noticed(put_in(USR, State, want(USR, State, W))).
 
+-spec state(usr(), wanted()) -> {ok, mod_client_proxy_core:state()} | error.
+state(USR, #wanted{endpoints = Endpoints}) ->
+    maps:find(USR, Endpoints).
+
 -spec remove(usr(), wanted()) -> {[notice()], wanted()}.
 remove(USR, #wanted{endpoints = Endpoints, refused = Refused} = W) ->
     noticed(refill(take_out(USR, W#wanted{endpoints = maps:remove(USR, Endpoints),
@@ -115,14 +119,15 @@ drain(USR, IsDrained, #wanted{drained = Drained, taken = Taken} = W) ->
 
 %% @doc To be called each second: lets the core decide about them, and says which
 %% are to be pinged now, each with what ponged/4 is to be told.
--spec pings(wanted()) -> [{mod_client_proxy_core:core(),
-                           mod_client_proxy_core:eid(), binary()}].
+-spec pings(wanted()) -> [{mod_client_proxy_core:core(), mod_client_proxy_core:eid(),
+                           Jid :: binary(), Ejected :: non_neg_integer()}].
 pings(#wanted{core = undefined}) ->
     [];
 pings(#wanted{core = Core}) ->
     Now = now_(),
     _ = mod_client_proxy_core:tick(Core, Now),
-    [{Core, Eid, Jid} || {Eid, Jid} <- mod_client_proxy_core:pings(Core, Now)].
+    [{Core, Eid, Jid, Ejected}
+     || {Eid, Jid, Ejected} <- mod_client_proxy_core:pings(Core, Now)].
 
 %% @doc What came of a ping. An older core is not called any more.
 -spec ponged(mod_client_proxy_core:core(), mod_client_proxy_core:eid(),

@@ -22,13 +22,16 @@
 -define(STRANGE, <<"strange.example.org">>).
 -define(TURNS, <<"turns.example.org">>). % round_robin
 -define(KEEPS, <<"keeps.example.org">>). % sticky_ttl
+-define(AWAY, <<"away.example.org">>). % its target is on another server
+-define(FAR, "svc@remote.test").
+-define(EJECTS, <<"ejects.example.org">>). % timeout is 1 s
 
 suite() ->
     [{timetrap, {seconds, 120}}].
 
 all() ->
     [{group, Name} || Name <- [joining, nodes, crossing, sessions, asking, commands,
-                               failures, one_without, one_silent, two_versions,
+                               one_for_all, failures, one_without, one_silent, two_versions,
                                over_port, leaving]].
 
 groups() ->
@@ -60,6 +63,8 @@ groups() ->
        a_process_that_tells_sessions_is_killed_and_nothing_moves,
        what_ends_while_the_process_of_the_proxy_host_is_killed_is_told,
        a_session_that_is_resumed_at_another_node_answers_what_it_has,
+       who_knows_no_other_node_yet_does_not_lead,
+       of_a_node_that_stops_nothing_is_left,
        what_is_not_understood_is_said_once]},
      {commands, [],
       [status_has_a_row_for_each_node_that_serves,
@@ -75,6 +80,11 @@ groups() ->
        a_conversation_goes_on_at_another_node,
        a_session_goes_on_at_another_node,
        a_room_stays_where_another_node_keeps_it]},
+     %% what one node does, or finds out, for all
+     {one_for_all, [],
+      [a_remote_target_is_asked_by_one_node_and_by_none_again,
+       what_a_remote_target_has_not_answered_the_next_node_asks,
+       who_is_ejected_at_one_node_is_so_at_the_others]},
      {failures, [],
       [a_killed_node_takes_its_endpoints_along,
        a_node_that_hangs_gets_no_requests_until_it_speaks,
@@ -143,7 +153,11 @@ have_module(Config, Nodes) ->
     Config.
 
 site() ->
-    site:site([{"proxy.example.org", [{outbound, "any"}, {message_rate, "10000"}]},
+    site([]).
+
+site(More) ->
+    site:site(More ++
+              [{"proxy.example.org", [{outbound, "any"}, {message_rate, "10000"}]},
                {"sticky.example.org", [{balance, "sticky"},
                                        {sticky_by, "{\"urn:example:test\": n}"}]},
                {"keeps.example.org", [{balance, "sticky"},
@@ -152,7 +166,8 @@ site() ->
                {"resumes.example.org", [{resume_wait, "30 s"}]},
                {"hangs.example.org", [{node_timeout, "2 s"}]},
                {"strange.example.org", []},
-               {"turns.example.org", [{balance, "round_robin"}]}]).
+               {"turns.example.org", [{balance, "round_robin"}]},
+               {"ejects.example.org", [{timeout, "1 s"}, {balance, "round_robin"}]}]).
 
 %% An endpoint at one node that the module of another knows.
 service_seen_at(Config, At, Seen) ->
@@ -552,6 +567,40 @@ what_ends_while_the_process_of_the_proxy_host_is_killed_is_told(Config) ->
     await_endpoints(at(Config, 1), ?P, [F]),
     true = serves(requester_at(Config, 1), get, ?P, F).
 
+%% The process of the node that leads says nothing, so the other one, which begins anew,
+%% knows nothing.
+who_knows_no_other_node_yet_does_not_lead(Config) ->
+    [Leader, Other] = by_name(Config),
+    [true, false] = [leads(Config, N) || N <- [Leader, Other]],
+    Silent = rpc(Config, Leader, mod_client_proxy_cluster, name, [?P]),
+    ok = rpc(Config, Leader, sys, suspend, [Silent]),
+    try
+        killed(Config, Other, rpc(Config, Other, mod_client_proxy_cluster, name, [?P])),
+        unknown = leads(Config, Other)
+    after
+        ok = rpc(Config, Leader, sys, resume, [Silent])
+    end,
+    bed:await(fun() -> leads(Config, Other) == false end).
+
+%% The lowest first.
+by_name(Config) ->
+    [N || {_, N} <- lists:sort([{node(Config, N), N} || N <- [1, 2]])].
+
+leads(Config, N) ->
+    rpc(Config, N, mod_client_proxy_cluster, leads, [?P]).
+
+of_a_node_that_stops_nothing_is_left(Config) ->
+    _ = service_seen_at(Config, 2, 1),
+    Table = rpc(Config, 1, mod_client_proxy_cluster, name, [?P]),
+    Known = fun() -> [Key || {Key, _} <- rpc(Config, 1, ets, tab2list, [Table]),
+                             is_tuple(Key), element(1, Key) /= since]
+            end,
+    true = lists:member({info, node(Config, 2)}, Known()),
+    cluster:site(Config, [2], site:hosts()),
+    bed:await(fun() -> Known() == [] orelse Known() end),
+    cluster:site(Config, [2], site()),
+    await_peer(Config, 1, 2, true).
+
 %% Another one is there afterwards.
 killed(Config, N, Name) ->
     Pid = rpc(Config, N, erlang, whereis, [Name]),
@@ -620,10 +669,12 @@ what_is_not_understood_is_said_once(Config) ->
     Before = suite:ours(bed(Config, 1)),
     Peers = rpc(Config, 1, mod_client_proxy_cluster, name, [?STRANGE]),
     Takers = rpc(Config, 1, mod_client_proxy_link, names, [?STRANGE]),
+    Strange = [{Name, Message}
+               || {Names, Messages} <- [{[Peers], strange_to_peers(Config)},
+                                        {Takers, strange_to_takers()}],
+                  Name <- Names, Message <- Messages],
     [rpc(Config, 2, erlang, send, [{Name, node(Config, 1)}, Message])
-     || {Names, Messages} <- [{[Peers], strange_to_peers(Config)},
-                              {Takers, strange_to_takers()}],
-        Name <- Names, Message <- Messages],
+     || {Name, Message} <- Strange],
     [rpc(Config, 1, sys, get_state, [Name]) || Name <- Takers ++ [Peers]],
     At1 = at(Config, 1),
     suite:await_said(At1, "strange.example.org got a message"),
@@ -631,6 +682,7 @@ what_is_not_understood_is_said_once(Config) ->
     1 = said(At1, "strange.example.org got a message of another node that it does not"),
     0 = said(At1, "\\[(error|critical)\\]"),
     Before = suite:ours(bed(Config, 1)),
+    true = length(Strange) == counter(At1, ?STRANGE, "strange"),
     true = serves(U, get, ?STRANGE, E).
 
 strange_to_peers(Config) ->
@@ -923,7 +975,118 @@ enters(U, Room, Es) ->
     by_key(U, ?KEEPS, Room, Es).
 
 %%% Nodes that fail
+%%% What one node does for all
 
+%% The other server is a component at the node that does not lead.
+a_remote_target_is_asked_by_one_node_and_by_none_again(Config) ->
+    [Leader, Other] = by_name(Config),
+    Far = far(Config, Other),
+    [await_subscription(Config, N, asked) || N <- [Leader, Other]],
+    U = requester_at(Config, Other),
+    say(Far, "subscribed", ""),
+    say(Far, "", "/a"),
+    [await_far(Config, N, ["a"]) || N <- [Leader, Other]],
+    true = far_serves(U, Far),
+    [1, 1] = [said_to(Far, Type) || Type <- ["subscribe", "probe"]],
+    kill(Config, Leader),
+    say(Far, "", "/b"),
+    await_far(Config, Other, ["a", "b"]),
+    bed:await(fun() -> leads(Config, Other) == true end),
+    say(Far, "probe", ""), % it is answered, by one
+    bed:await(fun() -> said_to(Far, "available") > 0 end),
+    true = far_serves(U, Far),
+    boot(Config, Leader),
+    await_far(Config, Leader, ["a", "b"]),
+    await_subscription(Config, Leader, subscribed),
+    bed:await(fun() -> {leads(Config, Leader), leads(Config, Other)} == {true, false} end),
+    say(Far, "unavailable", "/a"),
+    [await_far(Config, N, ["b"]) || N <- [Leader, Other]],
+    say(Far, "probe", ""),
+    bed:await(fun() -> said_to(Far, "available") > 1 end),
+    [1, 1, 2] = [said_to(Far, Type) || Type <- ["subscribe", "probe", "available"]].
+
+what_a_remote_target_has_not_answered_the_next_node_asks(Config) ->
+    [Leader, Other] = by_name(Config),
+    Far = far(Config, Other),
+    await_subscription(Config, Other, asked), % which it has been told
+    1 = said_to(Far, "subscribe"),
+    kill(Config, Leader),
+    bed:await(fun() -> said_to(Far, "subscribe") == 2 end, 30000),
+    say(Far, "subscribed", ""),
+    say(Far, "", "/a"),
+    await_far(Config, Other, ["a"]),
+    1 = said_to(Far, "probe"),
+    boot(Config, Leader),
+    await_far(Config, Leader, ["a"]),
+    2 = said_to(Far, "subscribe").
+
+%% That server, and a proxy host for its account; both are new.
+far(Config, N) ->
+    have_module(Config, [1, 2]),
+    Far = puppet:start(component, bed(Config, N), "remote.test", "component", []),
+    cluster:site(Config, by_name(Config),
+                 site([{"away.example.org", [{target_address, ?FAR}]}])),
+    bed:await(fun() -> said_to(Far, "subscribe") > 0 end),
+    Far.
+
+say(Far, Type, Resource) ->
+    puppet:send(Far, ["<presence from='", ?FAR, Resource, "' to='", ?AWAY, "'",
+                      [[" type='", Type, "'"] || Type /= ""], "/>"]).
+
+%% How often. (All of it is left unread.)
+said_to(Far, Type) ->
+    length([El || #xmlel{name = <<"presence">>} = El <- puppet:unread(Far),
+                  puppet:attr(<<"to">>, El) == <<?FAR>>,
+                  type(El) == case Type of
+                                  "available" -> undefined;
+                                  _ -> list_to_binary(Type)
+                              end]).
+
+await_subscription(Config, N, Wanted) ->
+    bed:await(fun() ->
+                      case rpc(Config, N, mod_client_proxy_host, status, [?AWAY]) of
+                          {ok, #{targets := [#{subscription := Wanted}]}} -> true;
+                          Status -> Status
+                      end
+              end).
+
+await_far(Config, N, Resources) ->
+    Jids = [list_to_binary([?FAR, "/", R]) || R <- Resources],
+    bed:await(fun() ->
+                      Known = endpoint_jids(at(Config, N), ?AWAY),
+                      Known == Jids orelse Known
+              end).
+
+%% Whichever of its resources gets it.
+far_serves(U, Far) ->
+    Id = iq:ask(U, get, ?AWAY),
+    Request = iq:served(Far, Id),
+    puppet:send(Far, ["<iq type='result' id='", puppet:attr(<<"id">>, Request), "' from='",
+                      puppet:attr(<<"to">>, Request), "' to='",
+                      puppet:attr(<<"from">>, Request), "'/>"]),
+    _ = iq:result(U, Id, ?AWAY),
+    true.
+
+%% Those who ask are at node 1, and so is the one that answers.
+who_is_ejected_at_one_node_is_so_at_the_others(Config) ->
+    have_module(Config, [1, 2]),
+    [Answers, Hangs] = [service(at(Config, N), R) || {N, R} <- [{1, "a"}, {2, "b"}]],
+    [await_endpoints(at(Config, N), ?EJECTS, [Answers, Hangs]) || N <- [1, 2]],
+    crowd:serve(crowd:book(), Answers, 0),
+    Us = [requester(at(Config, 1), Name ++ "@example.org/eject")
+          || Name <- ["romeo", "juliet", "tybalt"]],
+    [iq:ask(U, get, ?EJECTS) || _ <- lists:seq(1, 6), U <- Us],
+    [await_seen(Config, N, ?EJECTS, Hangs, {<<"none">>, 0, <<"ejected">>}, 15000)
+     || N <- [1, 2]],
+    U2 = requester_at(Config, 2),
+    [_ = iq:result(U2, iq:ask(U2, get, ?EJECTS), ?EJECTS) || _ <- lists:seq(1, 5)],
+    [1, 0] = [counter(at(Config, N), ?EJECTS, "ejections") || N <- [1, 2]],
+    %% one node pings it
+    [_] = [El || El <- iq:all(Hangs), puppet:attr(<<"from">>, El) == ?EJECTS],
+    %% a node that comes is told, too
+    cluster:site(Config, [2], site:hosts()),
+    cluster:site(Config, [2], site()),
+    await_seen(Config, 2, ?EJECTS, Hangs, {<<"none">>, 0, <<"ejected">>}, 15000).
 a_killed_node_takes_its_endpoints_along(Config) ->
     E = service_seen_at(Config, 2, 1),
     U = requester_at(Config, 1),

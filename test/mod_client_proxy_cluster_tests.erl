@@ -36,8 +36,26 @@ cluster_test_() ->
                ?assertEqual(Session, ?CLUSTER:session(?P, ?E, Session)),
                ?assertEqual(none, ?CLUSTER:session(?P, ?E, none)),
                ?assertEqual(#{}, ?CLUSTER:sessions(?P, {<<"svc">>, <<"example.org">>}, #{})),
-               ?assertEqual(false, ?CLUSTER:hand(?P, elsewhere, {ask, make_ref(), {}}))
+               ?assertEqual(false, ?CLUSTER:hand(?P, elsewhere, {ask, make_ref(), {}})),
+               ?assertEqual(unknown, ?CLUSTER:leads(?P))
+       end},
+      {"who is alone leads",
+       fun() ->
+               {ok, Pid} = ?CLUSTER:start_link(?P),
+               ?assertEqual(true, ?CLUSTER:leads(?P)),
+               stopped(Pid)
+       end},
+      {"where there is no cluster, too, whatever there is of a process",
+       fun() ->
+               persistent_term:erase(?TAG),
+               ?assertEqual(true, ?CLUSTER:leads(?P))
        end}]}.
+
+stopped(Pid) ->
+    unlink(Pid),
+    Ref = monitor(process, Pid),
+    exit(Pid, kill),
+    receive {'DOWN', Ref, process, Pid, _} -> ok end.
 
 ended(Reason) ->
     Self = self(),

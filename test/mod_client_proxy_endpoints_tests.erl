@@ -16,6 +16,7 @@
 -define(FAR, {<<"svc">>, <<"far.test">>}).
 -define(NEAR, {<<"svc">>, <<"example.org">>}).
 -define(STATE, #{show => none, priority => 0, pending => false}).
+-define(TABLE, mod_client_proxy_endpoints_table).
 
 endpoints_test_() ->
     {setup, fun stand_ins/0, fun no_stand_ins/1,
@@ -74,7 +75,13 @@ endpoints_test_() ->
                {"an idle endpoint is pinged", fun idle/1},
                {"what comes of its pings is told to the core", fun ponged/1},
                {"one that is drained is so when it comes, and from now on",
-                fun drained/1}]]}}.
+                fun drained/1},
+               {"who does not lead asks no target, and tells what it finds out",
+                fun follows/1},
+               {"a node that has come asks the others, and a target when they know "
+                "nothing", fun has_come/1},
+               {"one node tells what all know", fun answers/1},
+               {"what a probe of another node has not found is gone", fun unseen/1}]]}}.
 
 %%% Asking
 
@@ -432,7 +439,7 @@ ponged(Core) ->
     [begin
          Now = Late + 1000 * N,
          ok = mod_client_proxy_core:tick(Core, Now),
-         [{Eid, <<"svc@far.test/x">>}] = mod_client_proxy_core:pings(Core, Now),
+         [{Eid, <<"svc@far.test/x">>, 0}] = mod_client_proxy_core:pings(Core, Now),
          [] = mod_client_proxy_core:pings(Core, Now),
          _ = ?E:ponged(other, Eid, Bounce, E), % an older core
          _ = ?E:ponged(Core, Eid, timeout, E),
@@ -556,6 +563,96 @@ account_check(E) ->
     after 5000 -> error(no_check)
     end.
 
+%%% Other nodes
+
+follows(Core) ->
+    in_cluster(false, fun() -> follows1(Core) end).
+
+follows1(Core) ->
+    start_ejabberd(),
+    E = second(?E:ask(configured(Core, [?FAR]))),
+    ?assertEqual([], sent()),
+    ?assertEqual([{all, {wanted, node()}}, {all, {wanted, node()}}], told()),
+    E1 = ?E:told(?FAR, known([<<"x">>]), E),
+    ?assertEqual([<<"svc@far.test/x">>], in(Core)),
+    E2 = ?E:suspect({<<"svc">>, <<"far.test">>, <<"x">>}, ?E:lead(E1)),
+    E3 = ?E:suspect({<<"svc">>, <<"far.test">>, <<"x">>}, E2), % that is no news
+    ?assertEqual({[], []}, {in(Core), sent()}),
+    ?assertEqual([{all, suspect}], told()),
+    set(leads, unknown),
+    E4 = ?E:lead(E3),
+    ?assertEqual([], sent()),
+    set(leads, true),
+    _ = ?E:lead(E4),
+    ?assertEqual([{?FAR, probe}], sent()),
+    ?assertEqual([{all, {sent, probe}}], told()).
+
+has_come(Core) ->
+    in_cluster(true, fun() -> has_come1(Core) end).
+
+has_come1(Core) ->
+    start_ejabberd(),
+    E = second(?E:ask(configured(Core, [?FAR]))),
+    ?assertEqual([], sent()),
+    ?assertEqual([{all, {wanted, node()}}], told()),
+    Told = ?E:told(?FAR, known([<<"x">>]), E),
+    _ = second(Told),
+    ?assertMatch([#{subscription := subscribed}], ?E:status(Told)),
+    ?assertEqual({[<<"svc@far.test/x">>], []}, {in(Core), sent()}),
+    timer:sleep(2000), % it is so long that it waits for them
+    _ = second(E),
+    ?assertEqual([{?FAR, subscribe}], sent()),
+    ?assertEqual([{all, {sent, subscribe}}], told()).
+
+answers(Core) ->
+    in_cluster(true, fun() -> answers1(Core) end).
+
+answers1(Core) ->
+    E = available(<<"x">>, ?FAR, subscribed(Core, [?FAR])),
+    _ = told(),
+    ?assertEqual(E, ?E:told(?FAR, {wanted, other}, E)),
+    ?assertMatch([{other, {known, #{subscription := subscribed}, #{<<"x">> := #{priority := 0}}}}],
+                 told()),
+    ?assertEqual(E, ?E:tell_all(other, E)),
+    ?assertMatch([{other, {all, _, _}}], told()),
+    %% the lowest of the others does
+    set(speaking, [a, other]),
+    ?assertEqual(E, ?E:told(?FAR, {wanted, other}, E)),
+    ?assertEqual(E, ?E:tell_all(other, E)),
+    ?assertEqual([], told()).
+
+unseen(Core) ->
+    in_cluster(true, fun() -> unseen1(Core) end).
+
+unseen1(Core) ->
+    E = available(<<"x">>, ?FAR, subscribed(Core, [?FAR])),
+    E1 = ?E:told(?FAR, {removed, <<"x">>}, E),
+    ?assertEqual([], in(Core)),
+    _ = ?E:told(?FAR, missed, E1),
+    ?assertEqual([{?FAR, probe}, {?FAR, probe}], sent()).
+
+known(Rs) ->
+    {known, #{subscription => subscribed, doubted => false, ages => #{}},
+     maps:from_list([{R, ?STATE} || R <- Rs])}.
+
+in_cluster(Leads, Test) ->
+    set(leads, Leads),
+    set(speaking, [other]),
+    Table = atom_to_list(?TABLE),
+    fakes:module(mod_client_proxy_cluster,
+                 ["leads(_) -> ets:lookup_element(" ++ Table ++ ", leads, 2).",
+                  "speaking(_) -> ets:lookup_element(" ++ Table ++ ", speaking, 2).",
+                  "hand_all(_, Thing) -> self() ! {told, all, Thing}, ok.",
+                  "hand(_, Node, Thing) -> self() ! {told, Node, Thing}, true."]),
+    try Test()
+    after fakes:over(mod_client_proxy_cluster)
+    end.
+
+told() ->
+    receive {told, Node, {target, ?FAR, Told}} -> [{Node, Told} | told()]
+    after 0 -> []
+    end.
+
 %%% What this process was told
 
 flush_all(E) ->
@@ -615,7 +712,7 @@ reads() ->
 
 %%% Stand-ins
 
--define(TABLE, mod_client_proxy_endpoints_table).
+
 
 set(Key, Value) -> ets:insert(?TABLE, {Key, Value}).
 

@@ -25,6 +25,24 @@ stored_test_() ->
                Keys = [receive Key -> Key end || _ <- lists:seq(1, 20)],
                ?assertEqual(1, length(lists:usort(Keys)))
        end},
+      {"one that is there is read though no transaction comes to an end",
+       fun() ->
+               P = <<"g.org">>,
+               Key = mod_client_proxy_keys:stored(P),
+               Self = self(),
+               Locks = spawn_link(
+                         fun() ->
+                                 mnesia:transaction(
+                                   fun() ->
+                                           mnesia:write_lock_table(client_proxy_key),
+                                           Self ! locked,
+                                           receive stop -> ok end
+                                   end)
+                         end),
+               receive locked -> ok end,
+               ?assertEqual(Key, mod_client_proxy_keys:stored(P)),
+               Locks ! stop
+       end},
       {"a node that joins a cluster brings its key along",
        fun() ->
                P = <<"f.org">>,

@@ -390,8 +390,7 @@ who_has_not_said_yes_is_never_probed_test() ->
     {_, T1} = event({available, <<"a">>, ?STATE, 1}, T, 1),
     ?assertEqual([{remove, <<"a">>}],
                  actions(mod_client_proxy_presence:suspect(T1, 2))),
-    ?assertEqual([], actions(mod_client_proxy_presence:missed(T1, 2))),
-    ?assertEqual([], actions(mod_client_proxy_presence:back(T1, 2))).
+    ?assertEqual([], actions(mod_client_proxy_presence:missed(T1, 2))).
 
 probes_for_one_reason_are_2_4_8_s_apart_and_the_last_one_is_sent_test() ->
     T = subscribed([]),

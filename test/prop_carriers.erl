@@ -145,6 +145,8 @@ call({pings, Cursor}) ->
     {pings, {now_(), Cursor}, none};
 call({ponged, N, Answered}) ->
     {ponged, {number(N, eids), Answered, now_()}, none};
+call({eject, Endpoint, Ms}) ->
+    {eject, {address(Endpoint), Ms, now_()}, none};
 call({stays, Jid, Leave, Cursor}) ->
     {stays, {Jid, Leave, now_(), Cursor}, none};
 call({pending, Cursor}) ->
@@ -309,6 +311,7 @@ step() ->
        {1, {tick}},
        {1, {pings, oneof([0, 0, nat()])}},
        {1, {ponged, nat(), boolean()}},
+       {1, {eject, endpoint(), oneof([0, nat(), 1 bsl 62])}},
        {1, {counters}},
        {2, {stays, endpoint(), boolean(), oneof([0, 0, nat()])}},
        {20, {translate, list(named()), exchange(),

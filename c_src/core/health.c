@@ -183,6 +183,13 @@ void jat_health_eject(struct jat_health *h, uint64_t now)
     end_row(h);
 }
 
+void jat_health_eject_until(struct jat_health *h, uint64_t until)
+{
+    if (until > h->until)
+        h->until = until;
+    end_row(h);
+}
+
 void jat_health_release(struct jat_health *h)
 {
     h->until = 0;

@@ -114,6 +114,8 @@ bool jat_health_is_suspect(const struct jat_health *h,
                            const struct jat_vitals *v, uint64_t now);
 /* Until when, and a ping is due. */
 void jat_health_eject(struct jat_health *h, uint64_t now);
+/* Somebody else has found out, and pings it: it is so until then, at least. */
+void jat_health_eject_until(struct jat_health *h, uint64_t until);
 /* It is back before its time. */
 void jat_health_release(struct jat_health *h);
 static inline bool jat_health_is_ejected(const struct jat_health *h)

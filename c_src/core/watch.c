@@ -67,6 +67,36 @@ static unsigned eject(struct jat_endpoints *t, uint64_t last)
     return ejected;
 }
 
+static void take_over(struct jat_endpoints *t, struct jat_slot *s,
+                      uint32_t number, uint64_t ms)
+{
+    const uint64_t longest = (uint64_t)JAT_EJECTION * JAT_EJECTIONS_MAX;
+    struct jat_vitals v = vitals_of(s);
+    bool answers = v.last_answer != 0 && t->now < v.last_answer + JAT_QUIET;
+    bool is_one_more = !jat_health_is_ejected(&s->health);
+
+    if (!t->policy.eject || answers ||
+        (is_one_more && n_ejected(t) + 1 > t->tiers[JAT_ALL].n / 2))
+        return;
+    jat_health_eject_until(&s->health, t->now + (ms < longest ? ms : longest));
+    jat_slots_place(t, number);
+    atomic_store_explicit(&t->watched, true, memory_order_relaxed);
+}
+
+void jat_watch_eject(struct jat_endpoints *t, jat_eid eid, uint64_t ms,
+                     uint64_t now)
+{
+    struct jat_slot *s;
+
+    jat_rwlock_write(&t->lock);
+    if (now > t->now)
+        t->now = now;
+    s = jat_slot_of(t, eid);
+    if (s != NULL && ms > 0)
+        take_over(t, s, (uint32_t)eid, ms);
+    jat_rwlock_write_done(&t->lock);
+}
+
 /* Others have gone: the one that has least to wait is back. */
 static void release_one(struct jat_endpoints *t)
 {
@@ -117,6 +147,12 @@ unsigned jat_watch_tick(struct jat_endpoints *t, uint64_t now)
     return ejected;
 }
 
+static uint64_t ejected_now(const struct jat_endpoints *t,
+                            const struct jat_health *h)
+{
+    return h->after_ejection && h->until > t->now ? h->until - t->now : 0;
+}
+
 /* Only who is watched may be due. */
 static bool find_due(struct jat_endpoints *t, uint32_t *number)
 {
@@ -145,6 +181,7 @@ enum jat_err jat_watch_next(struct jat_endpoints *t, uint32_t *cursor,
         err = JAT_ENOMEM;
         if (jat_buf_room(buf, s->jid_n) != NULL) {
             *out = (struct jat_ping){jat_slot_eid(number, s),
+                                     ejected_now(t, &s->health),
                                      jat_buf_add(buf, jat_slot_jid(s))};
             jat_health_ping(&s->health, now);
             *cursor = number + 1;

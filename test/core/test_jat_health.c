@@ -64,6 +64,21 @@ static void a_hung_endpoint_is_ejected_and_pinged(void **state)
     assert_int_equal(count("ejections"), 1);
 }
 
+static void another_node_may_have_ejected_it(void **state)
+{
+    (void)state;
+    proxy("");
+    come(A);
+    come(B);
+    jat_eject(j, JAT_STR(A), 30000, now);
+    jat_eject(j, JAT_STR("nobody@a.example/x"), 30000, now);
+    assert_int_equal(endpoint(A).ejected, 30000);
+    assert_int_equal(endpoint(B).ejected, 0);
+    assert_int_equal(count("ejected"), 1);
+    assert_int_equal(count("ejections"), 0); /* that is counted there */
+    assert_string_equal(pings(), "");
+}
+
 static void requests_to_the_endpoint_itself_eject_nobody(void **state)
 {
     (void)state;
@@ -158,6 +173,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(a_hung_endpoint_is_ejected_and_pinged),
+        CASE(another_node_may_have_ejected_it),
         CASE(requests_to_the_endpoint_itself_eject_nobody),
         CASE(idle_ones_are_pinged),
         CASE(a_full_endpoint_is_passed_over),

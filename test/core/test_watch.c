@@ -193,6 +193,80 @@ static void never_more_than_half_are_ejected(void **state)
     jat_endpoints_free(table);
 }
 
+static void what_another_node_has_ejected_is_so_here_for_as_long(void **state)
+{
+    (void)state;
+    begin_with(5);
+    jat_watch_eject(table, eids[0], 2500, now);
+    assert_int_equal(draining(0), JAT_DRAIN_EJECTED);
+    assert_int_equal(see_at(table, eids[0], now).ejected, 2500);
+    jat_watch_eject(table, eids[0], 1000, now); /* that is shorter */
+    assert_int_equal(see_at(table, eids[0], now).ejected, 2500);
+    assert_int_equal(pinged(), 0); /* who has found out pings it */
+    tick();
+    tick();
+    assert_int_equal(draining(0), JAT_DRAIN_EJECTED);
+    tick();
+    assert_int_equal(draining(0), 0);
+    jat_watch_eject(table, eids[0], 0, now);
+    assert_int_equal(draining(0), 0);
+    /* nobody says for how long he likes */
+    jat_watch_eject(table, eids[0], UINT64_MAX, now);
+    assert_int_equal(see_at(table, eids[0], now).ejected, 300000);
+    jat_watch_eject(table, 12345, 1000, now); /* nobody */
+    jat_endpoints_free(table);
+}
+
+static void another_node_does_not_decide_here(void **state)
+{
+    (void)state;
+    begin_with(5);
+    answers(0);
+    tick();
+    jat_watch_eject(table, eids[0], 30000, now); /* it answers here */
+    assert_int_equal(draining(0), 0);
+    for (unsigned i = 1; i < 5; i++)
+        jat_watch_eject(table, eids[i], 30000, now);
+    assert_int_equal(jat_watch_ejected(table), 2);
+    jat_watch_eject(table, eids[1], 60000, now); /* which is one of them */
+    assert_int_equal(see_at(table, eids[1], now).ejected, 60000);
+    policy.eject = false;
+    configure();
+    assert_int_equal(jat_watch_ejected(table), 0);
+    jat_watch_eject(table, eids[1], 90000, now);
+    policy.eject = true;
+    configure();
+    assert_int_equal(see_at(table, eids[1], now).ejected, 60000);
+    jat_endpoints_free(table);
+}
+
+static void who_has_just_been_ejected_is_told(void **state)
+{
+    (void)state;
+    struct jat_buf buf = JAT_BUF_INIT;
+    struct jat_ping p;
+    uint32_t cursor = 0;
+    begin_with(2);
+    policy.ping_interval = 5000;
+    configure();
+    fails(0);
+    answers(1);
+    tick();
+    assert_int_equal(jat_watch_next(table, &cursor, now, &buf, &p), JAT_OK);
+    assert_int_equal(p.eid, eids[0]);
+    assert_int_equal(p.ejected, 30000);
+    /* a ping to one that is idle says nothing of that */
+    jat_watch_ponged(table, eids[0], true, now + 1);
+    for (unsigned i = 0; i < 6; i++)
+        tick();
+    cursor = 0;
+    assert_int_equal(jat_watch_next(table, &cursor, now, &buf, &p), JAT_OK);
+    assert_int_equal(p.eid, eids[0]);
+    assert_int_equal(p.ejected, 0);
+    jat_buf_fini(&buf);
+    jat_endpoints_free(table);
+}
+
 static void a_tick_comes_once_a_second(void **state)
 {
     (void)state;
@@ -379,6 +453,9 @@ int main(void)
         TEST(only_what_p_chose_and_nobody_had_before_counts),
         TEST(an_option_turns_it_off),
         TEST(never_more_than_half_are_ejected),
+        TEST(what_another_node_has_ejected_is_so_here_for_as_long),
+        TEST(another_node_does_not_decide_here),
+        TEST(who_has_just_been_ejected_is_told),
         TEST(a_tick_comes_once_a_second),
         TEST(an_idle_one_is_pinged_and_not_used_while_it_is_silent),
         TEST(an_answer_ends_silence_and_so_does_the_option),

@@ -197,11 +197,11 @@ static const struct {
     {CALL_sweep, "nnn"},    {CALL_remove_endpoint, "t"},
     {CALL_endpoints, "nn"}, {CALL_pending, "nn"},
     {CALL_tick, "n"},       {CALL_pings, "nn"},
-    {CALL_ponged, "nbn"},   {CALL_counters, ""},
-    {CALL_stays, "tbnn"},   {CALL_configure, "l"},
-    {CALL_recall, "qtn"},   {CALL_learn, "qttn"},
-    {W_derive_key, "tt"},   {W_ping, ""},
-    {W_free, ""},
+    {CALL_ponged, "nbn"},   {CALL_eject, "tnn"},
+    {CALL_counters, ""},    {CALL_stays, "tbnn"},
+    {CALL_configure, "l"},  {CALL_recall, "qtn"},
+    {CALL_learn, "qttn"},   {W_derive_key, "tt"},
+    {W_ping, ""},           {W_free, ""},
 };
 
 static void put_argument(struct play *p, ei_x_buff *x, char kind)
