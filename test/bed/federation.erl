@@ -5,7 +5,8 @@
 %%% has in it then: bed (and cluster); far, the Prosody; dns; folder, of the
 %%% certificates; s2s, the port of each node.
 -module(federation).
--export([start/2, start/3, boot/1, stop/1, base/1, base/2, come_in/3, explain/1, far/1]).
+-export([start/2, start/3, boot/1, stop/1, base/1, base/2, come_in/3, client/2,
+         explain/1, far/1]).
 
 -type options() :: #{domain := string(), more_domains := [string()],
                      accounts := [string()]}.
@@ -31,7 +32,8 @@ start_world(Config, #{domain := Domain} = Options, N) ->
     {0, _} = bed:run(bed:project() ++ "/test/bed/certificates",
                      [Folder, "example.org,*.example.org", Domain]),
     Far = prosody:new(Options#{dns => names:port(Dns), certificates => Folder}),
-    Config1 = [{far, Far}, {dns, Dns}, {folder, Folder}, {s2s, bed_epmd:ports(N)} | Config],
+    Config1 = [{far, Far}, {dns, Dns}, {folder, Folder}, {s2s, bed_epmd:ports(N)}
+               | Config],
     names:set(Dns, Domain, prosody:s2s(Far)),
     come_in(Config1, "example.org", 1),
     ok = prosody:start(Far),
@@ -89,6 +91,14 @@ port(Config, N) ->
 -spec come_in([tuple()], string(), pos_integer()) -> ok.
 come_in(Config, Name, N) ->
     names:set(get(dns, Config), Name, port(Config, N)).
+
+%% @doc Somebody of the Prosody, of whom Who is ACCOUNT/RESOURCE; returns when online.
+-spec client([tuple()], string()) -> puppet:puppet().
+client(Config, Who) ->
+    #{domain := Domain} = Far = far(Config),
+    [Account, Resource] = string:split(Who, "/"),
+    puppet:start(strophe, Far, Account ++ "@" ++ Domain ++ "/" ++ Resource,
+                 ["presence"]).
 
 %% @doc What the Prosody had to say, beside a case that has failed.
 -spec explain([tuple()]) -> ok.
