@@ -374,6 +374,9 @@ a_server_that_stops_answers_for_all_and_serves_again(Config) ->
 
 a_server_that_is_killed_loses_no_answer(Config) ->
     {_, Us, Asked} = in_the_hands_of_one(Config, "dies"),
+    %% each node looks at its streams once a second: what becomes of one that it has not
+    %% seen yet shows some seconds later
+    timer:sleep(1100),
     ends_with_one_answer_each(fun() -> prosody:kill(far(Config)) end, Us, Asked),
     endpoints(Config, "dies", []),
     serves_again(Config, "dies", Us, Asked).
