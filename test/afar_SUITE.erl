@@ -8,7 +8,7 @@
 -export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
          init_per_testcase/2, end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
--import(federation, [base/1, client/2, far/1]).
+-import(federation, [base/1, client/2]).
 -import(suite, [address_of/3, await_endpoints/3, bed/1, in/2, service/2]).
 
 -define(FAR, "far.test").
