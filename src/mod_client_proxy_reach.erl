@@ -63,9 +63,17 @@ watch(#{requests := Requests} = Sample, #{flight := Flight} = S, Now) ->
     doubt(Sample, min(Requests, Old),
           S#{flight := [{Now, Requests} | Recent]}, Now).
 
+%% (Of an answer and the end of a stream in one second nobody knows which was first.)
 since(#{failed := Failed, requests := Requests} = Sample, S, Now) ->
-    S#{before := Sample, failed := Failed, cut := false,
+    S#{before := Sample, failed := Failed, cut := has_lost_a_stream(Sample, S),
        flight := [{Now, Requests}]}.
+
+%% With requests open.
+has_lost_a_stream(_Sample, #{before := undefined}) ->
+    false;
+has_lost_a_stream(#{requests := Requests, streams := Streams},
+                  #{before := #{streams := Before}}) ->
+    Requests > 0 andalso Before -- Streams /= [].
 
 %% How many requests were in flight that long ago. As no answer has come since,
 %% they still have none.
@@ -75,9 +83,9 @@ old(Flight, Now) ->
         {Recent, []} -> {0, Recent}
     end.
 
-doubt(#{failed := Failed, requests := Requests, streams := Streams} = Sample,
-      Waiting, #{before := #{streams := Before}, failed := Since} = S, Now) ->
-    Cut = Requests > 0 andalso (maps:get(cut, S) orelse Before -- Streams /= []),
+doubt(#{failed := Failed, requests := Requests} = Sample, Waiting,
+      #{failed := Since} = S, Now) ->
+    Cut = has_lost_a_stream(Sample, S) orelse (Requests > 0 andalso maps:get(cut, S)),
     S1 = S#{before := Sample, cut := Cut},
     if
         Cut -> ping(?CUT_INTERVAL, S1, Now);

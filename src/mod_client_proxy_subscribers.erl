@@ -24,9 +24,10 @@
         {key :: {mod_client_proxy_options:proxy_host(), us(), Node :: binary()},
          since :: integer()}). %% seconds of the system's clock
 
-%% How many there are.
+%% How many there are, other nodes' among them.
 -record(subscribers,
         {host :: mod_client_proxy_options:proxy_host(),
+         counted_at :: integer(), %% ms
          total = 0 :: non_neg_integer(),
          remote = 0 :: non_neg_integer(), %% of all remote domains together
          domains = #{} :: #{binary() => non_neg_integer()}}). %% of remote ones
@@ -35,6 +36,7 @@
 
 -define(TABLE, client_proxy_subscriber).
 -define(MAX_PER_USER, 10).
+-define(COUNT_INTERVAL, 1000). % ms
 
 %% @doc Makes the table, if there is none, and counts. Raises where Mnesia does
 %% not work.
@@ -45,18 +47,30 @@ open(P) ->
           [{disc_copies, [node()]}, {type, ordered_set},
            {attributes, record_info(fields, client_proxy_subscriber)}]),
     ok = mnesia:wait_for_tables([?TABLE], 10000),
+    counted(P).
+
+counted(P) ->
     All = all(P),
     Servers = lists:foldl(fun({{_, S}, _}, Acc) ->
                                   maps:update_with(S, fun(N) -> N + 1 end, 1, Acc)
                           end, #{}, All),
     Domains = maps:filter(fun(S, _) -> is_remote(S) end, Servers),
-    #subscribers{host = P, total = length(All), domains = Domains,
+    #subscribers{host = P, counted_at = mod_client_proxy_clock:now(),
+                 total = length(All), domains = Domains,
                  remote = lists:sum(maps:values(Domains))}.
+
+%% Nobody tells of what other nodes add and remove.
+recounted(#subscribers{host = P, counted_at = At} = Subscribers) ->
+    case mod_client_proxy_clock:now() - At >= ?COUNT_INTERVAL of
+        true -> counted(P);
+        false -> Subscribers
+    end.
 
 %% @doc Max: option max_subscribers.
 -spec add(us(), Node :: binary(), Max :: pos_integer(), subscribers()) ->
           {added | known | {full, full()}, subscribers()}.
-add({_, S} = US, Node, Max, #subscribers{host = P} = Subscribers) ->
+add({_, S} = US, Node, Max, #subscribers{host = P} = Before) ->
+    Subscribers = recounted(Before),
     IsRemote = is_remote(S),
     case is_subscribed(P, US, Node)
         orelse used_up(US, IsRemote, Max, Subscribers) of

@@ -8,7 +8,7 @@
 -export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
          init_per_testcase/2, end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
--import(federation, [base/1, far/1]).
+-import(federation, [base/1, client/2]).
 -import(suite, [address_of/3, await_endpoints/3, bed/1, in/2, service/2]).
 
 -define(FAR, "far.test").
@@ -69,7 +69,7 @@ end_per_testcase(_Case, Config) ->
 
 requests_from_afar_are_answered_and_answered_back(Config) ->
     E = service(Config, "a"),
-    U = far_client(Config, "nurse/x"),
+    U = client(Config, "nurse/x"),
     %% round_trip, as the requester of this server has it
     E = suite:round_trip(U, ?P, [E]),
     %% and one of the endpoint's, of which U learns the endpoint's address
@@ -84,7 +84,7 @@ requests_from_afar_are_answered_and_answered_back(Config) ->
 
 a_conversation_from_afar_stays_with_its_endpoint(Config) ->
     Es = [service(Config, Name) || Name <- ["a", "b", "c"]],
-    U = far_client(Config, "paris/x"),
+    U = client(Config, "paris/x"),
     UAtP = in(?P, puppet:jid(U)),
     {E, First} = said_to_one(U, Es, ?P, "chat"),
     UAtP = puppet:attr(<<"from">>, First),
@@ -94,7 +94,7 @@ a_conversation_from_afar_stays_with_its_endpoint(Config) ->
     [{E, _} = said_to_one(U, Es, To, "chat") || To <- [EAtP, ?P, EAtP, ?P]].
 
 a_headline_from_afar_reaches_an_endpoint_or_nobody(Config) ->
-    U = far_client(Config, "mercutio/x"),
+    U = client(Config, "mercutio/x"),
     %% nobody is there: no answer comes before that of the chat message behind it
     Headline = message(U, ?P, "headline"),
     Chat = message(U, ?P, "chat"),
@@ -104,7 +104,7 @@ a_headline_from_afar_reaches_an_endpoint_or_nobody(Config) ->
     [] = [El || El <- iq:all(U), puppet:attr(<<"id">>, El) == Headline].
 
 errors_of_messages_find_their_way_back_from_afar(Config) ->
-    U = far_client(Config, "benvolio/x"),
+    U = client(Config, "benvolio/x"),
     Id = message(U, ?P, "chat"),
     {Id, ?P, ?UNAVAILABLE} = bounce(U),
     E = service(Config, "a"),
@@ -121,18 +121,18 @@ errors_of_messages_find_their_way_back_from_afar(Config) ->
 %% It is in his server's hands then.
 what_an_endpoint_writes_to_who_is_offline_afar_waits_for_him(Config) ->
     E = service(Config, "a"),
-    U = far_client(Config, "tybalt/x"),
+    U = client(Config, "tybalt/x"),
     {E, First} = said_to_one(U, [E], ?P, "chat"),
     puppet:stop(U),
     Late = message(E, puppet:attr(<<"from">>, First), "chat"),
-    Again = far_client(Config, "tybalt/y"),
+    Again = client(Config, "tybalt/y"),
     Message = puppet:recv(Again, fun(El) -> is_message(El, Late) end),
     {E, _} = said_to_one(Again, [E], puppet:attr(<<"from">>, Message), "chat").
 
 %%% Presence
 
 a_contact_from_afar_sees_p_come_and_go(Config) ->
-    U = far_client(Config, "rosaline/x"),
+    U = client(Config, "rosaline/x"),
     befriend(U),
     _ = presence(U, <<"unavailable">>),
     E = service(Config, "a"),
@@ -145,15 +145,15 @@ a_contact_from_afar_sees_p_come_and_go(Config) ->
 %% His server asks (a probe).
 who_comes_online_afar_is_told_that_p_is_there(Config) ->
     _ = service(Config, "a"),
-    U = far_client(Config, "peter/x"),
+    U = client(Config, "peter/x"),
     befriend(U),
     _ = presence(U, undefined),
     puppet:stop(U),
-    _ = presence(far_client(Config, "peter/y"), undefined).
+    _ = presence(client(Config, "peter/y"), undefined).
 
 a_contact_from_afar_may_leave(Config) ->
     _ = service(Config, "a"),
-    U = far_client(Config, "abram/x"),
+    U = client(Config, "abram/x"),
     befriend(U),
     _ = presence(U, undefined),
     Subscribers = suite:counter(Config, ?P, "subscribers"),
@@ -164,7 +164,7 @@ a_contact_from_afar_may_leave(Config) ->
 
 the_presence_of_an_endpoint_shown_afar_ends_with_it(Config) ->
     E = service(Config, "a"),
-    U = far_client(Config, "sampson/x"),
+    U = client(Config, "sampson/x"),
     {E, First} = said_to_one(U, [E], ?P, "chat"),
     EAtP = address_of(Config, ?P, E),
     puppet:send(E, ["<presence to='", puppet:attr(<<"from">>, First),
@@ -175,11 +175,6 @@ the_presence_of_an_endpoint_shown_afar_ends_with_it(Config) ->
     _ = presence(U, EAtP, <<"unavailable">>).
 
 %%% Words that the cases are made of
-
-far_client(Config, Who) ->
-    [Account, Resource] = string:split(Who, "/"),
-    puppet:start(strophe, far(Config), Account ++ "@" ?FAR "/" ++ Resource,
-                 ["presence"]).
 
 %% A message; returns its id.
 message(From, To, Type) ->

@@ -12,7 +12,7 @@
 -export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
          init_per_testcase/2, end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
--import(federation, [base/1, far/1]).
+-import(federation, [base/1, client/2, far/1]).
 -import(suite, [await_said/3, bed/1, endpoint_jids/2, requester/1, said/2,
                 status/2]).
 
@@ -100,21 +100,21 @@ site(Config, Hosts) ->
 %%% Accepting and refusing
 
 a_target_that_accepts_serves(Config) ->
-    E = far_client(Config, "accepts/a"),
+    E = client(Config, "accepts/a"),
     use(Config, "accepts"),
     asked(E, "accepts"),
     allow(E, "accepts"),
     endpoints(Config, "accepts", ["a"]),
     U = requester(Config),
     round_trip(U, E, "accepts"),
-    F = far_client(Config, "accepts/b"),
+    F = client(Config, "accepts/b"),
     endpoints(Config, "accepts", ["a", "b"]),
     puppet:stop(F),
     endpoints(Config, "accepts", ["a"]),
     <<"accepts@far.test (remote)">> = targets(Config, "accepts").
 
 a_question_that_is_left_open_stays_open_and_is_reported(Config) ->
-    E = far_client(Config, "open/a"),
+    E = client(Config, "open/a"),
     use(Config, "open"),
     asked(E, "open"),
     await_said(Config, "\\[warning\\].*open@far.test.*Remedy: accept the contact "
@@ -129,14 +129,14 @@ a_question_that_is_left_open_stays_open_and_is_reported(Config) ->
 an_account_that_was_offline_is_asked_when_it_comes(Config) ->
     use(Config, "later"),
     timer:sleep(2000),
-    E = far_client(Config, "later/a"),
+    E = client(Config, "later/a"),
     asked(E, "later"),
     allow(E, "later"),
     endpoints(Config, "later", ["a"]),
     round_trip(requester(Config), E, "later").
 
 a_target_that_refuses_is_reported_and_may_accept_later(Config) ->
-    E = far_client(Config, "refuses/a"),
+    E = client(Config, "refuses/a"),
     use(Config, "refuses"),
     asked(E, "refuses"),
     say(E, "unsubscribed", "refuses"),
@@ -177,13 +177,13 @@ an_account_with_nobody_online_is_not_probed_again_and_again(Config) ->
     timer:sleep(10000),
     1 = probes(Config, "nobody"),
     %% nobody needs to ask for who comes back to be seen
-    F = far_client(Config, "nobody/b"),
+    F = client(Config, "nobody/b"),
     endpoints(Config, "nobody", ["b"]),
     round_trip(requester(Config), F, "nobody").
 
 a_session_that_withdraws_stays_out_until_it_says_so(Config) ->
     E = serving(Config, "withdraws"),
-    F = far_client(Config, "withdraws/b"),
+    F = client(Config, "withdraws/b"),
     endpoints(Config, "withdraws", ["a", "b"]),
     puppet:send(E, ["<presence type='unavailable' to='", proxy("withdraws"),
                     "'/>"]),
@@ -234,7 +234,7 @@ a_restart_there_costs_seconds_and_each_request_has_one_answer(Config) ->
     _ = one_answer_each(U, Ps, 20000),
     timer:sleep(10000),
     prosody:start(far(Config)),
-    E = far_client(Config, "restart/a"),
+    E = client(Config, "restart/a"),
     within(10000, fun() -> serves(U, E, "restart") end),
     nothing_more(U, Ids ++ Ps).
 
@@ -248,7 +248,7 @@ a_server_that_is_killed_loses_no_answer(Config) ->
     endpoints(Config, "kill", []),
     timer:sleep(5000),
     prosody:start(far(Config)),
-    E = far_client(Config, "kill/a"),
+    E = client(Config, "kill/a"),
     within(10000, fun() -> serves(U, E, "kill") end),
     nothing_more(U, Ids).
 
@@ -296,7 +296,7 @@ what_is_wrong_with_s2s_is_said_as_it_is(Config) ->
 a_server_that_cannot_reach_us_is_not_said_to_be_silent(Config) ->
     Dns = ?config(dns, Config),
     names:forget(Dns, "oneway.example.org"),
-    E = far_client(Config, "oneway/a"),
+    E = client(Config, "oneway/a"),
     use(Config, "oneway"),
     asked(E, "oneway"),
     allow(E, "oneway"),
@@ -308,17 +308,12 @@ a_server_that_cannot_reach_us_is_not_said_to_be_silent(Config) ->
 
 %%% Words that the cases are made of
 
-far_client(Config, Who) ->
-    [Account, Resource] = string:split(Who, "/"),
-    puppet:start(strophe, far(Config), Account ++ "@" ?FAR "/" ++ Resource,
-                 ["presence"]).
-
 %% The proxy host of this case alone.
 use(Config, Name) ->
     bed:reconfigure(bed(Config), site(Config, [{Name, Name ++ "@" ?FAR, []}])).
 
 serving(Config, Name) ->
-    E = far_client(Config, Name ++ "/a"),
+    E = client(Config, Name ++ "/a"),
     use(Config, Name),
     asked(E, Name),
     allow(E, Name),

@@ -112,6 +112,23 @@ a_stream_that_ends_with_nothing_open_makes_none_test() ->
     S = watched(new(), 0, 1000, (requests(0))#{streams := [s1]}),
     ?assertEqual([], actions(watch(requests(0), S, 2000))).
 
+%% Whichever of the two came first.
+a_stream_that_ends_in_the_second_of_an_answer_makes_a_ping_in_the_next_test() ->
+    S = watched(new(), 0, 1000, (requests(2))#{streams => [s1]}),
+    Answered = (requests(1))#{answered := 1},
+    {[], S1} = watch(Answered, S, 2000),
+    ?assertEqual([{ping, 1}], actions(watch(Answered, S1, 3000))).
+
+a_stream_that_ends_in_the_second_of_the_last_answer_makes_none_test() ->
+    S = watched(new(), 0, 1000, (requests(1))#{streams => [s1]}),
+    Answered = (requests(0))#{answered := 1},
+    ?assertEqual([], all(S, 2000, 5000, Answered)).
+
+a_stream_that_ends_in_the_second_in_which_an_endpoint_goes_makes_a_ping_test() ->
+    S = watched(new(), 0, 1000, (requests(2))#{answered := 9, streams => [s1]}),
+    {[], S1} = watch(requests(1), S, 2000),
+    ?assertEqual([{ping, 1}], actions(watch(requests(1), S1, 3000))).
+
 a_cut_soon_after_a_ping_is_not_forgotten_test() ->
     S = watched(new(), 0, 1000, (requests(1))#{streams := [s1]}),
     {[{ping, 1}], S1} = watch((requests(1))#{streams := [s2]}, S, 2000),

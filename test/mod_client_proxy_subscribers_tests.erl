@@ -24,6 +24,7 @@ bounds_test_() ->
               {"nobody loses his place to a newcomer", fun kept/0},
               {"who goes makes room", fun room/0},
               {"what was there before the start is counted", fun counted/0},
+              {"what other nodes change is counted a second later", fun elsewhere/0},
               {"a domain without a subscriber is forgotten", fun forgotten/0},
               {"of very few places everybody may have one", fun few/0},
               {"without a database there are none", fun no_database/0}]]}.
@@ -96,9 +97,21 @@ room() ->
 counted() ->
     Us = [{integer_to_binary(N), <<"far.example">>} || N <- lists:seq(1, 11)],
     {_, S} = add_all([{U, <<>>} || U <- Us], 100, ?S:open(?P)),
-    ?assertEqual(S, ?S:open(?P)),
+    ?assertMatch({{full, domain}, _}, ?S:add(lists:last(Us), <<>>, 100, S)),
     ?assertMatch({{full, domain}, _},
                  ?S:add(lists:last(Us), <<>>, 100, ?S:open(?P))).
+
+elsewhere() ->
+    [Here, There] = [?S:open(?P), ?S:open(?P)],
+    Us = [{integer_to_binary(N), <<"far.example">>} || N <- lists:seq(1, 10)],
+    {_, There1} = add_all([{U, <<>>} || U <- Us], 100, There),
+    Late = {<<"late">>, <<"far.example">>},
+    pass(1000),
+    {{full, domain}, Here1} = ?S:add(Late, <<>>, 100, Here),
+    _ = lists:foldl(fun(U, Acc) -> ?S:remove(U, <<>>, Acc) end, There1, Us),
+    {{full, domain}, Here2} = ?S:add(Late, <<>>, 100, Here1),
+    pass(1000),
+    ?assertMatch({added, _}, ?S:add(Late, <<>>, 100, Here2)).
 
 forgotten() ->
     S = ?S:open(?P),
@@ -154,8 +167,14 @@ tally(Hows) ->
     lists:sort([{length([1 || H <- Hows, H == How]), How}
                 || How <- lists:usort(Hows)]).
 
+pass(Ms) ->
+    persistent_term:put({?MODULE, now}, persistent_term:get({?MODULE, now}) + Ms).
+
 setup() ->
     ok = application:start(mnesia),
+    persistent_term:put({?MODULE, now}, 0),
+    fakes:module(mod_client_proxy_clock,
+                 ["now() -> persistent_term:get({mod_client_proxy_subscribers_tests, now})."]),
     fakes:module(ejabberd_mnesia,
                  ["create(_, Name, Def) -> "
                   "mnesia:create_table(Name, lists:keydelete(disc_copies, 1, Def))."]),
@@ -166,5 +185,5 @@ setup() ->
 
 teardown(_) ->
     application:stop(mnesia),
-    [fakes:over(Module) || Module <- [ejabberd_mnesia, ejabberd_option,
-                                      ejabberd_auth_anonymous]].
+    [fakes:over(Module) || Module <- [mod_client_proxy_clock, ejabberd_mnesia,
+                                      ejabberd_option, ejabberd_auth_anonymous]].
