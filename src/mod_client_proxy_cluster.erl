@@ -422,11 +422,15 @@ do({moved, USR, Pid}, #state{host = P}) ->
     mod_client_proxy_hosts:cast(P, {session, USR, Pid, {moved, true}});
 do({changed, USRs}, #state{host = P}) ->
     mod_client_proxy_hosts:cast(P, {sessions_changed, USRs});
-do({peer, Node, What}, #state{host = P}) ->
+do({peer, Node, What}, #state{host = P} = State) ->
     link(P, Node, What),
     case What of
-        none -> ets:delete(name(P), {peer, Node});
-        _ -> ets:insert(name(P), {{peer, Node}, What})
+        none ->
+            ets:delete(name(P), {peer, Node}),
+            %% it may start the module again
+            lists:member(Node, nodes()) andalso since(Node, State);
+        _ ->
+            ets:insert(name(P), {{peer, Node}, What})
     end,
     %% another node may lead now
     mod_client_proxy_hosts:cast(P, peers_changed).

@@ -11,7 +11,7 @@
 -include("suite.hrl").
 
 -export([start/1, clients/1, stop/1, own_server/2, register_accounts/2,
-         accounts/0, begin_group/2, end_group/2, use_carrier/2, own_site/2,
+         accounts/0, targets/0, is_on_two_nodes/1, begin_group/2, end_group/2, use_carrier/2, own_site/2,
          common_site/1, begin_case/1, begin_case/3, is_short/0, end_case/1,
          explain/2, last_lines/1, log_since/1, said/2, await_said/2,
          await_said/3, occurrences/2, clean/1, bed/1, service/2, service/3,
@@ -19,10 +19,13 @@
          await_acknowledged/2, push/2, status/1, status/2, counter/3, counters/2,
          sum/2, books_add_up/2, endpoints/2, endpoint_jids/2, is_endpoint/3,
          await_endpoints/3, await_draining/4, pending/2, in_flight/2, kept/2,
-         who_served/2, round_trip/3, round_trip/4, serves/3, serves/4, says/2,
+         who_served/2, own_id/2, round_trip/3, round_trip/4, serves/3, serves/4, says/2,
          disco_info/0, address/3, address_of/3, resource/1, in/2, is_sealed/1,
          without_module/2, with_ghost/2, proc/1, kill_host/2, has_route/2,
          program/1, signal/3, is_alive/1, ours/1, is_ours/1]).
+
+-define(SEALED_TAG, 14). % characters
+
 -import(site, [hosts/0, proxy_hosts/0, site/1]).
 
 %%% The server
@@ -30,14 +33,23 @@
 %% @doc For init_per_suite: the common server, a proxy host of it for each of
 %% proxy_hosts/0.
 start(Config) ->
-    Config1 = clients(Config),
+    Config1 = clients(served(Config)),
     site:carry("auto"),
-    Bed = bed:new(hosts()),
-    ok = bed:start(Bed),
-    register_accounts(Bed, accounts()),
-    _ = bed:install(Bed),
-    bed:reconfigure(Bed, site(proxy_hosts())),
-    [{bed, Bed} | Config1].
+    common_site(Config1),
+    Config1.
+
+%% Whoever runs the suite may have a server for it (two_nodes).
+served(Config) ->
+    case ?config(bed, Config) of
+        undefined ->
+            Bed = bed:new(hosts()),
+            ok = bed:start(Bed),
+            register_accounts(Bed, accounts()),
+            _ = bed:install(Bed),
+            [{bed, Bed} | Config];
+        _ ->
+            Config
+    end.
 
 %% @doc The same without a server, for suites whose groups have their own.
 clients(Config) ->
@@ -46,7 +58,14 @@ clients(Config) ->
 
 %% @doc For end_per_suite.
 stop(Config) ->
-    bed:remove(bed(Config)).
+    case is_on_two_nodes(Config) of
+        true -> bed:reconfigure(bed(Config), hosts());
+        false -> bed:remove(bed(Config))
+    end.
+
+%% @doc Are targets at another node than all others (two_nodes)?
+is_on_two_nodes(Config) ->
+    length(bed:members(bed(Config))) == 2.
 
 %% @doc For a group: a server with this site, or (none) without the module.
 own_server(Config, Site) ->
@@ -74,6 +93,11 @@ accounts() ->
                           <<"tybalt">>, <<"stranger">>, <<"crew">>, <<"steered">>]},
      {<<"meet.example.org">>, [<<"guest1">>, <<"guest2">>, <<"guest3">>]},
      {<<"auth.meet.example.org">>, [<<"focus">>]}].
+
+%% Those who serve, wherever the proxy hosts are those of site:proxy_hosts/0.
+targets() ->
+    ["svc@example.org", "mill@example.org", "pinged@example.org", "crew@example.org",
+     "steered@example.org", "focus@auth.meet.example.org"].
 
 %%% Groups and cases
 
@@ -105,7 +129,11 @@ common_site(Config) ->
     bed:reconfigure(bed(Config), site(proxy_hosts())).
 
 begin_case(Config) ->
-    [{log, byte_size(bed:log(bed(Config)))} | Config].
+    [{log, log_sizes(bed(Config))} | Config].
+
+%% Of each node.
+log_sizes(Bed) ->
+    [byte_size(bed:log(Node)) || Node <- bed:members(Bed)].
 
 %% @doc The same in a suite with cases that only wait until the module's own clocks
 %% strike, whatever the release: if it is to be short, they are left out.
@@ -161,10 +189,14 @@ last_lines(Text) ->
     Lines = binary:split(Text, <<"\n">>, [global, trim]),
     lists:join("\n", lists:nthtail(max(0, length(Lines) - 60), Lines)).
 
-%% What the server has said since the case began.
+%% What the server has said since the case began; of several nodes, one after the other.
 log_since(Config) ->
-    Log = bed:log(bed(Config)),
-    From = min(?config(log, Config), byte_size(Log)),
+    Nodes = bed:members(bed(Config)),
+    iolist_to_binary([said_since(Size, bed:log(Node))
+                      || {Size, Node} <- lists:zip(?config(log, Config), Nodes)]).
+
+said_since(Size, Log) ->
+    From = min(Size, byte_size(Log)),
     binary:part(Log, From, byte_size(Log) - From).
 
 %% How often it has said this (a regular expression).
@@ -195,7 +227,7 @@ clean(Bed) ->
       end),
     bed:await(
       fun() ->
-              case lists:filter(fun is_in_use/1, status(Bed)) of
+              case [Row || Node <- bed:members(Bed), Row <- status(Node), is_in_use(Row)] of
                   [] -> true;
                   Left -> Left
               end
@@ -243,7 +275,15 @@ requester(Config) ->
     requester(Config, ?U).
 
 requester(Config, Jid) ->
-    puppet:start(?config(asks, Config), bed(Config), Jid, []).
+    U = puppet:start(?config(asks, Config), bed(Config), Jid, []),
+    bed:await(fun() -> is_known(Config, U) end),
+    U.
+
+%% To the session managers of all nodes.
+is_known(Config, Puppet) ->
+    {U, S, R} = parts(puppet:jid(Puppet)),
+    lists:all(fun(Node) -> is_pid(bed:rpc(Node, ejabberd_sm, get_session_pid, [U, S, R])) end,
+              bed:members(bed(Config))).
 
 %% The server's process of its session.
 server_pid(Config, Puppet) ->
@@ -297,8 +337,12 @@ status(Config, P) ->
 counter(Config, P, Name) ->
     sum(counters(Config, P), [Name]).
 
+%% Of all nodes.
 counters(Config, P) ->
-    case bed:command(bed(Config), client_proxy_counters, [P]) of
+    [Counter || Node <- bed:members(bed(Config)), Counter <- counters_of(Node, P)].
+
+counters_of(Node, P) ->
+    case bed:command(Node, client_proxy_counters, [P]) of
         Counters when is_list(Counters) -> Counters;
         {error, _, _, _} -> []; %% not there now
         {error, unknown_command} -> [] %% not installed
@@ -310,7 +354,9 @@ sum(Counters, Names) ->
 
 %% Both ledgers add up, as soon as nobody is at work.
 books_add_up(Config, P) ->
-    bed:await(fun() -> books(counters(Config, P)) == {0, 0} end).
+    bed:await(fun() -> [{0, 0}] == lists:usort([books(counters_of(Node, P))
+                                                || Node <- bed:members(bed(Config))])
+              end).
 
 books(Counters) ->
     {sum(Counters, ["stanzas"])
@@ -351,7 +397,8 @@ await_draining(Config, P, E, Draining) ->
               end).
 
 pending(Config, P) ->
-    bed:command(bed(Config), client_proxy_pending, [P]).
+    lists:append([bed:command(Node, client_proxy_pending, [P])
+                  || Node <- bed:members(bed(Config))]).
 
 in_flight(Config, P) ->
     length(pending(Config, P)).
@@ -370,6 +417,15 @@ who_served(Es, Id) ->
     bed:await(fun() -> lists:any(fun(E) -> Ask(E) /= [] end, Es) end),
     [Who] = [E || E <- Es, Ask(E) /= []],
     {Who, iq:served(Who, Id)}.
+
+%% The id of a request as its sender has written it: with nothing behind it, but in a
+%% cluster, where the tag of the node that has taken it is there.
+own_id(Config, Request) ->
+    Id = puppet:attr(<<"id">>, Request),
+    case is_on_two_nodes(Config) of
+        true -> binary:part(Id, 0, byte_size(Id) - ?SEALED_TAG);
+        false -> Id
+    end.
 
 %% One request to P, answered by whoever it reaches.
 round_trip(U, P, Es) ->

@@ -92,9 +92,20 @@ fail(Endpoint, Request, Type, Condition) ->
 %%% What did not happen
 
 %% @doc When this returns, what From has sent before has had its effect, as far
-%% as it went through the process that reads from From's connection: whatever it
-%% made of it for To is there.
+%% as it went through the process that reads from From's connection, and what this has
+%% handed over to another node: whatever it made of it for To is there.
 fence(From, To) ->
+    pass(From, To),
+    case bed:members(puppet:bed(From)) of
+        [_] ->
+            ok;
+        Nodes ->
+            cluster:await_taken(Nodes),
+            pass(To, To)
+    end.
+
+%% One goes from there to there.
+pass(From, To) ->
     Id = id(),
     puppet:send(From, ["<message type='headline' id='", Id, "' to='",
                        escape(puppet:jid(To)), "'/>"]),
