@@ -531,11 +531,7 @@ conference(U, Jicofos, Room) ->
     iq:send(U, set, ?FOCUS, Id,
             ["<conference xmlns='http://jitsi.org/protocol/focus' room='", Room,
              "@conference.meet.example.org' machine-uid='", Id, "'/>"]),
-    Mine = fun(El) -> puppet:attr(<<"id">>, El) == Id end,
-    bed:await(fun() -> lists:any(fun(J) -> lists:any(Mine, puppet:unread(J)) end,
-                                 Jicofos) end),
-    [Jicofo] = [J || J <- Jicofos, lists:any(Mine, puppet:unread(J))],
-    Req = puppet:recv(Jicofo, Mine),
+    {Jicofo, Req} = iq:who_asked(Jicofos, Id),
     iq:answer(Jicofo, Req, ["<conference xmlns='http://jitsi.org/protocol/focus'"
                             " ready='true' room='", Room, "'/>"]),
     Result = iq:result(U, Id, ?FOCUS),

@@ -12,7 +12,7 @@
 -compile([export_all, nowarn_export_all]).
 -import(suite, [address/3, address_of/3, await_endpoints/3, bed/1, counter/3,
                 in/2, in_flight/2, is_sealed/1, push/2, requester/1,
-                own_id/2, requester/2, resource/1, round_trip/3, says/2, service/2,
+                requester/2, resource/1, round_trip/3, says/2, service/2,
                 who_served/2, with_ghost/2, without_module/2]).
 
 suite() ->
@@ -102,7 +102,7 @@ main_exchange(Type, Config) ->
     Req = iq:served(E, Id),
     TypeText = atom_to_binary(Type),
     TypeText = puppet:attr(<<"type">>, Req),
-    Id = own_id(Config, Req),
+    Id = iq:own_id(E, Req),
     <<"svc@example.org/a">> = puppet:attr(<<"to">>, Req),
     <<"proxy.example.org/romeo@example.org/garden">> =
         puppet:attr(<<"from">>, Req),
@@ -124,7 +124,7 @@ what_a_stanza_carries_travels_unchanged(Config) ->
     puppet:send(U, [<<"<iq type='get' xml:lang='fr' id='">>, iq:escape(Id),
                     "' to='", ?P, "'>", Payload, "</iq>"]),
     Req = iq:served(E, Id),
-    Id = own_id(Config, Req),
+    Id = iq:own_id(E, Req),
     <<"fr">> = lang(Req),
     Sent = plain(fxml_stream:parse_element(Payload)),
     Sent = plain(puppet:child(<<"q">>, Req)),
@@ -177,7 +177,7 @@ a_request_of_the_endpoint_reaches_the_requester_and_is_answered(Config) ->
     Asked = iq:served(U, Back),
     EncE = puppet:attr(<<"from">>, Asked),
     true = is_sealed(EncE),
-    Back = own_id(Config, Asked),
+    Back = iq:own_id(U, Asked),
     <<"romeo@example.org/garden">> = puppet:attr(<<"to">>, Asked),
     iq:answer(U, Asked, "<q xmlns='urn:example:test'>yes</q>"),
     Result = iq:result(E, Back, EncU),
@@ -252,7 +252,7 @@ an_id_with_blanks_comes_back_as_it_was(Config) ->
     [begin
          %% answered
          Id = ask_with_blanks(U, Type, ?P),
-         iq:answer(A, same_id(Config, Id, iq:served(A, Id))),
+         iq:answer(A, same_id(A, Id)),
          _ = iq:result(U, Id, ?P),
          %% refused, over its deadline, under an id of ours
          Nowhere = in(?P, <<"nowhere">>),
@@ -266,7 +266,7 @@ an_id_with_blanks_comes_back_as_it_was(Config) ->
          %% client-initiated
          EncU = in(?P, puppet:jid(U)),
          Back = ask_with_blanks(A, Type, EncU),
-         iq:answer(U, same_id(Config, Back, iq:served(U, Back))),
+         iq:answer(U, same_id(U, Back)),
          _ = iq:result(A, Back, EncU)
      end || Type <- [get, set]],
     %% moved to another endpoint, and lost with the last one
@@ -274,7 +274,7 @@ an_id_with_blanks_comes_back_as_it_was(Config) ->
     _ = iq:served(A, Moved),
     B = service(Config, "b"),
     puppet:order(A, "die"),
-    _ = same_id(Config, Moved, iq:served(B, Moved)),
+    _ = same_id(B, Moved),
     puppet:order(B, "die"),
     _ = iq:refused(U, Moved, ?P, ?UNAVAILABLE).
 
@@ -284,8 +284,9 @@ blanks() ->
 ask_with_blanks(Puppet, Type, To) ->
     iq:ask(Puppet, Type, To, blanks(), "").
 
-same_id(Config, Id, Request) ->
-    Id = own_id(Config, Request),
+same_id(Puppet, Id) ->
+    Request = iq:served(Puppet, Id),
+    Id = iq:own_id(Puppet, Request),
     Request.
 
 %% No request is refused for the name of a namespace, for a prefix, or for a long
@@ -298,9 +299,7 @@ a_payload_in_any_namespace_travels(Config) ->
          Id = iq:id(),
          iq:send(U, Type, To, Id, Payload),
          push(U, E),
-         Request = puppet:recv(E, fun(#xmlel{name = Name} = El) ->
-                                          Name == <<"iq">> andalso own_id(Config, El) == Id
-                                  end),
+         Request = iq:asked(E, Id),
          Sent = expanded(fxml_stream:parse_element(iolist_to_binary(Payload))),
          [Got] = [El || #xmlel{} = El <- Request#xmlel.children],
          Sent = expanded(Got),
@@ -701,7 +700,7 @@ two_requests_in_flight_under_one_id_are_both_answered(Config) ->
      || N <- ["first", "second"]],
     First = iq:served(E, <<"first">>),
     Second = iq:served(E, <<"second">>),
-    Id = own_id(Config, First),
+    Id = iq:own_id(E, First),
     true = Id /= puppet:attr(<<"id">>, Second),
     [iq:answer(E, Req, ["<q xmlns='urn:example:test'>", N, "</q>"])
      || {Req, N} <- [{Second, "2"}, {First, "1"}]],

@@ -19,13 +19,10 @@
          await_acknowledged/2, push/2, status/1, status/2, counter/3, counters/2,
          sum/2, books_add_up/2, endpoints/2, endpoint_jids/2, is_endpoint/3,
          await_endpoints/3, await_draining/4, pending/2, in_flight/2, kept/2,
-         who_served/2, own_id/2, round_trip/3, round_trip/4, serves/3, serves/4, says/2,
+         who_served/2, round_trip/3, round_trip/4, serves/3, serves/4, says/2,
          disco_info/0, address/3, address_of/3, resource/1, in/2, is_sealed/1,
          without_module/2, with_ghost/2, proc/1, kill_host/2, has_route/2,
          program/1, signal/3, is_alive/1, ours/1, is_ours/1]).
-
--define(SEALED_TAG, 14). % characters
-
 -import(site, [hosts/0, proxy_hosts/0, site/1]).
 
 %%% The server
@@ -417,15 +414,6 @@ who_served(Es, Id) ->
     bed:await(fun() -> lists:any(fun(E) -> Ask(E) /= [] end, Es) end),
     [Who] = [E || E <- Es, Ask(E) /= []],
     {Who, iq:served(Who, Id)}.
-
-%% The id of a request as its sender has written it: with nothing behind it, but in a
-%% cluster, where the tag of the node that has taken it is there.
-own_id(Config, Request) ->
-    Id = puppet:attr(<<"id">>, Request),
-    case is_on_two_nodes(Config) of
-        true -> binary:part(Id, 0, byte_size(Id) - ?SEALED_TAG);
-        false -> Id
-    end.
 
 %% One request to P, answered by whoever it reaches.
 round_trip(U, P, Es) ->
