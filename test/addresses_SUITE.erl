@@ -652,7 +652,8 @@ a_requester_of_more_than_two_thousand_octets_is_served(Config) ->
          Back = iq:ask(E, get, puppet:attr(<<"from">>, Req)),
          Asked = iq:served(Remote, Back),
          User = puppet:attr(<<"to">>, Asked),
-         puppet:send(Remote, ["<iq type='result' id='", Back, "' from='", User,
+         puppet:send(Remote, ["<iq type='result' id='",
+                              iq:escape(puppet:attr(<<"id">>, Asked)), "' from='", User,
                               "' to='", puppet:attr(<<"from">>, Asked), "'/>"]),
          _ = iq:result(E, Back, puppet:attr(<<"from">>, Req))
      end || P <- [?P, <<"sealed.example.org">>]].
