@@ -423,14 +423,12 @@ do({moved, USR, Pid}, #state{host = P}) ->
 do({changed, USRs}, #state{host = P}) ->
     mod_client_proxy_hosts:cast(P, {sessions_changed, USRs});
 do({peer, Node, What}, #state{host = P} = State) ->
+    %% it may start the module again
+    What == none andalso lists:member(Node, nodes()) andalso since(Node, State),
     link(P, Node, What),
     case What of
-        none ->
-            ets:delete(name(P), {peer, Node}),
-            %% it may start the module again
-            lists:member(Node, nodes()) andalso since(Node, State);
-        _ ->
-            ets:insert(name(P), {{peer, Node}, What})
+        none -> ets:delete(name(P), {peer, Node});
+        _ -> ets:insert(name(P), {{peer, Node}, What})
     end,
     %% another node may lead now
     mod_client_proxy_hosts:cast(P, peers_changed).
