@@ -11,8 +11,8 @@
 -include("suite.hrl").
 
 -export([start/1, clients/1, stop/1, own_server/2, register_accounts/2,
-         accounts/0, targets/0, is_on_two_nodes/1, begin_group/2, end_group/2, use_carrier/2, own_site/2,
-         common_site/1, begin_case/1, begin_case/3, is_short/0, end_case/1,
+         accounts/0, targets/0, begin_group/2, end_group/2, use_carrier/2,
+         own_site/2, common_site/1, begin_case/1, begin_case/3, is_short/0, end_case/1,
          explain/2, last_lines/1, log_since/1, said/2, await_said/2,
          await_said/3, occurrences/2, clean/1, bed/1, service/2, service/3,
          service/4, resumable/2, requester/1, requester/2, server_pid/2,
@@ -55,14 +55,10 @@ clients(Config) ->
 
 %% @doc For end_per_suite.
 stop(Config) ->
-    case is_on_two_nodes(Config) of
-        true -> bed:reconfigure(bed(Config), hosts());
-        false -> bed:remove(bed(Config))
+    case bed:members(bed(Config)) of
+        [Bed] -> bed:remove(Bed);
+        _ -> bed:reconfigure(bed(Config), hosts()) % for the next suite
     end.
-
-%% @doc Are targets at another node than all others (two_nodes)?
-is_on_two_nodes(Config) ->
-    length(bed:members(bed(Config))) == 2.
 
 %% @doc For a group: a server with this site, or (none) without the module.
 own_server(Config, Site) ->
@@ -224,7 +220,8 @@ clean(Bed) ->
       end),
     bed:await(
       fun() ->
-              case [Row || Node <- bed:members(Bed), Row <- status(Node), is_in_use(Row)] of
+              case [Row || Node <- bed:members(Bed), Row <- status(Node),
+                           is_in_use(Row)] of
                   [] -> true;
                   Left -> Left
               end
@@ -279,8 +276,9 @@ requester(Config, Jid) ->
 %% To the session managers of all nodes.
 is_known(Config, Puppet) ->
     {U, S, R} = parts(puppet:jid(Puppet)),
-    lists:all(fun(Node) -> is_pid(bed:rpc(Node, ejabberd_sm, get_session_pid, [U, S, R])) end,
-              bed:members(bed(Config))).
+    lists:all(fun(Node) ->
+                      is_pid(bed:rpc(Node, ejabberd_sm, get_session_pid, [U, S, R]))
+              end, bed:members(bed(Config))).
 
 %% The server's process of its session.
 server_pid(Config, Puppet) ->

@@ -6,7 +6,8 @@
 -module(iq).
 -include("xmpp.hrl").
 -export([ask/3, ask/4, ask/5, send/5, id/0, served/2, served/3, is_served/2,
-         asked/2, who_asked/2, own_id/2, answer/2, answer/3, fail/4, outcome/2, outcome/3, result/3, refused/4,
+         asked/2, who_asked/2, own_id/2, answer/2, answer/3, fail/4,
+         outcome/2, outcome/3, result/3, refused/4,
          fence/2, quiet/2, all/1, escape/1]).
 
 -define(NS_TEST, "urn:example:test").

@@ -5,8 +5,8 @@
 -module(puppet).
 -include("xmpp.hrl").
 -export([start_registry/0, start/4, start/5, start_kept/4, stop/1, stop_all/0]).
--export([jid/1, bed/1, send/2, order/2, signal/2, await_line/2, await_line/3, recv/2, recv/3, drain/1,
-         unread/1]).
+-export([jid/1, bed/1, send/2, order/2, signal/2, await_line/2, await_line/3,
+         recv/2, recv/3, drain/1, unread/1]).
 -export([attr/2, child/2, child/3, text/1, condition/1]).
 
 -type puppet() :: pid().
