@@ -7,6 +7,9 @@
 # make check        all tests, with a summary
 # make check-on     the same on another release of Debian, in a root of its own
 #                   (RELEASE=trixie; RUNNERS="core erl server": only these)
+# make check-two-nodes
+#                   what there is of the suites that makes sense over two nodes of a
+#                   cluster (a part of it is in check)
 # make coverage     which lines of C the tests do not run
 # make mutants      are the tests good? Changes the sources at random and counts
 #                   what no test notices (CORE=100 SRC=60; test/mutate/mutants)
@@ -53,7 +56,8 @@ NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 TOOLS = _build/service _build/puppet _build/storm
 
 .PHONY: all sum tools example demo serve check check-on check-lint check-core check-units \
-        check-sim check-fuzz check-erl check-nif-asan check-server coverage mutants fuzz soak storm bench \
+        check-sim check-fuzz check-erl check-nif-asan check-server check-two-nodes coverage mutants fuzz soak storm \
+        bench \
         dialyzer dist deps deps-demo clean
 
 all:
@@ -138,6 +142,10 @@ check-nif-asan:
 
 check-server: tools
 	@test/check_server
+
+# Not a part of `check`, which runs the first of both.
+check-two-nodes: tools
+	@test/check_server -spec test/two_nodes.spec test/two_nodes_more.spec
 
 # Not a part of `check`: it takes the better part of two hours.
 mutants: deps

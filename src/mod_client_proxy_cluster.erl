@@ -510,7 +510,9 @@ do({changed, USRs}, #state{host = P}) ->
 do({peer, Node, What}, State) ->
     peer(Node, What, State).
 
-peer(Node, What, #state{host = P}) ->
+peer(Node, What, #state{host = P} = State) ->
+    %% it may start the module again
+    What == none andalso lists:member(Node, nodes()) andalso since(Node, State),
     link(P, Node, What),
     case What of
         none ->

@@ -175,7 +175,7 @@ with_an_endpoint_ping_and_disco_are_forwarded(Config) ->
     [begin
          Id = iq:id(),
          iq:send(U, get, ?P, Id, Payload),
-         Req = puppet:recv(E, fun(El) -> puppet:attr(<<"id">>, El) == Id end),
+         Req = iq:asked(E, Id),
          iq:answer(E, Req, "<mine xmlns='urn:example:test'/>"),
          #xmlel{} = puppet:child(<<"mine">>, iq:result(U, Id, ?P))
      end || Payload <- [ping(), disco_info()]].
@@ -287,9 +287,7 @@ a_target_is_asked_for_its_presence_where_an_option_says_so(Config) ->
     puppet:send(E, ["<presence type='subscribed' to='", Mill, "'/>"]),
     iq:fence(E, E),
     Id = Last(),
-    iq:answer(E, puppet:recv(E, fun(El) ->
-                                        puppet:attr(<<"id">>, El) == Id
-                                end)),
+    iq:answer(E, iq:asked(E, Id)),
     _ = iq:result(U, Id, Mill),
     no_roster_entry(E, Mill).
 
@@ -654,7 +652,8 @@ a_requester_of_more_than_two_thousand_octets_is_served(Config) ->
          Back = iq:ask(E, get, puppet:attr(<<"from">>, Req)),
          Asked = iq:served(Remote, Back),
          User = puppet:attr(<<"to">>, Asked),
-         puppet:send(Remote, ["<iq type='result' id='", Back, "' from='", User,
+         puppet:send(Remote, ["<iq type='result' id='",
+                              iq:escape(puppet:attr(<<"id">>, Asked)), "' from='", User,
                               "' to='", puppet:attr(<<"from">>, Asked), "'/>"]),
          _ = iq:result(E, Back, puppet:attr(<<"from">>, Req))
      end || P <- [?P, <<"sealed.example.org">>]].

@@ -214,21 +214,25 @@ after_a_restart_a_session_is_asked_for_its_show(Config) ->
 
 %% By the timer itself, which is 30 s, and then as it strikes once more.
 what_no_hook_has_told_is_found_by_reconciliation(Config) ->
-    Bed = bed(Config),
+    Nodes = bed:members(bed(Config)),
     Watched = {mod_client_proxy_sessions, watched},
-    Hosts = bed:rpc(Bed, persistent_term, get, [Watched]),
-    ok = bed:rpc(Bed, persistent_term, put, [Watched, #{}]),
+    Watch = fun(Hosts) ->
+                    [ok = bed:rpc(Node, persistent_term, put, [Watched, Hosts])
+                     || Node <- Nodes]
+            end,
+    Hosts = bed:rpc(hd(Nodes), persistent_term, get, [Watched]),
+    Watch(#{}),
     try
-        E = puppet:start(strophe, Bed, "svc@example.org/deaf", ["presence"]),
+        E = puppet:start(strophe, bed(Config), "svc@example.org/deaf", ["presence"]),
         [] = endpoints(Config, ?P),
         bed:await(fun() -> is_endpoint(Config, ?P, E) end, 45000),
         puppet:send(E, "<presence type='unavailable'/>"),
         iq:fence(E, E),
         true = is_endpoint(Config, ?P, E),
-        bed:rpc(Bed, erlang, whereis, [proc(?P)]) ! reconcile,
+        [bed:rpc(Node, erlang, whereis, [proc(?P)]) ! reconcile || Node <- Nodes],
         bed:await(fun() -> not is_endpoint(Config, ?P, E) end)
     after
-        ok = bed:rpc(Bed, persistent_term, put, [Watched, Hosts])
+        Watch(Hosts)
     end.
 
 drain_show_says_which_shows_drain(Config) ->
@@ -377,7 +381,7 @@ max_outbound_per_endpoint_refuses_one_more(Config) ->
     %% Each endpoint has its own.
     _ = iq:served(U, iq:ask(B, get, To)),
     iq:answer(U, R1),
-    _ = iq:result(A, puppet:attr(<<"id">>, R1), To),
+    _ = iq:result(A, iq:own_id(U, R1), To),
     _ = iq:served(U, iq:ask(A, get, To)).
 
 max_endpoints_refuses_the_newest(Config) ->
@@ -531,11 +535,7 @@ conference(U, Jicofos, Room) ->
     iq:send(U, set, ?FOCUS, Id,
             ["<conference xmlns='http://jitsi.org/protocol/focus' room='", Room,
              "@conference.meet.example.org' machine-uid='", Id, "'/>"]),
-    Mine = fun(El) -> puppet:attr(<<"id">>, El) == Id end,
-    bed:await(fun() -> lists:any(fun(J) -> lists:any(Mine, puppet:unread(J)) end,
-                                 Jicofos) end),
-    [Jicofo] = [J || J <- Jicofos, lists:any(Mine, puppet:unread(J))],
-    Req = puppet:recv(Jicofo, Mine),
+    {Jicofo, Req} = iq:who_asked(Jicofos, Id),
     iq:answer(Jicofo, Req, ["<conference xmlns='http://jitsi.org/protocol/focus'"
                             " ready='true' room='", Room, "'/>"]),
     Result = iq:result(U, Id, ?FOCUS),

@@ -102,7 +102,7 @@ main_exchange(Type, Config) ->
     Req = iq:served(E, Id),
     TypeText = atom_to_binary(Type),
     TypeText = puppet:attr(<<"type">>, Req),
-    Id = puppet:attr(<<"id">>, Req),
+    Id = iq:own_id(E, Req),
     <<"svc@example.org/a">> = puppet:attr(<<"to">>, Req),
     <<"proxy.example.org/romeo@example.org/garden">> =
         puppet:attr(<<"from">>, Req),
@@ -124,7 +124,7 @@ what_a_stanza_carries_travels_unchanged(Config) ->
     puppet:send(U, [<<"<iq type='get' xml:lang='fr' id='">>, iq:escape(Id),
                     "' to='", ?P, "'>", Payload, "</iq>"]),
     Req = iq:served(E, Id),
-    Id = puppet:attr(<<"id">>, Req),
+    Id = iq:own_id(E, Req),
     <<"fr">> = lang(Req),
     Sent = plain(fxml_stream:parse_element(Payload)),
     Sent = plain(puppet:child(<<"q">>, Req)),
@@ -151,7 +151,7 @@ an_error_of_the_endpoint_reaches_the_requester_unchanged(Config) ->
               "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
               "<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>No.</text>"
               "<because xmlns='urn:example:test'>it rains</because></error>">>,
-    iq:send(E, error, puppet:attr(<<"from">>, Req), Id, Error),
+    iq:send(E, error, puppet:attr(<<"from">>, Req), puppet:attr(<<"id">>, Req), Error),
     Got = iq:refused(U, Id, ?P, {modify, 'not-acceptable'}),
     Sent = plain(fxml_stream:parse_element(Error)),
     Sent = plain(puppet:child(<<"error">>, Got)),
@@ -177,7 +177,7 @@ a_request_of_the_endpoint_reaches_the_requester_and_is_answered(Config) ->
     Asked = iq:served(U, Back),
     EncE = puppet:attr(<<"from">>, Asked),
     true = is_sealed(EncE),
-    Back = puppet:attr(<<"id">>, Asked),
+    Back = iq:own_id(U, Asked),
     <<"romeo@example.org/garden">> = puppet:attr(<<"to">>, Asked),
     iq:answer(U, Asked, "<q xmlns='urn:example:test'>yes</q>"),
     Result = iq:result(E, Back, EncU),
@@ -252,7 +252,7 @@ an_id_with_blanks_comes_back_as_it_was(Config) ->
     [begin
          %% answered
          Id = ask_with_blanks(U, Type, ?P),
-         iq:answer(A, same_id(Id, iq:served(A, Id))),
+         iq:answer(A, same_id(A, Id)),
          _ = iq:result(U, Id, ?P),
          %% refused, over its deadline, under an id of ours
          Nowhere = in(?P, <<"nowhere">>),
@@ -266,7 +266,7 @@ an_id_with_blanks_comes_back_as_it_was(Config) ->
          %% client-initiated
          EncU = in(?P, puppet:jid(U)),
          Back = ask_with_blanks(A, Type, EncU),
-         iq:answer(U, same_id(Back, iq:served(U, Back))),
+         iq:answer(U, same_id(U, Back)),
          _ = iq:result(A, Back, EncU)
      end || Type <- [get, set]],
     %% moved to another endpoint, and lost with the last one
@@ -274,7 +274,7 @@ an_id_with_blanks_comes_back_as_it_was(Config) ->
     _ = iq:served(A, Moved),
     B = service(Config, "b"),
     puppet:order(A, "die"),
-    _ = same_id(Moved, iq:served(B, Moved)),
+    _ = same_id(B, Moved),
     puppet:order(B, "die"),
     _ = iq:refused(U, Moved, ?P, ?UNAVAILABLE).
 
@@ -284,8 +284,9 @@ blanks() ->
 ask_with_blanks(Puppet, Type, To) ->
     iq:ask(Puppet, Type, To, blanks(), "").
 
-same_id(Id, Request) ->
-    Id = puppet:attr(<<"id">>, Request),
+same_id(Puppet, Id) ->
+    Request = iq:served(Puppet, Id),
+    Id = iq:own_id(Puppet, Request),
     Request.
 
 %% No request is refused for the name of a namespace, for a prefix, or for a long
@@ -298,7 +299,7 @@ a_payload_in_any_namespace_travels(Config) ->
          Id = iq:id(),
          iq:send(U, Type, To, Id, Payload),
          push(U, E),
-         Request = puppet:recv(E, fun(El) -> puppet:attr(<<"id">>, El) == Id end),
+         Request = iq:asked(E, Id),
          Sent = expanded(fxml_stream:parse_element(iolist_to_binary(Payload))),
          [Got] = [El || #xmlel{} = El <- Request#xmlel.children],
          Sent = expanded(Got),
@@ -699,7 +700,7 @@ two_requests_in_flight_under_one_id_are_both_answered(Config) ->
      || N <- ["first", "second"]],
     First = iq:served(E, <<"first">>),
     Second = iq:served(E, <<"second">>),
-    Id = puppet:attr(<<"id">>, First),
+    Id = iq:own_id(E, First),
     true = Id /= puppet:attr(<<"id">>, Second),
     [iq:answer(E, Req, ["<q xmlns='urn:example:test'>", N, "</q>"])
      || {Req, N} <- [{Second, "2"}, {First, "1"}]],

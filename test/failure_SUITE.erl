@@ -533,10 +533,9 @@ a_request_that_comes_while_the_module_stops_is_answered_once(Config) ->
 
 stopped(Config, Ps, Value) ->
     [begin
-         #{stopped := Stopped} = bed:rpc(bed(Config), mod_client_proxy_context,
-                                         get, [P]),
-         ok = bed:rpc(bed(Config), atomics, put, [Stopped, 1, Value])
-     end || P <- Ps].
+         #{stopped := Stopped} = bed:rpc(Node, mod_client_proxy_context, get, [P]),
+         ok = bed:rpc(Node, atomics, put, [Stopped, 1, Value])
+     end || Node <- bed:members(bed(Config)), P <- Ps].
 
 a_reload_with_other_options_loses_no_request(Config) ->
     E = service(Config, "a"),

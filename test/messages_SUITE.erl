@@ -654,16 +654,27 @@ a_message_for_a_killed_session_goes_to_another_endpoint(Config) ->
     %% the proxy host does not hear of it
     Host = bed:rpc(bed(Config), erlang, whereis, [suite:proc(?P)]),
     ok = bed:rpc(bed(Config), sys, suspend, [Host]),
-    exit(Pid, kill),
-    bed:await(fun() -> not bed:rpc(bed(Config), erlang, is_process_alive, [Pid]) end),
-    Id = chat:say(U, chat, ?P),
-    timer:sleep(500),
-    ok = bed:rpc(bed(Config), sys, resume, [Host]),
+    Id = try
+             exit(Pid, kill),
+             await_end(Pid),
+             Asked = chat:say(U, chat, ?P),
+             timer:sleep(500),
+             Asked
+         after
+             ok = bed:rpc(bed(Config), sys, resume, [Host])
+         end,
     _ = chat:heard(Other, Id),
     true = counter(Config, ?P, "moved") > Moved,
     %% and the conversation is there now
     {Other, _} = chat:who_heard([Other], chat:say(U, chat, ?P)),
     books_add_up(Config, ?P).
+
+%% Of a server's process.
+await_end(Pid) ->
+    Ref = monitor(process, Pid),
+    receive {'DOWN', Ref, process, Pid, _} -> ok
+    after 15000 -> error({lives, Pid})
+    end.
 
 %% An account with a resource that is no endpoint of this proxy host, and with
 %% offline storage.

@@ -215,12 +215,12 @@ a_session_moves_with_its_next_request_after_resume_wait(Config) ->
     Session = iq:id(),
     Next = fun(E) ->
                    Id = in_session(U, Session),
-                   iq:answer(E, received(E, Id)),
+                   iq:answer(E, iq:asked(E, Id)),
                    iq:result(U, Id, ?SOON)
            end,
     Next(A),
     Held = in_session(U, Session),
-    Req = received(A, Held),
+    Req = iq:asked(A, Held),
     Other = iq:ask(U, get, ?SOON),
     _ = iq:served(A, Other),
     B = service(Config, "b"),
@@ -235,7 +235,7 @@ a_session_moves_with_its_next_request_after_resume_wait(Config) ->
     resume(Config, A),
     iq:answer(A, Req),
     _ = iq:result(U, Held, ?SOON),
-    iq:answer(A, received(A, Early)),
+    iq:answer(A, iq:asked(A, Early)),
     _ = iq:result(U, Early, ?SOON),
     [Next(B) || _ <- lists:seq(1, 4)],
     books_add_up(Config, ?SOON).
@@ -247,9 +247,6 @@ in_session(U, Session) ->
             ["<command xmlns='http://jabber.org/protocol/commands' node='n' sessionid='",
              Session, "'/>"]),
     Id.
-
-received(E, Id) ->
-    puppet:recv(E, fun(El) -> puppet:attr(<<"id">>, El) == Id end).
 
 a_set_of_retry_sets_moves_when_its_endpoint_goes(Config) ->
     Es = [service(Config, R) || R <- ["a", "b"]],

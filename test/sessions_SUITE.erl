@@ -74,18 +74,10 @@ ask(U, Type, P, Payload) ->
     iq:send(U, Type, P, Id, Payload),
     Id.
 
-%% Who of these got the request with this id, and the request.
-who(Es, Id) ->
-    Mine = fun(El) -> puppet:attr(<<"id">>, El) == Id end,
-    bed:await(fun() -> lists:any(fun(E) -> lists:any(Mine, puppet:unread(E)) end,
-                                 Es) end),
-    [E] = [E || E <- Es, lists:any(Mine, puppet:unread(E))],
-    {E, puppet:recv(E, Mine)}.
-
 %% A request to P, which is answered with this payload: by whom.
 exchange(U, Type, P, Es, Payload, Answer) ->
     Id = ask(U, Type, P, Payload),
-    {E, Req} = who(Es, Id),
+    {E, Req} = iq:who_asked(Es, Id),
     iq:answer(E, Req, Answer),
     _ = iq:result(U, Id, P),
     E.
@@ -142,16 +134,16 @@ an_in_band_bytestream_stays_at_the_endpoint_that_opened_it(Config) ->
     Early = iq:id(),
     Ids = [ask(U, set, ?TURNS, ibb(Name, Early))
            || Name <- ["open", "data", "data", "data"]],
-    [_] = lists:usort([element(1, who(Es, Id)) || Id <- Ids]).
+    [_] = lists:usort([element(1, iq:who_asked(Es, Id)) || Id <- Ids]).
 
 who_sends_anothers_session_does_not_take_it(Config) ->
     Es = three(Config),
     U = requester(Config),
     Tybalt = requester(Config, "tybalt@example.org/street"),
     Session = iq:id(),
-    [_ = who(Es, ask(Tybalt, set, ?TURNS, command(Session, ""))) || _ <- [1, 2]],
+    [iq:who_asked(Es, ask(Tybalt, set, ?TURNS, command(Session, ""))) || _ <- [1, 2]],
     E = exchange(U, ?TURNS, Es, command(none, ""), command(Session, "")),
-    [_ = who(Es, ask(Tybalt, set, ?TURNS, command(Session, ""))) || _ <- [1, 2]],
+    [iq:who_asked(Es, ask(Tybalt, set, ?TURNS, command(Session, ""))) || _ <- [1, 2]],
     [E = go_on(U, ?TURNS, Es, Session) || _ <- lists:seq(1, 4)].
 
 a_request_to_one_endpoint_neither_learns_nor_moves_a_session(Config) ->
@@ -202,7 +194,7 @@ a_request_of_a_session_moves_to_no_other_endpoint(Config) ->
          Es = three(Config),
          {E, Session} = begin_command(U, ?P, Es),
          Id = ask(U, Type, ?P, command(Session, "")),
-         {E, _} = who(Es, Id),
+         {E, _} = iq:who_asked(Es, Id),
          puppet:order(E, "die"),
          _ = iq:refused(U, Id, ?P, ?NOT_FOUND),
          Left = Es -- [E],
@@ -294,7 +286,7 @@ guests_meet_before_their_room_is_answered(Config) ->
     Js = [jicofo(Config, "focus" ++ [N]) || N <- "123"],
     [G, H] = [guest(Config, N) || N <- [1, 2]],
     Room = fun(N) -> conference(["early", N], none) end,
-    Asked = [{N, who(Js, Id), Id}
+    Asked = [{N, iq:who_asked(Js, Id), Id}
              || [_, N] <- rooms(20), Id <- [ask(G, set, ?KEEPS, Room(N))]],
     All = [jicofo(Config, "focus4") | Js],
     await_endpoints(Config, ?KEEPS, All),

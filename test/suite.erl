@@ -11,8 +11,8 @@
 -include("suite.hrl").
 
 -export([start/1, clients/1, stop/1, own_server/2, register_accounts/2,
-         accounts/0, begin_group/2, end_group/2, use_carrier/2, own_site/2,
-         common_site/1, begin_case/1, begin_case/3, is_short/0, end_case/1,
+         accounts/0, targets/0, begin_group/2, end_group/2, use_carrier/2,
+         own_site/2, common_site/1, begin_case/1, begin_case/3, is_short/0, end_case/1,
          explain/2, last_lines/1, log_since/1, said/2, await_said/2,
          await_said/3, occurrences/2, clean/1, bed/1, service/2, service/3,
          service/4, resumable/2, requester/1, requester/2, server_pid/2,
@@ -30,14 +30,23 @@
 %% @doc For init_per_suite: the common server, a proxy host of it for each of
 %% proxy_hosts/0.
 start(Config) ->
-    Config1 = clients(Config),
+    Config1 = clients(served(Config)),
     site:carry("auto"),
-    Bed = bed:new(hosts()),
-    ok = bed:start(Bed),
-    register_accounts(Bed, accounts()),
-    _ = bed:install(Bed),
-    bed:reconfigure(Bed, site(proxy_hosts())),
-    [{bed, Bed} | Config1].
+    common_site(Config1),
+    Config1.
+
+%% Whoever runs the suite may have a server for it (two_nodes).
+served(Config) ->
+    case ?config(bed, Config) of
+        undefined ->
+            Bed = bed:new(hosts()),
+            ok = bed:start(Bed),
+            register_accounts(Bed, accounts()),
+            _ = bed:install(Bed),
+            [{bed, Bed} | Config];
+        _ ->
+            Config
+    end.
 
 %% @doc The same without a server, for suites whose groups have their own.
 clients(Config) ->
@@ -46,7 +55,10 @@ clients(Config) ->
 
 %% @doc For end_per_suite.
 stop(Config) ->
-    bed:remove(bed(Config)).
+    case bed:members(bed(Config)) of
+        [Bed] -> bed:remove(Bed);
+        _ -> bed:reconfigure(bed(Config), hosts()) % for the next suite
+    end.
 
 %% @doc For a group: a server with this site, or (none) without the module.
 own_server(Config, Site) ->
@@ -74,6 +86,11 @@ accounts() ->
                           <<"tybalt">>, <<"stranger">>, <<"crew">>, <<"steered">>]},
      {<<"meet.example.org">>, [<<"guest1">>, <<"guest2">>, <<"guest3">>]},
      {<<"auth.meet.example.org">>, [<<"focus">>]}].
+
+%% Those who serve, wherever the proxy hosts are those of site:proxy_hosts/0.
+targets() ->
+    ["svc@example.org", "mill@example.org", "pinged@example.org", "crew@example.org",
+     "steered@example.org", "focus@auth.meet.example.org"].
 
 %%% Groups and cases
 
@@ -105,7 +122,11 @@ common_site(Config) ->
     bed:reconfigure(bed(Config), site(proxy_hosts())).
 
 begin_case(Config) ->
-    [{log, byte_size(bed:log(bed(Config)))} | Config].
+    [{log, log_sizes(bed(Config))} | Config].
+
+%% Of each node.
+log_sizes(Bed) ->
+    [byte_size(bed:log(Node)) || Node <- bed:members(Bed)].
 
 %% @doc The same in a suite with cases that only wait until the module's own clocks
 %% strike, whatever the release: if it is to be short, they are left out.
@@ -161,10 +182,14 @@ last_lines(Text) ->
     Lines = binary:split(Text, <<"\n">>, [global, trim]),
     lists:join("\n", lists:nthtail(max(0, length(Lines) - 60), Lines)).
 
-%% What the server has said since the case began.
+%% What the server has said since the case began; of several nodes, one after the other.
 log_since(Config) ->
-    Log = bed:log(bed(Config)),
-    From = min(?config(log, Config), byte_size(Log)),
+    Nodes = bed:members(bed(Config)),
+    iolist_to_binary([said_since(Size, bed:log(Node))
+                      || {Size, Node} <- lists:zip(?config(log, Config), Nodes)]).
+
+said_since(Size, Log) ->
+    From = min(Size, byte_size(Log)),
     binary:part(Log, From, byte_size(Log) - From).
 
 %% How often it has said this (a regular expression).
@@ -195,7 +220,8 @@ clean(Bed) ->
       end),
     bed:await(
       fun() ->
-              case lists:filter(fun is_in_use/1, status(Bed)) of
+              case [Row || Node <- bed:members(Bed), Row <- status(Node),
+                           is_in_use(Row)] of
                   [] -> true;
                   Left -> Left
               end
@@ -243,7 +269,16 @@ requester(Config) ->
     requester(Config, ?U).
 
 requester(Config, Jid) ->
-    puppet:start(?config(asks, Config), bed(Config), Jid, []).
+    U = puppet:start(?config(asks, Config), bed(Config), Jid, []),
+    bed:await(fun() -> is_known(Config, U) end),
+    U.
+
+%% To the session managers of all nodes.
+is_known(Config, Puppet) ->
+    {U, S, R} = parts(puppet:jid(Puppet)),
+    lists:all(fun(Node) ->
+                      is_pid(bed:rpc(Node, ejabberd_sm, get_session_pid, [U, S, R]))
+              end, bed:members(bed(Config))).
 
 %% The server's process of its session.
 server_pid(Config, Puppet) ->
@@ -296,8 +331,7 @@ status(Config, P) ->
     lists:keyfind(P, 1, status(bed(Config))).
 
 %% What a command shows, of this node alone: its own books are to add up.
-of_node(Config, What, P) ->
-    #{node := Node} = Bed = bed(Config),
+of_node(#{node := Node} = Bed, What, P) ->
     try bed:rpc(Bed, mod_client_proxy_commands, What, [P, [Node]])
     catch error:{badrpc, {_, {'EXIT', {undef, _}}}} -> {error, unknown_command}
     end.
@@ -305,8 +339,14 @@ of_node(Config, What, P) ->
 counter(Config, P, Name) ->
     sum(counters(Config, P), [Name]).
 
+%% Of all nodes. (Subscribers are in the database of all nodes.)
 counters(Config, P) ->
-    case of_node(Config, counters, P) of
+    [First | Others] = [counters_of(Node, P) || Node <- bed:members(bed(Config))],
+    First ++ [Counter || {Name, _} = Counter <- lists:append(Others),
+                         Name /= <<"subscribers">>].
+
+counters_of(Bed, P) ->
+    case of_node(Bed, counters, P) of
         Counters when is_list(Counters) -> Counters;
         {error, _, _, _} -> []; %% not there now
         {error, unknown_command} -> [] %% not installed
@@ -318,7 +358,9 @@ sum(Counters, Names) ->
 
 %% Both ledgers add up, as soon as nobody is at work.
 books_add_up(Config, P) ->
-    bed:await(fun() -> books(counters(Config, P)) == {0, 0} end).
+    bed:await(fun() -> [{0, 0}] == lists:usort([books(counters_of(Node, P))
+                                                || Node <- bed:members(bed(Config))])
+              end).
 
 books(Counters) ->
     {sum(Counters, ["stanzas"])
@@ -331,7 +373,7 @@ books(Counters) ->
                       "forgotten", "no_endpoint", "pending"])}.
 
 endpoints(Config, P) ->
-    of_node(Config, endpoints, P).
+    of_node(bed(Config), endpoints, P).
 
 endpoint_jids(Config, P) ->
     lists:sort([element(1, E) || E <- endpoints(Config, P)]).
@@ -359,7 +401,7 @@ await_draining(Config, P, E, Draining) ->
               end).
 
 pending(Config, P) ->
-    of_node(Config, pending, P).
+    lists:append([of_node(Node, pending, P) || Node <- bed:members(bed(Config))]).
 
 in_flight(Config, P) ->
     length(pending(Config, P)).

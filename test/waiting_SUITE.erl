@@ -168,7 +168,7 @@ none_overtakes_those_of_the_same_requester(Config) ->
     %% no more than 100 in all, for nothing is answered before all have come
     Asked = Early ++ Ask(60),
     Served = [puppet:recv(E, fun is_request/1) || _ <- Asked],
-    Asked = [puppet:attr(<<"id">>, Req) || Req <- Served],
+    Asked = [iq:own_id(E, Req) || Req <- Served],
     [iq:answer(E, Req) || Req <- Served],
     [iq:result(U, Id, ?PATIENT) || Id <- Asked].
 
@@ -234,7 +234,7 @@ a_session_waits_for_its_endpoint(Config) ->
     Next = service(Config, "a"),
     [begin
          Req = puppet:recv(Next, fun is_request/1),
-         Id = puppet:attr(<<"id">>, Req),
+         Id = iq:own_id(Next, Req),
          iq:answer(Next, Req),
          iq:result(U, Id, ?PATIENT)
      end || Id <- Ids],

@@ -5,10 +5,13 @@
 -export([new/1, start/1, start/2, connect/1, stop/1, remove/1, install/1, install/2,
          install_anew/1, sources/1, ctl/2, configure/2, reload/1, reconfigure/2,
          command/3, rpc/4, dir/1, port/2, log/1, await/1, await/2]).
+-export([with_other/3, members/1, home/2]).
 -export([project/0, run/2, open/2, signal/2, collect/1]).
 
+%% Away: who logs in at another node, where the bed is a cluster; by bare JID.
 -type bed() :: #{dir := file:filename(), node := node(),
-                 c2s := string(), component := string(), http := string()}.
+                 c2s := string(), component := string(), http := string(),
+                 away => #{string() => bed()}}.
 -export_type([bed/0]).
 
 %% @doc Makes a bed with these additions to ejabberd.yml; does not boot it.
@@ -87,11 +90,14 @@ configure(#{dir := Dir}, Yaml) ->
 reload(Bed) ->
     rpc(Bed, ejabberd_config, reload, []).
 
-%% @doc Both, and it has to be taken.
+%% @doc Both, and it has to be taken. All nodes are configured so.
 -spec reconfigure(bed(), iodata()) -> ok.
 reconfigure(Bed, Yaml) ->
-    configure(Bed, Yaml),
-    ok = reload(Bed).
+    [begin
+         configure(Node, Yaml),
+         ok = reload(Node)
+     end || Node <- members(Bed)],
+    ok.
 
 %% @doc The result of an ejabberd command, before it is formatted for anybody.
 -spec command(bed(), atom(), [term()]) -> term().
@@ -135,6 +141,24 @@ await(Ask, Patience) ->
             timer:sleep(10),
             await(Ask, Patience - 10)
     end.
+
+%%% Several nodes
+
+%% @doc A bed that stands for both, which are nodes of one cluster: whatever is asked or
+%% done is asked and done at the first one, but these accounts log in at the other one.
+-spec with_other(bed(), bed(), [string()]) -> bed().
+with_other(Bed, Other, Accounts) ->
+    Bed#{away => maps:from_list([{Account, Other} || Account <- Accounts])}.
+
+-spec members(bed()) -> [bed(), ...].
+members(Bed) ->
+    [Bed | lists:usort(maps:values(maps:get(away, Bed, #{})))].
+
+%% @doc The node where this JID logs in.
+-spec home(bed(), string() | binary()) -> bed().
+home(Bed, Jid) ->
+    [Bare | _] = string:split(unicode:characters_to_list(Jid), "/"),
+    maps:get(Bare, maps:get(away, Bed, #{}), Bed).
 
 %%% Programs
 

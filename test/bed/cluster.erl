@@ -12,7 +12,8 @@
 %%% is told first. So cut/3 takes both sides as a whole.
 -module(cluster).
 -export([start/2, start/3, start_apart/2, join/2, stop/1, site/2, site/3, numbers/1,
-         bed/2, node/2, at/2, rpc/5, have_module_of/2, begin_case/1, end_case/1]).
+         bed/2, node/2, at/2, rpc/5, have_module_of/2, await_taken/1,
+         begin_case/1, end_case/1]).
 -export([kill/2, boot/2, freeze/2, thaw/2, cut/3, heal/3, leave/2, sees/3,
          is_whole/1, is_whole/2, mend/1]).
 -export([speak/3]).
@@ -110,7 +111,7 @@ node(Config, N) ->
 %% host is the one there, and so is the log.
 -spec at([tuple()], pos_integer()) -> [tuple()].
 at(Config, N) ->
-    Log = [{log, lists:nth(N, Logs)} || {logs, Logs} <- Config],
+    Log = [{log, [lists:nth(N, Logs)]} || {logs, Logs} <- Config],
     [{bed, bed(Config, N)} | Log] ++ Config.
 
 -spec rpc([tuple()], pos_integer(), module(), atom(), [term()]) -> term().
@@ -149,6 +150,15 @@ source(Name, Version) ->
 includes(Config, N) ->
     [{i, filename:dirname(filename:dirname(rpc(Config, N, code, which, [Module])))
           ++ "/include"} || Module <- [ejabberd, xmpp]].
+%% @doc What has come to these nodes from others has been taken in there.
+-spec await_taken([bed:bed()]) -> ok.
+await_taken(Beds) ->
+    [bed:rpc(Bed, lists, foreach, [fun sys:get_state/1, takers(Bed)]) || Bed <- Beds],
+    ok.
+
+takers(Bed) ->
+    [Name || Name <- bed:rpc(Bed, erlang, registered, []),
+             string:find(atom_to_list(Name), "proxy_taker") /= nomatch].
 
 %%% Cases
 
@@ -156,7 +166,7 @@ includes(Config, N) ->
 -spec begin_case([tuple()]) -> [tuple()].
 begin_case(Config) ->
     Logs = [byte_size(bed:log(Bed)) || Bed <- beds(Config)],
-    [{log, hd(Logs)}, {logs, Logs} | Config].
+    [{log, [hd(Logs)]}, {logs, Logs} | Config].
 
 %% @doc As suite:end_case/1, for all nodes. Whatever the case has left of the cluster
 %% is put in order first.

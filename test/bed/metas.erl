@@ -10,9 +10,14 @@
 %% In the server
 -export([start/0, filter_packet/1]).
 
+-define(SEALED_TAG, 14). % characters
+
 %% @doc From now on every stanza is kept.
 -spec watch(bed:bed()) -> ok.
 watch(Bed) ->
+    lists:foreach(fun watch_node/1, bed:members(Bed)).
+
+watch_node(Bed) ->
     {?MODULE, Beam, File} = code:get_object_code(?MODULE),
     {module, ?MODULE} = bed:rpc(Bed, code, load_binary, [?MODULE, File, Beam]),
     ok = bed:rpc(Bed, ?MODULE, start, []),
@@ -21,15 +26,23 @@ watch(Bed) ->
 
 -spec unwatch(bed:bed()) -> ok.
 unwatch(Bed) ->
+    lists:foreach(fun unwatch_node/1, bed:members(Bed)).
+
+unwatch_node(Bed) ->
     ok = bed:rpc(Bed, ejabberd_hooks, delete,
                  [filter_packet, ?MODULE, filter_packet, 99]),
-    exit(bed:rpc(Bed, erlang, whereis, [?MODULE]), kill),
-    ok.
+    exit(bed:rpc(Bed, erlang, whereis, [?MODULE]), kill).
 
-%% @doc Every stanza with this id, in the order they came.
+%% @doc Every stanza with this id, or with this id and the tag of a node behind it; of
+%% each node in the order they came.
 -spec seen(bed:bed(), binary()) -> [stanza()].
 seen(Bed, Id) ->
-    [Packet || {_, Packet} <- bed:rpc(Bed, ets, lookup, [?MODULE, Id])].
+    Tagged = byte_size(Id) + ?SEALED_TAG,
+    [Packet || Node <- bed:members(Bed),
+               {Its, Packet} <- bed:rpc(Node, ets, tab2list, [?MODULE]),
+               Its == Id orelse
+                   (byte_size(Its) == Tagged
+                    andalso binary:longest_common_prefix([Its, Id]) == byte_size(Id))].
 
 %% @doc Routes a stanza with these meta, as the module that noted them would.
 -spec send(bed:bed(), iodata(), map()) -> ok.

@@ -6,10 +6,12 @@
 -module(iq).
 -include("xmpp.hrl").
 -export([ask/3, ask/4, ask/5, send/5, id/0, served/2, served/3, is_served/2,
-         answer/2, answer/3, fail/4, outcome/2, outcome/3, result/3, refused/4,
+         asked/2, who_asked/2, own_id/2, answer/2, answer/3, fail/4,
+         outcome/2, outcome/3, result/3, refused/4,
          fence/2, quiet/2, all/1, escape/1]).
 
 -define(NS_TEST, "urn:example:test").
+-define(SEALED_TAG, 14). % characters
 
 %%% The requester
 
@@ -76,6 +78,38 @@ is_served(El, Id) ->
             Q -> puppet:attr(<<"n">>, Q) == Id
         end.
 
+%% @doc The request with this id, whatever its payload, as it arrived.
+asked(Endpoint, Id) ->
+    puppet:recv(Endpoint, is_asked(Endpoint, Id)).
+
+%% @doc Which of these got it, and the request.
+who_asked([One | _] = Endpoints, Id) ->
+    IsAsked = is_asked(One, Id),
+    Got = fun(E) -> lists:any(IsAsked, puppet:unread(E)) end,
+    bed:await(fun() -> lists:any(Got, Endpoints) end),
+    [Who] = lists:filter(Got, Endpoints),
+    {Who, puppet:recv(Who, IsAsked)}.
+
+%% (In the puppet's process nobody can call it.)
+is_asked(Puppet, Id) ->
+    Tag = tag_size(Puppet),
+    fun(El) -> is_iq(El, [<<"get">>, <<"set">>]) andalso without_tag(Tag, El) == Id end.
+
+%% @doc The id of a request as its sender has written it: what is behind it in a
+%% cluster, for the node that has taken it, is not there.
+own_id(Puppet, Request) ->
+    without_tag(tag_size(Puppet), Request).
+
+tag_size(Puppet) ->
+    case bed:members(puppet:bed(Puppet)) of
+        [_] -> 0;
+        _ -> ?SEALED_TAG
+    end.
+
+without_tag(Size, Request) ->
+    Id = puppet:attr(<<"id">>, Request),
+    binary:part(Id, 0, max(0, byte_size(Id) - Size)).
+
 answer(Endpoint, Request) ->
     answer(Endpoint, Request, "").
 
@@ -92,9 +126,20 @@ fail(Endpoint, Request, Type, Condition) ->
 %%% What did not happen
 
 %% @doc When this returns, what From has sent before has had its effect, as far
-%% as it went through the process that reads from From's connection: whatever it
-%% made of it for To is there.
+%% as it went through the process that reads from From's connection, and what this has
+%% handed over to another node: whatever it made of it for To is there.
 fence(From, To) ->
+    pass(From, To),
+    case bed:members(puppet:bed(From)) of
+        [_] ->
+            ok;
+        Nodes ->
+            cluster:await_taken(Nodes),
+            pass(To, To)
+    end.
+
+%% One goes from there to there.
+pass(From, To) ->
     Id = id(),
     puppet:send(From, ["<message type='headline' id='", Id, "' to='",
                        escape(puppet:jid(To)), "'/>"]),

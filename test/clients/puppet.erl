@@ -5,8 +5,8 @@
 -module(puppet).
 -include("xmpp.hrl").
 -export([start_registry/0, start/4, start/5, start_kept/4, stop/1, stop_all/0]).
--export([jid/1, send/2, order/2, signal/2, await_line/2, await_line/3, recv/2, recv/3, drain/1,
-         unread/1]).
+-export([jid/1, bed/1, send/2, order/2, signal/2, await_line/2, await_line/3,
+         recv/2, recv/3, drain/1, unread/1]).
 -export([attr/2, child/2, child/3, text/1, condition/1]).
 
 -type puppet() :: pid().
@@ -42,8 +42,11 @@ start(Kind, Bed, Jid, Password, Flags) ->
             component -> {"test/clients/puppet.py", component, ["component"]};
             Path -> {Path, c2s, []}
         end,
-    Arguments = [Jid, Password, "127.0.0.1", bed:port(Bed, Port) | Flags ++ More],
-    Pid = spawn(fun() -> init(filename:join(bed:project(), Program), Arguments) end),
+    Arguments = [Jid, Password, "127.0.0.1", bed:port(bed:home(Bed, Jid), Port)
+                 | Flags ++ More],
+    Pid = spawn(fun() ->
+                        init(Bed, filename:join(bed:project(), Program), Arguments)
+                end),
     Pid ! {self(), await_line, "ready"},
     receive
         {Pid, line, <<"ready ", _/binary>>} -> ok;
@@ -98,6 +101,11 @@ stop_all() ->
 -spec jid(puppet()) -> binary().
 jid(Puppet) ->
     call(Puppet, jid).
+
+%% @doc That it was started with.
+-spec bed(puppet()) -> bed:bed().
+bed(Puppet) ->
+    call(Puppet, bed).
 
 -spec send(puppet(), iodata()) -> ok.
 send(Puppet, Stanza) ->
@@ -214,11 +222,11 @@ call(Puppet, Request) ->
         error({Puppet, Request})
     end.
 
-init(Program, Arguments) ->
+init(Bed, Program, Arguments) ->
     ok = pg:join(?MODULE, all, self()),
     Port = open_port({spawn_executable, Program},
                      [{args, Arguments}, {line, 1 bsl 22}, binary, exit_status]),
-    loop(#{port => Port, jid => undefined, unread => [], waiting => [],
+    loop(#{bed => Bed, port => Port, jid => undefined, unread => [], waiting => [],
            line => undefined, lines => []}).
 
 loop(#{port := Port} = State) ->
@@ -244,6 +252,9 @@ loop(#{port := Port} = State) ->
             loop(State);
         {From, Ref, jid} ->
             From ! {Ref, maps:get(jid, State)},
+            loop(State);
+        {From, Ref, bed} ->
+            From ! {Ref, maps:get(bed, State)},
             loop(State);
         {From, Ref, unread} ->
             From ! {Ref, maps:get(unread, State)},
