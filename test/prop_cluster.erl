@@ -65,7 +65,7 @@ seed() ->
 %%% What happens
 
 events() ->
-    ?LET(N, range(20, 60), vector(N, event())).
+    resize(60, list(event())).
 
 event() ->
     frequency([{16, {ask, a_node(), oneof([get, set]), id(), oneof([any, any, any, 1, 2, 3])}},
@@ -350,5 +350,7 @@ wrong_answers(N, C) ->
     Got = [{Id, Number} || {got, _, Id, _, Number} <- noted(N, got, C), Number /= none],
     [{not_asked, N, Got -- Asked} || Got -- Asked /= []].
 
+%% (That it does not hear a node, say, is no failure.)
 errors(N, C) ->
-    [{logged, N, Error} || Error <- call(N, tiny_server, errors, [], C)].
+    [{logged, N, Error} || Error <- call(N, tiny_server, errors, [], C),
+                           string:prefix(Error, ["Proxy host ", ?P, " is "]) == nomatch].
