@@ -23,7 +23,6 @@
 -define(RESOURCES, [1, 2, 3]).
 -define(TIMEOUT, 1000).       % ms; how long a request may wait for its answer
 -define(PATIENCE, 15000).     % ms; until all is quiet
--define(LAST, <<"the last">>). % id of what is asked in the end
 
 prop_each_request_is_answered_once() ->
     ?SETUP(fun() -> fun stop/0 end,
@@ -229,20 +228,20 @@ stop() ->
 %% (What raises here would end PropEr 1.2, on newer releases of Erlang.)
 faults(Options, Events) ->
     set_options(Options),
-    try run(Events)
+    try run(Options, Events)
     catch Class:Reason:Stack ->
             stop(), % the next sequence has another cluster
             [{raised, Class, Reason, Stack}]
     end.
 
-run(Events) ->
+run(Options, Events) ->
     get(?CLUSTER) == undefined andalso start(),
     begin_all(get(?CLUSTER)),
     lists:foreach(fun happens/1, Events),
     put(?CLUSTER, tiny_cluster:mend(get(?CLUSTER))),
     [happens({boot, N}) || N <- tiny_cluster:numbers(get(?CLUSTER))],
+    Faults = in_the_end(Options),
     C = get(?CLUSTER),
-    Faults = in_the_end(C),
     [end_all(N, C) || N <- tiny_cluster:numbers(C)],
     Faults.
 
@@ -253,7 +252,8 @@ begin_all(C) ->
     Numbers = tiny_cluster:numbers(C),
     Nodes = [tiny_cluster:node(N, C) || N <- Numbers],
     [ok = call(N, tiny_server, reset, [Nodes], C) || N <- Numbers],
-    [begin_to_serve(N, persistent_term:get({?MODULE, options}), C) || N <- Numbers].
+    [begin_to_serve(N, persistent_term:get({?MODULE, options}), C) || N <- Numbers],
+    [event({login, N, N}, C) || N <- Numbers].
 
 set_options(Options) ->
     persistent_term:put({?MODULE, options},
@@ -273,21 +273,90 @@ end_all(N, C) ->
 
 %%% Judgement
 
-in_the_end(C) ->
-    [resume(R, N, N, C) || {N, R} <- online(C), is_hidden(N, R, C)],
-    lists:append([first_faults([fun unknown/2, fun unanswered/2], C),
-                  begin
-                      [ask(N, get, ?LAST, R, C)
-                       || N <- tiny_cluster:numbers(C), R <- ?RESOURCES,
-                          {M, R1} <- online(C), M >= 1, R1 == R],
-                      first_faults([fun not_served/2, fun unanswered/2, fun unsettled/2], C)
-                  end,
-                  [Fault || N <- tiny_cluster:numbers(C),
-                            Fault <- wrong_answers(N, C) ++ errors(N, C)]]).
+in_the_end(#{retry_sets := Again}) ->
+    C = get(?CLUSTER),
+    [resume(R, N, N, C) || {N, R} <- online(C),
+                           call(N, tiny_client, is_hidden, [endpoint(R)], C)],
+    Faults = first_faults([fun unknown/2, fun unanswered/2], C)
+        ++ first_round(fun all_ask_all/1)
+        ++ first_round(fun all_leave/1)
+        ++ first_round(fun one_is_killed/1),
+    Last = get(?CLUSTER),
+    Faults
+        ++ first_faults([fun unanswered/2, fun unsettled/2], Last)
+        ++ served_twice(Again, Last)
+        ++ [Fault || N <- tiny_cluster:numbers(Last),
+                     Fault <- wrong_answers(N, Last) ++ errors(N, Last)].
+
+%% Rounds, until one is without fault: a node that is slow may be taken for dead once
+%% more, and a deadline come too early. But not again and again.
+first_round(Round) ->
+    first_round(Round, 1, deadline()).
+
+first_round(Round, Nth, Deadline) ->
+    case Round(<<"last", (integer_to_binary(Nth))/binary>>) of
+        [_ | _] = Faults ->
+            case erlang:monotonic_time(millisecond) > Deadline of
+                true -> Faults;
+                false -> first_round(Round, Nth + 1, Deadline)
+            end;
+        [] ->
+            []
+    end.
+
+%% A requester of every node asks each endpoint, and has its result.
+all_ask_all(Id) ->
+    C = all_online(),
+    [ask(N, Type, Id, R, C) || N <- tiny_cluster:numbers(C), R <- ?RESOURCES,
+                               Type <- [get, set]],
+    first_faults([fun answered_last/2], C)
+        ++ [{not_served, N, What} || {N, What} <- got(Id, C), What /= result].
+
+answered_last(N, C) ->
+    [call(N, tiny_client, answer, [endpoint(R), 0, result], C)
+     || R <- ?RESOURCES, is_online(N, R, C)],
+    unanswered(N, C).
+
+%% What comes back from their sessions is answered at once, whoever has forwarded it.
+all_leave(Id) ->
+    C = all_online(),
+    [ask(N, Type, Id, any, C) || N <- tiny_cluster:numbers(C), Type <- [get, set]],
+    [call(N, tiny_client, end_session, [endpoint(R), bounced], C) || {N, R} <- online(C)],
+    first_faults([fun unanswered/2], C) ++ late(Id, C).
+
+%% And so is what was at a node that has died.
+one_is_killed(Id) ->
+    C = all_online(),
+    [ask(N, Type, Id, 3, C) || N <- [1, 2], Type <- [get, set]],
+    [call(N, tiny_client, end_session, [endpoint(R), killed], C)
+     || {N, R} <- online(C), N /= 3],
+    happens({kill, 3}),
+    Faults = first_faults([fun(3, _) -> [];
+                              (N, Killed) -> unanswered(N, Killed)
+                           end], get(?CLUSTER)),
+    happens({boot, 3}),
+    Faults ++ late(Id, get(?CLUSTER)).
+
+late(Id, C) ->
+    [{late, N, What} || {N, What} <- got(Id, C), What == 'remote-server-timeout'].
+
+got(Id, C) ->
+    [{N, What} || N <- tiny_cluster:numbers(C), {got, _, Got, What, _} <- noted(N, got, C),
+                  Got == Id].
+
+%% Each resource, the first one at node 1, where it is nowhere; when all nodes know it.
+all_online() ->
+    C = get(?CLUSTER),
+    [event({login, R, R}, C) || R <- ?RESOURCES, not lists:keymember(R, 2, online(C))],
+    _ = first_faults([fun unknown/2], C),
+    C.
 
 %% Looks again until nothing is wrong, or patience ends.
 first_faults(Looks, C) ->
-    first_faults(Looks, C, erlang:monotonic_time(millisecond) + ?PATIENCE).
+    first_faults(Looks, C, deadline()).
+
+deadline() ->
+    erlang:monotonic_time(millisecond) + ?PATIENCE.
 
 first_faults(Looks, C, Deadline) ->
     Faults = [Fault || N <- tiny_cluster:numbers(C), Look <- Looks, Fault <- Look(N, C)],
@@ -298,10 +367,6 @@ first_faults(Looks, C, Deadline) ->
             timer:sleep(20),
             first_faults(Looks, C, Deadline)
     end.
-
-is_hidden(N, R, C) ->
-    {_, IsHidden} = call(N, tiny_client, state_of, [endpoint(R)], C),
-    IsHidden.
 
 %% What this node knows of endpoints and nodes is not what there is.
 unknown(N, C) ->
@@ -327,12 +392,6 @@ count(Id, Ids) ->
 noted(N, What, C) ->
     call(N, tiny_server, noted, [What], C).
 
-%% (Whatever is asked last is answered while it is looked for.)
-not_served(N, C) ->
-    [call(M, tiny_client, answer, [endpoint(R), 0, result], C) || {M, R} <- online(C)],
-    [{not_served, N, Type}
-     || {got, _, ?LAST, Type, _} <- noted(N, got, C), Type /= result].
-
 %% Something is left, or the books do not add up.
 unsettled(N, C) ->
     #{core := Core, ledger := Ledger, packets := Packets} = context(N, C),
@@ -351,6 +410,14 @@ wrong_answers(N, C) ->
     [{not_asked, N, Got -- Asked} || Got -- Asked /= []].
 
 %% (That it does not hear a node, say, is no failure.)
+%% A `set' goes to a second endpoint only where it was provably not delivered.
+served_twice([_ | _], _C) ->
+    [];
+served_twice([], C) ->
+    Served = [Number || N <- tiny_cluster:numbers(C),
+                        {served, set, Number} <- noted(N, served, C)],
+    [{served_twice, Number} || Number <- lists:usort(Served -- lists:usort(Served))].
+
 errors(N, C) ->
     [{logged, N, Error} || Error <- call(N, tiny_server, errors, [], C),
                            string:prefix(Error, ["Proxy host ", ?P, " is "]) == nomatch].

@@ -7,8 +7,7 @@
 
 -behaviour(gen_server).
 
--export([login/3, resume/3, end_session/2, hide/1, is_online/1, whereis_client/1,
-         state_of/1]).
+-export([login/3, resume/3, end_session/2, hide/1, is_online/1, is_hidden/1]).
 -export([ask/4, answer/3, in_hand/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
@@ -48,31 +47,25 @@ resume(Name, From, Timeout) ->
 %% server. left: it does not. Returns when it has ended.
 -spec end_session(Name :: atom(), killed | bounced | left) -> ok.
 end_session(Name, How) ->
-    Pid = whereis(Name),
-    Ref = monitor(process, Pid),
-    case How of
-        killed -> exit(Pid, kill);
-        _ -> gen_server:call(Pid, {leave, How})
+    Ref = monitor(process, Name),
+    case {How, whereis(Name)} of
+        {killed, Pid} when is_pid(Pid) -> exit(Pid, kill);
+        _ -> call(Name, {leave, How}, ok)
     end,
     receive {'DOWN', Ref, process, _, _} -> ok end.
 
 %% @doc Its connection is lost: it may come back (XEP-0198).
 -spec hide(Name :: atom()) -> ok.
 hide(Name) ->
-    gen_server:call(Name, hide).
+    call(Name, hide, ok).
 
 -spec is_online(Name :: atom()) -> boolean().
 is_online(Name) ->
     whereis(Name) /= undefined.
 
--spec whereis_client(Name :: atom()) -> pid() | undefined.
-whereis_client(Name) ->
-    whereis(Name).
-
-%% @doc Since when it is there, whether it is hidden.
--spec state_of(Name :: atom()) -> {erlang:timestamp(), boolean()}.
-state_of(Name) ->
-    gen_server:call(Name, state_of).
+-spec is_hidden(Name :: atom()) -> boolean().
+is_hidden(Name) ->
+    call(Name, is_hidden, false).
 
 %%% Stanzas
 
@@ -85,12 +78,18 @@ ask(Name, Type, Id, Resource) ->
 %% @doc The Nth that it has in hand, counted round; nothing if there is none.
 -spec answer(Name :: atom(), Nth :: non_neg_integer(), how()) -> ok.
 answer(Name, Nth, How) ->
-    gen_server:call(Name, {answer, Nth, How}).
+    call(Name, {answer, Nth, How}, ok).
 
 %% @doc Ids of what it has not answered yet.
 -spec in_hand(Name :: atom()) -> [binary()].
 in_hand(Name) ->
-    gen_server:call(Name, in_hand).
+    call(Name, in_hand, []).
+
+%% Its session may have been replaced a moment ago.
+call(Name, Request, Otherwise) ->
+    try gen_server:call(Name, Request)
+    catch exit:_ -> Otherwise
+    end.
 
 %%% gen_server
 
@@ -128,14 +127,14 @@ handle_call({leave, How}, _From, State) ->
 handle_call(hide, _From, State) ->
     _ = run_fold(c2s_session_pending, #{jid => jid(State)}),
     {reply, ok, State#state{is_hidden = true}};
-handle_call(state_of, _From, #state{ts = Ts, is_hidden = IsHidden} = State) ->
-    {reply, {Ts, IsHidden}, State};
+handle_call(is_hidden, _From, #state{is_hidden = IsHidden} = State) ->
+    {reply, IsHidden, State};
 handle_call(get_presence, _From, State) ->
     {reply, #presence{}, State};
 handle_call(in_hand, _From, #state{hand = Hand} = State) ->
     {reply, [Id || #iq{id = Id} <- Hand], State};
 handle_call({ask, Type, Id, To}, _From, #state{usr = USR} = State) ->
-    Number = erlang:unique_integer([positive]),
+    Number = erlang:phash2({node(), make_ref(), os:timestamp()}, 1 bsl 32),
     tiny_server:note({asked, USR, Id, Number}),
     ejabberd_router:route(#iq{type = Type, id = Id, from = jid(State), to = To,
                               sub_els = [payload(Number)]}),
@@ -148,11 +147,16 @@ handle_call({answer, _, _}, _From, State) ->
 handle_cast(_Message, State) ->
     {noreply, State}.
 
-handle_info({route, #iq{type = Type} = Request}, #state{hand = Hand} = State)
+handle_info({route, #iq{type = Type, sub_els = Els} = Request}, #state{hand = Hand} = State)
   when Type == get; Type == set ->
+    tiny_server:note({served, Type, number(Els)}),
     {noreply, State#state{hand = Hand ++ [Request]}};
-handle_info({route, #iq{id = Id, type = Type, sub_els = Els}}, #state{usr = USR} = State) ->
-    tiny_server:note({got, USR, Id, Type, number(Els)}),
+handle_info({route, #iq{id = Id, sub_els = Els} = Answer}, #state{usr = USR} = State) ->
+    What = case xmpp:get_error(Answer) of
+               undefined -> result;
+               #stanza_error{reason = Condition} -> Condition
+           end,
+    tiny_server:note({got, USR, Id, What, number(Els)}),
     {noreply, State};
 handle_info(replaced, State) ->
     {stop, normal, State};
