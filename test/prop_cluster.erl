@@ -27,7 +27,7 @@
 prop_each_request_is_answered_once() ->
     ?SETUP(fun() -> fun stop/0 end,
            numtests(tests(),
-                    ?FORALL({Options, Events}, {options(), seeded(events())},
+                    ?FORALL({Options, Events}, seeded({options(), events()}),
                             begin
                                 Faults = faults(Options, Events),
                                 ?WHENFAIL(io:format("~p~n", [Faults]), Faults == [])

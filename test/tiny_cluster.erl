@@ -105,6 +105,7 @@ freeze(N, Cluster) ->
     case machine(N, Cluster) of
         #machine{state = up} = Machine ->
             signal(Machine, "STOP"),
+            wakes_by_itself(Machine),
             with(N, Machine#machine{state = frozen}, Cluster);
         _ ->
             Cluster
@@ -197,6 +198,10 @@ ended(#machine{control = Control} = Machine) ->
     Ref = monitor(process, Control),
     signal(Machine, "KILL"),
     receive {'DOWN', Ref, process, _, _} -> ok end.
+
+%% It could not see that the test has been killed.
+wakes_by_itself(#machine{os_pid = OsPid}) ->
+    "" = os:cmd("(sleep 100; kill -CONT " ++ OsPid ++ ") >/dev/null 2>&1 &").
 
 signal(#machine{os_pid = OsPid}, Signal) ->
     "" = os:cmd("kill -" ++ Signal ++ " " ++ OsPid),
