@@ -177,7 +177,8 @@ with(N, Machine, #cluster{machines = Machines} = Cluster) ->
 reached(Cluster) ->
     [N || N <- numbers(Cluster), is_reached(N, Cluster)].
 
-%% `global' would cut off more than it is told to; see test/bed/cluster.erl.
+%% `global' would cut off more than it is told to; see test/bed/cluster.erl. (-pa puts one
+%% folder before the other.)
 started(#machine{port = Port} = Machine) ->
     {ok, Control, _} =
         peer:start(#{name => name(Port), host => "127.0.0.1", longnames => true,
@@ -187,7 +188,7 @@ started(#machine{port = Port} = Machine) ->
                               "-kernel", "prevent_overlapping_partitions", "false",
                               "-kernel", "dist_auto_connect", "never",
                               "-kernel", "inet_dist_use_interface", "{127,0,0,1}",
-                              "-pa" | code:get_path()]}),
+                              "-pa" | lists:reverse(code:get_path())]}),
     OsPid = peer:call(Control, os, getpid, [], ?CALL_TIMEOUT),
     ok = peer:call(Control, tiny_server, start, [], ?CALL_TIMEOUT),
     Machine#machine{control = Control, os_pid = OsPid, state = up}.
