@@ -3,22 +3,24 @@
 %%% A proxy host on three nodes. Each node has a requester; endpoints come and go, move
 %%% from node to node, and answer well or badly. Nodes are killed, frozen and cut off
 %%% from each other; processes of the module crash. When all is whole and quiet again,
-%%% each request of a node that has lived was answered, and none twice; nothing is left
-%%% of any; the books add up; all nodes know the same endpoints, and each of them
-%%% answers requesters of every node.
+%%% each request of a node that has lived was answered, and none twice; no record is
+%%% left; the books add up; all nodes know the same endpoints, and each of them answers
+%%% requesters of every node.
 %%%
-%%% CLUSTER_TESTS: how many sequences (a dozen if it is not set). SEED: that of an earlier
-%%% run, which is printed at its start, for the same sequences. (What runs at the same
-%%% time is not always as before.) replay/1 runs one sequence, as it was printed.
+%%% CLUSTER_TESTS: how many sequences. SEED: that of an earlier run, which is printed at
+%%% its start, for the same sequences. SEQUENCE: this one, as it was printed. (What runs
+%%% at the same time is not always as before.)
 -module(prop_cluster).
 
 -include_lib("proper/include/proper.hrl").
 
--export([prop_each_request_is_answered_once/0, replay/1]).
+-export([prop_each_request_is_answered_once/0]).
 
 -define(DEFAULT_TESTS, 12).
 -define(P, <<"proxy.example.org">>).
 -define(CLUSTER, {?MODULE, cluster}).
+%% Of the sequence that is played.
+-define(OPTIONS, {?MODULE, options}).
 -define(SEEDED, {?MODULE, seeded}).
 -define(RESOURCES, [1, 2, 3]).
 -define(TIMEOUT, 1000).       % ms; how long a request may wait for its answer
@@ -27,21 +29,25 @@
 prop_each_request_is_answered_once() ->
     ?SETUP(fun() -> fun stop/0 end,
            numtests(tests(),
-                    ?FORALL({Options, Events}, seeded({options(), events()}),
+                    ?FORALL({Options, Events}, sequence(),
                             begin
                                 Faults = faults(Options, Events),
                                 ?WHENFAIL(io:format("~p~n", [Faults]), Faults == [])
                             end))).
 
-%% @doc What is wrong in the end, [] if nothing is.
--spec replay({map(), [tuple()]}) -> [tuple()].
-replay({Options, Events}) ->
-    try faults(Options, Events)
-    after stop()
-    end.
-
 tests() ->
     list_to_integer(os:getenv("CLUSTER_TESTS", integer_to_list(?DEFAULT_TESTS))).
+
+sequence() ->
+    case os:getenv("SEQUENCE") of
+        false -> seeded({options(), events()});
+        Text -> parsed(Text)
+    end.
+
+parsed(Text) ->
+    {ok, Tokens, _} = erl_scan:string(Text ++ "."),
+    {ok, Sequence} = erl_parse:parse_term(Tokens),
+    Sequence.
 
 options() ->
     ?LET({Wait, Encoding, Retry}, {oneof([0, 300]), oneof([jid, sealed]), boolean()},
@@ -67,7 +73,8 @@ events() ->
     resize(60, list(event())).
 
 event() ->
-    frequency([{16, {ask, a_node(), oneof([get, set]), id(), oneof([any, any, any, 1, 2, 3])}},
+    frequency([{16, {ask, a_node(), oneof([get, set]), id(),
+                     oneof([any, any, any, 1, 2, 3])}},
                {16, {answer, a_number(), a_number(), how()}},
                {5, {login, a_node(), oneof(?RESOURCES)}},
                {2, {leave, a_number(), oneof([killed, bounced, left])}},
@@ -112,7 +119,8 @@ event({leave, Which, How}, C) ->
      || {N, R} <- chosen(Which, online(C))],
     C;
 event({hide, Which}, C) ->
-    [call(N, tiny_client, hide, [endpoint(R)], C) || {N, R} <- chosen(Which, online(C))],
+    [call(N, tiny_client, hide, [endpoint(R)], C)
+     || {N, R} <- chosen(Which, online(C))],
     C;
 event({resume, Which, To}, C) ->
     [resume(R, From, To, C) || {From, R} <- chosen(Which, online(C))],
@@ -123,7 +131,7 @@ event({boot, N}, C) ->
             C;
         false ->
             Booted = tiny_cluster:boot(N, C),
-            begin_to_serve(N, persistent_term:get({?MODULE, options}), Booted),
+            begin_to_serve(N, get(?OPTIONS), Booted),
             Booted
     end;
 event({restart, N}, C) ->
@@ -168,7 +176,7 @@ resume(R, From, To, C) ->
 
 restart(N, C) ->
     call(N, tiny_server, stop_module, [], C),
-    call(N, tiny_server, start_module, [persistent_term:get({?MODULE, options})], C).
+    call(N, tiny_server, start_module, [get(?OPTIONS)], C).
 
 process(host) -> mod_client_proxy_hosts:proc(?P);
 process(peers) -> mod_client_proxy_cluster:name(?P);
@@ -252,14 +260,13 @@ begin_all(C) ->
     Numbers = tiny_cluster:numbers(C),
     Nodes = [tiny_cluster:node(N, C) || N <- Numbers],
     [ok = call(N, tiny_server, reset, [Nodes], C) || N <- Numbers],
-    [begin_to_serve(N, persistent_term:get({?MODULE, options}), C) || N <- Numbers],
+    [begin_to_serve(N, get(?OPTIONS), C) || N <- Numbers],
     [event({login, N, N}, C) || N <- Numbers].
 
 set_options(Options) ->
-    persistent_term:put({?MODULE, options},
-                        maps:merge(#{host => ?P, target_address => <<"svc@example.org">>,
-                                     cluster => true, timeout => ?TIMEOUT,
-                                     resume_wait => 300, node_timeout => 500}, Options)).
+    put(?OPTIONS, Options#{host => ?P, target_address => <<"svc@example.org">>,
+                           cluster => true, timeout => ?TIMEOUT, resume_wait => 300,
+                           node_timeout => 500}).
 
 begin_to_serve(N, Options, C) ->
     ok = call(N, tiny_server, start_module, [Options], C),
@@ -321,7 +328,8 @@ answered_last(N, C) ->
 all_leave(Id) ->
     C = all_online(),
     [ask(N, Type, Id, any, C) || N <- tiny_cluster:numbers(C), Type <- [get, set]],
-    [call(N, tiny_client, end_session, [endpoint(R), bounced], C) || {N, R} <- online(C)],
+    [call(N, tiny_client, end_session, [endpoint(R), bounced], C)
+     || {N, R} <- online(C)],
     first_faults([fun unanswered/2], C) ++ late(Id, C).
 
 %% And so is what was at a node that has died.
@@ -341,8 +349,8 @@ late(Id, C) ->
     [{late, N, What} || {N, What} <- got(Id, C), What == 'remote-server-timeout'].
 
 got(Id, C) ->
-    [{N, What} || N <- tiny_cluster:numbers(C), {got, _, Got, What, _} <- noted(N, got, C),
-                  Got == Id].
+    [{N, What} || N <- tiny_cluster:numbers(C),
+                  {got, _, Got, What, _} <- noted(N, got, C), Got == Id].
 
 %% Each resource, the first one at node 1, where it is nowhere; when all nodes know it.
 all_online() ->
@@ -359,7 +367,8 @@ deadline() ->
     erlang:monotonic_time(millisecond) + ?PATIENCE.
 
 first_faults(Looks, C, Deadline) ->
-    Faults = [Fault || N <- tiny_cluster:numbers(C), Look <- Looks, Fault <- Look(N, C)],
+    Faults = [Fault || N <- tiny_cluster:numbers(C), Look <- Looks,
+                       Fault <- Look(N, C)],
     case Faults == [] orelse erlang:monotonic_time(millisecond) > Deadline of
         true ->
             Faults;
@@ -392,8 +401,8 @@ count(Id, Ids) ->
 noted(N, What, C) ->
     call(N, tiny_server, noted, [What], C).
 
-%% A record is left, or the books do not add up. (A packet that was kept while its record
-%% was being closed stays for half a minute: mod_client_proxy_packets.)
+%% A record is left, or the books do not add up. (A packet that was kept while its
+%% record was being closed stays for half a minute: mod_client_proxy_packets.)
 unsettled(N, C) ->
     #{core := Core, ledger := Ledger} = context(N, C),
     #{pending := Pending} = call(N, mod_client_proxy_core, counters, [Core], C),
@@ -418,5 +427,6 @@ served_twice([], C) ->
 
 %% (That it does not hear a node, say, is no failure.)
 errors(N, C) ->
+    Condition = ["Proxy host ", ?P, " is "],
     [{logged, N, Error} || Error <- call(N, tiny_server, errors, [], C),
-                           string:prefix(Error, ["Proxy host ", ?P, " is "]) == nomatch].
+                           string:prefix(Error, Condition) == nomatch].

@@ -1,7 +1,7 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
-%%% A client with its stream, on a node of tiny_server: it asks, or it answers what it is
-%%% told to. What it sends is routed in its own process, as ejabberd does it. Each
+%%% A client with its stream, on a node of tiny_server: it asks, or it answers when it
+%%% is told to. What it sends is routed in its own process, as ejabberd does it. Each
 %%% question has a number in its payload, and an answer has that of its question.
 -module(tiny_client).
 
@@ -38,7 +38,8 @@ login(Name, U, R) ->
 resume(Name, From, Timeout) ->
     try gen_server:call(From, hand_over, Timeout) of
         State ->
-            {ok, _} = gen_server:start({local, Name}, ?MODULE, {resume, From, State}, []),
+            {ok, _} = gen_server:start({local, Name}, ?MODULE,
+                                       {resume, From, State}, []),
             ok
     catch exit:_ -> not_reached
     end.
@@ -147,7 +148,8 @@ handle_call({answer, _, _}, _From, State) ->
 handle_cast(_Message, State) ->
     {noreply, State}.
 
-handle_info({route, #iq{type = Type, sub_els = Els} = Request}, #state{hand = Hand} = State)
+handle_info({route, #iq{type = Type, sub_els = Els} = Request},
+            #state{hand = Hand} = State)
   when Type == get; Type == set ->
     tiny_server:note({served, Type, number(Els)}),
     {noreply, State#state{hand = Hand ++ [Request]}};
@@ -163,8 +165,8 @@ handle_info(replaced, State) ->
 handle_info({route, _}, State) ->
     {noreply, State}.
 
-%% Whoever asks the session manager meanwhile still finds it, while its server gives back
-%% what it has not answered.
+%% While its server gives back what it has not answered, the session manager still has
+%% it.
 terminate(normal, #state{is_moved = true} = State) ->
     _ = run_fold(c2s_terminated, #{jid => jid(State), mgmt_state => resumed}, [normal]),
     route_again();

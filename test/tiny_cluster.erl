@@ -3,7 +3,7 @@
 %%% Three virtual machines, each with the module and a tiny_server, that are connected,
 %%% cut, killed and frozen as a test says. The test is no node: it speaks with them by
 %%% their standard input, which no cut reaches. They are connected when told, and not by
-%%% themselves.
+%%% themselves. (cluster.erl in test/bed does the same with whole servers.)
 -module(tiny_cluster).
 
 -export([start/0, stop/1, numbers/1, call/5, node/2, is_up/2, is_reached/2, sees/3]).
@@ -19,9 +19,8 @@
                   os_pid :: string(),
                   state = up :: up | frozen | down}).
 
--record(cluster, {machines :: #{number() => #machine{}},
-                  options = #{} :: map(),
-                  cuts = [] :: [{number(), number()}]}). %% the lower one first
+-record(cluster, {machines :: #{pos_integer() => #machine{}},
+                  cuts = [] :: [{pos_integer(), pos_integer()}]}). %% lower one first
 
 -opaque cluster() :: #cluster{}.
 
@@ -81,7 +80,7 @@ kill(N, Cluster) ->
             ended(Machine),
             Killed = with(N, Machine#machine{state = down}, Cluster),
             await(fun() ->
-                          not lists:any(fun(M) -> sees(M, N, Killed) end, reached(Killed))
+                          [] == [M || M <- reached(Killed), sees(M, N, Killed)]
                   end),
             Killed
     end.
@@ -93,7 +92,8 @@ boot(N, Cluster) ->
     case machine(N, Cluster) of
         #machine{state = down} = Machine ->
             Booted = connected(with(N, started(Machine), Cluster)),
-            Nodes = [node(M, Booted) || M <- reached(Booted), M /= N, sees(N, M, Booted)],
+            Nodes = [node(M, Booted) || M <- reached(Booted) -- [N],
+                                        sees(N, M, Booted)],
             ok = call(N, tiny_server, join, [Nodes], Booted),
             Booted;
         _ ->
@@ -128,8 +128,8 @@ cut(A, B, #cluster{cuts = Cuts} = Cluster) ->
     [call(X, erlang, disconnect_node, [node(Y, Cut)], Cut)
      || {X, Y} <- [{A, B}, {B, A}], is_reached(X, Cut)],
     await(fun() ->
-                  not lists:any(fun({X, Y}) -> is_reached(X, Cut) andalso sees(X, Y, Cut) end,
-                                [{A, B}, {B, A}])
+                  [] == [X || {X, Y} <- [{A, B}, {B, A}], is_reached(X, Cut),
+                              sees(X, Y, Cut)]
           end),
     Cut.
 
@@ -161,7 +161,8 @@ connect(A, B, Cluster) ->
     await(fun() ->
                   (sees(A, B, Cluster) andalso sees(B, A, Cluster))
                       orelse begin
-                                 call(A, net_kernel, connect_node, [node(B, Cluster)], Cluster),
+                                 call(A, net_kernel, connect_node,
+                                      [node(B, Cluster)], Cluster),
                                  false
                              end
           end).
@@ -177,8 +178,8 @@ with(N, Machine, #cluster{machines = Machines} = Cluster) ->
 reached(Cluster) ->
     [N || N <- numbers(Cluster), is_reached(N, Cluster)].
 
-%% `global' would cut off more than it is told to; see test/bed/cluster.erl. (-pa puts one
-%% folder before the other.)
+%% `global' would cut off more than it is told to; see test/bed/cluster.erl. (-pa puts
+%% one folder before the other.)
 started(#machine{port = Port} = Machine) ->
     {ok, Control, _} =
         peer:start(#{name => name(Port), host => "127.0.0.1", longnames => true,

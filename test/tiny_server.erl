@@ -1,17 +1,19 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
-%%% What ejabberd is to the module, on one node: routes, hooks, the session manager
-%%% and its database. As little of it as the module asks for, with the traps of
-%%% doc/ejabberd.md: sessions of a dead node are there a moment too long, and nodes that
-%%% have lost each other do not share sessions any more until one of them boots.
-%%% Streams are tiny_client. The module itself, its core and Mnesia are the real ones.
+%%% What ejabberd is to the module, on one node: routes, the session manager and its
+%%% database. As little of it as the module asks for, with the traps of doc/ejabberd.md:
+%%% the session of a process that was killed stays until somebody looks on its node, and
+%%% nodes that have lost each other do not share sessions any more until one of them
+%%% boots. Streams are tiny_client. The module, its core, hooks and Mnesia are the real
+%%% ones.
 -module(tiny_server).
 
 -behaviour(gen_server).
 
 -export([start/0, join/1, reset/1, start_module/1, stop_module/0, crash/1, errors/0]).
 %% for those who log in here
--export([open/3, set_priority/2, replace/1, close/1, host/0, proxy_host/0, note/1, noted/1]).
+-export([open/3, set_priority/2, replace/1, close/1, host/0, proxy_host/0]).
+-export([note/1, noted/1]).
 %% what the modules of ejabberd that are played here call
 -export([create_table/2, find_routes/1, get_module_proc/2, get_user_info/2,
          get_user_info/3, group/0, opts/0, register_route/3, route/1, route_error/2,
@@ -107,9 +109,7 @@ reset(Nodes) ->
 
 -spec start_module(#{atom() => term()}) -> ok.
 start_module(Options) ->
-    Defaults = maps:from_list([{Name, Default} || {Name, Default}
-                                                      <- mod_client_proxy_options:defaults(),
-                                                  Name /= '_']),
+    Defaults = maps:remove('_', maps:from_list(mod_client_proxy_options:defaults())),
     persistent_term:put(?OPTS, maps:merge(Defaults, Options)),
     ok = mod_client_proxy_sup:start(?HOST, ?P),
     mod_client_proxy_hosts:set_running(?HOST, [?P]).
@@ -198,8 +198,8 @@ find_routes(P) ->
 
 %%% Sessions
 
--spec open(mod_client_proxy_sessions:usr(), erlang:timestamp(), undefined | integer()) ->
-          ok.
+-spec open(mod_client_proxy_sessions:usr(), erlang:timestamp(),
+           undefined | integer()) -> ok.
 open(USR, Ts, Priority) ->
     write(#session{key = {USR, self()}, ts = Ts, priority = Priority}).
 
@@ -245,11 +245,9 @@ deliver(Packet) ->
             _ = ejabberd_c2s:route(Pid, {route, Packet}),
             ok;
         [] ->
-            case ejabberd_hooks:run_fold(bounce_sm_packet, Server, {bounce, Packet}, []) of
-                {bounce, Bounced} ->
-                    route_error(Bounced, xmpp:err_service_unavailable());
-                _ -> ok
-            end
+            {bounce, Bounced} = ejabberd_hooks:run_fold(bounce_sm_packet, Server,
+                                                        {bounce, Packet}, []),
+            route_error(Bounced, xmpp:err_service_unavailable())
     end.
 
 get_user_info(U, S, R) ->
