@@ -29,9 +29,9 @@
 prop_each_request_is_answered_once() ->
     ?SETUP(fun() -> fun stop/0 end,
            numtests(tests(),
-                    ?FORALL({Options, Events}, sequence(),
+                    ?FORALL({Options, Events, End}, sequence(),
                             begin
-                                Faults = faults(Options, Events),
+                                Faults = faults(Options, Events, End),
                                 ?WHENFAIL(io:format("~p~n", [Faults]), Faults == [])
                             end))).
 
@@ -40,7 +40,7 @@ tests() ->
 
 sequence() ->
     case os:getenv("SEQUENCE") of
-        false -> seeded({options(), events()});
+        false -> seeded({options(), events(), oneof([kill, freeze])});
         Text -> parsed(Text)
     end.
 
@@ -234,21 +234,21 @@ stop() ->
 %%% A sequence
 
 %% (What raises here would end PropEr 1.2, on newer releases of Erlang.)
-faults(Options, Events) ->
+faults(Options, Events, End) ->
     set_options(Options),
-    try run(Options, Events)
+    try run(Options, Events, End)
     catch Class:Reason:Stack ->
             stop(), % the next sequence has another cluster
             [{raised, Class, Reason, Stack}]
     end.
 
-run(Options, Events) ->
+run(Options, Events, End) ->
     get(?CLUSTER) == undefined andalso start(),
     begin_all(get(?CLUSTER)),
     lists:foreach(fun happens/1, Events),
     put(?CLUSTER, tiny_cluster:mend(get(?CLUSTER))),
     [happens({boot, N}) || N <- tiny_cluster:numbers(get(?CLUSTER))],
-    Faults = in_the_end(Options),
+    Faults = in_the_end(Options, End),
     C = get(?CLUSTER),
     [end_all(N, C) || N <- tiny_cluster:numbers(C)],
     Faults.
@@ -280,14 +280,14 @@ end_all(N, C) ->
 
 %%% Judgement
 
-in_the_end(#{retry_sets := Again}) ->
+in_the_end(#{retry_sets := Again}, End) ->
     C = get(?CLUSTER),
     [resume(R, N, N, C) || {N, R} <- online(C),
                            call(N, tiny_client, is_hidden, [endpoint(R)], C)],
     Faults = first_faults([fun unknown/2, fun unanswered/2], C)
         ++ first_round(fun all_ask_all/1)
         ++ first_round(fun all_leave/1)
-        ++ first_round(fun one_is_killed/1),
+        ++ first_round(fun(Id) -> one_is_gone(End, Id) end),
     Last = get(?CLUSTER),
     Faults
         ++ first_faults([fun unanswered/2, fun unsettled/2], Last)
@@ -298,14 +298,15 @@ in_the_end(#{retry_sets := Again}) ->
 %% Rounds, until one is without fault: a node that is slow may be taken for dead once
 %% more, and a deadline come too early. But not again and again.
 first_round(Round) ->
-    first_round(Round, 1, deadline()).
+    first_round(Round, deadline()).
 
-first_round(Round, Nth, Deadline) ->
-    case Round(<<"last", (integer_to_binary(Nth))/binary>>) of
+first_round(Round, Deadline) ->
+    Id = <<"last", (integer_to_binary(erlang:unique_integer([positive])))/binary>>,
+    case Round(Id) of
         [_ | _] = Faults ->
             case erlang:monotonic_time(millisecond) > Deadline of
                 true -> Faults;
-                false -> first_round(Round, Nth + 1, Deadline)
+                false -> first_round(Round, Deadline)
             end;
         [] ->
             []
@@ -332,17 +333,17 @@ all_leave(Id) ->
      || {N, R} <- online(C)],
     first_faults([fun unanswered/2], C) ++ late(Id, C).
 
-%% And so is what was at a node that has died.
-one_is_killed(Id) ->
+%% And so is what was at a node that has died, or hangs.
+one_is_gone(End, Id) ->
     C = all_online(),
     [ask(N, Type, Id, 3, C) || N <- [1, 2], Type <- [get, set]],
     [call(N, tiny_client, end_session, [endpoint(R), killed], C)
      || {N, R} <- online(C), N /= 3],
-    happens({kill, 3}),
+    happens({End, 3}),
     Faults = first_faults([fun(3, _) -> [];
-                              (N, Killed) -> unanswered(N, Killed)
+                              (N, Without) -> unanswered(N, Without)
                            end], get(?CLUSTER)),
-    happens({boot, 3}),
+    [happens({What, 3}) || What <- [thaw, boot]],
     Faults ++ late(Id, get(?CLUSTER)).
 
 late(Id, C) ->
