@@ -24,6 +24,7 @@
 -define(SEEDED, {?MODULE, seeded}).
 -define(RESOURCES, [1, 2, 3]).
 -define(TIMEOUT, 1000).       % ms; how long a request may wait for its answer
+-define(LONG_TIMEOUT, 10000). % ms; the same in the end
 -define(PATIENCE, 15000).     % ms; until all is quiet
 
 prop_each_request_is_answered_once() ->
@@ -285,6 +286,7 @@ in_the_end(#{retry_sets := Again}, End) ->
     [resume(R, N, N, C) || {N, R} <- online(C),
                            call(N, tiny_client, is_hidden, [endpoint(R)], C)],
     Faults = first_faults([fun unknown/2, fun unanswered/2], C)
+        ++ wait_longer(C)
         ++ first_round(fun all_ask_all/1)
         ++ first_round(fun all_leave/1)
         ++ first_round(fun(Id) -> one_is_gone(End, Id) end),
@@ -295,8 +297,15 @@ in_the_end(#{retry_sets := Again}, End) ->
         ++ [Fault || N <- tiny_cluster:numbers(Last),
                      Fault <- wrong_answers(N, Last) ++ errors(N, Last)].
 
+%% From now on a slow machine is no reason for a deadline to come.
+wait_longer(C) ->
+    put(?OPTIONS, (get(?OPTIONS))#{timeout := ?LONG_TIMEOUT}),
+    [ok = call(N, tiny_server, reconfigure, [get(?OPTIONS)], C)
+     || N <- tiny_cluster:numbers(C)],
+    [].
+
 %% Rounds, until one is without fault: a node that is slow may be taken for dead once
-%% more, and a deadline come too early. But not again and again.
+%% more. But not again and again.
 first_round(Round) ->
     first_round(Round, deadline()).
 

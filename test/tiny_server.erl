@@ -10,7 +10,8 @@
 
 -behaviour(gen_server).
 
--export([start/0, join/1, reset/1, start_module/1, stop_module/0, crash/1, errors/0]).
+-export([start/0, join/1, reset/1, start_module/1, reconfigure/1,
+         stop_module/0, crash/1, errors/0]).
 %% for those who log in here
 -export([open/3, set_priority/2, replace/1, close/1, host/0, proxy_host/0]).
 -export([note/1, noted/1]).
@@ -109,10 +110,18 @@ reset(Nodes) ->
 
 -spec start_module(#{atom() => term()}) -> ok.
 start_module(Options) ->
-    Defaults = maps:remove('_', maps:from_list(mod_client_proxy_options:defaults())),
-    persistent_term:put(?OPTS, maps:merge(Defaults, Options)),
+    set_options(Options),
     ok = mod_client_proxy_sup:start(?HOST, ?P),
     mod_client_proxy_hosts:set_running(?HOST, [?P]).
+
+-spec reconfigure(#{atom() => term()}) -> ok.
+reconfigure(Options) ->
+    set_options(Options),
+    mod_client_proxy_host:reconfigure(?HOST, ?P, 60000).
+
+set_options(Options) ->
+    Defaults = maps:remove('_', maps:from_list(mod_client_proxy_options:defaults())),
+    persistent_term:put(?OPTS, maps:merge(Defaults, Options)).
 
 %% @doc As mod_client_proxy does it.
 -spec stop_module() -> ok.
