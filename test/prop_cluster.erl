@@ -286,7 +286,7 @@ in_the_end(#{retry_sets := Again}, End) ->
     [resume(R, N, N, C) || {N, R} <- online(C),
                            call(N, tiny_client, is_hidden, [endpoint(R)], C)],
     Faults = first_faults([fun unknown/2, fun unanswered/2], C)
-        ++ wait_longer(C)
+        ++ wait_longer(End, C)
         ++ first_round(fun all_ask_all/1)
         ++ first_round(fun all_leave/1)
         ++ first_round(fun(Id) -> one_is_gone(End, Id) end),
@@ -297,9 +297,14 @@ in_the_end(#{retry_sets := Again}, End) ->
         ++ [Fault || N <- tiny_cluster:numbers(Last),
                      Fault <- wrong_answers(N, Last) ++ errors(N, Last)].
 
-%% From now on a slow machine is no reason for a deadline to come.
-wait_longer(C) ->
-    put(?OPTIONS, (get(?OPTIONS))#{timeout := ?LONG_TIMEOUT}),
+%% From now on a slow machine is no reason for a deadline to come; and where a node is
+%% killed, nobody learns of it by its silence.
+wait_longer(End, C) ->
+    Options = (get(?OPTIONS))#{timeout := ?LONG_TIMEOUT},
+    put(?OPTIONS, case End of
+                      kill -> Options#{node_timeout := 2 * ?LONG_TIMEOUT};
+                      freeze -> Options
+                  end),
     [ok = call(N, tiny_server, reconfigure, [get(?OPTIONS)], C)
      || N <- tiny_cluster:numbers(C)],
     [].
