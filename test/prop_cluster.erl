@@ -328,10 +328,10 @@ first_round(Round, Deadline) ->
 
 %% A requester of every node asks each endpoint, and has its result.
 all_ask_all(Id) ->
-    C = all_online(),
+    {Unknown, C} = all_online(),
     [ask(N, Type, Id, R, C) || N <- tiny_cluster:numbers(C), R <- ?RESOURCES,
                                Type <- [get, set]],
-    first_faults([fun answered_last/2], C)
+    Unknown ++ first_faults([fun answered_last/2], C)
         ++ [{not_served, N, What} || {N, What} <- got(Id, C), What /= result].
 
 answered_last(N, C) ->
@@ -341,15 +341,15 @@ answered_last(N, C) ->
 
 %% What comes back from their sessions is answered at once, whoever has forwarded it.
 all_leave(Id) ->
-    C = all_online(),
+    {Unknown, C} = all_online(),
     [ask(N, Type, Id, any, C) || N <- tiny_cluster:numbers(C), Type <- [get, set]],
     [call(N, tiny_client, end_session, [endpoint(R), bounced], C)
      || {N, R} <- online(C)],
-    first_faults([fun unanswered/2], C) ++ late(Id, C).
+    Unknown ++ first_faults([fun unanswered/2, fun unknown/2], C) ++ late(Id, C).
 
 %% And so is what was at a node that has died, or hangs.
 one_is_gone(End, Id) ->
-    C = all_online(),
+    {Unknown, C} = all_online(),
     [ask(N, Type, Id, 3, C) || N <- [1, 2], Type <- [get, set]],
     [call(N, tiny_client, end_session, [endpoint(R), killed], C)
      || {N, R} <- online(C), N /= 3],
@@ -358,7 +358,7 @@ one_is_gone(End, Id) ->
                               (N, Without) -> unanswered(N, Without)
                            end], get(?CLUSTER)),
     [happens({What, 3}) || What <- [thaw, boot]],
-    Faults ++ late(Id, get(?CLUSTER)).
+    Unknown ++ Faults ++ late(Id, get(?CLUSTER)).
 
 late(Id, C) ->
     [{late, N, What} || {N, What} <- got(Id, C), What == 'remote-server-timeout'].
@@ -367,12 +367,12 @@ got(Id, C) ->
     [{N, What} || N <- tiny_cluster:numbers(C),
                   {got, _, Got, What, _} <- noted(N, got, C), Got == Id].
 
-%% Each resource, the first one at node 1, where it is nowhere; when all nodes know it.
+%% Each resource logs in, the first one at node 1, unless it is somewhere already.
+%% Returns when all nodes know that, or with those that do not.
 all_online() ->
     C = get(?CLUSTER),
     [event({login, R, R}, C) || R <- ?RESOURCES, not lists:keymember(R, 2, online(C))],
-    _ = first_faults([fun unknown/2], C),
-    C.
+    {first_faults([fun unknown/2], C), C}.
 
 %% Looks again until nothing is wrong, or patience ends.
 first_faults(Looks, C) ->
