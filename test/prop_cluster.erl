@@ -288,6 +288,7 @@ in_the_end(#{retry_sets := Again}, End) ->
     Faults = first_faults([fun unknown/2, fun unanswered/2], C)
         ++ wait_longer(End, C)
         ++ first_round(fun all_ask_all/1)
+        ++ first_round(fun one_dies_unnoticed/1)
         ++ first_round(fun all_leave/1)
         ++ first_round(fun(Id) -> one_is_gone(End, Id) end),
     Last = get(?CLUSTER),
@@ -298,9 +299,10 @@ in_the_end(#{retry_sets := Again}, End) ->
                      Fault <- wrong_answers(N, Last) ++ errors(N, Last)].
 
 %% From now on a slow machine is no reason for a deadline to come; and where a node is
-%% killed, nobody learns of it by its silence.
+%% killed, nobody learns of it by its silence. (With wait_for_endpoint whoever bounces
+%% waits for the process of the proxy host.)
 wait_longer(End, C) ->
-    Options = (get(?OPTIONS))#{timeout := ?LONG_TIMEOUT},
+    Options = (get(?OPTIONS))#{timeout := ?LONG_TIMEOUT, wait_for_endpoint := 0},
     put(?OPTIONS, case End of
                       kill -> Options#{node_timeout := 2 * ?LONG_TIMEOUT};
                       freeze -> Options
@@ -331,13 +333,26 @@ all_ask_all(Id) ->
     {Unknown, C} = all_online(),
     [ask(N, Type, Id, R, C) || N <- tiny_cluster:numbers(C), R <- ?RESOURCES,
                                Type <- [get, set]],
-    Unknown ++ first_faults([fun answered_last/2], C)
-        ++ [{not_served, N, What} || {N, What} <- got(Id, C), What /= result].
+    Unknown ++ first_faults([fun answered_last/2], C) ++ not_served(Id, C).
+
+not_served(Id, C) ->
+    [{not_served, N, What} || {N, What} <- got(Id, C), What /= result].
 
 answered_last(N, C) ->
     [call(N, tiny_client, answer, [endpoint(R), 0, result], C)
      || R <- ?RESOURCES, is_online(N, R, C)],
     unanswered(N, C).
+
+%% What was provably not delivered goes to another endpoint, whoever finds that out.
+one_dies_unnoticed(Id) ->
+    {Unknown, C} = all_online(),
+    [{N, R} | _] = online(C),
+    [ok = call(M, sys, suspend, [process(host)], C) || M <- tiny_cluster:numbers(C)],
+    call(N, tiny_client, end_session, [endpoint(R), killed], C),
+    [ask(M, set, Id, any, C) || M <- tiny_cluster:numbers(C), _ <- [1, 2, 3, 4]],
+    Faults = first_faults([fun answered_last/2], C),
+    [ok = call(M, sys, resume, [process(host)], C) || M <- tiny_cluster:numbers(C)],
+    Unknown ++ Faults ++ not_served(Id, C).
 
 %% What comes back from their sessions is answered at once, whoever has forwarded it.
 all_leave(Id) ->
