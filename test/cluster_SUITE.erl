@@ -680,6 +680,7 @@ writes(Config, U, P, E) ->
     _ = iq:result(There, Id, Address),
     puppet:stop(There).
 
+%% The two nodes are not at the same turn.
 a_session_goes_on_at_another_node(Config) ->
     Es = [service(at(Config, N), R) || {N, R} <- [{1, "a"}, {2, "b"}, {2, "c"}]],
     [await_endpoints(at(Config, N), ?TURNS, Es) || N <- [1, 2]],
@@ -687,6 +688,7 @@ a_session_goes_on_at_another_node(Config) ->
     [begin
          Session = iq:id(),
          E = staged(U1, Es, none, Session),
+         _ = round_trip(U2, ?TURNS, Es),
          [E = staged(U, Es, Session, Session) || U <- [U2, U1, U2, U2]]
      end || _ <- lists:seq(1, 3)],
     [books_add_up(at(Config, N), ?TURNS) || N <- [1, 2]].
