@@ -885,10 +885,12 @@ a_handle_of_one_node_is_good_at_another(Config) ->
     answered(E, U, ?STRANGE, [{Id, Request}]),
     Handle = puppet:attr(<<"from">>, Request),
     match = re:run(suite:resource(Handle), "\\.@$", [{capture, none}]),
-    Before = counter(at(Config, 2), ?STRANGE, "handles"),
-    [answered(U, E, Handle, in_hand(E, [Type], Handle, U)) || Type <- [get, set]],
+    answered(U, E, Handle, in_hand(E, [get], Handle, U)),
+    %% it is known there now, and nobody is asked any more
+    rpc(Config, 2, mod_client_proxy_cluster, silent, [?STRANGE, [node(Config, 1)]]),
+    answered(U, E, Handle, in_hand(E, [set], Handle, U)),
     _ = chat:heard(U, chat:say(E, chat, Handle)),
-    1 = counter(at(Config, 2), ?STRANGE, "handles") - Before,
+    true = counter(at(Config, 2), ?STRANGE, "handles") > 0,
     Nobody = in(?STRANGE, <<"AAAA.@">>),
     _ = iq:refused(E, iq:ask(E, get, Nobody), Nobody, ?NOT_FOUND).
 
@@ -917,6 +919,7 @@ writes(Config, U, P, E) ->
     _ = iq:result(There, Id, Address),
     puppet:stop(There).
 
+%% The two nodes are not at the same turn.
 a_session_goes_on_at_another_node(Config) ->
     Es = [service(at(Config, N), R) || {N, R} <- [{1, "a"}, {2, "b"}, {2, "c"}]],
     [await_endpoints(at(Config, N), ?TURNS, Es) || N <- [1, 2]],
@@ -924,6 +927,7 @@ a_session_goes_on_at_another_node(Config) ->
     [begin
          Session = iq:id(),
          E = staged(U1, Es, none, Session),
+         _ = round_trip(U2, ?TURNS, Es),
          [E = staged(U, Es, Session, Session) || U <- [U2, U1, U2, U2]]
      end || _ <- lists:seq(1, 3)],
     [books_add_up(at(Config, N), ?TURNS) || N <- [1, 2]].

@@ -174,18 +174,18 @@ static void a_conversation_goes_on_at_the_other_node(void **state)
     two_nodes("outbound=any localparts=room");
     for (unsigned i = 0; i < 6; i++) {
         const char *user = line("u%u@example.net/r", i);
-        const char *endpoint = i % 3 == 0 ? A : i % 3 == 1 ? B : C;
+        const char *who = i % 3 == 0 ? A : i % 3 == 1 ? B : C;
         at(0);
-        chat(endpoint, line(P "/%s", user)); /* the last word */
+        chat(who, line(P "/%s", user)); /* the last word */
         at(1);
         hints = ALL;
         chat(user, P);
         assert_true(told(JAT_ASK_CONVERSATION));
         chat(user, P);
-        assert_words(to_of(), endpoint);
+        assert_words(to_of(), who);
         hints = ALL;
         chat(user, P);
-        assert_words(to_of(), endpoint);
+        assert_words(to_of(), who);
         /* that with a node is another one */
         chat(user, "room@" P);
         assert_false(told(JAT_ASK_CONVERSATION));
