@@ -30,7 +30,8 @@
 -record(endpoints,
         {host :: mod_client_proxy_options:proxy_host(),
          may_ask = false :: boolean(), %% it has its name
-         leads :: boolean(), %% this node speaks with the targets
+         %% this node speaks with the targets; not before it has its name
+         leads = false :: boolean(),
          subscribe = remote :: remote | all, %% option: who is asked
          gate = #{} :: mod_client_proxy_gate:gate(),
          limiter = mod_client_proxy_log:new() :: mod_client_proxy_log:limiter(),
@@ -49,8 +50,7 @@
 -spec new(mod_client_proxy_options:proxy_host()) -> endpoints().
 new(P) ->
     Wanted = mod_client_proxy_wanted:new(P),
-    #endpoints{host = P, leads = mod_client_proxy_cluster:leads(P) == true,
-               locals = mod_client_proxy_locals:new(P),
+    #endpoints{host = P, locals = mod_client_proxy_locals:new(P),
                servers = mod_client_proxy_servers:new(P),
                wanted = mod_client_proxy_wanted:drained(drained(P), Wanted)}.
 
