@@ -101,8 +101,8 @@ how() ->
     frequency([{12, result}, {4, error}, {2, twice}, {1, again}, {1, wrong_id},
                {1, like_a_tag}, {1, not_at_all}]).
 
-%% Nothing happens where something cannot. (No sequence that is drawn restarts the module:
-%% a request of its node may be left without an answer then, about once in 40 sequences.)
+%% Nothing happens where something cannot. (No sequence that is drawn restarts the
+%% module: a request of its node is left without an answer then, once in 40 sequences.)
 event({ask, N, Type, Id, To}, C) ->
     can(N, C) andalso ask(N, Type, id(Id, C), To, C),
     C;
