@@ -71,6 +71,10 @@ init_per_suite(Config) ->
                             [{<<"example.org">>,
                               [<<"romeo">>, <<"juliet">>, <<"svc">>]}]),
     [come_in(Config1, proxy(Name), N) || {Name, N, _} <- proxies()],
+    %% certificates are loaded at the end of a reload, and are needed for the first
+    %% question
+    [cluster:site(Config1, N, [federation:base(Config1, N), site:hosts()])
+     || N <- ?NODES],
     [cluster:site(Config1, N, site(Config1, N)) || N <- ?NODES],
     Config1.
 
