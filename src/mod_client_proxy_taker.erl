@@ -19,7 +19,10 @@
 start_link(P, Name) ->
     gen_server:start_link({local, Name}, ?MODULE, [P], []).
 
+%% When the proxy host stops, what it has begun is done: a record may be taken already,
+%% and its answer on its way.
 init([P]) ->
+    process_flag(trap_exit, true),
     {ok, P}.
 
 handle_call(_Request, _From, P) ->
