@@ -330,8 +330,7 @@ static bool call_eject(struct jat *j, struct args *in, struct answer *out)
     if (!get_str(in, &jid) || !get_u64(in, &ms) || !get_u64(in, &now) ||
         !get_end(in))
         return false;
-    jat_eject(j, jid, ms, now);
-    put_atom(out, W_ok);
+    put_bool(out, jat_eject(j, jid, ms, now));
     return true;
 }
 

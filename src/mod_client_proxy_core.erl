@@ -418,9 +418,10 @@ pings(Core, Now, Cursor) ->
 ponged(Core, Eid, Answered, Now) ->
     call(Core, ponged, {Eid, Answered, Now}).
 
-%% @doc Another node has ejected this endpoint, for so many ms.
+%% @doc Another node has ejected this endpoint, for so many ms. False: this one does not
+%% (too many are ejected, or it has answered somebody lately), or does not have it.
 -spec eject(core(), parts(), Ms :: non_neg_integer(), non_neg_integer()) ->
-          ok | {error, atom()}.
+          boolean() | {error, atom()}.
 eject(Core, {U, S, R}, Ms, Now) ->
     call(Core, eject, {<<U/binary, $@, S/binary, $/, R/binary>>, Ms, Now}).
 

@@ -15,7 +15,7 @@
 %% messages
 -export([session/4, sessions_changed/2, tell_sessions/1, presence/3, pong/4, suspect/2, refresh/2, flush/1, late/2,
          down/2,
-         second/1, ponged/4, drain/4, drained/3, reconcile/1, check_accounts/1, account_missing/3, reach/3]).
+         second/1, ponged/4, drain/4, drained/3, ejected/3, reconcile/1, check_accounts/1, account_missing/3, reach/3]).
 %% other nodes
 -export([lead/1, told/3, tell_all/2]).
 

@@ -35,7 +35,7 @@
          full = false :: boolean(), %% and already logged
          closed = #{} :: #{Server :: binary() => [reason(), ...]},
          drained = #{} :: #{usr() => true}, %% by command
-         %% by another node, until when (ms), before they are in the core here
+         %% by another node, until when (ms), but not here yet
          ejected = #{} :: #{usr() => integer()},
          notices = [] :: [notice()]}). %% of this call, the newest first
 
@@ -140,24 +140,25 @@ ponged(Core, Eid, Answered, #wanted{core = Core}) ->
 ponged(_Core, _Eid, _Answered, _W) ->
     ok.
 
-%% @doc Another node has ejected it, for so many ms. It may have told this before the
-%% endpoint is known here.
+%% @doc Another node has ejected it, for so many ms. It may have told this before this
+%% node knows it, or the others, without which it is not ejected: then it is tried again
+%% when endpoints come.
 -spec eject(usr(), Ms :: pos_integer(), wanted()) -> wanted().
-eject(USR, Ms, #wanted{core = Core, taken = Taken} = W) when is_map_key(USR, Taken) ->
-    _ = mod_client_proxy_core:eject(Core, USR, Ms, now_()),
-    W;
 eject(USR, Ms, #wanted{ejected = Ejected} = W) ->
-    Now = now_(),
-    W#wanted{ejected = maps:filter(fun(_, Until) -> Until > Now end,
-                                   Ejected#{USR => Now + Ms})}.
+    try_to_eject(W#wanted{ejected = Ejected#{USR => now_() + Ms}}).
 
-eject_added(USR, #wanted{ejected = Ejected} = W) when is_map_key(USR, Ejected) ->
-    {Until, Rest} = maps:take(USR, Ejected),
-    Ms = Until - now_(),
-    Ms > 0 andalso mod_client_proxy_core:eject(W#wanted.core, USR, Ms, now_()),
-    W#wanted{ejected = Rest};
-eject_added(_USR, W) ->
-    W.
+try_to_eject(#wanted{ejected = Ejected} = W) when Ejected == #{} ->
+    W;
+try_to_eject(#wanted{core = Core, ejected = Ejected, taken = Taken} = W) ->
+    Now = now_(),
+    IsEjected = fun(USR, Ms) ->
+                        is_map_key(USR, Taken)
+                            andalso true == mod_client_proxy_core:eject(Core, USR, Ms, Now)
+                end,
+    W#wanted{ejected = maps:filter(fun(USR, Until) ->
+                                           Until > Now
+                                               andalso not IsEjected(USR, Until - Now)
+                                   end, Ejected)}.
 
 %%% Servers
 
@@ -211,7 +212,7 @@ put_in(USR, State, #wanted{core = Core, drained = Drained} = W) ->
         Added when Added == added; Added == updated ->
             maps:get(pending, State)
                 orelse mod_client_proxy_deadlines:endpoint_came(W#wanted.host),
-            taken(USR, eject_added(USR, in(USR, maps:get(show, State), W)));
+            taken(USR, try_to_eject(in(USR, maps:get(show, State), W)));
         ignored -> take_out(USR, refused(USR, W));
         full -> full(refused(USR, W));
         {error, down} -> W; % all are put again when it is back

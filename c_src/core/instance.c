@@ -254,13 +254,13 @@ void jat_ponged(struct jat *j, jat_eid eid, bool answered, uint64_t now)
     jat_watch_ponged(j->endpoints, eid, answered, now);
 }
 
-void jat_eject(struct jat *j, struct jat_str jid, uint64_t ms, uint64_t now)
+bool jat_eject(struct jat *j, struct jat_str jid, uint64_t ms, uint64_t now)
 {
     struct jat_endpoint e;
 
-    if (jat_endpoints_find(j->endpoints, jid, JAT_NO_STRINGS, NULL, &e) ==
-        JAT_OK)
-        jat_watch_eject(j->endpoints, e.eid, ms, now);
+    return jat_endpoints_find(j->endpoints, jid, JAT_NO_STRINGS, NULL, &e) ==
+               JAT_OK &&
+           jat_watch_eject(j->endpoints, e.eid, ms, now);
 }
 
 /* A handle, or an endpoint whose address is one. */

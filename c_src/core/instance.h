@@ -58,8 +58,9 @@ void jat_tick(struct jat *j, uint64_t now);
 enum jat_err jat_next_ping(struct jat *j, uint32_t *cursor, uint64_t now,
                            struct jat_buf *buf, struct jat_ping *out);
 void jat_ponged(struct jat *j, jat_eid eid, bool answered, uint64_t now);
-/* Another node has ejected the endpoint of this full JID, for so many ms. */
-void jat_eject(struct jat *j, struct jat_str jid, uint64_t ms, uint64_t now);
+/* Another node has ejected the endpoint of this full JID, for so many ms.
+ * False: this one does not, or does not have it. */
+bool jat_eject(struct jat *j, struct jat_str jid, uint64_t ms, uint64_t now);
 
 /* Counts what stays with the endpoint of this full JID, be it online or not
  * (session.h), bit by bit: from *cursor on (0 at first), which is moved. leave:

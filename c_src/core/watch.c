@@ -67,7 +67,7 @@ static unsigned eject(struct jat_endpoints *t, uint64_t last)
     return ejected;
 }
 
-static void take_over(struct jat_endpoints *t, struct jat_slot *s,
+static bool take_over(struct jat_endpoints *t, struct jat_slot *s,
                       uint32_t number, uint64_t ms)
 {
     const uint64_t longest = (uint64_t)JAT_EJECTION * JAT_EJECTIONS_MAX;
@@ -77,24 +77,26 @@ static void take_over(struct jat_endpoints *t, struct jat_slot *s,
 
     if (!t->policy.eject || answers ||
         (is_one_more && n_ejected(t) + 1 > t->tiers[JAT_ALL].n / 2))
-        return;
+        return false;
     jat_health_eject_until(&s->health, t->now + (ms < longest ? ms : longest));
     jat_slots_place(t, number);
     atomic_store_explicit(&t->watched, true, memory_order_relaxed);
+    return true;
 }
 
-void jat_watch_eject(struct jat_endpoints *t, jat_eid eid, uint64_t ms,
+bool jat_watch_eject(struct jat_endpoints *t, jat_eid eid, uint64_t ms,
                      uint64_t now)
 {
     struct jat_slot *s;
+    bool taken_over;
 
     jat_rwlock_write(&t->lock);
     if (now > t->now)
         t->now = now;
     s = jat_slot_of(t, eid);
-    if (s != NULL && ms > 0)
-        take_over(t, s, (uint32_t)eid, ms);
+    taken_over = s != NULL && ms > 0 && take_over(t, s, (uint32_t)eid, ms);
     jat_rwlock_write_done(&t->lock);
+    return taken_over;
 }
 
 /* Others have gone: the one that has least to wait is back. */

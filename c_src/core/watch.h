@@ -13,10 +13,10 @@
  * ejected now. */
 unsigned jat_watch_tick(struct jat_endpoints *t, uint64_t now);
 
-/* Another node has ejected it, for so many ms: so does this one. It does not
- * where half of the endpoints are ejected, or where the endpoint has answered
- * somebody lately, of which the other node cannot know. */
-void jat_watch_eject(struct jat_endpoints *t, jat_eid eid, uint64_t ms,
+/* Another node has ejected it, for so many ms: so does this one. False: it does
+ * not, where half of the endpoints are ejected, or where the endpoint has
+ * answered somebody lately, of which the other node cannot know. */
+bool jat_watch_eject(struct jat_endpoints *t, jat_eid eid, uint64_t ms,
                      uint64_t now);
 
 /* An endpoint that is to be pinged. */

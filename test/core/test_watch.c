@@ -197,7 +197,7 @@ static void what_another_node_has_ejected_is_so_here_for_as_long(void **state)
 {
     (void)state;
     begin_with(5);
-    jat_watch_eject(table, eids[0], 2500, now);
+    assert_true(jat_watch_eject(table, eids[0], 2500, now));
     assert_int_equal(draining(0), JAT_DRAIN_EJECTED);
     assert_int_equal(see_at(table, eids[0], now).ejected, 2500);
     jat_watch_eject(table, eids[0], 1000, now); /* that is shorter */
@@ -208,12 +208,12 @@ static void what_another_node_has_ejected_is_so_here_for_as_long(void **state)
     assert_int_equal(draining(0), JAT_DRAIN_EJECTED);
     tick();
     assert_int_equal(draining(0), 0);
-    jat_watch_eject(table, eids[0], 0, now);
+    assert_false(jat_watch_eject(table, eids[0], 0, now));
     assert_int_equal(draining(0), 0);
     /* nobody says for how long he likes */
     jat_watch_eject(table, eids[0], UINT64_MAX, now);
     assert_int_equal(see_at(table, eids[0], now).ejected, 300000);
-    jat_watch_eject(table, 12345, 1000, now); /* nobody */
+    assert_false(jat_watch_eject(table, 12345, 1000, now)); /* nobody */
     jat_endpoints_free(table);
 }
 
@@ -223,12 +223,14 @@ static void another_node_does_not_decide_here(void **state)
     begin_with(5);
     answers(0);
     tick();
-    jat_watch_eject(table, eids[0], 30000, now); /* it answers here */
+    assert_false(
+        jat_watch_eject(table, eids[0], 30000, now)); /* it answers here */
     assert_int_equal(draining(0), 0);
     for (unsigned i = 1; i < 5; i++)
         jat_watch_eject(table, eids[i], 30000, now);
     assert_int_equal(jat_watch_ejected(table), 2);
-    jat_watch_eject(table, eids[1], 60000, now); /* which is one of them */
+    assert_true(
+        jat_watch_eject(table, eids[1], 60000, now)); /* which is one of them */
     assert_int_equal(see_at(table, eids[1], now).ejected, 60000);
     policy.eject = false;
     configure();
