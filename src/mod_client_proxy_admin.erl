@@ -10,6 +10,21 @@
 
 -define(COMMANDS, mod_client_proxy_commands).
 
+%% ejabberdctl help shows the long description, and not that of the result.
+-define(STATUS_COLUMNS,
+        "Proxy host, virtual host, state, carrier, targets, resources in use, "
+        "requests in flight, node of the cluster").
+-define(ENDPOINTS_COLUMNS,
+        "Full JID, address that requesters see, show, priority, whether it has lost "
+        "its connection and may resume (true or false), why it drains, requests to it "
+        "in flight, requests of its own in flight, how many requests it has answered, "
+        "how many of those to it have failed, latency, ejected, weight, nodes that are "
+        "missing in the row").
+-define(PENDING_COLUMNS,
+        "To the target (request) or from it (outbound), the other party, resource of "
+        "the target, id, type, age, left, how many resources it was sent to, node that "
+        "has it").
+
 %% @doc To be called once for all virtual hosts: newer releases take a second
 %% time for a conflict.
 -spec register() -> ok.
@@ -29,13 +44,14 @@ commands() ->
         name = client_proxy_status, tags = [client_proxy],
         desc = "Show the proxy hosts and how they are",
         longdesc = "One row for each node of the cluster that serves the proxy "
-            "host. State is 'up', or what is wrong and so what to mend: 'up: "
-            "...' and 'outdated: ...' serve, 'degraded: ...' answers requests "
-            "with an error, 'down: ...' gets none. 'unknown: ...' says why the "
-            "node has told nothing. Behind the carrier stands "
+            "host. Columns: " ?STATUS_COLUMNS ". State is 'up', or what is wrong and "
+            "so what to mend: 'up: ...' and 'outdated: ...' serve, 'degraded: ...' "
+            "answers requests with an error, 'down: ...' gets none. 'unknown: ...' "
+            "says why the node has told nothing. Behind the carrier stands "
             "the C core's version and checksum, and behind 'port' the program's "
             "process. Behind each target stands what is wrong with it, if "
-            "anything. Pending are requests in flight now.",
+            "anything. A node that is down has no row: list_cluster shows those "
+            "that are up.",
         module = ?COMMANDS, function = status,
         args = [],
         result = {hosts,
@@ -45,8 +61,7 @@ commands() ->
                                          {endpoints, integer},
                                          {pending, integer},
                                          {node, string}]}}}},
-        result_desc = "Proxy host, virtual host, state, carrier, targets, "
-            "resources in use, requests in flight, node of the cluster",
+        result_desc = ?STATUS_COLUMNS,
         result_example = [{<<"proxy.example.org">>, <<"example.org">>,
                            <<"up">>, <<"nif (core 0.1.0-1302632412)">>,
                            <<"svc@example.org (local)">>, 3, 12,
@@ -55,9 +70,10 @@ commands() ->
         name = client_proxy_counters, tags = [client_proxy],
         desc = "Show what a proxy host has counted since it was started",
         longdesc = lists:flatten(
-                     ["Sums over all nodes of the cluster that serve it; but endpoints, "
-                      "ejected, silent and subscribers are the same for all nodes, "
-                      "so shown is the largest. When nobody is at work the counters "
+                     ["Sums over all nodes of the cluster that serve it. But "
+                      "endpoints, ejected, silent and subscribers are the "
+                      "same for all nodes, "
+                      "so the largest is shown. When nothing is under way the counters "
                       "add up. ",
                       lists:join(". ", [[atom_to_list(Entry), ": ", Meaning]
                                         || {Entry, Meaning} <- ?COMMANDS:explained()]),
@@ -76,9 +92,9 @@ commands() ->
      #ejabberd_commands{
         name = client_proxy_endpoints, tags = [client_proxy],
         desc = "Show the resources behind a proxy host",
-        longdesc = "Shown is the address that requesters see. A draining "
-            "resource gets new requests only when there is no other. 'no', or "
-            "why it drains: its show (option drain_show), resumption (it waits "
+        longdesc = "Columns: " ?ENDPOINTS_COLUMNS ". A draining resource gets new "
+            "requests only when there is no other. 'no', or why it drains: show "
+            "(option drain_show), resumption (it waits "
             "for its connection, XEP-0198), command (client_proxy_drain), "
             "ejected (it has let requests time out), silent (it answers no "
             "pings). Latency is an estimate in milliseconds, 0 without "
@@ -86,8 +102,8 @@ commands() ->
             "Weight is per cent. In a cluster requests, outbound, answered and "
             "failed are sums over the nodes that serve the proxy host, latency "
             "and ejected are the largest of any node, and draining has the "
-            "reasons of all. Missing are nodes that do not answer, so that "
-            "theirs is not in it.",
+            "reasons of all. Missing are nodes that do not answer: what they know "
+            "is not in the row.",
         module = ?COMMANDS, function = endpoints,
         args = [{host, binary}],
         args_desc = ["Proxy host"],
@@ -106,10 +122,7 @@ commands() ->
                                              {ejected, integer},
                                              {weight, integer},
                                              {missing, string}]}}}},
-        result_desc = "Full JID, address shown, show, priority, resuming, "
-            "draining, requests to it in flight, requests of its own in "
-            "flight, answered, failed, latency, ejected, weight, nodes that do not "
-            "answer",
+        result_desc = ?ENDPOINTS_COLUMNS,
         result_example = [{<<"svc@example.org/a">>,
                            <<"proxy.example.org/kgN4cFQ0@">>, <<"none">>, 0,
                            <<"false">>, <<"no">>, 4, 0, 3013, 1, 0, 0, 100,
@@ -117,14 +130,14 @@ commands() ->
      #ejabberd_commands{
         name = client_proxy_drain, tags = [client_proxy],
         desc = "Give a resource behind a proxy host no new requests",
-        longdesc = "As long as there is another one. Holds for its full JID, "
-            "online or not, over reconnects and restarts, until "
-            "client_proxy_undrain. Waits for at most so many seconds (0 or less: "
-            "not at all) until nothing is in flight there from any node; if something "
-            "is left then, or a node does not answer, it is an error, and the "
-            "resource is drained all the same. "
-            "Sessions and what sticky_ttl keeps still go there: it is said how "
-            "many. client_proxy_move_keys moves the latter.",
+        longdesc = "It gets none as long as there is another one. This holds for "
+            "its full JID, online or not, over reconnects and restarts, until "
+            "client_proxy_undrain. The command waits for at most so many seconds "
+            "until nothing is in flight there from any node. If something is left "
+            "then, or a node does not answer, it fails, and the resource is drained "
+            "all the same. With 0 or less it does not wait, and only says so. "
+            "Sessions and what sticky_ttl keeps still go there: it says how many "
+            "there are. client_proxy_move_keys moves the latter.",
         module = ?COMMANDS, function = drain,
         args = [{host, binary}, {jid, binary}, {seconds, integer}],
         args_desc = ["Proxy host", "Full JID of the resource",
@@ -137,7 +150,8 @@ commands() ->
      #ejabberd_commands{
         name = client_proxy_undrain, tags = [client_proxy],
         desc = "End what client_proxy_drain has begun",
-        longdesc = "If a node does not answer, it is said. It hears of it later.",
+        longdesc = "If a node does not answer, the command says so. The node hears "
+            "of it later.",
         module = ?COMMANDS, function = undrain,
         args = [{host, binary}, {jid, binary}],
         args_desc = ["Proxy host", "Full JID of the resource"],
@@ -153,7 +167,7 @@ commands() ->
             "stays with the one that answers it. The resource has to be drained, "
             "or the keys would come back. Sessions stay, for only this resource "
             "knows them: they end session_timeout after they were last used, or "
-            "when the resource logs out. If a node does not answer, it is an error: "
+            "when the resource logs out. If a node does not answer, the command fails: "
             "what is kept there has not moved.",
         module = ?COMMANDS, function = move_keys,
         args = [{host, binary}, {jid, binary}],
@@ -166,11 +180,12 @@ commands() ->
      #ejabberd_commands{
         name = client_proxy_pending, tags = [client_proxy],
         desc = "Show the requests in flight at a proxy host",
-        longdesc = "Age and left are milliseconds: since the request came, and "
-            "until it is answered with an error. Shown is what all nodes of the "
-            "cluster have that serve the proxy host. A node that has told nothing "
-            "has a row of its own, in which the way is no_answer (it does not "
-            "answer) or other_version (it runs another version of the module).",
+        longdesc = "Columns: " ?PENDING_COLUMNS ". Age and left are milliseconds: "
+            "since the request came, and until it is answered with an error. Shown "
+            "is what all nodes of the cluster have that serve the proxy host. A node "
+            "that has told nothing has a row of its own. Its first column is "
+            "no_answer (it does not answer) or other_version (it runs another "
+            "version of the module).",
         module = ?COMMANDS, function = pending,
         args = [{host, binary}],
         args_desc = ["Proxy host"],
@@ -182,9 +197,7 @@ commands() ->
                                             {left, integer},
                                             {tries, integer},
                                             {node, string}]}}}},
-        result_desc = "To the target (request) or from it (outbound), the "
-            "other party, resource of the target, id, type, age, left, how "
-            "many resources it was sent to, node that has it",
+        result_desc = ?PENDING_COLUMNS,
         result_example = [{<<"request">>, <<"user@example.org/phone">>,
                            <<"svc@example.org/a">>, <<"1234">>, <<"get">>, 120,
                            59880, 1, <<"ejabberd@localhost">>}]}].

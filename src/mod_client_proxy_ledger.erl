@@ -58,7 +58,7 @@ entries() ->
       "answers and what is in flight, the sum of requests and outbound_requests"},
      {undelivered, "requests that could not be delivered to any resource"},
      {gone, "requests whose resource went away"},
-     {refused_by_server, "requests that the server of the target let not through"},
+     {refused_by_server, "requests that the server of the target did not let through"},
      {stopped, "requests answered with an error by a stop or a change of carrier"},
      {failed, "requests that failed in the module itself: the log says how"},
      {lost, "requests in flight when the C core was lost"},
@@ -69,8 +69,9 @@ entries() ->
      {moved, "messages that came back since their resource had gone"},
      {limited, "messages and presence beyond message_rate"},
      {malformed, "stanzas that the parser refused"},
-     {strange, "messages of other nodes of the cluster that were not understood. If they "
-      "grow in number, another version of the module runs there: upgrade it"}].
+     {strange, "messages of other nodes of the cluster that were not understood. If "
+      "there are more and more, another version of the module runs on one: upgrade "
+      "the older one"}].
 
 -spec new() -> ledger().
 new() ->

@@ -246,7 +246,7 @@ rows() ->
      {cluster, both, {enum, [auto, true, false]}, auto, none,
       "Whether other nodes of ejabberd's cluster serve this proxy host, too. Then the "
       "ids that the target sees are 14 characters longer. `auto`: if this node is or was "
-      "in a cluster."},
+      "in a cluster. Once on, it is off only after a restart of ejabberd."},
      {node_timeout, both, duration, 5000, none,
       "After so long a node of the cluster that says nothing is taken for one that "
       "hangs: its resources get no requests until it speaks."},

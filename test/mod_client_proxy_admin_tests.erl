@@ -35,6 +35,12 @@ registered_test_() ->
                                         || C <- Commands])),
               [{atom_to_list(C#ejabberd_commands.name), fun() -> exported(C) end}
                || C <- Commands],
+              %% ejabberdctl help does not show the description of the result
+              [?_assertNotEqual({Name, nomatch}, {Name, string:find(Long, Columns)})
+               || #ejabberd_commands{name = Name, longdesc = Long,
+                                     result_desc = Columns} <- Commands,
+                  lists:member(Name, [client_proxy_status, client_proxy_endpoints,
+                                      client_proxy_pending])],
               %% as newer releases ask: of whom they are
               ?_assertEqual([mod_client_proxy],
                             lists:usort([C#ejabberd_commands.definer
