@@ -65,6 +65,8 @@ take(P, {ejected, USR, Ms}) ->
         _ ->
             ok
     end;
+take(P, {told, Told}) ->
+    mod_client_proxy_asking:told(P, Told);
 take(P, {ask, Alias, Question}) ->
     %% (not held up by a node that hangs: this one takes in what others hand over, too)
     _ = erlang:send(Alias, {Alias, mod_client_proxy_asking:answer(P, Question)},

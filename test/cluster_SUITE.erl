@@ -78,6 +78,7 @@ groups() ->
      {asking, [],
       [a_handle_of_one_node_is_good_at_another,
        a_conversation_goes_on_at_another_node,
+       who_takes_a_conversation_over_has_it_at_all_nodes,
        a_session_goes_on_at_another_node,
        a_room_stays_where_another_node_keeps_it]},
      %% what one node does, or finds out, for all
@@ -908,6 +909,32 @@ a_conversation_goes_on_at_another_node(Config) ->
               [chat:heard(E, chat:say(U, chat, P)) || _ <- [1, 2]]
           end || {U, E} <- lists:zip(Us, Turns)]
      end || {P, Turns} <- [{?STRANGE, Es ++ Es}, {?TURNS, lists:reverse(Es ++ Es)}]].
+
+%% Who knows a conversation asks nobody: he is told.
+who_takes_a_conversation_over_has_it_at_all_nodes(Config) ->
+    Es = [service(at(Config, 1), R) || R <- ["a", "b", "c"]],
+    [await_endpoints(at(Config, N), ?TURNS, Es) || N <- [1, 2, 3]],
+    U = requester(at(Config, 2)),
+    {First, _} = chat:who_heard(Es, chat:say(U, chat, ?TURNS)),
+    [begin
+         Id = chat:say(E, chat, in(?TURNS, puppet:jid(U))),
+         _ = chat:heard(U, Id),
+         awaits_its_messages(U, Es, E)
+     end || E <- [E || E <- Es, E /= First] ++ [First]],
+    %% a message to an endpoint takes it over, too
+    [Bare, _] = binary:split(puppet:jid(U), <<"/">>),
+    There = requester(at(Config, 3), <<Bare/binary, "/node3">>),
+    [Other | _] = [E || E <- Es, E /= First],
+    Address = address_of(at(Config, 3), ?TURNS, Other),
+    _ = chat:heard(Other, chat:say(There, chat, Address)),
+    awaits_its_messages(U, Es, Other).
+
+%% (What one node tells may come after the message.)
+awaits_its_messages(U, Es, E) ->
+    bed:await(fun() ->
+                      {Heard, _} = chat:who_heard(Es, chat:say(U, chat, ?TURNS)),
+                      Heard == E
+              end).
 
 %% So that E may write to him: from node 1, where the contact is then, too.
 writes(Config, U, P, E) ->

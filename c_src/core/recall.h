@@ -13,6 +13,11 @@
  *                     all nodes, in hexadecimal digits; bare JID of the
  *                     requester. Both: which endpoint has it? Its full JID; one
  *                     that has gone has nothing.
+ *   JAT_ASK_TAKEN     bare JID of the requester, node, full JID of an endpoint:
+ *                     the conversation is that one's from now on. This is no
+ *                     question: the other nodes are told, and answer nothing.
+ *                     They learn it (the answer is empty) if they know the
+ *                     conversation; who does not asks when he needs it.
  *
  * The nodes of a cluster trust each other. A question that is none, or not
  * understood, has no answer. */
