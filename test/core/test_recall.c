@@ -534,14 +534,38 @@ static void an_endpoint_that_is_not_here_is_no_answer(void **state)
     payload_of("get", U, command("s"));
     assert_false(told(JAT_ASK_SESSION));
     assert_int_equal(count("sessions"), 0);
-    /* nor is one that has gone there */
-    come(to);
+    both_close();
+}
+
+/* At whichever node he says it, the client hears once that the session is over,
+ * so that it begins anew. */
+static void of_a_session_whose_endpoint_has_gone_one_request_is_told(
+    void **state)
+{
+    (void)state;
+    two_nodes(SESSIONS);
     at(0);
-    go(to);
-    at(1);
+    const char *to = answered(U, command(""), command("s"));
+    for (unsigned n = 0; n < 2; n++) {
+        at(n);
+        go(to);
+    }
+    hints = ALL;
+    payload_of("get", U, command("s"));
+    assert_true(told(JAT_ASK_SESSION));
+    assert_string_equal(payload_of("get", U, command("s")),
+                        "error item-not-found");
+    assert_int_equal(count("sessions"), 0);
     hints = ALL;
     payload_of("get", U, command("s"));
     assert_false(told(JAT_ASK_SESSION));
+    payload_of("get", U, command("s"));
+    assert_int_equal(kind(&decision), REQUEST);
+    /* the other node says it no more, either */
+    at(0);
+    hints = 0;
+    payload_of("get", U, command("s"));
+    assert_int_equal(kind(&decision), REQUEST);
     both_close();
 }
 
@@ -681,6 +705,7 @@ int main(void)
         CASE(a_kept_key_stays_where_the_other_node_has_it),
         CASE(a_key_is_known_before_the_first_answer),
         CASE(an_endpoint_that_is_not_here_is_no_answer),
+        CASE(of_a_session_whose_endpoint_has_gone_one_request_is_told),
         CASE(keys_that_were_to_leave_stay_with_none),
         CASE(nobody_is_asked_where_there_is_nothing_to_choose),
         CASE(nobody_has_the_others_asked_without_bound),
