@@ -901,6 +901,12 @@ a_conversation_goes_on_at_another_node(Config) ->
     Es = [service(at(Config, 1), R) || R <- ["a", "b"]],
     Names = ["romeo", "juliet", "tybalt", "stranger"],
     Us = [requester(at(Config, 2), Name ++ "@example.org/node2") || Name <- Names],
+    %% (the case before has node 2 ask nobody for a while)
+    Node1 = node(Config, 1),
+    bed:await(fun() ->
+                      [Node1] == rpc(Config, 2, mod_client_proxy_cluster, prompt,
+                                     [?STRANGE])
+              end),
     [begin
          await_endpoints(at(Config, 2), P, Es),
          [writes(Config, U, P, E) || {U, E} <- lists:zip(Us, Turns)],

@@ -61,11 +61,11 @@ static enum jat_err tell_nodes(struct jat_call *c, struct jat_span requester,
 
     if (jat_buf_room(c->buf, requester.n + node.n + endpoint.n + 2) == NULL)
         return JAT_ENOMEM;
-    return jat_question_ask(
-        c, JAT_ASK_TAKEN,
-        (struct jat_str[]){jat_buf_str(c->buf, requester), node,
-                           jat_buf_str(c->buf, endpoint)},
-        3);
+    return jat_question_ask(c, JAT_ASK_TAKEN,
+                            (struct jat_str[]){jat_buf_str(c->buf, requester),
+                                               node,
+                                               jat_buf_str(c->buf, endpoint)},
+                            3);
 }
 
 /* Of whom an error is, or to whom, with this bare JID. Only where nobody knows
@@ -219,8 +219,7 @@ enum jat_err jat_message_out(struct jat_call *c, unsigned unused)
         return jat_refuse(c->out, w.why);
     talk = jat_conversation_of(&w.user, c->node);
     if (is_taken(c, talk, w.endpoint.hash, true))
-        return tell_nodes(c,
-                          (struct jat_span){c->user.at, c->user_cut.bare_n},
+        return tell_nodes(c, (struct jat_span){c->user.at, c->user_cut.bare_n},
                           jat_buf_add(c->buf, jat_call_sender(c)));
     from = jat_call_at_host(c, w.endpoint.shown);
     if (c->buf->failed)

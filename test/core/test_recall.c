@@ -539,8 +539,8 @@ static void an_endpoint_that_is_not_here_is_no_answer(void **state)
 
 /* At whichever node he says it, the client hears once that the session is over,
  * so that it begins anew. */
-static void of_a_session_whose_endpoint_has_gone_one_request_is_told(
-    void **state)
+static void
+of_a_session_whose_endpoint_has_gone_one_request_is_told(void **state)
 {
     (void)state;
     two_nodes(SESSIONS);
