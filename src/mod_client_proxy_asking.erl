@@ -5,15 +5,18 @@
 %%% core decides without knowing that, it asks (recall.h of the core), and the other
 %%% nodes are asked once. What one of them answers is remembered here. That nobody knows
 %%% it is not remembered: it may be otherwise with the next stanza.
+%%%
+%%% Who does not ask since he knows has to be told of a change: the core says when.
 -module(mod_client_proxy_asking).
 
--export([hints/1, ask/3, answer/2]).
+-export([hints/1, ask/3, answer/2, told/2]).
 
 -type proxy_host() :: mod_client_proxy_options:proxy_host().
 
 %% What can be asked for, and the hint by which the core knows that it may ask.
 -define(HINTS, #{contact => ask_contact, conversation => ask_conversation,
-                 handle => ask_handle, session => ask_session, kept => ask_kept}).
+                 handle => ask_handle, session => ask_session, kept => ask_kept,
+                 taken => ask_taken}).
 
 -define(PATIENCE, 500). % ms; what it takes of the time of the sender's stream
 
@@ -25,10 +28,14 @@ hints(P) ->
         _ -> maps:values(?HINTS)
     end.
 
-%% @doc Asks the other nodes. The first answer that is of use counts. Returns the hint
-%% that does not hold any more. Runs in the sender's process.
+%% @doc Asks the other nodes. The first answer that is of use counts. (What is `taken'
+%% they are told, and nobody waits.) Returns the hint that does not hold any more. Runs
+%% in the sender's process.
 -spec ask(mod_client_proxy_context:context(), mod_client_proxy_core:memory(),
           Question :: binary()) -> mod_client_proxy_core:hint().
+ask(#{host := P}, taken = What, Text) ->
+    mod_client_proxy_cluster:hand_all(P, {told, {What, Text}}),
+    maps:get(What, ?HINTS);
 ask(#{host := P, core := Core}, What, Question) ->
     Alias = alias(),
     Deadline = mod_client_proxy_clock:now() + ?PATIENCE,
@@ -96,3 +103,17 @@ answer(P, {What, Question}) when is_map_key(What, ?HINTS), is_binary(Question) -
      end};
 answer(_P, _Question) ->
     {node(), none}.
+
+%% @doc What another node tells. What is not understood is of no use here.
+-spec told(proxy_host(), Told :: term()) -> ok.
+told(P, {taken = What, Text}) when is_binary(Text) ->
+    case mod_client_proxy_context:get(P) of
+        #{core := Core} when Core /= undefined ->
+            _ = mod_client_proxy_core:learn(Core, What, Text, <<>>,
+                                            mod_client_proxy_clock:now()),
+            ok;
+        _ ->
+            ok
+    end;
+told(_P, _Told) ->
+    ok.

@@ -256,8 +256,8 @@ staying(P, Jid, Answers) ->
         {ok, 0, 0, []} ->
             "";
         {ok, Kept, Sessions, []} ->
-            io_lib:format(". Staying with it: ~b kept keys, ~b sessions",
-                          [Kept, Sessions]);
+            io_lib:format(". Staying with it: ~ts~b kept keys, ~b sessions",
+                          [at_most(Answers), Kept, Sessions]);
         {ok, _Kept, _Sessions, [Why | _]} ->
             [". What stays with it is not known: ", Why]
     end.
@@ -271,6 +271,13 @@ sum_of_stays(P, Answers, Question) ->
      [["the core does not answer (", word(Why), ")", at(Node)]
       || {Node, {error, Why}} <- Stays]
      ++ missing(Stays)}.
+
+%% What several nodes know counts once for each.
+at_most(Answers) ->
+    case [Node || {Node, {ok, _}} <- Answers] of
+        [_, _ | _] -> "at most ";
+        _ -> ""
+    end.
 
 at(Node) when Node == node() -> "";
 at(Node) -> [" at node ", word(Node)].
@@ -334,8 +341,10 @@ moved(Jid, Answers, {ok, Kept, Sessions, Troubles}) ->
         {[], [], {0, 0}} ->
             error_text([foreign(Jid), " is not online, and nothing stays with it"]);
         {[], _, _} ->
-            {ok, text(io_lib:format("~b kept keys leave ~ts, ~b sessions stay with it",
-                                    [Kept, foreign(Jid), Sessions]))}
+            {ok, text(io_lib:format(
+                        "~ts~b kept keys leave ~ts, ~ts~b sessions stay with it",
+                        [at_most(Answers), Kept, foreign(Jid), at_most(Answers),
+                         Sessions]))}
     end.
 
 with_full_jid(Text, Fun) ->

@@ -94,10 +94,12 @@
               | jid_malformed | endpoint_read
               %% there are other nodes, which may be asked about this
               | ask_contact | ask_conversation | ask_handle | ask_session | ask_kept
+              | ask_taken
               | counted. %% by message_rate, when it came before
 
-%% What one node of a cluster knows and another one may need.
--type memory() :: contact | conversation | handle | session | kept.
+%% What one node of a cluster knows and another one may need. taken: which endpoint has a
+%% conversation now; nobody is asked, the others are told.
+-type memory() :: contact | conversation | handle | session | kept | taken.
 
 %% decline: a question to a node that option `localparts' does not allow.
 -type local() :: target_presence | subscribe | unsubscribe | probe | available
@@ -142,7 +144,8 @@
         %%   {endpoint, Jid}: the sender is not among the endpoints; read its
         %%      session again (endpoint_read)
         %%   or, of a memory(): ask the other nodes (recall/4), learn/5 what they
-        %%      say, and call again without the hint ask_...
+        %%      say (taken: tell them, so that they learn it), and call again without
+        %%      the hint ask_...
       | {ask, {resourceprep | jid | outbound | endpoint | memory(), binary()}}
         %% The head was refused (malformed_xml, depth, size ...).
       | {error, atom()}.
@@ -468,7 +471,7 @@ open(Core, Resource, Now) ->
 recall(Core, What, Question, Now) ->
     call(Core, recall, {What, Question, Now}).
 
-%% @doc What another node has answered to this one is known here, too. False: it is of
+%% @doc What another node has answered, or told, is known here, too. False: it is of
 %% no use here.
 -spec learn(core(), memory(), Question :: binary(),
             Answer :: binary(), non_neg_integer()) -> boolean() | {error, atom()}.
@@ -492,7 +495,8 @@ hint(ask_contact) -> 256;
 hint(ask_conversation) -> 512;
 hint(ask_handle) -> 1024;
 hint(ask_session) -> 2048;
-hint(ask_kept) -> 4096.
+hint(ask_kept) -> 4096;
+hint(ask_taken) -> 8192.
 
 %%% Internal
 

@@ -110,7 +110,7 @@ find_out({jid, Text}, _Context, _Packet, Hints, _Prepared) ->
     end;
 find_out({What, Question}, Context, _Packet, Hints, Prepared)
   when What == contact; What == conversation; What == handle; What == session;
-       What == kept ->
+       What == kept; What == taken ->
     Asked = mod_client_proxy_asking:ask(Context, What, Question),
     {[counted | Hints -- [Asked]], Prepared};
 find_out({What, Text}, Context, Packet, Hints, Prepared) ->

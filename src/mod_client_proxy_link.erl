@@ -29,7 +29,8 @@
         %% an endpoint gets no new requests for so many ms
       | {ejected, mod_client_proxy_sessions:usr(), pos_integer()}
         %% the answer is {Alias, boolean()} to the alias
-      | {ask, Alias :: reference(), Question :: tuple()}.
+      | {ask, Alias :: reference(), Question :: tuple()}
+      | {told, tuple()}.                 %% as a question, but nobody answers
 
 -define(VERSION, 1).
 -define(THING(Thing), {client_proxy_handed, ?VERSION, Thing}).
@@ -134,6 +135,8 @@ is_thing({ejected, {U, S, R}, Ms}) ->
         andalso Ms > 0 andalso Ms < ?MAX_EJECTION;
 is_thing({ask, Alias, Question}) ->
     is_reference(Alias) andalso is_tuple(Question);
+is_thing({told, Told}) ->
+    is_tuple(Told);
 is_thing({returned, Session, Original}) ->
     is_record(Session, jid) andalso is_record(Original, message);
 is_thing(_) ->

@@ -63,6 +63,8 @@ take(P, {target, US, Told}) ->
     mod_client_proxy_gate:cast(P, US, {told, US, Told});
 take(P, {ejected, USR, Ms}) ->
     mod_client_proxy_hosts:cast(P, {ejected, USR, Ms});
+take(P, {told, Told}) ->
+    mod_client_proxy_asking:told(P, Told);
 take(P, {ask, Alias, Question}) ->
     %% (not held up by a node that hangs: this one takes in what others hand over, too)
     _ = erlang:send(Alias, {Alias, mod_client_proxy_asking:answer(P, Question)},

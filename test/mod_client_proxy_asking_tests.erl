@@ -9,6 +9,8 @@
 -define(ASKING, mod_client_proxy_asking).
 -define(P, <<"proxy.example.org">>).
 -define(A, <<"svc@example.org/a">>).
+-define(TALK, <<"u@example.net", 0>>).
+-define(TAKEN, <<"u@example.net", 0, 0, "svc@example.org/b">>).
 -define(KEY, <<"0123456789abcdef", 0, "u@example.net">>).
 
 asking_test_() ->
@@ -21,7 +23,10 @@ asking_test_() ->
                           {"nobody has to be there", fun nobody/0},
                           {"where nobody is, the core may not ask", fun hints/0},
                           {"what is not understood has no answer", fun questions/0},
-                          {"the answer is that of the core", fun answers/0}]]}.
+                          {"the answer is that of the core", fun answers/0},
+                          {"what is told is handed to all, and nobody waits",
+                           fun tells/0},
+                          {"what is told of a conversation is known", fun taken/0}]]}.
 
 start() ->
     ets:new(nodes, [named_table, public]),
@@ -34,6 +39,7 @@ start() ->
        " [Alias ! {Alias, Said} || Said <- Says],"
        " {kept, <<\"0123456789abcdef\", 0, \"u@example.net\">>} == Question"
        " andalso Says /= lost.",
+       "hand_all(_, Thing) -> ets:insert(nodes, {handed, Thing}), ok.",
        "silent(_, Nodes) -> ets:insert(nodes, {told, Nodes})."]),
     {ok, Core} = mod_client_proxy_core:new(
                    nif, <<"example.org">>,
@@ -88,7 +94,8 @@ nobody() ->
 hints() ->
     ?assertEqual([], ?ASKING:hints(?P)),
     ets:insert(nodes, {a, []}),
-    ?assertEqual([ask_contact, ask_conversation, ask_handle, ask_kept, ask_session],
+    ?assertEqual([ask_contact, ask_conversation, ask_handle, ask_kept, ask_session,
+                  ask_taken],
                  lists:sort(?ASKING:hints(?P))).
 
 questions() ->
@@ -103,3 +110,26 @@ answers() ->
     #{core := Core} = mod_client_proxy_context:get(?P),
     true = mod_client_proxy_core:learn(Core, kept, ?KEY, ?A, mod_client_proxy_clock:now()),
     ?assertEqual({node(), ?A}, ?ASKING:answer(?P, {kept, ?KEY})).
+
+tells() ->
+    ets:insert(nodes, {a, []}),
+    Context = mod_client_proxy_context:get(?P),
+    ?assertEqual(ask_taken, ?ASKING:ask(Context, taken, ?TAKEN)),
+    ?assertEqual([{handed, {told, {taken, ?TAKEN}}}], ets:lookup(nodes, handed)).
+
+taken() ->
+    #{core := Core} = mod_client_proxy_context:get(?P),
+    Now = mod_client_proxy_clock:now(),
+    Has = fun() -> mod_client_proxy_core:recall(Core, conversation, ?TALK, Now) end,
+    [ok = ?ASKING:told(P, Told)
+     || {P, Told} <- [{?P, {taken, ?TAKEN}}, {<<"none.example.org">>, {taken, ?TAKEN}},
+                      {?P, {conversation, ?TAKEN}}, {?P, {taken, none}}, {?P, {}},
+                      {?P, {taken, <<>>}}]],
+    ?assertEqual({error, not_found}, Has()),
+    added = mod_client_proxy_core:put_endpoint(
+              Core, {<<"svc">>, <<"example.org">>, <<"b">>},
+              #{show => none, priority => 0, pending => false}, 0),
+    true = mod_client_proxy_core:learn(Core, conversation, ?TALK, ?A, Now),
+    ?assertEqual({ok, ?A}, Has()),
+    ok = ?ASKING:told(?P, {taken, ?TAKEN}),
+    ?assertEqual({ok, <<"svc@example.org/b">>}, Has()).

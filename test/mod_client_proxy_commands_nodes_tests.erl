@@ -191,7 +191,7 @@ drain_stays(Core) ->
     say(n3, ?STAYS(false), [{ok, #{kept => 100, sessions => 200}}, {error, timeout}]),
     Host = play_drain([ok, ok]),
     ?assertEqual({ok, drained(". In flight there: 6 to it, 8 of its own. Staying with "
-                              "it: 111 kept keys, 220 sessions")},
+                              "it: at most 111 kept keys, 220 sessions")},
                  ?COMMANDS:drain(?P, ?JID, 0)),
     {ok, Text} = ?COMMANDS:drain(?P, ?JID, -1),
     has(Text, [". What stays with it is not known: the core does not answer (timeout) "
@@ -226,8 +226,8 @@ move_keys_of_nodes(Core) ->
     updated = drained(Core, ?A, true),
     [say(Node, ?OF_A, [at_node(0, 0)]) || Node <- [n2, n3]],
     [say(Node, ?STAYS(true), [{ok, #{kept => 10, sessions => 3}}]) || Node <- [n2, n3]],
-    ?assertEqual({ok, <<"21 kept keys leave svc@example.org/a, 6 sessions stay with "
-                        "it">>},
+    ?assertEqual({ok, <<"at most 21 kept keys leave svc@example.org/a, at most 6 "
+                        "sessions stay with it">>},
                  ?COMMANDS:move_keys(?P, ?JID)).
 
 move_keys_in_use(_Core) ->

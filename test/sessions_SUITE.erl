@@ -324,9 +324,11 @@ rooms_leave_a_jicofo_that_is_drained(Config) ->
     true = Sessions > 0 andalso Kept > length([J || {_, At} <- Before, At == J]),
     [At = enter(H, Js, Room) || {Room, At} <- Before],
     {ok, Moved} = run(Config, client_proxy_move_keys, [Jid]),
-    true = Moved == iolist_to_binary(
-                      io_lib:format("~b kept keys leave ~ts, ~b sessions stay with it",
-                                    [Kept, Jid, Sessions])),
+    %% ("at most": on several nodes)
+    {match, _} = re:run(Moved,
+                        io_lib:format("^(at most )?~b kept keys leave \\Q~ts\\E, (at "
+                                      "most )?~b sessions stay with it$",
+                                      [Kept, Jid, Sessions])),
     {0, Sessions} = staying(Config, Jid),
     After = [{Room, enter(G, Js, Room)} || {Room, _} <- Before],
     [] = [Room || {Room, At} <- After, At == J],
@@ -341,7 +343,7 @@ rooms_leave_a_jicofo_that_is_drained(Config) ->
 staying(Config, Jid) ->
     {ok, Text} = run(Config, client_proxy_drain, [Jid, 0]),
     {match, [Kept, Sessions]} =
-        re:run(Text, "Staying with it: ([0-9]+) kept keys, ([0-9]+) sessions$",
+        re:run(Text, "with it: (?:at most )?([0-9]+) kept keys, ([0-9]+) sessions$",
                [{capture, all_but_first, list}]),
     {list_to_integer(Kept), list_to_integer(Sessions)}.
 

@@ -78,6 +78,7 @@ enum jat_ask {
     JAT_ASK_HANDLE,
     JAT_ASK_SESSION,
     JAT_ASK_KEPT,
+    JAT_ASK_TAKEN,
     JAT_ASK_COUNT
 };
 

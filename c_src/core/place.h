@@ -100,6 +100,7 @@ enum jat_hint {
     JAT_HINT_ASK_HANDLE = 1024,
     JAT_HINT_ASK_SESSION = 2048,
     JAT_HINT_ASK_KEPT = 4096,
+    JAT_HINT_ASK_TAKEN = 8192,
     /* this call is not the first one about the stanza */
     JAT_HINT_ASKED = JAT_HINT_RESOURCEPREP_OK | JAT_HINT_RESOURCEPREP_REFUSED |
                      JAT_HINT_OUTBOUND_ALLOWED | JAT_HINT_OUTBOUND_DENIED |

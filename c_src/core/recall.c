@@ -102,6 +102,25 @@ static bool learn_conversation(const struct asked *a, struct jat_str endpoint)
     return true;
 }
 
+/* (The endpoint may be known here a moment later.) */
+static bool learn_taken(const struct asked *a, struct jat_str answer)
+{
+    struct jat_str parts[3]; /* requester, node, endpoint */
+    struct jat_share share;
+    struct jat_contact who;
+    uint64_t named;
+
+    if (answer.n > 0 || !jat_question_cut(a->text, parts, 3) ||
+        !jat_question_share(a->j, a->config, parts[0], &share))
+        return false;
+    who = jat_conversation_of(&share, jat_node_key(a->j, parts[1]));
+    if (!jat_conversation_find(a->j->conversations, who, a->now, &named))
+        return false;
+    named = jat_endpoints_hash(a->j->endpoints, parts[2]);
+    jat_conversation_name(a->j->conversations, a->config, who, named, a->now);
+    return true;
+}
+
 /* Handles */
 
 static enum jat_err recall_handle(const struct asked *a, struct jat_buf *buf,
@@ -158,6 +177,7 @@ static const struct {
     [JAT_ASK_HANDLE] = {recall_handle, learn_handle},
     [JAT_ASK_SESSION] = {recall_key, learn_key},
     [JAT_ASK_KEPT] = {recall_key, learn_key},
+    [JAT_ASK_TAKEN] = {NULL, learn_taken},
 };
 
 static struct asked asked(struct jat *j, enum jat_ask what, struct jat_str text,

@@ -12,7 +12,14 @@
  *   JAT_ASK_KEPT      the hash that `sticky' chooses by, which is the same on
  *                     all nodes, in hexadecimal digits; bare JID of the
  *                     requester. Both: which endpoint has it? Its full JID; one
- *                     that has gone has nothing.
+ *                     that has gone has no key. The answer is empty where the
+ *                     endpoint of a session has gone and nobody has been told
+ *                     so: who asks tells it.
+ *   JAT_ASK_TAKEN     bare JID of the requester, node, full JID of an endpoint:
+ *                     the conversation is that one's from now on. This is no
+ *                     question: the other nodes are told, and answer nothing.
+ *                     They learn it (the answer is empty) if they know the
+ *                     conversation; who does not asks when he needs it.
  *
  * The nodes of a cluster trust each other. A question that is none, or not
  * understood, has no answer. */

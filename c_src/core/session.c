@@ -381,6 +381,7 @@ enum jat_err jat_session_recall(struct jat *j, const struct jat_config *config,
     unsigned held;
     jat_eid eid;
     uint64_t key;
+    bool gone;
 
     if (!read_question(j, config, what, question, &key, &by) ||
         !jat_kept_use(j->kept, key, now, now, &found))
@@ -389,14 +390,21 @@ enum jat_err jat_session_recall(struct jat *j, const struct jat_config *config,
     eid = jat_session_endpoint(j, config, found.endpoint, now);
     if (eid != 0)
         err = jat_endpoints_read(j->endpoints, eid, buf, &e);
+    gone = jat_endpoints_of_hash(j->endpoints, found.endpoint) == 0;
     jat_endpoints_let_go(j->endpoints, held);
-    if (err == JAT_OK)
+    if (err == JAT_OK) {
         *answer = e.jid;
+    } else if (what == JAT_ASK_SESSION && gone && !found.told) {
+        jat_kept_tell(j->kept, key, found.endpoint);
+        *answer = jat_buf_since(buf, buf->n);
+        err = JAT_OK;
+    }
     return err;
 }
 
 /* A kept key is one that was asked for: as in jat_session_sent, until the
- * endpoint answers here, too. */
+ * endpoint answers here, too. A session without an endpoint is one whose
+ * endpoint has gone: the next request is told so. */
 bool jat_session_learn(struct jat *j, const struct jat_config *config,
                        enum jat_ask what, struct jat_str question,
                        struct jat_str endpoint, uint64_t now)
@@ -420,7 +428,8 @@ bool jat_session_learn(struct jat *j, const struct jat_config *config,
     if (!read_question(j, config, what, question, &key, &how.by))
         return false;
     held = jat_endpoints_hold(j->endpoints);
-    stays = jat_session_endpoint(j, config, how.endpoint, now) != 0;
+    stays = (session && endpoint.n == 0) ||
+            jat_session_endpoint(j, config, how.endpoint, now) != 0;
     jat_endpoints_let_go(j->endpoints, held);
     /* another request may have learned it meanwhile */
     return stays && (jat_kept_use(j->kept, key, now, now, &found) ||

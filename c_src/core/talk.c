@@ -27,6 +27,57 @@ static enum jat_err turn_away(struct jat_call *c, enum jat_why why,
                                      : jat_drop(c->out, reason);
 }
 
+/* What other nodes know */
+
+/* Another node may know the conversation. Not where there is but one endpoint
+ * to choose: it is that one's. */
+static bool is_for_nodes(const struct jat_call *c, struct jat_contact talk)
+{
+    uint64_t named;
+
+    return jat_question_may(c, JAT_ASK_CONVERSATION) &&
+           jat_endpoints_count(c->j->endpoints) > 1 &&
+           !jat_conversation_find(c->j->conversations, talk, c->now, &named);
+}
+
+/* Another node may know it as another endpoint's than this one's. begins: so it
+ * may where it is not known here; otherwise no node does. */
+static bool is_taken(const struct jat_call *c, struct jat_contact talk,
+                     uint64_t endpoint, bool begins)
+{
+    uint64_t named;
+
+    if (!jat_question_may(c, JAT_ASK_TAKEN))
+        return false;
+    return jat_conversation_find(c->j->conversations, talk, c->now, &named)
+               ? named != endpoint
+               : begins;
+}
+
+static enum jat_err tell_nodes(struct jat_call *c, struct jat_span requester,
+                               struct jat_span endpoint)
+{
+    struct jat_str node = c->to.user;
+
+    if (jat_buf_room(c->buf, requester.n + node.n + endpoint.n + 2) == NULL)
+        return JAT_ENOMEM;
+    return jat_question_ask(c, JAT_ASK_TAKEN,
+                            (struct jat_str[]){jat_buf_str(c->buf, requester),
+                                               node,
+                                               jat_buf_str(c->buf, endpoint)},
+                            3);
+}
+
+/* Of whom an error is, or to whom, with this bare JID. Only where nobody knows
+ * a conversation the error is dropped. */
+static enum jat_err no_conversation(struct jat_call *c, struct jat_str bare)
+{
+    return jat_question_may(c, JAT_ASK_CONVERSATION)
+               ? jat_question_ask(c, JAT_ASK_CONVERSATION,
+                                  (struct jat_str[]){bare, c->to.user}, 2)
+               : jat_drop(c->out, JAT_REASON_UNROUTABLE);
+}
+
 /* From a requester */
 
 /* Its head shows no other child than the body. */
@@ -80,17 +131,6 @@ static enum jat_err choose(struct jat_call *c, uint64_t named,
     return err == JAT_ENOTFOUND ? find_usual(c, out) : err;
 }
 
-/* Another node may know the endpoint of the conversation; where there is but
- * one, it is that. */
-static bool is_for_nodes(const struct jat_call *c, struct jat_contact talk)
-{
-    uint64_t named;
-
-    return jat_question_may(c, JAT_ASK_CONVERSATION) &&
-           jat_endpoints_count(c->j->endpoints) > 1 &&
-           !jat_conversation_find(c->j->conversations, talk, c->now, &named);
-}
-
 static enum jat_err message_in(struct jat_call *c, uint64_t named)
 {
     struct jat_contact talk = jat_conversation_of(&c->share, c->node);
@@ -112,6 +152,8 @@ static enum jat_err message_in(struct jat_call *c, uint64_t named)
                                 2);
     if ((err = choose(c, named, talk, &e)) != JAT_OK)
         return err == JAT_ENOTFOUND ? nobody_there(c) : err;
+    if (is_taken(c, talk, e.hash, named != 0))
+        return tell_nodes(c, jat_buf_add(c->buf, c->from.bare), e.jid);
     from = jat_call_at_host(c, shown);
     if (c->buf->failed)
         return JAT_ENOMEM;
@@ -150,7 +192,7 @@ enum jat_err jat_error_in(struct jat_call *c, unsigned unused)
 
     (void)unused;
     if (!jat_conversation_find(c->j->conversations, talk, c->now, &named))
-        return jat_drop(c->out, JAT_REASON_UNROUTABLE);
+        return no_conversation(c, c->from.bare);
     if ((err = jat_shown_make(c, &shown, &ask)) != JAT_OK)
         return err;
     if (ask)
@@ -165,6 +207,7 @@ enum jat_err jat_error_in(struct jat_call *c, unsigned unused)
  * to its address (RFC 6121, 5.1). */
 enum jat_err jat_message_out(struct jat_call *c, unsigned unused)
 {
+    struct jat_contact talk;
     struct jat_writer w;
     struct jat_parts from;
     enum jat_err err = jat_outbound_check(c, &w);
@@ -174,12 +217,15 @@ enum jat_err jat_message_out(struct jat_call *c, unsigned unused)
         return err;
     if (w.may == JAT_MAY_NOT)
         return jat_refuse(c->out, w.why);
+    talk = jat_conversation_of(&w.user, c->node);
+    if (is_taken(c, talk, w.endpoint.hash, true))
+        return tell_nodes(c, (struct jat_span){c->user.at, c->user_cut.bare_n},
+                          jat_buf_add(c->buf, jat_call_sender(c)));
     from = jat_call_at_host(c, w.endpoint.shown);
     if (c->buf->failed)
         return JAT_ENOMEM;
-    jat_conversation_name(c->j->conversations, c->config,
-                          jat_conversation_of(&w.user, c->node),
-                          w.endpoint.hash, c->now);
+    jat_conversation_name(c->j->conversations, c->config, talk, w.endpoint.hash,
+                          c->now);
     jat_contact_touch(c->j->contacts, c->config,
                       jat_contact_of(&w.user, w.endpoint.target, c->node),
                       false, c->now, 0);
@@ -221,8 +267,13 @@ enum jat_err jat_error_out(struct jat_call *c, unsigned unused)
     (void)unused;
     if (!jat_conversation_find(c->j->conversations,
                                jat_conversation_of(&user, c->node), c->now,
-                               &named))
-        return jat_drop(c->out, JAT_REASON_UNROUTABLE);
+                               &named)) {
+        struct jat_span bare = {c->user.at, c->user_cut.bare_n};
+
+        return jat_buf_room(c->buf, bare.n + c->to.user.n + 1) == NULL
+                   ? JAT_ENOMEM
+                   : no_conversation(c, jat_buf_str(c->buf, bare));
+    }
     err = address_of_sender(c, &shown);
     if (err != JAT_OK)
         return err == JAT_ENOTFOUND ? jat_drop(c->out, JAT_REASON_UNROUTABLE)

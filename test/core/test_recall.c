@@ -5,6 +5,7 @@
 #include "kept.h"
 #include "question.h"
 
+#define V "v@example.net/r"
 #define COMMANDS "http://jabber.org/protocol/commands"
 #define FOCUS "http://jitsi.org/protocol/focus"
 #define SESSIONS                                                               \
@@ -16,7 +17,7 @@
 
 #define ALL                                                                    \
     (JAT_HINT_ASK_CONTACT | JAT_HINT_ASK_CONVERSATION | JAT_HINT_ASK_HANDLE |  \
-     JAT_HINT_ASK_SESSION | JAT_HINT_ASK_KEPT)
+     JAT_HINT_ASK_SESSION | JAT_HINT_ASK_KEPT | JAT_HINT_ASK_TAKEN)
 
 static struct jat *nodes[2];
 
@@ -61,6 +62,7 @@ static struct jat_str question(void)
     char *copy = malloc(q.n + 1);
     assert_non_null(copy);
     memcpy(copy, q.p, q.n);
+    copy[q.n] = '\0';
     assert_true(n_lines < sizeof lines / sizeof lines[0]);
     lines[n_lines++] = copy;
     return jat_str(copy, q.n);
@@ -192,10 +194,135 @@ static void a_conversation_goes_on_at_the_other_node(void **state)
         chat(user, "room@" P);
         assert_int_equal(decision.verb, JAT_DO_PASS);
         /* to an endpoint it goes anyway */
-        hints = ALL;
+        hints = JAT_HINT_ASK_CONVERSATION;
         chat(line("v%u@example.net/r", i), shown(A));
         assert_words(to_of(), A);
     }
+    both_close();
+}
+
+/* At this node the next message tells the other one that the conversation is
+ * with this endpoint. True if that one makes something of it. */
+static bool tells(unsigned other, const char *user, const char *endpoint)
+{
+    unsigned here = j == nodes[1];
+    assert_int_equal(decision.ask.what, JAT_ASK_TAKEN);
+    struct jat_str q = question();
+    assert_int_equal(q.n, strlen(user) + strlen(endpoint) + 2);
+    assert_memory_equal(q.p, user, strlen(user));
+    assert_string_equal(q.p + strlen(user) + 2, endpoint);
+    at(other);
+    assert_null(recalled(JAT_ASK_TAKEN, q));
+    bool known = jat_learn(j, JAT_ASK_TAKEN, q, JAT_STR(""), now);
+    at(here);
+    hints &= ~(unsigned)JAT_HINT_ASK_TAKEN;
+    return known;
+}
+
+static void who_takes_a_conversation_over_has_it_at_both_nodes(void **state)
+{
+    (void)state;
+    two_nodes("outbound=any");
+    const char *turns[] = {A, B, C, A, C};
+    at(0);
+    chat(U, P);
+    const char *first = to_of();
+    for (unsigned i = 0; i < 5; i++) {
+        if (strcmp(turns[i], first) == 0)
+            continue;
+        /* it writes at node 2, ... */
+        at(1);
+        hints = ALL;
+        chat(turns[i], P "/" U);
+        assert_true(tells(0, "u@example.net", turns[i]));
+        chat(turns[i], P "/" U);
+        assert_int_equal(decision.verb, JAT_DO_PASS);
+        /* ... and nobody is told or asked again */
+        hints = ALL;
+        chat(turns[i], P "/" U);
+        assert_int_equal(decision.verb, JAT_DO_PASS);
+        at(0);
+        chat(U, P);
+        assert_words(to_of(), turns[i]);
+        first = turns[i];
+    }
+    /* or a message to it takes it over */
+    at(1);
+    hints = ALL;
+    chat(U, shown(B));
+    assert_true(tells(0, "u@example.net", B));
+    chat(U, shown(B));
+    assert_words(to_of(), B);
+    at(0);
+    hints = ALL;
+    chat(U, P);
+    assert_words(to_of(), B);
+    both_close();
+}
+
+/* Who does not know the conversation asks for it when he needs it. */
+static void a_conversation_is_told_to_who_knows_it(void **state)
+{
+    (void)state;
+    two_nodes("outbound=any");
+    at(1);
+    hints = ALL;
+    chat(A, P "/" U);
+    assert_false(tells(0, "u@example.net", A));
+    at(0);
+    assert_int_equal(jat_recent_count(j->conversations), 0);
+    /* what begins here and was asked for is not told */
+    hints = ALL & ~(unsigned)JAT_HINT_ASK_CONVERSATION;
+    chat(V, P);
+    assert_int_equal(decision.verb, JAT_DO_PASS);
+    both_close();
+}
+
+/* An endpoint may write before the other node knows of it. */
+static void an_endpoint_that_comes_later_has_the_conversation(void **state)
+{
+    (void)state;
+    two_nodes("outbound=any");
+    at(0);
+    chat(U, P);
+    const char *to = to_of();
+    const char *other = strcmp(to, A) == 0 ? B : A;
+    go(other);
+    at(1);
+    hints = ALL;
+    chat(other, P "/" U);
+    assert_true(tells(0, "u@example.net", other));
+    at(0);
+    hints = 0;
+    come(other);
+    chat(U, P);
+    assert_words(to_of(), other);
+    both_close();
+}
+
+/* An error belongs to a message at the other node. */
+static void an_error_reaches_who_has_written_at_the_other_node(void **state)
+{
+    (void)state;
+    two_nodes("outbound=any");
+    at(0);
+    chat(U, P);
+    const char *to = to_of();
+    at(1);
+    hints = ALL;
+    said(stanza("message", "error", "1", to, P "/" U, ""));
+    assert_true(told(JAT_ASK_CONVERSATION));
+    said(stanza("message", "error", "1", to, P "/" U, ""));
+    assert_int_equal(decision.verb, JAT_DO_PASS);
+    hints = ALL;
+    said(stanza("message", "error", "1", U, shown(to), ""));
+    assert_int_equal(decision.verb, JAT_DO_PASS);
+    assert_words(to_of(), to);
+    /* nobody has spoken with this one */
+    said(stanza("message", "error", "1", V, shown(to), ""));
+    assert_false(told(JAT_ASK_CONVERSATION));
+    assert_words(said(stanza("message", "error", "1", V, shown(to), "")),
+                 "drop unroutable");
     both_close();
 }
 
@@ -407,14 +534,38 @@ static void an_endpoint_that_is_not_here_is_no_answer(void **state)
     payload_of("get", U, command("s"));
     assert_false(told(JAT_ASK_SESSION));
     assert_int_equal(count("sessions"), 0);
-    /* nor is one that has gone there */
-    come(to);
+    both_close();
+}
+
+/* At whichever node he says it, the client hears once that the session is over,
+ * so that it begins anew. */
+static void
+of_a_session_whose_endpoint_has_gone_one_request_is_told(void **state)
+{
+    (void)state;
+    two_nodes(SESSIONS);
     at(0);
-    go(to);
-    at(1);
+    const char *to = answered(U, command(""), command("s"));
+    for (unsigned n = 0; n < 2; n++) {
+        at(n);
+        go(to);
+    }
+    hints = ALL;
+    payload_of("get", U, command("s"));
+    assert_true(told(JAT_ASK_SESSION));
+    assert_string_equal(payload_of("get", U, command("s")),
+                        "error item-not-found");
+    assert_int_equal(count("sessions"), 0);
     hints = ALL;
     payload_of("get", U, command("s"));
     assert_false(told(JAT_ASK_SESSION));
+    payload_of("get", U, command("s"));
+    assert_int_equal(kind(&decision), REQUEST);
+    /* the other node says it no more, either */
+    at(0);
+    hints = 0;
+    payload_of("get", U, command("s"));
+    assert_int_equal(kind(&decision), REQUEST);
     both_close();
 }
 
@@ -541,6 +692,10 @@ int main(void)
         CASE(a_contact_of_the_other_node_is_one_here),
         CASE(who_has_spoken_to_nobody_is_asked_for_once),
         CASE(a_conversation_goes_on_at_the_other_node),
+        CASE(who_takes_a_conversation_over_has_it_at_both_nodes),
+        CASE(a_conversation_is_told_to_who_knows_it),
+        CASE(an_endpoint_that_comes_later_has_the_conversation),
+        CASE(an_error_reaches_who_has_written_at_the_other_node),
         CASE(a_message_that_has_others_asked_counts_once),
         CASE(a_handle_is_known_as_it_is_at_the_other_node),
         CASE(only_a_target_has_a_handle_asked_for),
@@ -550,6 +705,7 @@ int main(void)
         CASE(a_kept_key_stays_where_the_other_node_has_it),
         CASE(a_key_is_known_before_the_first_answer),
         CASE(an_endpoint_that_is_not_here_is_no_answer),
+        CASE(of_a_session_whose_endpoint_has_gone_one_request_is_told),
         CASE(keys_that_were_to_leave_stay_with_none),
         CASE(nobody_is_asked_where_there_is_nothing_to_choose),
         CASE(nobody_has_the_others_asked_without_bound),

@@ -262,6 +262,7 @@ static bool give_hint(struct play *p, const struct jat_decision *d,
     case JAT_ASK_HANDLE:
     case JAT_ASK_SESSION:
     case JAT_ASK_KEPT:
+    case JAT_ASK_TAKEN:
     case JAT_ASK_COUNT:
         CHECK(false);
     }
