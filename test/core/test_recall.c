@@ -418,6 +418,37 @@ static void an_endpoint_that_is_not_here_is_no_answer(void **state)
     both_close();
 }
 
+/* Its endpoint here has gone, and the other node has chosen the next one before
+ * another one came, which both would choose now. */
+static void a_key_whose_endpoint_has_gone_is_asked_for(void **state)
+{
+    (void)state;
+    static const char *const rooms[] = {"r0", "r1", "r2", "r3",
+                                        "r4", "r5", "r6", "r7"};
+    for (unsigned i = 0; i < sizeof rooms / sizeof *rooms; i++) {
+        two_nodes(KEEPS);
+        const char *room = conference(rooms[i]);
+        at(0);
+        go(C);
+        at(1);
+        go(C);
+        const char *gone = answered(U, room, "");
+        go(gone);
+        at(0);
+        go(gone);
+        const char *next = answered(U, room, "");
+        come(C);
+        at(1);
+        come(C);
+        hints = ALL;
+        payload_of("get", U, room);
+        assert_true(told(JAT_ASK_KEPT));
+        payload_of("get", U, room);
+        assert_words(to_of(), next);
+        both_close();
+    }
+}
+
 static void keys_that_were_to_leave_stay_with_none(void **state)
 {
     (void)state;
@@ -550,6 +581,7 @@ int main(void)
         CASE(a_kept_key_stays_where_the_other_node_has_it),
         CASE(a_key_is_known_before_the_first_answer),
         CASE(an_endpoint_that_is_not_here_is_no_answer),
+        CASE(a_key_whose_endpoint_has_gone_is_asked_for),
         CASE(keys_that_were_to_leave_stay_with_none),
         CASE(nobody_is_asked_where_there_is_nothing_to_choose),
         CASE(nobody_has_the_others_asked_without_bound),
