@@ -199,6 +199,30 @@ static void a_conversation_goes_on_at_the_other_node(void **state)
     both_close();
 }
 
+/* Its endpoint here has gone, and another one has written at the other node. */
+static void a_conversation_whose_endpoint_has_gone_is_asked_for(void **state)
+{
+    (void)state;
+    two_nodes("outbound=any");
+    for (unsigned i = 0; i < 6; i++) {
+        const char *user = line("u%u@example.net/r", i);
+        const char *who = i % 2 == 0 ? B : C;
+        at(0);
+        chat(who, line(P "/%s", user));
+        at(1);
+        hints = 0;
+        chat(A, line(P "/%s", user));
+        go(A);
+        hints = ALL;
+        chat(user, P);
+        assert_true(told(JAT_ASK_CONVERSATION));
+        chat(user, P);
+        assert_words(to_of(), who);
+        come(A);
+    }
+    both_close();
+}
+
 /* The rate counts a message once. */
 static void a_message_that_has_others_asked_counts_once(void **state)
 {
@@ -572,6 +596,7 @@ int main(void)
         CASE(a_contact_of_the_other_node_is_one_here),
         CASE(who_has_spoken_to_nobody_is_asked_for_once),
         CASE(a_conversation_goes_on_at_the_other_node),
+        CASE(a_conversation_whose_endpoint_has_gone_is_asked_for),
         CASE(a_message_that_has_others_asked_counts_once),
         CASE(a_handle_is_known_as_it_is_at_the_other_node),
         CASE(only_a_target_has_a_handle_asked_for),
