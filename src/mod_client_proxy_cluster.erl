@@ -220,7 +220,8 @@ speaking(P) ->
     end.
 
 %% @doc The other nodes that serve this proxy host, and whether they can be reached.
--spec peers(proxy_host()) -> [{node(), speaks | mute}].
+%% Strange: of another version.
+-spec peers(proxy_host()) -> [{node(), speaks | mute | strange}].
 peers(P) ->
     [{Node, State} || [Node, State] <- told(P, {peer, '$1'})].
 

@@ -430,6 +430,5 @@ bool jat_session_learn(struct jat *j, const struct jat_config *config,
     stays = jat_session_endpoint(j, config, how.endpoint, now) != 0;
     known = known && jat_session_endpoint(j, config, found.endpoint, now) != 0;
     jat_endpoints_let_go(j->endpoints, held);
-    return stays && (known ||
-                     jat_kept_put(j->kept, key, &how) == JAT_OK);
+    return stays && (known || jat_kept_put(j->kept, key, &how) == JAT_OK);
 }
