@@ -220,8 +220,7 @@ speaking(P) ->
     end.
 
 %% @doc The other nodes that serve this proxy host, and whether they can be reached.
-%% Strange: of another version.
--spec peers(proxy_host()) -> [{node(), speaks | mute | strange}].
+-spec peers(proxy_host()) -> [{node(), speaks | mute}].
 peers(P) ->
     [{Node, State} || [Node, State] <- told(P, {peer, '$1'})].
 
