@@ -219,12 +219,14 @@ speaking(P) ->
         _ -> [Node || Node <- nodes(), lookup(P, {peer, Node}, none) == speaks]
     end.
 
-%% @doc The other nodes that serve this proxy host, and whether they can be reached.
--spec peers(proxy_host()) -> [{node(), speaks | mute}].
+%% @doc The other nodes that serve this proxy host: whether they can be reached, and
+%% understood.
+-spec peers(proxy_host()) -> [{node(), speaks | mute | strange}].
 peers(P) ->
     [{Node, State} || [Node, State] <- told(P, {peer, '$1'})].
 
-%% @doc The nodes that are asked: those that speak, but not one that has just let a question wait.
+%% @doc The nodes that are asked: those that speak, but not one that has just let a
+%% question wait.
 -spec prompt(proxy_host()) -> [node()].
 prompt(P) ->
     Now = mod_client_proxy_clock:now(),

@@ -273,6 +273,11 @@ drain(_USR, true, _Max, E) ->
 drained(USR, IsDrained, E) ->
     wanted(fun(W) -> mod_client_proxy_wanted:drain(USR, IsDrained, W) end, E).
 
+%% @doc Another node has ejected it, for so many ms.
+-spec ejected(usr(), Ms :: pos_integer(), endpoints()) -> endpoints().
+ejected(USR, Ms, #endpoints{wanted = Wanted} = E) ->
+    E#endpoints{wanted = mod_client_proxy_wanted:eject(USR, Ms, Wanted)}.
+
 %% @doc A presence from a target.
 -spec presence(us(), mod_client_proxy_presence:event(), endpoints()) ->
           endpoints().

@@ -227,6 +227,8 @@ cast(tell_sessions, #state{starting = Steps} = State) ->
 cast({drained, USR, IsDrained}, State) ->
     endpoints(fun(E) -> mod_client_proxy_endpoints:drained(USR, IsDrained, E) end,
               State);
+cast({ejected, USR, Ms}, State) ->
+    endpoints(fun(E) -> mod_client_proxy_endpoints:ejected(USR, Ms, E) end, State);
 cast(peers_changed, #state{context = Context} = State) ->
     Context == undefined orelse mod_client_proxy_audience:changed(Context),
     endpoints(fun mod_client_proxy_endpoints:lead/1, State);

@@ -19,7 +19,10 @@
 start_link(P, Name) ->
     gen_server:start_link({local, Name}, ?MODULE, [P], []).
 
+%% When the proxy host stops, what it has begun is done: a record may be taken already,
+%% and its answer on its way.
 init([P]) ->
+    process_flag(trap_exit, true),
     {ok, P}.
 
 handle_call(_Request, _From, P) ->
@@ -59,12 +62,7 @@ take(P, {target_presence, Packet}) ->
 take(P, {target, US, Told}) ->
     mod_client_proxy_gate:cast(P, US, {told, US, Told});
 take(P, {ejected, USR, Ms}) ->
-    case mod_client_proxy_context:get(P) of
-        #{core := Core} when Core /= undefined ->
-            mod_client_proxy_core:eject(Core, USR, Ms, mod_client_proxy_clock:now());
-        _ ->
-            ok
-    end;
+    mod_client_proxy_hosts:cast(P, {ejected, USR, Ms});
 take(P, {ask, Alias, Question}) ->
     %% (not held up by a node that hangs: this one takes in what others hand over, too)
     _ = erlang:send(Alias, {Alias, mod_client_proxy_asking:answer(P, Question)},

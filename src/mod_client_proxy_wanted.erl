@@ -12,7 +12,7 @@
 
 -export([new/1, use/3, put_all/1, seed/3, put/3, state/2, remove/2, take_out/2, retry/1,
          close/3, leave/3, enter/3, in_core/1, show/1,
-         drained/2, reread/2, drain/3, pings/1, ponged/4]).
+         drained/2, reread/2, drain/3, pings/1, ponged/4, eject/3]).
 
 -export_type([wanted/0, notice/0]).
 
@@ -35,6 +35,8 @@
          full = false :: boolean(), %% and already logged
          closed = #{} :: #{Server :: binary() => [reason(), ...]},
          drained = #{} :: #{usr() => true}, %% by command
+         %% by another node, until when (ms), before they are in the core here
+         ejected = #{} :: #{usr() => integer()},
          notices = [] :: [notice()]}). %% of this call, the newest first
 
 -opaque wanted() :: #wanted{}.
@@ -138,6 +140,25 @@ ponged(Core, Eid, Answered, #wanted{core = Core}) ->
 ponged(_Core, _Eid, _Answered, _W) ->
     ok.
 
+%% @doc Another node has ejected it, for so many ms. It may have told this before the
+%% endpoint is known here.
+-spec eject(usr(), Ms :: pos_integer(), wanted()) -> wanted().
+eject(USR, Ms, #wanted{core = Core, taken = Taken} = W) when is_map_key(USR, Taken) ->
+    _ = mod_client_proxy_core:eject(Core, USR, Ms, now_()),
+    W;
+eject(USR, Ms, #wanted{ejected = Ejected} = W) ->
+    Now = now_(),
+    W#wanted{ejected = maps:filter(fun(_, Until) -> Until > Now end,
+                                   Ejected#{USR => Now + Ms})}.
+
+eject_added(USR, #wanted{ejected = Ejected} = W) when is_map_key(USR, Ejected) ->
+    {Until, Rest} = maps:take(USR, Ejected),
+    Ms = Until - now_(),
+    Ms > 0 andalso mod_client_proxy_core:eject(W#wanted.core, USR, Ms, now_()),
+    W#wanted{ejected = Rest};
+eject_added(_USR, W) ->
+    W.
+
 %%% Servers
 
 %% @doc Adds no more endpoints on this server.
@@ -190,7 +211,7 @@ put_in(USR, State, #wanted{core = Core, drained = Drained} = W) ->
         Added when Added == added; Added == updated ->
             maps:get(pending, State)
                 orelse mod_client_proxy_deadlines:endpoint_came(W#wanted.host),
-            taken(USR, in(USR, maps:get(show, State), W));
+            taken(USR, eject_added(USR, in(USR, maps:get(show, State), W)));
         ignored -> take_out(USR, refused(USR, W));
         full -> full(refused(USR, W));
         {error, down} -> W; % all are put again when it is back

@@ -27,7 +27,7 @@
 -define(EJECTS, <<"ejects.example.org">>). % timeout is 1 s
 
 suite() ->
-    [{timetrap, {seconds, 120}}].
+    [{timetrap, {seconds, 240}}].
 
 all() ->
     [{group, Name} || Name <- [joining, nodes, crossing, sessions, asking, commands,
@@ -593,7 +593,8 @@ of_a_node_that_stops_nothing_is_left(Config) ->
     _ = service_seen_at(Config, 2, 1),
     Table = rpc(Config, 1, mod_client_proxy_cluster, name, [?P]),
     Known = fun() -> [Key || {Key, _} <- rpc(Config, 1, ets, tab2list, [Table]),
-                             is_tuple(Key), element(1, Key) /= since]
+                             is_tuple(Key), element(1, Key) /= since,
+                             element(1, Key) /= ended]
             end,
     true = lists:member({info, node(Config, 2)}, Known()),
     cluster:site(Config, [2], site:hosts()),
@@ -721,8 +722,9 @@ status_has_a_row_for_each_node_that_serves(Config) ->
     [begin
          Rows = command(Config, N, client_proxy_status, []),
          [First, Second] = [Row || Row <- Rows, element(1, Row) == ?P],
-         [{<<"up">>, At}, {<<"up">>, Other}] = [{element(3, Row), element(8, Row)}
-                                                || Row <- [First, Second]],
+         %% (node 3 has no module)
+         [{<<"up", _/binary>>, At}, {<<"up", _/binary>>, Other}] =
+             [{element(3, Row), element(8, Row)} || Row <- [First, Second]],
          {At, Other} = {name_of(Config, N), name_of(Config, 3 - N)}
      end || N <- [1, 2]].
 
@@ -983,7 +985,6 @@ a_room_stays_where_another_node_keeps_it(Config) ->
 enters(U, Room, Es) ->
     by_key(U, ?KEEPS, Room, Es).
 
-%%% Nodes that fail
 %%% What one node does for all
 
 %% The other server is a component at the node that does not lead.
@@ -1053,7 +1054,7 @@ said_to(Far, Type) ->
 
 await_subscription(Config, N, Wanted) ->
     bed:await(fun() ->
-                      case rpc(Config, N, mod_client_proxy_host, status, [?AWAY]) of
+                      case rpc(Config, N, mod_client_proxy_host, status, [?AWAY, 5000]) of
                           {ok, #{targets := [#{subscription := Wanted}]}} -> true;
                           Status -> Status
                       end
@@ -1096,6 +1097,9 @@ who_is_ejected_at_one_node_is_so_at_the_others(Config) ->
     cluster:site(Config, [2], site:hosts()),
     cluster:site(Config, [2], site()),
     await_seen(Config, 2, ?EJECTS, Hangs, {<<"none">>, 0, <<"ejected">>}, 15000).
+
+%%% Nodes that fail
+
 a_killed_node_takes_its_endpoints_along(Config) ->
     E = service_seen_at(Config, 2, 1),
     U = requester_at(Config, 1),
@@ -1322,7 +1326,7 @@ of_host(Config, N, P) ->
 
 await_status(Config, N, Text) ->
     bed:await(fun() ->
-                      {_, _, Is, _, _, _, _} = suite:status(at(Config, N), ?P),
+                      Is = element(3, suite:status(at(Config, N), ?P)),
                       string:find(Is, lists:flatten(Text)) /= nomatch orelse Is
               end).
 
@@ -1342,7 +1346,10 @@ an_upgrade_of_the_other_node_makes_them_one(Config) ->
          iq:answer(E, iq:served(E, Id)),
          _ = iq:result(U, Id, Address)
      end || U <- Us, E <- [E1, E2], Type <- [get, set]],
-    [bed:await(fun() -> element(3, suite:status(at(Config, N), ?P)) == <<"up">> end)
+    [bed:await(fun() ->
+                       Is = element(3, suite:status(at(Config, N), ?P)),
+                       string:find(Is, "another version") == nomatch orelse Is
+               end)
      || N <- [1, 2]].
 
 %%% Leaving

@@ -4,6 +4,7 @@
 -module(mod_client_proxy_taker_tests).
 
 -include_lib("eunit/include/eunit.hrl").
+-include("xmpp.hrl").
 
 -define(TAKER, mod_client_proxy_taker).
 -define(P, <<"proxy.example.org">>).
@@ -55,3 +56,20 @@ with_taker(Fun) ->
         unlink(Taker),
         gen_server:stop(Taker)
     end.
+
+what_is_begun_is_done_at_a_stop_test() ->
+    fakes:module(ejabberd_sm,
+                 ["route({iq, Test, _, _, _, _, _, _}) ->"
+                  "    Test ! {begun, self()},"
+                  "    receive go_on -> Test ! done end."]),
+    Traps = process_flag(trap_exit, true),
+    {ok, Taker} = ?TAKER:start_link(?P, mod_client_proxy_taker_tested),
+    Taker ! {client_proxy_handed, 1, {deliver, #iq{type = get, id = self()}}},
+    receive {begun, Taker} -> ok end,
+    exit(Taker, shutdown),
+    Taker ! go_on,
+    Ended = receive {'EXIT', Taker, Reason} -> Reason end,
+    Done = receive done -> true after 0 -> false end,
+    process_flag(trap_exit, Traps),
+    fakes:over(ejabberd_sm),
+    ?assertEqual({shutdown, true}, {Ended, Done}).

@@ -88,6 +88,7 @@ event() ->
                {1, {cut, a_node(), a_node()}},
                {2, {heal, a_node(), a_node()}},
                {1, {crash, a_node(), oneof([host, peers, route, taker, deadlines])}},
+               {1, {restart, a_node()}},
                {2, {wait, range(1, 700)}}]).
 
 a_node() -> oneof([1, 2, 3]).
@@ -101,8 +102,7 @@ how() ->
     frequency([{12, result}, {4, error}, {2, twice}, {1, again}, {1, wrong_id},
                {1, like_a_tag}, {1, not_at_all}]).
 
-%% Nothing happens where something cannot. (No sequence that is drawn restarts the
-%% module: a request of its node is left without an answer then, once in 40 sequences.)
+%% Nothing happens where something cannot.
 event({ask, N, Type, Id, To}, C) ->
     can(N, C) andalso ask(N, Type, id(Id, C), To, C),
     C;
