@@ -576,8 +576,9 @@ each_target(Fun, USs, E) ->
 target_actions({U, S} = US, Actions, #endpoints{host = P} = E) ->
     lists:foldl(
       fun({send, Type}, Acc) ->
-              ejabberd_router:route(own_presence(Type, P, US)),
+              %% the others are to hear of it before they hear the answer
               sent(Type, P, US),
+              ejabberd_router:route(own_presence(Type, P, US)),
               Acc;
          ({resend, Type}, Acc) ->
               sent(Type, P, US),

@@ -206,8 +206,12 @@ told({sent, _}, #{subscription := unknown} = T, _Now) ->
     {[], T}; % there is more that it is to be told
 told({sent, subscribe}, T, Now) ->
     {[], asked(T, Now)};
-told({sent, probe}, T, Now) ->
-    {[], T#{probed_at := Now, spoke_at := Now}};
+told({sent, probe}, #{due := Due} = T, Now) ->
+    T1 = T#{probed_at := Now, spoke_at := Now, due := maps:remove(missed, Due)},
+    {[], case is_map_key(missed, Due) of
+             true -> check(missed, Now, T1);
+             false -> T1
+         end};
 told(suspect, T, Now) ->
     suspect(T, Now);
 told(missed, #{leads := false} = T, _Now) ->
@@ -474,8 +478,9 @@ cut(Text, T, Now) ->
 -spec missed(target(), integer()) -> {[action()], target()}.
 missed(#{kind := local} = T, _Now) ->
     {[], T};
-missed(#{leads := false} = T, Now) ->
-    {[missed], check(missed, Now, T)};
+missed(#{leads := false, due := Due} = T, _Now) ->
+    %% what the answer does not speak of is gone, but the probe may have to wait
+    {[missed], T#{due := Due#{missed => true}}};
 missed(T, Now) ->
     probe(missed, T, Now).
 

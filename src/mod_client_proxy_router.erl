@@ -61,12 +61,18 @@ route(undefined, Packet) ->
     refuse(undefined, 'recipient-unavailable', stopped, Packet).
 
 %% What this node has not forwarded is its owner's. A message has all that is needed
-%% with it: where its owner is gone (the module there has started anew, say), this node
-%% decides.
+%% with it: where its owner is gone (the module there has started anew, say), or takes
+%% nothing now, this node decides.
 came_back(#{host := P} = Context, {elsewhere, Tag}, Packet) ->
-    case {mod_client_proxy_metas:marked(Packet), owner_node(P, Tag, Packet)} of
-        {{P, #message{} = Original}, unknown} -> bounced(Context, Packet, Original);
-        {_, Node} -> hand_over(Context, Node, Packet)
+    Node = owner_node(P, Tag, Packet),
+    case mod_client_proxy_metas:marked(Packet) of
+        {P, #message{} = Original} ->
+            case Node /= unknown andalso is_handed(Context, [Node], Packet) of
+                true -> count(handed, Context);
+                false -> bounced(Context, Packet, Original)
+            end;
+        _ ->
+            hand_over(Context, Node, Packet)
     end;
 came_back(#{host := P} = Context, untagged, Packet) ->
     case mod_client_proxy_metas:marked(Packet) of

@@ -898,7 +898,12 @@ a_handle_of_one_node_is_good_at_another(Config) ->
     _ = chat:heard(U, chat:say(E, chat, Handle)),
     true = counter(at(Config, 2), ?STRANGE, "handles") > 0,
     Nobody = in(?STRANGE, <<"AAAA.@">>),
-    _ = iq:refused(E, iq:ask(E, get, Nobody), Nobody, ?NOT_FOUND).
+    _ = iq:refused(E, iq:ask(E, get, Nobody), Nobody, ?NOT_FOUND),
+    %% the next case needs its answers
+    bed:await(fun() -> lists:member(node(Config, 1),
+                                    rpc(Config, 2, mod_client_proxy_cluster, prompt,
+                                        [?STRANGE]))
+              end).
 
 %% Whichever endpoint is the usual one of a requester: with another P, another one has
 %% written to him.

@@ -34,6 +34,7 @@ messages_test_() ->
       {"so does one that a stream to another server bounces", fun bounced_far/0},
       {"so does one that was forwarded by a node that is gone, or has started anew",
        fun bounced_without_owner/0},
+      {"so does one whose owner takes nothing now", fun bounced_to_a_full_owner/0},
       {"one that a session bounces and goes on is refused", fun refused/0},
       {"one that moves eight times is given up", fun eight_times/0},
       {"one is given up at once if the proxy host is busy", fun busy/0},
@@ -172,6 +173,17 @@ bounced_at_the_end() ->
                 end).
 
 bounced_without_owner() ->
+    bounced_elsewhere().
+
+bounced_to_a_full_owner() ->
+    Far = 'far@127.0.0.1',
+    Full = atomics:new(2, []),
+    ok = atomics:put(Full, 1, 1 bsl 32),
+    Table = ets:new(mod_client_proxy_cluster:name(?P), [named_table, ordered_set]),
+    ets:insert(Table, [{{tag, <<"first">>}, Far}, {{link, Far}, {self(), Full}}]),
+    bounced_elsewhere().
+
+bounced_elsewhere() ->
     Start = {mod_client_proxy_tag, ?P},
     persistent_term:put(Start, {<<"first">>, none, none}),
     Sent = sent(<<"a">>),

@@ -45,8 +45,17 @@ hears_of_a_probe_and_waits_with_what_comes_soon_after_test() ->
 what_it_has_missed_the_other_is_to_find_out_test() ->
     {Actions, T} = ?T:missed(known([<<"a">>, <<"b">>]), 50000),
     ?assertEqual([missed], Actions),
+    %% (the probe may have to wait, so this one is no answer to it)
     {_, T1} = ?T:event({available, <<"a">>, ?STATE, 50100}, T, 50100),
-    ?assertEqual([{remove, <<"b">>}], actions(?T:tick(T1, 60000))),
+    ?assertEqual([], actions(?T:tick(T1, 60100))),
+    {[], T2} = ?T:told({sent, probe}, T1, 70000),
+    {_, T3} = ?T:event({available, <<"a">>, ?STATE, 70100}, T2, 70100),
+    ?assertEqual([], actions(?T:tick(T3, 79900))),
+    ?assertEqual([{remove, <<"b">>}], actions(?T:tick(T3, 80000))),
+    %% a probe for another reason says nothing of those that it does not name
+    {[], T4} = ?T:told({sent, probe}, known([<<"a">>, <<"b">>]), 50000),
+    {_, T5} = ?T:event({available, <<"a">>, ?STATE, 50100}, T4, 50100),
+    ?assertEqual([], actions(?T:tick(T5, 60100))),
     %% that another one has missed something is nothing to it
     ?assertEqual([], actions(?T:told(missed, known([]), 50000))),
     {_, Leads} = ?T:lead(true, known([<<"a">>]), 50000),
@@ -136,10 +145,11 @@ takes_what_it_has_missed_and_has_the_rest_found_out_test() ->
     {Actions, T} = ?T:told(all(?KNOWN([<<"b">>, <<"c">>])),
                             known([<<"a">>, <<"b">>]), 50000),
     ?assertEqual([{put, <<"c">>, ?STATE}, missed], Actions),
+    {[], Probed} = ?T:told({sent, probe}, T, 50000),
     Answered = lists:foldl(fun(R, Acc) ->
                                    element(2, ?T:event({available, R, ?STATE, 50100}, Acc,
                                                        50100))
-                           end, T, [<<"b">>, <<"c">>]),
+                           end, Probed, [<<"b">>, <<"c">>]),
     ?assertEqual([{remove, <<"a">>}], actions(?T:tick(Answered, 60000))),
     {_, Leads} = ?T:lead(true, known([<<"a">>]), 49000),
     ?assertEqual([{send, probe}], actions(?T:told(all(?KNOWN([])), Leads, 50000))).

@@ -299,12 +299,17 @@ static bool is_unknown_session(const struct jat_call *c,
            !is_known(c, key_of(c->j, *row, *name, r));
 }
 
-static bool is_unknown_room(const struct jat_call *c,
-                            const struct jat_request *r)
+/* True, too, where its endpoint has gone: another node may have chosen the next
+ * one. */
+static bool is_unknown_room(struct jat_call *c, const struct jat_request *r)
 {
+    struct jat_found found;
+
     return jat_question_may(c, JAT_ASK_KEPT) &&
            jat_session_is_kept(c->config, r) &&
-           !is_known(c, key_of_room(c->j, r));
+           !(jat_kept_use(c->j->kept, key_of_room(c->j, r), c->now, c->now,
+                          &found) &&
+             may_keep(c, found.endpoint));
 }
 
 enum jat_err jat_session_ask(struct jat_call *c, const struct jat_request *r,
@@ -423,15 +428,16 @@ bool jat_session_learn(struct jat *j, const struct jat_config *config,
     struct jat_found found;
     unsigned held;
     uint64_t key;
-    bool stays;
+    bool stays, known;
 
     if (!read_question(j, config, what, question, &key, &how.by))
         return false;
+    /* another request may have learned it meanwhile */
+    known = jat_kept_use(j->kept, key, now, now, &found);
     held = jat_endpoints_hold(j->endpoints);
     stays = (session && endpoint.n == 0) ||
             jat_session_endpoint(j, config, how.endpoint, now) != 0;
+    known = known && jat_session_endpoint(j, config, found.endpoint, now) != 0;
     jat_endpoints_let_go(j->endpoints, held);
-    /* another request may have learned it meanwhile */
-    return stays && (jat_kept_use(j->kept, key, now, now, &found) ||
-                     jat_kept_put(j->kept, key, &how) == JAT_OK);
+    return stays && (known || jat_kept_put(j->kept, key, &how) == JAT_OK);
 }

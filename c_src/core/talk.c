@@ -29,15 +29,27 @@ static enum jat_err turn_away(struct jat_call *c, enum jat_why why,
 
 /* What other nodes know */
 
-/* Another node may know the conversation. Not where there is but one endpoint
- * to choose: it is that one's. */
+static bool is_there(const struct jat_call *c, uint64_t named)
+{
+    struct jat_endpoints *endpoints = c->j->endpoints;
+    unsigned held = jat_endpoints_hold(endpoints);
+    bool found = jat_endpoints_of_hash(endpoints, named) != 0;
+
+    jat_endpoints_let_go(endpoints, held);
+    return found;
+}
+
+/* Another node may know the endpoint of the conversation, also where the one
+ * known here has gone. Not where there is but one endpoint to choose: it is
+ * that one's. */
 static bool is_for_nodes(const struct jat_call *c, struct jat_contact talk)
 {
     uint64_t named;
 
     return jat_question_may(c, JAT_ASK_CONVERSATION) &&
            jat_endpoints_count(c->j->endpoints) > 1 &&
-           !jat_conversation_find(c->j->conversations, talk, c->now, &named);
+           !(jat_conversation_find(c->j->conversations, talk, c->now, &named) &&
+             is_there(c, named));
 }
 
 /* Another node may know it as another endpoint's than this one's. begins: so it

@@ -326,6 +326,30 @@ static void an_error_reaches_who_has_written_at_the_other_node(void **state)
     both_close();
 }
 
+/* Its endpoint here has gone, and another one has written at the other node. */
+static void a_conversation_whose_endpoint_has_gone_is_asked_for(void **state)
+{
+    (void)state;
+    two_nodes("outbound=any");
+    for (unsigned i = 0; i < 6; i++) {
+        const char *user = line("u%u@example.net/r", i);
+        const char *who = i % 2 == 0 ? B : C;
+        at(0);
+        chat(who, line(P "/%s", user));
+        at(1);
+        hints = 0;
+        chat(A, line(P "/%s", user));
+        go(A);
+        hints = ALL;
+        chat(user, P);
+        assert_true(told(JAT_ASK_CONVERSATION));
+        chat(user, P);
+        assert_words(to_of(), who);
+        come(A);
+    }
+    both_close();
+}
+
 /* The rate counts a message once. */
 static void a_message_that_has_others_asked_counts_once(void **state)
 {
@@ -569,6 +593,37 @@ of_a_session_whose_endpoint_has_gone_one_request_is_told(void **state)
     both_close();
 }
 
+/* Its endpoint here has gone, and the other node has chosen the next one before
+ * another one came, which both would choose now. */
+static void a_key_whose_endpoint_has_gone_is_asked_for(void **state)
+{
+    (void)state;
+    static const char *const rooms[] = {"r0", "r1", "r2", "r3",
+                                        "r4", "r5", "r6", "r7"};
+    for (unsigned i = 0; i < sizeof rooms / sizeof *rooms; i++) {
+        two_nodes(KEEPS);
+        const char *room = conference(rooms[i]);
+        at(0);
+        go(C);
+        at(1);
+        go(C);
+        const char *gone = answered(U, room, "");
+        go(gone);
+        at(0);
+        go(gone);
+        const char *next = answered(U, room, "");
+        come(C);
+        at(1);
+        come(C);
+        hints = ALL;
+        payload_of("get", U, room);
+        assert_true(told(JAT_ASK_KEPT));
+        payload_of("get", U, room);
+        assert_words(to_of(), next);
+        both_close();
+    }
+}
+
 static void keys_that_were_to_leave_stay_with_none(void **state)
 {
     (void)state;
@@ -696,6 +751,7 @@ int main(void)
         CASE(a_conversation_is_told_to_who_knows_it),
         CASE(an_endpoint_that_comes_later_has_the_conversation),
         CASE(an_error_reaches_who_has_written_at_the_other_node),
+        CASE(a_conversation_whose_endpoint_has_gone_is_asked_for),
         CASE(a_message_that_has_others_asked_counts_once),
         CASE(a_handle_is_known_as_it_is_at_the_other_node),
         CASE(only_a_target_has_a_handle_asked_for),
@@ -706,6 +762,7 @@ int main(void)
         CASE(a_key_is_known_before_the_first_answer),
         CASE(an_endpoint_that_is_not_here_is_no_answer),
         CASE(of_a_session_whose_endpoint_has_gone_one_request_is_told),
+        CASE(a_key_whose_endpoint_has_gone_is_asked_for),
         CASE(keys_that_were_to_leave_stay_with_none),
         CASE(nobody_is_asked_where_there_is_nothing_to_choose),
         CASE(nobody_has_the_others_asked_without_bound),
