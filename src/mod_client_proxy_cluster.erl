@@ -16,7 +16,7 @@
 %% what this node tells
 -export([begin_to_speak/1, configure/2, change/3, mine/2, drain/3, has_keys/2]).
 %% what the others have told
--export([sessions/3, session/3, node_of_session/2, speaking/1, peers/1, prompt/1,
+-export([sessions/3, session/3, receiver/2, speaking/1, peers/1, prompt/1,
          silent/2, leads/1, await_peers/1, strange/1]).
 %% handing over
 -export([node_of/2, untagged/1, hand/3, hand_all/2]).
@@ -107,10 +107,34 @@ session(P, {_, _, R} = USR, Read) ->
                {true, Session} -> #{R => Session};
                false -> #{}
            end,
-    Told = told(P, {session, USR, '_'}),
-    Newest = lists:foldl(fun([Session], Acc) -> newest(R, Session, Acc) end, Seen,
-                         [Row || [Session] = Row <- Told, is_reached(P, Session)]),
+    Newest = lists:foldl(fun(Session, Acc) -> newest(R, Session, Acc) end, Seen,
+                         told_of(P, USR)),
     maps:get(R, Newest, none).
+
+%% @doc The session on another node that stanzas to this JID go to, through the module
+%% there. `none': no node that can be reached tells of one. (Asked for every stanza that
+%% is forwarded: the session manager reads all sessions of the account to find one.)
+-spec receiver(proxy_host(), usr()) -> pid() | none.
+receiver(P, {_, _, R} = USR) ->
+    case lists:foldl(fun(Session, Acc) -> newest(R, Session, Acc) end, #{},
+                     told_of(P, USR)) of
+        #{R := #{pid := Pid, priority := Priority}} when is_integer(Priority) -> Pid;
+        _ -> none
+    end.
+
+%% What the nodes that can be reached tell of this JID. (A number sorts before the name of
+%% any node.)
+told_of(P, USR) ->
+    Table = name(P),
+    try told_of(P, Table, USR, ets:next(Table, {session, USR, 0}))
+    catch error:badarg -> [] % as above, or it has just been deleted
+    end.
+
+told_of(P, Table, USR, {session, USR, _Node} = Key) ->
+    Session = ets:lookup_element(Table, Key, 2),
+    [Session || is_reached(P, Session)] ++ told_of(P, Table, USR, ets:next(Table, Key));
+told_of(_P, _Table, _USR, _Key) ->
+    [].
 
 told(P, Key) ->
     try ets:match(name(P), {Key, '$2'})
@@ -188,17 +212,6 @@ hand(P, Node, Thing) ->
     case lookup(P, {link, Node}, none) of
         none -> false;
         Link -> mod_client_proxy_link:send(P, Node, Thing, Link)
-    end.
-
-%% @doc The node of this session, where that is another one that has the module: what
-%% is for it goes through the module there.
--spec node_of_session(proxy_host(), pid()) -> {ok, node()} | local.
-node_of_session(_P, Pid) when node(Pid) == node() ->
-    local;
-node_of_session(P, Pid) ->
-    case lookup(P, {peer, node(Pid)}, none) of
-        speaks -> {ok, node(Pid)};
-        _ -> local
     end.
 
 lookup(P, Key, Default) ->

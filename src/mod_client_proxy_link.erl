@@ -22,7 +22,7 @@
 -type link() :: {pid(), atomics:atomics_ref()}.
 -type thing() ::
         {route, stanza()}                %% an answer or a bounce, to its owner
-      | {deliver, stanza()}              %% a forwarded one, to its session
+      | {deliver, pid(), stanza()}       %% a forwarded one, to this session there
       | {returned, jid(), message()}     %% from this session; as it came
       | {target_presence, presence()}    %% of a target on another server
       | {target, us(), mod_client_proxy_replicas:told()}
@@ -124,8 +124,10 @@ thing(?THING(Thing)) ->
 thing(_) ->
     error.
 
-is_thing({What, Packet}) when What == route; What == deliver ->
-    lists:any(fun(Name) -> is_record(Packet, Name) end, [iq, message, presence]);
+is_thing({route, Packet}) ->
+    is_stanza(Packet);
+is_thing({deliver, Session, Packet}) ->
+    is_pid(Session) andalso node(Session) == node() andalso is_stanza(Packet);
 is_thing({target_presence, Packet}) ->
     is_record(Packet, presence);
 is_thing({target, {U, S}, Told}) ->
@@ -141,3 +143,7 @@ is_thing({returned, Session, Original}) ->
     is_record(Session, jid) andalso is_record(Original, message);
 is_thing(_) ->
     false.
+
+is_stanza(Packet) ->
+    is_record(Packet, iq) orelse is_record(Packet, message)
+        orelse is_record(Packet, presence).

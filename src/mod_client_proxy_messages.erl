@@ -10,7 +10,7 @@
 %%% itself in its mark, as it came, and comes back here in each of these cases.
 -module(mod_client_proxy_messages).
 
--export([pass/5, deliver/2, is_sent_elsewhere/2, came_back/2]).
+-export([pass/5, deliver/2, is_sent_elsewhere/2, deliver_here/2, came_back/2]).
 
 -include("xmpp.hrl").
 
@@ -113,43 +113,38 @@ is_private(El) ->
 %% is not, or it is about to end, in this process.
 -spec deliver(mod_client_proxy_options:proxy_host(), message()) -> boolean().
 deliver(P, #message{to = To} = Message) ->
-    case receiver(P, To) of
-        none ->
-            false;
-        Session ->
-            sent_to_node(P, Session, Message)
-                orelse ejabberd_c2s:route(Session, {route, Message}),
-            true
-    end.
+    is_sent_elsewhere(P, Message)
+        orelse case mod_client_proxy_sessions:receiver(jid:tolower(To)) of
+                   none ->
+                       false;
+                   Session ->
+                       ejabberd_c2s:route(Session, {route, Message}),
+                       true
+               end.
 
 %% @doc True: the session that this is for is on another node, and it went there.
 %% (ejabberd itself loses what the connection does not take now.)
--spec is_sent_elsewhere(mod_client_proxy_options:proxy_host(), iq()) -> boolean().
-is_sent_elsewhere(P, #iq{to = To} = Packet) ->
-    mod_client_proxy_tag:get(P) /= none
-        andalso case receiver(P, To) of
-                    none -> false;
-                    Session -> sent_to_node(P, Session, Packet)
-                end.
-
-%% After a netsplit the session manager does not know the sessions of the other side,
-%% which are told again.
-receiver(P, To) ->
-    USR = jid:tolower(To),
-    case mod_client_proxy_sessions:receiver(USR) of
-        none -> told(mod_client_proxy_cluster:session(P, USR, none));
-        Session -> Session
+-spec is_sent_elsewhere(mod_client_proxy_options:proxy_host(), stanza()) -> boolean().
+is_sent_elsewhere(P, Packet) ->
+    case mod_client_proxy_tag:get(P) /= none
+        andalso not mod_client_proxy_metas:is_for_here(Packet)
+        andalso mod_client_proxy_cluster:receiver(P, jid:tolower(xmpp:get_to(Packet))) of
+        Session when is_pid(Session) ->
+            mod_client_proxy_cluster:hand(P, node(Session), {deliver, Session, Packet});
+        _ ->
+            false
     end.
 
-told(#{pid := Pid, priority := Priority}) when is_integer(Priority) -> Pid;
-told(_) -> none.
-
-sent_to_node(P, Session, Packet) ->
-    case not mod_client_proxy_metas:is_for_here(Packet)
-        andalso mod_client_proxy_cluster:node_of_session(P, Session) of
-        {ok, Node} -> mod_client_proxy_cluster:hand(P, Node, {deliver, Packet});
-        _ -> false
-    end.
+%% @doc Gives what another node has handed over to its session here. The hooks have
+%% seen it there. If the session has ended, the session manager knows whether another
+%% one has its JID.
+-spec deliver_here(Session :: pid(), stanza()) -> ok.
+deliver_here(Session, Packet) ->
+    case is_process_alive(Session) of
+        true -> ejabberd_c2s:route(Session, {route, Packet});
+        false -> ejabberd_sm:route(mod_client_proxy_metas:for_here(Packet))
+    end,
+    ok.
 
 %%% It comes back
 

@@ -53,8 +53,8 @@ taken(P, Thing) ->
 
 take(_P, {route, Packet}) ->
     mod_client_proxy_router:route(Packet);
-take(_P, {deliver, Packet}) ->
-    ejabberd_sm:route(mod_client_proxy_metas:for_here(Packet));
+take(_P, {deliver, Session, Packet}) ->
+    mod_client_proxy_messages:deliver_here(Session, Packet);
 take(_P, {returned, Session, Original}) ->
     mod_client_proxy_router:returned(Session, Original);
 take(P, {target_presence, Packet}) ->

@@ -10,12 +10,13 @@
 
 things_test() ->
     [?assertEqual({ok, Thing}, ?LINK:thing({client_proxy_handed, 1, Thing}))
-     || Thing <- [{route, #iq{}}, {route, #message{}}, {deliver, #iq{}},
-                  {deliver, #message{}}, {returned, #jid{}, #message{}}]].
+     || Thing <- [{route, #iq{}}, {route, #message{}}, {deliver, self(), #iq{}},
+                  {deliver, self(), #message{}}, {returned, #jid{}, #message{}}]].
 
 what_is_none_test() ->
     [?assertEqual(error, ?LINK:thing({client_proxy_handed, 1, Thing}))
-     || Thing <- [none, {none, #iq{}}, {route, none}, {deliver, #jid{}},
+     || Thing <- [none, {none, #iq{}}, {route, none}, {deliver, self(), #jid{}},
+                  {deliver, #iq{}}, {deliver, none, #iq{}},
                   {route, #iq{}, more}, {returned, none, #message{}},
                   {returned, #jid{}, none}, {returned, #jid{}}]],
     [?assertEqual(error, ?LINK:thing(Message))

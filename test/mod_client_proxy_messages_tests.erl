@@ -20,6 +20,10 @@ messages_test_() ->
      [{"a message is given to its session, and to nobody else",
        fun given_to_its_session/0},
       {"so is one that only another node tells of", fun told/0},
+      {"of two nodes that tell of it the one with the newer session gets it",
+       fun told_twice/0},
+      {"a request for a session on another node is handed to it",
+       fun requests_told/0},
       {"what another node has handed over for a session here goes to no other one",
        fun for_here/0},
       {"what is no message to the target goes on", fun not_ours/0},
@@ -61,49 +65,78 @@ given_to_its_session() ->
                  when map_size(Meta) + map_size(None) == 1, Sent#message.meta),
     books([{messages, 1}]).
 
-%% (The node that tells of it is this one here.)
+%% The session manager knows of no session.
 told() ->
     Sent = sent(<<"a">>),
     leaves(?E(<<"a">>)),
     sessions(#{}),
-    Table = ets:new(mod_client_proxy_cluster:name(?P), [named_table, ordered_set]),
-    Tells = fun(Priority, What) ->
-                    ets:insert(Table,
-                               [{{session, ?E(<<"a">>), node()},
-                                 #{pid => whereis(init), ts => 1, priority => Priority}},
-                                {{peer, node()}, What}]),
-                    {stop, drop} = receives(Sent),
-                    all()
-            end,
-    ?assertEqual([{session, {route, Sent}}], Tells(0, speaks)),
-    [?assertMatch([{routed, #message{type = error}}], Tells(Priority, What))
-     || {Priority, What} <- [{undefined, speaks}, {0, mute}]].
-
-%% As the session manager has it, the session is on another node, which has the module.
-for_here() ->
+    Table = clustered(),
     Far = 'far@127.0.0.1',
     Session = pid_at(Far),
+    Tells = fun(Priority, What) ->
+                    ets:insert(Table, told(Session, 1, Priority, What)),
+                    {stop, drop} = receives(Sent),
+                    {handed(Far), all()}
+            end,
+    ?assertEqual({{deliver, Session, Sent}, []}, Tells(0, speaks)),
+    [?assertMatch({nothing, [{routed, #message{type = error}}]}, Tells(Priority, What))
+     || {Priority, What} <- [{undefined, speaks}, {0, mute}]].
+
+%% While a session moves two nodes tell of it.
+told_twice() ->
     Sent = sent(<<"a">>),
-    leaves(?E(<<"a">>)),
-    sessions(#{}),
-    Table = ets:new(mod_client_proxy_cluster:name(?P), [named_table, ordered_set]),
+    Table = clustered(),
+    Nodes = ['far@127.0.0.1', 'other@127.0.0.1'],
+    [begin
+         [ets:insert(Table, told(pid_at(Node), case Node of Newer -> 2; _ -> 1 end, 0,
+                                 speaks)) || Node <- Nodes],
+         {stop, drop} = receives(Sent),
+         ?assertEqual([{deliver, pid_at(Newer), Sent}, nothing],
+                      [handed(Node) || Node <- [Newer | Nodes -- [Newer]]])
+     end || Newer <- Nodes],
+    ?assertEqual([], all()).
+
+%% A request goes the same way. Where no other node tells of its session, it goes on.
+requests_told() ->
+    Table = clustered(),
+    Far = 'far@127.0.0.1',
+    Request = #iq{type = get, to = jid(?E(<<"a">>)),
+                  meta = mod_client_proxy_metas:mark(?P, 1)},
+    ?assertEqual(Request, receives(Request)),
+    ets:insert(Table, told(pid_at(Far), 1, 0, speaks)),
+    ?assertEqual(Request#iq{to = jid(?E(<<"b">>))},
+                 receives(Request#iq{to = jid(?E(<<"b">>))})),
+    ?assertEqual({stop, drop}, receives(Request)),
+    ?assertEqual({deliver, pid_at(Far), Request}, handed(Far)).
+
+%% What another node tells of a session of E(a).
+told(Session, Ts, Priority, What) ->
     Busy = atomics:new(2, []),
     ok = atomics:put(Busy, 1, 1),
     %% what waits for that node waits for this process
-    ets:insert(Table, [{{session, ?E(<<"a">>), Far},
-                        #{pid => Session, ts => 1, priority => 0}},
-                       {{peer, Far}, speaks}, {{link, Far}, {self(), Busy}}]),
-    Handed = fun() ->
-                     receive {{_, Far}, {client_proxy_handed, 1, Thing}, _} -> Thing
-                     after 0 -> nothing
-                     end
-             end,
-    {stop, drop} = receives(Sent),
-    ?assertEqual({deliver, Sent}, Handed()),
-    ?assertEqual([], all()),
-    %% there it is for that session, or comes back
+    [{{session, ?E(<<"a">>), node(Session)},
+      #{pid => Session, ts => Ts, priority => Priority}},
+     {{peer, node(Session)}, What}, {{link, node(Session)}, {self(), Busy}}].
+
+clustered() ->
+    persistent_term:put({mod_client_proxy_tag, ?P}, {<<"HERE!">>, none, none}),
+    ets:new(mod_client_proxy_cluster:name(?P), [named_table, ordered_set]).
+
+handed(Node) ->
+    receive {{_, Node}, {client_proxy_handed, 1, Thing}, _} -> Thing
+    after 0 -> nothing
+    end.
+
+%% It goes to that very session, or, when that has ended, to the one that the session
+%% manager has, though another node tells of one.
+for_here() ->
+    Sent = sent(<<"a">>),
+    ok = mod_client_proxy_messages:deliver_here(self(), Sent),
+    ?assertEqual([{session, {route, Sent}}], all()),
+    Far = 'far@127.0.0.1',
+    ets:insert(clustered(), told(pid_at(Far), 1, 0, speaks)),
     {stop, drop} = receives(mod_client_proxy_metas:for_here(Sent)),
-    ?assertEqual(nothing, Handed()),
+    ?assertEqual(nothing, handed(Far)),
     ?assertMatch([{session, {route, #message{}}}], all()).
 
 %% (NEW_PID_EXT of the external term format)
@@ -398,6 +431,7 @@ stop(Host) ->
     exit(Host, kill),
     mod_client_proxy_context:unpublish(?P),
     persistent_term:erase(ejabberd_sm),
+    mod_client_proxy_tag:forget(?P),
     lists:foreach(fun fakes:over/1, [ejabberd_router, ejabberd_option, ejabberd_c2s,
                                      ejabberd_sm]).
 

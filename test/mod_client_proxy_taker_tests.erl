@@ -44,7 +44,7 @@ count(Alias, N) ->
 %% A thing that raises is lost alone.
 a_thing_that_cannot_be_taken_in_ends_nothing_test() ->
     with_taker(fun(Taker) ->
-                       Taker ! ?THING({deliver, {iq, none}}),
+                       Taker ! ?THING({deliver, self(), {iq, none}}),
                        Taker ! anything,
                        ?assertEqual(1, answered(Taker, [{}]))
                end).
