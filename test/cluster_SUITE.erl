@@ -789,7 +789,8 @@ a_drain_waits_for_what_another_node_has_in_flight(Config) ->
     [{<<"none">>, 0, <<"no">>} = seen(Config, N, ?P, E) || N <- [1, 2]].
 
 kept_keys_of_all_nodes_are_counted_and_moved(Config) ->
-    E = service(at(Config, 1), "a"),
+    %% (no key of an earlier case stays with it)
+    E = service(at(Config, 1), "keeps"),
     [await_endpoints(at(Config, N), ?KEEPS, [E]) || N <- [1, 2]],
     [true = serves(requester_at(Config, N), get, ?KEEPS, E) || N <- [1, 2]],
     Of = [?KEEPS, puppet:jid(E)],

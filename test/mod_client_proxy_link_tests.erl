@@ -11,14 +11,15 @@
 things_test() ->
     [?assertEqual({ok, Thing}, ?LINK:thing({client_proxy_handed, 1, Thing}))
      || Thing <- [{route, #iq{}}, {route, #message{}}, {deliver, self(), #iq{}},
-                  {deliver, self(), #message{}}, {returned, #jid{}, #message{}}]].
+                  {deliver, self(), #message{}}, {returned, #jid{}, #message{}},
+                  {told, {taken, <<"x">>}}]].
 
 what_is_none_test() ->
     [?assertEqual(error, ?LINK:thing({client_proxy_handed, 1, Thing}))
      || Thing <- [none, {none, #iq{}}, {route, none}, {deliver, self(), #jid{}},
                   {deliver, #iq{}}, {deliver, none, #iq{}},
                   {route, #iq{}, more}, {returned, none, #message{}},
-                  {returned, #jid{}, none}, {returned, #jid{}}]],
+                  {returned, #jid{}, none}, {returned, #jid{}}, {told, none}]],
     [?assertEqual(error, ?LINK:thing(Message))
      || Message <- [none, {route, #iq{}}, {client_proxy_handed, 2, {route, #iq{}}}]].
 

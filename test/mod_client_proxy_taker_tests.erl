@@ -45,6 +45,8 @@ count(Alias, N) ->
 a_thing_that_cannot_be_taken_in_ends_nothing_test() ->
     with_taker(fun(Taker) ->
                        Taker ! ?THING({deliver, self(), {iq, none}}),
+                       [Taker ! ?THING({told, Told})
+                        || Told <- [{}, {taken, <<"x">>}, {taken, none}]],
                        Taker ! anything,
                        ?assertEqual(1, answered(Taker, [{}]))
                end).
