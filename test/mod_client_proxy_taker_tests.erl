@@ -66,12 +66,14 @@ what_is_begun_is_done_at_a_stop_test() ->
                   "    receive go_on -> Test ! done end."]),
     Traps = process_flag(trap_exit, true),
     {ok, Taker} = ?TAKER:start_link(?P, mod_client_proxy_taker_tested),
-    Taker ! {client_proxy_handed, 1, {deliver, #iq{type = get, id = self()}}},
+    {Ended, Ref} = spawn_monitor(fun() -> ok end),
+    receive {'DOWN', Ref, process, Ended, normal} -> ok end,
+    Taker ! ?THING({deliver, Ended, #iq{type = get, id = self()}}),
     receive {begun, Taker} -> ok end,
     exit(Taker, shutdown),
     Taker ! go_on,
-    Ended = receive {'EXIT', Taker, Reason} -> Reason end,
+    Why = receive {'EXIT', Taker, Reason} -> Reason end,
     Done = receive done -> true after 0 -> false end,
     process_flag(trap_exit, Traps),
     fakes:over(ejabberd_sm),
-    ?assertEqual({shutdown, true}, {Ended, Done}).
+    ?assertEqual({shutdown, true}, {Why, Done}).
