@@ -401,7 +401,7 @@ static bool call_recall(struct jat *j, struct args *in, struct answer *out)
 {
     struct jat_buf buf = JAT_BUF_INIT;
     struct jat_str question;
-    struct jat_span answer;
+    struct jat_span known;
     unsigned what;
     uint64_t now;
     enum jat_err err;
@@ -409,11 +409,11 @@ static bool call_recall(struct jat *j, struct args *in, struct answer *out)
     if (!get_atom(in, W_ASK, JAT_ASK_COUNT, &what) || !get_str(in, &question) ||
         !get_u64(in, &now) || !get_end(in))
         return false;
-    err = jat_recall(j, (enum jat_ask)what, question, now, &buf, &answer);
+    err = jat_recall(j, (enum jat_ask)what, question, now, &buf, &known);
     if (err == JAT_OK) {
         put_tuple(out, 2);
         put_atom(out, W_ok);
-        put_str(out, jat_buf_str(&buf, answer));
+        put_str(out, jat_buf_str(&buf, known));
     } else {
         put_error(out, err);
     }
@@ -423,14 +423,14 @@ static bool call_recall(struct jat *j, struct args *in, struct answer *out)
 
 static bool call_learn(struct jat *j, struct args *in, struct answer *out)
 {
-    struct jat_str question, answer;
+    struct jat_str question, known;
     unsigned what;
     uint64_t now;
 
     if (!get_atom(in, W_ASK, JAT_ASK_COUNT, &what) || !get_str(in, &question) ||
-        !get_str(in, &answer) || !get_u64(in, &now) || !get_end(in))
+        !get_str(in, &known) || !get_u64(in, &now) || !get_end(in))
         return false;
-    put_bool(out, jat_learn(j, (enum jat_ask)what, question, answer, now));
+    put_bool(out, jat_learn(j, (enum jat_ask)what, question, known, now));
     return true;
 }
 

@@ -528,6 +528,7 @@ do({peer, Node, What}, State) ->
 peer(Node, What, #state{host = P} = State) ->
     %% it may start the module again
     What == none andalso lists:member(Node, nodes()) andalso since(Node, State),
+    logged(P, Node, lookup(P, {peer, Node}, none), What),
     link(P, Node, What),
     case What of
         none ->
@@ -540,6 +541,14 @@ peer(Node, What, #state{host = P} = State) ->
     What == speaks andalso mod_client_proxy_hosts:cast(P, {speaks, Node}),
     %% another node may lead now
     mod_client_proxy_hosts:cast(P, peers_changed).
+
+%% (What is wrong with a node that is there is in the status, which is logged.)
+logged(P, Node, none, speaks) ->
+    ?INFO_MSG("Proxy host ~ts: node ~ts serves it, too", [P, Node]);
+logged(P, Node, Before, none) when Before /= none ->
+    ?INFO_MSG("Proxy host ~ts: node ~ts serves it no more", [P, Node]);
+logged(_P, _Node, _Before, _What) ->
+    ok.
 
 info(#state{host = P}) ->
     Info = lookup(P, info, #{}),

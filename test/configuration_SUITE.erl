@@ -554,7 +554,7 @@ each_proxy_host_belongs_to_one_virtual_host(Config) ->
                   {<<"proxy.meet.example.org">>, <<"meet.example.org">>}],
         Owners = lists:sort([{element(1, H), element(2, H)} || H <- status(Bed)]),
         [<<"svc@meet.example.org (local)">>] =
-            [T || {<<"focus.meet.example.org">>, _, <<"up">>, _, T, _, _}
+            [T || {<<"focus.meet.example.org">>, _, <<"up">>, _, T, _, _, _}
                       <- status(Bed)],
         %% A virtual host that goes takes only its own along.
         bed:reconfigure(

@@ -335,17 +335,23 @@ enum jat_err jat_session_ask(struct jat_call *c, const struct jat_request *r,
                             2);
 }
 
+/* 16: it is no digit. */
+static unsigned digit_of(char c)
+{
+    if (c >= '0' && c <= '9')
+        return (unsigned)(c - '0');
+    return c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 : 16;
+}
+
 static bool read_hex(struct jat_str hex, uint64_t *out)
 {
-    static const char digits[] = "0123456789abcdef";
-
     *out = 0;
     for (size_t i = 0; i < hex.n; i++) {
-        const char *digit = memchr(digits, hex.p[i], 16);
+        unsigned digit = digit_of(hex.p[i]);
 
-        if (digit == NULL)
+        if (digit == 16)
             return false;
-        *out = *out << 4 | (uint64_t)(digit - digits);
+        *out = *out << 4 | digit;
     }
     return hex.n == HEX;
 }
@@ -381,7 +387,7 @@ enum jat_err jat_session_recall(struct jat *j, const struct jat_config *config,
 {
     struct jat_share by;
     struct jat_found found;
-    struct jat_endpoint e;
+    struct jat_endpoint e = {0};
     enum jat_err err = JAT_ENOTFOUND;
     unsigned held;
     jat_eid eid;
