@@ -586,8 +586,8 @@ target_actions({U, S} = US, Actions, #endpoints{host = P} = E) ->
          (wanted, Acc) ->
               mod_client_proxy_targets:tell(P, US, {wanted, node()}),
               Acc;
-         (missed, Acc) ->
-              mod_client_proxy_targets:tell(P, US, missed),
+         (Told, Acc) when Told == missed; Told == silent ->
+              mod_client_proxy_targets:tell(P, US, Told),
               Acc;
          ({put, R, State}, Acc) ->
               put({U, S, R}, State, Acc);

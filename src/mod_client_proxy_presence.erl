@@ -72,6 +72,8 @@
       | wanted
         %% the node that leads is to probe
       | missed
+        %% the others are told that nobody answers this one, which leads
+      | silent
       | {put, Resource :: binary(), mod_client_proxy_core:state()}
       | {remove, Resource :: binary()}
       | {log, complaint()}.
@@ -79,6 +81,8 @@
 -type told() ::
         {sent, subscribe | probe}
       | suspect
+        %% nobody has answered the node that leads
+      | silent
         %% some of what the account said was lost there
       | missed
       | {cut, Text :: binary()}
@@ -214,6 +218,10 @@ told({sent, probe}, #{due := Due} = T, Now) ->
          end};
 told(suspect, T, Now) ->
     suspect(T, Now);
+told(silent, #{kind := remote, subscription := asked} = T, Now) ->
+    silent(T, Now);
+told(silent, T, _Now) ->
+    {[], T};
 told(missed, #{leads := false} = T, _Now) ->
     {[], T};
 told(missed, T, Now) ->
@@ -540,9 +548,12 @@ owed(#{owed := Owed} = T, Now) ->
                         {Actions ++ More, Acc1}
                 end, {[], T#{owed := #{}}}, maps:keys(Owed)).
 
-silence(#{kind := remote, subscription := asked, asked_at := At} = T, Now)
+silence(#{kind := remote, leads := true, subscription := asked, asked_at := At} = T, Now)
   when Now - At >= ?SILENCE ->
-    silent(T, Now);
+    case silent(T, Now) of
+        {_, T} = Same -> Same; % as the others know
+        {Actions, T1} -> {[silent | Actions], T1}
+    end;
 silence(T, _Now) ->
     {[], T}.
 

@@ -28,7 +28,7 @@ is_told({What, #{subscription := Subscription, doubted := Doubted, ages := Ages}
         andalso is_map(Resources)
         andalso lists:all(fun is_resource/1, maps:to_list(Resources));
 is_told(Told) ->
-    Told == suspect orelse Told == missed.
+    lists:member(Told, [suspect, missed, silent]).
 
 is_age({What, Age}) ->
     lists:member(What, [probed_at, heard_at, spoke_at]) andalso is_integer(Age)

@@ -20,7 +20,7 @@ silence_is_said_once_after_10_s_test() ->
     {_, T} = start(remote),
     ?assertEqual([], actions(tick(T, 9999))),
     {Actions, T1} = tick(T, 10000),
-    ?assertEqual([{log, silent}], Actions),
+    ?assertEqual([silent, {log, silent}], Actions),
     ?assertEqual(<<"subscription not confirmed">>,
                  mod_client_proxy_presence:trouble(T1)),
     ?assertEqual([], actions(tick(T1, 11000))).
@@ -123,7 +123,7 @@ silence_to_that_question_is_a_refusal_test() ->
     {_, T1} = event(unsubscribed, T, At + 500),
     ?assertEqual([], actions(tick(T1, At + 10499))),
     {Actions, T2} = tick(T1, At + 10500),
-    ?assertEqual([{log, refused}, {remove, <<"a">>}], Actions),
+    ?assertEqual([silent, {log, refused}, {remove, <<"a">>}], Actions),
     ?assertEqual(refused, mod_client_proxy_presence:subscription(T2)).
 
 %% A server that says yes to each request and no to each probe.
@@ -289,7 +289,7 @@ an_available_resource_is_put_and_confirms_nothing_test() ->
     ?assertEqual([{put, <<"a">>, ?STATE}], Actions),
     ?assertEqual(asked, mod_client_proxy_presence:subscription(T1)),
     {Said, T2} = tick(T1, 10000),
-    ?assertEqual([{log, directed}], Said),
+    ?assertEqual([silent, {log, directed}], Said),
     ?assertMatch(<<"subscription not confirmed", _, _/binary>>,
                  mod_client_proxy_presence:trouble(T2)).
 

@@ -33,7 +33,13 @@ hears_of_a_question_and_reports_its_silence_test() ->
     ?assertEqual(unknown, ?T:subscription(Unknown)),
     {[], T} = ?T:told({sent, subscribe}, asked(), 1000),
     ?assertEqual(asked, ?T:subscription(T)),
-    ?assertEqual([{log, silent}], actions(?T:tick(T, 11000))).
+    %% the leader says when
+    ?assertEqual([], actions(?T:tick(T, 11000))),
+    {Actions, Silent} = ?T:told(silent, T, 11000),
+    ?assertEqual([{log, silent}], Actions),
+    ?assertEqual([], actions(?T:told(silent, Silent, 12000))),
+    %% what is confirmed here meanwhile stays
+    ?assertEqual([], actions(?T:told(silent, known([<<"a">>]), 12000))).
 
 hears_of_a_probe_and_waits_with_what_comes_soon_after_test() ->
     {[], T} = ?T:told({sent, probe}, known([<<"a">>]), 50000),

@@ -73,13 +73,20 @@ at(N, Do, Nodes, Now) ->
 
 %% What one has done is told to the others.
 told({Actions, T}, N, Nodes, Now) ->
-    Sent = [{sent, Type} || {How, Type} <- Actions, How == send orelse How == resend,
-                            Type == subscribe orelse Type == probe],
+    Sent = lists:append([of_action(Action) || Action <- Actions]),
     Others = [{M, lists:foldl(fun(What, Acc) ->
                                       {_, Acc1} = ?T:told(What, Acc, Now),
                                       Acc1
                               end, Other, Sent)} || {M, Other} <- Nodes, M /= N],
     lists:sort([{N, T} | Others]).
+
+of_action({How, Type}) when How == send orelse How == resend,
+                            Type == subscribe orelse Type == probe ->
+    [{sent, Type}];
+of_action(silent) ->
+    [silent];
+of_action(_) ->
+    [].
 
 steps() ->
     list({frequency([{5, range(0, 3000)}, {1, range(0, 100000)}]),
