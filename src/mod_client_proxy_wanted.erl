@@ -35,9 +35,12 @@
          full = false :: boolean(), %% and already logged
          closed = #{} :: #{Server :: binary() => [reason(), ...]},
          drained = #{} :: #{usr() => true}, %% by command
-         %% by another node, until when (ms), but not here yet
-         ejected = #{} :: #{usr() => integer()},
+         %% by another node, until when (ms), but not here yet; since when it is tried
+         ejected = #{} :: #{usr() => {Until :: integer(), Tried :: integer()}},
          notices = [] :: [notice()]}). %% of this call, the newest first
+
+%% So long (ms) what another node has ejected is tried to be ejected here.
+-define(TRIED, 5000).
 
 -opaque wanted() :: #wanted{}.
 
@@ -142,10 +145,11 @@ ponged(_Core, _Eid, _Answered, _W) ->
 
 %% @doc Another node has ejected it, for so many ms. It may have told this before this
 %% node knows it, or the others, without which it is not ejected: then it is tried again
-%% when endpoints come.
+%% when endpoints come soon. (Not later: it may serve here.)
 -spec eject(usr(), Ms :: pos_integer(), wanted()) -> wanted().
 eject(USR, Ms, #wanted{ejected = Ejected} = W) ->
-    try_to_eject(W#wanted{ejected = Ejected#{USR => now_() + Ms}}).
+    Now = now_(),
+    try_to_eject(W#wanted{ejected = Ejected#{USR => {Now + Ms, Now}}}).
 
 try_to_eject(#wanted{ejected = Ejected} = W) when Ejected == #{} ->
     W;
@@ -155,8 +159,8 @@ try_to_eject(#wanted{core = Core, ejected = Ejected, taken = Taken} = W) ->
                         is_map_key(USR, Taken)
                             andalso true == mod_client_proxy_core:eject(Core, USR, Ms, Now)
                 end,
-    W#wanted{ejected = maps:filter(fun(USR, Until) ->
-                                           Until > Now
+    W#wanted{ejected = maps:filter(fun(USR, {Until, Tried}) ->
+                                           Until > Now andalso Now - Tried < ?TRIED
                                                andalso not IsEjected(USR, Until - Now)
                                    end, Ejected)}.
 
