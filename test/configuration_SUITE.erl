@@ -70,8 +70,8 @@ end_per_group(configuration, Config) ->
 end_per_group(Name, Config) ->
     suite:end_group(Name, Config).
 
-init_per_testcase(_Case, Config) ->
-    suite:begin_case(Config).
+init_per_testcase(Case, Config) ->
+    suite:begin_case(Case, [a_start_that_fails_half_way_loses_no_request], Config).
 
 end_per_testcase(_Case, Config) ->
     suite:end_case(Config).
