@@ -23,7 +23,8 @@ ports_that_are_drawn_are_free_and_differ_test() ->
 %% process of its own there.)
 nobody_else_draws_them_while_their_runner_lives_test_() ->
     {timeout, 60, fun() ->
-         {ok, Runner, _} = peer:start(#{connection => standard_io, args => ["-pa", ebin()]}),
+         {ok, Runner, _} = peer:start(#{connection => standard_io,
+                                        args => ["-pa", ebin()]}),
          Ports = peer:call(Runner, bed_epmd, ports, [3]),
          ?assertEqual([], [Port || Port <- Ports, bed_epmd:claim(Port)]),
          ok = peer:stop(Runner),

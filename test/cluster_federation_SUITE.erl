@@ -95,7 +95,8 @@ end_per_suite(Config) ->
 
 init_per_testcase(Case, Config) ->
     ct:pal("~p", [Case]),
-    cluster:begin_case(Case, [a_server_that_hangs_is_found_out_and_serves_again], Config).
+    Clocks = [a_server_that_hangs_is_found_out_and_serves_again],
+    cluster:begin_case(Case, Clocks, Config).
 
 end_per_testcase(_Case, Config) ->
     case ?config(tc_status, Config) of

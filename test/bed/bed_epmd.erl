@@ -57,8 +57,8 @@ port(Name) ->
         nomatch -> 0
     end.
 
-%% Prints that many ports, see ports/1. Nobody holds them then: for servers that a script
-%% boots at once.
+%% Prints that many ports, see ports/1. Nobody holds them then: for servers that a
+%% script boots at once.
 free_ports([Count]) ->
     Ports = ports(list_to_integer(Count)),
     io:format("~s~n", [lists:join(" ", [integer_to_list(N) || N <- Ports])]),

@@ -80,7 +80,7 @@ start(#{dir := Dir, c2s := C2s, s2s := S2s} = Prosody) ->
 explain(#{dir := Dir, c2s := C2s, s2s := S2s}) ->
     io:format(user, "-- Prosody with the ports ~s and ~s (~s) says:~n~ts~n",
               [C2s, S2s, os:cmd("kill -0 $(cat " ++ Dir ++ "/program) 2>&1"),
-               os:cmd("tail -n 40 " ++ Dir ++ "/console.log " ++ Dir ++ "/prosody.log")]).
+               os:cmd("cd " ++ Dir ++ " && tail -n 40 console.log prosody.log")]).
 
 is_open(Port) ->
     case gen_tcp:connect({127, 0, 0, 1}, list_to_integer(Port), [], 1000) of
