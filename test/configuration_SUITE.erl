@@ -33,7 +33,10 @@ groups() ->
        counters_say_what_became_of_each_stanza,
        each_command_explains_itself,
        over_http_each_command_returns_json,
-       commands_refuse_a_host_that_is_none]},
+       commands_refuse_a_host_that_is_none,
+       resolve_says_who_is_who_and_the_log_who_has_asked,
+       pending_is_shown_page_by_page,
+       check_says_what_is_forgotten]},
      {configuration, [],
       [the_short_form_works,
        wrong_options_are_refused_and_the_module_goes_on,
@@ -303,6 +306,79 @@ commands_refuse_a_host_that_is_none(Config) ->
          {1, Text} = bed:ctl(bed(Config), [Command, "nowhere.example.org"]),
          {match, _} = re:run(Text, "nowhere.example.org")
      end || Command <- ["client_proxy_endpoints", "client_proxy_pending"]].
+
+%% Both ways, by both frontends; and nobody asks without being named.
+resolve_says_who_is_who_and_the_log_who_has_asked(Config) ->
+    P = <<"sealed.example.org">>,
+    Bed = bed(Config),
+    E = service(Config, "a"),
+    U = requester(Config),
+    Shown = iq:from(iq:served(E, iq:ask(U, get, P))),
+    EncE = address_of(Config, P, E),
+    Node = node_of(Config),
+    Jid = puppet:jid(U),
+    [[[Address, Role, Of, <<"sealed">>, Node]] =
+         table(Config, ["client_proxy_resolve", "sealed.example.org",
+                        binary_to_list(Asked)])
+     || {Asked, Address, Role, Of} <-
+            [{Shown, Shown, <<"requester">>, Jid},
+             {Jid, Shown, <<"requester">>, Jid},
+             {EncE, EncE, <<"endpoint">>, puppet:jid(E)}]],
+    {1, Text} = bed:ctl(Bed, ["client_proxy_resolve", "sealed.example.org", "none@"]),
+    {match, _} = re:run(Text, "none@ stands for nobody"),
+    await_said(Config, "client_proxy_resolve of sealed.example.org, 'none@', was "
+               "called by ejabberdctl"),
+    %% the caller cannot be told
+    {error, not_allowed, 1, _} = bed:command(Bed, client_proxy_resolve, [P, Shown]),
+    {403, _} = over_http(Config, "client_proxy_resolve", []),
+    bed:configure(Bed, [site(proxy_hosts()),
+                        "api_permissions:\n"
+                        "  resolve:\n"
+                        "    from: mod_http_api\n"
+                        "    who: {access: {allow: {acl: loopback}}}\n"
+                        "    what: client_proxy_resolve\n"]),
+    try
+        ok = bed:reload(Bed),
+        {200, [{Row}]} = over_http(Config, "client_proxy_resolve",
+                                   [{<<"host">>, P}, {<<"address">>, Jid}]),
+        Shown = proplists:get_value(<<"address">>, Row),
+        await_said(Config, ["'", Jid, "', was asked for by somebody without an account "
+                            "from 127.0.0.1"])
+    after
+        common_site(Config)
+    end.
+
+pending_is_shown_page_by_page(Config) ->
+    E = service(Config, "a"),
+    [U, V] = [requester(Config), requester(Config)],
+    [iq:served(E, iq:ask(U, get, ?P)) || _ <- lists:seq(1, 5)],
+    _ = iq:served(E, iq:ask(V, get, ?P)),
+    Page = fun(User, Limit, From) ->
+                   table(Config, ["client_proxy_pending_page", "proxy.example.org", "any",
+                                  User, "svc@example.org", "0", Limit, From])
+           end,
+    [_, _, [<<"more">> | _] = More] = Page(binary_to_list(puppet:jid(U)), "2", "first"),
+    [_, _, _] = Page(binary_to_list(puppet:jid(U)), "20",
+                     binary_to_list(lists:last(More))),
+    [[<<"request">>, Jid | _]] = Page(binary_to_list(puppet:jid(V)), "20", "first"),
+    Jid = puppet:jid(V).
+
+%% Before the service is there, and then.
+check_says_what_is_forgotten(Config) ->
+    Check = fun() ->
+                    Rows = table(Config, ["client_proxy_check", "proxy.example.org"]),
+                    [] = [Row || [_, _, <<"The check", _/binary>> | _] = Row <- Rows],
+                    Rows
+            end,
+    [[<<"endpoints">>, <<"problem">>, _, Remedy]] =
+        [Row || [_, Verdict | _] = Row <- Check(), Verdict /= <<"ok">>],
+    {match, _} = re:run(Remedy, "Start the service"),
+    _ = service(Config, "a"),
+    Rows = Check(),
+    [<<"ok">>] = lists:usort([Verdict || [_, Verdict | _] <- Rows]),
+    [true = lists:member(Name, [Of || [Of | _] <- Rows])
+     || Name <- [<<"state">>, <<"core">>, <<"targets">>, <<"shaper">>, <<"dns">>,
+                 <<"certificate">>, <<"handlers">>]].
 
 %%% Configuration
 

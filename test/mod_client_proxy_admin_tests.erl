@@ -27,10 +27,11 @@ type(Value) when is_binary(Value) -> string.
 registered_test_() ->
     {setup, fun commands/0,
      fun(Commands) ->
-             [?_assertEqual([client_proxy_counters, client_proxy_drain,
-                             client_proxy_endpoints, client_proxy_move_keys,
-                             client_proxy_pending, client_proxy_status,
-                             client_proxy_undrain],
+             [?_assertEqual([client_proxy_check, client_proxy_counters,
+                             client_proxy_drain, client_proxy_endpoints,
+                             client_proxy_move_keys, client_proxy_pending,
+                             client_proxy_pending_page, client_proxy_resolve,
+                             client_proxy_status, client_proxy_undrain],
                             lists:sort([C#ejabberd_commands.name
                                         || C <- Commands])),
               [{atom_to_list(C#ejabberd_commands.name), fun() -> exported(C) end}
