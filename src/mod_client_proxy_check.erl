@@ -7,7 +7,7 @@
 
 -export([run/1]).
 %% For tests
--export([run/3]).
+-export([run/3, checks/0]).
 
 -export_type([row/0]).
 
@@ -22,7 +22,8 @@
         #{host := proxy_host(), server_host := binary(),
           opts := mod_client_proxy_options:host_options(), %% no secrets in it
           status := {ok, mod_client_proxy_host:status()} | error,
-          endpoints := [mod_client_proxy_core:endpoint()]}.
+          endpoints := [mod_client_proxy_core:endpoint()],
+          lookup := fun((Name :: binary(), srv | a | aaaa) -> [term()])}. %% in the DNS
 -type check() :: {Name :: binary(), fun((facts()) -> [finding()])}.
 
 -define(PATIENCE, 5000).     % ms; for each check, all at once
@@ -93,7 +94,8 @@ facts(P) ->
                        undefined -> [];
                        _ -> mod_client_proxy_core:endpoints(
                               Core, mod_client_proxy_clock:now())
-                   end}.
+                   end,
+      lookup => fun lookup/2}.
 
 %%% The proxy host itself
 
@@ -319,13 +321,13 @@ strangers(#{host := P} = Facts) ->
 
 %%% Other servers
 
-dns(#{host := P} = Facts) ->
-    federated(Facts, fun(Verdict) -> [found(P, Verdict)] end).
+dns(#{host := P, lookup := Lookup} = Facts) ->
+    federated(Facts, fun(Verdict) -> [found(P, Lookup, Verdict)] end).
 
 %% Verdict: where it is not there.
-found(P, Verdict) ->
-    case {lookup(<<"_xmpp-server._tcp.", P/binary>>, srv),
-          lookup(P, a) ++ lookup(P, aaaa)} of
+found(P, Lookup, Verdict) ->
+    case {Lookup(<<"_xmpp-server._tcp.", P/binary>>, srv),
+          Lookup(P, a) ++ Lookup(P, aaaa)} of
         {[], []} ->
             {Verdict, ["Neither an SRV record _xmpp-server._tcp.", P, " nor an address "
                        "was found, so other servers do not find it"],

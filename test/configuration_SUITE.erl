@@ -313,7 +313,7 @@ resolve_says_who_is_who_and_the_log_who_has_asked(Config) ->
     Bed = bed(Config),
     E = service(Config, "a"),
     U = requester(Config),
-    Shown = iq:from(iq:served(E, iq:ask(U, get, P))),
+    Shown = puppet:attr(<<"from">>, iq:served(E, iq:ask(U, get, P))),
     EncE = address_of(Config, P, E),
     Node = node_of(Config),
     Jid = puppet:jid(U),
@@ -335,8 +335,8 @@ resolve_says_who_is_who_and_the_log_who_has_asked(Config) ->
                         "api_permissions:\n"
                         "  resolve:\n"
                         "    from: mod_http_api\n"
-                        "    who: {access: {allow: {acl: loopback}}}\n"
-                        "    what: client_proxy_resolve\n"]),
+                        "    who: {access: {allow: {ip: 127.0.0.1/8}}}\n"
+                        "    what: [client_proxy_resolve]\n"]),
     try
         ok = bed:reload(Bed),
         {200, [{Row}]} = over_http(Config, "client_proxy_resolve",
