@@ -319,18 +319,19 @@ resolve_says_who_is_who_and_the_log_who_has_asked(Config) ->
     Jid = puppet:jid(U),
     [[[Address, Role, Of, <<"sealed">>, Node]] =
          table(Config, ["client_proxy_resolve", "sealed.example.org",
-                        binary_to_list(Asked)])
-     || {Asked, Address, Role, Of} <-
+                        binary_to_list(Text)])
+     || {Text, Address, Role, Of} <-
             [{Shown, Shown, <<"requester">>, Jid},
              {Jid, Shown, <<"requester">>, Jid},
              {EncE, EncE, <<"endpoint">>, puppet:jid(E)}]],
-    {1, Text} = bed:ctl(Bed, ["client_proxy_resolve", "sealed.example.org", "none@"]),
-    {match, _} = re:run(Text, "none@ stands for nobody"),
+    {1, Nobody} = bed:ctl(Bed, ["client_proxy_resolve", "sealed.example.org", "none@"]),
+    {match, _} = re:run(Nobody, "none@ stands for nobody"),
     await_said(Config, "client_proxy_resolve of sealed.example.org, 'none@', was "
                "called by ejabberdctl"),
     %% the caller cannot be told
     {error, not_allowed, 1, _} = bed:command(Bed, client_proxy_resolve, [P, Shown]),
-    {403, _} = over_http(Config, "client_proxy_resolve", []),
+    Asked = [{<<"host">>, P}, {<<"address">>, Jid}],
+    {403, _} = over_http(Config, "client_proxy_resolve", Asked),
     bed:configure(Bed, [site(proxy_hosts()),
                         "api_permissions:\n"
                         "  resolve:\n"
@@ -339,8 +340,7 @@ resolve_says_who_is_who_and_the_log_who_has_asked(Config) ->
                         "    what: [client_proxy_resolve]\n"]),
     try
         ok = bed:reload(Bed),
-        {200, [{Row}]} = over_http(Config, "client_proxy_resolve",
-                                   [{<<"host">>, P}, {<<"address">>, Jid}]),
+        {200, [{Row}]} = over_http(Config, "client_proxy_resolve", Asked),
         Shown = proplists:get_value(<<"address">>, Row),
         await_said(Config, ["'", Jid, "', was asked for by somebody without an account "
                             "from 127.0.0.1"])

@@ -572,7 +572,7 @@ static void records_are_listed_for_people(void **state)
 }
 
 /* The ids of those that are found, in a row. */
-static const char *found(struct jat_sought sought)
+static const char *ids_found(struct jat_sought sought)
 {
     static char ids[64];
     struct jat_buf b = JAT_BUF_INIT;
@@ -615,31 +615,31 @@ static void records_are_looked_for(void **state)
     now += 400;
     get("4", A, P "/v@example.net");
     get("5", "u@example.net/x", P);
-    assert_string_equal(found(all), "12345");
+    assert_string_equal(ids_found(all), "12345");
     sought = all;
     sought.in = false;
-    assert_string_equal(found(sought), "4");
+    assert_string_equal(ids_found(sought), "4");
     sought = all;
     sought.out = false;
-    assert_string_equal(found(sought), "1235");
+    assert_string_equal(ids_found(sought), "1235");
     sought.age = 400;
-    assert_string_equal(found(sought), "123");
+    assert_string_equal(ids_found(sought), "123");
     sought.user = JAT_STR("u@example.net");
-    assert_string_equal(found(sought), "12");
+    assert_string_equal(ids_found(sought), "12");
     sought.user = JAT_STR("u@example.net/x");
-    assert_string_equal(found(sought), "1");
+    assert_string_equal(ids_found(sought), "1");
     sought.age = 401;
-    assert_string_equal(found(sought), "");
+    assert_string_equal(ids_found(sought), "");
     sought = all;
     sought.endpoint = JAT_STR(A);
-    assert_string_equal(found(sought), "12345");
+    assert_string_equal(ids_found(sought), "12345");
     sought.endpoint = JAT_STR(T);
-    assert_string_equal(found(sought), "12345");
+    assert_string_equal(ids_found(sought), "12345");
     sought.endpoint = JAT_STR("other@example.org");
-    assert_string_equal(found(sought), "");
+    assert_string_equal(ids_found(sought), "");
     sought = all;
     sought.user = JAT_STR("example.net"); /* a JID, no part of one */
-    assert_string_equal(found(sought), "");
+    assert_string_equal(ids_found(sought), "");
     close_all();
 }
 
