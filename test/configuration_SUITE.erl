@@ -350,7 +350,8 @@ resolve_says_who_is_who_and_the_log_who_has_asked(Config) ->
 
 pending_is_shown_page_by_page(Config) ->
     E = service(Config, "a"),
-    [U, V] = [requester(Config), requester(Config)],
+    U = requester(Config),
+    V = requester(Config, "stranger@example.org/x"),
     [iq:served(E, iq:ask(U, get, ?P)) || _ <- lists:seq(1, 5)],
     _ = iq:served(E, iq:ask(V, get, ?P)),
     Page = fun(User, Limit, From) ->
