@@ -55,6 +55,8 @@ checks() ->
 run(P) ->
     run(checks(), facts(P), ?PATIENCE).
 
+-dialyzer({nowarn_function, run/3}). %% its processes always end by exit/1
+
 -spec run([check()], facts(), Patience :: pos_integer()) -> [row()].
 run(Checks, Facts, Patience) ->
     Until = mod_client_proxy_clock:now() + Patience,

@@ -201,6 +201,9 @@ each_command_explains_itself(Config) ->
      end || {Command, Words} <- [{"client_proxy_status", ["outdated"]},
                                  {"client_proxy_endpoints", ["resuming"]},
                                  {"client_proxy_pending", ["milliseconds"]},
+                                 {"client_proxy_pending_page", ["go on"]},
+                                 {"client_proxy_resolve", ["logged"]},
+                                 {"client_proxy_check", ["remedy"]},
                                  {"client_proxy_counters", ["stanzas:", "timeouts:"]}]].
 
 %% With what README says of api_permissions; and without it nothing.
