@@ -192,9 +192,9 @@ commands() ->
         name = client_proxy_pending_page, tags = [client_proxy],
         desc = "Show some of the requests in flight at a proxy host",
         longdesc = "As client_proxy_pending, where there are many: only those that "
-            "are sought, and at most 'limit' of them (1 to 1000). If there may be more, "
-            "the last row is one in which the way is more, and its last column says "
-            "where to go on: give it as 'from' of the next call. It may come with few "
+            "are sought, and at most 'limit' of them (1 to 1000). If there may be "
+            "more, the last row is one in which the way is more, and its last column "
+            "says where to go on: give it as 'from' of the next call. It may come with few "
             "rows or none, for a call looks for some seconds only. Requests that come, "
             "end or move meanwhile may be missing, or there twice.",
         module = ?COMMANDS, function = pending_page,
@@ -261,7 +261,8 @@ commands() ->
             "resources, what slows them down or limits their sessions (shaper_rules), "
             "who may speak to it, mod_block_strangers, DNS and certificate where other "
             "servers come in, limits that are near, the other nodes, and request "
-            "handlers under listen. It changes nothing, and takes some seconds at most.",
+            "handlers under listen. It changes nothing, and takes some seconds at "
+            "most.",
         module = ?COMMANDS, function = check,
         args = [{host, binary}],
         args_desc = ["Proxy host"],

@@ -77,7 +77,8 @@ safely(Check, Facts) ->
 findings({Pid, Ref}, Until) ->
     receive
         {'DOWN', Ref, process, Pid, {found, Findings}} -> Findings;
-        {'DOWN', Ref, process, Pid, _} -> [{warning, "The check was ended", "Try again"}]
+        {'DOWN', Ref, process, Pid, _} ->
+            [{warning, "The check was ended", "Try again"}]
     after max(0, Until - mod_client_proxy_clock:now()) ->
             demonitor(Ref, [flush]),
             exit(Pid, kill),
@@ -226,7 +227,8 @@ slowed(Target, none, _Timeout, _InFlight) ->
     {ok, [Target, ": no c2s_shaper slows it down"], ""};
 slowed(Target, Rate, Timeout, InFlight) ->
     Found = io_lib:format("~ts: its shaper passes ~b octets a second of each "
-                          "connection, about ~b answers", [Target, Rate, Rate div ?ANSWER]),
+                          "connection, about ~b answers",
+                          [Target, Rate, Rate div ?ANSWER]),
     Remedy = ["In ejabberd.yml: an acl for ", Target, ", such as 'service', and "
               "'none: service' as the first line of shaper_rules: c2s_shaper"],
     if
@@ -263,7 +265,8 @@ sessions_left(Target, {U, S}) ->
                       N when is_integer(N) -> N;
                       _ -> 10 % ejabberd's own
                   end,
-            Found = io_lib:format("~ts: ~b online of at most ~b", [Target, Online, Max]),
+            Found = io_lib:format("~ts: ~b online of at most ~b",
+                                  [Target, Online, Max]),
             case Online >= Max of
                 true ->
                     {problem, [Found, ": the next login ends the oldest session"],
@@ -367,7 +370,8 @@ federated(#{server_host := ServerHost} = Facts, Fun) ->
         {_, true} ->
             Fun(problem);
         {[Target | _], false} ->
-            [{problem, [Target, " is on another server, and this server speaks to none"],
+            [{problem, [Target, " is on another server, and this server speaks to "
+                        "none"],
               "Add a listener with module ejabberd_s2s_in, and see s2s_access"}]
     end.
 
@@ -429,13 +433,14 @@ handlers(_Facts) ->
             || {_, ejabberd_http, Opts} <- listeners(),
                {Path, Module} <- maps:get(request_handlers, Opts, []),
                lists:prefix("mod_client_proxy", atom_to_list(Module))],
-    case [Handler || {_, Module} = Handler <- Ours, code:which(Module) == non_existing] of
+    case [Handler || {_, Module} = Handler <- Ours,
+                     code:which(Module) == non_existing] of
         _ when Ours == [] ->
             [{ok, "No request handler of this module is under listen", ""}];
         [] ->
             [{ok, ["Under listen: ", paths(Ours),
-                   ". Take them out before you uninstall the module, or the server does "
-                   "not boot"], ""}];
+                   ". Take them out before you uninstall the module, or the server "
+                   "does not boot"], ""}];
         Missing ->
             [{problem, ["Under listen, and not installed: ", paths(Missing)],
               "Take it out of request_handlers, or the server does not boot"}]

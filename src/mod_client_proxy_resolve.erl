@@ -118,15 +118,16 @@ endpoint(#{host := P, ask := Ask}, Jid) ->
         [{Node, Shown} | _] ->
             {ok, row(<<P/binary, $/, Shown/binary>>, endpoint, Jid, form(Shown), Node)};
         [] ->
-            refuse([foreign(Jid), " is a resource of a target of ", P, ", and not in use "
-                    "there. client_proxy_endpoints has those that are"], Answers)
+            refuse([foreign(Jid), " is a resource of a target of ", P, ", and not in "
+                    "use there. client_proxy_endpoints has those that are"], Answers)
     end.
 
 %% The node that is asked knows: the keys are one for all, and so are the options.
 requester(#{host := P, ask := Ask}, Jid) ->
     case Ask({shown, Jid}) of
         [{Node, {ok, #{shown := Shown}}} | _] ->
-            {ok, row(<<P/binary, $/, Shown/binary>>, requester, Jid, form(Shown), Node)};
+            {ok, row(<<P/binary, $/, Shown/binary>>, requester, Jid, form(Shown),
+                     Node)};
         Answers ->
             refuse(["The core of ", P, " does not answer. Call it again"], Answers)
     end.

@@ -325,7 +325,6 @@ resolve_says_who_is_who_and_the_log_who_has_asked(Config) ->
                         binary_to_list(Text)])
      || {Text, Address, Role, Of} <-
             [{Shown, Shown, <<"requester">>, Jid},
-             {Jid, Shown, <<"requester">>, Jid},
              {EncE, EncE, <<"endpoint">>, puppet:jid(E)}]],
     {1, Nobody} = bed:ctl(Bed, ["client_proxy_resolve", "sealed.example.org", "none@"]),
     {match, _} = re:run(Nobody, "none@ stands for nobody"),
@@ -357,15 +356,18 @@ pending_is_shown_page_by_page(Config) ->
     V = requester(Config, "stranger@example.org/x"),
     [iq:served(E, iq:ask(U, get, ?P)) || _ <- lists:seq(1, 5)],
     _ = iq:served(E, iq:ask(V, get, ?P)),
-    Page = fun(User, Limit, From) ->
-                   table(Config, ["client_proxy_pending_page", "proxy.example.org", "any",
-                                  User, "svc@example.org", "0", Limit, From])
+    Page = fun(Of, Limit, From) ->
+                   bed:command(bed(Config), client_proxy_pending_page,
+                               [?P, <<"any">>, puppet:jid(Of), <<"svc@example.org">>, 0,
+                                Limit, From])
            end,
-    [_, _, [<<"more">> | _] = More] = Page(binary_to_list(puppet:jid(U)), "2", "first"),
-    [_, _, _] = Page(binary_to_list(puppet:jid(U)), "20",
-                     binary_to_list(lists:last(More))),
-    [[<<"request">>, Jid | _]] = Page(binary_to_list(puppet:jid(V)), "20", "first"),
-    Jid = puppet:jid(V).
+    [_, _, More] = Page(U, 2, <<"first">>),
+    <<"more">> = element(1, More),
+    [_, _, _] = Page(U, 20, element(10, More)),
+    Jid = puppet:jid(V),
+    [[<<"request">>, Jid | _]] =
+        table(Config, ["client_proxy_pending_page", "proxy.example.org", "any",
+                       binary_to_list(Jid), "any", "0", "20", "first"]).
 
 %% Before the service is there, and then.
 check_says_what_is_forgotten(Config) ->
