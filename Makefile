@@ -33,8 +33,9 @@
 #                   another revision beside it; SHORT=1: does it work?)
 #
 # demo, serve, check, check-on, check-package, package, coverage, mutants, fuzz,
-# dialyzer, bench, soak and storm install the Debian packages that they miss (as root); make deps installs all. For the module
-# itself nothing of this is needed: ejabberd's installer runs c_src/Makefile.
+# dialyzer, bench, soak and storm install the Debian packages that they miss (as root);
+# make deps installs all. For the module itself nothing of this is needed: ejabberd's
+# installer runs c_src/Makefile.
 
 CC ?= cc
 include c_src/warnings.mk
