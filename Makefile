@@ -172,7 +172,7 @@ check-server: tools
 
 # Not a part of `check`, which runs the first of both.
 check-two-nodes: tools
-	@test/check_server -spec test/two_nodes.spec test/two_nodes_more.spec
+	@test/check_server -spec test/two_nodes.testspec test/two_nodes_more.testspec
 
 # Not a part of `check`: it takes the better part of two hours.
 mutants: deps
