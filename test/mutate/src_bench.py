@@ -103,9 +103,9 @@ class Bench:
         self.warm = None
 
     def prepare(self):
-        copy_tree(self.tree, ["c_src", "src", "test", "conf"])
-        for name in ("Makefile", "README.md", "README.txt", "COPYING",
-                     "LICENSE", "rebar.config", "mod_client_proxy.spec"):
+        copy_tree(self.tree, ["c_src", "src", "test", "conf", "doc"])
+        for name in ("Makefile", "README.md", "README.txt", "CHANGELOG.md",
+                     "LICENSE", "mod_client_proxy.spec"):
             shutil.copy(os.path.join(PROJECT, name), self.tree)
         must(["make", "-s", "tools"], self.tree)
         must(["test/check_erl", "mod_client_proxy_sessions_tests"], self.tree)
