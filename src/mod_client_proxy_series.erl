@@ -73,7 +73,8 @@
         {at = none :: none | {At :: integer(), Ms :: integer()}, %% the last snapshot
          levels :: [#level{}],
          ledger = none :: none | {mod_client_proxy_ledger:ledger(), [integer()]},
-         latency = none :: none | mod_client_proxy_latency:latency(),
+         latency = mod_client_proxy_latency:new()
+                      :: mod_client_proxy_latency:latency(),
          sum :: #sum{},
          names = #{} :: #{id() => #name{}},
          next_id = 1 :: id(),
@@ -132,8 +133,7 @@ ledger({Ref, Counts}, #series{ledger = Last, sum = Sum} = Series) ->
     Now = [N || {_, N} <- Counts],
     Then = case Last of
                {Ref, Counted} -> Counted;
-               none -> Now;
-               _ -> [0 || _ <- Now] % the module was started again
+               _ -> [0 || _ <- Now] % it is the first one, or the module was restarted
            end,
     Series#series{ledger = {Ref, Now},
                   sum = Sum#sum{ledger = [S + max(0, N - T)
@@ -142,12 +142,8 @@ ledger({Ref, Counts}, #series{ledger = Last, sum = Sum} = Series) ->
 core(_At, none, Series) ->
     Series;
 core(At, #{latency := Now, endpoints := Endpoints}, #series{latency = Last} = Series) ->
-    Then = case Last of
-               none -> Now;
-               _ -> Last
-           end,
     New = mod_client_proxy_latency:to_list(
-            mod_client_proxy_latency:difference(Now, Then)),
+            mod_client_proxy_latency:difference(Now, Last)),
     #series{sum = Sum} = Named = endpoints(At, Endpoints, Series),
     Named#series{latency = Now,
                  sum = Sum#sum{latency = lists:zipwith(fun(A, B) -> A + B end,

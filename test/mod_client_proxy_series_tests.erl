@@ -60,7 +60,15 @@ clock_test() ->
                           Until, [1, 2, 3]),
     ?assertEqual([{At, 1} || At <- lists:seq(101, 110) ++ [115, 116]],
                  requests(Forward)),
-    ?assertEqual([{105, 5}, {110, 5}], requests(600, Forward)).
+    ?assertEqual([{105, 5}, {110, 5}], requests(600, Forward)),
+    %% a timer may be early
+    Twice = take(110, 110010, Host, 1, Until),
+    ?assertEqual([{At, 1} || At <- lists:seq(101, 109)], requests(Twice)).
+
+span_test() ->
+    Host = #host{},
+    S = took([{At, Host, 1} || At <- lists:seq(100, 200)], ?SERIES:new()),
+    ?assertEqual([{At, 1} || At <- [198, 199, 200]], requests(3, S)).
 
 %% The module was started again, so its ledger is another one.
 ledger_test() ->
@@ -77,6 +85,15 @@ core_silent_test() ->
                     counts := #{requests := 1}},
                   #{at := 103, latency := none, counts := #{requests := 1}}],
                  ?SERIES:rows(120, S)).
+
+%% What is known of a longer time is said of it.
+core_silent_between_test() ->
+    Busy = #host{gauges = #{in_flight => 7}},
+    S0 = took([{100, #host{}, 0}, {101, Busy, 0}], ?SERIES:new()),
+    S1 = ?SERIES:take(102, 102000, (snapshot(Busy, 0))#{core := none}, S0),
+    S = took([{103, #host{}, 0}, {105, #host{}, 0}], S1),
+    ?assertMatch([#{at := 105, gauges := #{in_flight := 7}, latency := #{}}],
+                 ?SERIES:rows(600, S)).
 
 %% Everything that a core has counted is of the time since it was started.
 core_lost_test() ->
@@ -160,6 +177,13 @@ size_test() ->
     [?assertEqual(N, length(?SERIES:rows(Span, S)))
      || {Span, N} <- [{120, 120}, {600, 120}, {?HOUR, 120}]],
     ?assert(erlang:external_size(S) =< ?MAX_SIZE).
+
+%% What is older than its span goes.
+size_over_time_test() ->
+    Host = #host{},
+    Until700 = took([{At, Host, 0} || At <- lists:seq(1, 700)], ?SERIES:new()),
+    Until1300 = took([{At, Host, 0} || At <- lists:seq(701, 1300)], Until700),
+    ?assert(erlang:external_size(Until1300) - erlang:external_size(Until700) < 2000).
 
 %%% What is taken
 
