@@ -70,10 +70,10 @@
  *     stanza -> xml -> utf8    address -> seal, base64url    config
  *     shares -> quota          contact, seen -> recent -> entries
  *     pace  stats  kept
- *     endpoints, watch, pending -> slots -> balance -> health
+ *     endpoints, watch, pending, times -> slots -> balance -> health
  *     inflight -> record, closed      tag -> base64url
  *        |
- *     table  buf  jid  hash  lock  mem  err  why  str
+ *     latency  table  buf  jid  hash  lock  mem  err  why  str
  *
  * Messages leave no record. What is remembered of them is the conversation
  * (contact.h): which endpoint the last one named. So the next one goes there,
