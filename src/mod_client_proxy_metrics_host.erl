@@ -129,15 +129,24 @@ with_core(undefined, _Opts, Names, Figures) ->
     {Figures, Names};
 with_core(Core, Opts, Names, Figures) ->
     Rows = mod_client_proxy_core:endpoints(Core, mod_client_proxy_clock:now()),
-    %% those of endpoints first: see mod_client_proxy_metrics_endpoints
-    Latencies = #{},
-    Latency = mod_client_proxy_latency:new(),
     States = lists:foldl(fun(Row, Acc) ->
                                  maps:update_with(state(Row), fun(N) -> N + 1 end, 1, Acc)
                          end, #{}, Rows),
-    {Endpoints, NewNames} = endpoints(Rows, Latencies, Latency, Opts, Names),
-    {Figures#{endpoint_states => States, latency => histogram(Latency),
-              endpoints => Endpoints}, NewNames}.
+    with_latency(Core, Rows, Opts, Names, Figures#{endpoint_states => States}).
+
+%% Those of endpoints first: see mod_client_proxy_metrics_endpoints.
+with_latency(Core, Rows, Opts, Names, Figures) ->
+    Latencies = case Opts of
+                    #{metrics_endpoints := none} -> #{};
+                    _ -> maps:from_list(mod_client_proxy_core:latencies(Core))
+                end,
+    case mod_client_proxy_core:latency(Core) of
+        {ok, Latency} ->
+            {Endpoints, NewNames} = endpoints(Rows, Latencies, Latency, Opts, Names),
+            {Figures#{latency => histogram(Latency), endpoints => Endpoints}, NewNames};
+        {error, _} -> % no memory for the answer
+            {Figures, Names}
+    end.
 
 state(#{draining := []}) ->
     accepting;

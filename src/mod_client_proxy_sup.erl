@@ -60,6 +60,7 @@ init([ServerHost, P]) ->
                                     mod_client_proxy_audience:name(P),
                                     mod_client_proxy_deadlines:name(P),
                                     mod_client_proxy_metrics_host:name(P),
+                                    mod_client_proxy_recorder:name(P),
                                     mod_client_proxy_route:name(P) | Takers]),
     {ok, {#{strategy => one_for_one, intensity => 10, period => 1},
           [#{id => Taker, start => {mod_client_proxy_taker, start_link, [P, Taker]}}
@@ -71,6 +72,8 @@ init([ServerHost, P]) ->
              start => {mod_client_proxy_cluster, start_link, [P]}},
            #{id => deadlines,
              start => {mod_client_proxy_deadlines, start_link, [P]}},
+           #{id => recorder,
+             start => {mod_client_proxy_recorder, start_link, [P]}},
            #{id => audience, shutdown => 30000,
              start => {mod_client_proxy_audience, start_link, [P]}},
            #{id => metrics,
