@@ -67,14 +67,18 @@ rows() ->
       "What has become of the stanzas that came in, each counted once.",
       by_outcome(?STANZAS)},
      {"client_proxy_requests_ended", counter, none,
-      "How requests have ended, each counted once.",
+      "How requests to the target and from it have ended, each counted once.",
       by_outcome(?ENDS)}]
     ++ [{"client_proxy_" ++ atom_to_list(Entry), counter, none, sentence(Text),
          counted(Entry)}
-        || {Entry, Text} <- mod_client_proxy_report:counters(), is_counter(Entry)]
+        || {Entry, Text} <- mod_client_proxy_ledger:entries(),
+           not lists:member(Entry, [stanzas | ?STANZAS ++ ?ENDS])]
     ++
-    [{"client_proxy_requests_in_flight", gauge, none,
-      "Requests that wait for their answer.",
+    [{"client_proxy_ejections", counter, none,
+      "How often a resource was ejected, since the C core was started.",
+      counted(ejections)},
+     {"client_proxy_requests_in_flight", gauge, none,
+      "Requests to the target and from it that wait for their answer.",
       counted(pending)},
      {"client_proxy_requests_in_flight_limit", gauge, none,
       "How many there may be (option max_pending).",
@@ -133,7 +137,7 @@ rows() ->
       "here, and the last answers of those that have gone.",
       endpoint(latency)},
      {"client_proxy_endpoint_requests_failed", counter, none,
-      "Requests to a resource that have not been answered by it.",
+      "Requests to a resource that have ended without its answer.",
       endpoint(failed)},
      {"client_proxy_endpoint_requests_in_flight", gauge, none,
       "Requests that wait for an answer of this resource.",
@@ -148,13 +152,6 @@ by_outcome(Entries) ->
             [{[{outcome, text(Entry)}], maps:get(Entry, Counted)} || Entry <- Entries];
        (_) -> []
     end.
-
-%% Counters of their own: neither what stanzas have become nor ends, nor what is now.
-is_counter(ejections) ->
-    true;
-is_counter(Entry) ->
-    lists:keymember(Entry, 1, mod_client_proxy_ledger:entries())
-        andalso not lists:member(Entry, [stanzas | ?STANZAS ++ ?ENDS]).
 
 sentence([First | Rest]) ->
     [string:to_upper(First) | Rest] ++ ".".

@@ -16,7 +16,7 @@
 -define(OPENMETRICS, "application/openmetrics-text; version=1.0.0").
 
 suite() ->
-    [{timetrap, {seconds, 120}}].
+    [{timetrap, {seconds, 240}}].
 
 all() ->
     [promtool_reads_both_formats,
