@@ -96,15 +96,26 @@ who(_OtherAuth) ->
     error.
 
 account(Jid, Password) ->
-    case jid:tolower(jid:decode(Jid)) of
-        {User, Server, _} when User /= <<>> ->
-            case lists:member(Server, ejabberd_option:hosts())
-                andalso ejabberd_auth:check_password(User, <<>>, Server, Password) of
+    case local_account(Jid) of
+        {User, Server} ->
+            case ejabberd_auth:check_password(User, <<>>, Server, Password) of
                 true -> {ok, {User, Server, <<>>}};
                 _ -> error
             end;
+        error ->
+            error
+    end.
+
+local_account(Jid) ->
+    try jid:tolower(jid:decode(Jid)) of
+        {User, Server, _} when User /= <<>> ->
+            case lists:member(Server, ejabberd_option:hosts()) of
+                true -> {User, Server};
+                false -> error
+            end;
         _ ->
             error
+    catch _:_ -> error
     end.
 
 %% Behind a reverse proxy that trusted_proxies does not name everybody has the address
