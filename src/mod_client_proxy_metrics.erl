@@ -11,7 +11,7 @@
 -include("ejabberd_http.hrl").
 
 -define(MODULE_NAME, mod_client_proxy).
--define(PATIENCE, 4000). % ms; for all proxy hosts. Prometheus waits 10 s
+-define(PATIENCE, 7000). % ms; for all proxy hosts. Prometheus waits 10 s
 
 -type response() :: {Status :: pos_integer(), [{binary(), binary()}], iodata()}.
 

@@ -59,23 +59,26 @@ unit(_, _, _) ->
     "".
 
 sample(Format, #{name := Name, type := histogram}, {Labels, {Buckets, Count, Sum}}) ->
+    Written = labels(Labels), % once for all of its lines
     Bucket = fun(Le, N) ->
-                     line([Name, "_bucket"], Labels ++ [{le, Le}],
+                     line([Name, "_bucket"], Written ++ [["le=\"", Le, "\""]],
                           integer_to_binary(N))
              end,
     [[Bucket(seconds(Format, Ms), N) || {Ms, N} <- Buckets],
      Bucket(<<"+Inf">>, Count),
-     line([Name, "_sum"], Labels, seconds(Format, Sum)),
-     line([Name, "_count"], Labels, integer_to_binary(Count))];
+     line([Name, "_sum"], Written, seconds(Format, Sum)),
+     line([Name, "_count"], Written, integer_to_binary(Count))];
 sample(_Format, Family, {Labels, Value}) ->
-    line(sample_name(Family), Labels, integer_to_binary(Value)).
+    line(sample_name(Family), labels(Labels), integer_to_binary(Value)).
+
+labels(Labels) ->
+    [iolist_to_binary([atom_to_binary(Label, utf8), "=\"", escape(Text), "\""])
+     || {Label, Text} <- Labels].
 
 line(Name, [], Value) ->
     [Name, " ", Value, "\n"];
 line(Name, Labels, Value) ->
-    [Name, "{", lists:join(",", [[atom_to_binary(Label, utf8), "=\"", escape(Text), "\""]
-                                 || {Label, Text} <- Labels]),
-     "} ", Value, "\n"].
+    [Name, "{", lists:join(",", Labels), "} ", Value, "\n"].
 
 %% OpenMetrics wants to see that it is no integer.
 seconds(Format, Ms) ->

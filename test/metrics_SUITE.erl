@@ -70,7 +70,8 @@ end_per_testcase(_Case, Config) ->
 
 %% The module's options, a line each.
 configure(Config, Options) ->
-    configure(Config, ["      proxy.@HOST@: {target_address: svc@example.org}\n"], Options).
+    configure(Config, ["      proxy.@HOST@: {target_address: svc@example.org}\n"],
+              Options).
 
 configure(Config, Hosts, Options) ->
     bed:reconfigure(
@@ -252,8 +253,11 @@ resources_have_names_where_they_may(Config) ->
     configure(Config, []).
 
 with_ghosts(Config, Ghosts, Happen) ->
+    with_ghosts(Config, ?P, Ghosts, Happen).
+
+with_ghosts(Config, P, Ghosts, Happen) ->
     Bed = bed(Config),
-    #{core := Core} = bed:rpc(Bed, mod_client_proxy_context, get, [?P]),
+    #{core := Core} = bed:rpc(Bed, mod_client_proxy_context, get, [P]),
     Jids = [case Ghost of
                 {_, _, _} -> Ghost;
                 Resource -> {<<"svc">>, <<"example.org">>, Resource}
@@ -364,7 +368,10 @@ what_hangs_is_silent_and_holds_up_nobody(Config) ->
 
 %% 1,000 resources, and 100 proxy hosts. (Prometheus waits 10 s.)
 a_large_server_is_read_in_time(Config) ->
-    with_ghosts(Config, [integer_to_binary(N) || N <- lists:seq(1001, 2000)],
+    Large = <<"large.example.org">>, % where no name has been given away
+    configure(Config, ["      ", Large, ": {target_address: svc@example.org}\n"], []),
+    Of = [{host, Large}],
+    with_ghosts(Config, Large, [integer_to_binary(N) || N <- lists:seq(1001, 2000)],
                 fun() ->
                         await(Config,
                               fun(Now) ->
@@ -372,23 +379,23 @@ a_large_server_is_read_in_time(Config) ->
                                           [length([x || {<<"client_proxy_endpoint_accepting">>,
                                                          _, _} <- Now]),
                                            value("client_proxy_endpoints",
-                                                 [{host, ?P}, {state, "accepting"}], Now),
+                                                 Of ++ [{state, "accepting"}], Now),
                                            value("client_proxy_endpoint_accepting",
-                                                 [{host, ?P}, {endpoint, "other"}], Now)]
+                                                 Of ++ [{endpoint, "other"}], Now)]
                               end)
                 end),
     configure(Config, [["      p", integer_to_list(N),
                         ".example.org: {target_address: svc@example.org}\n"]
                        || N <- lists:seq(100, 199)], []),
-    bed:await(fun() -> 100 == length(hosts_up(metrics(Config))) end),
-    Ask = fun() -> timer:tc(fun() -> length(hosts_up(metrics(Config))) end) end,
+    await(Config, fun(Now) -> 100 == length(hosts_up(Now)) end),
+    Ask = fun() -> timer:tc(fun() -> get(Config, []) end) end,
     %% two at once
     Self = self(),
     Pid = spawn_link(fun() -> Self ! {self(), Ask()} end),
-    {Us, 100} = Ask(),
-    {OtherUs, 100} = receive {Pid, Answer} -> Answer end,
+    {Us, {200, _, _}} = Ask(),
+    {OtherUs, {200, _, _}} = receive {Pid, Answer} -> Answer end,
     ct:pal("100 proxy hosts: ~b and ~b ms", [Us div 1000, OtherUs div 1000]),
-    true = max(Us, OtherUs) < 5000000,
+    true = max(Us, OtherUs) < 10000000,
     configure(Config, []).
 
 hosts_up(Metrics) ->
