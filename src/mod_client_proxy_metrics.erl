@@ -2,7 +2,8 @@
 %%%
 %%% The metrics of this node for Prometheus, as a request handler of ejabberd's HTTP
 %%% listener. Who asks sees the proxy hosts of those virtual hosts whose option
-%%% metrics_access allows him. Whoever sees none gets the same refusal, whatever is wrong.
+%%% metrics_access allows him. Whoever sees none gets the same refusal, whatever is
+%%% wrong.
 -module(mod_client_proxy_metrics).
 
 -export([process/2]).
@@ -44,7 +45,8 @@ respond([], _Method, _ServerHosts, _Request) ->
     plain(405, [{<<"Allow">>, <<"GET, HEAD">>}], "Method Not Allowed\n").
 
 plain(Status, Headers, Text) ->
-    {Status, [{<<"Content-Type">>, <<"text/plain; charset=utf-8">>} | Headers] ++ common(),
+    {Status,
+     [{<<"Content-Type">>, <<"text/plain; charset=utf-8">>} | Headers] ++ common(),
      Text}.
 
 common() ->
@@ -121,9 +123,9 @@ local_account(Jid) ->
 %% Behind a reverse proxy that trusted_proxies does not name everybody has the address
 %% of that proxy, often a loopback one. It is nobody's then.
 address(#request{ip = {Ip, _}, headers = Headers} = Request) ->
-    IsForwarded = lists:any(fun(Name) -> lists:keymember(Name, 1, Headers) end,
-                            ['X-Forwarded-For', <<"X-Forwarded-For">>, <<"Forwarded">>]),
-    case IsForwarded andalso peer(Request) == Ip of
+    case lists:any(fun(Name) -> lists:keymember(Name, 1, Headers) end,
+                   ['X-Forwarded-For', <<"X-Forwarded-For">>, <<"Forwarded">>])
+        andalso peer(Request) == Ip of
         true -> #{};
         false -> #{ip => Ip}
     end.

@@ -1,13 +1,13 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
-%%% Which endpoints of a proxy host have a name of their own in its metrics, and what is
-%%% counted for each name. Names are chosen by others, so there are at most 50 a day. All
-%%% other endpoints are together in `other'.
+%%% Which endpoints of a proxy host have a name of their own in its metrics, and what
+%%% is counted for each name. Names are chosen by others, so there are at most 50 a
+%%% day. All other endpoints are together in `other'.
 %%%
-%%% The core forgets what an endpoint has counted when that goes. A counter that is shown
-%%% must not go down then: what was seen for a name is added up here, and `other' is what
-%%% the whole proxy host has counted without that. So both only grow, and their sum is
-%%% that of the proxy host. When the core itself is lost, all begin at 0 again.
+%%% The core forgets what an endpoint has counted when that goes. A counter that is
+%%% shown must not go down then: what was seen for a name is added up here, and `other'
+%%% is what the whole proxy host has counted without that. So both only grow, and their
+%%% sum is that of the proxy host. When the core itself is lost, all begin at 0 again.
 %%%
 %%% No side effects and no clock.
 -module(mod_client_proxy_metrics_endpoints).
@@ -37,9 +37,9 @@
 new() ->
     #state{}.
 
-%% @doc What is shown, `other' at the end. Rows: what the core says of each endpoint that
-%% is there, read before Host, what it says of the whole proxy host. A name that is
-%% there twice is one. Day: anything that is another term each day.
+%% @doc What is shown, `other' at the end. Rows: what the core says of each endpoint
+%% that is there, read before Host, what it says of the whole proxy host. A name that
+%% is there twice is one. Day: anything that is another term each day.
 -spec update([row()], Host :: counts(), Day :: term(), state()) ->
           {[row(), ...], state()}.
 update(Rows, Host, Day, #state{host = Before} = State) ->

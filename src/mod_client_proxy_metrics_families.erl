@@ -35,7 +35,8 @@
 
 -type row() ::
         {Name :: string(), counter | gauge | histogram, none | seconds | bytes,
-         Help :: string(), fun((figures()) -> [mod_client_proxy_metrics_text:sample()])}.
+         Help :: string(),
+         fun((figures()) -> [mod_client_proxy_metrics_text:sample()])}.
 
 %% @doc The metrics of these proxy hosts. Build: labels of client_proxy_build_info.
 -spec families([figures()], Build :: [{atom(), binary()}]) ->
@@ -85,10 +86,10 @@ rows() ->
       limit(max_pending)},
      {"client_proxy_endpoints", gauge, none,
       "Resources in use, by what keeps new requests from them. accepting: nothing. "
-      "Others get some only if there is no other: silent (it answers no pings), ejected "
-      "(it let requests time out), resumption (it has lost its connection), command "
-      "(drained by an operator), show (its presence says so). Each is counted once, by "
-      "the first of these that holds.",
+      "Others get some only if there is no other: silent (it answers no pings), "
+      "ejected (it let requests time out), resumption (it has lost its connection), "
+      "command (drained by an operator), show (its presence says so). Each is counted "
+      "once, by the first of these that holds.",
       fun(#{endpoint_states := States}) ->
               [{[{state, text(State)}], maps:get(State, States, 0)}
                || State <- endpoint_states()];
@@ -119,8 +120,8 @@ rows() ->
       "How many may be kept (option max_retry_memory).",
       limit(max_retry_memory)},
      {"client_proxy_nodes", gauge, none,
-      "Nodes of the cluster that serve the proxy host, this one among them, as this one "
-      "sees them. serving: it works with them. missing: they hang, or run another "
+      "Nodes of the cluster that serve the proxy host, this one among them, as this "
+      "one sees them. serving: it works with them. missing: they hang, or run another "
       "version of the module.",
       fun(#{nodes := Nodes}) ->
               [{[{state, text(State)}], maps:get(State, Nodes)}

@@ -129,9 +129,9 @@ with_core(undefined, _Opts, Names, Figures) ->
     {Figures, Names};
 with_core(Core, Opts, Names, Figures) ->
     Rows = mod_client_proxy_core:endpoints(Core, mod_client_proxy_clock:now()),
-    States = lists:foldl(fun(Row, Acc) ->
-                                 maps:update_with(state(Row), fun(N) -> N + 1 end, 1, Acc)
-                         end, #{}, Rows),
+    More = fun(N) -> N + 1 end,
+    States = lists:foldl(fun(State, Acc) -> maps:update_with(State, More, 1, Acc) end,
+                         #{}, lists:map(fun state/1, Rows)),
     with_latency(Core, Rows, Opts, Names, Figures#{endpoint_states => States}).
 
 %% Those of endpoints first: see mod_client_proxy_metrics_endpoints.
@@ -167,7 +167,8 @@ endpoints(Rows, Latencies, Latency, #{metrics_endpoints := Which}, Names) ->
     {Shown, NewNames} = mod_client_proxy_metrics_endpoints:update(
                           Counts, counts(0, Latency), erlang:date(), Names),
     Own = maps:from_list(Shown),
-    Now = lists:foldl(fun({Name, Row}, Acc) -> now(Name, Row, Own, Acc) end, #{}, Named),
+    Now = lists:foldl(fun({Name, Row}, Acc) -> now(Name, Row, Own, Acc) end,
+                      #{}, Named),
     {[maps:merge(maps:get(Name, Now, #{}), endpoint(Name, Values))
       || {Name, Values} <- Shown], NewNames}.
 

@@ -8,7 +8,7 @@
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1, init_per_testcase/2,
          end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
--import(suite, [bed/1, proc/1, requester/1, round_trip/3, service/2, service/3]).
+-import(suite, [bed/1, proc/1, requester/1, round_trip/3, service/2]).
 
 -define(PATH, "/client_proxy/metrics").
 -define(TWO, <<"proxy.two.example">>).
@@ -41,7 +41,8 @@ init_per_suite(Config) ->
     Config1 = suite:clients(Config),
     Bed = bed:new("hosts: [two.example]\n"),
     ok = bed:start(Bed),
-    suite:register_accounts(Bed, [{<<"example.org">>, [<<"svc">>, <<"romeo">>, <<"prom">>]},
+    suite:register_accounts(Bed, [{<<"example.org">>,
+                                   [<<"svc">>, <<"romeo">>, <<"prom">>]},
                                   {<<"two.example">>, [<<"prom">>]}]),
     _ = bed:install(Bed),
     [Port] = bed_epmd:ports(1),
@@ -124,7 +125,8 @@ promtool_reads_both_formats(Config) ->
 checked(Promtool, Config, Body) ->
     File = filename:join(?config(priv_dir, Config), "metrics.txt"),
     ok = file:write_file(File, Body),
-    bed:run("/bin/sh", ["-c", "exec \"$1\" check metrics <\"$2\"", "sh", Promtool, File]).
+    bed:run("/bin/sh", ["-c", "exec \"$1\" check metrics <\"$2\"", "sh", Promtool,
+                        File]).
 
 %% promtool of Debian reads no OpenMetrics: of its rules those that differ.
 is_openmetrics(Body) ->
@@ -133,7 +135,8 @@ is_openmetrics(Body) ->
     Families = [Name || <<"# TYPE ", Rest/binary>> <- Lines,
                         [Name, _] <- [binary:split(Rest, <<" ">>)]],
     Families = lists:uniq(Families),
-    [] = [Name || Name <- Families, binary:longest_common_suffix([Name, <<"_total">>]) == 6],
+    [] = [Name || Name <- Families,
+                  binary:longest_common_suffix([Name, <<"_total">>]) == 6],
     [] = [Line || Line <- Lines,
                   binary:longest_common_prefix([Line, <<"client_proxy_">>]) == 13,
                   not lists:any(fun(Name) ->
@@ -174,7 +177,8 @@ gauges_say_what_is_now(Config) ->
                                || {Name, Labels} <-
                                       [{"client_proxy_host_state", [{state, "up"}]},
                                        {"client_proxy_requests_in_flight", []},
-                                       {"client_proxy_endpoints", [{state, "accepting"}]},
+                                       {"client_proxy_endpoints",
+                                        [{state, "accepting"}]},
                                        {"client_proxy_endpoints", [{state, "show"}]},
                                        {"client_proxy_endpoint_requests_in_flight",
                                         [{endpoint, Jid}]},
@@ -190,7 +194,8 @@ gauges_say_what_is_now(Config) ->
                               [value(Name, [{host, ?P} | Labels], Now)
                                || {Name, Labels} <-
                                       [{"client_proxy_requests_in_flight", []},
-                                       {"client_proxy_endpoints", [{state, "accepting"}]},
+                                       {"client_proxy_endpoints",
+                                        [{state, "accepting"}]},
                                        {"client_proxy_endpoints", [{state, "show"}]},
                                        {"client_proxy_endpoint_accepting",
                                         [{endpoint, Jid}]}]]
@@ -217,21 +222,21 @@ each_resource_has_its_name(Config) ->
                   end).
 
 a_label_is_a_label_whatever_is_in_it(Config) ->
+    Label = <<"svc@example.org/q\\\"} 1\\\\n", 16#e9/utf8>>,
     with_ghosts(Config, [<<"q\"} 1\\n", 16#e9/utf8>>],
                 fun() ->
                         await(Config,
                               fun(Now) ->
                                       value("client_proxy_endpoint_accepting",
-                                            [{host, ?P},
-                                             {endpoint, <<"svc@example.org/q\\\"} 1\\\\n",
-                                                          16#e9/utf8>>}], Now) == 1
+                                            [{host, ?P}, {endpoint, Label}], Now) == 1
                               end)
                 end).
 
 resources_have_names_where_they_may(Config) ->
     Names = fun() ->
                     [proplists:get_value(<<"endpoint">>, Labels)
-                     || {<<"client_proxy_endpoint_accepting">>, Labels, _} <- metrics(Config),
+                     || {<<"client_proxy_endpoint_accepting">>, Labels, _}
+                            <- metrics(Config),
                         proplists:get_value(<<"host">>, Labels) == ?P]
             end,
     Mine = <<"svc@example.org/a">>,
@@ -239,8 +244,9 @@ resources_have_names_where_they_may(Config) ->
                  bed:await(fun() -> Expected == lists:sort(Names()) end)
          end,
     Which = fun(Options) ->
-                    configure(Config, ["      proxy.example.org:\n"
-                                       "        targets: [svc@example.org, svc@far.example]\n"],
+                    configure(Config,
+                              ["      proxy.example.org:\n"
+                               "        targets: [svc@example.org, svc@far.example]\n"],
                               Options)
             end,
     Ghosts = [<<"a">>, {<<"svc">>, <<"far.example">>, <<"b">>}],
@@ -267,7 +273,8 @@ with_ghosts(Config, P, Ghosts, Happen) ->
      || Jid <- Jids],
     try Happen()
     after
-        [bed:rpc(Bed, mod_client_proxy_core, remove_endpoint, [Core, Jid]) || Jid <- Jids]
+        [bed:rpc(Bed, mod_client_proxy_core, remove_endpoint, [Core, Jid])
+         || Jid <- Jids]
     end.
 
 %%% How one asks
@@ -318,7 +325,8 @@ whoever_is_refused_learns_nothing(Config) ->
         [begin
              {Status, Headers, Body} = request(Config, Method, Path, Of),
              {Status, lists:keydelete("date", 1, Headers), Body}
-         end || {Method, Path} <- [{get, ?PATH}, {get, ?PATH ++ "/more"}, {delete, ?PATH}],
+         end || {Method, Path} <- [{get, ?PATH}, {get, ?PATH ++ "/more"},
+                                   {delete, ?PATH}],
                 Of <- [[], [basic("prom@example.org:wrong")], % no such password
                        [basic("nobody@example.org:secret")],  % no such account
                        [basic("romeo@example.org:secret")],   % not allowed
@@ -354,30 +362,31 @@ what_hangs_is_silent_and_holds_up_nobody(Config) ->
                               [1, 0, 1] ==
                                   [value("client_proxy_host_state",
                                          [{host, P}, {state, State}], Now)
-                                   || {P, State} <- [{?P, "silent"}, {?P, "up"}, {?TWO, "up"}]]
+                                   || {P, State} <- [{?P, "silent"}, {?P, "up"},
+                                                     {?TWO, "up"}]]
                       end),
         %% its books are not in its hands
-        true = is_integer(value("client_proxy_retries_total", [{host, ?P}], metrics(Config)))
+        true = is_integer(value("client_proxy_retries_total", [{host, ?P}],
+                                metrics(Config)))
     after
         bed:rpc(bed(Config), sys, resume, [proc(?P)])
     end,
-    await(Config, fun(Now) ->
-                          value("client_proxy_host_state", [{host, ?P}, {state, "up"}], Now)
-                              == 1
-                  end).
+    Up = [{host, ?P}, {state, "up"}],
+    await(Config, fun(Now) -> value("client_proxy_host_state", Up, Now) == 1 end).
 
 %% 1,000 resources, and 100 proxy hosts. (Prometheus waits 10 s.)
 a_large_server_is_read_in_time(Config) ->
     Large = <<"large.example.org">>, % where no name has been given away
     configure(Config, ["      ", Large, ": {target_address: svc@example.org}\n"], []),
     Of = [{host, Large}],
+    Accepting = <<"client_proxy_endpoint_accepting">>,
     with_ghosts(Config, Large, [integer_to_binary(N) || N <- lists:seq(1001, 2000)],
                 fun() ->
                         await(Config,
                               fun(Now) ->
                                       [51, 1000, 950] ==
-                                          [length([x || {<<"client_proxy_endpoint_accepting">>,
-                                                         _, _} <- Now]),
+                                          [length([x || {Name, _, _} <- Now,
+                                                        Name == Accepting]),
                                            value("client_proxy_endpoints",
                                                  Of ++ [{state, "accepting"}], Now),
                                            value("client_proxy_endpoint_accepting",
@@ -441,7 +450,9 @@ metrics(Config) ->
 %% {Name, [{Label, Text as it is written}], Value}
 sample(Line) ->
     {match, [Name, Labels, Value]} =
-        re:run(Line, "^([a-z_]+){((?:[a-z_]+=\"(?:[^\"\\\\\n]|\\\\[\\\\n\"])*\",?)*)} ([0-9.]+)$",
+        re:run(Line, "^([a-z_]+)"
+               "{((?:[a-z_]+=\"(?:[^\"\\\\\n]|\\\\[\\\\n\"])*\",?)*)}"
+               " ([0-9.]+)$",
                [{capture, all_but_first, binary}]),
     {match, Pairs} = re:run(Labels, "([a-z_]+)=\"((?:[^\"\\\\]|\\\\.)*)\"",
                             [global, {capture, all_but_first, binary}]),
@@ -452,13 +463,15 @@ sample(Line) ->
      end}.
 
 value(Name, Labels, Metrics) ->
-    Wanted = [{atom_to_binary(Label), iolist_to_binary([Text])} || {Label, Text} <- Labels],
+    Wanted = [{atom_to_binary(Label), iolist_to_binary([Text])}
+              || {Label, Text} <- Labels],
     case [Value || {N, L, Value} <- Metrics, N == list_to_binary(Name), L == Wanted] of
         [Value] -> Value;
         [] -> none
     end.
 
 hosts_shown({200, _, Body}) ->
-    {match, Hosts} = re:run(Body, "client_proxy_host_state{host=\"([^\"]*)\",state=\"up\"}",
+    {match, Hosts} = re:run(Body, "client_proxy_host_state"
+                            "{host=\"([^\"]*)\",state=\"up\"}",
                             [global, {capture, all_but_first, binary}]),
     lists:sort(lists:append(Hosts)).

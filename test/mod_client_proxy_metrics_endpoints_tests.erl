@@ -63,7 +63,8 @@ shown(Readings) ->
 
 nothing_goes_down_test_() ->
     {timeout, 60,
-     ?_assert(proper:quickcheck(nothing_goes_down(), [{numtests, 300}, {to_file, user}]))}.
+     ?_assert(proper:quickcheck(nothing_goes_down(),
+                                [{numtests, 300}, {to_file, user}]))}.
 
 %% Endpoints answer, come and go. Of the sum nothing is missing, and what has a name
 %% never goes down, nor does `other'.
@@ -84,7 +85,8 @@ step() ->
 
 readings(Days) ->
     Steps = [{Day, tuple_to_list(Step)}
-             || {Day, OfDay} <- lists:zip(lists:seq(1, length(Days)), Days), Step <- OfDay],
+             || {Day, OfDay} <- lists:zip(lists:seq(1, length(Days)), Days),
+                Step <- OfDay],
     {Readings, _} =
         lists:mapfoldl(
           fun({Day, Step}, {Counts, Host}) ->
@@ -94,7 +96,8 @@ readings(Days) ->
                   NewHost = Host + lists:sum([N || {answers, N} <- Step]),
                   Rows = [{Name, [Count]}
                           || {Name, {answers, _}, Count}
-                                 <- lists:zip3([<<"a">>, <<"b">>, <<"c">>], Step, Next)],
+                                 <- lists:zip3([<<"a">>, <<"b">>, <<"c">>],
+                                               Step, Next)],
                   {{Day, Rows, [NewHost]}, {Next, NewHost}}
           end, {[0, 0, 0], 0}, Steps),
     Readings.

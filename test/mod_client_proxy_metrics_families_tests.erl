@@ -10,14 +10,16 @@
 %% Each entry of the ledger is told, once, or, as a stanza and as an end, twice.
 each_counter_is_told_test() ->
     Entries = [Entry || {Entry, _} <- mod_client_proxy_report:counters()],
-    Numbers = maps:from_list(lists:zip(Entries, lists:seq(1001, 1000 + length(Entries)))),
+    Numbers = maps:from_list(lists:zip(Entries,
+                                       lists:seq(1001, 1000 + length(Entries)))),
     Values = [Value || #{samples := Samples} <- families(#{counted => Numbers}),
                        {_, Value} <- Samples],
     Told = fun(Entry) ->
                    length([N || N <- Values, N == maps:get(Entry, Numbers)])
            end,
     %% how stanzas add up is in `outcome'; the next ones are told by state of endpoint
-    ?assertEqual([{stanzas, 0}, {answers, 2}, {endpoints, 0}, {ejected, 0}, {silent, 0}],
+    ?assertEqual([{stanzas, 0}, {answers, 2}, {endpoints, 0}, {ejected, 0},
+                  {silent, 0}],
                  [{Entry, Told(Entry)} || Entry <- Entries, Told(Entry) /= 1]).
 
 without_a_core_it_says_how_it_is_test() ->
@@ -30,7 +32,8 @@ one_state_at_a_time_test() ->
     [#{samples := Samples}] = [Family || #{name := "client_proxy_host_state"} = Family
                                              <- families(#{state => degraded})],
     ?assertEqual([{<<"degraded">>, 1}],
-                 [{State, N} || {[{host, <<"p">>}, {state, State}], N} <- Samples, N /= 0]).
+                 [{State, N} || {[{host, <<"p">>}, {state, State}], N} <- Samples,
+                                N /= 0]).
 
 families(Figures) ->
     ?M:families([maps:merge(#{host => <<"p">>, server_host => <<"h">>, state => up,
@@ -56,7 +59,8 @@ rows_of_guide() ->
 
 every_outcome_is_in_the_guide_test() ->
     {ok, Text} = file:read_file(filename:join(os:getenv("PROJECT"), "doc/metrics.md")),
-    ?assertEqual([], [Outcome || #{samples := Samples} <- families(#{counted => zeros()}),
+    Families = families(#{counted => zeros()}),
+    ?assertEqual([], [Outcome || #{samples := Samples} <- Families,
                                  {Labels, _} <- Samples, {outcome, Outcome} <- Labels,
                                  binary:match(Text, <<"`", Outcome/binary, "`">>)
                                      == nomatch]).

@@ -88,7 +88,8 @@ written(Format, Family) ->
 
 accept_test_() ->
     [{lists:sublist(Accept, 60),
-      ?_assertEqual(Format, mod_client_proxy_metrics_text:format(list_to_binary(Accept)))}
+      ?_assertEqual(Format,
+                    mod_client_proxy_metrics_text:format(list_to_binary(Accept)))}
      || {Format, Accepts} <- [{openmetrics, openmetrics()}, {prometheus, prometheus()}],
         Accept <- Accepts].
 
