@@ -32,6 +32,13 @@ others_are_together_test() ->
     ?assertEqual([[{<<"a">>, [2]}, {other, [7]}]],
                  shown([{1, [{other, [3]}, {<<"a">>, [2]}, {other, [4]}], [9]}])).
 
+%% (An option has changed.)
+one_that_gets_a_name_is_not_counted_twice_test() ->
+    ?assertEqual([[{other, [3]}], [{<<"a">>, [0]}, {other, [4]}],
+                  [{<<"a">>, [2]}, {other, [4]}]],
+                 shown([{1, [{other, [3]}], [3]}, {1, [{<<"a">>, [4]}], [4]},
+                        {1, [{<<"a">>, [6]}], [6]}])).
+
 at_most_50_names_a_day_test() ->
     Rows = [{integer_to_binary(N), [1]} || N <- lists:seq(100, 199)],
     [First, Second, NextDay] = shown([{1, Rows, [100]},
