@@ -4,7 +4,8 @@
 %%% (econf) that ejabberd runs, and how its values are written in documentation.
 -module(mod_client_proxy_option_types).
 
--export([validator/1, value/1, written/2, localparts/1, limit/1, expand/2, fail/2]).
+-export([validator/1, value/1, written/2, localparts/1, limit/1, loopback/0, expand/2,
+         fail/2]).
 
 -export_type([type/0]).
 
@@ -67,6 +68,7 @@ value(hosts) -> "{Host: Options, ...}".
 -spec written(type(), term()) -> string().
 written(_, undefined) -> "";
 written(_, []) -> "";
+written(acl, [_ | _]) -> ""; % a rule without a name
 written({enums, _}, Words) -> "[" ++ words(Words, ", ") ++ "]";
 written(duration_or_off, 0) -> "0";
 written(duration_or_off, Ms) -> written(duration, Ms);
@@ -285,6 +287,12 @@ localparts(Globs) -> Globs.
 -spec limit(infinity | integer()) -> integer().
 limit(infinity) -> ?MAX;
 limit(N) -> N.
+
+%% @doc The access rule, as acl:match_rule/3 takes it, that allows loopback addresses.
+-spec loopback() -> [tuple(), ...].
+loopback() ->
+    [{allow, [{ip, {{127, 0, 0, 0}, 8}}]},
+     {allow, [{ip, {{0, 0, 0, 0, 0, 0, 0, 1}, 128}}]}].
 
 secret(Secret) when byte_size(Secret) >= 16 ->
     Secret;

@@ -250,6 +250,15 @@ rows() ->
      {node_timeout, both, duration, 5000, none,
       "After so long a node of the cluster that says nothing is taken for one that "
       "hangs: its resources get no requests until it speaks."},
+     {metrics_access, module, acl, mod_client_proxy_option_types:loopback(), none,
+      "Who may read the metrics of the proxy hosts of this virtual host (request handler "
+      "`mod_client_proxy_metrics`). The rule is matched against the address, and with "
+      "HTTP basic authentication against the account, too. The default allows loopback "
+      "addresses."},
+     {metrics_endpoints, both, {enum, [local, all, none]}, local, none,
+      "Which resources have metrics of their own, at most 50 a day. `local`: those of "
+      "targets on this server. `all`: those on other servers, too. All others are "
+      "counted together as `other`. `none`: there are no metrics of resources."},
      {carrier, both, {enum, [nif, port, auto]}, auto, none,
       "Where the C core runs. `nif`: in the server, which is fast. `port`: in a "
       "program of its own, whose crash costs the requests of that moment (each "

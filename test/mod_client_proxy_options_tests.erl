@@ -329,7 +329,9 @@ merged() ->
        || {Name, Default} <- mod_client_proxy_options:defaults(),
           Default /= undefined, not lists:member(Name, [hosts, targets])]}].
 
-%% Times are given as the documentation writes them.
+%% Times are given as the documentation writes them, and a rule as an operator does.
+given(metrics_access, _) ->
+    [{allow, [{ip, <<"127.0.0.0/8">>}]}, {allow, [{ip, <<"::1">>}]}];
 given(Name, Default) ->
     case lists:keyfind(Name, 1, mod_client_proxy_options:rows()) of
         {_, _, Type, _, _, _} when Type == duration; Type == duration_or_off ->
