@@ -93,7 +93,8 @@ const char *jat_ask_name(unsigned ask)
 {
     static const char *const names[JAT_ASK_COUNT] = {
         "resourceprep", "jid",    "outbound", "endpoint", "contact",
-        "conversation", "handle", "session",  "kept",     "taken"};
+        "conversation", "handle", "session",  "kept",     "taken",
+        "admission"};
 
     return names[ask];
 }
