@@ -451,7 +451,7 @@ publish(#state{host = P} = State) ->
 context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
     Options = maps:with([access, outbound_access, encoding, targets, disco,
                          localparts, max_subscribers, outbound, translate_payload,
-                         wait_for_endpoint],
+                         wait_for_endpoint, hold_timeout, timeout],
                         opts(State)),
     Sets = mod_client_proxy_instance:sets(State#state.instance),
     Sessions = mod_client_proxy_instance:sessions(State#state.instance),
