@@ -175,9 +175,8 @@ safely(Fun, Message, #state{host = P, complained = Last} = State) ->
             Now = erlang:monotonic_time(second),
             Now == Last orelse
                 ?ERROR_MSG("Proxy host ~ts could not handle ~p:~n** ~ts",
-                           [P, brief(Message),
-                            mod_client_proxy_secrets:format(Class, Reason,
-                                                            Stack)]),
+                           [P, mod_client_proxy_log:hidden(brief(Message)),
+                            mod_client_proxy_log:failure(Class, Reason, Stack)]),
             State#state{complained = Now}
     end.
 

@@ -4,7 +4,7 @@
 %%% text of theirs looks there, and how often they make us write.
 -module(mod_client_proxy_log).
 
--export([text/1, new/0, admit/3, complain/5, decided/5, hidden/1]).
+-export([text/1, new/0, admit/3, complain/5, failure/3, decided/5, hidden/1]).
 
 -export_type([limiter/0]).
 
@@ -121,10 +121,13 @@ complain(#{complained := Ref, host := P}, What, Class, Reason, Stack) ->
     case atomics:exchange(Ref, 1, Now) of
         Now -> ok;
         _ -> ?ERROR_MSG("~ts could not handle a stanza: ~ts~n** ~ts",
-                        [P, hidden(brief(What)),
-                         mod_client_proxy_secrets:format(Class, hidden(brief(Reason)),
-                                                         Stack)])
+                        [P, hidden(brief(What)), failure(Class, brief(Reason), Stack)])
     end.
+
+%% @doc An exception for the log. In its reason there may be addresses.
+-spec failure(error | exit | throw, term(), list()) -> iodata().
+failure(Class, Reason, Stack) ->
+    mod_client_proxy_secrets:format(Class, hidden(Reason), Stack).
 
 brief(Term) ->
     text(iolist_to_binary(io_lib:format("~0P", [Term, ?MAX_TERMS]))).

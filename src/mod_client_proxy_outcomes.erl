@@ -155,11 +155,11 @@ end_held(_Context, _Record, _Why, _Settle) ->
 denied({fail, Record, _, _, _, _, _, Kept} = Outcome, Context, With) ->
     count(ending(denied), Context),
     Privilege = forget(Context, Record, Kept),
-    Packet = case With of
-                 {refuse, Error} -> (as_written(Outcome, Context))#iq{sub_els = [Error]};
-                 {answer, Els} -> (as_written(Outcome, Context))#iq{type = result,
-                                                                    sub_els = Els}
-             end,
+    {Type, Payload} = case With of
+                          {refuse, Error} -> {error, [Error]};
+                          {answer, Els} -> {result, Els}
+                      end,
+    Packet = (as_written(Outcome, Context))#iq{type = Type, sub_els = Payload},
     mod_client_proxy_events:failed(Context, Outcome, Packet),
     ejabberd_router:route(mod_client_proxy_metas:privileged(Privilege, Packet)).
 

@@ -253,7 +253,8 @@ ask_others(#{host := P} = Context, Packet, Head, Sender, Hints, Prepared, Weight
         {answer, Els} ->
             count(local, Context),
             ejabberd_router:route(
-              mod_client_proxy_metas:unmark(xmpp:make_iq_result(Packet, Els)));
+              mod_client_proxy_metas:unmark((xmpp:make_iq_result(Packet))#iq{
+                                              sub_els = Els}));
         Verdict ->
             Holder = case Verdict of
                          {hold, Pid} -> Pid;

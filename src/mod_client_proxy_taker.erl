@@ -48,7 +48,7 @@ taken(P, Thing) ->
     catch Class:Reason:Stack ->
             ?ERROR_MSG("Proxy host ~ts could not take in what another node has handed "
                        "over:~n** ~ts",
-                       [P, mod_client_proxy_secrets:format(Class, Reason, Stack)])
+                       [P, mod_client_proxy_log:failure(Class, Reason, Stack)])
     end.
 
 take(_P, {route, Packet}) ->

@@ -9,7 +9,8 @@
          end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(suite, [bed/1, books_add_up/2, counter/3, kept/2, program/1, requester/1,
-                requester/2, service/2, signal/3, without_module/2]).
+                requester/2, service/2, service/3, signal/3,
+                without_module/2]).
 
 -define(HOST, <<"example.org">>).
 %% At most two requests of a user are in flight.
@@ -19,10 +20,11 @@
 -define(DENIED, {modify, 'policy-violation'}).
 
 suite() ->
-    [{timetrap, {seconds, 60}}].
+    [{timetrap, {seconds, 180}}].
 
 all() ->
-    [{group, Name} || Name <- [hooks, over_port]].
+    [{group, Name} || Name <- [hooks, over_port]]
+        ++ [the_example_of_the_guide_works, each_decision_is_logged_with_its_rule].
 
 groups() ->
     [{hooks, [],
@@ -106,7 +108,7 @@ what_is_held_goes_on_in_its_order(Config) ->
     E = service(Config, "a"),
     U = requester(Config),
     Other = requester(Config, "juliet@example.org/balcony"),
-    At = suite:address(Config, ?P, E),
+    At = suite:address(U, ?P, E),
     First = hold(Config, U, set, ?P),
     Second = iq:ask(U, get, ?P),
     Third = hold(Config, U, get, ?P),
@@ -232,7 +234,7 @@ others_are_told_what_becomes_of_requests(Config) ->
     Id = iq:ask(U, get, ?P),
     iq:answer(E, iq:served(E, Id)),
     iq:result(U, Id, ?P),
-    Jid = jid:decode(puppet:jid(E)),
+    Jid = jid(Config, E),
     [{client_proxy_forwarded, #{host := ?P, direction := in, record := Record,
                                 receiver := Jid, packet := #iq{id = Id}}},
      {client_proxy_answered, #{host := ?P, record := Record,
@@ -267,11 +269,14 @@ others_are_told_what_becomes_of_requests(Config) ->
 
 others_are_told_of_resources(Config) ->
     E = service(Config, "a"),
+    Jid = jid(Config, E),
     puppet:stop(E),
-    Jid = jid:decode(puppet:jid(E)),
     bed:await(fun() ->
                       [up, down] == changes(Config, Jid) orelse changes(Config, Jid)
               end).
+
+jid(Config, Puppet) ->
+    bed:rpc(bed(Config), jid, decode, [puppet:jid(Puppet)]).
 
 changes(Config, Jid) ->
     [Change || {client_proxy_endpoint, #{host := ?P, endpoint := Who, change := Change}}
@@ -292,3 +297,158 @@ the_end_of_the_program_answers_what_is_held(Config) ->
     [iq:refused(U, Id, ?P, ?UNAVAILABLE) || Id <- Held],
     [keeper:release(bed(Config), Id) || Id <- Held],
     iq:quiet(U, U).
+
+%%% The example
+
+%% As it stands in doc/hooks.md, compiled by this server.
+the_example_of_the_guide_works(Config) ->
+    Bed = bed(Config),
+    {Url, Asked} = reservations(),
+    Module = example(Bed),
+    bed:reconfigure(Bed, with_example(Module, Url)),
+    E = service(Config, "focus@auth.meet.example.org", "a"),
+    [U1, U2] = [requester(Config, Guest ++ "@meet.example.org/x")
+                || Guest <- ["guest1", "guest2"]],
+    %% one question for all who want to enter the room
+    Ids = [{U, enter(U, "open")} || U <- [U1, U2]],
+    bed:await(fun() -> atomics:get(Asked, 1) == 1 end),
+    iq:quiet(E, U1),
+    atomics:put(Asked, 2, 1),
+    [begin
+         iq:answer(E, iq:asked(E, Id)),
+         iq:result(U, Id, ?FOCUS)
+     end || {U, Id} <- Ids],
+    Full = enter(U1, "full"),
+    El = iq:refused(U1, Full, ?FOCUS, {cancel, 'service-unavailable'}),
+    [<<"409">>] = [puppet:attr(<<"error-code">>, C)
+                   || #xmlel{name = <<"reservation-error">>} = C
+                          <- (puppet:child(<<"error">>, El))#xmlel.children],
+    Other = iq:ask(U1, get, ?FOCUS),
+    iq:answer(E, iq:served(E, Other)),
+    iq:result(U1, Other, ?FOCUS),
+    2 = atomics:get(Asked, 1),
+    suite:common_site(Config),
+    Free = enter(U2, "full"), % nobody asks any more
+    iq:answer(E, iq:asked(E, Free)),
+    iq:result(U2, Free, ?FOCUS),
+    over(Config, ?FOCUS).
+
+with_example(Module, Url) ->
+    Host = <<"  meet.example.org:\n">>,
+    binary:replace(iolist_to_binary(site:site(site:proxy_hosts())), Host,
+                   iolist_to_binary([Host, "    modules:\n      ", atom_to_list(Module),
+                                     ": {url: \"", Url, "\"}\n"])).
+
+enter(U, Room) ->
+    Id = iq:id(),
+    iq:send(U, set, ?FOCUS, Id, ["<conference xmlns='http://jitsi.org/protocol/focus' "
+                                 "room='", Room, "'/>"]),
+    Id.
+
+example(Bed) ->
+    {ok, Guide} = file:read_file(filename:join(os:getenv("PROJECT"), "doc/hooks.md")),
+    [_, Rest] = binary:split(Guide, <<"```erlang\n">>),
+    [Source, _] = binary:split(Rest, <<"```">>),
+    {match, [Name]} = re:run(Source, "-module\\(([a-z_]+)\\)",
+                             [{capture, all_but_first, list}]),
+    File = filename:join([os:getenv("PROJECT"), "_build", Name ++ ".erl"]),
+    ok = file:write_file(File, Source),
+    Includes = [{i, filename:join(Dir, "include")}
+                || Lib <- [ejabberd, xmpp, p1_xmpp, fast_xml],
+                   Dir <- [bed:rpc(Bed, code, lib_dir, [Lib])], is_list(Dir)],
+    {ok, Module, Beam} = bed:rpc(Bed, compile, file,
+                                 [File, [binary, warnings_as_errors | Includes]]),
+    {module, Module} = bed:rpc(Bed, code, load_binary, [Module, File, Beam]),
+    Module.
+
+%% An HTTP service: a room called full is refused, another one is accepted as soon as
+%% the second number is set. The first one counts the questions.
+reservations() ->
+    Asked = atomics:new(2, []),
+    {ok, Listener} = gen_tcp:listen(0, [binary, {ip, {127, 0, 0, 1}}, {active, false},
+                                        {reuseaddr, true}, {packet, http_bin}]),
+    {ok, Port} = inet:port(Listener),
+    Pid = spawn_link(fun() -> receive go -> accept(Listener, Asked) end end),
+    ok = gen_tcp:controlling_process(Listener, Pid),
+    Pid ! go,
+    {iolist_to_binary(["http://127.0.0.1:", integer_to_binary(Port)]), Asked}.
+
+accept(Listener, Asked) ->
+    {ok, Socket} = gen_tcp:accept(Listener),
+    {ok, {http_request, 'POST', {abs_path, <<"/conference">>}, _}} =
+        gen_tcp:recv(Socket, 0),
+    Form = form(Socket, 0),
+    atomics:add(Asked, 1, 1),
+    Status = case proplists:get_value(<<"name">>, Form) of
+                 <<"full">> -> "409 Conflict";
+                 _ -> bed:await(fun() -> atomics:get(Asked, 2) == 1 end), "200 OK"
+             end,
+    ok = gen_tcp:send(Socket, ["HTTP/1.1 ", Status, "\r\nContent-Length: 0\r\n"
+                               "Connection: close\r\n\r\n"]),
+    gen_tcp:close(Socket),
+    accept(Listener, Asked).
+
+form(Socket, Length) ->
+    case gen_tcp:recv(Socket, 0) of
+        {ok, {http_header, _, 'Content-Length', _, N}} ->
+            form(Socket, binary_to_integer(N));
+        {ok, {http_header, _, _, _, _}} ->
+            form(Socket, Length);
+        {ok, http_eoh} ->
+            ok = inet:setopts(Socket, [{packet, raw}]),
+            {ok, Body} = gen_tcp:recv(Socket, Length),
+            uri_string:dissect_query(Body)
+    end.
+
+%%% The log
+
+each_decision_is_logged_with_its_rule(Config) ->
+    Bed = bed(Config),
+    E = service(Config, "a"),
+    U = requester(Config),
+    Level = bed:rpc(Bed, ejabberd_logger, get, []),
+    Round = fun() ->
+                    Id = iq:ask(U, get, ?P),
+                    iq:answer(E, iq:served(E, Id)),
+                    iq:result(U, Id, ?P),
+                    Id
+            end,
+    Silent = Round(),
+    bed:rpc(Bed, ejabberd_logger, set, [debug]),
+    try
+        Id = Round(),
+        await_line(Config, Id, ["from ", ?U, " to proxy.example.org: request to ",
+                                puppet:jid(E), ", record [0-9]+ \\(rule: iq get/set to "
+                                "`P`: choose E; forward; record\\)$"]),
+        await_line(Config, Id, ["answer to ", ?U, ", record "]),
+        0 = suite:said(Config, ["iq get '", Silent, "'"]),
+        Other = iq:id(),
+        iq:send(U, get, <<"proxy.example.org/x">>, Other, "<q xmlns='urn:x'/>"),
+        _ = iq:outcome(U, Other),
+        await_line(Config, Other, "reply item-not-found .no_such_address. .rule: ")
+    after
+        bed:rpc(Bed, ejabberd_logger, set, [Level])
+    end,
+    hidden(Config, Round).
+
+hidden(Config, Round) ->
+    Bed = bed(Config),
+    Hide = fun(Bool) ->
+                   ok = bed:rpc(Bed, ejabberd_config, set_option,
+                                [hide_sensitive_log_data, Bool])
+           end,
+    Hide(true),
+    Level = bed:rpc(Bed, ejabberd_logger, get, []),
+    bed:rpc(Bed, ejabberd_logger, set, [debug]),
+    try
+        Id = Round(),
+        await_line(Config, Id, "from hidden_by_ejabberd to hidden_by_ejabberd: request "
+                   "to hidden_by_ejabberd, record "),
+        0 = suite:said(Config, ["example.org: iq [a-z]+ '", Id, "'.*", ?U])
+    after
+        bed:rpc(Bed, ejabberd_logger, set, [Level]),
+        Hide(false)
+    end.
+
+await_line(Config, Id, What) ->
+    suite:await_said(Config, iolist_to_binary(["'", Id, "' .*", What])).

@@ -7,7 +7,7 @@
 
 -export([start/2, stop/2, release/2, refuse/3, answer/3, is_held/2, told/1, clear/1]).
 %% In the server
--export([run/1, request/2, note/2, decide/3, get/1]).
+-export([run/1, over/0, request/2, note/2, decide/3, get/1]).
 
 -define(HOOKS, [client_proxy_forwarded, client_proxy_moved, client_proxy_answered,
                 client_proxy_failed, client_proxy_refused, client_proxy_endpoint]).
@@ -23,10 +23,7 @@ stop(Bed, Host) ->
             [client_proxy_request, Host, ?MODULE, request, 50]),
     [bed:rpc(Bed, ejabberd_hooks, delete, [Hook, Host, fun_of(Bed, Hook), 50])
      || Hook <- ?HOOKS],
-    case bed:rpc(Bed, erlang, whereis, [?MODULE]) of
-        undefined -> ok;
-        Pid -> exit(Pid, kill), ok
-    end.
+    bed:rpc(Bed, ?MODULE, over, []).
 
 fun_of(Bed, Hook) ->
     bed:rpc(Bed, ?MODULE, get, [Hook]).
@@ -56,9 +53,10 @@ run(Host) ->
     Parent = self(),
     Pid = spawn(fun() ->
                         ets:new(?MODULE, [named_table, public]),
-                        register(?MODULE, self()),
+                        register(keeper_of_table, self()),
+                        register(?MODULE, spawn(fun keep/0)),
                         Parent ! {self(), ready},
-                        keep()
+                        receive over -> ok end
                 end),
     receive {Pid, ready} -> ok end,
     ejabberd_hooks:add(client_proxy_request, Host, ?MODULE, request, 50),
@@ -67,6 +65,15 @@ run(Host) ->
          persistent_term:put({?MODULE, Hook}, Fun),
          ejabberd_hooks:add(Hook, Host, Fun, 50)
      end || Hook <- ?HOOKS],
+    ok.
+
+%% Who decides may have been killed by a case.
+over() ->
+    [begin
+         Mon = monitor(process, Name),
+         catch exit(whereis(Name), kill),
+         receive {'DOWN', Mon, _, _, _} -> ok end
+     end || Name <- [?MODULE, keeper_of_table]],
     ok.
 
 keep() ->

@@ -163,10 +163,9 @@ static const char *rule_of(const char *xml)
 {
     struct jat_rule_words w;
     enum jat_err err = jat_which_rule(j, str(xml), hints, now, &w);
-    return err != JAT_OK ? line("failed %s", jat_err_name(err))
-           : w.stanza == NULL
-               ? "asks"
-               : line("%s | %s | %s", w.stanza, w.to, w.says);
+    return err != JAT_OK      ? line("failed %s", jat_err_name(err))
+           : w.stanza == NULL ? "asks"
+                              : line("%s | %s | %s", w.stanza, w.to, w.says);
 }
 
 static void the_rule_of_a_stanza_is_said_and_nothing_else_is_done(void **state)
@@ -179,15 +178,16 @@ static void the_rule_of_a_stanza_is_said_and_nothing_else_is_done(void **state)
                  "iq get/set | `P` | choose E; forward; record");
     assert_words(rule_of(iq("get", "1", U, shown(A))),
                  "iq get/set | `P/enc(E)` | to that E if online");
-    assert_words(rule_of(iq("result", "1", A, PU)),
-                 "iq result/error | `P/enc(U)` | taken (one winner), forwarded to U");
+    assert_words(
+        rule_of(iq("result", "1", A, PU)),
+        "iq result/error | `P/enc(U)` | taken (one winner), forwarded to U");
     for (int i = 0; i < 3; i++)
         assert_words(rule_of(message("chat", U, P)),
                      "message chat/normal | `P` | to the endpoint that the "
                      "last message");
     assert_words(rule_of("<iq"), "failed malformed_xml");
-    assert_int_equal(
-        count("requests") + count("messages") + count("dropped"), before);
+    assert_int_equal(count("requests") + count("messages") + count("dropped"),
+                     before);
     if (getenv("SCARCE") == NULL) /* (calls are made many times there) */
         assert_words(chat(U, P), "pass in " PU " > " A);
     assert_int_equal(count("pending"), 0);
