@@ -23,10 +23,11 @@
 
 %% @doc What the core is told of it: that somebody is to be asked.
 -spec hints(context()) -> [mod_client_proxy_core:hint()].
-hints(Context) ->
-    case mod_client_proxy_events:is_heard(?HOOK, Context) of
-        true -> [ask_admission];
-        false -> []
+hints(#{server_host := ServerHost} = Context) ->
+    case mod_client_proxy_events:is_heard(?HOOK, Context)
+        andalso functions(ServerHost) of
+        [_ | _] -> [ask_admission];
+        _ -> []
     end.
 
 %% @doc The first verdict that is not `allow', of those who have added a function. It

@@ -143,13 +143,18 @@ hidden(Shown) ->
 %%% Decisions
 
 %% @doc At level `debug', says in one line what the core has decided about a stanza,
-%% and by which rule of doc/behaviour.md. At other levels nothing is made ready.
+%% and by which rule of doc/behaviour.md. At other levels nothing is made ready. (A
+%% record may be made already: if this raised, its request would get a second answer.)
 -spec decided(mod_client_proxy_core:decision(), mod_client_proxy_context:context(),
               Head :: iodata(), Bits :: non_neg_integer(), stanza()) -> ok.
 decided(Decision, Context, Head, Bits, Packet) ->
     case logger:allow(debug, ?MODULE) of
-        true -> say_decided(Decision, Context, Head, Bits, Packet);
-        false -> ok
+        true ->
+            try say_decided(Decision, Context, Head, Bits, Packet)
+            catch Class:Reason:Stack -> complain(Context, Packet, Class, Reason, Stack)
+            end;
+        false ->
+            ok
     end.
 
 say_decided(Decision, #{host := P, core := Core}, Head, Bits, Packet) ->

@@ -57,6 +57,7 @@
  *     settle             a record ends in any other way
  *     resumption         a request goes on, whose endpoint is not resumed
  *     waiting            a request waits for an endpoint -> queue
+ *     held               a request waits until others let it go on
  *     outcome            how such an end is put together
  *     talk               messages and directed presence
  *        |
