@@ -23,9 +23,9 @@
 
 %% @doc What the core is told of it: that somebody is to be asked.
 -spec hints(context()) -> [mod_client_proxy_core:hint()].
-hints(#{server_host := ServerHost} = Context) ->
+hints(Context) ->
     case mod_client_proxy_events:is_heard(?HOOK, Context)
-        andalso functions(ServerHost) of
+        andalso functions(maps:get(server_host, Context)) of
         [_ | _] -> [ask_admission];
         _ -> []
     end.
