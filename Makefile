@@ -5,6 +5,8 @@
 #                   two of these bots behind the proxy host, or of your own in
 #                   examples/; EXAMPLE=help)
 # make check        all tests, with a summary
+# make check-all    the same with what takes long: all C tests under valgrind, 4000
+#                   simulated worlds (1000 otherwise), check-two-nodes
 # make check-on     the same on another release of Debian, in a root of its own
 #                   (RELEASE=trixie; RUNNERS="core erl server": only these)
 # make check-two-nodes
@@ -27,7 +29,7 @@
 #                   (PARTS=core: only that part, only printed; BEFORE=REV:
 #                   another revision beside it; SHORT=1: does it work?)
 #
-# demo, serve, check, check-on, coverage, mutants, fuzz, dialyzer, bench, soak and storm
+# demo, serve, check, check-all, check-on, coverage, mutants, fuzz, dialyzer, bench, soak and storm
 # install the Debian packages that they miss (as root); make deps installs all. For the module
 # itself nothing of this is needed: ejabberd's installer runs c_src/Makefile.
 
@@ -55,7 +57,7 @@ NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 
 TOOLS = _build/service _build/puppet _build/storm
 
-.PHONY: all sum tools example demo serve check check-on check-lint check-core check-units \
+.PHONY: all sum tools example demo serve check check-all check-on check-lint check-core check-units \
         check-sim check-fuzz check-erl check-nif-asan check-server check-two-nodes coverage mutants fuzz soak storm \
         bench \
         dialyzer dist deps deps-demo clean
@@ -101,6 +103,9 @@ RUNNERS = lint core sim fuzz erl nif-asan server
 check: deps
 	@test/check $(RUNNERS)
 
+check-all: deps
+	@ALL=1 test/check $(RUNNERS) two-nodes
+
 RELEASE = trixie
 
 check-on:
@@ -128,8 +133,9 @@ check-fuzz:
 fuzz: deps
 	@$(MAKE) -s -C test/fuzz -j$$(nproc) fuzz
 
+# Which lines the tests run does not depend on the release.
 check-erl:
-	@COVERAGE=1 test/check_erl
+	@COVERAGE=$(if $(SHORT),,1) test/check_erl
 
 # What is not run, of the core and the carriers; a part of check-core and
 # check-erl.

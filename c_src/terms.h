@@ -71,6 +71,7 @@ static void put_end(struct answer *out);
     X(eject, 1)                                                                \
     X(counters, 1)                                                             \
     X(stays, 1)                                                                \
+    X(shown, 1)                                                                \
     X(configure, 5)
 
 /* clang-format off */

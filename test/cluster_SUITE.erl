@@ -139,8 +139,9 @@ end_per_group(over_port, _Config) ->
 end_per_group(_, _Config) ->
     ok.
 
-init_per_testcase(_Case, Config) ->
-    cluster:begin_case(Config).
+init_per_testcase(Case, Config) ->
+    cluster:begin_case(Case, [what_a_remote_target_has_not_answered_the_next_node_asks],
+                       Config).
 
 %% What nodes say of nodes that are gone are errors.
 end_per_testcase(_Case, Config) ->

@@ -60,10 +60,32 @@ values() ->
                 carrier => <<"nif">>, targets => <<>>, endpoints => 1, pending => 2}},
      {endpoints, [Endpoint]},
      {{endpoint, <<"a@b/c">>}, [Endpoint]},
-     {pending, [#{way => request, user => <<"u">>, endpoint => <<"e">>, id => <<"i">>,
-                  type => get, age => 1, left => 2, tries => 3}]},
+     {pending, [pending()]},
      {counters, #{answers => 1}},
-     {{stays, <<"a@b/c">>, false}, #{kept => 1, sessions => 2}}].
+     {{stays, <<"a@b/c">>, false}, #{kept => 1, sessions => 2}},
+     {{pending, #{}, 0, 20}, #{rows => [pending()], next => 17}},
+     {{open, <<"x@">>}, #{role => endpoint, jid => <<"a@b/c">>}},
+     {{shown, <<"u@c/d">>}, #{shown => <<"x@">>}}].
+
+pending() ->
+    #{way => request, user => <<"u">>, endpoint => <<"e">>, id => <<"i">>, type => get,
+      age => 1, left => 2, tries => 3}.
+
+%% What is in a page, and where the next one begins.
+page_test() ->
+    Page = fun(Rows, Next) ->
+                   ?REPORT:is_answer({pending, #{}, 0, 20},
+                                     {ok, #{rows => Rows, next => Next}})
+           end,
+    [?assert(Page(Rows, Next)) || Rows <- [[], [pending(), pending()]],
+                                  Next <- [done, 0, 1 bsl 40]],
+    [?assertNot(Page(Rows, Next))
+     || {Rows, Next} <- [{[pending()], none}, {[pending()], -1}, {[pending()], <<"1">>},
+                         {[maps:remove(id, pending())], done}, {[pending() | x], done}]],
+    ?assertNot(?REPORT:is_answer({open, <<"x@">>},
+                                 {ok, #{role => target, jid => <<"a@b/c">>}})),
+    [?assert(?REPORT:is_answer(Question, {error, unopenable}))
+     || Question <- [{open, <<"x">>}, {shown, <<"x">>}, {pending, #{}, 0, 20}]].
 
 %% Where the proxy host is not, nothing is in the way of the others.
 not_here_test() ->

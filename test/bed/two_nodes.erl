@@ -21,7 +21,7 @@ pre_init_per_suite(_Suite, Config, State) ->
     given(Config, State).
 
 given(Config, {_Cluster, Bed} = State) ->
-    {[{bed, Bed} | Config], State}.
+    {[{bed, Bed}, {is_lent, true} | Config], State}.
 
 terminate(none) ->
     ok;
