@@ -101,7 +101,10 @@ each_verdict_is_what_becomes_of_a_request(Config) ->
     Answered = iq:ask(U, get, ?P, "answer"),
     #xmlel{} = puppet:child(<<"yes">>, iq:result(U, Answered, ?P)),
     iq:quiet(E, U),
-    over(Config, ?P).
+    over(Config, ?P),
+    %% the errors in the log are there before the next case begins
+    ok = bed:rpc(bed(Config), logger, notice, ["All verdicts were given"]),
+    suite:await_said(Config, "All verdicts were given").
 
 %% Others, and requests to another address, do not wait for it.
 what_is_held_goes_on_in_its_order(Config) ->
