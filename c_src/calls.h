@@ -79,6 +79,25 @@ static bool call_handle(struct jat *j, struct args *in, struct answer *out)
     return true;
 }
 
+static bool call_which_rule(struct jat *j, struct args *in, struct answer *out)
+{
+    struct jat_rule_words words;
+    struct jat_str xml;
+    unsigned hints;
+    uint64_t now;
+    enum jat_err err;
+
+    if (!get_text(in, &xml) || !get_uint(in, &hints) || !get_u64(in, &now) ||
+        !get_end(in))
+        return false;
+    err = jat_which_rule(j, xml, hints, now, &words);
+    if (err == JAT_OK)
+        put_words(out, &words);
+    else
+        put_error(out, err);
+    return true;
+}
+
 /* The strings of a list, the last argument. False: more than `max`, or
  * something else is in it. */
 static bool get_strings(struct args *in, struct jat_str *v, size_t max,

@@ -10,6 +10,7 @@
 
 #include "core/jat.h"
 #include "core/payload.h"
+#include "core/rules.h"
 
 /* What a carrier brings */
 
@@ -54,6 +55,7 @@ static void put_end(struct answer *out);
     X(bounce, 1)                                                               \
     X(abort, 1)                                                                \
     X(open, 1)                                                                 \
+    X(which_rule, 1)                                                           \
     X(recall, 1)                                                               \
     X(learn, 1)                                                                \
     X(expire, 1)                                                               \
@@ -244,6 +246,17 @@ static void put_decision(struct answer *out, const struct jat_buf *buf,
     case JAT_VERB_COUNT:
         break;
     }
+}
+
+/* The words of a rule: empty where it has none. */
+static void put_words(struct answer *out, const struct jat_rule_words *w)
+{
+    const char *const words[] = {w->stanza, w->to, w->says};
+
+    put_tuple(out, 3);
+    for (unsigned i = 0; i < 3; i++)
+        put_str(out, words[i] == NULL ? jat_str(NULL, 0)
+                                      : jat_str(words[i], strlen(words[i])));
 }
 
 /* What is to be edited, or, one by one, what is to be prepared. */

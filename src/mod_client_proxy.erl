@@ -14,12 +14,15 @@
 
 -export([start/2, stop/1, reload/3, depends/2, mod_opt_type/1, mod_options/1,
          mod_doc/0, pre_uninstall/0]).
+%% for modules that hold requests back
+-export([release/1, refuse/2, answer/2]).
 %% global hooks
 -export([config_reloaded/0, virtual_hosts_changed/1, route_registered/1,
          route_unregistered/1]).
 
 -include("logger.hrl").
 -include("translate.hrl").
+-include("xmpp.hrl").
 
 %% While the module is uninstalled: the virtual hosts on which it is still to be
 %% stopped.
@@ -236,6 +239,25 @@ stop_host(P) ->
     mod_client_proxy_gate:close(P),
     mod_client_proxy_context:unpublish(P),
     mod_client_proxy_keys:forget(P).
+
+%%% For modules that hold requests back (doc/hooks.md)
+
+%% @doc The request goes on. Gone: it is decided already, or was answered with an
+%% error, for its time is over or the proxy host was stopped, say.
+-spec release(mod_client_proxy_held:ref()) -> ok | {error, gone}.
+release(Ref) ->
+    mod_client_proxy_held:decide(Ref, allow).
+
+%% @doc Its sender gets this error.
+-spec refuse(mod_client_proxy_held:ref(), stanza_error()) -> ok | {error, gone}.
+refuse(Ref, #stanza_error{} = Error) ->
+    mod_client_proxy_held:decide(Ref, {refuse, Error}).
+
+%% @doc Its sender gets this result, with one payload or none.
+-spec answer(mod_client_proxy_held:ref(), [xmlel() | xmpp:xmpp_element()]) ->
+          ok | {error, gone}.
+answer(Ref, Els) when length(Els) < 2 ->
+    mod_client_proxy_held:decide(Ref, {answer, Els}).
 
 %%% Hooks
 

@@ -174,8 +174,7 @@ safely(Fun, Failed, #state{host = P, complained = Last} = State) ->
             Now = erlang:monotonic_time(second),
             Now == Last orelse
                 ?ERROR_MSG("Presence of proxy host ~ts: ~ts",
-                           [P, mod_client_proxy_secrets:format(Class, Reason,
-                                                               Stack)]),
+                           [P, mod_client_proxy_log:failure(Class, Reason, Stack)]),
             {Failed, State#state{complained = Now}}
     end.
 

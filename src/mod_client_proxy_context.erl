@@ -24,6 +24,8 @@
           targets => [binary()],               %% bare JIDs, prepared
           translate_payload => [binary()],     %% namespaces; absent: none
           wait_for_endpoint => non_neg_integer(), %% ms; absent, 0: off
+          hold_timeout => pos_integer(),       %% ms
+          timeout => pos_integer(),            %% ms
           packets := mod_client_proxy_packets:store(),
           ledger => mod_client_proxy_ledger:ledger(), %% made by publish/2
           stopped := atomics:atomics_ref(),    %% 1: by mod_client_proxy_host

@@ -21,6 +21,7 @@
          abort/4, expire/2, sweep/4, close_all/2, put_endpoint/4, remove_endpoint/2,
          endpoints/2, pending/2, pending/5, tick/2, pings/2, ponged/4, eject/4, stays/4,
          counters/1, latency/1, latencies/1, recall/4, learn/5, open/3, shown/2,
+         which_rule/4,
          hints/1]).
 
 -export_type([core/0, carrier/0, config/0, parts/0, sender/0, decision/0,
@@ -81,6 +82,7 @@
              | not_an_endpoint | plain_address | outbound_reply
              | outbound_none | outbound_access | max_outbound_per_endpoint
              | timeout | bounced | gone | refused | stopped
+             | held_too_long | not_held | denied | admitted
              | internal | malformed | too_big | too_deep | too_many_attributes
              | too_many_children | too_many_addresses | no_memory
              | not_kept | busy | core_lost.
@@ -98,7 +100,9 @@
               %% there are other nodes, which may be asked about this
               | ask_contact | ask_conversation | ask_handle | ask_session | ask_kept
               | ask_taken
-              | counted. %% by message_rate, when it came before
+              | counted  %% by message_rate, when it came before
+              | ask_admission   %% other modules want to be asked
+              | held | {held, pid() | behind}. %% ... and this request is held back (by whom)
 
 %% What one node of a cluster knows and another one may need. taken: which endpoint has a
 %% conversation now; nobody is asked, the others are told.
@@ -114,8 +118,8 @@
         %% stays). Keep: keep the packet by Record, it may be sent again.
         {request, From :: parts(), To :: parts(), Id :: binary() | same,
          record_ref(), Keep :: boolean()}
-        %% There is no endpoint yet: keep the packet by Record, with which the
-        %% request waits.
+        %% There is no endpoint yet, or it is held back: keep the packet by Record,
+        %% with which the request waits.
       | {hold, record_ref()}
         %% Forward a client-initiated request (no bounce mark, no retry).
       | {outbound, From :: parts(), To :: parts(), Id :: binary() | same,
@@ -146,10 +150,13 @@
         %%      to this JID?
         %%   {endpoint, Jid}: the sender is not among the endpoints; read its
         %%      session again (endpoint_read)
+        %%   {admission, User}: may this request go on? Without ask_admission it
+        %%      does, with `held' it is held back (`hold')
         %%   or, of a memory(): ask the other nodes (recall/4), learn/5 what they
         %%      say (taken: tell them, so that they learn it), and call again without
         %%      the hint ask_...
-      | {ask, {resourceprep | jid | outbound | endpoint | memory(), binary()}}
+      | {ask, {resourceprep | jid | outbound | endpoint | admission | memory(),
+               binary()}}
         %% The head was refused (malformed_xml, depth, size ...).
       | {error, atom()}.
 
@@ -340,7 +347,9 @@ bounce(Core, Record, How, Now) ->
 bounce(Core, Record, How, Weight, Now) ->
     call(Core, bounce, {Record, How, Weight, Now}).
 
-%% @doc Closes a record whose request could not be sent; otherwise as bounce/4.
+%% @doc Closes a record whose request could not be sent, or was held back; otherwise
+%% as bounce/4. With `admitted' what comes of it is no error: it was held, and is to
+%% come once more.
 -spec abort(core(), record_ref(), why(), non_neg_integer()) ->
           [outcome()] | {error, no_memory}.
 abort(Core, Record, Why, Now) ->
@@ -523,6 +532,14 @@ recall(Core, What, Question, Now) ->
 learn(Core, What, Question, Answer, Now) ->
     call(Core, learn, {What, Question, Answer, Now}).
 
+%% @doc The words of the rule by which handle/7 decides about a stanza with this head:
+%% what it is, where to, what is done (doc/behaviour.md). Empty where it only asks.
+-spec which_rule(core(), Head :: iodata(), Hints :: non_neg_integer(),
+                 non_neg_integer()) ->
+          {Stanza :: binary(), To :: binary(), Says :: binary()} | {error, atom()}.
+which_rule(Core, Head, Hints, Now) ->
+    call(Core, which_rule, {iolist_to_binary(Head), Hints, Now}).
+
 %% @doc What the target sees of this requester (prepared JID), behind the proxy host.
 -spec shown(core(), Jid :: binary()) -> {ok, Resource :: binary()} | {error, atom()}.
 shown(Core, Jid) ->
@@ -546,7 +563,10 @@ hint(ask_conversation) -> 512;
 hint(ask_handle) -> 1024;
 hint(ask_session) -> 2048;
 hint(ask_kept) -> 4096;
-hint(ask_taken) -> 8192.
+hint(ask_taken) -> 8192;
+hint(ask_admission) -> 16384;
+hint(held) -> 32768;
+hint({held, _Holder}) -> hint(held).
 
 %%% Internal
 

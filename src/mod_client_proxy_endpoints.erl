@@ -223,8 +223,10 @@ is_started() ->
 second(#endpoints{host = P, targets = Targets, wanted = Wanted} = E) ->
     Pings = mod_client_proxy_wanted:pings(Wanted),
     mod_client_proxy_pings:send(P, Pings),
-    [mod_client_proxy_cluster:hand_all(P, {ejected, split_full(Jid), Ms})
-     || {_, _, Jid, Ms} <- Pings, Ms > 0],
+    [begin
+         mod_client_proxy_cluster:hand_all(P, {ejected, split_full(Jid), Ms}),
+         mod_client_proxy_events:endpoint(P, ejected, split_full(Jid))
+     end || {_, _, Jid, Ms} <- Pings, Ms > 0],
     E1 = lists:foldl(fun tick/2, find_missed(ask_unknown(E)), maps:keys(Targets)),
     InCore = fun() -> mod_client_proxy_wanted:in_core(Wanted) end,
     servers(fun(Sv) -> mod_client_proxy_servers:watch(InCore, Sv) end, E1).

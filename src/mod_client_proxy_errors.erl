@@ -5,7 +5,7 @@
 %%% of the core come with their conditions (c_src/core/why.h).
 -module(mod_client_proxy_errors).
 
--export([refuse/4, as_error/3, answer/1, make/3, of_call/1]).
+-export([refuse/4, refuse/5, as_error/3, answer/1, make/3, of_call/1]).
 
 -export_type([condition/0, why/0]).
 
@@ -29,11 +29,18 @@ refuse(Context, Condition, Why, Packet) ->
                   is_record(Packet, presence) ->
             mod_client_proxy_context:count(dropped, Context);
         _ ->
-            mod_client_proxy_context:count(refused, Context),
-            ejabberd_router:route_error(
-              mod_client_proxy_metas:unmark(sent_back(Packet)),
-              make(Condition, Why, xmpp:get_lang(Packet)))
+            refuse(Context, Condition, Why,
+                   make(Condition, Why, xmpp:get_lang(Packet)), Packet)
     end.
+
+%% @doc The same of a request or a message, with this error.
+-spec refuse(mod_client_proxy_context:context() | undefined, condition() | atom(),
+             why(), stanza_error(), stanza()) -> ok.
+refuse(Context, Condition, Why, Error, Packet) ->
+    mod_client_proxy_context:count(refused, Context),
+    mod_client_proxy_events:refused(Context, Condition, Why, Packet),
+    ejabberd_router:route_error(mod_client_proxy_metas:unmark(sent_back(Packet)),
+                                Error).
 
 %% An error has the payload in it. A payload that would end the sender's stream, or
 %% that cannot be walked through, is left out.
@@ -188,6 +195,16 @@ text(refused) ->
     ?T("The server of the service does not let this through");
 text(stopped) ->
     ?T("The service is being stopped");
+%% It was held back
+text(held_too_long) ->
+    ?T("Nobody has decided in time whether this request may go on");
+text(not_held) ->
+    ?T("There is no room to keep this request until it is decided whether it may "
+       "go on");
+text(admitted) ->
+    ?T("This request may go on, but comes too late");
+text(denied) ->
+    ?T("This request may not go on");
 text(answer_unbound_prefix) ->
     ?T("The answer is not valid: it uses a prefix that it does not declare");
 text(answer_reserved_namespace) ->

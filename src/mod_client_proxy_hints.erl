@@ -4,7 +4,7 @@
 %%% access rules say, and what only ejabberd can find out.
 -module(mod_client_proxy_hints).
 
--export([stanza/2, is_allowed/2, find_out/5]).
+-export([stanza/2, weight/1, is_allowed/2, find_out/5]).
 
 -include("xmpp.hrl").
 
@@ -50,7 +50,17 @@ payload(Context, Packet) ->
 hints(#{host := P} = Context, Packet) ->
     access(Context, xmpp:get_from(Packet)) ++ mod_client_proxy_asking:hints(P)
         ++ [counted || is_record(Packet, message),
-                     mod_client_proxy_metas:moves(Packet) > 0].
+                     mod_client_proxy_metas:moves(Packet) > 0]
+        ++ admission(Context, Packet).
+
+%% Whether other modules are to be asked (mod_client_proxy_admission).
+admission(Context, #iq{} = Packet) ->
+    case mod_client_proxy_admission:hints(Context) of
+        [] -> [];
+        Hints -> [Hint || Hint <- Hints, not mod_client_proxy_metas:is_admitted(Packet)]
+    end;
+admission(_Context, _Packet) ->
+    [].
 
 %% A `set' whose payload the core is not shown is never kept.
 weight(_Context, #iq{type = get} = Packet, Payload) ->
@@ -59,6 +69,12 @@ weight(#{sets := shown}, #iq{type = set} = Packet, Payload) ->
     mod_client_proxy_packets:weight(Packet, Payload);
 weight(_Context, _Packet, _Payload) ->
     0.
+
+%% @doc The same of one that is to be kept whatever it is, since it is held back.
+-spec weight(iq()) -> non_neg_integer().
+weight(#iq{sub_els = Els} = Packet) ->
+    {ok, Payload} = mod_client_proxy_payload:walk(Els),
+    mod_client_proxy_packets:weight(Packet, Payload).
 
 access(Context, From) ->
     case is_allowed(Context, From) of

@@ -175,9 +175,8 @@ safely(Fun, Message, #state{host = P, complained = Last} = State) ->
             Now = erlang:monotonic_time(second),
             Now == Last orelse
                 ?ERROR_MSG("Proxy host ~ts could not handle ~p:~n** ~ts",
-                           [P, brief(Message),
-                            mod_client_proxy_secrets:format(Class, Reason,
-                                                            Stack)]),
+                           [P, mod_client_proxy_log:hidden(brief(Message)),
+                            mod_client_proxy_log:failure(Class, Reason, Stack)]),
             State#state{complained = Now}
     end.
 
@@ -451,7 +450,7 @@ publish(#state{host = P} = State) ->
 context(#state{host = P, server_host = ServerHost, context = Old} = State) ->
     Options = maps:with([access, outbound_access, encoding, targets, disco,
                          localparts, max_subscribers, outbound, translate_payload,
-                         wait_for_endpoint],
+                         wait_for_endpoint, hold_timeout, timeout],
                         opts(State)),
     Sets = mod_client_proxy_instance:sets(State#state.instance),
     Sessions = mod_client_proxy_instance:sessions(State#state.instance),

@@ -23,7 +23,7 @@
       | presences | bounces | refused | local | unsolicited | dropped | handed
         %% ends of requests, beside `answers'
       | timeouts | undelivered | gone | refused_by_server | stopped | failed
-      | lost | forgotten | no_endpoint
+      | lost | forgotten | no_endpoint | admitted | denied
         %% of which
       | retries | replaced_ids | moved | limited | malformed
         %% of other nodes
@@ -33,7 +33,7 @@
                outbound_messages, presences, bounces, refused, local,
                unsolicited, dropped, handed]).
 -define(ENDS, [answers, timeouts, undelivered, gone, refused_by_server, stopped,
-               failed, lost, forgotten, no_endpoint]).
+               failed, lost, forgotten, no_endpoint, admitted, denied]).
 
 %% @doc Each entry, and what it means: for people, in the order in which they are
 %% shown.
@@ -54,7 +54,7 @@ entries() ->
      {dropped, "other stanzas that were dropped"},
      {handed, "answers and bounces handed to the node of the cluster that has forwarded "
       "the request"},
-     {timeouts, "requests over their deadline. This and the next eight are, with "
+     {timeouts, "requests over their deadline. This and the next ten are, with "
       "answers and what is in flight, the sum of requests and outbound_requests"},
      {undelivered, "requests that could not be delivered to any resource"},
      {gone, "requests whose resource went away"},
@@ -64,6 +64,10 @@ entries() ->
      {lost, "requests in flight when the C core was lost"},
      {forgotten, "requests of a resource that went away before the answer"},
      {no_endpoint, "requests that waited for a resource in vain"},
+     {admitted, "requests that another module has held back, then let go on (they "
+      "come in again)"},
+     {denied, "requests that another module has held back, then refused, or did not "
+      "decide about in time"},
      {retries, "requests sent to another resource"},
      {replaced_ids, "requests forwarded under an id of ours"},
      {moved, "messages that came back since their resource had gone"},
@@ -108,7 +112,9 @@ place(limited) -> 24;
 place(malformed) -> 25;
 place(no_endpoint) -> 26;
 place(handed) -> 27;
-place(strange) -> 28.
+place(strange) -> 28;
+place(admitted) -> 29;
+place(denied) -> 30.
 
 %% @doc A core is gone, with all requests that were in flight there.
 -spec lost(ledger()) -> ok.

@@ -4,7 +4,7 @@
 %%% text of theirs looks there, and how often they make us write.
 -module(mod_client_proxy_log).
 
--export([text/1, new/0, admit/3, complain/5]).
+-export([text/1, new/0, admit/3, complain/5, failure/3, decided/5, hidden/1]).
 
 -export_type([limiter/0]).
 
@@ -15,6 +15,8 @@
 -opaque limiter() ::
         #{kinds := #{Kind :: term() => {integer(), non_neg_integer()}},
           hour := undefined | integer(), lines := non_neg_integer()}.
+
+-include("xmpp.hrl").
 
 -define(MAX_CHARACTERS, 200).
 -define(MINUTE, 60000).
@@ -119,10 +121,70 @@ complain(#{complained := Ref, host := P}, What, Class, Reason, Stack) ->
     case atomics:exchange(Ref, 1, Now) of
         Now -> ok;
         _ -> ?ERROR_MSG("~ts could not handle a stanza: ~ts~n** ~ts",
-                        [P, brief(What),
-                         mod_client_proxy_secrets:format(Class, brief(Reason),
-                                                         Stack)])
+                        [P, hidden(brief(What)), failure(Class, brief(Reason), Stack)])
     end.
+
+%% @doc An exception for the log. In its reason there may be addresses.
+-spec failure(error | exit | throw, term(), list()) -> iodata().
+failure(Class, Reason, Stack) ->
+    mod_client_proxy_secrets:format(Class, hidden(Reason), Stack).
 
 brief(Term) ->
     text(iolist_to_binary(io_lib:format("~0P", [Term, ?MAX_TERMS]))).
+
+%% @doc What is shown of somebody's address, or of a term that may hold one: with
+%% ejabberd's option `hide_sensitive_log_data' nothing.
+-spec hidden(T) -> T | string().
+hidden(Shown) ->
+    try ejabberd_config:may_hide_data(Shown)
+    catch _:_ -> Shown % there are no options
+    end.
+
+%%% Decisions
+
+%% @doc At level `debug', says in one line what the core has decided about a stanza,
+%% and by which rule of doc/behaviour.md. At other levels nothing is made ready. (A
+%% record may be made already: if this raised, its request would get a second answer.)
+-spec decided(mod_client_proxy_core:decision(), mod_client_proxy_context:context(),
+              Head :: iodata(), Bits :: non_neg_integer(), stanza()) -> ok.
+decided(Decision, Context, Head, Bits, Packet) ->
+    case logger:allow(debug, ?MODULE) of
+        true ->
+            try say_decided(Decision, Context, Head, Bits, Packet)
+            catch Class:Reason:Stack -> complain(Context, Packet, Class, Reason, Stack)
+            end;
+        false ->
+            ok
+    end.
+
+say_decided(Decision, #{host := P, core := Core}, Head, Bits, Packet) ->
+    ?DEBUG("~ts: ~ts ~ts '~ts' from ~ts to ~ts: ~ts~ts",
+           [P, element(1, Packet), xmpp:get_type(Packet), text(xmpp:get_id(Packet)),
+            address(xmpp:get_from(Packet)), address(xmpp:get_to(Packet)),
+            said(Decision), rule(Decision, Core, Head, Bits)]).
+
+address(#jid{} = Jid) -> hidden(text(jid:encode(Jid))).
+
+said({Verb, _From, To, _Id, Record, _Keep}) -> sent(Verb, To, Record);
+said({outbound, _From, To, _Id, Record}) -> sent(outbound, To, Record);
+said({pass, _Direction, _From, To}) -> sent(pass, To, none);
+said({hold, Record}) -> io_lib:format("hold, record ~B", [Record]);
+said({reply, Condition, Why}) -> io_lib:format("reply ~ts (~ts)", [Condition, Why]);
+said({elsewhere, _Tag}) -> "elsewhere";
+said({ask, {What, _}}) -> io_lib:format("ask ~ts", [What]);
+said({Verb, What}) -> io_lib:format("~ts ~ts", [Verb, What]).
+
+sent(Verb, {U, S, R}, Record) ->
+    [atom_to_list(Verb), " to ", hidden(text(jid:encode({U, S, R}))),
+     [io_lib:format(", record ~B", [Record]) || is_integer(Record)]].
+
+%% The parser has refused it: no rule has been looked for.
+rule({error, _}, _Core, _Head, _Bits) ->
+    "";
+rule(_Decision, Core, Head, Bits) ->
+    case mod_client_proxy_core:which_rule(Core, Head, Bits,
+                                          mod_client_proxy_clock:now()) of
+        {<<>>, _, _} -> "";
+        {error, _} -> "";
+        {Stanza, To, Says} -> [" (rule: ", Stanza, " to ", To, ": ", Says, ")"]
+    end.

@@ -19,6 +19,7 @@
 %% hooks of ejabberd_sm and ejabberd_c2s
 -export([bounce_sm_packet/1, user_receive_packet/1]).
 -export([privilege/1, is_privilege_kept/1, privileged/2]).
+-export([admitted/2, is_admitted/1]).
 
 -export_type([meta/0, mark/0]).
 
@@ -39,6 +40,7 @@
 -define(ARCHIVED, client_proxy_archived).
 -define(HANDED, client_proxy_handed).
 -define(FOR_HERE, client_proxy_for_here).
+-define(ADMITTED, client_proxy_admitted).
 
 %% Octets of the longest id that is kept; JAT_ID_MAX of the core.
 -define(MAX_ID, 1024).
@@ -122,7 +124,7 @@ is_handed(Packet) ->
 unmark(Packet) ->
     lists:foldl(fun(Key, Acc) -> xmpp:del_meta(Acc, Key) end, Packet,
                 [?MARK, ?ORIGINAL, ?UNDELIVERED, ?MOVES, ?ARCHIVED, ?HANDED,
-                 ?FOR_HERE]).
+                 ?FOR_HERE, ?ADMITTED]).
 
 %% @doc Notes what the payload of a request was: for undelivered/1.
 -spec original([xmlel()], iq()) -> iq().
@@ -241,3 +243,19 @@ privileged({_Id, _Host, #jid{} = Requester} = Privilege, Packet) ->
     xmpp:put_meta(Packet#iq{to = Requester}, privilege_iq, Privilege);
 privileged(Privilege, Packet) ->
     xmpp:put_meta(Packet, privilege_iq, Privilege).
+
+%%% Admission
+
+%% @doc Notes that a request was held back and may go on now: nobody is asked again.
+%% The privilege is the one that was kept beside it.
+-spec admitted(mod_client_proxy_packets:meta() | none, iq()) -> iq().
+admitted(Privilege, Packet) ->
+    Admitted = xmpp:put_meta(Packet, ?ADMITTED, true),
+    case Privilege of
+        none -> Admitted;
+        _ -> xmpp:put_meta(Admitted, privilege_iq, Privilege)
+    end.
+
+-spec is_admitted(iq()) -> boolean().
+is_admitted(Packet) ->
+    xmpp:get_meta(Packet, ?ADMITTED, false).

@@ -126,6 +126,9 @@ rows() ->
       "of others; each resource gets up to 100 unanswered ones that have waited. What "
       "is kept meanwhile counts within `max_retry_memory`. `0`: such a request gets "
       "an error at once."},
+     {hold_timeout, both, duration, 20000, same,
+      "How long another module may hold a request back (`doc/hooks.md`), at most "
+      "`timeout`. Then the requester gets `policy-violation`."},
      {resources, both, globs, [], same,
       "Which resources of the target are used: names in which `*` stands for any "
       "text and `?` for any character. Without this option all are used."},

@@ -5,7 +5,9 @@
 %%% of these happens, whatever fails.
 -module(mod_client_proxy_outcomes).
 
--export([send/3, hold/3, bounced/3, unreachable/1, close/2, settle/2, late/2]).
+-export([send/3, hold/3, abort/3, bounced/3, unreachable/1, close/2, settle/2,
+         late/2]).
+-export([admit/2, deny/3]).
 
 -include("xmpp.hrl").
 
@@ -57,6 +59,8 @@ hold(#{stopped := Stopped} = Context, Record, Keep) ->
             abort(Context, Record, internal)
     end.
 
+%% @doc Answers a request whose record is made with an error.
+-spec abort(context(), record_ref(), mod_client_proxy_core:why()) -> ok.
 abort(#{core := Core} = Context, Record, Why) ->
     close(fun() ->
                   mod_client_proxy_core:abort(Core, Record, Why,
@@ -121,6 +125,44 @@ unreachable(Bounce) ->
         false -> Packet
     end.
 
+%%% It was held back
+
+%% @doc A request that was held goes on: it comes in once more. Nothing is done if it
+%% was answered meanwhile.
+-spec admit(context() | undefined, record_ref()) -> ok.
+admit(Context, Record) ->
+    end_held(Context, Record, admitted, fun settle/2).
+
+%% @doc It is answered with this, or with nothing if it was answered meanwhile.
+-spec deny(context() | undefined, record_ref(),
+           {refuse, stanza_error()} | {answer, [xmlel() | xmpp:xmpp_element()]}) -> ok.
+deny(Context, Record, With) ->
+    end_held(Context, Record, denied,
+             fun(_, Outcomes) ->
+                     lists:foreach(fun(O) -> denied(O, Context, With) end, Outcomes)
+             end).
+
+%% (Where there is no core, its records are answered, too.)
+end_held(#{core := Core} = Context, Record, Why, Settle) when Core /= undefined ->
+    close(fun() ->
+                  mod_client_proxy_core:abort(Core, Record, Why,
+                                              mod_client_proxy_clock:now())
+          end,
+          fun(Outcomes) -> Settle(Context, Outcomes) end);
+end_held(_Context, _Record, _Why, _Settle) ->
+    ok.
+
+denied({fail, Record, _, _, _, _, _, Kept} = Outcome, Context, With) ->
+    count(ending(denied), Context),
+    Privilege = forget(Context, Record, Kept),
+    {Type, Payload} = case With of
+                          {refuse, Error} -> {error, [Error]};
+                          {answer, Els} -> {result, Els}
+                      end,
+    Packet = (as_written(Outcome, Context))#iq{type = Type, sub_els = Payload},
+    mod_client_proxy_events:failed(Context, Outcome, Packet),
+    ejabberd_router:route(mod_client_proxy_metas:privileged(Privilege, Packet)).
+
 %%% Closed without an answer
 
 %% @doc Closes one record by a call of the core: at once, or, where there is no
@@ -168,6 +210,7 @@ settle1({retry, _, _, _, _, _New}, undefined, _) ->
 settle1({retry, Old, From, To, Id, New}, #{packets := Packets} = Context,
         Undelivered) ->
     count(retries, Context),
+    mod_client_proxy_events:moved(Context, Old, New, To),
     {Kept, Privilege} = mod_client_proxy_packets:take(Packets, Old),
     {Kept, Privilege} == {none, none} orelse
         mod_client_proxy_packets:keep(Packets, New, Kept, Privilege),
@@ -180,11 +223,19 @@ settle1({hold, _, _}, undefined, _) ->
     ok;
 settle1({hold, Old, New}, #{packets := Packets} = Context, Undelivered) ->
     count(retries, Context),
+    mod_client_proxy_events:moved(Context, Old, New, none),
     {Kept, Privilege} = mod_client_proxy_packets:take(Packets, Old),
     case {Kept, Undelivered} of
         {none, undefined} -> abort(Context, New, not_kept);
         {none, _} -> hold_again(Context, New, Undelivered, Privilege);
         {_, _} -> hold_again(Context, New, Kept, Privilege)
+    end;
+settle1({fail, Record, _, admitted, _, _, _, Kept} = Outcome, Context, _) ->
+    count(admitted, Context),
+    case Context /= undefined andalso Kept
+        andalso mod_client_proxy_packets:take(maps:get(packets, Context), Record) of
+        {#iq{} = Packet, Privilege} -> once_more(Outcome, Context, Packet, Privilege);
+        _ -> fail(not_kept(Outcome), Context, none)
     end;
 settle1({fail, Record, _, Why, _, _, _, Kept} = Outcome, Context, _) ->
     count(ending(Why), Context),
@@ -203,6 +254,16 @@ settle1({unavailable, From, To}, _Context, _) ->
       #presence{type = unavailable, from = mod_client_proxy_addresses:jid(From),
                 to = mod_client_proxy_addresses:jid(To)}).
 
+%% It goes the whole way of a stanza again, with a note that it may go on.
+once_more({fail, _, _, _, To, From, _, _}, Context, Packet, Privilege) ->
+    ejabberd_router:route(
+      mod_client_proxy_metas:admitted(
+        Privilege, Packet#iq{from = mod_client_proxy_addresses:jid(From),
+                             to = written(To, Context)})).
+
+not_kept({fail, Record, _, _, From, To, Id, Kept}) ->
+    {fail, Record, 'recipient-unavailable', not_kept, From, To, Id, Kept}.
+
 %% It may be released before its sender has kept it. Looks: how often it is worth
 %% looking again for those that are not there; what is left of it is returned, so
 %% that many packets that are lost cost no more time than one.
@@ -210,6 +271,7 @@ release(_Outcome, undefined, Looks) ->
     Looks;
 release({release, Old, From, To, Id, New, Keep}, #{packets := Packets} = Context,
         Looks) ->
+    mod_client_proxy_events:moved(Context, Old, New, To),
     {{Packet, Privilege}, Left} = take_soon(Packets, Old, Looks),
     case {Packet, Keep, Privilege} of
         {none, _, _} ->
@@ -242,14 +304,18 @@ ending(gone) -> gone;
 ending(refused) -> refused_by_server;
 ending(stopped) -> stopped;
 ending(core_lost) -> lost;
+ending(Why) when Why == denied; Why == held_too_long -> denied;
 ending(_) -> failed.
 
-fail({fail, _Record, Condition, Why, From, To, Id, _Kept}, Context, Privilege) ->
-    Packet = #iq{type = error, id = Id, from = written(From, Context),
-                 to = mod_client_proxy_addresses:jid(To)},
-    ejabberd_router:route(
-      mod_client_proxy_metas:privileged(
-        Privilege, mod_client_proxy_errors:as_error(Condition, Why, Packet))).
+fail({fail, _, Condition, Why, _, _, _, _} = Outcome, Context, Privilege) ->
+    Packet = mod_client_proxy_errors:as_error(Condition, Why,
+                                              as_written(Outcome, Context)),
+    mod_client_proxy_events:failed(Context, Outcome, Packet),
+    ejabberd_router:route(mod_client_proxy_metas:privileged(Privilege, Packet)).
+
+as_written({fail, _, _, _, From, To, Id, _}, Context) ->
+    #iq{type = error, id = Id, from = written(From, Context),
+        to = mod_client_proxy_addresses:jid(To)}.
 
 written(From, #{host := P}) ->
     mod_client_proxy_addresses:written(From, P);

@@ -131,14 +131,15 @@ instead(_, Why) ->
 
 limit(Name) when Name == handle; Name == translate; Name == bounce;
                  Name == abort; Name == open; Name == recall; Name == learn;
-                 Name == counters; Name == latency; Name == latencies ->
+                 Name == counters; Name == latency; Name == latencies;
+                 Name == which_rule ->
     ?LIMIT;
 limit(_) ->
     ?LONG_LIMIT.
 
 %% A stanza can be refused, so its process does not wait for a full pipe, either.
 command_options(Name) when Name == handle; Name == translate; Name == open;
-                           Name == recall; Name == learn ->
+                           Name == recall; Name == learn; Name == which_rule ->
     [nosuspend];
 command_options(_) -> [].
 

@@ -13,10 +13,9 @@
 -export([returned/2]).
 
 -include("xmpp.hrl").
--include("logger.hrl").
 
 -import(mod_client_proxy_context, [count/2]).
--import(mod_client_proxy_errors, [refuse/4]).
+-import(mod_client_proxy_errors, [refuse/4, refuse/5]).
 
 %% The core did not answer (see mod_client_proxy_port:unanswered()). That may be
 %% over at the next try.
@@ -24,7 +23,7 @@
                              orelse Reason == timeout)).
 
 %% How often the core may ask about one stanza: once for each kind of question.
--define(MAX_QUESTIONS, 8).
+-define(MAX_QUESTIONS, 9).
 
 %% Characters of a sealed tag: JAT_TAG_SEALED of c_src/core/tag.h.
 -define(SEALED_TAG, 14).
@@ -225,37 +224,92 @@ decide(#{core := Core, sets := Sets, sessions := Sessions} = Context, Packet,
 
 ask_core(#{core := Core} = Context, Packet, Head, Sender, Hints, Prepared, Weight,
          Questions) ->
-    case mod_client_proxy_core:handle(
-           Core, Head, Sender, mod_client_proxy_core:hints(Hints), Prepared,
-           Weight, mod_client_proxy_clock:now()) of
+    Bits = mod_client_proxy_core:hints(Hints),
+    Decision = mod_client_proxy_core:handle(Core, Head, Sender, Bits, Prepared,
+                                            Weight, mod_client_proxy_clock:now()),
+    mod_client_proxy_log:decided(Decision, Context, Head, Bits, Packet),
+    case Decision of
+        {ask, {admission, _}} when Questions > 0 ->
+            ask_others(Context, Packet, Head, Sender, Hints -- [ask_admission], Prepared,
+                       Weight, Questions - 1);
+        {hold, Record} ->
+            hold(lists:keyfind(held, 1, Hints), Record, Context, Packet);
         {ask, Question} when Questions > 0 ->
             {Hints1, Prepared1} = mod_client_proxy_hints:find_out(
                                     Question, Context, Packet, Hints, Prepared),
             ask_core(Context, Packet, Head, Sender, Hints1, Prepared1,
                      Weight, Questions - 1);
-        Decision ->
+        _ ->
             perform(Decision, Context, Packet)
     end.
 
-%%% What it has decided is done
+%% Other modules say whether a request may go on, and it does not overtake one of the
+%% same requester to the same address that is held back.
+ask_others(#{host := P} = Context, Packet, Head, Sender, Hints, Prepared, Weight,
+           Questions) ->
+    case mod_client_proxy_admission:ask(Context, Packet) of
+        {refuse, #stanza_error{reason = Condition} = Error} ->
+            refuse(Context, Condition, denied, Error, Packet);
+        {answer, Els} ->
+            count(local, Context),
+            ejabberd_router:route(
+              mod_client_proxy_metas:unmark((xmpp:make_iq_result(Packet))#iq{
+                                              sub_els = Els}));
+        Verdict ->
+            Holder = case Verdict of
+                         {hold, Pid} -> Pid;
+                         allow -> behind(P, Packet)
+                     end,
+            case Holder of
+                none ->
+                    ask_core(Context, Packet, Head, Sender, Hints, Prepared, Weight,
+                             Questions);
+                _ ->
+                    ask_core(Context, Packet, Head, Sender, [{held, Holder} | Hints],
+                             Prepared, mod_client_proxy_hints:weight(Packet), Questions)
+            end
+    end.
 
-perform({request, From, To, Id, Record, Keep}, Context, Packet) ->
-    count(requests, Context),
-    forward(From, To, Id, Record, Record, Keep, Context, Packet);
-perform({hold, Record}, Context, Packet) ->
+behind(P, Packet) ->
+    case mod_client_proxy_held:is_held(P, mod_client_proxy_held:key(Packet)) of
+        true -> behind;
+        false -> none
+    end.
+
+%% Held back by another module, or waiting for an endpoint.
+hold({held, Holder}, Record, #{host := P} = Context, Packet) ->
+    kept(Record, Context, Packet),
+    Time = min(maps:get(hold_timeout, Context), maps:get(timeout, Context)),
+    try mod_client_proxy_held:put(P, Record, Packet, Holder, Time)
+    catch exit:_ -> mod_client_proxy_outcomes:abort(Context, Record, denied)
+    end;
+hold(false, Record, Context, Packet) ->
+    mod_client_proxy_events:forwarded(in, Context, Record, Packet, none),
+    kept(Record, Context, Packet).
+
+kept(Record, Context, Packet) ->
     count(requests, Context),
     mod_client_proxy_outcomes:hold(
       Context, Record,
       fun() ->
               keep(Context, Record, true,
                    mod_client_proxy_traces:remove(Context, Packet))
-      end);
+      end).
+
+%%% What it has decided is done
+
+perform({request, From, To, Id, Record, Keep}, Context, Packet) ->
+    count(requests, Context),
+    mod_client_proxy_events:forwarded(in, Context, Record, Packet, To),
+    forward(From, To, Id, Record, Record, Keep, Context, Packet);
 perform({outbound, From, To, Id, Record}, Context, Packet) ->
     count(outbound_requests, Context),
+    mod_client_proxy_events:forwarded(out, Context, Record, Packet, To),
     forward(From, To, Id, Record, outbound, false, Context, Packet);
 perform({answer, From, To, Id, Record, Kept},
         #{host := P, packets := Packets} = Context, Packet) ->
     count(answers, Context),
+    mod_client_proxy_events:answered(Context, Record, Packet),
     Privilege = mod_client_proxy_packets:forget(Packets, Record, Kept),
     Answer = mod_client_proxy_addresses:answer(
                mod_client_proxy_traces:remove(Context, Packet), From, To, Id, P),
@@ -278,8 +332,7 @@ perform({local, What}, Context, #presence{} = Packet) ->
 perform({local, What}, #{host := P} = Context, Packet) ->
     mod_client_proxy_self:answer(P, What, Packet),
     count(local, Context);
-perform({drop, Reason}, #{host := P} = Context, Packet) ->
-    ?DEBUG("~ts dropped a stanza (~ts):~n~ts", [P, Reason, xmpp:pp(Packet)]),
+perform({drop, Reason}, Context, Packet) ->
     Reason == limited andalso count(limited, Context),
     case Reason of
         unsolicited -> unsolicited(Context, Packet);
@@ -294,8 +347,7 @@ perform({error, Reason}, Context,
     %% the host knows who is a target; without it, what the presence says would
     %% never be known
     perform({local, target_presence}, Context, Packet);
-perform({error, Reason}, #{host := P} = Context, Packet) ->
-    ?DEBUG("~ts refused a stanza (~ts):~n~ts", [P, Reason, xmpp:pp(Packet)]),
+perform({error, Reason}, Context, Packet) ->
     {Condition, Why} = mod_client_proxy_errors:of_call(Reason),
     Why == malformed andalso count(malformed, Context),
     refuse(Context, Condition, Why, Packet).

@@ -9,8 +9,6 @@
 -export([start_link/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
--include("logger.hrl").
-
 -define(MAX_WAITING, 10000).
 
 %% @doc Name: one of mod_client_proxy_link:names/1.
@@ -46,9 +44,8 @@ handle_info(Message, P) ->
 taken(P, Thing) ->
     try take(P, Thing)
     catch Class:Reason:Stack ->
-            ?ERROR_MSG("Proxy host ~ts could not take in what another node has handed "
-                       "over:~n** ~ts",
-                       [P, mod_client_proxy_secrets:format(Class, Reason, Stack)])
+            mod_client_proxy_log:complain(mod_client_proxy_context:get(P), {handed, Thing},
+                                          Class, Reason, Stack)
     end.
 
 take(_P, {route, Packet}) ->

@@ -285,11 +285,19 @@ show(#wanted{shows = Shows}) ->
     end.
 
 in(USR, Show, W) ->
-    #wanted{taken = Taken, shows = Shows} = Out = out(USR, W),
+    is_map_key(USR, W#wanted.taken) orelse tell(up, USR, W),
+    #wanted{taken = Taken, shows = Shows} = Out = forgotten(USR, W),
     Out#wanted{taken = Taken#{USR => Show},
                shows = maps:update_with(Show, fun(N) -> N + 1 end, 1, Shows)}.
 
-out(USR, #wanted{taken = Taken, shows = Shows} = W) ->
+out(USR, W) ->
+    is_map_key(USR, W#wanted.taken) andalso tell(down, USR, W),
+    forgotten(USR, W).
+
+tell(Change, USR, #wanted{host = P}) ->
+    mod_client_proxy_events:endpoint(P, Change, USR).
+
+forgotten(USR, #wanted{taken = Taken, shows = Shows} = W) ->
     case Taken of
         #{USR := Show} ->
             W#wanted{taken = maps:remove(USR, Taken),

@@ -178,7 +178,7 @@ degraded(Core) ->
          has(Text, [?P, "out of order", "client_proxy_status"])
      end || Command <- [fun ?COMMANDS:endpoints/1, fun ?COMMANDS:pending/1]],
     %% what it has counted is there all the same
-    ?assertMatch([{<<"answers">>, 0} | _], ?COMMANDS:counters(?P)).
+    ?assertMatch([{<<"admitted">>, 0} | _], ?COMMANDS:counters(?P)).
 
 counters(Core) ->
     added = put_endpoint(Core, ?A, none, 0, false),

@@ -128,7 +128,7 @@ each_hint_has_a_bit_of_its_own_test() ->
     {ok, Header} = file:read_file(os:getenv("PROJECT") ++ "/c_src/core/place.h"),
     {match, Bits} = re:run(Header, "JAT_HINT_([A-Z_]+) = ([0-9]+)",
                            [global, {capture, all_but_first, list}]),
-    ?assertEqual(14, length(Bits)),
+    ?assertEqual(16, length(Bits)),
     [?assertEqual({Name, list_to_integer(Bit)},
                   {Name, ?CORE:hints([list_to_atom(string:lowercase(Name))])})
      || [Name, Bit] <- Bits].

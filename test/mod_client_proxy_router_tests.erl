@@ -46,7 +46,9 @@ router_test_() ->
               {an_answer_that_belongs_elsewhere_is_unsolicited_here,
                fun an_answer_that_belongs_elsewhere_is_unsolicited_here/0},
               {what_fails_is_logged_in_few_words,
-               fun what_fails_is_logged_in_few_words/0}]]}.
+               fun what_fails_is_logged_in_few_words/0},
+              {what_is_sensitive_is_not_logged,
+               fun what_is_sensitive_is_not_logged/0}]]}.
 
 %%% Payload in errors
 
@@ -191,16 +193,36 @@ what_fails_is_logged_in_few_words() ->
     El = #xmlel{name = <<"q">>,
                 attrs = [{<<"a">>, binary:copy(<<"line\n">>, 20000)}],
                 children = [#xmlel{name = <<"r">>} || _ <- lists:seq(1, 1000)]},
-    ok = logger:add_handler(?MODULE, ?MODULE, #{config => #{to => Self}}),
-    ok = mod_client_proxy_router:route(iq(El)),
-    ok = logger:remove_handler(?MODULE),
-    #iq{type = error} = routed(),
-    Text = receive {logged, Line} -> Line
-           after 1000 -> error(nothing_was_logged)
-           end,
+    Text = logged(Self, iq(El)),
     ?assertNotEqual(nomatch, string:find(Text, "match_rule")),
     ?assertEqual(nomatch, string:find(Text, "line\nline")),
     ?assert(length(Text) < 2000).
+
+logged(Self, Stanza) ->
+    ok = logger:add_handler(?MODULE, ?MODULE, #{config => #{to => Self}}),
+    ok = mod_client_proxy_router:route(Stanza),
+    ok = logger:remove_handler(?MODULE),
+    #iq{type = error} = routed(),
+    receive {logged, Line} -> Line
+    after 1000 -> error(nothing_was_logged)
+    end.
+
+%% With option hide_sensitive_log_data. (Without it the stanza is there.)
+what_is_sensitive_is_not_logged() ->
+    Fail = fun() ->
+                   ok = publish(#{access => {no, rule}, server_host => <<"example.net">>}),
+                   logged(self(), (iq(bound()))#iq{id = <<"hush">>})
+           end,
+    ?assertNotEqual(nomatch, string:find(Fail(), "hush")),
+    fakes:module(ejabberd_config, ["may_hide_data(_) -> \"hidden_by_ejabberd\"."]),
+    try
+        Text = Fail(),
+        ?assertEqual(nomatch, string:find(Text, "hush")),
+        ?assertEqual(nomatch, string:find(Text, "example.net")),
+        ?assertNotEqual(nomatch, string:find(Text, "hidden_by_ejabberd"))
+    after
+        fakes:over(ejabberd_config)
+    end.
 
 %% A handler of logger
 log(#{msg := {Format, Args}}, #{config := #{to := To}}) when is_list(Format) ->

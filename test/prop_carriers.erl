@@ -126,6 +126,8 @@ call({answer, Type, N, Wrong}) ->
     end;
 call({stanza, Text, Hints, Prepared}) ->
     {handle, {Text, Hints, Prepared, 0, now_()}, none};
+call({which_rule, Text, Hints}) ->
+    {which_rule, {Text, Hints, now_()}, none};
 call({bounce, N, How}) ->
     {bounce, {number(N, records), How, now_()}, none};
 call({abort, N, Why}) ->
@@ -302,6 +304,7 @@ step() ->
             hints(), <<>>}},
        {20, {answer, oneof(["result", "error"]), nat(), rarely()}},
        {4, {stanza, stanza(), hints(), oneof([<<>>, requester()])}},
+       {1, {which_rule, stanza(), hints()}},
        {3, {bounce, nat(), how()}},
        {2, {abort, nat(), why()}},
        {3, {wait, oneof([1, 100, 5000, 400000])}},
@@ -403,7 +406,8 @@ stanza() ->
                 iolist_to_binary([lists:duplicate(N, "<iq>"),
                                   lists:duplicate(N, "</iq>")]))]).
 
-hints() -> frequency([{6, 0}, {2, range(0, 16#1FFF)}, {1, integer()}]).
+hints() -> frequency([{6, 0}, {2, range(0, 16#1FFF)},
+                      {1, oneof([16384, 32768])}, {1, integer()}]).
 
 weight() ->
     oneof([0, 100, 5000, 1 bsl 32 - 1, 1 bsl 32]).
@@ -412,7 +416,7 @@ how() ->
     oneof([undelivered, lost, refused, true, <<"lost">>]).
 
 why() ->
-    oneof([internal, not_kept, busy, timeout, 'forbidden', <<"internal">>]).
+    oneof([internal, admitted, denied, not_kept, busy, timeout, 'forbidden', <<"internal">>]).
 
 show() -> oneof([none, none, none, chat, away, xa, dnd, strange]).
 
@@ -420,7 +424,8 @@ priority() -> oneof([0, 0, 5, -128, 127, 1 bsl 31, none]).
 
 name() ->
     oneof([translate, bounce, abort, expire, close_all, sweep, put_endpoint,
-           remove_endpoint, endpoints, pending, counters, open, nothing, added]).
+           remove_endpoint, endpoints, pending, counters, open, which_rule, nothing,
+           added]).
 
 args() ->
     ?LET(Args, list(value()), list_to_tuple(Args)).

@@ -372,7 +372,8 @@ books(Counters) ->
      sum(Counters, ["requests", "outbound_requests"])
      - sum(Counters, ["answers", "timeouts", "undelivered", "gone",
                       "refused_by_server", "stopped", "failed", "lost",
-                      "forgotten", "no_endpoint", "pending"])}.
+                      "forgotten", "no_endpoint", "admitted", "denied",
+                      "pending"])}.
 
 endpoints(Config, P) ->
     of_node(bed(Config), endpoints, P).

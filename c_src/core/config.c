@@ -79,6 +79,7 @@ static const struct option {
     {"timeout", INT, AT(timeout), 60000, 1, INT32_MAX, NULL},
     {"contact_timeout", INT, AT(contact_timeout), 600000, 1, INT32_MAX, NULL},
     {"wait_for_endpoint", INT, AT(wait_for_endpoint), 0, 0, INT32_MAX, NULL},
+    {"hold_timeout", INT, AT(hold_timeout), 20000, 1, INT32_MAX, NULL},
     {"resume_wait", INT, AT(resume_wait), 5000, 1, INT32_MAX, NULL},
     {"session_timeout", INT, AT(session_timeout), 600000, 1, INT32_MAX, NULL},
     {"sticky_ttl", INT, AT(sticky_ttl), 0, 0, INT32_MAX, NULL},

@@ -64,6 +64,7 @@ struct jat_config {
     int64_t outbound_acl;                          /* `any' asks for each JID */
     int64_t timeout, contact_timeout, resume_wait; /* ms */
     int64_t wait_for_endpoint;                     /* ms; 0: off */
+    int64_t hold_timeout;                          /* ms */
     int64_t session_timeout, sticky_ttl;           /* ms; sticky_ttl 0: off */
     int64_t slow_start, ping_interval;             /* ms; 0: off */
     int64_t priority;                              /* enum jat_priority */

@@ -92,8 +92,9 @@ const char *jat_local_name(unsigned local)
 const char *jat_ask_name(unsigned ask)
 {
     static const char *const names[JAT_ASK_COUNT] = {
-        "resourceprep", "jid",    "outbound", "endpoint", "contact",
-        "conversation", "handle", "session",  "kept",     "taken"};
+        "resourceprep", "jid",          "outbound", "endpoint",
+        "contact",      "conversation", "handle",   "session",
+        "kept",         "taken",        "admission"};
 
     return names[ask];
 }

@@ -79,6 +79,8 @@ enum jat_ask {
     JAT_ASK_SESSION,
     JAT_ASK_KEPT,
     JAT_ASK_TAKEN,
+    /* of other modules of the caller: may this request go on? */
+    JAT_ASK_ADMISSION,
     JAT_ASK_COUNT
 };
 

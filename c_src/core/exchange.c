@@ -5,6 +5,7 @@
 
 #include "contact.h"
 #include "forward.h"
+#include "held.h"
 #include "outbound.h"
 #include "session.h"
 #include "shown.h"
@@ -215,6 +216,10 @@ static enum jat_err request_in(struct jat_call *c, jat_eid only,
     if (r.any_endpoint &&
         ((err = jat_session_ask(c, &r, &ask)) != JAT_OK || ask))
         return err;
+    if ((c->hints & JAT_HINT_ASK_ADMISSION) != 0)
+        return jat_ask(c->out, JAT_ASK_ADMISSION, shown);
+    if ((c->hints & JAT_HINT_HELD) != 0)
+        return jat_held_begin(c, &r, shown);
     err = begin_or_wait(c, &r, only, gone, shown, &why);
     if (err == JAT_EFULL)
         return jat_refuse(c->out, why);

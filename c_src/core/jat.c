@@ -82,31 +82,64 @@ static enum jat_err read(struct jat_call *c, struct jat_str xml,
     return err;
 }
 
+/* Where the stanza is, and the rule for it. c: as it came, but for config and
+ * stanza. */
+static enum jat_err find_rule(struct jat_call *c, struct jat_str xml,
+                              struct jat_stanza *stanza,
+                              const struct jat_rule **rule)
+{
+    enum jat_err err;
+
+    c->config = atomic_load_explicit(&c->j->config, memory_order_acquire);
+    c->stanza = stanza;
+    if ((err = read(c, xml, stanza)) != JAT_OK)
+        return err;
+    jat_place(c);
+    return jat_rule_for(c, rule);
+}
+
 enum jat_err jat_handle(struct jat *j, struct jat_str xml,
                         struct jat_str prepared, unsigned hints,
                         uint32_t weight, uint64_t now, struct jat_buf *buf,
                         struct jat_decision *out)
 {
     struct jat_stanza stanza;
-    struct jat_call c; /* jat_place sets the rest */
+    struct jat_call c; /* find_rule sets the rest */
     const struct jat_rule *rule;
     enum jat_err err;
 
     c.j = j;
-    c.config = atomic_load_explicit(&j->config, memory_order_acquire);
-    c.stanza = &stanza;
     c.prepared = prepared;
     c.hints = hints;
     c.weight = weight;
     c.now = now;
     c.buf = buf;
     c.out = out;
-    if ((err = read(&c, xml, &stanza)) != JAT_OK)
-        return err;
-    jat_place(&c);
-    if ((err = jat_rule_for(&c, &rule)) != JAT_OK ||
+    if ((err = find_rule(&c, xml, &stanza, &rule)) != JAT_OK ||
         (err = rule->action(&c, rule->arg)) != JAT_OK)
         return err;
     count(&j->stats, &c, out);
     return JAT_OK;
+}
+
+enum jat_err jat_which_rule(struct jat *j, struct jat_str xml, unsigned hints,
+                            uint64_t now, struct jat_rule_words *out)
+{
+    struct jat_buf buf = JAT_BUF_INIT;
+    struct jat_stanza stanza;
+    struct jat_call c; /* find_rule sets the rest */
+    const struct jat_rule *rule;
+    enum jat_err err;
+
+    c.j = j;
+    c.prepared = jat_str(NULL, 0);
+    c.hints = hints | JAT_HINT_COUNTED;
+    c.weight = 0;
+    c.now = now;
+    c.buf = &buf;
+    err = find_rule(&c, xml, &stanza, &rule);
+    if (err == JAT_OK)
+        *out = jat_rules_words[c.sender][rule - jat_rules[c.sender]];
+    jat_buf_fini(&buf);
+    return err;
 }

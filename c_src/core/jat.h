@@ -57,6 +57,7 @@
  *     settle             a record ends in any other way
  *     resumption         a request goes on, whose endpoint is not resumed
  *     waiting            a request waits for an endpoint -> queue
+ *     held               a request waits until others let it go on
  *     outcome            how such an end is put together
  *     talk               messages and directed presence
  *        |
@@ -108,7 +109,7 @@
 #include "settle.h"
 
 /* The version of the interface to Erlang. */
-#define JAT_ABI 12
+#define JAT_ABI 13
 
 /* Decides about one stanza. xml: the stanza, or its head (without the
  * children's children). prepared and hints: empty and what is known (enum
@@ -122,5 +123,13 @@ enum jat_err jat_handle(struct jat *j, struct jat_str xml,
                         struct jat_str prepared, unsigned hints,
                         uint32_t weight, uint64_t now, struct jat_buf *buf,
                         struct jat_decision *out);
+
+struct jat_rule_words;
+
+/* The words of the rule (rules.h) by which jat_handle decides about a stanza,
+ * for a log: nothing is done or counted. Static storage. Errors: as
+ * jat_handle. */
+enum jat_err jat_which_rule(struct jat *j, struct jat_str xml, unsigned hints,
+                            uint64_t now, struct jat_rule_words *out);
 
 #endif

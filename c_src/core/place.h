@@ -101,6 +101,8 @@ enum jat_hint {
     JAT_HINT_ASK_SESSION = 2048,
     JAT_HINT_ASK_KEPT = 4096,
     JAT_HINT_ASK_TAKEN = 8192,
+    JAT_HINT_ASK_ADMISSION = 16384, /* somebody wants to be asked about it */
+    JAT_HINT_HELD = 32768,          /* a request is held back: held.h */
     /* this call is not the first one about the stanza */
     JAT_HINT_ASKED = JAT_HINT_RESOURCEPREP_OK | JAT_HINT_RESOURCEPREP_REFUSED |
                      JAT_HINT_OUTBOUND_ALLOWED | JAT_HINT_OUTBOUND_DENIED |

@@ -80,6 +80,7 @@ static void fill(struct jat_record *r, const struct jat_request *q,
         .by_sessionid = q->by_sessionid,
         .once = q->once,
         .released = q->released,
+        .held = q->held,
         .replaced = replaced,
     };
     char *p = (char *)r->tried;
@@ -183,6 +184,7 @@ enum jat_err jat_record_copy(const struct jat_record *r, struct jat_buf *buf,
         .by_sessionid = r->by_sessionid,
         .once = r->once,
         .released = r->released,
+        .held = r->held,
     };
     strings(r, p + numbers_n(r) * sizeof(*r->tried), out);
     return JAT_OK;

@@ -35,6 +35,7 @@ struct jat_request {
     bool any_endpoint; /* any other endpoint may have it, too */
     bool once;       /* its packet is kept only until it is sent (waiting.h) */
     bool released;   /* it has waited for an endpoint */
+    bool held;       /* it is held back (held.h) */
     uint8_t retries; /* how often it may still be sent again */
     uint8_t n_tried;
     struct jat_cut user_cut, asked_cut; /* of `user` and `asked` */
@@ -84,6 +85,7 @@ struct jat_record {
     bool by_sessionid : 1;
     bool once : 1;
     bool released : 1;
+    bool held : 1;
     bool replaced : 1; /* the id on the far side is one of ours */
     uint64_t tried[];  /* and the session */
 };

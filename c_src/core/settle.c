@@ -115,6 +115,11 @@ static void settle(struct jat_closing *c, struct jat_taken *t, enum jat_end end,
 
     if (t->r.eid == 0)
         jat_waiting_left(c->j, &t->r);
+    if (t->r.held && end == JAT_END_TIMED_OUT) { /* held.h */
+        jat_stats_add(&c->j->stats, JAT_STAT_timeouts);
+        jat_closing_fail(c, t, end, JAT_WHY_HELD_TOO_LONG);
+        return;
+    }
     if (t->r.eid == 0 && end == JAT_END_TIMED_OUT) { /* waiting.h */
         jat_stats_add(&c->j->stats, JAT_STAT_no_endpoint);
         jat_closing_fail(c, t, end, jat_waiting_in_vain(c->j, &t->r, c->now));

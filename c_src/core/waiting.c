@@ -28,7 +28,8 @@ static uint64_t key_of(const struct jat_request *r, uint64_t endpoint)
 
 void jat_waiting_left(struct jat *j, const struct jat_request *r)
 {
-    jat_quota_give(j->waiters, key_of(r, r->eid_hash), 1, 0);
+    if (!r->held)
+        jat_quota_give(j->waiters, key_of(r, r->eid_hash), 1, 0);
 }
 
 bool jat_waiting_queues(struct jat *j, const struct jat_request *r,

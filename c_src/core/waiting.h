@@ -43,7 +43,7 @@ bool jat_waiting_must(struct jat *j, const struct jat_config *config,
 enum jat_err jat_waiting_put(struct jat *j, const struct jat_config *config,
                              struct jat_request *r, uint64_t now,
                              struct jat_put *out);
-/* Its record is taken, and it has not been released. */
+/* Its record, which has no endpoint, is taken, and it has not been released. */
 void jat_waiting_left(struct jat *j, const struct jat_request *r);
 /* What its requester is told where nobody has come, or it cannot wait. */
 enum jat_why jat_waiting_in_vain(struct jat *j, const struct jat_request *r,

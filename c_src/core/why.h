@@ -62,6 +62,11 @@ enum jat_condition { JAT_CONDITIONS(X) JAT_CONDITION_COUNT };
     X(GONE, "gone", RECIPIENT_UNAVAILABLE) /* the endpoint that had it */      \
     X(REFUSED, "refused", SERVICE_UNAVAILABLE) /* by the endpoint's server */  \
     X(STOPPED, "stopped", RECIPIENT_UNAVAILABLE) /* the module */              \
+    /* of one that was held back (held.h) */                                   \
+    X(HELD_TOO_LONG, "held_too_long", POLICY_VIOLATION)                        \
+    X(NOT_HELD, "not_held", RESOURCE_CONSTRAINT) /* no room for its packet */  \
+    X(DENIED, "denied", POLICY_VIOLATION)                                      \
+    X(ADMITTED, "admitted", POLICY_VIOLATION) /* no error: it comes again */   \
     /* of forwarded ones, too, but only the caller of the core knows of it */                 \
     X(INTERNAL, "internal", INTERNAL_SERVER_ERROR)                             \
     X(MALFORMED, "malformed", BAD_REQUEST) /* the payload, to be translated */ \

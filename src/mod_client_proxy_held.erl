@@ -1,0 +1,228 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The requests that other modules hold back (the hook client_proxy_request), and
+%%% their order: while one is held, the further requests of the same bare JID to the
+%%% same address stay behind it (RFC 6120, 10.1).
+%%%
+%%% The record of each is in the core (c_src/core/held.h): that counts it, ends it by
+%%% its time, and says who is the one that ends it. What is known here may be lost:
+%%% then the core refuses it when its time is over.
+-module(mod_client_proxy_held).
+
+-behaviour(gen_server).
+
+-export([start_link/1, name/1, key/1, is_held/2, put/5, decide/2]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
+
+-export_type([ref/0, decision/0]).
+
+-include("xmpp.hrl").
+
+-type proxy_host() :: mod_client_proxy_options:proxy_host().
+-type record_ref() :: mod_client_proxy_core:record_ref().
+%% Whose request it is, and to which address.
+-type key() :: {binary(), binary(), binary(), binary()}.
+%% What another module knows a request by.
+-opaque ref() :: {pid(), reference()}.
+-type decision() :: allow
+                  | {refuse, stanza_error()}
+                  | {answer, [xmlel() | xmpp:xmpp_element()]}.
+
+-record(item,
+        {key :: key(),
+         record :: record_ref(),
+         decided :: boolean(), %% it goes on when those before it are decided
+         timer :: reference(),
+         monitor :: reference() | none}). %% of the process that decides
+
+-record(queue,
+        {refs = queue:new() :: queue:queue(reference()),
+         sending = none :: reference() | none}). %% monitor of who sends them on
+
+-record(state,
+        {host :: proxy_host(),
+         items = #{} :: #{reference() => #item{}},
+         monitors = #{} :: #{reference() => reference()},
+         senders = #{} :: #{reference() => key()},
+         queues = #{} :: #{key() => #queue{}}}).
+
+-spec start_link(proxy_host()) -> {ok, pid()} | {error, term()}.
+start_link(P) ->
+    gen_server:start_link({local, name(P)}, ?MODULE, P, []).
+
+-spec name(proxy_host()) -> atom().
+name(P) ->
+    gen_mod:get_module_proc(P, proxy_held).
+
+-spec key(iq()) -> key().
+key(#iq{from = #jid{luser = U, lserver = S}, to = #jid{luser = N, lresource = R}}) ->
+    {U, S, N, R}.
+
+%% @doc Whether an earlier one is held, so that this one stays behind it. Read in the
+%% requester's own process, which has put the earlier one there.
+-spec is_held(proxy_host(), key()) -> boolean().
+is_held(P, Key) ->
+    try ets:member(name(P), Key)
+    catch error:badarg -> false
+    end.
+
+%% @doc The record of this request is made, and its packet is kept. Holder: who
+%% decides, and is told so by {client_proxy_held, ref(), iq()}; `behind': nobody, it
+%% only stays behind others.
+-spec put(proxy_host(), record_ref(), iq(), Holder :: pid() | behind,
+          Time :: pos_integer()) -> ok.
+put(P, Record, Packet, Holder, Time) ->
+    gen_server:call(name(P), {put, Record, Packet, Holder, Time}).
+
+%% @doc For who was told of it, on whatever node. Gone: it is decided already, or was
+%% answered with an error.
+-spec decide(ref(), decision()) -> ok | {error, gone}.
+decide({Server, Ref}, Decision) ->
+    try gen_server:call(Server, {decide, Ref, Decision})
+    catch exit:_ -> {error, gone}
+    end.
+
+%%% gen_server
+
+init(P) ->
+    _ = ets:new(name(P), [named_table, set, protected, {read_concurrency, true}]),
+    {ok, #state{host = P}}.
+
+handle_call({put, Record, Packet, Holder, Time}, _From, State) ->
+    {reply, ok, add(Record, Packet, Holder, Time, State)};
+handle_call({decide, Ref, Decision}, _From, #state{items = Items} = State) ->
+    case Items of
+        #{Ref := #item{decided = false}} ->
+            {reply, ok, decided(Decision, Ref, State)};
+        _ ->
+            {reply, {error, gone}, State}
+    end;
+handle_call(_Request, _From, State) ->
+    {noreply, State}.
+
+handle_cast(_Message, State) ->
+    {noreply, State}.
+
+%% The core has answered it, or will within a moment.
+handle_info({over, Ref}, State) ->
+    {noreply, remove(Ref, State)};
+handle_info({'DOWN', Mon, process, _Pid, _Reason},
+            #state{monitors = Monitors, senders = Senders} = State) ->
+    case {Monitors, Senders} of
+        {#{Mon := Ref}, _} ->
+            {noreply, decided(deny(), Ref, State)};
+        {_, #{Mon := Key}} ->
+            #state{queues = #{Key := Queue} = Queues} = State,
+            {noreply, send_on(Key, State#state{
+                                     senders = maps:remove(Mon, Senders),
+                                     queues = Queues#{
+                                       Key := Queue#queue{sending = none}}})};
+        _ ->
+            {noreply, State}
+    end;
+handle_info(_Message, State) ->
+    {noreply, State}.
+
+%% (If he who decides has gone, 'DOWN' comes at once.)
+add(Record, Packet, Holder, Time, #state{host = P, queues = Queues} = State) ->
+    Ref = make_ref(),
+    Key = key(Packet),
+    Queue = maps:get(Key, Queues, #queue{}),
+    Timer = erlang:send_after(Time, self(), {over, Ref}),
+    ets:insert(name(P), {Key}),
+    {Mon, Monitors} = watch(Holder, Ref, State#state.monitors),
+    Item = #item{key = Key, record = Record, decided = Holder == behind,
+                 timer = Timer, monitor = Mon},
+    _ = is_pid(Holder)
+        andalso erlang:send(Holder, {client_proxy_held, {self(), Ref}, Packet},
+                            [nosuspend, noconnect]),
+    send_on(Key,
+            State#state{
+              items = maps:put(Ref, Item, State#state.items),
+              monitors = Monitors,
+              queues = Queues#{Key => Queue#queue{
+                                        refs = queue:in(Ref, Queue#queue.refs)}}}).
+
+watch(behind, _Ref, Monitors) ->
+    {none, Monitors};
+watch(Holder, Ref, Monitors) ->
+    Mon = monitor(process, Holder),
+    {Mon, Monitors#{Mon => Ref}}.
+
+decided(allow, Ref, #state{items = Items} = State) ->
+    #{Ref := Item} = Items,
+    State1 = unwatch(Item, State),
+    send_on(Item#item.key,
+            State1#state{items = Items#{Ref := Item#item{decided = true,
+                                                         monitor = none}}});
+decided(Decision, Ref, #state{host = P, items = Items} = State) ->
+    #{Ref := #item{record = Record}} = Items,
+    spawn(fun() -> answer(P, Record, Decision) end),
+    remove(Ref, State).
+
+answer(P, Record, Decision) ->
+    mod_client_proxy_outcomes:deny(mod_client_proxy_context:get(P), Record, Decision).
+
+deny() ->
+    {refuse, mod_client_proxy_errors:make('policy-violation', denied, <<>>)}.
+
+unwatch(#item{monitor = none}, State) ->
+    State;
+unwatch(#item{monitor = Mon}, #state{monitors = Monitors} = State) ->
+    demonitor(Mon, [flush]),
+    State#state{monitors = maps:remove(Mon, Monitors)}.
+
+%% Its place in the queue is found empty when its turn comes.
+remove(Ref, #state{items = Items} = State) ->
+    case maps:take(Ref, Items) of
+        {#item{key = Key, timer = Timer} = Item, Rest} ->
+            _ = erlang:cancel_timer(Timer),
+            send_on(Key, unwatch(Item, State#state{items = Rest}));
+        error ->
+            State
+    end.
+
+%% One process at a time sends those of one key on, so their order stays, and whatever
+%% holds up one key holds up no other.
+send_on(Key, #state{host = P, queues = Queues} = State) ->
+    case Queues of
+        #{Key := #queue{sending = none, refs = Refs} = Queue} ->
+            {Records, Rest, State1} = take(Refs, State, []),
+            case {Records, queue:is_empty(Rest)} of
+                {[], true} ->
+                    ets:delete(name(P), Key),
+                    State1#state{queues = maps:remove(Key, Queues)};
+                {[], false} ->
+                    State1#state{queues = Queues#{Key := Queue#queue{refs = Rest}}};
+                {_, _} ->
+                    {_, Mon} = spawn_monitor(fun() -> admit(P, Records) end),
+                    State1#state{
+                      senders = maps:put(Mon, Key, State1#state.senders),
+                      queues = Queues#{Key := #queue{refs = Rest, sending = Mon}}}
+            end;
+        _ ->
+            State
+    end.
+
+%% All in front that are decided.
+take(Refs, #state{items = Items} = State, Records) ->
+    case queue:peek(Refs) of
+        {value, Ref} ->
+            case Items of
+                #{Ref := #item{decided = true, timer = Timer, record = Record}} ->
+                    _ = erlang:cancel_timer(Timer),
+                    take(queue:drop(Refs), State#state{items = maps:remove(Ref, Items)},
+                         [Record | Records]);
+                #{Ref := _} ->
+                    {lists:reverse(Records), Refs, State};
+                _ ->
+                    take(queue:drop(Refs), State, Records)
+            end;
+        empty ->
+            {lists:reverse(Records), Refs, State}
+    end.
+
+admit(P, Records) ->
+    Context = mod_client_proxy_context:get(P),
+    lists:foreach(fun(Record) -> mod_client_proxy_outcomes:admit(Context, Record) end,
+                  Records).

@@ -1,0 +1,165 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The order of what is held back, whatever is decided when. The core here is this
+%%% module, which says what it is told.
+-module(mod_client_proxy_held_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+-include("xmpp.hrl").
+
+%% As a carrier
+-export([call/3]).
+
+-define(HELD, mod_client_proxy_held).
+-define(P, <<"p.example.org">>).
+-define(LONG, 60000). % ms
+-define(RUNS, 300).
+
+call(Test, abort, {Record, Why, _Now}) ->
+    Test ! {aborted, Record, Why},
+    [].
+
+held_test_() ->
+    {inorder,
+     [{Text, fun() ->
+                     Server = start(),
+                     try Test(), nothing_is_left()
+                     after stop(Server)
+                     end
+             end}
+      || {Text, Test} <-
+             [{"one goes on when it is decided, and is decided once", fun decided/0},
+              {"it stays behind an earlier one", fun behind/0},
+              {"of others it does not", fun others/0},
+              {"its time is over", fun over/0},
+              {"who decides ends, or has ended", fun ends/0},
+              {"what is decided in any order goes on in the one it came", fun any/0}]]}.
+
+start() ->
+    {ok, _} = application:ensure_all_started(xmpp),
+    mod_client_proxy_context:publish(
+      ?P, #{host => ?P, server_host => <<"example.org">>, core => {?MODULE, self()},
+            stopped => atomics:new(1, []),
+            packets => mod_client_proxy_packets:open(none)}),
+    {ok, Pid} = ?HELD:start_link(?P),
+    Pid.
+
+stop(Pid) ->
+    unlink(Pid),
+    exit(Pid, kill),
+    Mon = monitor(process, Pid),
+    receive {'DOWN', Mon, _, _, _} -> ok end,
+    mod_client_proxy_context:unpublish(?P).
+
+iq(User) ->
+    #iq{type = set, id = <<"1">>, from = jid:make(User, <<"example.net">>, <<"r">>),
+        to = jid:make(<<>>, ?P)}.
+
+held(Record, User) ->
+    held(Record, User, self(), ?LONG).
+
+held(Record, User, Holder, Time) ->
+    ok = ?HELD:put(?P, Record, iq(User), Holder, Time).
+
+ref() ->
+    receive {client_proxy_held, Ref, #iq{}} -> Ref after 5000 -> error(no_ref) end.
+
+ended() ->
+    receive {aborted, Record, Why} -> {Record, Why} after 5000 -> error(nothing) end.
+
+error_() ->
+    {refuse, #stanza_error{type = cancel, reason = 'not-allowed'}}.
+
+nothing_is_left() ->
+    await(fun() -> ets:info(?HELD:name(?P), size) == 0 end),
+    ?assertEqual(none, receive {aborted, _, _} = More -> More after 0 -> none end),
+    {state, ?P, Items, Monitors, Senders, Queues} = sys:get_state(?HELD:name(?P)),
+    ?assertEqual([0, 0, 0, 0],
+                 [map_size(M) || M <- [Items, Monitors, Senders, Queues]]).
+
+await(Done) ->
+    case Done() of
+        true -> ok;
+        false -> timer:sleep(1), await(Done)
+    end.
+
+decided() ->
+    held(1, <<"u">>),
+    ?assert(?HELD:is_held(?P, ?HELD:key(iq(<<"u">>)))),
+    Ref = ref(),
+    ?assertEqual(ok, ?HELD:decide(Ref, allow)),
+    ?assertEqual({error, gone}, ?HELD:decide(Ref, error_())),
+    ?assertEqual({1, admitted}, ended()),
+    held(2, <<"u">>),
+    Ref2 = ref(),
+    ?assertEqual(ok, ?HELD:decide(Ref2, error_())),
+    ?assertEqual({error, gone}, ?HELD:decide(Ref2, allow)),
+    ?assertEqual({2, denied}, ended()).
+
+behind() ->
+    held(1, <<"u">>),
+    held(2, <<"u">>, behind, ?LONG),
+    held(3, <<"u">>),
+    [Ref1, Ref3] = [ref(), ref()],
+    ok = ?HELD:decide(Ref3, allow),
+    ok = ?HELD:decide(Ref1, error_()),
+    ?assertEqual([{1, denied}, {2, admitted}, {3, admitted}],
+                 lists:sort([ended(), ended(), ended()])).
+
+others() ->
+    held(1, <<"u">>),
+    held(2, <<"other">>),
+    [Ref1, Ref2] = [ref(), ref()],
+    ok = ?HELD:decide(Ref2, allow),
+    ?assertEqual({2, admitted}, ended()),
+    ok = ?HELD:decide(Ref1, allow),
+    ?assertEqual({1, admitted}, ended()).
+
+%% The core answers it.
+over() ->
+    held(1, <<"u">>, self(), 1),
+    held(2, <<"u">>, behind, ?LONG),
+    ?assertEqual({2, admitted}, ended()),
+    ?assertEqual({error, gone}, ?HELD:decide(ref(), allow)).
+
+ends() ->
+    {Holder, Mon} = spawn_monitor(fun() -> receive go -> ok end end),
+    held(1, <<"u">>, Holder, ?LONG),
+    Holder ! go,
+    ?assertEqual({1, denied}, ended()),
+    receive {'DOWN', Mon, _, _, _} -> ok end,
+    held(2, <<"u">>, Holder, ?LONG),
+    ?assertEqual({2, denied}, ended()).
+
+%% Each run: some requests of two users, held or behind, decided in any order.
+any() ->
+    rand:seed(exsss, {1, 2, 3}),
+    [run(rand:uniform(8)) || _ <- lists:seq(1, ?RUNS)].
+
+run(N) ->
+    Put = [begin
+               User = lists:nth(rand:uniform(2), [<<"u">>, <<"v">>]),
+               IsHeld = ?HELD:is_held(?P, ?HELD:key(iq(User))),
+               case IsHeld andalso rand:uniform(3) == 1 of
+                   true -> held(Record, User, behind, ?LONG), {Record, User, behind};
+                   false -> held(Record, User), {Record, User, ref()}
+               end
+           end || Record <- lists:seq(1, N)],
+    Shuffled = [Row || {_, Row} <- lists:sort([{rand:uniform(), Row} || Row <- Put])],
+    Refused = [begin
+                   Allow = rand:uniform(3) > 1,
+                   ok = ?HELD:decide(Ref, case Allow of
+                                              true -> allow;
+                                              false -> error_()
+                                          end),
+                   {Record, Allow}
+               end || {Record, _, Ref} <- Shuffled, Ref /= behind],
+    Ended = [ended() || _ <- Put],
+    ?assertEqual(lists:sort([R || {R, false} <- Refused]),
+                 lists:sort([R || {R, denied} <- Ended])),
+    [begin
+         Went = [R || {R, admitted} <- Ended,
+                      element(2, lists:keyfind(R, 1, Put)) == User],
+         ?assertEqual(lists:sort(Went), Went)
+     end || User <- [<<"u">>, <<"v">>]],
+    await(fun() -> ets:info(?HELD:name(?P), size) == 0 end).
