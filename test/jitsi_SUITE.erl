@@ -27,8 +27,7 @@ all() ->
 
 groups() ->
     [{day, [],
-      [readme_has_the_same_proxy_host,
-       connections_are_lost,
+      [connections_are_lost,
        instances_are_restarted,
        instances_are_drained_and_undrained,
        instances_are_upgraded]},
@@ -144,12 +143,6 @@ replace(Config, J, Guests, Meanwhile) ->
     New.
 
 %%% Cases
-
-readme_has_the_same_proxy_host(_Config) ->
-    [_, Module] = string:split(guide(), "  mod_client_proxy:\n"),
-    Readme = re:replace(project_file("README.md"), "^    ", "",
-                        [global, multiline, {return, list}]),
-    true = string:find(Readme, string:trim(Module)) /= nomatch.
 
 %% They come back after 2 s, and have forgotten nothing.
 connections_are_lost(Config) ->

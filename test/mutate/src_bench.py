@@ -103,7 +103,7 @@ class Bench:
         self.warm = None
 
     def prepare(self):
-        copy_tree(self.tree, ["c_src", "src", "test", "conf"])
+        copy_tree(self.tree, ["c_src", "src", "test", "conf", "doc", "examples"])
         for name in ("Makefile", "README.md", "README.txt", "COPYING",
                      "LICENSE", "rebar.config", "mod_client_proxy.spec"):
             shutil.copy(os.path.join(PROJECT, name), self.tree)
