@@ -3,14 +3,17 @@
 %%% What the guides tell an operator to write into ejabberd.yml: ejabberd itself
 %%% reads each such block, with all of its validators, and has to accept it.
 %%%
+%%% And what the module says to requesters, which stands in a guide with its remedy.
+%%%
 %%% A block of text is a piece of configuration if its first line is an option of
 %%% ejabberd's. Who writes a guide marks nothing.
 -module(mod_client_proxy_guides_tests).
 
 -include_lib("eunit/include/eunit.hrl").
 
-%% Of those that stand alone.
--define(HOSTS, "hosts: [example.org, meet.example.org, auth.meet.example.org]\n").
+%% What a block gets where it says nothing of it itself.
+-define(BASE, [{"hosts", "[example.org, meet.example.org, auth.meet.example.org]"},
+               {"loglevel", "error"}]).
 %% These have configuration in them, so a test that finds none has lost its way.
 -define(GUIDES, ["README.md", "doc/options.md", "doc/operating.md", "doc/jitsi.md",
                  "doc/migration.md"]).
@@ -21,7 +24,10 @@ guides_test_() ->
              [{"each block is accepted", [accepted(File) || File <- guides()]},
               {"what is wrong in a guide is found",
                [?_assertMatch({refused, _}, read(Yaml)) || Yaml <- wrong()]},
-              {"blocks are found", ?_assertEqual(found(), blocks(example()))}]
+              {"blocks are found", ?_assertEqual(found(), blocks(example()))},
+              {"each text of an error stands in the guide",
+               ?_assertEqual([], [T || T <- texts_of_errors(),
+                                       string:find(guide_to_errors(), T) == nomatch])}]
      end}.
 
 setup() ->
@@ -44,9 +50,12 @@ guides() ->
     [File || File <- ["README.md", "CONTRIBUTING.md", "examples/README.md"
                       | filelib:wildcard("doc/*.md", Root)]].
 
+project_file(Name) ->
+    {ok, Text} = file:read_file(filename:join(os:getenv("PROJECT"), Name)),
+    unicode:characters_to_list(Text).
+
 accepted(File) ->
-    {ok, Text} = file:read_file(filename:join(os:getenv("PROJECT"), File)),
-    Blocks = blocks(unicode:characters_to_list(Text)),
+    Blocks = blocks(project_file(File)),
     [{File ++ " has some", ?_assert(Blocks /= [])} || lists:member(File, ?GUIDES)]
         ++ [{File ++ ":" ++ integer_to_list(Line), ?_assertEqual(accepted, read(Yaml))}
             || {Line, Yaml} <- Blocks].
@@ -54,11 +63,10 @@ accepted(File) ->
 %% What ejabberd says of it as the whole configuration.
 read(Yaml) ->
     File = "_guide.yml",
-    Hosts = case re:run(Yaml, "^hosts:", [multiline]) of
-                nomatch -> ?HOSTS;
-                _ -> ""
-            end,
-    ok = file:write_file(File, unicode:characters_to_binary([Hosts, Yaml])),
+    Base = [[Option, ": ", Value, "\n"]
+            || {Option, Value} <- ?BASE,
+               nomatch == re:run(Yaml, "^" ++ Option ++ ":", [multiline])],
+    ok = file:write_file(File, unicode:characters_to_binary([Base, Yaml])),
     ok = application:set_env(ejabberd, config, File),
     Level = logger:get_primary_config(),
     try ejabberd_config:load() of
@@ -79,6 +87,20 @@ wrong() ->
      "shaper_rules:\n  c2s_shaper: normal\n  c2s_shaper: none\n",
      "modules:\n  mod_client_prox: {}\n",
      "listen:\n  -\n    port: 5222\n    module: ejabberd_c2s\n    shape: none\n"].
+
+%%% Errors
+
+texts_of_errors() ->
+    Source = project_file("src/mod_client_proxy_errors.erl"),
+    {match, Found} = re:run(Source, "\\?T\\(((?:\"[^\"]*\"\\s*)+)\\)",
+                            [global, {capture, all_but_first, list}]),
+    true = length(Found) > 30,
+    [lists:append(string:split(string:trim(re:replace(Text, "\"\\s*\"", "",
+                                                      [global, {return, list}])),
+                               "\"", all)) || [Text] <- Found].
+
+guide_to_errors() ->
+    project_file("doc/troubleshooting.md").
 
 %%% Blocks
 
