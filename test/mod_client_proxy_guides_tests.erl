@@ -16,7 +16,7 @@
                {"loglevel", "error"}]).
 %% These have configuration in them, so a test that finds none has lost its way.
 -define(GUIDES, ["README.md", "doc/options.md", "doc/operating.md", "doc/jitsi.md",
-                 "doc/migration.md"]).
+                 "doc/migration.md", "doc/service.md"]).
 
 guides_test_() ->
     {setup, fun setup/0, fun teardown/1,
@@ -46,9 +46,8 @@ teardown({#{level := Level}, Path}) ->
     end.
 
 guides() ->
-    Root = os:getenv("PROJECT"),
-    [File || File <- ["README.md", "CONTRIBUTING.md", "examples/README.md"
-                      | filelib:wildcard("doc/*.md", Root)]].
+    lists:usort(?GUIDES ++ ["CONTRIBUTING.md", "examples/README.md"
+                            | filelib:wildcard("doc/*.md", os:getenv("PROJECT"))]).
 
 project_file(Name) ->
     {ok, Text} = file:read_file(filename:join(os:getenv("PROJECT"), Name)),
