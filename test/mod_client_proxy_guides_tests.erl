@@ -107,8 +107,14 @@ guide_to_errors() ->
 blocks(Text) ->
     Lines = lists:zip(lists:seq(1, length(string:split(Text, "\n", all))),
                       string:split(Text, "\n", all)),
-    [{N, unicode:characters_to_list(lists:join("\n", [Line || {_, Line} <- Block]))}
+    [{N, unicode:characters_to_list(lists:join("\n", yaml([Line || {_, Line} <- Block])))}
      || [{N, First} | _] = Block <- indented(Lines), is_option(First)].
+
+%% A command may stand below it in the same block.
+yaml(Lines) ->
+    lists:takewhile(fun(Line) ->
+                            match == re:run(Line, "^($|[ #-]|\\w+:( |$))", [{capture, none}])
+                    end, Lines).
 
 %% A block is what is indented by four blanks or more, or stands between fences.
 indented([]) ->
@@ -140,7 +146,7 @@ is_option(Line) ->
 
 example() ->
     "Write\n\n    acl:\n      a: all\n\n      b: none\n\nand\n\n```yaml\nhosts: [a.org]\n"
-        "```\n\n- here:\n\n        modules: {}\n\nnot\n\n    make check: it\n".
+        "```\n\n- here:\n\n        modules: {}\n\n        run it\n\nnot\n\n    make check: it\n".
 
 found() ->
     [{3, "acl:\n  a: all\n\n  b: none\n"}, {11, "hosts: [a.org]"}, {16, "modules: {}\n"}].
