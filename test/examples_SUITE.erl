@@ -210,7 +210,8 @@ the_service_of_the_readme_serves(Config) ->
     U = requester(Config),
     _ = write(U, ?P, "Hello"),
     <<"Hello">> = body(hear(U)),
-    example:signal(Bot, "KILL").
+    example:signal(Bot, "KILL"),
+    137 = example:exit_status(Bot).
 
 does_what_it_prints(Said) ->
     Found = fun(Pattern) ->
