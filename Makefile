@@ -5,6 +5,8 @@
 #                   two of these bots behind the proxy host, or of your own in
 #                   examples/; EXAMPLE=help)
 # make check        all tests, with a summary
+# make check-all    the same with what takes long: all C tests under valgrind, 4000
+#                   simulated worlds (1000 otherwise), check-two-nodes
 # make check-on     the same on another release of Debian, in a root of its own
 #                   (RELEASE=trixie; RUNNERS="core erl server": only these)
 # make check-two-nodes
@@ -23,13 +25,19 @@
 # make sum          after a change of c_src: writes the checksum of the C sources
 #                   into the Erlang code, which says `outdated` of any other core
 # make dist         _build/mod_client_proxy-VERSION.tar.gz of what is committed
+# make contrib      _build/contrib/mod_client_proxy, an entry for ejabberd-contrib
+# make package      Debian's package for this machine's ejabberd, in _build/package
+# make check-package
+#                   the package is built twice, and installed, upgraded, removed and
+#                   purged in a root of its own (RELEASE=bookworm)
 # make bench        what it costs: one table, also in test/bench/RESULTS.md
 #                   (PARTS=core: only that part, only printed; BEFORE=REV:
 #                   another revision beside it; SHORT=1: does it work?)
 #
-# demo, serve, check, check-on, coverage, mutants, fuzz, dialyzer, bench, soak and storm
-# install the Debian packages that they miss (as root); make deps installs all. For the module
-# itself nothing of this is needed: ejabberd's installer runs c_src/Makefile.
+# demo, serve, check, check-all, check-on, check-package, package, coverage, mutants, fuzz,
+# dialyzer, bench, soak and storm install the Debian packages that they miss (as root);
+# make deps installs all. For the module itself nothing of this is needed: ejabberd's
+# installer runs c_src/Makefile.
 
 CC ?= cc
 include c_src/warnings.mk
@@ -41,7 +49,10 @@ PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
            erlang-proper-dev \
            erlang-tools libcmocka-dev python3-slixmpp clang libclang-rt-dev \
            valgrind clang-format clang-tidy cppcheck shellcheck \
-           prosody lua-unbound openssl git profanity tmux $(NODE_PACKAGES)
+           prosody lua-unbound openssl git profanity tmux $(NODE_PACKAGES) \
+           $(PACKAGING)
+# What makes Debian's package
+PACKAGING = dpkg-dev debhelper lintian
 
 # By the ending of an example: the packages that it needs, and what is built of it.
 # Nothing is built of what is not there: test/demo/example says so.
@@ -55,10 +66,10 @@ NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 
 TOOLS = _build/service _build/puppet _build/storm
 
-.PHONY: all sum tools example demo serve check check-on check-lint check-core check-units \
+.PHONY: all sum tools example demo serve check check-all check-on check-package check-lint check-core check-units \
         check-sim check-fuzz check-erl check-nif-asan check-server check-two-nodes coverage mutants fuzz soak storm \
         bench \
-        dialyzer dist deps deps-demo clean
+        dialyzer committed dist contrib package deps deps-demo clean
 
 all:
 	$(MAKE) -C c_src
@@ -67,15 +78,28 @@ all:
 sum:
 	@test/bed/sum
 
-# The same commit makes the same octets. .gitattributes says what stays out.
-dist:
+# What is handed to others is what is committed.
+committed:
 	@git rev-parse -q --verify HEAD >/dev/null 2>&1 || { echo "This is no clone" >&2; exit 1; }
 	@git diff --quiet HEAD || { echo "Commit your changes first" >&2; exit 1; }
+
+# The same commit makes the same octets. .gitattributes says what stays out.
+dist: committed
 	@mkdir -p _build
 	@name=mod_client_proxy-$$($(MAKE) -s -C c_src version) && \
 	    git -c tar.umask=0022 archive --prefix=mod_client_proxy/ -o _build/dist.tar HEAD && \
 	    gzip -9n <_build/dist.tar >_build/$$name.tar.gz && rm _build/dist.tar && \
 	    echo _build/$$name.tar.gz
+
+contrib: committed
+	@[ -z "$$(git ls-files -o --exclude-standard src c_src conf doc)" ] || \
+	    { echo "Here are files that git does not know" >&2; exit 1; }
+	@test/bed/entry _build/contrib/mod_client_proxy
+	@echo _build/contrib/mod_client_proxy
+
+package:
+	@test/bed/deps $(DEMO_PACKAGES) $(PACKAGING)
+	@test/package/build _build/package
 
 deps:
 	@test/bed/deps $(PACKAGES)
@@ -101,11 +125,19 @@ RUNNERS = lint core sim fuzz erl nif-asan server
 check: deps
 	@test/check $(RUNNERS)
 
+check-all: deps
+	@ALL=1 test/check $(RUNNERS) two-nodes
+
 RELEASE = trixie
 
 check-on:
 	@test/bed/deps debootstrap
 	@test/check_on $(RELEASE) $(RUNNERS)
+
+check-package: RELEASE = bookworm
+check-package:
+	@test/bed/deps debootstrap iproute2
+	@test/check_package $(RELEASE)
 
 check-lint:
 	@test/check_lint
@@ -128,8 +160,9 @@ check-fuzz:
 fuzz: deps
 	@$(MAKE) -s -C test/fuzz -j$$(nproc) fuzz
 
+# Which lines the tests run does not depend on the release.
 check-erl:
-	@COVERAGE=1 test/check_erl
+	@COVERAGE=$(if $(SHORT),,1) test/check_erl
 
 # What is not run, of the core and the carriers; a part of check-core and
 # check-erl.
@@ -145,7 +178,7 @@ check-server: tools
 
 # Not a part of `check`, which runs the first of both.
 check-two-nodes: tools
-	@test/check_server -spec test/two_nodes.spec test/two_nodes_more.spec
+	@test/check_server -spec test/two_nodes.testspec test/two_nodes_more.testspec
 
 # Not a part of `check`: it takes the better part of two hours.
 mutants: deps

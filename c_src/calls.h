@@ -274,6 +274,49 @@ static bool call_endpoints(struct jat *j, struct args *in, struct answer *out)
     return true;
 }
 
+static bool call_latency(struct jat *j, struct args *in, struct answer *out)
+{
+    struct jat_buf buf = JAT_BUF_INIT;
+    struct jat_latency_sum sum;
+    struct jat_span counts;
+
+    if (!get_end(in))
+        return false;
+    jat_latency(j, &sum);
+    counts = jat_latency_text(&sum, &buf);
+    if (buf.failed) {
+        put_error(out, JAT_ENOMEM);
+    } else {
+        put_tuple(out, 2);
+        put_u64(out, sum.ms);
+        put_span(out, &buf, counts);
+    }
+    jat_buf_fini(&buf);
+    return true;
+}
+
+static bool call_latencies(struct jat *j, struct args *in, struct answer *out)
+{
+    struct jat_buf buf = JAT_BUF_INIT;
+    struct jat_times_row rows[ROWS];
+    enum jat_err err = JAT_OK;
+    uint32_t cursor;
+    unsigned n = 0;
+
+    if (!get_uint(in, &cursor) || !get_end(in))
+        return false;
+    while (n < ROWS &&
+           (err = jat_next_latency(j, &cursor, &buf, &rows[n])) == JAT_OK)
+        n++;
+    if (put_page(out, err, cursor, n)) {
+        for (unsigned i = 0; i < n; i++)
+            put_times(out, &buf, &rows[i]);
+        put_end(out);
+    }
+    jat_buf_fini(&buf);
+    return true;
+}
+
 static bool call_tick(struct jat *j, struct args *in, struct answer *out)
 {
     uint64_t now;
@@ -338,16 +381,22 @@ static bool call_pending(struct jat *j, struct args *in, struct answer *out)
 {
     struct jat_buf buf = JAT_BUF_INIT;
     struct jat_pending rows[ROWS];
+    struct jat_sought sought;
     enum jat_err err = JAT_OK;
+    size_t budget = SWEEP;
     uint64_t cursor, now;
-    unsigned n = 0;
+    unsigned n = 0, max;
 
-    if (!get_u64(in, &now) || !get_u64(in, &cursor) || !get_end(in))
+    if (!get_u64(in, &now) || !get_bool(in, &sought.in) ||
+        !get_bool(in, &sought.out) || !get_str(in, &sought.user) ||
+        !get_str(in, &sought.endpoint) || !get_u64(in, &sought.age) ||
+        !get_uint(in, &max) || !get_u64(in, &cursor) || !get_end(in))
         return false;
-    while (n < ROWS &&
-           (err = jat_next_pending(j, &cursor, now, &buf, &rows[n])) == JAT_OK)
+    while (n < ROWS && n < max &&
+           (err = jat_find_pending(j, &sought, &cursor, &budget, now, &buf,
+                                   &rows[n])) == JAT_OK)
         n++;
-    if (put_page(out, err, cursor, n)) {
+    if (put_page(out, err == JAT_EFULL ? JAT_OK : err, cursor, n)) {
         for (unsigned i = 0; i < n; i++)
             put_pending(out, &buf, &rows[i]);
         put_end(out);
@@ -449,6 +498,27 @@ static bool call_open(struct jat *j, struct args *in, struct answer *out)
         put_tuple(out, 3);
         put_atom(out, W_ok);
         put_atom(out, role == JAT_ROLE_REQUESTER ? W_requester : W_endpoint);
+        put_str(out, jat_str(buf.p, buf.n));
+    } else {
+        put_error(out, err);
+    }
+    jat_buf_fini(&buf);
+    return true;
+}
+
+static bool call_shown(struct jat *j, struct args *in, struct answer *out)
+{
+    struct jat_buf buf = JAT_BUF_INIT;
+    struct jat_str jid;
+    enum jat_err err;
+    bool carried;
+
+    if (!get_str(in, &jid) || !get_bool(in, &carried) || !get_end(in))
+        return false;
+    err = jat_show_requester(j, jid, carried, &buf);
+    if (err == JAT_OK) {
+        put_tuple(out, 2);
+        put_atom(out, W_ok);
         put_str(out, jat_str(buf.p, buf.n));
     } else {
         put_error(out, err);

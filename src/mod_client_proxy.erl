@@ -41,6 +41,7 @@ start(ServerHost, Opts) ->
 
 start_common() ->
     mod_client_proxy_admin:register(),
+    mod_client_proxy_caller:watch(),
     lists:foreach(fun({Hook, Function, Seq}) ->
                           ejabberd_hooks:add(Hook, ?MODULE, Function, Seq)
                   end, hooks()).
@@ -49,6 +50,7 @@ stop_common() ->
     lists:foreach(fun({Hook, Function, Seq}) ->
                           ejabberd_hooks:delete(Hook, ?MODULE, Function, Seq)
                   end, hooks()),
+    mod_client_proxy_caller:unwatch(),
     mod_client_proxy_admin:unregister().
 
 %% The installer calls this for each virtual host, even where the module is not

@@ -200,4 +200,92 @@ commands() ->
         result_desc = ?PENDING_COLUMNS,
         result_example = [{<<"request">>, <<"user@example.org/phone">>,
                            <<"svc@example.org/a">>, <<"1234">>, <<"get">>, 120,
-                           59880, 1, <<"ejabberd@localhost">>}]}].
+                           59880, 1, <<"ejabberd@localhost">>}]},
+     #ejabberd_commands{
+        name = client_proxy_pending_page, tags = [client_proxy],
+        desc = "Show some of the requests in flight at a proxy host",
+        longdesc = "As client_proxy_pending, where there are many: only those that "
+            "are sought, and at most 'limit' of them (1 to 1000). If there may be "
+            "more, the last row is one in which the way is more, and its last column "
+            "says where to go on: give it as 'from' of the next call. It may come with few "
+            "rows or none, for a call looks for some seconds only. Requests that come, "
+            "end or move meanwhile may be missing, or there twice.",
+        module = ?COMMANDS, function = pending_page,
+        args = [{host, binary}, {way, binary}, {user, binary}, {endpoint, binary},
+                {older, integer}, {limit, integer}, {from, binary}],
+        args_desc = ["Proxy host", "request, outbound or any",
+                     "Full or bare JID of the other party, or any",
+                     "Full or bare JID of the resource of the target, or any",
+                     "Age in milliseconds, at least", "How many rows at most",
+                     "Where to go on; at first: first"],
+        args_example = [<<"proxy.example.org">>, <<"request">>, <<"any">>,
+                        <<"svc@example.org/a">>, 1000, 20, <<"first">>],
+        result = {requests,
+                  {list, {request, {tuple, [{way, string}, {user, string},
+                                            {endpoint, string}, {id, string},
+                                            {type, string}, {age, integer},
+                                            {left, integer},
+                                            {tries, integer},
+                                            {node, string},
+                                            {next, string}]}}}},
+        result_desc = "As of client_proxy_pending, then where the next page begins "
+            "(only in the row whose way is more)",
+        result_example = [{<<"request">>, <<"user@example.org/phone">>,
+                           <<"svc@example.org/a">>, <<"1234">>, <<"get">>, 1200,
+                           58800, 1, <<"ejabberd@localhost">>, <<>>},
+                          {<<"more">>, <<>>, <<>>, <<>>, <<>>, 0, 0, 0, <<>>,
+                           <<"1719/ejabberd@localhost">>}]},
+     #ejabberd_commands{
+        %% not with the tag of the others: who may look at all may not see this
+        name = client_proxy_resolve, tags = [client_proxy_restricted],
+        desc = "Say who is behind an address of a proxy host, or how a JID is seen",
+        longdesc = "Given an address behind the proxy host (what the target sees of a "
+            "requester, or requesters of a resource), or only its last part, it says "
+            "whose it is. Given a JID, it says what the other side sees of it: of a "
+            "resource of a target in use what requesters see, of anybody else what the "
+            "target sees, whether he has spoken or not. The encoding is jid (the JID "
+            "itself, written behind the proxy host: that somebody has written it does "
+            "not say that it is true), sealed (a pseudonym), or handle (a short name "
+            "for a very long JID, known only as long as it is used). Each call is "
+            "logged with its caller. By a way on which the caller cannot be told "
+            "(XMPP ad-hoc commands, for one) it answers nothing. In "
+            "api_permissions its name, or '[tag:client_proxy_restricted]', allows it; "
+            "so does '*'.",
+        module = ?COMMANDS, function = resolve,
+        args = [{host, binary}, {address, binary}],
+        args_desc = ["Proxy host", "Address behind the proxy host, its last part, "
+                     "or a JID"],
+        args_example = [<<"proxy.example.org">>, <<"proxy.example.org/kgN4cFQ0@">>],
+        result = {resolved,
+                  {list, {row, {tuple, [{address, string}, {role, string},
+                                        {jid, string}, {encoding, string},
+                                        {node, string}]}}}},
+        result_desc = "Address behind the proxy host, whose it is (requester or "
+            "endpoint), JID, encoding, node of the cluster that knows it",
+        result_example = [{<<"proxy.example.org/kgN4cFQ0@">>, <<"requester">>,
+                           <<"user@example.org/phone">>, <<"sealed">>,
+                           <<"ejabberd@localhost">>}]},
+     #ejabberd_commands{
+        name = client_proxy_check, tags = [client_proxy],
+        desc = "Look for what is forgotten or wrong around a proxy host",
+        longdesc = "One row or more for each check, for this node: ok, warning or "
+            "problem, what was found, and what mends it. Looked at are: its state, its "
+            "name, the C core and the libraries, the accounts behind it and their "
+            "resources, what slows them down or limits their sessions (shaper_rules), "
+            "who may speak to it, mod_block_strangers, DNS and certificate where other "
+            "servers come in, limits that are near, the other nodes, and request "
+            "handlers under listen. It changes nothing, and takes some seconds at "
+            "most.",
+        module = ?COMMANDS, function = check,
+        args = [{host, binary}],
+        args_desc = ["Proxy host"],
+        args_example = [<<"proxy.example.org">>],
+        result = {checks,
+                  {list, {row, {tuple, [{check, string}, {verdict, string},
+                                        {found, string}, {remedy, string}]}}}},
+        result_desc = "What was looked at, ok, warning or problem, what was found, "
+            "what mends it",
+        result_example = [{<<"targets">>, <<"problem">>,
+                           <<"svc@example.org: no such account">>,
+                           <<"ejabberdctl register svc example.org PASSWORD, or mend "
+                             "target_address">>}]}].

@@ -6,15 +6,18 @@
 %%% part for the whole.
 -module(mod_client_proxy_commands).
 
--export([status/0, endpoints/1, pending/1, counters/1, drain/3, undrain/2,
-         move_keys/2]).
+-export([status/0, endpoints/1, pending/1, pending_page/7, counters/1, drain/3,
+         undrain/2, move_keys/2, resolve/2, check/1]).
 %% of these nodes alone
 -export([endpoints/2, pending/2, counters/2]).
 -export([explained/0]).
 
+-include("logger.hrl").
+
 -define(TIMEOUT, 5000). % ms; for the process of a proxy host
 -define(POLL, 200).     % ms; whether all is answered
 -define(HEARD, 2000).   % ms; in which the other nodes have heard of a drain
+-define(MAX_ROWS, 1000). % of a page
 
 %% An error of a command, as both frontends understand it.
 -type failure() :: {error, atom(), Code :: pos_integer(), Text :: binary()}.
@@ -68,6 +71,40 @@ request(#{way := Way, user := User, endpoint := Endpoint, id := Id,
           type := Type, age := Age, left := Left, tries := Tries}, Node) ->
     {word(Way), foreign(User), foreign(Endpoint), foreign(Id), word(Type), Age,
      Left, Tries, Node}.
+
+%% @doc Some of them, from where the page before has ended (Mark, at first `first').
+%% Age: ms, at least.
+-spec pending_page(binary(), Way :: binary(), User :: binary(), Endpoint :: binary(),
+                   Age :: integer(), Limit :: integer(), Mark :: binary()) ->
+          [tuple()] | failure().
+pending_page(Host, Way, User, Endpoint, Age, Limit, Mark) ->
+    with_host(
+      Host,
+      fun(P) ->
+              Start = mod_client_proxy_pages:start(mod_client_proxy_survey:nodes(P),
+                                                   Mark),
+              case {mod_client_proxy_pages:sought(Way, User, Endpoint, Age), Start} of
+                  {{ok, Sought}, {ok, From}} ->
+                      with_core(P, fun(_) -> page(P, Sought, From, Limit) end);
+                  {{error, Text}, _} ->
+                      error_text(Text);
+                  {_, error} ->
+                      error_text(["No page ends with ", foreign(Mark),
+                                  ". The first one is: first"])
+              end
+      end).
+
+page(P, Sought, From, Limit) ->
+    {Answers, Next} =
+        mod_client_proxy_pages:page(
+          Sought, From, max(1, min(?MAX_ROWS, Limit)),
+          fun(Node, Question) ->
+                  [{_, Answer}] = ask(P, [Node], Question),
+                  Answer
+          end),
+    [erlang:append_element(Row, <<>>)
+     || {Node, Answer} <- Answers, Row <- requests(Answer, word(Node))]
+        ++ [{<<"more">>, <<>>, <<>>, <<>>, <<>>, 0, 0, 0, <<>>, Next} || Next /= none].
 
 %%% Shown as a whole
 
@@ -347,6 +384,64 @@ moved(Jid, Answers, {ok, Kept, Sessions, Troubles}) ->
                          Sessions]))}
     end.
 
+%%% Who is who
+
+%% @doc Whoever asks is logged, whatever the answer is.
+-spec resolve(binary(), Address :: binary()) -> [tuple()] | failure().
+resolve(Host, Address) ->
+    Frontend = mod_client_proxy_caller:frontend(),
+    with_host(Host, fun(P) ->
+                            asked_by(Frontend, P, Address),
+                            resolve(Frontend, P, Address)
+                    end).
+
+asked_by(unknown, P, _Address) ->
+    ?WARNING_MSG("client_proxy_resolve of ~ts was called by a way on which the caller "
+                 "cannot be told. It has answered nothing", [P]);
+asked_by(Frontend, P, Address) ->
+    What = io_lib:format("client_proxy_resolve of ~ts, '~ts',",
+                         [P, case ejabberd_config:may_hide_data(Address) of
+                                 Address -> foreign(Address);
+                                 Hidden -> Hidden
+                             end]),
+    ?INFO_MSG("~ts was called by ~ts", [What, Frontend]),
+    Frontend == http andalso mod_client_proxy_caller:name_later(What).
+
+resolve(unknown, _P, _Address) ->
+    {error, not_allowed, 1,
+     <<"This command says who has called it in the log, and here it cannot know. Call "
+       "it by ejabberdctl or mod_http_api">>};
+resolve(_Frontend, P, Address) ->
+    with_core(
+      P,
+      fun(#{targets := Targets}) ->
+              case mod_client_proxy_resolve:resolve(
+                     #{host => P, targets => Targets,
+                       ask => fun(Question) -> ask(P, all, Question) end}, Address) of
+                  {ok, #{address := Shown, role := Role, jid := Jid, form := Form,
+                         node := Node}} ->
+                      [{address(Shown, Form), word(Role), foreign(Jid), word(Form),
+                        word(Node)}];
+                  {error, Why, Answers} ->
+                      error_text([Why, [[". But ", Text] || Text <- missing(Answers)]])
+              end
+      end).
+
+%% Nothing of what the core has sealed needs to be hidden, and it is of use only as a
+%% whole.
+address(Shown, jid) -> foreign(Shown);
+address(Shown, _) -> Shown.
+
+%%% What an operator forgets
+
+-spec check(binary()) -> [tuple()] | failure().
+check(Host) ->
+    with_host(Host, fun(P) ->
+                            [{Check, word(Verdict), text(Found), text(Remedy)}
+                             || {Check, Verdict, Found, Remedy}
+                                    <- mod_client_proxy_check:run(P)]
+                    end).
+
 with_full_jid(Text, Fun) ->
     case full_jid(Text) of
         {ok, {U, S, R} = USR} ->
@@ -376,12 +471,19 @@ ask(P, Nodes, Question) ->
 with_answers(P, Nodes, Question, Fun) ->
     Answers = ask(P, Nodes, Question),
     case lists:keyfind(node(), 1, Answers) of
-        {_, out_of_order} ->
-            error_text(["Proxy host ", P, " is out of order: client_proxy_status "
-                        "says why"]);
-        _ ->
-            Fun(Answers)
+        {_, out_of_order} -> out_of_order(P);
+        _ -> Fun(Answers)
     end.
+
+with_core(P, Fun) ->
+    case mod_client_proxy_context:get(P) of
+        #{core := undefined} -> out_of_order(P);
+        #{} = Context -> Fun(Context);
+        undefined -> error_text(["Proxy host ", P, " has been stopped"])
+    end.
+
+out_of_order(P) ->
+    error_text(["Proxy host ", P, " is out of order: client_proxy_status says why"]).
 
 with_host(Host, Fun) ->
     P = jid:nameprep(Host),

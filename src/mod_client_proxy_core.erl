@@ -19,14 +19,17 @@
 -export([load/1, new/3, configure/2, close/1, status/1, carrier/1, derive_key/3,
          handle/7, needs_sender/1, is_shown/3, translate/5, bounce/4, bounce/5,
          abort/4, expire/2, sweep/4, close_all/2, put_endpoint/4, remove_endpoint/2,
-         endpoints/2, pending/2, tick/2, pings/2, ponged/4, eject/4, stays/4, counters/1,
-         recall/4, learn/5, open/3, hints/1]).
+         endpoints/2, pending/2, pending/5, tick/2, pings/2, ponged/4, eject/4, stays/4,
+         counters/1, latency/1, latencies/1, recall/4, learn/5, open/3, shown/2,
+         hints/1]).
 
 -export_type([core/0, carrier/0, config/0, parts/0, sender/0, decision/0,
               outcome/0, edit/0, condition/0, why/0, how/0, hint/0, memory/0,
-              local/0, endpoint/0, pending/0, drain/0, eid/0,
+              local/0, endpoint/0, pending/0, sought/0, drain/0, eid/0,
               record_ref/0, state/0, add/0, status/0]).
 
+%% That the core gives in one call, at most.
+-define(ROWS, 64).
 %% Of a page of rows that cannot be read for want of memory.
 -define(TRIES, 10).
 -define(PAUSE, 100). % ms
@@ -153,6 +156,11 @@
 %% A new value of an attribute of an element, or of its text. Elements are
 %% counted in document order, from 0.
 -type edit() :: {non_neg_integer(), Attribute :: binary() | text, binary()}.
+
+%% Which requests in flight somebody looks for. What is absent may be anything. Users
+%% and endpoints by their full or bare JID, prepared; age: ms, at least.
+-type sought() :: #{way => request | outbound, user => binary(), endpoint => binary(),
+                    age => non_neg_integer()}.
 
 %% What becomes of a record that is closed without an answer.
 -type outcome() ::
@@ -428,13 +436,34 @@ ponged(Core, Eid, Answered, Now) ->
 eject(Core, {U, S, R}, Ms, Now) ->
     call(Core, eject, {<<U/binary, $@, S/binary, $/, R/binary>>, Ms, Now}).
 
+%% @doc All of them: where there may be many, ask for pages.
 -spec pending(core(), non_neg_integer()) -> [pending()].
 pending(Core, Now) ->
-    collect(Core, pending, {Now}, 0,
-            fun({Way, User, Endpoint, Id, Type, Age, Left, Tries}) ->
-                    #{way => Way, user => User, endpoint => Endpoint, id => Id,
-                      type => Type, age => Age, left => Left, tries => Tries}
-            end).
+    collect(Core, pending, sought(#{}, ?ROWS, Now), 0, fun pending/1).
+
+pending({Way, User, Endpoint, Id, Type, Age, Left, Tries}) ->
+    #{way => Way, user => User, endpoint => Endpoint, id => Id,
+      type => Type, age => Age, left => Left, tries => Tries}.
+
+%% @doc The next ones of those that are sought: at most Max, and not more than the core
+%% gives at once. (It looks at some records in one call: there may be no row though more
+%% follow.) Cursor: 0 at first, then what the call before has returned. The table
+%% changes meanwhile: a request that goes on to another endpoint may be seen twice, or
+%% not at all.
+-spec pending(core(), sought(), Max :: pos_integer(), Cursor :: non_neg_integer(),
+              non_neg_integer()) ->
+          {Cursor :: non_neg_integer() | done, [pending()]} | {error, atom()}.
+pending(Core, Sought, Max, Cursor, Now) ->
+    Args = sought(Sought, min(Max, ?ROWS), Now),
+    case call(Core, pending, erlang:append_element(Args, Cursor)) of
+        {error, _} = Err -> Err;
+        {Next, Rows} -> {Next, lists:map(fun pending/1, Rows)}
+    end.
+
+sought(Sought, Max, Now) ->
+    Way = maps:get(way, Sought, any),
+    {Now, Way /= outbound, Way /= request, maps:get(user, Sought, <<>>),
+     maps:get(endpoint, Sought, <<>>), maps:get(age, Sought, 0), Max}.
 
 %% @doc How many kept keys (sticky_ttl) and how many sessions stay with the endpoint
 %% of this full JID. Leave: the kept keys leave it; each goes to another endpoint with
@@ -459,6 +488,22 @@ stays(Core, Args, Cursor, Kept, Sessions) ->
 counters(Core) ->
     maps:from_list(call(Core, counters, {})).
 
+%% @doc How long endpoints have taken to answer since the instance was made.
+-spec latency(core()) -> {ok, mod_client_proxy_latency:latency()} | {error, atom()}.
+latency(Core) ->
+    case call(Core, latency, {}) of
+        {error, _} = Err -> Err;
+        Told -> {ok, mod_client_proxy_latency:from_core(Told)}
+    end.
+
+%% @doc The same of each endpoint, by its full JID, since it has come.
+-spec latencies(core()) -> [{Jid :: binary(), mod_client_proxy_latency:latency()}].
+latencies(Core) ->
+    collect(Core, latencies, {}, 0,
+            fun({Jid, Ms, Counts}) ->
+                    {Jid, mod_client_proxy_latency:from_core({Ms, Counts})}
+            end).
+
 %% @doc The JID that a resource at the proxy host stands for.
 -spec open(core(), Resource :: binary(), non_neg_integer()) ->
           {ok, requester | endpoint, binary()} | {error, atom()}.
@@ -477,6 +522,11 @@ recall(Core, What, Question, Now) ->
             Answer :: binary(), non_neg_integer()) -> boolean() | {error, atom()}.
 learn(Core, What, Question, Answer, Now) ->
     call(Core, learn, {What, Question, Answer, Now}).
+
+%% @doc What the target sees of this requester (prepared JID), behind the proxy host.
+-spec shown(core(), Jid :: binary()) -> {ok, Resource :: binary()} | {error, atom()}.
+shown(Core, Jid) ->
+    call(Core, shown, {Jid, jid:resourceprep(Jid) == Jid}).
 
 %% @doc The bits that handle/7 takes (enum jat_hint of c_src/core/place.h).
 -spec hints([hint()]) -> non_neg_integer().

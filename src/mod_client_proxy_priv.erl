@@ -14,10 +14,10 @@
 
 %% The version of the calls between this code and the core: JAT_ABI of
 %% c_src/core/jat.h.
--define(ABI, 11).
+-define(ABI, 12).
 %% The checksum of the C sources that this code goes with. `make sum` writes it
 %% here, and `make check-lint` looks whether it is right.
--define(SOURCES, "3912807176").
+-define(SOURCES, "2512850828").
 
 %% @doc The file that is meant by NAME.name, if it is there as a whole, with what
 %% sources/0 was for it (empty: it is older than such checksums). The text says
@@ -58,16 +58,16 @@ abi() ->
 sources() ->
     ?VERSION "-" ?SOURCES.
 
-%% @doc What is wrong with the C core, followed by what mends it: another build,
-%% or, where the system's loader says that it has not found a shared library, the
-%% package of that library.
+%% @doc What is wrong with the C core, followed by what mends it: another build, the
+%% package that it came with, or, where the system's loader says that it has not
+%% found a shared library, the package of that library.
 -spec remedy(unicode:chardata()) -> unicode:chardata().
 remedy(Text) ->
     case re:run(unicode:characters_to_binary(Text),
                 "\\blib[^ :]*\\.so[^ :]*(?=: cannot open shared object file)",
                 [{capture, first, binary}]) of
         {match, [Library]} -> install(Text, Library);
-        nomatch -> build(Text)
+        nomatch -> renew(Text, file:read_file(filename:join(dir(), "package")))
     end.
 
 install(Text, Library) ->
@@ -79,7 +79,13 @@ package(<<"libxml2.", _/binary>>) -> " (Debian: libxml2)";
 package(<<"libcrypto.so.3", _/binary>>) -> " (Debian: libssl3)";
 package(_) -> "".
 
-build(Text) ->
+%% The file is there if a package of the system has brought the core, and names it.
+renew(Text, {ok, Package}) ->
+    io_lib:format(
+      "~ts. Start ejabberd again. If that does not help, run 'apt-get install "
+      "--reinstall ~ts', then start it again. The core was looked for in ~ts",
+      [Text, string:trim(Package), dir()]);
+renew(Text, {error, _}) ->
     io_lib:format(
       "~ts. Run 'make -C c_src' in the module's sources as the user ~ts, and "
       "mend what it complains of. It needs a C compiler, make, and the headers "

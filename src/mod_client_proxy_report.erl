@@ -6,16 +6,35 @@
 
 -export([answer/3, is_answer/2, counters/0]).
 
--export_type([question/0, answer/0, row/0]).
+-export_type([question/0, answer/0, row/0, latencies/0, history/0]).
+
+%% ms; in which a page of what is in flight is sought, less than another node waits
+-define(PAGE_PATIENCE, 1000).
 
 -type question() ::
         status                                     %% one row
       | endpoints | pending                        %% rows
       | {endpoint, Jid :: binary()}                %% its row, if it is there
+        %% one page of what is in flight, a row; see mod_client_proxy_core:pending/5
+      | {pending, mod_client_proxy_core:sought(), Cursor :: non_neg_integer(),
+         Limit :: pos_integer()}
+      | {open, Resource :: binary()}               %% a row: role, jid
+      | {shown, Jid :: binary()}                   %% a row: shown
       | counters                                   %% a row of numbers
+      | latency                                    %% a row, see latencies()
+      | {history, Span :: pos_integer()}           %% s; a row, see history()
       | {stays, Jid :: binary(), Leave :: boolean()}. %% see mod_client_proxy_core
 
 -type row() :: #{atom() => term()}.
+
+%% How long it took to answer, since the C core was started: of all, and of each
+%% endpoint that is there, with its full JID as `jid'.
+-type latencies() ::
+        #{host := mod_client_proxy_latency:latency(),
+          endpoints := [#{jid := binary(), ms := non_neg_integer(),
+                          counts := [non_neg_integer(), ...]}]}.
+
+-type history() :: #{step := pos_integer(), points := [mod_client_proxy_series:row()]}.
 
 -type answer() ::
         {ok, row() | [row()]}
@@ -40,6 +59,12 @@ answer(P, status, Patience) ->
         error ->
             silent
     end;
+answer(P, {history, Span}, Patience) ->
+    case mod_client_proxy_recorder:rows(P, Span, Patience) of
+        {ok, Points} -> {ok, #{step => mod_client_proxy_series:step(Span),
+                               points => Points}};
+        silent -> silent
+    end;
 answer(P, Question, _Patience) ->
     case mod_client_proxy_context:get(P) of
         undefined -> none;
@@ -52,11 +77,32 @@ answer(_Question, #{core := undefined}) ->
     out_of_order;
 answer(endpoints, #{core := Core}) ->
     {ok, mod_client_proxy_core:endpoints(Core, mod_client_proxy_clock:now())};
+answer(latency, #{core := Core}) ->
+    case mod_client_proxy_core:latency(Core) of
+        {ok, Latency} ->
+            Rows = mod_client_proxy_core:latencies(Core),
+            {ok, #{host => Latency, endpoints => [L#{jid => Jid} || {Jid, L} <- Rows]}};
+        {error, Why} ->
+            {error, Why}
+    end;
 answer({endpoint, Jid}, Context) ->
     {ok, Rows} = answer(endpoints, Context),
     {ok, [Row || #{jid := J} = Row <- Rows, J == Jid]};
 answer(pending, #{core := Core}) ->
     {ok, mod_client_proxy_core:pending(Core, mod_client_proxy_clock:now())};
+answer({pending, Sought, Cursor, Limit}, #{core := Core}) ->
+    Now = mod_client_proxy_clock:now(),
+    page(Core, Sought, Cursor, Limit, Now, Now + ?PAGE_PATIENCE, []);
+answer({open, Resource}, #{core := Core}) ->
+    case mod_client_proxy_core:open(Core, Resource, mod_client_proxy_clock:now()) of
+        {ok, Role, Jid} -> {ok, #{role => Role, jid => Jid}};
+        {error, _} = Err -> Err
+    end;
+answer({shown, Jid}, #{core := Core}) ->
+    case mod_client_proxy_core:shown(Core, Jid) of
+        {ok, Shown} -> {ok, #{shown => Shown}};
+        {error, _} = Err -> Err
+    end;
 answer({stays, Jid, Leave}, #{core := Core}) ->
     case mod_client_proxy_core:stays(Core, Jid, Leave, mod_client_proxy_clock:now()) of
         {error, Why} -> {error, Why};
@@ -64,6 +110,22 @@ answer({stays, Jid, Leave}, #{core := Core}) ->
     end;
 answer(_OfAnotherVersion, _Context) ->
     unknown_question.
+
+%% Until there are so many rows, or so much time has gone.
+page(Core, Sought, Cursor, Limit, Now, Until, Before) ->
+    case mod_client_proxy_core:pending(Core, Sought, Limit, Cursor, Now) of
+        {error, _} = Err ->
+            Err;
+        {Next, Rows} ->
+            Left = Limit - length(Rows),
+            All = [Rows | Before],
+            case Next == done orelse Left == 0
+                orelse mod_client_proxy_clock:now() >= Until of
+                true -> {ok, #{rows => lists:append(lists:reverse(All)),
+                               next => Next}};
+                false -> page(Core, Sought, Next, Left, Now, Until, All)
+            end
+    end.
 
 target(#{jid := Jid, kind := Kind, trouble := <<>>}) ->
     [foreign(Jid), " (", atom_to_list(Kind), ")"];
@@ -110,7 +172,10 @@ now_entries() ->
 -spec is_answer(question(), term()) -> boolean().
 is_answer(Question, {ok, Value}) ->
     is_value(Question, Value);
-is_answer({stays, _, _}, {error, Why}) ->
+is_answer(Question, {error, Why})
+  when Question == latency;
+       is_tuple(Question), element(1, Question) /= endpoint,
+       element(1, Question) /= history ->
     is_atom(Why);
 is_answer(_Question, Answer) ->
     lists:member(Answer, [silent, out_of_order, none]).
@@ -119,10 +184,36 @@ is_value(counters, Row) ->
     is_map(Row)
         andalso lists:all(fun({Name, N}) -> is_atom(Name) andalso is_integer(N) end,
                           maps:to_list(Row));
+is_value({pending, _, _, _}, #{rows := Rows, next := Next}) ->
+    are_rows(columns(pending), Rows)
+        andalso (Next == done orelse is_integer(Next) andalso Next >= 0);
+is_value({pending, _, _, _}, _) ->
+    false;
+is_value({open, _}, Row) ->
+    is_row(columns(open), Row)
+        andalso lists:member(map_get(role, Row), [requester, endpoint]);
+is_value({shown, _}, Row) ->
+    is_row(columns(shown), Row);
+is_value(latency, #{host := Host, endpoints := Rows}) ->
+    mod_client_proxy_latency:is_latency(Host)
+        andalso are_all(fun(#{jid := Jid} = Row) ->
+                                is_binary(Jid) andalso
+                                    mod_client_proxy_latency:is_latency(Row)
+                        end, Rows);
+is_value({history, _}, #{step := Step, points := Points}) ->
+    is_integer(Step) andalso are_all(fun mod_client_proxy_series:is_row/1, Points);
+is_value(Question, _) when Question == latency; element(1, Question) == history ->
+    false;
 is_value(Question, Value) when Question == status; element(1, Question) == stays ->
     is_row(columns(Question), Value);
 is_value(Question, Value) ->
     are_rows(columns(Question), Value).
+
+%% Something else makes the function fail, or the list.
+are_all(Is, Rows) ->
+    try lists:all(Is, Rows)
+    catch error:_ -> false
+    end.
 
 are_rows(Columns, [Row | Rows]) -> is_row(Columns, Row) andalso are_rows(Columns, Rows);
 are_rows(_Columns, Rows) -> Rows == [].
@@ -138,6 +229,10 @@ columns(status) ->
      {fun is_integer/1, [endpoints, pending]}];
 columns({stays, _, _}) ->
     [{fun is_integer/1, [kept, sessions]}];
+columns(open) ->
+    [{fun is_atom/1, [role]}, {fun is_binary/1, [jid]}];
+columns(shown) ->
+    [{fun is_binary/1, [shown]}];
 columns(pending) ->
     [{fun is_atom/1, [way, type]},
      {fun is_binary/1, [user, endpoint, id]},

@@ -96,10 +96,7 @@ end_per_suite(Config) ->
 init_per_testcase(Case, Config) ->
     ct:pal("~p", [Case]),
     Clocks = [a_server_that_hangs_is_found_out_and_serves_again],
-    case suite:begin_case(Case, Clocks, Config) of
-        {skip, _} = Skip -> Skip;
-        _ -> cluster:begin_case(Config)
-    end.
+    cluster:begin_case(Case, Clocks, Config).
 
 end_per_testcase(_Case, Config) ->
     case ?config(tc_status, Config) of

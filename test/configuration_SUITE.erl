@@ -33,7 +33,10 @@ groups() ->
        counters_say_what_became_of_each_stanza,
        each_command_explains_itself,
        over_http_each_command_returns_json,
-       commands_refuse_a_host_that_is_none]},
+       commands_refuse_a_host_that_is_none,
+       resolve_says_who_is_who_and_the_log_who_has_asked,
+       pending_is_shown_page_by_page,
+       check_says_what_is_forgotten]},
      {configuration, [],
       [the_short_form_works,
        wrong_options_are_refused_and_the_module_goes_on,
@@ -70,8 +73,8 @@ end_per_group(configuration, Config) ->
 end_per_group(Name, Config) ->
     suite:end_group(Name, Config).
 
-init_per_testcase(_Case, Config) ->
-    suite:begin_case(Config).
+init_per_testcase(Case, Config) ->
+    suite:begin_case(Case, [a_start_that_fails_half_way_loses_no_request], Config).
 
 end_per_testcase(_Case, Config) ->
     suite:end_case(Config).
@@ -198,6 +201,9 @@ each_command_explains_itself(Config) ->
      end || {Command, Words} <- [{"client_proxy_status", ["outdated"]},
                                  {"client_proxy_endpoints", ["resuming"]},
                                  {"client_proxy_pending", ["milliseconds"]},
+                                 {"client_proxy_pending_page", ["go on"]},
+                                 {"client_proxy_resolve", ["logged"]},
+                                 {"client_proxy_check", ["remedy"]},
                                  {"client_proxy_counters", ["stanzas:", "timeouts:"]}]].
 
 %% With such api_permissions as doc/commands.md has; and without it nothing.
@@ -303,6 +309,82 @@ commands_refuse_a_host_that_is_none(Config) ->
          {1, Text} = bed:ctl(bed(Config), [Command, "nowhere.example.org"]),
          {match, _} = re:run(Text, "nowhere.example.org")
      end || Command <- ["client_proxy_endpoints", "client_proxy_pending"]].
+
+%% Both ways, by both frontends; and nobody asks without being named.
+resolve_says_who_is_who_and_the_log_who_has_asked(Config) ->
+    P = <<"sealed.example.org">>,
+    Bed = bed(Config),
+    E = service(Config, "a"),
+    U = requester(Config),
+    Shown = puppet:attr(<<"from">>, iq:served(E, iq:ask(U, get, P))),
+    EncE = address_of(Config, P, E),
+    Node = node_of(Config),
+    Jid = puppet:jid(U),
+    [[[Address, Role, Of, <<"sealed">>, Node]] =
+         table(Config, ["client_proxy_resolve", "sealed.example.org",
+                        binary_to_list(Text)])
+     || {Text, Address, Role, Of} <-
+            [{Shown, Shown, <<"requester">>, Jid},
+             {EncE, EncE, <<"endpoint">>, puppet:jid(E)}]],
+    {1, Nobody} = bed:ctl(Bed, ["client_proxy_resolve", "sealed.example.org", "none@"]),
+    {match, _} = re:run(Nobody, "none@ stands for nobody"),
+    await_said(Config, "client_proxy_resolve of sealed.example.org, 'none@', was "
+               "called by ejabberdctl"),
+    %% the caller cannot be told
+    {error, not_allowed, 1, _} = bed:command(Bed, client_proxy_resolve, [P, Shown]),
+    Asked = [{<<"host">>, P}, {<<"address">>, Jid}],
+    {403, _} = over_http(Config, "client_proxy_resolve", Asked),
+    bed:configure(Bed, [site(proxy_hosts()),
+                        "api_permissions:\n"
+                        "  resolve:\n"
+                        "    from: mod_http_api\n"
+                        "    who: {access: {allow: {ip: 127.0.0.1/8}}}\n"
+                        "    what: [client_proxy_resolve]\n"]),
+    try
+        ok = bed:reload(Bed),
+        {200, [{Row}]} = over_http(Config, "client_proxy_resolve", Asked),
+        Shown = proplists:get_value(<<"address">>, Row),
+        await_said(Config, ["'", Jid, "', was asked for by somebody without an account "
+                            "from 127.0.0.1"])
+    after
+        common_site(Config)
+    end.
+
+pending_is_shown_page_by_page(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    V = requester(Config, "stranger@example.org/x"),
+    [iq:served(E, iq:ask(U, get, ?P)) || _ <- lists:seq(1, 5)],
+    _ = iq:served(E, iq:ask(V, get, ?P)),
+    Page = fun(Of, Limit, From) ->
+                   bed:command(bed(Config), client_proxy_pending_page,
+                               [?P, <<"any">>, puppet:jid(Of), <<"svc@example.org">>, 0,
+                                Limit, From])
+           end,
+    [_, _, More] = Page(U, 2, <<"first">>),
+    <<"more">> = element(1, More),
+    [_, _, _] = Page(U, 20, element(10, More)),
+    Jid = puppet:jid(V),
+    [[<<"request">>, Jid | _]] =
+        table(Config, ["client_proxy_pending_page", "proxy.example.org", "any",
+                       binary_to_list(Jid), "any", "0", "20", "first"]).
+
+%% Before the service is there, and then.
+check_says_what_is_forgotten(Config) ->
+    Check = fun() ->
+                    Rows = table(Config, ["client_proxy_check", "proxy.example.org"]),
+                    [] = [Row || [_, _, <<"The check", _/binary>> | _] = Row <- Rows],
+                    Rows
+            end,
+    [[<<"endpoints">>, <<"problem">>, _, Remedy]] =
+        [Row || [_, Verdict | _] = Row <- Check(), Verdict /= <<"ok">>],
+    {match, _} = re:run(Remedy, "Start the service"),
+    _ = service(Config, "a"),
+    Rows = Check(),
+    [<<"ok">>] = lists:usort([Verdict || [_, Verdict | _] <- Rows]),
+    [true = lists:member(Name, [Of || [Of | _] <- Rows])
+     || Name <- [<<"state">>, <<"core">>, <<"targets">>, <<"shaper">>, <<"dns">>,
+                 <<"certificate">>, <<"handlers">>]].
 
 %%% Configuration
 

@@ -80,8 +80,8 @@ init_per_group(Name, Config) ->
 end_per_group(Name, Config) ->
     suite:end_group(Name, Config).
 
-init_per_testcase(_Case, Config) ->
-    suite:begin_case(Config).
+init_per_testcase(Case, Config) ->
+    suite:begin_case(Case, [what_no_hook_has_told_is_found_by_reconciliation], Config).
 
 end_per_testcase(_Case, Config) ->
     suite:end_case(Config).

@@ -67,7 +67,10 @@ end_per_suite(Config) ->
 
 init_per_testcase(Case, Config) ->
     ct:pal("~p", [Case]),
-    suite:begin_case(Config).
+    Clocks = [a_question_that_is_left_open_stays_open_and_is_reported,
+              a_target_that_unsubscribes_serves_no_more,
+              an_account_with_nobody_online_is_not_probed_again_and_again],
+    suite:begin_case(Case, Clocks, Config).
 
 end_per_testcase(_Case, Config) ->
     case ?config(tc_status, Config) of

@@ -14,8 +14,9 @@
 -import(suite, [bed/1, clean/1, is_ours/1, occurrences/2, own_server/2,
                 program/1, requester/1, said/2, serves/3, service/2, status/2]).
 
+%% The installer compiles all: minutes on a machine with much else to do.
 suite() ->
-    [{timetrap, {seconds, 120}}].
+    [{timetrap, {minutes, 5}}].
 
 all() ->
     [{group, installation}].

@@ -27,13 +27,15 @@ type(Value) when is_binary(Value) -> string.
 registered_test_() ->
     {setup, fun commands/0,
      fun(Commands) ->
-             [?_assertEqual([client_proxy_counters, client_proxy_drain,
-                             client_proxy_endpoints, client_proxy_move_keys,
-                             client_proxy_pending, client_proxy_status,
-                             client_proxy_undrain],
+             [?_assertEqual([client_proxy_check, client_proxy_counters,
+                             client_proxy_drain, client_proxy_endpoints,
+                             client_proxy_move_keys, client_proxy_pending,
+                             client_proxy_pending_page, client_proxy_resolve,
+                             client_proxy_status, client_proxy_undrain],
                             lists:sort([C#ejabberd_commands.name
                                         || C <- Commands])),
-              [{atom_to_list(C#ejabberd_commands.name), fun() -> exported(C) end}
+              [{atom_to_list(C#ejabberd_commands.name),
+                fun() -> exported(C), explained(C), documented(C) end}
                || C <- Commands],
               %% ejabberdctl help does not show the description of the result
               [?_assertNotEqual({Name, nomatch}, {Name, string:find(Long, Columns)})
@@ -57,6 +59,53 @@ callable(#ejabberd_commands{module = Module, function = Function, args = Args,
     ?assertEqual(mod_client_proxy_commands, Module),
     ?assert(lists:member({Function, length(Args)}, Module:module_info(exports))),
     [?assertEqual(length(Args), length(Of)) || Of <- [Example, Desc], Args /= []].
+
+%% What ejabberd makes its documentation of is all there, and right.
+explained(#ejabberd_commands{name = Name, longdesc = Long, tags = [Tag], args = Args,
+                             args_example = Example, args_desc = Desc, result = Result,
+                             result_desc = ResultDesc, result_example = ResultExample}) ->
+    ?assert(length(Long) > 20),
+    ?assertEqual(case Name of
+                     client_proxy_resolve -> client_proxy_restricted;
+                     _ -> client_proxy
+                 end, Tag),
+    [?assert(io_lib:printable_unicode_list(Text)) || Text <- [ResultDesc | args(Desc)]],
+    [?assert(is_of(Type, Value))
+     || {{_, Type}, Value} <- lists:zip(Args, args(Example))],
+    ?assert(is_of(element(2, Result), ResultExample)).
+
+args(none) -> [];
+args(List) -> List.
+
+is_of({list, {_, Type}}, Values) ->
+    Values /= [] andalso lists:all(fun(Value) -> is_of(Type, Value) end, Values);
+is_of({tuple, Columns}, Row) ->
+    tuple_size(Row) == length(Columns)
+        andalso lists:all(fun({{_, Type}, Value}) -> is_of(Type, Value) end,
+                          lists:zip(Columns, tuple_to_list(Row)));
+is_of(restuple, {ok, Text}) -> is_binary(Text);
+is_of(integer, Value) -> is_integer(Value);
+is_of(_Text, Value) -> is_binary(Value).
+
+%% doc/commands.md has it, with a call of each kind, its arguments and columns.
+documented(#ejabberd_commands{name = Atom, args = Args, args_example = Example,
+                              result = {_, Result}}) ->
+    Name = atom_to_list(Atom),
+    {ok, Text} = file:read_file(filename:join(os:getenv("PROJECT"), "doc/commands.md")),
+    [_, After] = string:split(Text, "\n## " ++ Name ++ "\n"),
+    [Section | _] = string:split(After, "\n## "),
+    Call = lists:join(" ", ["    ejabberdctl " ++ Name
+                            | [io_lib:format(case is_integer(Value) of
+                                                 true -> "~b";
+                                                 false -> "~ts"
+                                             end, [Value]) || Value <- args(Example)]]),
+    [?assertMatch({_, {_, _}}, {Words, binary:match(Section, iolist_to_binary(Words))})
+     || Words <- [[Call, "\n"], ["/api/", Name, " "]]
+            ++ [["\"", atom_to_list(Arg), "\": "] || {Arg, _} <- Args]
+            ++ [["`", atom_to_list(Column), "`"] || Column <- columns(Result)]].
+
+columns({list, {_, {tuple, Columns}}}) -> [Column || {Column, _} <- Columns];
+columns(restuple) -> [].
 
 commands() ->
     told(register).

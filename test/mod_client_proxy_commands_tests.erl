@@ -37,7 +37,66 @@ columns_test_() ->
               {"a host that is none", fun unknown/1},
               {"a host that is no host name", fun no_name/1},
               {"a host that is out of order", fun degraded/1},
+              {"pages of what is in flight", fun pages/1},
+              {"a page that cannot be", fun no_page/1},
+              {"who is who", fun resolved/1},
+              {"who is who is not for everybody", fun unresolved/1},
               {"each counter", fun counters/1}]]}.
+
+%% All of them, 3 a page, and of what somebody seeks only that.
+pages(Core) ->
+    added = put_endpoint(Core, ?A, none, 0, false),
+    [request(Core, N, began()) || N <- lists:seq(1, 7)],
+    outbound(Core, 1, began()),
+    All = pages(<<"any">>, <<"any">>, <<"first">>),
+    ?assertEqual(lists:sort([erlang:delete_element(6, erlang:delete_element(6, Row))
+                             || Row <- ?COMMANDS:pending(?P)]),
+                 lists:sort([erlang:delete_element(
+                               6, erlang:delete_element(
+                                    6, erlang:delete_element(10, Row))) || Row <- All])),
+    [mod_client_proxy_admin_tests:shape(client_proxy_pending_page, Row) || Row <- All],
+    ?assertMatch([{<<"outbound">>, _, _, _, _, _, _, _, _, <<>>}],
+                 pages(<<"outbound">>, <<"any">>, <<"first">>)),
+    ?assertMatch([{<<"request">>, <<"u3@example.org/x">>, _, _, _, _, _, _, _, <<>>}],
+                 pages(<<"any">>, <<"u3@example.org">>, <<"first">>)),
+    ?assertEqual([], ?COMMANDS:pending_page(?P, <<>>, <<>>, <<>>, 3600000, 3, <<>>)).
+
+pages(Way, User, From) ->
+    Page = ?COMMANDS:pending_page(?P, Way, User, <<"any">>, 0, 3, From),
+    {More, Rows} = lists:partition(fun(Row) -> element(1, Row) == <<"more">> end, Page),
+    ?assert(length(Rows) =< 3),
+    Rows ++ case More of
+                [] -> [];
+                [Last] -> pages(Way, User, element(10, Last))
+            end.
+
+no_page(Core) ->
+    Error = fun(Way, Mark) ->
+                    {error, not_exists, 1, Text} =
+                        ?COMMANDS:pending_page(?P, Way, <<>>, <<>>, 0, 3, Mark),
+                    Text
+            end,
+    has(Error(<<"sideways">>, <<"first">>), ["not sideways"]),
+    has(Error(<<"any">>, <<"last">>), ["No page ends with last"]),
+    mod_client_proxy_context:publish(?P, (context(Core))#{core := undefined}),
+    has(Error(<<"any">>, <<"first">>), ["out of order"]).
+
+resolved(_Core) ->
+    ets:insert(ejabberd_options, {{hide_sensitive_log_data, global}, false}),
+    put('$initial_call', {ejabberd_http, init, 3}),
+    Rows = ?COMMANDS:resolve(?P, <<"u@example.net/x">>),
+    ?assertEqual([{<<"proxy.example.org/u@example.net/x">>, <<"requester">>,
+                   <<"u@example.net/x">>, <<"jid">>, ?HERE}], Rows),
+    [mod_client_proxy_admin_tests:shape(client_proxy_resolve, Row) || Row <- Rows],
+    {error, not_exists, 1, Text} = ?COMMANDS:resolve(?P, <<"AAAA@">>),
+    has(Text, ["stands for nobody"]),
+    {error, not_exists, 1, _} = ?COMMANDS:resolve(<<"nowhere.example.org">>, <<"AAAA@">>),
+    erase('$initial_call').
+
+unresolved(_Core) ->
+    erase('$initial_call'),
+    ?assertMatch({error, not_allowed, 1, _},
+                 ?COMMANDS:resolve(?P, <<"u@example.net/x">>)).
 
 endpoints(Core) ->
     added = put_endpoint(Core, ?A, chat, 7, false),

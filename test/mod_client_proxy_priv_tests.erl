@@ -16,6 +16,8 @@ priv_test_() ->
       {"a file that is missing or not whole is not used", fun not_whole/0},
       {"the remedy names packages, commands, the user and the folder",
        fun remedy/0},
+      {"that of a package is the package, and nothing is compiled",
+       fun remedy_of_a_package/0},
       {"a shared library that is missing is the package of that library",
        fun library/0}]}.
 
@@ -54,6 +56,15 @@ remedy() ->
                  "as the user " ++ string:trim(os:cmd("id -un")),
                  code:priv_dir(mod_client_proxy)]].
 
+remedy_of_a_package() ->
+    write("package", "a-package\n"),
+    Text = text(mod_client_proxy_priv:remedy("It is gone")),
+    [?assertNotEqual({Word, nomatch}, {Word, string:find(Text, Word)})
+     || Word <- ["It is gone. ", "ejabberd again", "--reinstall a-package'",
+                 code:priv_dir(mod_client_proxy)]],
+    [?assertEqual({Word, nomatch}, {Word, string:find(Text, Word)})
+     || Word <- ["make", "compiler", "module_upgrade"]].
+
 library() ->
     [begin
          Text = text(mod_client_proxy_priv:remedy(Said)),
@@ -88,4 +99,4 @@ write(File, Content) ->
     ok = file:write_file(path(File), Content).
 
 clean() ->
-    [file:delete(path(File)) || File <- [?BINARY, ?NAME ".name"]].
+    [file:delete(path(File)) || File <- [?BINARY, ?NAME ".name", "package"]].

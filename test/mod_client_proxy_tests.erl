@@ -94,7 +94,7 @@ moved() ->
 stop() ->
     ok = ?M:start(?VHOST, options([?A, ?B])),
     Hooks = arguments(ejabberd_hooks, add),
-    ?assertEqual(5, length(Hooks)),
+    ?assertEqual(6, length(Hooks)),
     ?assertEqual([[]], arguments(mod_client_proxy_admin, register)),
     ok = ?M:stop(?VHOST),
     ?assertEqual(lists:sort(Hooks), lists:sort(arguments(ejabberd_hooks, delete))),

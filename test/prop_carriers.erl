@@ -72,8 +72,8 @@ compare_all(Options, Steps) ->
 
 %% Whatever is in the tables.
 last() ->
-    [{counters}, {endpoints, 0}, {pending, 0}, {close_all}, {counters},
-     {endpoints, 0}, {pending, 0}].
+    [{counters}, {endpoints, 0}, {latency}, {latencies, 0}, {pending, 0}, {close_all},
+     {counters}, {endpoints, 0}, {pending, 0}].
 
 compare(Step) ->
     {Name, Args, Sender} = call(Step),
@@ -150,7 +150,11 @@ call({eject, Endpoint, Ms}) ->
 call({stays, Jid, Leave, Cursor}) ->
     {stays, {Jid, Leave, now_(), Cursor}, none};
 call({pending, Cursor}) ->
-    {pending, {now_(), Cursor}, none};
+    {pending, {now_(), true, true, <<>>, <<>>, 0, 64, Cursor}, none};
+call({sought, In, Out, Age, User, Max, Cursor}) ->
+    {pending, {now_(), In, Out, User, <<"svc@example.org">>, Age, Max, Cursor}, none};
+call({shown, Jid, Carried}) ->
+    {shown, {Jid, Carried}, none};
 call({translate, Payload, Addresses, Prepared}) ->
     [From, To, NewFrom, NewTo] = lists:map(fun address/1, Addresses),
     {translate, {iolist_to_binary(payload(Payload)), From, To, NewFrom, NewTo, now_(),
@@ -308,6 +312,9 @@ step() ->
        {3, {remove_endpoint, endpoint()}},
        {3, {endpoints, oneof([0, nat()])}},
        {1, {pending, oneof([0, nat()])}},
+       {1, {sought, boolean(), boolean(), nat(), oneof([<<>>, requester()]), nat(),
+            nat()}},
+       {1, {shown, oneof([<<>>, requester()]), boolean()}},
        {1, {tick}},
        {1, {pings, oneof([0, 0, nat()])}},
        {1, {ponged, nat(), boolean()}},

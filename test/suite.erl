@@ -10,7 +10,7 @@
 -module(suite).
 -include("suite.hrl").
 
--export([start/1, clients/1, stop/1, own_server/2, register_accounts/2,
+-export([start/1, clients/1, stop/1, new_server/0, own_server/2, register_accounts/2,
          accounts/0, targets/0, begin_group/2, end_group/2, use_carrier/2,
          own_site/2, common_site/1, begin_case/1, begin_case/3, is_short/0, end_case/1,
          explain/2, last_lines/1, log_since/1, said/2, await_said/2,
@@ -35,18 +35,20 @@ start(Config) ->
     common_site(Config1),
     Config1.
 
-%% Whoever runs the suite may have a server for it (two_nodes).
+%% Whoever runs the suite may lend it a server (one_server, two_nodes).
 served(Config) ->
     case ?config(bed, Config) of
-        undefined ->
-            Bed = bed:new(hosts()),
-            ok = bed:start(Bed),
-            register_accounts(Bed, accounts()),
-            _ = bed:install(Bed),
-            [{bed, Bed} | Config];
-        _ ->
-            Config
+        undefined -> [{bed, new_server()} | Config];
+        _ -> Config
     end.
+
+%% @doc A server with the accounts and the module, and no proxy host yet.
+new_server() ->
+    Bed = bed:new(hosts()),
+    ok = bed:start(Bed),
+    register_accounts(Bed, accounts()),
+    _ = bed:install(Bed),
+    Bed.
 
 %% @doc The same without a server, for suites whose groups have their own.
 clients(Config) ->
@@ -55,9 +57,9 @@ clients(Config) ->
 
 %% @doc For end_per_suite.
 stop(Config) ->
-    case bed:members(bed(Config)) of
-        [Bed] -> bed:remove(Bed);
-        _ -> bed:reconfigure(bed(Config), hosts()) % for the next suite
+    case ?config(is_lent, Config) of
+        true -> bed:reconfigure(bed(Config), hosts()); % for the next suite
+        undefined -> bed:remove(bed(Config))
     end.
 
 %% @doc For a group: a server with this site, or (none) without the module.

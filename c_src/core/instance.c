@@ -304,6 +304,20 @@ enum jat_err jat_open(struct jat *j, struct jat_str resource, uint64_t now,
     return err;
 }
 
+enum jat_err jat_show_requester(struct jat *j, struct jat_str jid, bool carried,
+                                struct jat_buf *buf)
+{
+    const struct jat_config *config = atomic_load(&j->config);
+    enum jat_form form;
+
+    if (config->encoding != JAT_ENCODE_JID || !carried ||
+        jid.n > JAT_JID_PART_MAX)
+        return jat_address_seal(config->keyring, JAT_ROLE_REQUESTER, jid, buf,
+                                &form);
+    (void)jat_buf_add(buf, jid);
+    return buf->failed ? JAT_ENOMEM : JAT_OK;
+}
+
 bool jat_stay_with(struct jat *j, struct jat_str jid, bool leave, uint64_t now,
                    uint32_t *cursor, struct jat_staying *out)
 {
@@ -319,6 +333,17 @@ enum jat_err jat_next_endpoint(struct jat *j, uint32_t *cursor, uint64_t now,
                                struct jat_endpoint_row *out)
 {
     return jat_endpoints_next(j->endpoints, cursor, now, buf, out);
+}
+
+void jat_latency(struct jat *j, struct jat_latency_sum *out)
+{
+    jat_times_all(j->endpoints, out);
+}
+
+enum jat_err jat_next_latency(struct jat *j, uint32_t *cursor,
+                              struct jat_buf *buf, struct jat_times_row *out)
+{
+    return jat_times_next(j->endpoints, cursor, buf, out);
 }
 
 enum jat_err jat_next_pending(struct jat *j, uint64_t *cursor, uint64_t now,
@@ -349,6 +374,41 @@ enum jat_err jat_next_pending(struct jat *j, uint64_t *cursor, uint64_t now,
     *cursor = next;
     *out = p;
     return JAT_OK;
+}
+
+static bool is_jid(struct jat_str jid, struct jat_str sought)
+{
+    return sought.n == 0 || jat_str_eq(jid, sought) ||
+           jat_str_eq(jat_jid_bare(jid), sought);
+}
+
+static bool is_sought(const struct jat_sought *s, const struct jat_buf *buf,
+                      const struct jat_pending *p)
+{
+    return (p->direction == JAT_OUT ? s->out : s->in) && p->age >= s->age &&
+           is_jid(jat_buf_str(buf, p->user), s->user) &&
+           is_jid(jat_buf_str(buf, p->endpoint), s->endpoint);
+}
+
+enum jat_err jat_find_pending(struct jat *j, const struct jat_sought *sought,
+                              uint64_t *cursor, size_t *budget, uint64_t now,
+                              struct jat_buf *buf, struct jat_pending *out)
+{
+    size_t start = buf->n;
+    struct jat_pending p;
+
+    for (; *budget > 0; --*budget) {
+        enum jat_err err = jat_next_pending(j, cursor, now, buf, &p);
+
+        if (err == JAT_OK && is_sought(sought, buf, &p)) {
+            *out = p;
+            return JAT_OK;
+        }
+        buf->n = start;
+        if (err != JAT_OK)
+            return err;
+    }
+    return JAT_EFULL;
 }
 
 /* What is in the tables now. */

@@ -21,6 +21,7 @@
 #include "recent.h"
 #include "shares.h"
 #include "stats.h"
+#include "times.h"
 #include "watch.h"
 
 struct jat;
@@ -74,11 +75,24 @@ bool jat_stay_with(struct jat *j, struct jat_str jid, bool leave, uint64_t now,
 enum jat_err jat_open(struct jat *j, struct jat_str resource, uint64_t now,
                       enum jat_role *role, struct jat_buf *buf);
 
+/* enc(U) of this requester, appended to buf: what the target sees of the
+ * prepared JID now. carried: resourceprep leaves it as it is. A handle opens
+ * only as long as it is remembered. JAT_ECRYPTO; JAT_EBADARG: no JID is so
+ * long. */
+enum jat_err jat_show_requester(struct jat *j, struct jat_str jid, bool carried,
+                                struct jat_buf *buf);
+
 /* For people: the endpoints and the records, one by one (cursor 0 at first,
  * JAT_ENOTFOUND at the end). */
 enum jat_err jat_next_endpoint(struct jat *j, uint32_t *cursor, uint64_t now,
                                struct jat_buf *buf,
                                struct jat_endpoint_row *out);
+
+/* How long they have taken to answer: all of them since the instance was made,
+ * and, one by one, each since it has come. */
+void jat_latency(struct jat *j, struct jat_latency_sum *out);
+enum jat_err jat_next_latency(struct jat *j, uint32_t *cursor,
+                              struct jat_buf *buf, struct jat_times_row *out);
 
 struct jat_pending {
     struct jat_span user, endpoint, id;
@@ -89,6 +103,20 @@ struct jat_pending {
 };
 
 enum jat_err jat_next_pending(struct jat *j, uint64_t *cursor, uint64_t now,
+                              struct jat_buf *buf, struct jat_pending *out);
+
+/* Which records somebody looks for. */
+struct jat_sought {
+    bool in, out;                  /* to the target, from it */
+    struct jat_str user, endpoint; /* full or bare JID; empty: any */
+    uint64_t age;                  /* ms, at least */
+};
+
+/* The next one of these, looking at no more than *budget records (which is
+ * lowered by those looked at; when it reaches 0, JAT_EFULL: call again with the
+ * same cursor). */
+enum jat_err jat_find_pending(struct jat *j, const struct jat_sought *sought,
+                              uint64_t *cursor, size_t *budget, uint64_t now,
                               struct jat_buf *buf, struct jat_pending *out);
 
 /* Counter i of the instance: name and value; false at the end. The first ones

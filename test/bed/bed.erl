@@ -17,7 +17,8 @@
 %% @doc Makes a bed with these additions to ejabberd.yml; does not boot it.
 -spec new(iodata()) -> bed().
 new(Yaml) ->
-    Dir = string:trim(must(["new"])),
+    Claimed = [integer_to_list(Port) || Port <- bed_epmd:ports(4)],
+    Dir = string:trim(must(["new" | Claimed])),
     {ok, Text} = file:read_file(Dir ++ "/ports"),
     Ports = [list_to_tuple(string:split(Line, "="))
              || Line <- string:lexemes(binary_to_list(Text), "\n")],

@@ -10,10 +10,11 @@
          port_please/3, address_please/3, listen_port_please/2, names/1]).
 %% For the bed script
 -export([free_ports/1]).
-%% For other servers of a test
--export([ports/1]).
+%% For the runner of a test
+-export([ports/1, claim/1]).
 
 -define(VERSION, 6).
+-define(CLAIMS, {127, 77, 0, 1}).
 
 start_link() ->
     ignore.
@@ -56,25 +57,55 @@ port(Name) ->
         nomatch -> 0
     end.
 
-%% Prints that many ports free on loopback. Below the range from which the
-%% kernel gives ports to outgoing connections, so that none of those takes one
-%% between our look and the server's start.
+%% Prints that many ports, see ports/1. Nobody holds them then: for servers that a
+%% script boots at once.
 free_ports([Count]) ->
     Ports = ports(list_to_integer(Count)),
     io:format("~s~n", [lists:join(" ", [integer_to_list(N) || N <- Ports])]),
     halt().
 
-%% @doc That many ports, as free_ports/1.
+%% @doc That many ports, free on loopback. Below the range from which the kernel gives
+%% ports to outgoing connections, so that none of those takes one between our look and
+%% the server's start.
+%%
+%% They are this runner's as long as it lives: a server of it that is down meanwhile
+%% finds its port free when it boots again, though other runners draw ports for theirs.
+-spec ports(pos_integer()) -> [inet:port_number()].
 ports(Count) ->
-    Sockets = sockets(Count, []),
-    [gen_tcp:close(Socket) || {_, Socket} <- Sockets],
-    [N || {N, _} <- Sockets].
+    Self = self(),
+    {Holder, Ref} = spawn_monitor(fun() ->
+                                          Self ! {self(), claimed(Count, [])},
+                                          receive never -> ok end
+                                  end),
+    receive
+        {Holder, Ports} -> erlang:demonitor(Ref, [flush]), Ports;
+        {'DOWN', Ref, process, Holder, Reason} -> error(Reason)
+    end.
 
-sockets(0, Found) ->
-    Found;
-sockets(Count, Found) ->
+claimed(0, Ports) ->
+    Ports;
+claimed(Count, Ports) ->
     Port = 20000 + rand:uniform(12000),
+    case claim(Port) of
+        true -> claimed(Count - 1, [Port | Ports]);
+        false -> claimed(Count, Ports)
+    end.
+
+%% A port is claimed by a listener at the same port of an address that no server uses:
+%% that holds between all who share the loopback interface, in whatever root, and ends
+%% with its owner, however that ends.
+claim(Port) ->
+    case gen_tcp:listen(Port, [{ip, ?CLAIMS}]) of
+        {ok, Claim} ->
+            IsFree = is_free(Port),
+            IsFree orelse gen_tcp:close(Claim),
+            IsFree;
+        {error, eaddrinuse} ->
+            false
+    end.
+
+is_free(Port) ->
     case gen_tcp:listen(Port, [{ip, {127, 0, 0, 1}}]) of
-        {ok, Socket} -> sockets(Count - 1, [{Port, Socket} | Found]);
-        {error, _} -> sockets(Count, Found)
+        {ok, Socket} -> ok = gen_tcp:close(Socket), true;
+        {error, eaddrinuse} -> false
     end.

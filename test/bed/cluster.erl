@@ -13,7 +13,7 @@
 -module(cluster).
 -export([start/2, start/3, start_apart/2, join/2, stop/1, site/2, site/3, numbers/1,
          bed/2, node/2, at/2, rpc/5, have_module_of/2, await_taken/1,
-         begin_case/1, end_case/1]).
+         begin_case/1, begin_case/3, end_case/1]).
 -export([kill/2, boot/2, freeze/2, thaw/2, cut/3, heal/3, leave/2, sees/3,
          is_whole/1, is_whole/2, mend/1]).
 -export([speak/3]).
@@ -167,6 +167,14 @@ takers(Bed) ->
 begin_case(Config) ->
     Logs = [byte_size(bed:log(Bed)) || Bed <- beds(Config)],
     [{log, [hd(Logs)]}, {logs, Logs} | Config].
+
+%% @doc As suite:begin_case/3.
+-spec begin_case(atom(), [atom()], [tuple()]) -> [tuple()] | {skip, string()}.
+begin_case(Case, Clocks, Config) ->
+    case suite:begin_case(Case, Clocks, Config) of
+        {skip, _} = Skip -> Skip;
+        _ -> begin_case(Config)
+    end.
 
 %% @doc As suite:end_case/1, for all nodes. Whatever the case has left of the cluster
 %% is put in order first.

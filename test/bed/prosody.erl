@@ -61,16 +61,26 @@ encoded(Text) ->
     lists:flatten(string:replace(Text, ".", "%2e", all)).
 
 %% @doc Returns when it takes connections. It is ended when this runner is gone,
-%% though it was killed.
+%% though it was killed. (Who watches over one that was killed has nothing to do with
+%% the next one: so it keeps the process id that it began with.)
 -spec start(prosody()) -> ok.
-start(#{dir := Dir, c2s := C2s, s2s := S2s}) ->
+start(#{dir := Dir, c2s := C2s, s2s := S2s} = Prosody) ->
     _ = os:cmd("cd " ++ Dir ++ " && { prosody --config " ++ Dir
                ++ "/prosody.cfg.lua -F >>console.log 2>&1 </dev/null & "
-               "echo $! >program; } ; { while kill -0 " ++ os:getpid()
-               ++ " && kill -0 $(cat " ++ Dir ++ "/program); do sleep 1; done; "
-               "kill -9 $(cat " ++ Dir ++ "/program); } >/dev/null 2>&1 </dev/null &"),
-    [bed:await(fun() -> is_open(Port) end, 20000) || Port <- [C2s, S2s]],
-    ok.
+               "echo $! >program; } ; program=$(cat program); "
+               "while kill -0 $program; do kill -0 " ++ os:getpid()
+               ++ " || kill -9 $program; sleep 1; done >/dev/null 2>&1 </dev/null &"),
+    try [bed:await(fun() -> is_open(Port) end, 20000) || Port <- [C2s, S2s]] of
+        _ -> ok
+    catch
+        error:Reason -> explain(Prosody), error({no_prosody, Reason})
+    end.
+
+%% Why it has not started.
+explain(#{dir := Dir, c2s := C2s, s2s := S2s}) ->
+    io:format(user, "-- Prosody with the ports ~s and ~s (~s) says:~n~ts~n",
+              [C2s, S2s, os:cmd("kill -0 $(cat " ++ Dir ++ "/program) 2>&1"),
+               os:cmd("cd " ++ Dir ++ " && tail -n 40 console.log prosody.log")]).
 
 is_open(Port) ->
     case gen_tcp:connect({127, 0, 0, 1}, list_to_integer(Port), [], 1000) of

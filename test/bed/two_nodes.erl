@@ -2,8 +2,8 @@
 %%%
 %%% A hook of Common Test that gives all suites of a run one server: a cluster of two
 %%% nodes. Targets log in at node 2, all others at node 1. The suites are those that
-%%% are run with a server of one node, too; two_nodes.spec says which, and what of them
-%%% makes no sense here.
+%%% are run with a server of one node, too; two_nodes.testspec says which, and what of
+%%% them makes no sense here.
 -module(two_nodes).
 -export([init/2, pre_init_per_suite/3, terminate/1]).
 
@@ -21,7 +21,7 @@ pre_init_per_suite(_Suite, Config, State) ->
     given(Config, State).
 
 given(Config, {_Cluster, Bed} = State) ->
-    {[{bed, Bed} | Config], State}.
+    {[{bed, Bed}, {is_lent, true} | Config], State}.
 
 terminate(none) ->
     ok;

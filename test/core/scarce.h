@@ -105,12 +105,18 @@ size_t attempts_outcomes(const struct attempts *a);
     OF_HOST(j, NULL, jat_put_endpoint(j, __VA_ARGS__))
 #define jat_open(j, resource, now, role, buf)                                  \
     OF_HOST(j, buf, jat_open(j, resource, now, role, buf))
+#define jat_show_requester(j, jid, carried, buf)                               \
+    OF_HOST(j, buf, jat_show_requester(j, jid, carried, buf))
 #define jat_next_endpoint(j, at, now, buf, out)                                \
     OF_HOST(j, buf, jat_next_endpoint(j, at, now, buf, out))
+#define jat_next_latency(j, at, buf, out)                                      \
+    OF_HOST(j, buf, jat_next_latency(j, at, buf, out))
 #define jat_next_ping(j, at, now, buf, out)                                    \
     OF_HOST(j, buf, jat_next_ping(j, at, now, buf, out))
 #define jat_next_pending(j, at, now, buf, out)                                 \
     OF_HOST(j, buf, jat_next_pending(j, at, now, buf, out))
+#define jat_find_pending(j, sought, at, budget, now, buf, out)                 \
+    OF_HOST(j, buf, jat_find_pending(j, sought, at, budget, now, buf, out))
 #define jat_bounce(j, ref, how, now, out)                                      \
     CLOSING(j, out, jat_bounce(j, ref, how, now, attempts_.outcomes))
 #define jat_abort(j, ref, why, now, out)                                       \

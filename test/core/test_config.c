@@ -505,6 +505,43 @@ static void resources_at_p_are_opened_for_people(void **state)
     close_all();
 }
 
+/* As it sees it in a request; and without one, what it would see. */
+static void what_the_target_sees_is_told(void **state)
+{
+    static const char *const users[] = {U, "u@example.net", "v@h/\303\244"};
+    struct jat_buf b = JAT_BUF_INIT;
+    (void)state;
+    const char *long_user = line("u@h/%s", times('u', 1020));
+    for (unsigned sealed = 0; sealed < 2; sealed++) {
+        proxy(sealed ? "encoding=sealed" : "encoding=jid");
+        come(A);
+        for (unsigned i = 0; i < 2; i++) {
+            jat_buf_reset(&b, SIZE_MAX);
+            jat_buf_add(&b, JAT_STR("before"));
+            assert_int_equal(jat_show_requester(j, str(users[i]), true, &b),
+                             JAT_OK);
+            get("1", users[i], P);
+            assert_str(jat_str(b.p, b.n),
+                       str(line("before%s", strchr(from_of(), '/') + 1)));
+        }
+        /* what cannot be a resource is sealed, what is too long a handle */
+        for (unsigned i = 0; i < 2; i++) {
+            jat_buf_reset(&b, SIZE_MAX);
+            const char *user = i == 0 ? users[2] : long_user;
+            assert_int_equal(jat_show_requester(j, str(user), i > 0, &b),
+                             JAT_OK);
+            assert_int_equal(jat_address_form(jat_str(b.p, b.n)),
+                             i == 0 ? JAT_FORM_SEALED : JAT_FORM_HANDLE);
+        }
+        jat_buf_reset(&b, SIZE_MAX);
+        assert_int_equal(jat_show_requester(j, str(""), false, &b),
+                         JAT_EBADARG);
+        assert_int_equal(b.n, 0);
+        close_all();
+    }
+    jat_buf_fini(&b);
+}
+
 static void records_are_listed_for_people(void **state)
 {
     struct jat_buf b = JAT_BUF_INIT;
@@ -531,6 +568,78 @@ static void records_are_listed_for_people(void **state)
     }
     assert_int_equal(seen, 2);
     jat_buf_fini(&b);
+    close_all();
+}
+
+/* The ids of those that are found, in a row. */
+static const char *ids_found(struct jat_sought sought)
+{
+    static char ids[64];
+    struct jat_buf b = JAT_BUF_INIT;
+    struct jat_pending p;
+    uint64_t cursor = 0;
+    size_t budget = 3;
+    enum jat_err err;
+
+    ids[0] = '\0';
+    while ((err = jat_find_pending(j, &sought, &cursor, &budget, now, &b,
+                                   &p)) != JAT_ENOTFOUND) {
+        assert_true(budget > 0 || err == JAT_EFULL);
+        if (err == JAT_EFULL)
+            budget = 3;
+        else if (err == JAT_OK)
+            (void)strncat(ids, b.p + p.id.at, p.id.n);
+        else
+            assert_int_equal(err, JAT_ENOMEM);
+    }
+    jat_buf_fini(&b);
+    for (char *c = ids; *c != '\0'; c++) /* shards are in no order */
+        for (char *d = c + 1; *d != '\0'; d++)
+            if (*d < *c) {
+                char least = *d;
+                *d = *c;
+                *c = least;
+            }
+    return ids;
+}
+
+static void records_are_looked_for(void **state)
+{
+    (void)state;
+    struct jat_sought all = {.in = true, .out = true}, sought;
+    proxy("outbound=any timeout=1000");
+    come(A);
+    get("1", "u@example.net/x", P);
+    get("2", "u@example.net/y", P);
+    set("3", "w@example.net/x", P);
+    now += 400;
+    get("4", A, P "/v@example.net");
+    get("5", "u@example.net/x", P);
+    assert_string_equal(ids_found(all), "12345");
+    sought = all;
+    sought.in = false;
+    assert_string_equal(ids_found(sought), "4");
+    sought = all;
+    sought.out = false;
+    assert_string_equal(ids_found(sought), "1235");
+    sought.age = 400;
+    assert_string_equal(ids_found(sought), "123");
+    sought.user = JAT_STR("u@example.net");
+    assert_string_equal(ids_found(sought), "12");
+    sought.user = JAT_STR("u@example.net/x");
+    assert_string_equal(ids_found(sought), "1");
+    sought.age = 401;
+    assert_string_equal(ids_found(sought), "");
+    sought = all;
+    sought.endpoint = JAT_STR(A);
+    assert_string_equal(ids_found(sought), "12345");
+    sought.endpoint = JAT_STR(T);
+    assert_string_equal(ids_found(sought), "12345");
+    sought.endpoint = JAT_STR("other@example.org");
+    assert_string_equal(ids_found(sought), "");
+    sought = all;
+    sought.user = JAT_STR("example.net"); /* a JID, no part of one */
+    assert_string_equal(ids_found(sought), "");
     close_all();
 }
 
@@ -561,7 +670,9 @@ int main(void)
         CASE(what_is_configured_holds_for_the_next_stanza),
         CASE(configurations_with_the_same_keys_share_what_is_made_of_them),
         CASE(resources_at_p_are_opened_for_people),
+        CASE(what_the_target_sees_is_told),
         CASE(records_are_listed_for_people),
+        CASE(records_are_looked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

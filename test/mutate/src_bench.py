@@ -104,8 +104,8 @@ class Bench:
 
     def prepare(self):
         copy_tree(self.tree, ["c_src", "src", "test", "conf", "doc", "examples"])
-        for name in ("Makefile", "README.md", "README.txt", "COPYING",
-                     "LICENSE", "rebar.config", "mod_client_proxy.spec"):
+        for name in ("Makefile", "README.md", "README.txt", "CHANGELOG.md", "CONTRIBUTING.md",
+                     "LICENSE", "mod_client_proxy.spec"):
             shutil.copy(os.path.join(PROJECT, name), self.tree)
         must(["make", "-s", "tools"], self.tree)
         must(["test/check_erl", "mod_client_proxy_sessions_tests"], self.tree)
