@@ -2,8 +2,8 @@
 %%%
 %%% The options: one row for each in rows/0. What ejabberd asks for (validators,
 %%% defaults, documentation) and what the C core is given are made from the rows,
-%%% and the table in README is compared with them. A new option is a row here and
-%%% its line in README, and, where the core has it, a row in c_src/core/config.c.
+%%% and the table in doc/options.md is compared with them. A new option is a row
+%%% here and its line there, and, where the core has it, a row in c_src/core/config.c.
 %%%
 %%% The validators run in ejabberd_config, once for each virtual host, before
 %%% anything is started or reloaded: what they refuse never reaches the module

@@ -206,7 +206,7 @@ each_command_explains_itself(Config) ->
                                  {"client_proxy_check", ["remedy"]},
                                  {"client_proxy_counters", ["stanzas:", "timeouts:"]}]].
 
-%% With what README says of api_permissions; and without it nothing.
+%% With such api_permissions as doc/commands.md has; and without it nothing.
 over_http_each_command_returns_json(Config) ->
     E = service(Config, "a"),
     U = requester(Config),

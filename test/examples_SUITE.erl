@@ -43,7 +43,8 @@ groups() ->
             a_help_desk_does_not_mind_blanks,
             only_a_session_of_its_account_hands_tickets_to_a_help_desk,
             a_help_desk_keeps_no_more_than_it_says],
-    [{c, [], Each}, {python, [], Each ++ [a_copy_of_a_bot_is_served]},
+    [{c, [], Each}, {python, [], Each ++ [a_copy_of_a_bot_is_served,
+                                             the_service_of_the_readme_serves]},
      {javascript, [], Each ++ [without_its_packages_a_bot_says_how_to_get_them]},
      {all_languages, [], [a_ticket_goes_from_language_to_language,
                           from_language_to_language_no_message_is_lost]}].
@@ -197,6 +198,20 @@ a_copy_of_a_bot_is_served(Config) ->
     does_what_it_prints(example:await(Serve, " /.* reload_config$")),
     example:signal(Serve, "TERM"),
     {0, _} = example:ended(Serve).
+
+the_service_of_the_readme_serves(Config) ->
+    Bot = example:run(bed:project() ++ "/test/clients/readme.py",
+                      [bed:project() ++ "/README.md", "127.0.0.1",
+                       bed:port(bed(Config), c2s)], "secret"),
+    _ = example:await(Bot, "^online as svc@example.org/a"),
+    bed:await(fun() ->
+                      [<<"svc@example.org/a">>] == suite:endpoint_jids(Config, ?P)
+              end),
+    U = requester(Config),
+    _ = write(U, ?P, "Hello"),
+    <<"Hello">> = body(hear(U)),
+    example:signal(Bot, "KILL"),
+    137 = example:exit_status(Bot).
 
 does_what_it_prints(Said) ->
     Found = fun(Pattern) ->

@@ -1,7 +1,7 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% The configuration as ejabberd sees it: whole validations by gen_mod, and the
-%%% text that the operator gets. And whether README and the core have the same
+%%% text that the operator gets. And whether doc/options.md and the core have the same
 %%% options as the table in mod_client_proxy_options.
 -module(mod_client_proxy_options_tests).
 
@@ -390,17 +390,17 @@ owned() ->
                                      || V <- ?VHOSTS, V /= VHost]))
        end || VHost <- ?VHOSTS]}].
 
-%%% README
+%%% The guide
 
 documented() ->
-    [{"README has the row of each option, and no other",
+    [{"the guide has the row of each option, and no other",
       fun() ->
-              Rows = lists:map(fun readme_row/1, mod_client_proxy_options:rows()),
-              There = readme_rows(),
+              Rows = lists:map(fun guide_row/1, mod_client_proxy_options:rows()),
+              There = guide_rows(),
               %% EUnit cuts what is long
-              [io:format(user, "~nmissing in README: ~ts~n", [Row])
+              [io:format(user, "~nmissing in doc/options.md: ~ts~n", [Row])
                || Row <- Rows -- There],
-              [io:format(user, "~nnot to be in README: ~ts~n", [Row])
+              [io:format(user, "~nnot to be in doc/options.md: ~ts~n", [Row])
                || Row <- There -- Rows],
               ?assertEqual(Rows, There)
       end},
@@ -415,7 +415,7 @@ documented() ->
                               string:find(Text, " The default is `60 s`."))
       end}].
 
-readme_row({Name, _, Type, Default, _, Text}) ->
+guide_row({Name, _, Type, Default, _, Text}) ->
     Value = mod_client_proxy_option_types:value(Type),
     Cells = [code(atom_to_list(Name)), code(string:replace(Value, "|", "\\|", all)),
              code(mod_client_proxy_option_types:written(Type, Default)), Text],
@@ -425,8 +425,8 @@ code("") -> "";
 code(Text) -> [$`, Text, $`].
 
 %% What stands below the head of the table of options.
-readme_rows() ->
-    [_, Rest] = string:split(project_file("README.md"),
+guide_rows() ->
+    [_, Rest] = string:split(project_file("doc/options.md"),
                              "| option | value | default | what it does |\n"
                              "|---|---|---|---|\n"),
     [Table | _] = string:split(Rest, "\n\n"),

@@ -103,8 +103,8 @@ class Bench:
         self.warm = None
 
     def prepare(self):
-        copy_tree(self.tree, ["c_src", "src", "test", "conf", "doc"])
-        for name in ("Makefile", "README.md", "README.txt", "CHANGELOG.md",
+        copy_tree(self.tree, ["c_src", "src", "test", "conf", "doc", "examples"])
+        for name in ("Makefile", "README.md", "README.txt", "CHANGELOG.md", "CONTRIBUTING.md",
                      "LICENSE", "mod_client_proxy.spec"):
             shutil.copy(os.path.join(PROJECT, name), self.tree)
         must(["make", "-s", "tools"], self.tree)
