@@ -20,6 +20,7 @@
          handle/7, needs_sender/1, is_shown/3, translate/5, bounce/4, bounce/5,
          abort/4, expire/2, sweep/4, close_all/2, put_endpoint/4, remove_endpoint/2,
          endpoints/2, pending/2, tick/2, pings/2, ponged/4, eject/4, stays/4, counters/1,
+         latency/1, latencies/1,
          recall/4, learn/5, open/3, hints/1]).
 
 -export_type([core/0, carrier/0, config/0, parts/0, sender/0, decision/0,
@@ -458,6 +459,16 @@ stays(Core, Args, Cursor, Kept, Sessions) ->
 -spec counters(core()) -> #{atom() => non_neg_integer()}.
 counters(Core) ->
     maps:from_list(call(Core, counters, {})).
+
+%% @doc How long endpoints have taken to answer since the instance was made.
+-spec latency(core()) -> {ok, mod_client_proxy_latency:latency()} | {error, atom()}.
+latency(_Core) ->
+    {ok, mod_client_proxy_latency:new()}.
+
+%% @doc The same of each endpoint, by its full JID, since it has come.
+-spec latencies(core()) -> [{Jid :: binary(), mod_client_proxy_latency:latency()}].
+latencies(_Core) ->
+    [].
 
 %% @doc The JID that a resource at the proxy host stands for.
 -spec open(core(), Resource :: binary(), non_neg_integer()) ->

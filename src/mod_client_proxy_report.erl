@@ -6,16 +6,27 @@
 
 -export([answer/3, is_answer/2, counters/0]).
 
--export_type([question/0, answer/0, row/0]).
+-export_type([question/0, answer/0, row/0, latencies/0, history/0]).
 
 -type question() ::
         status                                     %% one row
       | endpoints | pending                        %% rows
       | {endpoint, Jid :: binary()}                %% its row, if it is there
       | counters                                   %% a row of numbers
+      | latency                                    %% a row, see latencies()
+      | {history, Span :: pos_integer()}           %% s; a row, see history()
       | {stays, Jid :: binary(), Leave :: boolean()}. %% see mod_client_proxy_core
 
 -type row() :: #{atom() => term()}.
+
+%% How long it took to answer, since the C core was started: of all, and of each endpoint
+%% that is there, with its full JID as `jid'.
+-type latencies() ::
+        #{host := mod_client_proxy_latency:latency(),
+          endpoints := [#{jid := binary(), ms := non_neg_integer(),
+                          counts := [non_neg_integer(), ...]}]}.
+
+-type history() :: #{step := pos_integer(), points := [mod_client_proxy_series:row()]}.
 
 -type answer() ::
         {ok, row() | [row()]}
@@ -40,6 +51,12 @@ answer(P, status, Patience) ->
         error ->
             silent
     end;
+answer(P, {history, Span}, Patience) ->
+    case mod_client_proxy_recorder:rows(P, Span, Patience) of
+        {ok, Points} -> {ok, #{step => mod_client_proxy_series:step(Span),
+                               points => Points}};
+        silent -> silent
+    end;
 answer(P, Question, _Patience) ->
     case mod_client_proxy_context:get(P) of
         undefined -> none;
@@ -52,6 +69,15 @@ answer(_Question, #{core := undefined}) ->
     out_of_order;
 answer(endpoints, #{core := Core}) ->
     {ok, mod_client_proxy_core:endpoints(Core, mod_client_proxy_clock:now())};
+answer(latency, #{core := Core}) ->
+    case mod_client_proxy_core:latency(Core) of
+        {ok, Latency} ->
+            {ok, #{host => Latency,
+                   endpoints => [L#{jid => Jid}
+                                 || {Jid, L} <- mod_client_proxy_core:latencies(Core)]}};
+        {error, Why} ->
+            {error, Why}
+    end;
 answer({endpoint, Jid}, Context) ->
     {ok, Rows} = answer(endpoints, Context),
     {ok, [Row || #{jid := J} = Row <- Rows, J == Jid]};
@@ -110,7 +136,8 @@ now_entries() ->
 -spec is_answer(question(), term()) -> boolean().
 is_answer(Question, {ok, Value}) ->
     is_value(Question, Value);
-is_answer({stays, _, _}, {error, Why}) ->
+is_answer(Question, {error, Why}) when Question == latency;
+                                       element(1, Question) == stays ->
     is_atom(Why);
 is_answer(_Question, Answer) ->
     lists:member(Answer, [silent, out_of_order, none]).
@@ -119,10 +146,26 @@ is_value(counters, Row) ->
     is_map(Row)
         andalso lists:all(fun({Name, N}) -> is_atom(Name) andalso is_integer(N) end,
                           maps:to_list(Row));
+is_value(latency, #{host := Host, endpoints := Rows}) ->
+    mod_client_proxy_latency:is_latency(Host)
+        andalso are_all(fun(#{jid := Jid} = Row) ->
+                                is_binary(Jid) andalso
+                                    mod_client_proxy_latency:is_latency(Row)
+                        end, Rows);
+is_value({history, _}, #{step := Step, points := Points}) ->
+    is_integer(Step) andalso are_all(fun mod_client_proxy_series:is_row/1, Points);
+is_value(Question, _) when Question == latency; element(1, Question) == history ->
+    false;
 is_value(Question, Value) when Question == status; element(1, Question) == stays ->
     is_row(columns(Question), Value);
 is_value(Question, Value) ->
     are_rows(columns(Question), Value).
+
+%% Something else makes the function fail, or the list.
+are_all(Is, Rows) ->
+    try lists:all(Is, Rows)
+    catch error:_ -> false
+    end.
 
 are_rows(Columns, [Row | Rows]) -> is_row(Columns, Row) andalso are_rows(Columns, Rows);
 are_rows(_Columns, Rows) -> Rows == [].

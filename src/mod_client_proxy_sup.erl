@@ -59,6 +59,7 @@ init([ServerHost, P]) ->
     lists:foreach(fun await_end/1, [Proc, mod_client_proxy_cluster:name(P),
                                     mod_client_proxy_audience:name(P),
                                     mod_client_proxy_deadlines:name(P),
+                                    mod_client_proxy_recorder:name(P),
                                     mod_client_proxy_route:name(P) | Takers]),
     {ok, {#{strategy => one_for_one, intensity => 10, period => 1},
           [#{id => Taker, start => {mod_client_proxy_taker, start_link, [P, Taker]}}
@@ -70,6 +71,8 @@ init([ServerHost, P]) ->
              start => {mod_client_proxy_cluster, start_link, [P]}},
            #{id => deadlines,
              start => {mod_client_proxy_deadlines, start_link, [P]}},
+           #{id => recorder,
+             start => {mod_client_proxy_recorder, start_link, [P]}},
            #{id => audience, shutdown => 30000,
              start => {mod_client_proxy_audience, start_link, [P]}},
            #{id => host, shutdown => 60000,

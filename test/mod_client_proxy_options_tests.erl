@@ -560,4 +560,5 @@ the_longest_host_has_room_in_the_names_of_its_processes_test_() ->
      || {Module, Name} <- [{mod_client_proxy_hosts, proc},
                            {mod_client_proxy_audience, name},
                            {mod_client_proxy_deadlines, name},
+                           {mod_client_proxy_recorder, name},
                            {mod_client_proxy_route, name}]].

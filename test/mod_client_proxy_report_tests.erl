@@ -12,6 +12,7 @@ answers_test() ->
     [?assert(?REPORT:is_answer(Question, {ok, Value}))
      || {Question, Value} <- values() ++ [{endpoints, []}, {{endpoint, <<"a">>}, []},
                                           {pending, []}, {counters, #{}}]],
+    ?assert(?REPORT:is_answer(latency, {error, timeout})),
     [?assert(?REPORT:is_answer(Question, Answer))
      || {Question, _} <- values(), Answer <- [silent, out_of_order, none]],
     ?assert(?REPORT:is_answer({stays, <<"a">>, true}, {error, timeout})).
@@ -36,6 +37,14 @@ no_answers_test() ->
     ?assertNot(?REPORT:is_answer(pending, {error, timeout})),
     [?assertNot(?REPORT:is_answer(counters, {ok, Row}))
      || Row <- [#{answers => <<"1">>}, #{<<"answers">> => 1}, [{answers, 1}]]],
+    {_, #{points := [First, Second]} = History} = lists:keyfind({history, 60}, 1, values()),
+    [?assertNot(?REPORT:is_answer({history, 60}, {ok, History#{points := [First, Bad]}}))
+     || Bad <- [Second#{endpoints := [{<<"a">>, 1}]}, Second#{endpoints := [{a, 1, 2}]},
+                Second#{latency := #{}}, Second#{gauges := #{}}, Second#{gauges := []},
+                Second#{counts := #{requests => none}}, Second#{at := none}]],
+    {_, #{endpoints := [L]} = Latencies} = lists:keyfind(latency, 1, values()),
+    [?assertNot(?REPORT:is_answer(latency, {ok, Latencies#{endpoints := [L, Bad]}}))
+     || Bad <- [L#{jid := none}, L#{counts := [1]}, none]],
     {_, [Row]} = lists:keyfind(endpoints, 1, values()),
     [?assertNot(?REPORT:is_answer(endpoints, {ok, [Row#{draining := Draining}]}))
      || Draining <- [show, [show | more], ["show"]]].
@@ -63,13 +72,25 @@ values() ->
      {pending, [#{way => request, user => <<"u">>, endpoint => <<"e">>, id => <<"i">>,
                   type => get, age => 1, left => 2, tries => 3}]},
      {counters, #{answers => 1}},
+     {latency, #{host => mod_client_proxy_latency:new(),
+                 endpoints => [(mod_client_proxy_latency:new())#{jid => <<"a@b/c">>}]}},
+     {{history, 60},
+      #{step => 1,
+        points => [#{at => 1, counts => #{requests => 1}, gauges => none, latency => none,
+                     endpoints => []},
+                   #{at => 2, counts => #{},
+                     gauges => maps:from_list(
+                                 [{G, 1} || G <- mod_client_proxy_series:gauges()]),
+                     latency => mod_client_proxy_latency:new(),
+                     endpoints => [{<<"a@b/c">>, 1, 2}, {other, 3, 4}]}]}},
      {{stays, <<"a@b/c">>, false}, #{kept => 1, sessions => 2}}].
 
 %% Where the proxy host is not, nothing is in the way of the others.
 not_here_test() ->
     [?assertEqual(none, ?REPORT:answer(?P, Question, 100))
-     || {Question, _} <- values(), Question /= status],
-    ?assertEqual(silent, ?REPORT:answer(?P, status, 100)).
+     || {Question, _} <- values(), Question /= status, Question /= {history, 60}],
+    [?assertEqual(silent, ?REPORT:answer(?P, Question, 100))
+     || Question <- [status, {history, 60}]].
 
 %% Of a newer version, perhaps.
 unknown_question_test() ->
