@@ -21,7 +21,7 @@
                  state := binary(), word := binary(), is_drained := boolean(),
                  show := binary(), priority := integer(), requests := integer(),
                  outbound := integer(), answered := integer(), failed := integer(),
-                 weight := integer()}.
+                 weight := integer(), p50 := number() | null, p99 := number() | null}.
 -type detail() :: #{name := proxy_host(), at := integer(), rows := [row()], found := integer(),
                     left := integer(), all := integer(), limit := integer(),
                     missing := [binary()], why := binary(), history := history()}.
@@ -35,8 +35,8 @@
 -define(PATIENCE, 7000). % ms; a process that hangs takes 5 s
 
 %% From what is worst to what is well.
--define(WORDS, [<<"down">>, <<"degraded">>, <<"unknown">>, <<"outdated">>,
-                <<"up: ">>, <<"up">>]).
+-define(WORDS, [<<"down">>, <<"degraded">>, <<"unknown">>, <<"outdated">>, <<"warn">>,
+                <<"up">>]).
 
 %% Of the ledger: what was to be answered by a resource, and was not.
 -define(FAILED, [refused, timeouts, undelivered, gone, refused_by_server, stopped,
@@ -116,9 +116,13 @@ sum(Entries, Counts) ->
 first(Column, [{_, Row} | _]) -> maps:get(Column, Row);
 first(_Column, []) -> <<>>.
 
-%% Its first word says how it is. What is the matter on another node names the node.
+%% Its first word says how it is; `warn': it is up, but something is to be mended. What
+%% is the matter on another node names the node.
 state(Node, Text) ->
-    {hd(binary:split(Text, <<":">>)),
+    {case binary:split(Text, <<":">>) of
+         [<<"up">>, _] -> <<"warn">>;
+         [Word | _] -> Word
+     end,
      case Node == node() of
          true -> Text;
          false -> <<Text/binary, " (node ", (name(Node))/binary, ")">>
@@ -127,17 +131,13 @@ state(Node, Text) ->
 worst([]) ->
     {<<"down">>, <<"down: it does not answer (the log may say why)">>};
 worst(States) ->
-    hd(lists:sort(fun({A, TextA}, {B, TextB}) ->
-                          place(A, TextA) =< place(B, TextB)
-                  end, States)).
+    hd(lists:sort(fun({A, _}, {B, _}) -> place(A) =< place(B) end, States)).
 
-%% What is up with something to be mended comes before what is well.
-place(<<"up">>, <<"up: ", _/binary>>) -> place(<<"up: ">>, <<>>);
-place(Word, _Text) ->
+place(Word) ->
     length(lists:takewhile(fun(W) -> W /= Word end, ?WORDS)).
 
-rank(#{name := Name, word := Word, text := Text}) ->
-    {place(Word, Text), Name}.
+rank(#{name := Name, word := Word}) ->
+    {place(Word), Name}.
 
 %%% One proxy host
 
@@ -164,7 +164,9 @@ detail(ServerHost, P, Span) ->
     {Rows, Missing, Why} =
         case mod_client_proxy_commands:endpoint_rows(P) of
             {error, _, _, Text} -> {[], [], Text};
-            {All, Silent} -> {[row(P, Row) || Row <- All], [name(N) || N <- Silent], <<>>}
+            {All, Silent} ->
+                Took = latencies(P),
+                {[row(P, Row, Took) || Row <- All], [name(N) || N <- Silent], <<>>}
         end,
     #{name => P, why => Why, missing => Missing, at => os:system_time(millisecond),
       limit => limit(ServerHost, P) * answering(P, Missing),
@@ -181,15 +183,35 @@ limit(ServerHost, P) ->
         _ -> 0
     end.
 
+%% Of each resource, on all nodes.
+latencies(P) ->
+    Whom = [{P, Node} || Node <- mod_client_proxy_survey:nodes(P)],
+    Rows = [Row || {_, _, {ok, #{endpoints := Rows}}}
+                       <- mod_client_proxy_survey:ask(Whom, latency), Row <- Rows],
+    Grouped = lists:foldl(fun(#{jid := Jid} = Row, Acc) ->
+                                  maps:update_with(Jid, fun(Of) -> [Row | Of] end, [Row],
+                                                   Acc)
+                          end, #{}, Rows),
+    maps:map(fun(_, [Row]) -> Row;
+                (_, Of) -> mod_client_proxy_latency:sum(Of)
+             end, Grouped).
+
+quantile(Part, Jid, Took) ->
+    case Took of
+        #{Jid := Latency} -> rounded(mod_client_proxy_latency:quantile(Part, Latency));
+        _ -> null
+    end.
+
 row(P, #{jid := Jid, shown := Shown, show := Show, priority := Priority,
          draining := Why, requests := Requests, outbound := Outbound,
          answered := Answered, failed := Failed, ejected := Ejected,
-         weight := Weight}) ->
+         weight := Weight}, Took) ->
     {Word, State} = state_of_row(Why, Ejected),
     #{jid => Jid, name => foreign(Jid), shown => foreign(<<P/binary, $/, Shown/binary>>),
       word => Word, state => State, is_drained => lists:member(command, Why),
       show => name(Show), priority => Priority, requests => Requests,
-      outbound => Outbound, answered => Answered, failed => Failed, weight => Weight}.
+      outbound => Outbound, answered => Answered, failed => Failed, weight => Weight,
+      p50 => quantile(0.5, Jid, Took), p99 => quantile(0.99, Jid, Took)}.
 
 state_of_row([], _Ejected) ->
     {<<"up">>, <<"accepting">>};

@@ -179,7 +179,8 @@ rows(#{name := P, rows := Rows, found := Found, left := Left, all := All, why :=
                || {Name, Title} <- [{"In flight", "requests to it, and of its own"},
                                     {"Per second", "answers to requests"},
                                     {"Failed", "share of the requests to it"},
-                                    {"Latency", "half of the answers came within"},
+                                    {"Half within", "of its answers since it came"},
+                                    {"99 % within", "of its answers since it came"},
                                     {"Answered", "requests since it came"},
                                     {"Weight", "per cent"}]]
            ++ [{th, [{scope, "col"}], {span, [{class, "unseen"}], "Action"}}]}},
@@ -197,11 +198,12 @@ count(Found, All) -> [integer_to_binary(Found), " of ", integer_to_binary(All)].
 blank() ->
     #{jid => <<>>, name => <<>>, shown => <<>>, word => <<"up">>, state => <<>>,
       is_drained => false, requests => 0, outbound => 0, answered => 0, failed => 0,
-      weight => 100}.
+      weight => 100, p50 => null, p99 => null}.
 
 row(#{jid := Jid, name := Name, shown := Shown, word := Word, state := State,
       is_drained := IsDrained, requests := Requests, outbound := Outbound,
-      answered := Answered, failed := Failed, weight := Weight}) ->
+      answered := Answered, failed := Failed, weight := Weight, p50 := P50,
+      p99 := P99}) ->
     {Act, Label} = case IsDrained of
                        true -> {"undrain", "Undrain"};
                        false -> {"drain", "Drain"}
@@ -212,7 +214,7 @@ row(#{jid := Jid, name := Name, shown := Shown, word := Word, state := State,
       {td, [{class, "number"}, {data_label, "In flight"}],
        [{span, [{data_cell, "requests"}], integer_to_binary(Requests)}, {small, [], [" + ",
         {span, [{data_cell, "outbound"}], integer_to_binary(Outbound)}]}]},
-      number("rate", none), percent(Failed, Answered), number("latency", none),
+      number("rate", none), percent(Failed, Answered), ms("p50", P50), ms("p99", P99),
       number("answered", Answered), number("weight", Weight),
       {td, [], {button, [{type, "submit"}, {form, "act"}, {name, Act}, {value, Jid}],
                 [Label, {span, [{class, "unseen"}], [" ", Name]}]}}]}.
@@ -227,6 +229,9 @@ percent(Failed, Answered) ->
 state(Word, Text) ->
     {span, [{class, ["state ", Word]}, {data_cell, "state"}], Text}.
 
+ms(Cell, null) -> number(Cell, none);
+ms(Cell, Ms) -> cell(Cell, [integer_to_binary(round(Ms)), " ms"]).
+
 number(Cell, none) -> cell(Cell, <<"–"/utf8>>);
 number(Cell, Number) -> cell(Cell, integer_to_binary(Number)).
 
@@ -239,7 +244,8 @@ label("pending") -> "In flight";
 label("requests") -> "Requests";
 label("rate") -> "Per second";
 label("failed") -> "Failed";
-label("latency") -> "Latency";
+label("p50") -> "Half within";
+label("p99") -> "99 % within";
 label("answered") -> "Answered";
 label("weight") -> "Weight".
 

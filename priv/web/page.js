@@ -8,6 +8,7 @@
 const EVERY = 2000;       // ms, between two looks
 const LATER = 10000;      // ms, after one that has failed
 const RATE_OVER = 10000;  // ms, over which rates are taken
+const LIMIT_NEAR = 5;     // times what is there: then a limit is on the chart
 const TABLE_ROWS = 12;    // of the numbers below a chart
 
 const byId = (id) => document.getElementById(id);
@@ -22,7 +23,7 @@ const NOTHING = "–";
 const text = {
     number: (n) => (n === null ? NOTHING : short.format(n)),
     ms: (n) => (n === null ? NOTHING : n < 1000 ? `${short.format(n)} ms` : `${short.format(n / 1000)} s`),
-    percent: (n) => (n === null ? NOTHING : `${n < 10 ? n.toFixed(1) : Math.round(n)} %`),
+    percent: (n) => (n === null ? NOTHING : `${n > 0 && n < 10 ? n.toFixed(1) : Math.round(n)} %`),
     clock: (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB"),
 };
 
@@ -113,7 +114,7 @@ function fillRow(row, item, at) {
     for (const column of ["requests", "outbound", "answered", "weight"]) {
         write(cell(row, column), whole.format(item[column]));
     }
-    write(cell(row, "latency"), text.ms(item.latency));
+    for (const column of ["p50", "p99"]) write(cell(row, column), text.ms(item[column]));
     const grown = rates(`row ${item.jid}`, at, { answered: item.answered, failed: item.failed });
     write(cell(row, "rate"), grown ? text.number(grown.answered / grown.seconds) : NOTHING);
     const count = grown ?? item;
@@ -180,7 +181,9 @@ function draw(chart) {
     const { points, series } = chart;
     const sums = points.map((_, i) => series.reduce((sum, s) => sum + (s.values[i] ?? 0), 0));
     const highest = Math.max(0, ...(chart.stacked ? sums : series.flatMap((s) => s.values)));
-    const top = chart.max ?? nice(Math.max(highest * 1.08, chart.least ?? 1));
+    const needed = Math.max(highest * 1.08, chart.least ?? 1);
+    const isLimitNear = chart.limit > 0 && chart.limit <= LIMIT_NEAR * needed;
+    const top = chart.max ?? nice(isLimitNear ? Math.max(needed, chart.limit * 1.08) : needed);
     const until = points.length ? points.at(-1).at : Math.floor(Date.now() / 1000);
     const x = (at) => MARGIN.left + (width - MARGIN.left - MARGIN.right) * (1 - (until - at) / chart.span);
     const y = (value) => MARGIN.top + (height - MARGIN.top - MARGIN.bottom) * (1 - Math.min(value / top, 1));
@@ -194,7 +197,7 @@ function draw(chart) {
     for (const part of [0, 0.5, 1]) {
         const ago = chart.span * (1 - part);
         picture.append(svg("text", { x: x(until - ago), y: height - 5, "text-anchor": ["start", "middle", "end"][part * 2] },
-            ago ? (ago < 120 ? `−${ago} s` : `−${ago / 60} min`) : "now"));
+            ago ? `−${ago / 60} min` : "now"));
     }
     if (!points.length) {
         picture.append(svg("text", { class: "empty", x: width / 2, y: height / 2, "text-anchor": "middle" }, "Nothing yet"));
@@ -213,7 +216,7 @@ function draw(chart) {
             else picture.append(svg("path", { class: `line ${look}${dashed ? " dashed" : ""}`, "fill-opacity": 0, d: path(upper) }));
         }
     }
-    if (chart.limit && chart.limit <= top) {
+    if (isLimitNear) {
         picture.append(svg("line", { class: "limit", x1: MARGIN.left, x2: width - MARGIN.right, y1: y(chart.limit), y2: y(chart.limit) }));
     }
     const at = pointed.get(chart.id);
