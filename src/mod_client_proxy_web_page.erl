@@ -18,7 +18,7 @@
 -define(SPANS, [{120, "2 min"}, {600, "10 min"}, {3600, "1 h"}]).
 -define(CHARTS, [{requests, "Requests", "per second, by outcome"},
                  {latency, "Latency", "of answered requests"},
-                 {in_flight, "In flight", "requests, against max_pending"},
+                 {in_flight, "In flight", "against max_pending"},
                  {share, "Shares", "who answers, of all answers"}]).
 
 %%% Pages

@@ -23,7 +23,7 @@
                    "cross-origin-resource-policy" => "same-origin"}).
 
 suite() ->
-    [{timetrap, {seconds, 120}}].
+    [{timetrap, {seconds, 240}}].
 
 all() ->
     [who_may_not_gets_the_same_answer_everywhere,

@@ -138,7 +138,7 @@ function makeRow(jid) {
 // -- Charts
 
 const SVG = "http://www.w3.org/2000/svg";
-const MARGIN = { left: 46, right: 8, top: 8, bottom: 20 };
+const MARGIN = { left: 52, right: 8, top: 8, bottom: 20 };
 
 function svg(name, attributes, ...children) {
     const element = document.createElementNS(SVG, name);
@@ -203,7 +203,17 @@ function draw(chart) {
         picture.append(svg("text", { class: "empty", x: width / 2, y: height / 2, "text-anchor": "middle" }, "Nothing yet"));
     }
     const below = points.map(() => 0);
-    for (const { look, values, dashed } of series) {
+    for (const { look, values, dashed, isRare } of series) {
+        if (isRare) {
+            // thin, but there
+            const bars = points.map(({ at }, i) => ({ at, value: values[i], low: below[i] })).filter(({ value }) => value > 0);
+            picture.append(...bars.map(({ at, value, low }) => {
+                const tall = Math.max(3, y(low) - y(low + value));
+                return svg("rect", { class: look, x: x(at - chart.step), width: Math.max(2, x(at) - x(at - chart.step)), y: y(low) - tall, height: tall });
+            }));
+            values.forEach((value, i) => { below[i] += value; });
+            continue;
+        }
         const dots = points.map(({ at }, i) => ({ at, low: below[i], value: values[i] }));
         if (chart.stacked) values.forEach((value, i) => { below[i] += value ?? 0; });
         const known = dots.filter(({ value }) => value !== null);
@@ -285,6 +295,8 @@ function writeNumbers(table, { series, points, format }) {
     table.replaceChildren(head, body);
 }
 
+const ERRORS = ["bad", "s2", "s4", "s3", "s7", "s5", "s6", "s1", "s8"];
+
 // The order within a point is that of mod_client_proxy_web_data.
 function drawAll({ span, step, errors, names, points: rows }, limit) {
     const points = rows.map(([at, answers, failed, p50, p99, inFlight, shares]) => (
@@ -295,9 +307,9 @@ function drawAll({ span, step, errors, names, points: rows }, limit) {
     draw({
         ...all, id: "requests", stacked: true, format: text.number,
         note: happened.length ? "" : "no errors",
-        series: [{ name: "answered", look: "s0", values: of((p) => p.answers / step) },
-            ...happened.map(({ name, e }, i) => (
-                { name, look: ["bad", "s2", "s4", "s3", "s7", "s5", "s6", "s1", "s8"][i], values: of((p) => p.failed[e] / step) }))],
+        series: [...happened.map(({ name, e }, i) => (
+            { name, look: ERRORS[i], isRare: true, values: of((p) => p.failed[e] / step) })),
+        { name: "answered", look: "s0", values: of((p) => p.answers / step) }],
     });
     draw({
         ...all, id: "latency", format: text.ms, least: 0.1,
@@ -356,10 +368,15 @@ function writeDetail({ host, detail, token }) {
 
 let timer;
 let isPaused = false;
+let isLooking = false;
+let isAskedAgain = false; // while it is looking
 
 async function look() {
     clearTimeout(timer);
     if (isPaused || document.hidden) return;
+    isAskedAgain = isLooking;
+    if (isLooking) return;
+    isLooking = true;
     let wait = LATER;
     try {
         const answer = await fetch(`data?${query}`, { headers: { Accept: "application/json" } });
@@ -372,8 +389,9 @@ async function look() {
     } catch (error) {
         pulse("lost", `${error.message}, last try ${new Date().toLocaleTimeString("en-GB")}`);
     }
-    clearTimeout(timer);
-    timer = setTimeout(look, wait);
+    isLooking = false;
+    timer = setTimeout(look, isAskedAgain ? 0 : wait);
+    isAskedAgain = false;
 }
 
 function pulse(how, words) {
