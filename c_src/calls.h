@@ -274,6 +274,49 @@ static bool call_endpoints(struct jat *j, struct args *in, struct answer *out)
     return true;
 }
 
+static bool call_latency(struct jat *j, struct args *in, struct answer *out)
+{
+    struct jat_buf buf = JAT_BUF_INIT;
+    struct jat_latency_sum sum;
+    struct jat_span counts;
+
+    if (!get_end(in))
+        return false;
+    jat_latency(j, &sum);
+    counts = jat_latency_text(&sum, &buf);
+    if (buf.failed) {
+        put_error(out, JAT_ENOMEM);
+    } else {
+        put_tuple(out, 2);
+        put_u64(out, sum.ms);
+        put_span(out, &buf, counts);
+    }
+    jat_buf_fini(&buf);
+    return true;
+}
+
+static bool call_latencies(struct jat *j, struct args *in, struct answer *out)
+{
+    struct jat_buf buf = JAT_BUF_INIT;
+    struct jat_times_row rows[ROWS];
+    enum jat_err err = JAT_OK;
+    uint32_t cursor;
+    unsigned n = 0;
+
+    if (!get_uint(in, &cursor) || !get_end(in))
+        return false;
+    while (n < ROWS &&
+           (err = jat_next_latency(j, &cursor, &buf, &rows[n])) == JAT_OK)
+        n++;
+    if (put_page(out, err, cursor, n)) {
+        for (unsigned i = 0; i < n; i++)
+            put_times(out, &buf, &rows[i]);
+        put_end(out);
+    }
+    jat_buf_fini(&buf);
+    return true;
+}
+
 static bool call_tick(struct jat *j, struct args *in, struct answer *out)
 {
     uint64_t now;

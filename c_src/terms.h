@@ -67,6 +67,8 @@ static void put_end(struct answer *out);
     X(pings, 1)                                                                \
     X(ponged, 1)                                                               \
     X(eject, 1)                                                                \
+    X(latency, 1)                                                              \
+    X(latencies, 1)                                                            \
     X(counters, 1)                                                             \
     X(stays, 1)                                                                \
     X(configure, 5)
@@ -345,6 +347,15 @@ static void put_endpoint(struct answer *out, const struct jat_buf *buf,
     put_u64(out, e->latency);
     put_u64(out, e->ejected);
     put_u64(out, e->weight);
+}
+
+static void put_times(struct answer *out, const struct jat_buf *buf,
+                      const struct jat_times_row *r)
+{
+    put_tuple(out, 3);
+    put_span(out, buf, r->jid);
+    put_u64(out, r->ms);
+    put_span(out, buf, r->counts);
 }
 
 static void put_ping(struct answer *out, const struct jat_buf *buf,

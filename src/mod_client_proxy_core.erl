@@ -462,13 +462,19 @@ counters(Core) ->
 
 %% @doc How long endpoints have taken to answer since the instance was made.
 -spec latency(core()) -> {ok, mod_client_proxy_latency:latency()} | {error, atom()}.
-latency(_Core) ->
-    {ok, mod_client_proxy_latency:new()}.
+latency(Core) ->
+    case call(Core, latency, {}) of
+        {error, _} = Err -> Err;
+        Told -> {ok, mod_client_proxy_latency:from_core(Told)}
+    end.
 
 %% @doc The same of each endpoint, by its full JID, since it has come.
 -spec latencies(core()) -> [{Jid :: binary(), mod_client_proxy_latency:latency()}].
-latencies(_Core) ->
-    [].
+latencies(Core) ->
+    collect(Core, latencies, {}, 0,
+            fun({Jid, Ms, Counts}) ->
+                    {Jid, mod_client_proxy_latency:from_core({Ms, Counts})}
+            end).
 
 %% @doc The JID that a resource at the proxy host stands for.
 -spec open(core(), Resource :: binary(), non_neg_integer()) ->

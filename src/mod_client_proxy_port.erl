@@ -121,7 +121,8 @@ call(Ref, Name, Args) ->
 instead(Name, _Why) when Name == bounce; Name == abort; Name == counters ->
     [];
 instead(Name, _Why) when Name == expire; Name == close_all; Name == sweep;
-                         Name == endpoints; Name == pending ->
+                         Name == endpoints; Name == pending;
+                         Name == latencies ->
     {done, []};
 instead(remove_endpoint, _Why) ->
     unknown;
@@ -130,7 +131,7 @@ instead(_, Why) ->
 
 limit(Name) when Name == handle; Name == translate; Name == bounce;
                  Name == abort; Name == open; Name == recall; Name == learn;
-                 Name == counters ->
+                 Name == counters; Name == latency; Name == latencies ->
     ?LIMIT;
 limit(_) ->
     ?LONG_LIMIT.

@@ -14,10 +14,10 @@
 
 %% The version of the calls between this code and the core: JAT_ABI of
 %% c_src/core/jat.h.
--define(ABI, 11).
+-define(ABI, 12).
 %% The checksum of the C sources that this code goes with. `make sum` writes it
 %% here, and `make check-lint` looks whether it is right.
--define(SOURCES, "3912807176").
+-define(SOURCES, "2096864559").
 
 %% @doc The file that is meant by NAME.name, if it is there as a whole, with what
 %% sources/0 was for it (empty: it is older than such checksums). The text says

@@ -29,6 +29,7 @@ groups() ->
        each_request_in_flight_gets_one_error_when_the_program_dies,
        after_the_program_died_requests_and_addresses_are_understood,
        a_program_that_does_not_answer_makes_requests_wait_no_longer_than_1_s,
+       the_history_has_a_gap_while_the_program_does_not_answer,
        a_presence_is_not_lost_while_the_program_does_not_answer,
        who_waits_for_the_program_is_told_when_it_dies,
        whom_a_resource_was_shown_is_told_when_the_program_dies,
@@ -145,6 +146,35 @@ a_program_that_does_not_answer_makes_requests_wait_no_longer_than_1_s(Config) ->
     signal(Config, Program, "CONT"),
     iq:quiet(U, E),
     true = serves(U, ?P, E).
+
+%% A busy machine makes gaps, too, so what is to be seen is done until it is seen.
+the_history_has_a_gap_while_the_program_does_not_answer(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Jid = puppet:jid(E),
+    Served = fun() ->
+                     true = serves(U, ?P, E),
+                     [true || #{requests := 1, answers := 1, in_flight := N, online := 1,
+                                p50 := Ms, endpoints := [{J, 1, 0}]} <- history(Config),
+                              J == Jid, is_integer(N), is_float(Ms)] /= []
+             end,
+    bed:await(Served),
+    Program = program(Config),
+    signal(Config, Program, "STOP"),
+    bed:await(fun() ->
+                      [true || #{in_flight := none, p50 := none, online := none}
+                                   <- history(Config)] /= []
+              end),
+    signal(Config, Program, "CONT"),
+    #{at := Until} = lists:last(history(Config)),
+    bed:await(fun() ->
+                      [true || #{at := At, online := 1} <- history(Config), At > Until] /= []
+              end).
+
+history(Config) ->
+    #{step := 1, points := Points, missing := []} =
+        bed:rpc(bed(Config), mod_client_proxy_history, read, [?P, 60]),
+    Points.
 
 a_presence_is_not_lost_while_the_program_does_not_answer(Config) ->
     A = service(Config, "a"),

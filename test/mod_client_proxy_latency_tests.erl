@@ -3,6 +3,8 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
+-export([of_ms/1]). %% for prop_latency and prop_series
+
 -define(LATENCY, mod_client_proxy_latency).
 
 edges_test() ->

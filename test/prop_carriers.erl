@@ -72,8 +72,8 @@ compare_all(Options, Steps) ->
 
 %% Whatever is in the tables.
 last() ->
-    [{counters}, {endpoints, 0}, {pending, 0}, {close_all}, {counters},
-     {endpoints, 0}, {pending, 0}].
+    [{counters}, {endpoints, 0}, {latency}, {latencies, 0}, {pending, 0}, {close_all},
+     {counters}, {endpoints, 0}, {pending, 0}].
 
 compare(Step) ->
     {Name, Args, Sender} = call(Step),

@@ -386,16 +386,14 @@ enum jat_err jat_endpoints_next(struct jat_endpoints *t, uint32_t *cursor,
 {
     enum jat_err err = JAT_ENOTFOUND;
     unsigned held = jat_rwlock_read(&t->lock);
-    uint32_t i = *cursor;
-    while (i < t->used && jat_slot_at(t, i)->jid == NULL)
-        i++;
-    if (i < t->used) {
-        struct jat_slot *s = jat_slot_at(t, i);
-        err = copy_row(s, jat_slot_eid(i, s), now, buf, out);
+    uint32_t number = jat_slots_used(t, *cursor);
+    if (number != JAT_NO_SLOT) {
+        struct jat_slot *s = jat_slot_at(t, number);
+        err = copy_row(s, jat_slot_eid(number, s), now, buf, out);
     }
     jat_rwlock_read_done(&t->lock, held);
     if (err == JAT_OK)
-        *cursor = i + 1;
+        *cursor = number + 1;
     return err;
 }
 
@@ -456,6 +454,11 @@ bool jat_endpoints_has_released(struct jat_endpoints *t, jat_eid eid,
     return s != NULL && read32(&s->load.released) >= max;
 }
 
+static uint64_t took(const struct jat_ending *e)
+{
+    return e->now > e->born ? e->now - e->born : 0;
+}
+
 /* An endpoint had a request before: how long it took says nothing of this one,
  * nor that it had no answer in time. Nor does how long it took say anything
  * where the request has waited. */
@@ -467,7 +470,7 @@ static void tell_health(struct jat_endpoints *t, struct jat_slot *s,
     if (t->policy.estimate && !e->released)
         jat_health_took(&s->health, e->ended,
                         e->domain == 0 ? e->user : e->domain,
-                        e->now > e->born ? e->now - e->born : 0, e->now);
+                        took(e), e->now);
     if (t->policy.eject && e->chosen && e->ended == JAT_ENDED_TIMED_OUT &&
         jat_health_timed_out(&s->health, e->user, read64(&s->answered)))
         atomic_store_explicit(&t->watched, true, memory_order_relaxed);
@@ -486,6 +489,8 @@ void jat_endpoints_end(struct jat_endpoints *t, const struct jat_ending *e)
     case JAT_ENDED_ERROR:
         atomic_fetch_add_explicit(&s->answered, 1, memory_order_relaxed);
         atomic_store_explicit(&s->last_answer, e->now, memory_order_relaxed);
+        jat_latency_add(&s->latency, took(e));
+        jat_latencies_add(&t->latencies, took(e));
         break;
     case JAT_ENDED_TIMED_OUT:
     case JAT_ENDED_LOST:

@@ -321,6 +321,17 @@ enum jat_err jat_next_endpoint(struct jat *j, uint32_t *cursor, uint64_t now,
     return jat_endpoints_next(j->endpoints, cursor, now, buf, out);
 }
 
+void jat_latency(struct jat *j, struct jat_latency_sum *out)
+{
+    jat_times_all(j->endpoints, out);
+}
+
+enum jat_err jat_next_latency(struct jat *j, uint32_t *cursor,
+                              struct jat_buf *buf, struct jat_times_row *out)
+{
+    return jat_times_next(j->endpoints, cursor, buf, out);
+}
+
 enum jat_err jat_next_pending(struct jat *j, uint64_t *cursor, uint64_t now,
                               struct jat_buf *buf, struct jat_pending *out)
 {

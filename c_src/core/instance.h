@@ -21,6 +21,7 @@
 #include "recent.h"
 #include "shares.h"
 #include "stats.h"
+#include "times.h"
 #include "watch.h"
 
 struct jat;
@@ -79,6 +80,12 @@ enum jat_err jat_open(struct jat *j, struct jat_str resource, uint64_t now,
 enum jat_err jat_next_endpoint(struct jat *j, uint32_t *cursor, uint64_t now,
                                struct jat_buf *buf,
                                struct jat_endpoint_row *out);
+
+/* How long they have taken to answer: all of them since the instance was made,
+ * and, one by one, each since it has come. */
+void jat_latency(struct jat *j, struct jat_latency_sum *out);
+enum jat_err jat_next_latency(struct jat *j, uint32_t *cursor,
+                              struct jat_buf *buf, struct jat_times_row *out);
 
 struct jat_pending {
     struct jat_span user, endpoint, id;

@@ -70,10 +70,10 @@
  *     stanza -> xml -> utf8    address -> seal, base64url    config
  *     shares -> quota          contact, seen -> recent -> entries
  *     pace  stats  kept
- *     endpoints, watch, pending -> slots -> balance -> health
+ *     endpoints, watch, pending, times -> slots -> balance -> health
  *     inflight -> record, closed      tag -> base64url
  *        |
- *     table  buf  jid  hash  lock  mem  err  why  str
+ *     latency  table  buf  jid  hash  lock  mem  err  why  str
  *
  * Messages leave no record. What is remembered of them is the conversation
  * (contact.h): which endpoint the last one named. So the next one goes there,
@@ -108,7 +108,7 @@
 #include "settle.h"
 
 /* The version of the interface to Erlang. */
-#define JAT_ABI 11
+#define JAT_ABI 12
 
 /* Decides about one stanza. xml: the stanza, or its head (without the
  * children's children). prepared and hints: empty and what is known (enum

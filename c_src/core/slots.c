@@ -73,6 +73,7 @@ uint32_t jat_slots_take(struct jat_endpoints *t, uint64_t now)
     atomic_store_explicit(&s->answered, 0, memory_order_relaxed);
     atomic_store_explicit(&s->failed, 0, memory_order_relaxed);
     atomic_store_explicit(&s->last_answer, 0, memory_order_relaxed);
+    jat_latency_clear(&s->latency);
     s->draining = 0;
     s->class = JAT_NO_CLASS;
     s->added = now;

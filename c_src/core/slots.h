@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "endpoints.h"
+#include "latency.h"
 #include "lock.h"
 #include "table.h"
 
@@ -49,6 +50,7 @@ struct jat_slot {
     uint32_t looked;
     uint64_t rank;
     struct jat_health health;
+    struct jat_latency latency; /* lines that only its answers write to */
 };
 
 /* Classes are numbers from -128 to 127: those of the highest one are ready. */
@@ -83,6 +85,7 @@ struct jat_endpoints {
     _Atomic uint32_t ejected, silent;
     /* a line of its own: what is above is read by every request */
     _Alignas(64) _Atomic uint64_t round;
+    struct jat_latencies latencies; /* of all, also of those that have gone */
 };
 
 static inline struct jat_slot *jat_slot_at(const struct jat_endpoints *t,
@@ -105,6 +108,15 @@ static inline struct jat_slot *jat_slot_of(const struct jat_endpoints *t,
         return NULL;
     struct jat_slot *s = jat_slot_at(t, number);
     return s->jid != NULL && s->generation == eid >> 32 ? s : NULL;
+}
+
+/* The first one at or after this number that is taken; JAT_NO_SLOT. */
+static inline uint32_t jat_slots_used(const struct jat_endpoints *t,
+                                      uint32_t number)
+{
+    while (number < t->used && jat_slot_at(t, number)->jid == NULL)
+        number++;
+    return number < t->used ? number : JAT_NO_SLOT;
 }
 
 static inline struct jat_str jat_slot_jid(const struct jat_slot *s)

@@ -107,6 +107,8 @@ size_t attempts_outcomes(const struct attempts *a);
     OF_HOST(j, buf, jat_open(j, resource, now, role, buf))
 #define jat_next_endpoint(j, at, now, buf, out)                                \
     OF_HOST(j, buf, jat_next_endpoint(j, at, now, buf, out))
+#define jat_next_latency(j, at, buf, out)                                      \
+    OF_HOST(j, buf, jat_next_latency(j, at, buf, out))
 #define jat_next_ping(j, at, now, buf, out)                                    \
     OF_HOST(j, buf, jat_next_ping(j, at, now, buf, out))
 #define jat_next_pending(j, at, now, buf, out)                                 \
