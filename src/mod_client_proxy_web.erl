@@ -73,9 +73,17 @@ authorized([Host | Path], Request, Fun) ->
     end;
 authorized([], Request, Fun) ->
     case account(Request) of
-        {ok, Account} -> Fun([], Account, Request);
-        {unauthorized, Why} -> refuse(Request, Why)
+        {ok, Account} ->
+            case configurable(Account) of
+                [] -> refuse(Request, "it may not configure any virtual host");
+                _ -> Fun([], Account, Request)
+            end;
+        {unauthorized, Why} ->
+            refuse(Request, Why)
     end.
+
+configurable(Account) ->
+    [Host || Host <- ejabberd_option:hosts(), may_configure(Host, Account)].
 
 %% As the web admin does. The realm is its own, too: a browser that has logged in
 %% there does not ask once more.
@@ -93,11 +101,9 @@ unauthorized() ->
 %%% Looking
 
 get([], Account, #request{raw_path = Path}) ->
-    case [Host || Host <- ejabberd_option:hosts(), may_configure(Host, Account)] of
-        [] -> unauthorized();
-        Hosts ->
-            in_folder(Path, fun() -> mod_client_proxy_web_page:virtual_hosts(Hosts) end)
-    end;
+    in_folder(Path, fun() ->
+                            mod_client_proxy_web_page:virtual_hosts(configurable(Account))
+                    end);
 get([ServerHost], Account, #request{raw_path = Path, q = Query}) ->
     in_folder(Path, fun() ->
                             case view(ServerHost, Account, Query) of
@@ -208,6 +214,7 @@ pressed(Button, P, Jid, Account, #request{ip = {Address, _}} = Request) ->
                  drain -> mod_client_proxy_commands:drain(P, Jid, 0);
                  undrain -> mod_client_proxy_commands:undrain(P, Jid)
              end,
+    mod_client_proxy_web_cache:forget(),
     {IsDone, Text} = case Result of
                          {ok, Said} -> {true, Said};
                          {error, _, _, Said} -> {false, Said}

@@ -7,7 +7,7 @@
 
 -behaviour(gen_server).
 
--export([start/0, stop/0, get/2]).
+-export([start/0, stop/0, get/2, forget/0]).
 -export([start_link/0, init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -define(KEPT, 1000).      % ms
@@ -36,6 +36,11 @@ get(Key, Fun) ->
     catch exit:_ -> error
     end.
 
+%% @doc What has been found out may not be so any more.
+-spec forget() -> ok.
+forget() ->
+    gen_server:cast(?MODULE, forget).
+
 -spec start_link() -> {ok, pid()} | {error, term()}.
 start_link() ->
     gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
@@ -55,11 +60,12 @@ handle_call({get, Key, Fun}, From, State) ->
             {noreply, State#{Key => {asked, Ref, [From]}}}
     end.
 
-handle_cast(_Message, State) ->
-    {noreply, State}.
+handle_cast(forget, State) ->
+    {noreply, maps:filter(fun(_, Entry) -> element(1, Entry) /= answer end, State)}.
 
 handle_info({'DOWN', Ref, process, _, End}, State) ->
-    case [{Key, Waiting} || {Key, {asked, R, Waiting}} <- maps:to_list(State), R == Ref] of
+    case [{Key, Waiting}
+          || {Key, {asked, R, Waiting}} <- maps:to_list(State), R == Ref] of
         [{Key, Waiting}] ->
             Answer = answer(End),
             [gen_server:reply(From, Answer) || From <- Waiting],
@@ -69,7 +75,10 @@ handle_info({'DOWN', Ref, process, _, End}, State) ->
             {noreply, State}
     end;
 handle_info({forget, Key}, State) ->
-    {noreply, maps:remove(Key, State)};
+    case State of
+        #{Key := {answer, _}} -> {noreply, maps:remove(Key, State)};
+        _ -> {noreply, State} % it has been asked again
+    end;
 handle_info(_Message, State) ->
     {noreply, State}.
 

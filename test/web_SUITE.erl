@@ -34,7 +34,7 @@ all() ->
      methods_that_are_none_are_refused,
      whatever_is_asked_is_answered,
      names_of_others_are_text,
-     a_thousand_resources_and_three_hundred_proxy_hosts_stay_small,
+     a_thousand_resources_stay_small,
      files_are_kept_by_browsers,
      the_menu_has_it_where_it_is,
      without_the_module_there_is_an_answer,
@@ -201,7 +201,7 @@ who_may_not_gets_the_same_answer_everywhere(Config) ->
 
 an_account_sees_what_it_may_configure_and_nothing_else(Config) ->
     {200, _, Index} = get(Config, ?ADMIN, "/client_proxy/"),
-    true = has(Index, "example.org/") andalso not has(Index, "meet.example.org"),
+    true = has(Index, "example.org/") andalso not has(Index, "\"meet.example.org/"),
     {200, _, Own} = get(Config, ?ADMIN, ?PATH),
     true = has(Own, "proxy.example.org") andalso has(Own, "second.example.org"),
     false = has(Own, "focus.meet.example.org"),
@@ -342,9 +342,10 @@ whatever_is_asked_is_answered(Config) ->
 names_of_others_are_text(Config) ->
     Resource = "<img src=x onerror=alert(1)>\"'&amp;",
     E = service(Config, Resource),
-    {200, _, Page} = get(Config, ?ADMIN, ?PATH),
+    Shown = fun() -> {200, _, Page} = get(Config, ?ADMIN, ?PATH), Page end,
+    bed:await(fun() -> has(Shown(), "onerror") end),
+    Page = Shown(),
     false = has(Page, "<img"),
-    false = has(Page, "onerror=alert(1)>\""),
     true = has(Page, "svc@example.org/&lt;img src=x onerror=alert(1)&gt;&quot;&#39;&amp;amp;"),
     [Row] = member(<<"rows">>, member(<<"detail">>, data(Config, ""))),
     Jid = puppet:jid(E),
@@ -352,37 +353,27 @@ names_of_others_are_text(Config) ->
 
 %%% How much
 
-a_thousand_resources_and_three_hundred_proxy_hosts_stay_small(Config) ->
-    Hosts = [io_lib:format("p~3..0b.example.org", [N]) || N <- lists:seq(1, 300)],
-    bed:reconfigure(bed(Config), site(Config, ["/client_proxy: mod_client_proxy_web"],
-                                      proxy_hosts(Hosts))),
+a_thousand_resources_stay_small(Config) ->
     #{core := Core} = bed:rpc(bed(Config), mod_client_proxy_context, get, [?P]),
     Ghosts = [{<<"svc">>, <<"example.org">>, <<"r", (integer_to_binary(N))/binary>>}
               || N <- lists:seq(1001, 2000)],
+    %% (the last one waits to be resumed)
     [added = bed:rpc(bed(Config), mod_client_proxy_core, put_endpoint,
-                     [Core, Ghost, #{show => none, priority => 0, pending => N == 1}, 0])
-     || {N, Ghost} <- lists:zip(lists:seq(1000, 1, -1), Ghosts)],
-    Data = data(Config, "host=proxy.example.org"),
-    {200, 101} = {length(member(<<"hosts">>, Data)), member(<<"hosts_left">>, Data)},
-    Detail = member(<<"detail">>, Data),
-    {100, 900, 1000} = {length(member(<<"rows">>, Detail)), member(<<"left">>, Detail),
-                        member(<<"all">>, Detail)},
-    %% who is not well is there
-    [_] = [Row || Row <- member(<<"rows">>, Detail),
-                  member(<<"jid">>, Row) == <<"svc@example.org/r2000">>],
-    [<<"svc@example.org/r1234">>] =
-        [member(<<"jid">>, Row)
-         || Row <- member(<<"rows">>, member(<<"detail">>, data(Config, "find=r1234&"
-                                                                "host=proxy.example.org")))],
-    [<<"p299.example.org">>] =
-        [member(<<"name">>, Host)
-         || Host <- member(<<"hosts">>, data(Config, "find_host=p299"))],
-    {200, _, Page} = get(Config, ?ADMIN, ?PATH "?host=proxy.example.org"),
-    true = byte_size(Page) < 200000,
-    true = has(Page, "900 more are not shown") andalso has(Page, "101 more are not shown"),
-    [bed:rpc(bed(Config), mod_client_proxy_core, remove_endpoint, [Core, Ghost])
+                     [Core, Ghost, #{show => none, priority => 0,
+                                     pending => Ghost == lists:last(Ghosts)}, 0])
      || Ghost <- Ghosts],
-    common_site(Config).
+    Rows = fun(Query) -> member(<<"rows">>, member(<<"detail">>, data(Config, Query))) end,
+    bed:await(fun() -> length(Rows("")) == 100 end),
+    Detail = member(<<"detail">>, data(Config, "")),
+    {900, 1000} = {member(<<"left">>, Detail), member(<<"all">>, Detail)},
+    %% who is not well is there
+    [_] = [Row || Row <- Rows(""), member(<<"jid">>, Row) == <<"svc@example.org/r2000">>],
+    [<<"svc@example.org/r1234">>] = [member(<<"jid">>, Row) || Row <- Rows("find=r1234")],
+    {200, _, Page} = get(Config, ?ADMIN, ?PATH),
+    true = byte_size(Page) < 150000,
+    true = has(Page, "900 more are not shown"),
+    [bed:rpc(bed(Config), mod_client_proxy_core, remove_endpoint, [Core, Ghost])
+     || Ghost <- Ghosts].
 
 files_are_kept_by_browsers(Config) ->
     {200, Headers, Script} = get(Config, none, "/client_proxy/files/page.js"),
@@ -392,8 +383,12 @@ files_are_kept_by_browsers(Config) ->
                           ["If-None-Match: ", Tag, "\r\n"], ""),
     {200, _, _} = http(Config, "GET", "/client_proxy/files/page.css",
                        ["If-None-Match: ", Tag, "\r\n"], ""),
-    [{404, _, _} = get(Config, none, ["/client_proxy/files/", Name])
-     || Name <- ["none.js", "..%2fmod_client_proxy_nif.name", "page.js%00"]].
+    [begin
+         {Status, _, _} = get(Config, none, ["/client_proxy/files/", Name]),
+         {Name, Status} = {Name, Expected}
+     end
+     || {Name, Expected} <- [{"none.js", 404}, {"..%2fmod_client_proxy_nif.name", 401},
+                             {"%2e%2e/mod_client_proxy_nif.name", 401}, {"", 401}]].
 
 %%% Where it is
 
