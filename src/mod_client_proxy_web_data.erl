@@ -38,6 +38,8 @@
 -define(WORDS, [<<"down">>, <<"degraded">>, <<"unknown">>, <<"outdated">>, <<"warn">>,
                 <<"up">>]).
 
+-define(SILENT, <<"down: it does not answer (the log may say why)">>).
+
 %% Of the ledger: what was to be answered by a resource, and was not.
 -define(FAILED, [refused, timeouts, undelivered, gone, refused_by_server, stopped,
                  failed, lost, no_endpoint]).
@@ -90,11 +92,15 @@ ask(P) ->
     Status = mod_client_proxy_survey:ask(Whom, status),
     Counts = [Row || {_, _, {ok, Row}} <- mod_client_proxy_survey:ask(Whom, counters)],
     Rows = [{Node, Row} || {_, Node, {ok, Row}} <- Status],
-    {Word, Text} = worst([state(Node, State) || {Node, #{state := State}} <- Rows]),
+    %% all nodes have the same endpoints
+    Endpoints = lists:max([0 | [N || {_, #{endpoints := N}} <- Rows]]),
+    {Word, Text} = worst([{<<"down">>, ?SILENT} || Rows == []]
+                         ++ [state(Node, State) || {Node, #{state := State}} <- Rows]
+                         ++ [{<<"warn">>, <<"up, but no resource is online">>}
+                             || Endpoints == 0]),
     #{name => P, word => Word, text => Text,
       carrier => first(carrier, Rows), targets => first(targets, Rows),
-      %% all nodes have the same endpoints
-      endpoints => lists:max([0 | [N || {_, #{endpoints := N}} <- Rows]]),
+      endpoints => Endpoints,
       pending => lists:sum([N || {_, #{pending := N}} <- Rows]),
       requests => sum([requests, outbound_requests], Counts),
       failed => sum(?FAILED, Counts),
@@ -103,7 +109,7 @@ ask(P) ->
 
 silent(P) ->
     #{name => P, word => <<"down">>,
-      text => <<"down: it does not answer (the log may say why)">>,
+      text => ?SILENT,
       carrier => <<>>, targets => <<>>, endpoints => 0, pending => 0, requests => 0,
       failed => 0, at => os:system_time(millisecond), missing => [name(node())]}.
 
@@ -128,8 +134,6 @@ state(Node, Text) ->
          false -> <<Text/binary, " (node ", (name(Node))/binary, ")">>
      end}.
 
-worst([]) ->
-    {<<"down">>, <<"down: it does not answer (the log may say why)">>};
 worst(States) ->
     hd(lists:sort(fun({A, _}, {B, _}) -> place(A) =< place(B) end, States)).
 

@@ -169,7 +169,8 @@ rows(#{name := P, rows := Rows, found := Found, left := Left, all := All, why :=
       find("find", "Find a resource", Find, [{"host", P}], All > 10 orelse Find /= <<>>),
       {p, [{class, "note down"}, {data_cell, "why"}, {hidden, Why == <<>>}], Why},
       {p, [{class, "note"}, {data_cell, "none"}, {hidden, All > 0 orelse Why /= <<>>}],
-       "No resource of the target is online, so there is nobody to answer requests."},
+       "No resource of the target is online. Log in with the account of the target: it "
+       "is a resource then, unless the option resources says otherwise."},
       {'div', [{class, "scroll"}, {tabindex, "0"}, {role, "region"},
                {aria_labelledby, "resources"}],
        {table, [{class, "resources"}],

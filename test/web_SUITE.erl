@@ -36,7 +36,7 @@ all() ->
      names_of_others_are_text,
      a_thousand_resources_stay_small,
      files_are_kept_by_browsers,
-     the_menu_has_it_where_it_is,
+     the_menu_has_it,
      without_the_module_there_is_an_answer,
      a_browser_under_load].
 
@@ -48,7 +48,8 @@ init_per_suite(Config) ->
     Bed = bed:new(site:hosts()),
     ok = bed:start(Bed),
     suite:register_accounts(Bed, [{<<"example.org">>, [<<"admin">>, <<"local">>, <<"svc">>,
-                                                       <<"romeo">>, <<"juliet">>]}]),
+                                                       <<"romeo">>, <<"juliet">>,
+                                                       <<"tybalt">>, <<"stranger">>]}]),
     _ = bed:install(Bed),
     [Port] = bed_epmd:ports(1),
     Config2 = [{bed, Bed}, {web, Port} | Config1],
@@ -66,21 +67,16 @@ end_per_testcase(_Case, Config) ->
     suite:end_case(Config).
 
 common_site(Config) ->
-    bed:reconfigure(bed(Config),
-                    site(Config, ["/client_proxy: mod_client_proxy_web"],
-                         proxy_hosts(["second.example.org"]))).
+    bed:reconfigure(bed(Config), site(Config,
+                                      "modules:\n"
+                                      "  mod_client_proxy:\n"
+                                      "    target_address: svc@example.org\n"
+                                      "    hosts:\n"
+                                      "      proxy.example.org: {timeout: 2 s}\n"
+                                      "      second.example.org: {}\n"
+                                      "      focus.meet.example.org: {}\n")).
 
-proxy_hosts(More) ->
-    ["modules:\n"
-     "  mod_client_proxy:\n"
-     "    target_address: svc@example.org\n"
-     "    hosts:\n"
-     "      \"proxy.example.org\": {timeout: 2 s, max_pending: 40}\n"
-     "      \"focus.meet.example.org\": {}\n",
-     [["      \"", Host, "\": {}\n"] || Host <- More]].
-
-%% With these handlers beside that of the web admin, and these modules.
-site(Config, Handlers, Modules) ->
+site(Config, Modules) ->
     [site:hosts(),
      "acl:\n"
      "  admin: {user: admin@example.org}\n"
@@ -103,8 +99,8 @@ site(Config, Handlers, Modules) ->
      "      Referrer-Policy: \"unsafe-url\"\n"
      "      Cross-Origin-Resource-Policy: \"cross-origin\"\n"
      "    request_handlers:\n"
-     "      /admin: ejabberd_web_admin\n",
-     [["      ", Handler, "\n"] || Handler <- Handlers],
+     "      /admin: ejabberd_web_admin\n"
+     "      /client_proxy: mod_client_proxy_web\n",
      Modules].
 
 %%% Words that the cases are made of
@@ -392,18 +388,12 @@ files_are_kept_by_browsers(Config) ->
 
 %%% Where it is
 
-the_menu_has_it_where_it_is(Config) ->
-    Menu = fun() ->
-                   {200, _, Page} = get(Config, ?ADMIN, "/admin/server/example.org/"),
-                   has(Page, "'../../../client_proxy/example.org/'")
-           end,
-    true = Menu(),
-    bed:reconfigure(bed(Config), site(Config, [], proxy_hosts([]))),
-    false = Menu(),
-    common_site(Config).
+the_menu_has_it(Config) ->
+    {200, _, Page} = get(Config, ?ADMIN, "/admin/server/example.org/"),
+    true = has(Page, "'../../../client_proxy/example.org/'").
 
 without_the_module_there_is_an_answer(Config) ->
-    bed:reconfigure(bed(Config), site(Config, ["/client_proxy: mod_client_proxy_web"], "")),
+    bed:reconfigure(bed(Config), site(Config, "")),
     {503, _, _} = get(Config, ?ADMIN, ?PATH),
     {401, _, _} = get(Config, none, ?PATH),
     common_site(Config),

@@ -1,22 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 //
-// screenshots.js WEB_PORT C2S_PORT FOLDER    pictures of the page for the documents
+// screenshots.js WEB_PORT C2S_PORT FOLDER    see screenshots
 import { launch, LOOKS } from "./browser.js";
 import { busy } from "./site.js";
 
 const [web, c2s, folder] = process.argv.slice(2);
-const seconds = Number(process.env.SECONDS_BUSY ?? 125);
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const HISTORY = Number(process.env.HISTORY ?? 115); // s, before the first look
+const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+const PAGE = "example.org/?host=proxy.example.org";
+const shot = (page, name) => page.screenshot({ path: `${folder}/web-${name}.png`, fullPage: name !== "phone" });
 
-const clients = await busy(c2s, 60);
+const site = await busy(c2s, 60);
 const browser = await launch(`http://127.0.0.1:${web}/client_proxy/`);
-await pause(seconds * 1000 - 12000);
+await pause(HISTORY);
 const pages = {};
-for (const [name, look] of Object.entries(LOOKS)) pages[name] = await browser.open(look, "example.org/?host=proxy.example.org");
-await pause(12000);
-for (const [name, page] of Object.entries(pages)) {
-    await page.screenshot({ path: `${folder}/web-${name}.png`, fullPage: true });
-}
+for (const [name, look] of Object.entries(LOOKS)) pages[name] = await browser.open(look, PAGE);
+await pause(12);
+for (const [name, page] of Object.entries(pages)) await shot(page, name);
+
+site.hangs = true;
+const page = pages.dark;
+await page.locator("#rows tr", { hasText: "attic" }).locator(".state.down").waitFor({ timeout: 60000 });
+await page.locator("#rows tr", { hasText: "kitchen" }).locator("button").click();
+await page.locator("#rows tr", { hasText: "kitchen" }).locator(".state.draining").waitFor();
+await pause(6);
+await shot(page, "wrong");
+
 await browser.close();
-clients.close();
+site.close();
 process.exit(0);
