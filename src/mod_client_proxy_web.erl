@@ -17,6 +17,10 @@
 
 -import(mod_client_proxy_web_access, [account/1, may_configure/2]).
 
+-define(ACCESS, mod_client_proxy_web_access).
+-define(DATA, mod_client_proxy_web_data).
+-define(PAGE, mod_client_proxy_web_page).
+
 -define(SPANS, [120, 600, 3600]). % s
 -define(MAX_FIND, 100).           % octets
 
@@ -25,13 +29,13 @@
 %% @doc To be called once for all virtual hosts.
 -spec start() -> ok.
 start() ->
-    mod_client_proxy_web_access:draw_key(),
+    ?ACCESS:draw_key(),
     mod_client_proxy_web_cache:start().
 
 -spec stop() -> ok.
 stop() ->
     mod_client_proxy_web_cache:stop(),
-    mod_client_proxy_web_access:forget_key().
+    ?ACCESS:forget_key().
 
 %% @doc From ejabberd_http.
 -spec process(Path :: [binary()], #request{}) -> answer().
@@ -88,7 +92,8 @@ configurable(Account) ->
 %% As the web admin does. The realm is its own, too: a browser that has logged in
 %% there does not ask once more.
 refuse(#request{auth = {Name, _}, ip = {Address, _}}, Why) when is_binary(Name) ->
-    ?WARNING_MSG("Access of ~ts from ~ts to the web page of mod_client_proxy failed: ~ts",
+    ?WARNING_MSG("Access of ~ts from ~ts to the web page of mod_client_proxy failed: "
+                 "~ts",
                  [mod_client_proxy_log:text(Name),
                   ejabberd_config:may_hide_data(misc:ip_to_list(Address)), Why]),
     unauthorized();
@@ -96,23 +101,24 @@ refuse(_Request, _Why) ->
     unauthorized().
 
 unauthorized() ->
-    text(401, [{<<"www-authenticate">>, <<"basic realm=\"ejabberd\"">>}], "Unauthorized").
+    text(401, [{<<"www-authenticate">>, <<"basic realm=\"ejabberd\"">>}],
+         "Unauthorized").
 
 %%% Looking
 
 get([], Account, #request{raw_path = Path}) ->
     in_folder(Path, fun() ->
-                            mod_client_proxy_web_page:virtual_hosts(configurable(Account))
+                            ?PAGE:virtual_hosts(configurable(Account))
                     end);
 get([ServerHost], Account, #request{raw_path = Path, q = Query}) ->
     in_folder(Path, fun() ->
                             case view(ServerHost, Account, Query) of
-                                #{} = View -> mod_client_proxy_web_page:page(View);
+                                #{} = View -> ?PAGE:page(View);
                                 error -> error
                             end
                     end);
 get([ServerHost, <<"data">>], Account, #request{q = Query} = Request) ->
-    case mod_client_proxy_web_access:is_own(Request)
+    case ?ACCESS:is_own(Request)
         andalso view(ServerHost, Account, Query) of
         #{} = View -> answer(200, <<"application/json">>, [], json(View));
         error -> unavailable();
@@ -138,7 +144,7 @@ in_folder(RawPath, Page) ->
 view(ServerHost, Account, Query) ->
     {Find, FindHost, Span} = {find(<<"find">>, Query), find(<<"find_host">>, Query),
                               span(Query)},
-    case mod_client_proxy_web_data:hosts(ServerHost, FindHost, value(<<"host">>, Query)) of
+    case ?DATA:hosts(ServerHost, FindHost, value(<<"host">>, Query)) of
         {ok, Hosts, Left, Host} ->
             with_detail(#{server_host => ServerHost, hosts => Hosts, hosts_left => Left,
                           host => Host, detail => none, token => <<>>, span => Span,
@@ -151,9 +157,9 @@ with_detail(#{host := none} = View, _Account) ->
     View;
 with_detail(#{server_host := ServerHost, host := #{name := P}, span := Span,
               find := Find} = View, Account) ->
-    case mod_client_proxy_web_data:host(ServerHost, P, Span, Find) of
+    case ?DATA:host(ServerHost, P, Span, Find) of
         {ok, Detail} ->
-            Token = mod_client_proxy_web_access:token(Account, P, os:system_time(second)),
+            Token = ?ACCESS:token(Account, P, os:system_time(second)),
             View#{detail := Detail, token := Token};
         error ->
             error
@@ -189,9 +195,9 @@ json(View) ->
 
 post([ServerHost], Account, #request{q = Form} = Request) ->
     P = value(<<"host">>, Form),
-    IsOurs = mod_client_proxy_web_access:comes_from_own(Request)
-        andalso mod_client_proxy_web_access:is_token(value(<<"token">>, Form), Account, P,
-                                                     os:system_time(second))
+    IsOurs = ?ACCESS:comes_from_own(Request)
+        andalso ?ACCESS:is_token(value(<<"token">>, Form), Account, P,
+                                 os:system_time(second))
         andalso lists:member(P, mod_client_proxy_hosts:running(ServerHost)),
     case IsOurs andalso button(Form) of
         false -> forged();
@@ -229,7 +235,7 @@ pressed(Button, P, Jid, Account, #request{ip = {Address, _}} = Request) ->
                    json(#{text => Text, is_done => IsDone}));
         false ->
             answer(Status, <<"text/html; charset=utf-8">>, [],
-                   mod_client_proxy_web_page:said(P, Text, IsDone))
+                   ?PAGE:said(P, Text, IsDone))
     end.
 
 wants_json(#request{headers = Headers}) ->

@@ -93,11 +93,13 @@ token(Account, P, Now) ->
     Until = integer_to_binary(Now + ?VALID),
     <<Until/binary, $., (mac(Account, P, Until))/binary>>.
 
--spec is_token(Token :: binary(), jid:jid(), proxy_host(), Now :: integer()) -> boolean().
+-spec is_token(Token :: binary(), jid:jid(), proxy_host(), Now :: integer()) ->
+          boolean().
 is_token(Token, Account, P, Now) ->
     case binary:split(Token, <<".">>) of
         [Until, Mac] ->
-            is_same(Mac, mac(Account, P, Until)) andalso binary_to_integer(Until) >= Now;
+            is_same(Mac, mac(Account, P, Until))
+                andalso binary_to_integer(Until) >= Now;
         _ ->
             false
     end.

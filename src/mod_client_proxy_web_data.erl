@@ -22,12 +22,14 @@
                  show := binary(), priority := integer(), requests := integer(),
                  outbound := integer(), answered := integer(), failed := integer(),
                  weight := integer(), p50 := number() | null, p99 := number() | null}.
--type detail() :: #{name := proxy_host(), at := integer(), rows := [row()], found := integer(),
-                    left := integer(), all := integer(), limit := integer(),
+-type detail() :: #{name := proxy_host(), at := integer(), rows := [row()],
+                    found := integer(), left := integer(), all := integer(),
+                    limit := integer(),
                     missing := [binary()], why := binary(), history := history()}.
 %% Errors and names: what the numbers in a point stand for, in this order.
--type history() :: #{span := pos_integer(), step := pos_integer(), missing := [binary()],
-                     errors := [binary()], names := [binary()], points := [list()]}.
+-type history() :: #{span := pos_integer(), step := pos_integer(),
+                     missing := [binary()], errors := [binary()],
+                     names := [binary()], points := [list()]}.
 
 -define(MAX_HOSTS, 200).
 -define(MAX_ROWS, 100).
@@ -156,8 +158,8 @@ host(ServerHost, P, Span, Find) ->
         {ok, #{rows := All} = Detail} ->
             Found = [Row || #{name := Name} = Row <- All, is_found(Find, Name)],
             {Rows, Left} = at_most(?MAX_ROWS, Found),
-            {ok, Detail#{rows := lists:sort(fun(#{name := A}, #{name := B}) -> A =< B end,
-                                            Rows),
+            ByName = lists:sort(fun(#{name := A}, #{name := B}) -> A =< B end, Rows),
+            {ok, Detail#{rows := ByName,
                          found => length(Found), left => length(Left),
                          all => length(All)}};
         error ->
@@ -193,8 +195,8 @@ latencies(P) ->
     Rows = [Row || {_, _, {ok, #{endpoints := Rows}}}
                        <- mod_client_proxy_survey:ask(Whom, latency), Row <- Rows],
     Grouped = lists:foldl(fun(#{jid := Jid} = Row, Acc) ->
-                                  maps:update_with(Jid, fun(Of) -> [Row | Of] end, [Row],
-                                                   Acc)
+                                  maps:update_with(Jid, fun(Of) -> [Row | Of] end,
+                                                   [Row], Acc)
                           end, #{}, Rows),
     maps:map(fun(_, [Row]) -> Row;
                 (_, Of) -> mod_client_proxy_latency:sum(Of)
@@ -211,7 +213,8 @@ row(P, #{jid := Jid, shown := Shown, show := Show, priority := Priority,
          answered := Answered, failed := Failed, ejected := Ejected,
          weight := Weight}, Took) ->
     {Word, State} = state_of_row(Why, Ejected),
-    #{jid => Jid, name => foreign(Jid), shown => foreign(<<P/binary, $/, Shown/binary>>),
+    #{jid => Jid, name => foreign(Jid),
+      shown => foreign(<<P/binary, $/, Shown/binary>>),
       word => Word, state => State, is_drained => lists:member(command, Why),
       show => name(Show), priority => Priority, requests => Requests,
       outbound => Outbound, answered => Answered, failed => Failed, weight => Weight,

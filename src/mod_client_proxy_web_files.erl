@@ -12,7 +12,8 @@ read(Name) ->
     case type(Name) of
         error -> error;
         Type ->
-            case file:read_file(filename:join([mod_client_proxy_priv:dir(), "web", Name])) of
+            File = filename:join([mod_client_proxy_priv:dir(), "web", Name]),
+            case file:read_file(File) of
                 {ok, Content} ->
                     Tag = binary:encode_hex(crypto:hash(md5, Content)),
                     {ok, Type, <<$", Tag/binary, $">>, Content};

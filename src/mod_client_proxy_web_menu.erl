@@ -34,4 +34,5 @@ item(Items, ServerHost, _Lang) ->
 %% Of one listener: its handlers' paths, each in its parts.
 links(Handlers) ->
     [[lists:duplicate(length(Admin) + 2, "../"), [[Part, $/] || Part <- Page]]
-     || {Admin, ejabberd_web_admin} <- Handlers, {Page, mod_client_proxy_web} <- Handlers].
+     || {Admin, ejabberd_web_admin} <- Handlers,
+        {Page, mod_client_proxy_web} <- Handlers].

@@ -37,7 +37,7 @@ virtual_hosts(Hosts) ->
 said(P, Text, IsDone) ->
     document("../", "Client proxy", [],
              [{h1, [], "Client proxy"},
-              {p, [{class, ["note ", case IsDone of true -> "up"; false -> "down" end]}],
+              {p, [{class, case IsDone of true -> "note up"; false -> "note down" end}],
                Text},
               {p, [], {a, [{href, query(#{host => P})}], ["Back to ", P]}}]).
 
@@ -166,7 +166,8 @@ rows(#{name := P, rows := Rows, found := Found, left := Left, all := All, why :=
     {section, [{aria_labelledby, "resources"}],
      [{h2, [{id, "resources"}], ["Resources ", {small, [{data_cell, "count"}],
                                                  count(Found, All)}]},
-      find("find", "Find a resource", Find, [{"host", P}], All > 10 orelse Find /= <<>>),
+      find("find", "Find a resource", Find, [{"host", P}],
+           All > 10 orelse Find /= <<>>),
       {p, [{class, "note down"}, {data_cell, "why"}, {hidden, Why == <<>>}], Why},
       {p, [{class, "note"}, {data_cell, "none"}, {hidden, All > 0 orelse Why /= <<>>}],
        "No resource of the target is online. Log in with the account of the target: it "
@@ -190,8 +191,8 @@ rows(#{name := P, rows := Rows, found := Found, left := Left, all := All, why :=
       {form, [{method, "post"}, {id, "act"}],
        [hidden("host", P), hidden("token", Token)]},
       {p, [{data_cell, "left"}, {hidden, Left == 0}],
-       [integer_to_binary(Left), " more are not shown. client_proxy_endpoints shows all."]}
-     ]}.
+       [integer_to_binary(Left), " more are not shown. client_proxy_endpoints shows "
+        "all."]}]}.
 
 count(All, All) -> integer_to_binary(All);
 count(Found, All) -> [integer_to_binary(Found), " of ", integer_to_binary(All)].
@@ -213,8 +214,9 @@ row(#{jid := Jid, name := Name, shown := Shown, word := Word, state := State,
      [{th, [{scope, "row"}], {span, [{data_cell, "name"}, {title, Shown}], Name}},
       {td, [], state(Word, State)},
       {td, [{class, "number"}, {data_label, "In flight"}],
-       [{span, [{data_cell, "requests"}], integer_to_binary(Requests)}, {small, [], [" + ",
-        {span, [{data_cell, "outbound"}], integer_to_binary(Outbound)}]}]},
+       [{span, [{data_cell, "requests"}], integer_to_binary(Requests)},
+        {small, [], [" + ", {span, [{data_cell, "outbound"}],
+                             integer_to_binary(Outbound)}]}]},
       number("rate", none), percent(Failed, Answered), ms("p50", P50), ms("p99", P99),
       number("answered", Answered), number("weight", Weight),
       {td, [], {button, [{type, "submit"}, {form, "act"}, {name, Act}, {value, Jid}],
@@ -238,7 +240,8 @@ number(Cell, Number) -> cell(Cell, integer_to_binary(Number)).
 
 %% On a narrow screen there is no head, so each cell says what it is.
 cell(Cell, Text) ->
-    {td, [{class, "number"}, {data_label, label(Cell)}], {span, [{data_cell, Cell}], Text}}.
+    {td, [{class, "number"}, {data_label, label(Cell)}],
+     {span, [{data_cell, Cell}], Text}}.
 
 label("endpoints") -> "Resources";
 label("pending") -> "In flight";

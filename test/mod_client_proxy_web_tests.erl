@@ -24,9 +24,11 @@ html_test_() ->
      ?_assertEqual(<<"<input disabled>">>,
                    Write({input, [{disabled, true}, {hidden, false}], []})),
      ?_assertEqual(<<"<p>ä&lt;</p>"/utf8>>, Write({p, [], [$ä, $<]})),
-     ?_assertEqual(<<"<script src=\"x\"></script>">>, Write({script, [{src, "x"}], []})),
+     ?_assertEqual(<<"<script src=\"x\"></script>">>,
+                   Write({script, [{src, "x"}], []})),
      ?_assertMatch(<<"<!DOCTYPE html>\n<html></html>">>,
-                   iolist_to_binary(mod_client_proxy_web_html:document({html, [], []})))].
+                   iolist_to_binary(
+                     mod_client_proxy_web_html:document({html, [], []})))].
 
 %%% Forged requests
 
@@ -46,7 +48,8 @@ tokens_test_() ->
                                          <<"gproxy.example.org">>, 1000),
                            Admin, ?P, 1000)),
              [?assertNot(Is(<<First/binary, Rest/binary>>, Admin, ?P, 1000))
-              || <<_, Rest/binary>> <- [Token], First <- [<<>>, <<"9">>, <<"-1">>, <<0>>]],
+              || <<_, Rest/binary>> <- [Token],
+                 First <- [<<>>, <<"9">>, <<"-1">>, <<0>>]],
              [?assertNot(Is(T, Admin, ?P, 1000))
               || T <- [<<>>, <<".">>, <<"..">>, <<"4600.">>, <<Token/binary, "0">>,
                        binary:part(Token, 0, byte_size(Token) - 1)]],
@@ -79,8 +82,9 @@ tokens_of_a_cluster_test_() ->
 origins_test_() ->
     Own = fun(Headers) ->
                   ?ACCESS:comes_from_own(
-                    #request{method = 'POST', raw_path = <<"/">>, ip = {{127, 0, 0, 1}, 1},
-                             auth = undefined, sockmod = gen_tcp, socket = undefined,
+                    #request{method = 'POST', raw_path = <<"/">>,
+                             ip = {{127, 0, 0, 1}, 1}, auth = undefined,
+                             sockmod = gen_tcp, socket = undefined,
                              headers = [{'Host', <<"a.example:5280">>} | Headers]})
           end,
     [?_assertEqual(Expected, Own(Headers))
@@ -157,6 +161,31 @@ await(IsSo) ->
         false -> timer:sleep(10), await(IsSo)
     end.
 
+%%% The menu
+
+menu_test_() ->
+    Item = fun(Handlers) ->
+                   Listener = {{5280, {0, 0, 0, 0}, tcp}, ejabberd_http,
+                               #{request_handlers => Handlers}},
+                   Other = {{5222, {0, 0, 0, 0}, tcp}, ejabberd_c2s, #{}},
+                   ets:insert(ejabberd_options, {{listen, global}, [Other, Listener]}),
+                   mod_client_proxy_web_menu:item([before], ?VHOST, <<"en">>)
+           end,
+    Admin = fun(Path) -> {Path, ejabberd_web_admin} end,
+    Page = fun(Path) -> {Path, mod_client_proxy_web} end,
+    {setup,
+     fun() -> ets:new(ejabberd_options, [named_table, public]) end, fun ets:delete/1,
+     fun(_) ->
+             [?_assertEqual([before | Links], Item(Handlers))
+              || {Links, Handlers} <-
+                     [{[{<<"../../../client_proxy/example.org">>, <<"Client Proxy">>}],
+                       [Admin([<<"admin">>]), Page([<<"client_proxy">>])]},
+                      {[{<<"../../../../a/b/example.org">>, <<"Client Proxy">>}],
+                       [Page([<<"a">>, <<"b">>]), Admin([<<"a">>, <<"admin">>])]},
+                      {[], [Admin([<<"admin">>])]},
+                      {[], [Page([<<"client_proxy">>])]}, {[], []}]]
+     end}.
+
 %%% How much is shown
 
 %% None of them has a process, so each is down.
@@ -172,7 +201,8 @@ many_hosts_test_() ->
      end,
      fun(Pid) -> mod_client_proxy_hosts:forget(?VHOST), gen_server:stop(Pid) end,
      fun() ->
-             {ok, Hosts, Left, Host} = mod_client_proxy_web_data:hosts(?VHOST, <<>>, <<>>),
+             {ok, Hosts, Left, Host} =
+                 mod_client_proxy_web_data:hosts(?VHOST, <<>>, <<>>),
              ?assertEqual({200, 100}, {length(Hosts), Left}),
              ?assertEqual(hd(Hosts), Host),
              ?assertMatch(#{name := <<"p1000.example.org">>, word := <<"down">>}, Host),
