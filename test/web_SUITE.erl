@@ -14,6 +14,8 @@
 %% May configure meet.example.org and nothing else.
 -define(LOCAL, {"local@example.org", "secret"}).
 -define(PATH, "/client_proxy/example.org/").
+%% Without it the first one is shown that is not well.
+-define(HOST, "host=proxy.example.org").
 %% Of each answer, whoever gets it.
 -define(HEADERS, #{"content-security-policy" =>
                        "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -226,7 +228,7 @@ a_button_drains_and_another_undrains(Config) ->
     <<"command">> = drained(Config, E),
     suite:await_said(Config, "drain at proxy[.]example[.]org, by the web page of admin"
                      "@example[.]org from 127[.]0[.]0[.]1: svc@example[.]org/desk is"),
-    {200, _, Shown} = get(Config, ?ADMIN, ?PATH),
+    {200, _, Shown} = get(Config, ?ADMIN, ?PATH "?" ?HOST),
     true = has(Shown, "name=\"undrain\" value=\"svc@example.org/desk\""),
     %% as the script asks
     {200, Headers, Json} = press(Config, ?ADMIN, ["Accept: application/json\r\n"
@@ -343,13 +345,13 @@ whatever_is_asked_is_answered(Config) ->
 names_of_others_are_text(Config) ->
     Resource = "<img src=x onerror=alert(1)>\"'&amp;",
     E = service(Config, Resource),
-    Shown = fun() -> {200, _, Page} = get(Config, ?ADMIN, ?PATH), Page end,
+    Shown = fun() -> {200, _, Page} = get(Config, ?ADMIN, ?PATH "?" ?HOST), Page end,
     bed:await(fun() -> has(Shown(), "onerror") end),
     Page = Shown(),
     false = has(Page, "<img"),
     true = has(Page, "svc@example.org/&lt;img src=x onerror=alert(1)&gt;&quot;&#39;"
                "&amp;amp;"),
-    [Row] = member(<<"rows">>, member(<<"detail">>, data(Config, ""))),
+    [Row] = member(<<"rows">>, member(<<"detail">>, data(Config, ?HOST))),
     Jid = puppet:jid(E),
     {Jid, Jid} = {member(<<"jid">>, Row), member(<<"name">>, Row)}.
 
@@ -371,7 +373,7 @@ a_thousand_resources_stay_small(Config) ->
     end.
 
 hundred_of_them(Config) ->
-    Detail = fun(Query) -> member(<<"detail">>, data(Config, Query)) end,
+    Detail = fun(Query) -> member(<<"detail">>, data(Config, [?HOST, Query])) end,
     Jids = fun(Query) -> [member(<<"jid">>, Row)
                           || Row <- member(<<"rows">>, Detail(Query))]
            end,
@@ -379,8 +381,8 @@ hundred_of_them(Config) ->
     {100, 900} = {length(Jids("")), member(<<"left">>, Detail(""))},
     %% who is not well is there
     true = lists:member(<<"svc@example.org/r2000">>, Jids("")),
-    [<<"svc@example.org/r1234">>] = Jids("find=r1234"),
-    {200, _, Page} = get(Config, ?ADMIN, ?PATH),
+    [<<"svc@example.org/r1234">>] = Jids("&find=r1234"),
+    {200, _, Page} = get(Config, ?ADMIN, ?PATH "?" ?HOST),
     true = byte_size(Page) < 150000,
     true = has(Page, "900 more are not shown").
 
