@@ -1,8 +1,8 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
-%%% What a proxy host was doing in the last hour at most, on all nodes of the cluster that
-%%% serve it: for people who look at it. Each node keeps its own (mod_client_proxy_recorder);
-%%% here they are asked and added up.
+%%% What a proxy host was doing in the last hour at most, on all nodes of the cluster
+%%% that serve it: for people who look at it. Each node keeps its own
+%%% (mod_client_proxy_recorder); here they are asked and added up.
 -module(mod_client_proxy_history).
 
 -export([read/2, errors/0]).
@@ -27,7 +27,7 @@
           requests := count(), outbound_requests := count(), answers := count(),
           stanzas := count(), messages := count(), outbound_messages := count(),
           retries := count(),
-          errors := #{mod_client_proxy_ledger:entry() => count()}, %% errors/0, all of them
+          errors := #{mod_client_proxy_ledger:entry() => count()}, %% each of errors/0
           %% of requests that endpoints have answered then: ms
           p50 := float() | none, p99 := float() | none,
           answered := count() | none, %% how many these are
@@ -50,20 +50,21 @@
 -define(OF_EACH_NODE, [in_flight, contacts, retry_memory]).
 -define(SOON, 3). % steps; a node that is further behind has a gap there
 
-%% @doc Entries of the ledger that are errors which somebody got, or had to: in the order
-%% in which they are shown (mod_client_proxy_ledger:entries/0 says what they mean).
+%% @doc Entries of the ledger that are errors which somebody got, or had to: in the
+%% order in which they are shown (mod_client_proxy_ledger:entries/0 says what they
+%% mean).
 -spec errors() -> [mod_client_proxy_ledger:entry(), ...].
 errors() ->
     [timeouts, no_endpoint, undelivered, gone, refused_by_server, failed, lost, stopped,
      refused].
 
 %% @doc The last Span seconds. Up to 120 there is a point for each second, up to 600 one
-%% for each 5 seconds, else one for each 30 seconds, for an hour. Waits for other nodes as
-%% mod_client_proxy_survey does.
+%% for each 5 seconds, else one for each 30 seconds, for an hour. Waits for other nodes
+%% as mod_client_proxy_survey does.
 -spec read(mod_client_proxy_options:proxy_host(), Span :: pos_integer()) -> history().
 read(P, Span) ->
-    Nodes = mod_client_proxy_survey:nodes(P),
-    Answers = mod_client_proxy_survey:ask([{P, Node} || Node <- Nodes], {history, Span}),
+    Whom = [{P, Node} || Node <- mod_client_proxy_survey:nodes(P)],
+    Answers = mod_client_proxy_survey:ask(Whom, {history, Span}),
     Step = mod_client_proxy_series:step(Span),
     Has = [Rows || {_, _, {ok, #{step := S, points := Rows}}} <- Answers, S == Step],
     #{step => Step, points => sums(in_step(Step, Has)),
@@ -94,7 +95,9 @@ sums(Has) ->
     [point(At, Rows) || {At, Rows} <- lists:sort(maps:to_list(Grouped))].
 
 point(At, Rows) ->
-    Counts = fun(Entry) -> lists:sum([maps:get(Entry, C, 0) || #{counts := C} <- Rows]) end,
+    Counts = fun(Entry) ->
+                     lists:sum([maps:get(Entry, C, 0) || #{counts := C} <- Rows])
+             end,
     maps:merge(
       maps:from_list([{Entry, Counts(Entry)} || Entry <- ?SHOWN]
                      ++ [{Gauge, gauge(Gauge, [G || #{gauges := G} <- Rows, G /= none])}
@@ -126,8 +129,9 @@ took(Latencies) ->
 %% By name; the others, if there are any, come last.
 endpoints(Rows) ->
     Sums = lists:foldl(fun({Jid, A, F}, Acc) ->
-                               maps:update_with(Jid, fun({A1, F1}) -> {A1 + A, F1 + F} end,
-                                                {A, F}, Acc)
+                               {A0, F0} = maps:get(Jid, Acc, {0, 0}),
+                               Acc#{Jid => {A0 + A, F0 + F}}
                        end, #{}, Rows),
-    Named = [{Jid, A, F} || {Jid, {A, F}} <- lists:sort(maps:to_list(Sums)), Jid /= other],
-    Named ++ [{other, A, F} || #{other := {A, F}} <- [Sums]].
+    Named = maps:to_list(maps:remove(other, Sums)),
+    [{Jid, A, F} || {Jid, {A, F}} <- lists:sort(Named)]
+        ++ [{other, A, F} || #{other := {A, F}} <- [Sums]].

@@ -87,7 +87,7 @@ look(_At, false, State) ->
 take(At, Ledger, Core, #state{series = Series} = State) ->
     Ms = mod_client_proxy_clock:now(),
     Of = try of_core(Core, Ledger, State)
-         catch _:_ -> none % its library was replaced
+         catch _:_ -> none
          end,
     InTime = case lateness(At) of
                  Late when Late >= -?EARLY, Late =< ?LATE -> Of;
@@ -100,40 +100,28 @@ take(At, Ledger, Core, #state{series = Series} = State) ->
                               _ -> Ledger
                           end}.
 
+%% Raises where the core has not answered.
 of_core(undefined, _Ledger, _State) ->
     none;
-of_core(Core, Ledger, State) ->
-    case mod_client_proxy_core:counters(Core) of
-        #{endpoints := N} = Counters ->
-            of_core(mod_client_proxy_core:latency(Core), N, Counters, Core, Ledger, State);
-        #{} ->
-            none
-    end.
+of_core(Core, Ledger, #state{subscribers = Subscribers, counted = Counted}) ->
+    #{endpoints := N, pending := InFlight} = Counters =
+        mod_client_proxy_core:counters(Core),
+    {ok, Latency} = mod_client_proxy_core:latency(Core),
+    Now = #{in_flight => InFlight, online => N, subscribers => Subscribers},
+    #{gauges => maps:with(mod_client_proxy_series:gauges(), maps:merge(Counters, Now)),
+      latency => Latency,
+      %% where nothing was counted no endpoint has answered
+      endpoints => case Ledger of
+                       Counted -> same;
+                       _ -> endpoints(Core, N)
+                   end}.
 
-of_core({ok, Latency}, N, Counters, Core, Ledger, #state{subscribers = Subscribers,
-                                                         counted = Counted}) ->
-    case endpoints(Ledger == Counted, N, Core) of
-        none ->
-            none;
-        Endpoints ->
-            #{gauges => maps:merge(maps:with(mod_client_proxy_series:gauges(), Counters),
-                                   #{in_flight => maps:get(pending, Counters),
-                                     online => N, subscribers => Subscribers}),
-              latency => Latency, endpoints => Endpoints}
-    end;
-of_core({error, _}, _N, _Counters, _Core, _Ledger, _State) ->
-    none.
-
-%% Where nothing was counted no endpoint has answered. Where there are some and none is
-%% said, the core has not answered.
-endpoints(true, _N, _Core) ->
-    same;
-endpoints(false, N, Core) ->
-    case mod_client_proxy_core:endpoints(Core, mod_client_proxy_clock:now()) of
-        [] when N > 0 -> none;
-        Rows -> [{Jid, Answered, Failed}
-                 || #{jid := Jid, answered := Answered, failed := Failed} <- Rows]
-    end.
+%% Where there are some and none is said, the core has not answered.
+endpoints(Core, N) ->
+    Rows = mod_client_proxy_core:endpoints(Core, mod_client_proxy_clock:now()),
+    true = N == 0 orelse Rows /= [],
+    [{Jid, Answered, Failed}
+     || #{jid := Jid, answered := Answered, failed := Failed} <- Rows].
 
 subscribers(At, #state{host = P} = State) when At rem ?SUBSCRIBERS == 0 ->
     State#state{subscribers = mod_client_proxy_subscribers:count(P)};

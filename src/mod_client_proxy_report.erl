@@ -19,8 +19,8 @@
 
 -type row() :: #{atom() => term()}.
 
-%% How long it took to answer, since the C core was started: of all, and of each endpoint
-%% that is there, with its full JID as `jid'.
+%% How long it took to answer, since the C core was started: of all, and of each
+%% endpoint that is there, with its full JID as `jid'.
 -type latencies() ::
         #{host := mod_client_proxy_latency:latency(),
           endpoints := [#{jid := binary(), ms := non_neg_integer(),
@@ -72,9 +72,8 @@ answer(endpoints, #{core := Core}) ->
 answer(latency, #{core := Core}) ->
     case mod_client_proxy_core:latency(Core) of
         {ok, Latency} ->
-            {ok, #{host => Latency,
-                   endpoints => [L#{jid => Jid}
-                                 || {Jid, L} <- mod_client_proxy_core:latencies(Core)]}};
+            Rows = mod_client_proxy_core:latencies(Core),
+            {ok, #{host => Latency, endpoints => [L#{jid => Jid} || {Jid, L} <- Rows]}};
         {error, Why} ->
             {error, Why}
     end;

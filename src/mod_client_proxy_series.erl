@@ -5,9 +5,10 @@
 %%% counted then.
 %%%
 %%% A point says what was counted in the Step seconds before it. It is made of two
-%%% snapshots that were taken Step seconds apart, at multiples of Step of the wall clock,
-%%% so that points of several nodes can be added up. Where one of the two is missing, or
-%%% the wall clock was set, there is no point: a gap says less than a wrong number.
+%%% snapshots that were taken Step seconds apart, at multiples of Step of the wall
+%%% clock, so that points of several nodes can be added up. Where one of the two is
+%%% missing, or the wall clock was set, there is no point: a gap says less than a wrong
+%%% number.
 %%%
 %%% How much memory it takes depends on nothing that others choose: the number of points
 %%% is bounded, a point is packed, and 16 endpoints at most have names here.
@@ -27,8 +28,8 @@
 -type core() ::
         #{gauges := #{gauge() => non_neg_integer()},
           latency := mod_client_proxy_latency:latency(),
-          %% every endpoint: its full JID, how many it has answered, how many it has not;
-          %% `same': as in the snapshot before
+          %% every endpoint: its full JID, how many it has answered, how many it has
+          %% not; `same': as in the snapshot before
           endpoints := same | [{Jid :: binary(), non_neg_integer(),
                                 non_neg_integer()}]}.
 
@@ -72,7 +73,8 @@
         {at = none :: none | {At :: integer(), Ms :: integer()}, %% the last snapshot
          levels :: [#level{}],
          ledger = none :: none | {mod_client_proxy_ledger:ledger(), [integer()]},
-         latency = none :: none | mod_client_proxy_latency:latency(),
+         latency = mod_client_proxy_latency:new()
+                      :: mod_client_proxy_latency:latency(),
          sum :: #sum{},
          names = #{} :: #{id() => #name{}},
          next_id = 1 :: id(),
@@ -104,8 +106,8 @@ step(Span) ->
 gauges() ->
     [in_flight, online, ejected, silent, subscribers, contacts, retry_memory].
 
-%% @doc At: a second of the wall clock, which has just begun. Ms: of a clock that is never
-%% set.
+%% @doc At: a second of the wall clock, which has just begun. Ms: of a clock that is
+%% never set.
 -spec take(At :: pos_integer(), Ms :: integer(), snapshot(), series()) -> series().
 take(At, Ms, #{ledger := Ledger, core := Core}, #series{} = Before) ->
     Counted = core(At, Core, ledger(Ledger, steady(At, Ms, Before))),
@@ -126,12 +128,12 @@ steady(_At, _Ms, Series) ->
 
 %%% What has come since the snapshot before
 
-ledger({Ref, Counts}, #series{ledger = Last, sum = #sum{ledger = Sums} = Sum} = Series) ->
+ledger({Ref, Counts}, #series{ledger = Last, sum = Sum} = Series) ->
+    #sum{ledger = Sums} = Sum,
     Now = [N || {_, N} <- Counts],
     Then = case Last of
                {Ref, Counted} -> Counted;
-               none -> Now;
-               _ -> [0 || _ <- Now] % the module was started again
+               _ -> [0 || _ <- Now] % it is the first one, or the module was restarted
            end,
     Series#series{ledger = {Ref, Now},
                   sum = Sum#sum{ledger = [S + max(0, N - T)
@@ -140,11 +142,8 @@ ledger({Ref, Counts}, #series{ledger = Last, sum = #sum{ledger = Sums} = Sum} = 
 core(_At, none, Series) ->
     Series;
 core(At, #{latency := Now, endpoints := Endpoints}, #series{latency = Last} = Series) ->
-    Then = case Last of
-               none -> Now;
-               _ -> Last
-           end,
-    New = mod_client_proxy_latency:to_list(mod_client_proxy_latency:difference(Now, Then)),
+    New = mod_client_proxy_latency:to_list(
+            mod_client_proxy_latency:difference(Now, Last)),
     #series{sum = Sum} = Named = endpoints(At, Endpoints, Series),
     Named#series{latency = Now,
                  sum = Sum#sum{latency = lists:zipwith(fun(A, B) -> A + B end,
@@ -159,10 +158,11 @@ endpoints(_At, same, Series) ->
     Series;
 endpoints(At, Rows, #series{names = Names, unnamed = Before, sum = Sum} = Series) ->
     Ids = maps:from_list([{Jid, Id} || {Id, #name{jid = Jid}} <- maps:to_list(Names)]),
-    {Known, Others} = lists:partition(fun({Jid, _, _}) -> is_map_key(Jid, Ids) end, Rows),
+    {Known, Others} = lists:partition(fun({Jid, _, _}) -> is_map_key(Jid, Ids) end,
+                                      Rows),
     Here = lists:foldl(fun({Jid, A, F}, Acc) ->
-                               maps:update_with(maps:get(Jid, Ids),
-                                                fun(Name) -> heard({A, F}, Name) end, Acc)
+                               Id = maps:get(Jid, Ids),
+                               Acc#{Id := heard({A, F}, maps:get(Id, Acc))}
                        end, gone(At, Names), Known),
     {Mixed, Failed} = case Before of
                           unknown -> {true, failed(Others)};
@@ -197,8 +197,8 @@ heard({A, F} = Now, #name{last = {LastA, LastF}, sum = {SumA, SumF}} = Name) ->
     Name#name{last = Now, sum = {SumA + NewA, SumF + NewF}, gone = false}.
 
 %% The busiest ones first. The name of an endpoint that has gone makes room. Mixed: some
-%% without a name were busy before, so nothing is known of when these were; else all that
-%% they have done is new.
+%% without a name were busy before, so nothing is known of when these were; else all
+%% that they have done is new.
 name([], _Mixed, Series) ->
     Series;
 name([{Jid, A, F} | Rows], Mixed,
@@ -308,8 +308,10 @@ endpoint_rows([], _Jids, Rows, Answered, Failed) ->
     lists:reverse(Rows, [{other, Answered, Failed} || Answered + Failed > 0]);
 endpoint_rows([Id, A, F | More], Jids, Rows, Answered, Failed) ->
     case Jids of
-        #{Id := Jid} -> endpoint_rows(More, Jids, [{Jid, A, F} | Rows], Answered, Failed);
-        #{} -> endpoint_rows(More, Jids, Rows, Answered + A, Failed + F)
+        #{Id := Jid} ->
+            endpoint_rows(More, Jids, [{Jid, A, F} | Rows], Answered, Failed);
+        #{} ->
+            endpoint_rows(More, Jids, Rows, Answered + A, Failed + F)
     end.
 
 %% @doc Whether another node can have meant that. A newer version may say more.

@@ -154,9 +154,11 @@ the_history_has_a_gap_while_the_program_does_not_answer(Config) ->
     Jid = puppet:jid(E),
     Served = fun() ->
                      true = serves(U, ?P, E),
-                     [true || #{requests := 1, answers := 1, in_flight := N, online := 1,
-                                p50 := Ms, endpoints := [{J, 1, 0}]} <- history(Config),
-                              J == Jid, is_integer(N), is_float(Ms)] /= []
+                     [true || #{requests := N, answers := N, answered := N, online := 1,
+                                in_flight := InFlight, p50 := Ms,
+                                endpoints := [{J, N, 0}]} <- history(Config),
+                              N > 0, J == Jid, is_integer(InFlight), is_float(Ms)]
+                         /= []
              end,
     bed:await(Served),
     Program = program(Config),

@@ -70,6 +70,7 @@ groups() ->
       [status_has_a_row_for_each_node_that_serves,
        what_is_in_flight_at_each_node_is_shown_at_both,
        counters_are_sums,
+       the_history_is_a_sum,
        a_drain_waits_for_what_another_node_has_in_flight,
        kept_keys_of_all_nodes_are_counted_and_moved,
        a_frozen_node_is_named_in_time,
@@ -766,6 +767,21 @@ counters_are_sums(Config) ->
                       maps:get(<<"endpoints">>, Book2)},
          true = maps:get(<<"answers">>, Sums) >= 2
      end || N <- [1, 2]].
+
+%% Of each second; so it goes on until two are served in one.
+the_history_is_a_sum(Config) ->
+    E = service_seen_at(Config, 1, 2),
+    await_endpoints(at(Config, 1), ?P, [E]),
+    Us = [requester_at(Config, N) || N <- [1, 2]],
+    [bed:await(fun() ->
+                       [true = serves(U, get, ?P, E) || U <- Us],
+                       #{missing := [], points := Points} =
+                           bed:rpc(bed(Config, N), mod_client_proxy_history, read,
+                                   [?P, 60]),
+                       [true || #{nodes := 2, online := 1, answers := Answers,
+                                  answered := Answers, endpoints := [{_, Answers, 0}]}
+                                    <- Points, Answers >= 2] /= []
+               end) || N <- [1, 2]].
 
 a_drain_waits_for_what_another_node_has_in_flight(Config) ->
     E = service_seen_at(Config, 1, 2),

@@ -27,7 +27,8 @@ unknown_test() ->
 
 %% What each node has for itself is added up, what all of them have is not.
 nodes_test() ->
-    Other = (row(7, 2))#{endpoints := [{other, 1, 0}, {<<"a">>, 1, 0}, {<<"b">>, 1, 1}]},
+    Other = (row(7, 2))#{endpoints := [{other, 1, 0}, {<<"a">>, 1, 0},
+                                       {<<"b">>, 1, 1}]},
     ?assertMatch(#{points := [#{nodes := 2, requests := 6, errors := #{timeouts := 4},
                                 answered := 6, p50 := 2.5, in_flight := 2, online := 1,
                                 endpoints := [{<<"a">>, 5, 2}, {<<"b">>, 1, 1},
@@ -60,11 +61,10 @@ newest_test() ->
 
 read(Span, Answers) ->
     Nodes = [Node || {Node, _} <- Answers],
+    Rows = [{?P, Node, Answer} || {Node, Answer} <- Answers],
     played:start([?SURVEY],
                  [{?SURVEY, nodes, fun(?P) -> Nodes end},
-                  {?SURVEY, ask, fun(_, {history, S}) when S == Span ->
-                                         [{?P, Node, Answer} || {Node, Answer} <- Answers]
-                                 end}]),
+                  {?SURVEY, ask, fun(_, {history, S}) when S == Span -> Rows end}]),
     try ?HISTORY:read(?P, Span)
     after played:stop()
     end.

@@ -26,8 +26,8 @@ start() ->
     {ok, Core} = ?CORE:new(nif, <<"example.org">>,
                            #{host => ?P, keys => [<<1:256>>],
                              targets => [<<"svc@example.org">>]}),
-    added = ?CORE:put_endpoint(Core, ?E, #{show => none, priority => 0, pending => false},
-                               ?NOW),
+    State = #{show => none, priority => 0, pending => false},
+    added = ?CORE:put_endpoint(Core, ?E, State, ?NOW),
     ?CONTEXT:publish(?P, #{host => ?P, core => Core}),
     {ok, Pid} = ?RECORDER:start_link(?P),
     Pid.
@@ -53,7 +53,8 @@ pass() ->
     Now = ?NOW,
     {request, From, _, same, _, _} =
         ?CORE:handle(Core, "<iq type='get' id='1' from='u@example.net/r' "
-                     "to='proxy.example.org'><q xmlns='x'/></iq>", none, 0, <<>>, 0, Now),
+                     "to='proxy.example.org'><q xmlns='x'/></iq>", none, 0, <<>>, 0,
+                     Now),
     ?CONTEXT:count(requests, Context),
     {_, Server, Resource} = From,
     {answer, _, _, _, _, _} =

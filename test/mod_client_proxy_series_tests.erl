@@ -24,7 +24,8 @@ differences_test() ->
 
 steps_test() ->
     ?assertEqual([1, 1, 5, 5, 30, 30, 30],
-                 [?SERIES:step(Span) || Span <- [1, 120, 121, 600, 601, ?HOUR, 2 * ?HOUR]]).
+                 [?SERIES:step(Span)
+                  || Span <- [1, 120, 121, 600, 601, ?HOUR, 2 * ?HOUR]]).
 
 %% What is thinned out is the sum of what it was.
 levels_test() ->
@@ -34,7 +35,8 @@ levels_test() ->
                                                                      Until)])
           end,
     [?assertEqual([{At, Sum(At, Step)} || At <- lists:seq(300 + Step, 420, Step)],
-                  requests(Span, S)) || {Span, Step} <- [{120, 1}, {600, 5}, {?HOUR, 30}]].
+                  requests(Span, S))
+     || {Span, Step} <- [{120, 1}, {600, 5}, {?HOUR, 30}]].
 
 %% A snapshot is missing: there is no point, and no other one has what was counted then.
 gap_test() ->
@@ -56,8 +58,17 @@ clock_test() ->
     ?assertEqual([{At, 1} || At <- [101, 102, 103, 104, 106, 107]], requests(Back)),
     Forward = lists:foldl(fun(N, S) -> take(113 + N, 110000 + N * 1000, Host, 1, S) end,
                           Until, [1, 2, 3]),
-    ?assertEqual([{At, 1} || At <- lists:seq(101, 110) ++ [115, 116]], requests(Forward)),
-    ?assertEqual([{105, 5}, {110, 5}], requests(600, Forward)).
+    ?assertEqual([{At, 1} || At <- lists:seq(101, 110) ++ [115, 116]],
+                 requests(Forward)),
+    ?assertEqual([{105, 5}, {110, 5}], requests(600, Forward)),
+    %% a timer may be early
+    Twice = take(110, 110010, Host, 1, Until),
+    ?assertEqual([{At, 1} || At <- lists:seq(101, 109)], requests(Twice)).
+
+span_test() ->
+    Host = #host{},
+    S = took([{At, Host, 1} || At <- lists:seq(100, 200)], ?SERIES:new()),
+    ?assertEqual([{At, 1} || At <- [198, 199, 200]], requests(3, S)).
 
 %% The module was started again, so its ledger is another one.
 ledger_test() ->
@@ -75,6 +86,15 @@ core_silent_test() ->
                   #{at := 103, latency := none, counts := #{requests := 1}}],
                  ?SERIES:rows(120, S)).
 
+%% What is known of a longer time is said of it.
+core_silent_between_test() ->
+    Busy = #host{gauges = #{in_flight => 7}},
+    S0 = took([{100, #host{}, 0}, {101, Busy, 0}], ?SERIES:new()),
+    S1 = ?SERIES:take(102, 102000, (snapshot(Busy, 0))#{core := none}, S0),
+    S = took([{103, #host{}, 0}, {105, #host{}, 0}], S1),
+    ?assertMatch([#{at := 105, gauges := #{in_flight := 7}, latency := #{}}],
+                 ?SERIES:rows(600, S)).
+
 %% Everything that a core has counted is of the time since it was started.
 core_lost_test() ->
     Host = #host{},
@@ -83,8 +103,9 @@ core_lost_test() ->
               {102, Host#host{took = answers(5, 2)}, 0},
               {105, Host#host{took = answers(5, 4)}, 0},
               {110, Host#host{took = answers(5, 9)}, 0}], ?SERIES:new()),
-    ?assertEqual([3, 2], [?LATENCY:answers(L) || #{latency := L} <- ?SERIES:rows(120, S)]),
-    ?assertEqual([7, 5], [?LATENCY:answers(L) || #{latency := L} <- ?SERIES:rows(600, S)]).
+    [?assertEqual(Answers, [?LATENCY:answers(L)
+                            || #{latency := L} <- ?SERIES:rows(Span, S)])
+     || {Span, Answers} <- [{120, [3, 2]}, {600, [7, 5]}]].
 
 %% The worst value of the time.
 gauges_test() ->
@@ -103,8 +124,8 @@ endpoints_test() ->
               {101, Of([{<<"a">>, 7, 1}, {<<"b">>, 3, 0}]), 0},
               {102, Of([{<<"a">>, 7, 2}, {<<"b">>, 4, 0}]), 0},
               %% another session of that name
-              {103, (Of([{<<"a">>, 1, 0}, {<<"b">>, 4, 0}]))#host{took = answers(1, 12)},
-               0}], ?SERIES:new()),
+              {103, #host{endpoints = [{<<"a">>, 1, 0}, {<<"b">>, 4, 0}],
+                          took = answers(1, 12)}, 0}], ?SERIES:new()),
     ?assertEqual([[{<<"a">>, 2, 0}, {<<"b">>, 3, 0}],
                   [{<<"a">>, 0, 1}, {<<"b">>, 1, 0}],
                   [{<<"a">>, 1, 0}]], endpoints(S)).
@@ -132,22 +153,24 @@ named(Rows) ->
 
 name(I) -> integer_to_binary(I).
 
-%% An hour of the worst: everything counts, every bucket is used, and endpoints with long
-%% names come and go.
+%% An hour of the worst: everything counts, every bucket is used, and endpoints with
+%% long names come and go.
 size_test() ->
     Entries = [Entry || {Entry, _} <- ?LEDGER:entries()],
     Ledger = ?LEDGER:new(),
+    Name = binary:copy(<<"x">>, 3000),
     Core = fun(At) ->
-                   #{gauges => maps:from_list([{G, At * 1000} || G <- ?SERIES:gauges()]),
+                   #{gauges => maps:from_list([{Gauge, At * 1000}
+                                               || Gauge <- ?SERIES:gauges()]),
                      latency => ?LATENCY:from_list(
                                    [At * N * 1000 || N <- lists:seq(1, 66)]),
-                     endpoints => [{<<(At div 10):32, I, (binary:copy(<<"x">>, 3000))/binary>>,
-                                    At * 10000, At * 10000} || I <- lists:seq(1, 20)]}
+                     endpoints => [{<<(At div 10):32, I, Name/binary>>, At * 10000,
+                                    At * 10000} || I <- lists:seq(1, 20)]}
            end,
     S = lists:foldl(fun(At, S) ->
                             Counts = [{Entry, At * 1000} || Entry <- Entries],
-                            ?SERIES:take(At, At * 1000,
-                                         #{ledger => {Ledger, Counts}, core => Core(At)}, S)
+                            Snapshot = #{ledger => {Ledger, Counts}, core => Core(At)},
+                            ?SERIES:take(At, At * 1000, Snapshot, S)
                     end, ?SERIES:new(),
                     lists:seq(30, 3000, 30) ++ lists:seq(3005, 3500, 5)
                     ++ lists:seq(3501, 3660)),
@@ -155,10 +178,18 @@ size_test() ->
      || {Span, N} <- [{120, 120}, {600, 120}, {?HOUR, 120}]],
     ?assert(erlang:external_size(S) =< ?MAX_SIZE).
 
+%% What is older than its span goes.
+size_over_time_test() ->
+    Host = #host{},
+    Until700 = took([{At, Host, 0} || At <- lists:seq(1, 700)], ?SERIES:new()),
+    Until1300 = took([{At, Host, 0} || At <- lists:seq(701, 1300)], Until700),
+    ?assert(erlang:external_size(Until1300) - erlang:external_size(Until700) < 2000).
+
 %%% What is taken
 
 took(Turns, S) ->
-    lists:foldl(fun({At, Host, N}, Acc) -> take(At, At * 1000, Host, N, Acc) end, S, Turns).
+    lists:foldl(fun({At, Host, N}, Acc) -> take(At, At * 1000, Host, N, Acc) end,
+                S, Turns).
 
 take(At, Ms, Host, N, S) ->
     ?SERIES:take(At, Ms, snapshot(Host, N), S).
@@ -184,7 +215,7 @@ requests(S) ->
     requests(120, S).
 
 requests(Span, S) ->
-    [{At, maps:get(requests, Counts)} || #{at := At, counts := Counts} <- ?SERIES:rows(Span, S)].
+    [{At, N} || #{at := At, counts := #{requests := N}} <- ?SERIES:rows(Span, S)].
 
 endpoints(S) ->
     [Rows || #{endpoints := Rows} <- ?SERIES:rows(120, S)].

@@ -1,7 +1,7 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
-%%% Whatever is counted, and whichever seconds are missed: there is a point where both of
-%%% its ends were looked at, and it says exactly what was counted between them.
+%%% Whatever is counted, and whichever seconds are missed: there is a point where both
+%%% of its ends were looked at, and it says exactly what was counted between them.
 -module(prop_series).
 
 -export([prop_a_point_is_what_was_counted_between_its_ends/0]).
@@ -17,10 +17,10 @@ prop_a_point_is_what_was_counted_between_its_ends() ->
     numtests(50,
       ?FORALL({Begin, Seconds}, {range(1, 60), resize(100, list(resize(5, second())))},
               begin
-                  Numbered = [{At, {IsSeen, N, Answers, of_ms([Ms || {Ms, _} <- Answers])}}
-                              || {At, {IsSeen, N, Answers}}
-                                     <- lists:zip(lists:seq(Begin, Begin + length(Seconds) - 1),
-                                                  Seconds)],
+                  Last = Begin + length(Seconds) - 1,
+                  Numbered = [{At, counted(Second)}
+                              || {At, Second} <- lists:zip(lists:seq(Begin, Last),
+                                                           Seconds)],
                   Series = take(Numbered),
                   equals([[told(Row) || Row <- ?SERIES:rows(Span, Series)]
                           || Span <- [120, 600, 3600]],
@@ -32,7 +32,11 @@ second() ->
     {frequency([{9, true}, {1, false}]), oneof([0, range(0, 300), range(0, 1 bsl 40)]),
      list({range(0, 200000), range(1, 20)})}.
 
+counted({IsSeen, N, Answers}) ->
+    {IsSeen, N, Answers, of_ms([Ms || {Ms, _} <- Answers])}.
+
 take(Numbered) ->
+    Entries = [Entry || {Entry, _} <- mod_client_proxy_ledger:entries()],
     Ledger = mod_client_proxy_ledger:new(),
     {_, _, Series} =
         lists:foldl(
@@ -43,10 +47,11 @@ take(Numbered) ->
                   Counts = [{Entry, case Entry of
                                         requests -> Sum;
                                         _ -> 0
-                                    end} || {Entry, _} <- mod_client_proxy_ledger:entries()],
+                                    end} || Entry <- Entries],
                   Core = #{gauges => #{},
                            latency => Latency,
-                           endpoints => [{<<E>>, A, 0} || {E, A} <- by_endpoint(Answers)]},
+                           endpoints => [{<<E>>, A, 0}
+                                         || {E, A} <- by_endpoint(Answers)]},
                   {Sum, {Answers, Latency},
                    case IsSeen of
                        true -> ?SERIES:take(At, At * 1000,

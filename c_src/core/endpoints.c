@@ -469,8 +469,7 @@ static void tell_health(struct jat_endpoints *t, struct jat_slot *s,
         return;
     if (t->policy.estimate && !e->released)
         jat_health_took(&s->health, e->ended,
-                        e->domain == 0 ? e->user : e->domain,
-                        took(e), e->now);
+                        e->domain == 0 ? e->user : e->domain, took(e), e->now);
     if (t->policy.eject && e->chosen && e->ended == JAT_ENDED_TIMED_OUT &&
         jat_health_timed_out(&s->health, e->user, read64(&s->answered)))
         atomic_store_explicit(&t->watched, true, memory_order_relaxed);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
-/* How long answers take, as a histogram: whole ms, in buckets that are 1 ms wide
- * below 8 ms, then four to an octave up to 2^17 ms; the last one is what took
- * longer. mod_client_proxy_latency.erl knows the same edges.
+/* How long answers take, as a histogram: whole ms, in buckets that are 1 ms
+ * wide below 8 ms, then four to an octave up to 2^17 ms; the last one is what
+ * took longer. mod_client_proxy_latency.erl knows the same edges.
  *
- * Any thread adds, with two relaxed additions and no lock. For a few ms both are
- * to the same line of memory. */
+ * Any thread adds, with two relaxed additions and no lock. For a few ms both
+ * are to the same line of memory. */
 #ifndef JAT_LATENCY_H
 #define JAT_LATENCY_H
 

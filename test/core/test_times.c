@@ -10,7 +10,7 @@ static uint64_t answers(const struct jat_latency_sum *sum)
     return n;
 }
 
-static struct jat_latency_sum all(void)
+static struct jat_latency_sum of_all(void)
 {
     struct jat_latency_sum sum;
     jat_latency(j, &sum);
@@ -47,7 +47,7 @@ static void an_answer_has_taken_since_its_request(void **state)
     (void)get("2", U, P);
     now += 3;
     (void)said(iq("error", "2", A, PU));
-    struct jat_latency_sum sums[] = {all(), of(A)};
+    struct jat_latency_sum sums[] = {of_all(), of(A)};
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(sums[i].ms, 12);
         assert_int_equal(sums[i].n[8], 1);
@@ -67,7 +67,7 @@ static void without_an_answer_nothing_is_counted(void **state)
     (void)expire();
     (void)get("2", U, P);
     (void)go(A);
-    struct jat_latency_sum sum = all();
+    struct jat_latency_sum sum = of_all();
     assert_int_equal(answers(&sum), 0);
 }
 
@@ -95,7 +95,7 @@ static void what_endpoints_ask_is_not_counted(void **state)
     (void)get("1", A, PU);
     now += 5;
     (void)result("1", U, from_of());
-    struct jat_latency_sum sum = all();
+    struct jat_latency_sum sum = of_all();
     assert_int_equal(count("outbound_answers"), 1);
     assert_int_equal(answers(&sum), 0);
 }
@@ -112,7 +112,7 @@ static void one_that_comes_again_has_answered_nothing(void **state)
         now += 4;
         (void)result("1", A, PU);
         assert_int_equal(of(A).ms, 4);
-        assert_int_equal(all().ms, 4 * i);
+        assert_int_equal(of_all().ms, 4 * i);
         (void)go(A);
         assert_int_equal(of(A).ms, UINT64_MAX);
     }
