@@ -147,10 +147,10 @@ function svg(name, attributes, ...children) {
     return element;
 }
 
-// The next of 1, 2, 5, 10, 20 ... that is not less.
+// The next number that looks well at an axis and is not less.
 function nice(n) {
     const unit = 10 ** Math.floor(Math.log10(n));
-    return [1, 2, 5, 10].map((m) => m * unit).find((m) => m >= n * 0.999);
+    return [1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10].map((m) => m * unit).find((m) => m >= n * 0.999);
 }
 
 // From a gap on it is another line.
@@ -203,11 +203,12 @@ function draw(chart) {
         picture.append(svg("text", { class: "empty", x: width / 2, y: height / 2, "text-anchor": "middle" }, "Nothing yet"));
     }
     const below = points.map(() => 0);
+    const rare = [];
     for (const { look, values, dashed, isRare } of series) {
         if (isRare) {
             // thin, but there
             const bars = points.map(({ at }, i) => ({ at, value: values[i], low: below[i] })).filter(({ value }) => value > 0);
-            picture.append(...bars.map(({ at, value, low }) => {
+            rare.push(...bars.map(({ at, value, low }) => {
                 const tall = Math.max(3, y(low) - y(low + value));
                 return svg("rect", { class: look, x: x(at - chart.step), width: Math.max(2, x(at) - x(at - chart.step)), y: y(low) - tall, height: tall });
             }));
@@ -226,6 +227,7 @@ function draw(chart) {
             else picture.append(svg("path", { class: `line ${look}${dashed ? " dashed" : ""}`, "fill-opacity": 0, d: path(upper) }));
         }
     }
+    picture.append(...rare);
     if (isLimitNear) {
         picture.append(svg("line", { class: "limit", x1: MARGIN.left, x2: width - MARGIN.right, y1: y(chart.limit), y2: y(chart.limit) }));
     }

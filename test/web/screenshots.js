@@ -3,12 +3,18 @@
 // screenshots.js WEB_PORT C2S_PORT FOLDER    see screenshots
 import { launch, LOOKS } from "./browser.js";
 import { busy } from "./site.js";
+import { writeFileSync } from "node:fs";
+import { plain } from "./png.js";
 
 const [web, c2s, folder] = process.argv.slice(2);
 const HISTORY = Number(process.env.HISTORY ?? 115); // s, before the first look
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 const PAGE = "example.org/?host=proxy.example.org";
-const shot = (page, name) => page.screenshot({ path: `${folder}/web-${name}.png`, fullPage: name !== "phone" });
+
+async function shot(page, name) {
+    const png = await page.screenshot({ fullPage: name !== "phone" });
+    writeFileSync(`${folder}/web-${name}.png`, plain(png));
+}
 
 const site = await busy(c2s, 60);
 const browser = await launch(`http://127.0.0.1:${web}/client_proxy/`);
