@@ -98,8 +98,7 @@ ask(P) ->
     Endpoints = lists:max([0 | [N || {_, #{endpoints := N}} <- Rows]]),
     {Word, Text} = worst([{<<"down">>, ?SILENT} || Rows == []]
                          ++ [state(Node, State) || {Node, #{state := State}} <- Rows]
-                         ++ [{<<"warn">>, <<"up, but no resource is online">>}
-                             || Endpoints == 0]),
+                         ++ [{<<"warn">>, But} || But <- but(Endpoints, Counts)]),
     #{name => P, word => Word, text => Text,
       carrier => first(carrier, Rows), targets => first(targets, Rows),
       endpoints => Endpoints,
@@ -108,6 +107,17 @@ ask(P) ->
       failed => sum(?FAILED, Counts),
       at => os:system_time(millisecond),
       missing => [name(Node) || {_, Node, Answer} <- Status, not is_answer(Answer)]}.
+
+%% It is up, and yet somebody should look.
+but(0, _Counts) ->
+    [<<"up, but no resource is online">>];
+but(Endpoints, Counts) ->
+    case lists:max([0 | [Ejected + Silent
+                         || #{ejected := Ejected, silent := Silent} <- Counts]]) of
+        0 -> [];
+        Ill -> [iolist_to_binary(io_lib:format("up, but ~b of ~b resources ejected or "
+                                               "silent", [Ill, Endpoints]))]
+    end.
 
 silent(P) ->
     #{name => P, word => <<"down">>,
