@@ -252,6 +252,9 @@ a_forged_button_does_nothing(Config) ->
     Romeo = bed:rpc(bed(Config), mod_client_proxy_web_access, token,
                     [setelement(2, setelement(5, jid(), <<"romeo">>), <<"romeo">>), ?P,
                      os:system_time(second)]),
+    %% right in all, but the proxy host is one of another virtual host
+    Foreign = bed:rpc(bed(Config), mod_client_proxy_web_access, token,
+                      [jid(), ?FOCUS, os:system_time(second)]),
     Second = token(Config, ?ADMIN, ?PATH, "second.example.org"),
     Focus = token(Config, ?LOCAL, "/client_proxy/meet.example.org/",
                   "focus.meet.example.org"),
@@ -275,6 +278,8 @@ a_forged_button_does_nothing(Config) ->
                           {Own, lists:keystore("host", 1, Form,
                                                {"host", "focus.meet.example.org"})},
                           {Own, [{"host", "focus.meet.example.org"}, {"token", Focus},
+                                 {"drain", puppet:jid(E)}]},
+                          {Own, [{"host", "focus.meet.example.org"}, {"token", Foreign},
                                  {"drain", puppet:jid(E)}]}]],
     [{403, _, _}] = lists:usort(Answers),
     {400, _, _} = press(Config, ?ADMIN, Own, Form ++ [{"undrain", "x@y/z"}]),
