@@ -42,7 +42,8 @@ PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
            erlang-proper-dev \
            erlang-tools libcmocka-dev python3-slixmpp clang libclang-rt-dev \
            valgrind clang-format clang-tidy cppcheck shellcheck \
-           prosody lua-unbound openssl git profanity tmux chromium $(NODE_PACKAGES)
+           prosody lua-unbound openssl git profanity tmux $(NODE_PACKAGES) \
+           $(if $(SHORT),,chromium)
 
 # By the ending of an example: the packages that it needs, and what is built of it.
 # Nothing is built of what is not there: test/demo/example says so.

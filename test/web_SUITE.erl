@@ -423,7 +423,8 @@ without_the_module_there_is_an_answer(Config) ->
 
 a_browser_under_load(Config) ->
     Node = os:find_executable("node"),
-    case Node /= false andalso filelib:is_file("/usr/bin/chromium")
+    case not suite:is_short() andalso Node /= false
+        andalso filelib:is_file("/usr/bin/chromium")
         andalso filelib:is_dir(bed:project() ++ "/_build/web/node_modules") of
         true ->
             {Status, Output} =
@@ -433,5 +434,6 @@ a_browser_under_load(Config) ->
             io:format(user, "~ts", [Output]),
             {0, _} = {Status, Output};
         false ->
-            {skip, "no chromium, node or playwright-core here: make deps tools"}
+            {skip, "SHORT, or no chromium, node or playwright-core here (make deps "
+             "tools)"}
     end.
