@@ -12,7 +12,9 @@ const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * s
 const PAGE = "example.org/?host=proxy.example.org";
 
 async function shot(page, name) {
-    const png = await page.screenshot({ fullPage: name !== "phone" });
+    // of the phone as much as one scrolls through before one looks elsewhere
+    const clip = name === "phone" ? { x: 0, y: 0, width: 360, height: 1250 } : undefined;
+    const png = await page.screenshot({ fullPage: true, clip });
     writeFileSync(`${folder}/web-${name}.png`, plain(png));
 }
 
