@@ -23,6 +23,8 @@ static void a_bucket_ends_where_the_next_one_begins(void **state)
     }
     assert_int_equal(bucket, JAT_LATENCY_BUCKETS - 2);
     assert_int_equal(edge(bucket), 1U << 17);
+    for (uint64_t ms = 1U << 17; ms < 1U << 18; ms++)
+        assert_int_equal(jat_latency_bucket(ms), bucket + 1);
     for (unsigned bits = 17; bits < 64; bits++)
         assert_int_equal(jat_latency_bucket(UINT64_C(1) << bits), bucket + 1);
     assert_int_equal(jat_latency_bucket(UINT64_MAX), bucket + 1);
