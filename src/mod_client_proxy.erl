@@ -35,14 +35,14 @@ start(ServerHost, Opts) ->
                     persistent_term:erase(?UNINSTALLING),
                     gen_mod:is_loaded_elsewhere(ServerHost, ?MODULE)
                         orelse start_common(),
-                    mod_client_proxy_web_menu:add(ServerHost),
+                    mod_client_proxy_web_menu:show(ServerHost),
                     start_hosts(ServerHost,
                                 mod_client_proxy_config:hosts(ServerHost, Opts))
             end).
 
 start_common() ->
     mod_client_proxy_admin:register(),
-    mod_client_proxy_web:start(),
+    mod_client_proxy_web:open(),
     lists:foreach(fun({Hook, Function, Seq}) ->
                           ejabberd_hooks:add(Hook, ?MODULE, Function, Seq)
                   end, hooks()).
@@ -51,7 +51,7 @@ stop_common() ->
     lists:foreach(fun({Hook, Function, Seq}) ->
                           ejabberd_hooks:delete(Hook, ?MODULE, Function, Seq)
                   end, hooks()),
-    mod_client_proxy_web:stop(),
+    mod_client_proxy_web:close(),
     mod_client_proxy_admin:unregister().
 
 %% The installer calls this for each virtual host, even where the module is not
@@ -65,7 +65,7 @@ stop(ServerHost) ->
 do_stop(ServerHost) ->
     guarded(stop, ServerHost,
             fun() ->
-                    mod_client_proxy_web_menu:delete(ServerHost),
+                    mod_client_proxy_web_menu:hide(ServerHost),
                     stop_hosts(ServerHost, []),
                     mod_client_proxy_port_sup:stop(ServerHost),
                     mod_client_proxy_hosts:forget(ServerHost),

@@ -10,7 +10,7 @@
 %%%   files/NAME        its script, style and icon, for everybody
 -module(mod_client_proxy_web).
 
--export([start/0, stop/0, process/2]).
+-export([open/0, close/0, process/2]).
 
 -include("logger.hrl").
 -include("ejabberd_http.hrl").
@@ -27,13 +27,13 @@
 -type answer() :: {Status :: 200..599, [{binary(), binary()}], iodata()}.
 
 %% @doc To be called once for all virtual hosts.
--spec start() -> ok.
-start() ->
+-spec open() -> ok.
+open() ->
     ?ACCESS:draw_key(),
     mod_client_proxy_web_cache:start().
 
--spec stop() -> ok.
-stop() ->
+-spec close() -> ok.
+close() ->
     mod_client_proxy_web_cache:stop(),
     ?ACCESS:forget_key().
 

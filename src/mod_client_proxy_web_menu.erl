@@ -4,17 +4,17 @@
 %%% listener has both, for the link is relative, and leads nowhere else.
 -module(mod_client_proxy_web_menu).
 
--export([add/1, delete/1, item/3]).
+-export([show/1, hide/1, item/3]).
 
 -define(HOOK, webadmin_menu_host).
 -define(SEQ, 50).
 
--spec add(ServerHost :: binary()) -> ok.
-add(ServerHost) ->
+-spec show(ServerHost :: binary()) -> ok.
+show(ServerHost) ->
     ejabberd_hooks:add(?HOOK, ServerHost, ?MODULE, item, ?SEQ).
 
--spec delete(ServerHost :: binary()) -> ok.
-delete(ServerHost) ->
+-spec hide(ServerHost :: binary()) -> ok.
+hide(ServerHost) ->
     ejabberd_hooks:delete(?HOOK, ServerHost, ?MODULE, item, ?SEQ).
 
 %% @doc The hook. Links of the menu are relative to ADMIN/server/HOST/.
