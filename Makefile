@@ -30,14 +30,15 @@
 # make check-package
 #                   the package is built twice, and installed, upgraded, removed and
 #                   purged in a root of its own (RELEASE=bookworm)
+# make screenshots  doc/images/web-*.png, of the web page of a busy server
 # make bench        what it costs: one table, also in test/bench/RESULTS.md
 #                   (PARTS=core: only that part, only printed; BEFORE=REV:
 #                   another revision beside it; SHORT=1: does it work?)
 #
 # demo, serve, check, check-all, check-on, check-package, package, coverage, mutants, fuzz,
-# dialyzer, bench, soak and storm install the Debian packages that they miss (as root);
-# make deps installs all. For the module itself nothing of this is needed: ejabberd's
-# installer runs c_src/Makefile.
+# dialyzer, bench, soak, storm and screenshots install the Debian packages that they miss
+# (as root); make deps installs all. For the module itself nothing of this is needed:
+# ejabberd's installer runs c_src/Makefile.
 
 CC ?= cc
 include c_src/warnings.mk
@@ -50,6 +51,7 @@ PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
            erlang-tools libcmocka-dev python3-slixmpp clang libclang-rt-dev \
            valgrind clang-format clang-tidy cppcheck shellcheck \
            prosody lua-unbound openssl git profanity tmux $(NODE_PACKAGES) \
+           $(if $(SHORT),,chromium) \
            $(PACKAGING)
 # What makes Debian's package
 PACKAGING = dpkg-dev debhelper lintian
@@ -64,11 +66,11 @@ EXAMPLE_BUILT.js = _build/examples/bot.js
 # Node may come from elsewhere, with its own npm.
 NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 
-TOOLS = _build/service _build/puppet _build/storm
+TOOLS = _build/service _build/puppet _build/storm _build/web/browser_test.js
 
 .PHONY: all sum tools example demo serve check check-all check-on check-package check-lint check-core check-units \
         check-sim check-fuzz check-erl check-nif-asan check-server check-two-nodes coverage mutants fuzz soak storm \
-        bench \
+        bench screenshots \
         dialyzer committed dist contrib package deps deps-demo clean
 
 all:
@@ -205,6 +207,10 @@ storm: deps
 	@$(MAKE) -s tools
 	@test/storm/cluster $(if $(OLD),upgrade $(OLD),outages)
 
+screenshots: deps
+	@$(MAKE) -s tools
+	@test/web/screenshots
+
 tools: $(TOOLS)
 
 # With bot*.c, and NAME.c for each NAME.h that it includes.
@@ -220,6 +226,17 @@ _build/examples/bot.js: _build/examples/node_modules $(wildcard examples/javascr
 _build/examples/node_modules: examples/javascript/package-lock.json
 	@mkdir -p $(@D)
 	cp examples/javascript/package*.json $(@D)
+	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+# The same for what looks at the web page.
+_build/web/browser_test.js: _build/web/node_modules $(wildcard test/web/*.js)
+	cp test/web/*.js $(@D)
+	@touch $@
+
+_build/web/node_modules: test/web/package-lock.json
+	@mkdir -p $(@D)
+	cp test/web/package*.json $(@D)
 	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 

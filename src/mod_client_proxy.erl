@@ -38,6 +38,7 @@ start(ServerHost, Opts) ->
                     persistent_term:erase(?UNINSTALLING),
                     gen_mod:is_loaded_elsewhere(ServerHost, ?MODULE)
                         orelse start_common(),
+                    mod_client_proxy_web_menu:show(ServerHost),
                     start_hosts(ServerHost,
                                 mod_client_proxy_config:hosts(ServerHost, Opts))
             end).
@@ -45,6 +46,7 @@ start(ServerHost, Opts) ->
 start_common() ->
     mod_client_proxy_admin:register(),
     mod_client_proxy_caller:watch(),
+    mod_client_proxy_web:open(),
     lists:foreach(fun({Hook, Function, Seq}) ->
                           ejabberd_hooks:add(Hook, ?MODULE, Function, Seq)
                   end, hooks()).
@@ -54,6 +56,7 @@ stop_common() ->
                           ejabberd_hooks:delete(Hook, ?MODULE, Function, Seq)
                   end, hooks()),
     mod_client_proxy_caller:unwatch(),
+    mod_client_proxy_web:close(),
     mod_client_proxy_admin:unregister().
 
 %% The installer calls this for each virtual host, even where the module is not
@@ -67,6 +70,7 @@ stop(ServerHost) ->
 do_stop(ServerHost) ->
     guarded(stop, ServerHost,
             fun() ->
+                    mod_client_proxy_web_menu:hide(ServerHost),
                     stop_hosts(ServerHost, []),
                     mod_client_proxy_port_sup:stop(ServerHost),
                     mod_client_proxy_hosts:forget(ServerHost),

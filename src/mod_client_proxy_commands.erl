@@ -10,6 +10,7 @@
          undrain/2, move_keys/2, resolve/2, check/1]).
 %% of these nodes alone
 -export([endpoints/2, pending/2, counters/2]).
+-export([endpoint_rows/1]).
 -export([explained/0]).
 
 -include("logger.hrl").
@@ -153,6 +154,13 @@ endpoints(Host, Nodes) ->
                                                   || Node <- missing_nodes(Answers)])),
                   [endpoint(P, Row, Missing) || Row <- merged(rows(Answers))]
           end).
+
+%% @doc The same for the web page: the rows as they are, and the nodes that are missing.
+-spec endpoint_rows(proxy_host()) ->
+          {[mod_client_proxy_report:row()], Missing :: [node()]} | failure().
+endpoint_rows(P) ->
+    shown(P, all, endpoints,
+          fun(_P, Answers) -> {merged(rows(Answers)), missing_nodes(Answers)} end).
 
 shown(Host, Nodes, Question, Fun) ->
     with_host(Host, fun(P) ->

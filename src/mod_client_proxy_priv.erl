@@ -6,7 +6,7 @@
 %%% missing or not right.
 -module(mod_client_proxy_priv).
 
--export([find/2, remedy/1, abi/0, sources/0]).
+-export([find/2, remedy/1, abi/0, sources/0, dir/0]).
 
 %% The version of the module, with -dev until it is released. c_src/Makefile reads
 %% it here; `make check-lint` looks whether CHANGELOG.md has the same.
@@ -99,6 +99,8 @@ renew(Text, {error, _}) ->
 user() ->
     string:trim(os:cmd("id -un")).
 
+%% @doc Where the files are.
+-spec dir() -> file:filename().
 dir() ->
     case code:priv_dir(mod_client_proxy) of
         {error, bad_name} ->

@@ -533,10 +533,13 @@ is_alive(Pid) ->
 
 %% What they are to their supervisors, and the supervisors.
 ours(Bed) ->
-    lists:append([[{sup, Sup} | children(Bed, Sup)]
-                  || {Name, Sup, _, _} <- bed:rpc(Bed, supervisor, which_children,
-                                                  [ejabberd_gen_mod_sup]),
-                     is_ours(Name), is_pid(Sup)]).
+    lists:append([ours(Bed, Type, Pid)
+                  || {Name, Pid, Type, _} <- bed:rpc(Bed, supervisor, which_children,
+                                                     [ejabberd_gen_mod_sup]),
+                     is_ours(Name), is_pid(Pid)]).
+
+ours(Bed, supervisor, Sup) -> [{sup, Sup} | children(Bed, Sup)];
+ours(_Bed, worker, Pid) -> [{worker, Pid}].
 
 children(Bed, Sup) ->
     [{Id, Pid} || {Id, Pid, _, _} <- bed:rpc(Bed, supervisor, which_children, [Sup]),

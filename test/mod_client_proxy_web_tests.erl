@@ -1,0 +1,215 @@
+%%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+%%%
+%%% The parts of the web page that need no server: text becomes HTML, tokens, what is
+%%% found out once for many pages, and how much of a long list is shown.
+-module(mod_client_proxy_web_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+-include("xmpp.hrl").
+-include("ejabberd_http.hrl").
+
+-define(ACCESS, mod_client_proxy_web_access).
+-define(CACHE, mod_client_proxy_web_cache).
+-define(VHOST, <<"example.org">>).
+-define(P, <<"proxy.example.org">>).
+
+%%% HTML
+
+html_test_() ->
+    Write = fun(Html) -> iolist_to_binary(mod_client_proxy_web_html:write(Html)) end,
+    [?_assertEqual(<<"<p class=\"a&quot;b\">&lt;b&gt; &amp;amp; &#39;</p>">>,
+                   Write({p, [{class, "a\"b"}], <<"<b> &amp; '">>})),
+     ?_assertEqual(<<"<td data-cell=\"x\">12é</td>"/utf8>>,
+                   Write({td, [{data_cell, "x"}], ["12", [<<"é"/utf8>>]]})),
+     ?_assertEqual(<<"<input disabled>">>,
+                   Write({input, [{disabled, true}, {hidden, false}], []})),
+     ?_assertEqual(<<"<p>ä&lt;</p>"/utf8>>, Write({p, [], [$ä, $<]})),
+     ?_assertEqual(<<"<script src=\"x\"></script>">>,
+                   Write({script, [{src, "x"}], []})),
+     ?_assertMatch(<<"<!DOCTYPE html>\n<html></html>">>,
+                   iolist_to_binary(
+                     mod_client_proxy_web_html:document({html, [], []})))].
+
+%%% Forged requests
+
+tokens_test_() ->
+    {setup, fun ?ACCESS:draw_key/0, fun(_) -> ?ACCESS:forget_key() end,
+     fun() ->
+             Admin = account(<<"admin">>, ?VHOST),
+             Token = ?ACCESS:token(Admin, ?P, 1000),
+             Is = fun(T, A, P, Now) -> ?ACCESS:is_token(T, A, P, Now) end,
+             ?assert(Is(Token, Admin, ?P, 1000)),
+             ?assert(Is(Token, Admin, ?P, 4600)),
+             ?assertNot(Is(Token, Admin, ?P, 4601)),
+             ?assertNot(Is(Token, account(<<"other">>, ?VHOST), ?P, 1000)),
+             ?assertNot(Is(Token, Admin, <<"second.example.org">>, 1000)),
+             %% who moves a part from one field to the other gains nothing
+             ?assertNot(Is(?ACCESS:token(account(<<"admin">>, <<"example.or">>),
+                                         <<"gproxy.example.org">>, 1000),
+                           Admin, ?P, 1000)),
+             [?assertNot(Is(<<First/binary, Rest/binary>>, Admin, ?P, 1000))
+              || <<_, Rest/binary>> <- [Token],
+                 First <- [<<>>, <<"9">>, <<"-1">>, <<0>>]],
+             [?assertNot(Is(T, Admin, ?P, 1000))
+              || T <- [<<>>, <<".">>, <<"..">>, <<"4600.">>, <<Token/binary, "0">>,
+                       binary:part(Token, 0, byte_size(Token) - 1)]],
+             %% another start of the server has another key
+             ?ACCESS:draw_key(),
+             ?assertNot(Is(Token, Admin, ?P, 1000))
+     end}.
+
+account(User, Host) ->
+    #jid{user = User, server = Host, luser = User, lserver = Host}.
+
+%% In a cluster the key is one of all nodes, so draw_key/0 of one does not matter.
+tokens_of_a_cluster_test_() ->
+    Tag = {mod_client_proxy_tag, ?P},
+    {setup,
+     fun() ->
+             ?ACCESS:draw_key(),
+             persistent_term:put(Tag, {<<"12345">>, fun() -> <<7:128>> end, none})
+     end,
+     fun(_) -> persistent_term:erase(Tag), ?ACCESS:forget_key() end,
+     fun() ->
+             Admin = account(<<"admin">>, ?VHOST),
+             Token = ?ACCESS:token(Admin, ?P, 1000),
+             ?ACCESS:draw_key(),
+             ?assert(?ACCESS:is_token(Token, Admin, ?P, 1000)),
+             persistent_term:put(Tag, {<<"12345">>, fun() -> <<8:128>> end, none}),
+             ?assertNot(?ACCESS:is_token(Token, Admin, ?P, 1000))
+     end}.
+
+origins_test_() ->
+    Own = fun(Headers) ->
+                  ?ACCESS:comes_from_own(
+                    #request{method = 'POST', raw_path = <<"/">>,
+                             ip = {{127, 0, 0, 1}, 1}, auth = undefined,
+                             sockmod = gen_tcp, socket = undefined,
+                             headers = [{'Host', <<"a.example:5280">>} | Headers]})
+          end,
+    [?_assertEqual(Expected, Own(Headers))
+     || {Expected, Headers} <-
+            [{true, [{<<"Origin">>, <<"http://a.example:5280">>}]},
+             {true, [{<<"Origin">>, <<"https://a.example:5280">>}]},
+             {false, [{<<"Origin">>, <<"http://a.example">>}]},
+             {false, [{<<"Origin">>, <<"http://a.example:5280.evil">>}]},
+             {false, [{<<"Origin">>, <<"ftp://a.example:5280">>}]},
+             {false, [{<<"Origin">>, <<"null">>}]}, {false, []},
+             {true, [{<<"Sec-Fetch-Site">>, <<"same-origin">>}]},
+             {false, [{<<"Sec-Fetch-Site">>, <<"cross-site">>},
+                      {<<"Origin">>, <<"http://a.example:5280">>}]}]].
+
+%%% Once for many pages
+
+cache_test_() ->
+    {foreach,
+     fun() -> {ok, Pid} = ?CACHE:start_link(), unlink(Pid), Pid end,
+     fun(Pid) -> gen_server:stop(Pid) end,
+     [fun(_) -> {Name, Test} end
+      || {Name, Test} <- [{"once for all who ask", fun once_for_all/0},
+                          {"not what was before", fun forgets/0},
+                          {"a crash", fun crash/0}]]}.
+
+once_for_all() ->
+    Count = counters:new(1, []),
+    Self = self(),
+    Slow = fun() ->
+                   counters:add(Count, 1, 1),
+                   Self ! {at_work, self()},
+                   receive go -> value end
+           end,
+    Askers = [spawn_monitor(fun() -> exit(?CACHE:get(key, Slow)) end)
+              || _ <- lists:seq(1, 50)],
+    Worker = receive {at_work, Pid} -> Pid end,
+    %% all of them wait; another key does not wait for them
+    await(fun() -> #{key := {asked, _, Waiting}} = sys:get_state(?CACHE),
+                   length(Waiting) == 50
+          end),
+    ?assertEqual({ok, 1}, ?CACHE:get(other, fun() -> 1 end)),
+    Worker ! go,
+    [receive {'DOWN', Ref, process, _, Answer} -> ?assertEqual({ok, value}, Answer) end
+     || {_, Ref} <- Askers],
+    ?assertEqual({ok, value}, ?CACHE:get(key, Slow)),
+    ?assertEqual(1, counters:get(Count, 1)),
+    %% nothing is kept
+    await(fun() -> sys:get_state(?CACHE) == #{} end).
+
+forgets() ->
+    ?assertEqual({ok, 1}, ?CACHE:get(key, fun() -> 1 end)),
+    ?CACHE:forget(),
+    Self = self(),
+    spawn(fun() ->
+                  Self ! ?CACHE:get(key, fun() -> Self ! {at_work, self()},
+                                                  receive go -> 2 end
+                                         end)
+          end),
+    Worker = receive {at_work, Pid} -> Pid end,
+    %% the time of the first one is over, and the second one is waited for
+    ?CACHE ! {forget, key},
+    ?CACHE:forget(),
+    Worker ! go,
+    ?assertEqual({ok, 2}, receive {ok, _} = Answer -> Answer end).
+
+crash() ->
+    ?assertEqual(error, ?CACHE:get(key, fun() -> exit(crash) end)),
+    ?CACHE:forget(),
+    ?assertEqual({ok, 1}, ?CACHE:get(key, fun() -> 1 end)).
+
+await(IsSo) ->
+    case IsSo() of
+        true -> ok;
+        false -> timer:sleep(10), await(IsSo)
+    end.
+
+%%% The menu
+
+menu_test_() ->
+    Item = fun(Handlers) ->
+                   Listener = {{5280, {0, 0, 0, 0}, tcp}, ejabberd_http,
+                               #{request_handlers => Handlers}},
+                   Other = {{5222, {0, 0, 0, 0}, tcp}, ejabberd_c2s, #{}},
+                   ets:insert(ejabberd_options, {{listen, global}, [Other, Listener]}),
+                   mod_client_proxy_web_menu:item([before], ?VHOST, <<"en">>)
+           end,
+    Admin = fun(Path) -> {Path, ejabberd_web_admin} end,
+    Page = fun(Path) -> {Path, mod_client_proxy_web} end,
+    {setup,
+     fun() -> ets:new(ejabberd_options, [named_table, public]) end, fun ets:delete/1,
+     fun(_) ->
+             [?_assertEqual([before | Links], Item(Handlers))
+              || {Links, Handlers} <-
+                     [{[{<<"../../../client_proxy/example.org">>, <<"Client Proxy">>}],
+                       [Admin([<<"admin">>]), Page([<<"client_proxy">>])]},
+                      {[{<<"../../../../a/b/example.org">>, <<"Client Proxy">>}],
+                       [Page([<<"a">>, <<"b">>]), Admin([<<"a">>, <<"admin">>])]},
+                      {[], [Admin([<<"admin">>])]},
+                      {[], [Page([<<"client_proxy">>])]}, {[], []}]]
+     end}.
+
+%%% How much is shown
+
+%% None of them has a process, so each is down.
+many_hosts_test_() ->
+    {setup,
+     fun() ->
+             {ok, Pid} = ?CACHE:start_link(),
+             unlink(Pid),
+             mod_client_proxy_hosts:set_running(
+               ?VHOST, [<<"p", (integer_to_binary(N))/binary, ".example.org">>
+                        || N <- lists:seq(1000, 1299)]),
+             Pid
+     end,
+     fun(Pid) -> mod_client_proxy_hosts:forget(?VHOST), gen_server:stop(Pid) end,
+     fun() ->
+             {ok, Hosts, Left, Host} =
+                 mod_client_proxy_web_data:hosts(?VHOST, <<>>, <<>>),
+             ?assertEqual({200, 100}, {length(Hosts), Left}),
+             ?assertEqual(hd(Hosts), Host),
+             ?assertMatch(#{name := <<"p1000.example.org">>, word := <<"down">>}, Host),
+             ?assertMatch({ok, [#{name := <<"p1299.example.org">>}], 0,
+                           #{name := <<"p1298.example.org">>}},
+                          mod_client_proxy_web_data:hosts(?VHOST, <<"p1299">>,
+                                                          <<"p1298.example.org">>)),
+             ?assertMatch({ok, _, _, none},
+                          mod_client_proxy_web_data:hosts(?VHOST, <<>>, <<"x">>))
+     end}.

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
+//
+// browser_test.js WEB_PORT C2S_PORT    clicks through the page while it is busy
+import assert from "node:assert/strict";
+import { axeFinds, launch, LOOKS } from "./browser.js";
+import { busy } from "./site.js";
+
+const [web, c2s] = process.argv.slice(2);
+const PAGE = "example.org/?host=proxy.example.org";
+const browser = await launch(`http://127.0.0.1:${web}/client_proxy/`);
+const clients = await busy(c2s, 60);
+
+const row = (page, name) => page.locator("#rows tr", { hasText: `svc@example.org/${name}` });
+const number = async (locator) => Number((await locator.textContent()).replace(/[^0-9.]/g, ""));
+
+async function until(what, isSo) {
+    for (let tries = 300; tries > 0; tries--) {
+        if (await isSo()) return;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new Error(`in vain: ${what}`);
+}
+
+// What has changed by itself, without a reload.
+async function moves(page) {
+    await page.evaluate(() => { window.isSame = true; });
+    const requests = page.locator("#host-rows tr", { hasText: "proxy.example.org" }).locator("[data-cell=requests]");
+    const before = await number(requests);
+    const line = () => page.locator("#chart-requests path").first().getAttribute("d");
+    await until("three resources", async () => await page.locator("#rows tr").count() === 3);
+    await page.locator("#chart-requests path").first().waitFor({ state: "attached" });
+    const drawn = await line();
+    await until("more requests", async () => await number(requests) > before);
+    await until("another picture", async () => await line() !== drawn);
+    await until("a rate", async () => await number(row(page, "cellar").locator("[data-cell=rate]")) > 1);
+    assert.equal(await page.evaluate(() => window.isSame), true);
+}
+
+async function buttons(page) {
+    const button = row(page, "kitchen").locator("button");
+    await button.focus();
+    await page.keyboard.press("Enter");
+    await page.locator("#said", { hasText: "svc@example.org/kitchen is drained" }).waitFor();
+    await row(page, "kitchen").locator(".state.draining", { hasText: "drained" }).waitFor();
+    assert.equal(await button.textContent(), "Undrain svc@example.org/kitchen");
+    assert.equal(await button.evaluate((element) => element === document.activeElement), true, "the focus is lost");
+    await button.click();
+    await page.locator("#said", { hasText: "gets new requests again" }).waitFor();
+    await row(page, "kitchen").locator(".state.up").waitFor();
+}
+
+async function spans(page) {
+    await page.getByRole("link", { name: "10 min" }).click();
+    await page.locator("#chart-requests text", { hasText: "−10 min" }).waitFor();
+    assert.match(page.url(), /span=600/);
+    assert.equal(await page.evaluate(() => window.isSame), true);
+    await page.locator("#chart-share summary").click();
+    await page.locator("#chart-share thead", { hasText: "cellar" }).waitFor();
+    assert.match(await page.locator("#chart-requests .plot svg").getAttribute("aria-label"), /Requests.*Now: .*answered [0-9]/);
+}
+
+async function rests(page) {
+    let looks = 0;
+    page.on("request", (request) => { looks += request.url().includes("/data?"); });
+    await until("a look", async () => looks > 0);
+    const still = async () => {
+        await until("the last answer", async () => (await page.evaluate(() => isLooking)) === false);
+        const before = looks;
+        await page.waitForTimeout(2500);
+        assert.equal(looks, before, "it looks though nobody sees it");
+    };
+    await page.getByRole("button", { name: "Pause" }).click();
+    await still();
+    await page.getByRole("button", { name: "Pause" }).click();
+    await until("it goes on", async () => looks > 1);
+    await page.evaluate(() => {
+        Object.defineProperty(document, "hidden", { configurable: true, value: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    });
+    await still();
+    await page.evaluate(() => {
+        delete document.hidden;
+        document.dispatchEvent(new Event("visibilitychange"));
+    });
+    const before = looks;
+    await until("it goes on when it is seen again", async () => looks > before);
+}
+
+async function tellsWhenItIsLost(page) {
+    await page.route("**/data?*", (route) => route.abort());
+    await page.locator("#pulse.lost").waitFor();
+    await page.unroute("**/data?*");
+    assert.ok(page.complaints.splice(0).every((text) => text.includes("ERR_FAILED")));
+}
+
+async function policy(page) {
+    await page.evaluate(() => {
+        const script = document.createElement("script");
+        script.textContent = "window.isForeign = true";
+        document.body.append(script);
+    });
+    assert.equal(await page.evaluate(() => window.isForeign), undefined);
+    assert.match(page.complaints.splice(0).join(), /Content Security Policy/);
+}
+
+async function withoutScript() {
+    const page = await browser.open(LOOKS.light, PAGE, { javaScriptEnabled: false });
+    assert.equal(await page.locator("#rows tr").count(), 3);
+    await row(page, "attic").locator("button").click();
+    await page.locator("p.note.up", { hasText: "svc@example.org/attic is drained" }).waitFor();
+    await page.getByRole("link", { name: "Back to proxy.example.org" }).click();
+    await row(page, "attic").locator("button", { hasText: "Undrain" }).click();
+    await page.locator("p.note.up", { hasText: "gets new requests again" }).waitFor();
+}
+
+async function looks(name) {
+    const page = await browser.open(LOOKS[name], PAGE, { reducedMotion: "reduce" });
+    await page.locator("#chart-share path").first().waitFor({ state: "attached" });
+    assert.deepEqual(await axeFinds(page), []);
+    assert.equal(await page.locator(".beat").evaluate((element) => getComputedStyle(element).animationName), "none");
+    const width = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(width <= LOOKS[name].viewport.width, `it is ${width} wide`);
+    assert.deepEqual(page.complaints, []);
+}
+
+let status = 0;
+try {
+    const page = await browser.open(LOOKS.light, PAGE);
+    for (const step of [moves, buttons, spans, rests]) {
+        await step(page);
+        assert.deepEqual(page.complaints, []);
+        console.log(`ok: ${step.name}`);
+    }
+    await tellsWhenItIsLost(page);
+    await policy(page);
+    await withoutScript();
+    for (const name of Object.keys(LOOKS)) await looks(name);
+    console.log("ok: all");
+} catch (error) {
+    console.log(error.stack);
+    status = 1;
+}
+await browser.close();
+clients.close();
+process.exit(status);
