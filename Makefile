@@ -57,7 +57,7 @@ NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 
 TOOLS = _build/service _build/puppet _build/storm
 
-.PHONY: all sum tools example demo serve check check-all check-on check-lint check-core check-units \
+.PHONY: all sum tools example smack demo serve check check-all check-on check-lint check-core check-units \
         check-sim check-fuzz check-erl check-nif-asan check-server check-two-nodes coverage mutants fuzz soak storm \
         bench \
         dialyzer dist deps deps-demo clean
@@ -194,6 +194,16 @@ _build/examples/node_modules: examples/javascript/package-lock.json
 	@mkdir -p $(@D)
 	cp examples/javascript/package*.json $(@D)
 	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+# An instance of Jicofo, as far as Smack goes, where there is a JDK with Maven.
+smack: _build/smack/Focus.class
+
+_build/smack/Focus.class: test/clients/smack/Focus.java _build/smack/fetched
+	javac -cp '_build/smack/lib/*' -d $(@D) $<
+
+_build/smack/fetched: test/clients/smack/pom.xml
+	mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(@D)/lib
 	@touch $@
 
 _build/%: test/demo/%.c
