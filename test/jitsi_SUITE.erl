@@ -146,9 +146,9 @@ instance(Config, Resource) ->
 is_endpoint(Config, J) ->
     lists:member(jicofo:jid(J), endpoint_jids(Config, ?FOCUS)).
 
-await_resuming(Config, J, Resuming) ->
+await_resuming(Config, Jid, Resuming) ->
     bed:await(fun() ->
-                      Row = lists:keyfind(jicofo:jid(J), 1, endpoints(Config, ?FOCUS)),
+                      Row = lists:keyfind(Jid, 1, endpoints(Config, ?FOCUS)),
                       element(5, Row) == Resuming
               end).
 
@@ -201,8 +201,8 @@ lose_connection(_Config, J, <<"focus2">>) ->
     bed:await(fun() -> jicofo:is_connected(J) end);
 lose_connection(Config, J, _) ->
     jicofo:cut(J),
-    await_resuming(Config, J, <<"true">>),
-    await_resuming(Config, J, <<"false">>).
+    [await_resuming(Config, jicofo:jid(J), Resuming)
+     || Resuming <- [<<"true">>, <<"false">>]].
 
 instances_are_restarted(Config) ->
     day(Config, "restarted",
@@ -284,11 +284,12 @@ smack_is_cut_hangs_is_killed_and_stops(Config) ->
     <<"focus1">> = served_by(Guest, Late),
 
     Lost = hold(F1, Guest, Of1),
+    Jid1 = puppet:jid(F1),
     puppet:signal(F1, "KILL"),
-    suite:await_draining(Config, ?FOCUS, F1, true),
+    await_resuming(Config, Jid1, <<"true">>),
     <<"focus2">> = served(Guest, [Room ++ "-new" || Room <- Rooms]),
-    New = focus(Config, "focus1"),
-    suite:await_draining(Config, ?FOCUS, New, false),
+    _ = focus(Config, "focus1"),
+    await_resuming(Config, Jid1, <<"false">>),
     _ = [conference(Guest, Id) || Id <- Lost],
 
     Left = hold(F2, Guest, Of2),
