@@ -41,6 +41,7 @@ groups() ->
       [smack_answers_to_where_it_was_asked_from,
        smack_answers_by_itself,
        smack_is_cut_hangs_is_killed_and_stops,
+       smack_cannot_read_a_request,
        smack_meets_an_unknown_namespace]}].
 
 %%% Setting up
@@ -295,6 +296,24 @@ smack_is_cut_hangs_is_killed_and_stops(Config) ->
     Left = hold(F2, Guest, Of2),
     puppet:stop(F2),
     <<"focus1">> = served_by(Guest, Left),
+    once(Config, [Guest]).
+
+%% What it cannot read it passes over, as Jicofo has told it. Whoever has sent that
+%% waits in vain, and nobody else does.
+smack_cannot_read_a_request(Config) ->
+    F = focus(Config, "focus1"),
+    Session = suite:server_pid(Config, F),
+    Guest = guest(Config, "garden"),
+    Bad = [ask(Guest, set, El)
+           || El <- ["<command xmlns='http://jabber.org/protocol/commands' node='x'"
+                     " action='none'/>",
+                     "<query xmlns='http://jabber.org/protocol/bytestreams' sid='x'>"
+                     "<streamhost jid='@@' host='x' port='none'/></query>"]],
+    <<"focus1">> = served(Guest, ["room"]),
+    Session = suite:server_pid(Config, F),
+    2 = suite:in_flight(Config, ?FOCUS),
+    puppet:stop(F),
+    [_ = iq:refused(Guest, Id, ?FOCUS, ?UNAVAILABLE) || Id <- Bad],
     once(Config, [Guest]).
 
 %% Smack 4.4.8 answers with what is not XML, which ends its stream. It comes back,

@@ -21,6 +21,7 @@ import org.jivesoftware.smack.iqrequest.AbstractIqRequestHandler;
 import org.jivesoftware.smack.iqrequest.IQRequestHandler;
 import org.jivesoftware.smack.packet.IQ;
 import org.jivesoftware.smack.packet.XmlEnvironment;
+import org.jivesoftware.smack.parsing.ExceptionLoggingCallback;
 import org.jivesoftware.smack.provider.IQProvider;
 import org.jivesoftware.smack.provider.ProviderManager;
 import org.jivesoftware.smack.tcp.XMPPTCPConnection;
@@ -28,6 +29,7 @@ import org.jivesoftware.smack.tcp.XMPPTCPConnectionConfiguration;
 import org.jivesoftware.smack.util.ParserUtils;
 import org.jivesoftware.smack.xml.XmlPullParser;
 import org.jivesoftware.smack.xml.XmlPullParserException;
+import org.jivesoftware.smackx.bytestreams.socks5.Socks5Proxy;
 import org.jivesoftware.smackx.caps.EntityCapsManager;
 import org.jivesoftware.smackx.disco.ServiceDiscoveryManager;
 import org.jxmpp.JxmppContext;
@@ -122,9 +124,15 @@ public final class Focus {
         System.out.println(line);
     }
 
-    /** As initializeSmack() of Jicofo. (Its own stringprep also takes `_` in domains.) */
-    static void initialize() {
+    /**
+     * As initializeSmack() of Jicofo and Smack.initialize() of its library. (Their
+     * stringprep also takes `_` in domains.)
+     */
+    static void initialize() throws Exception {
+        JidCreate.from("example"); // loads what would set the default again
         JxmppContext.setDefaultXmppStringprep(RocksXmppPrecisStringprep.INSTANCE);
+        SmackConfiguration.setDefaultParsingExceptionCallback(new ExceptionLoggingCallback());
+        Socks5Proxy.setLocalSocks5ProxyEnabled(false);
         EntityCapsManager.setDefaultEntityNode("http://jitsi.org/jicofo");
         SmackConfiguration.setDefaultReplyTimeout(15000);
         ReconnectionManager.setEnabledPerDefault(true);
