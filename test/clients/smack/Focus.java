@@ -3,14 +3,13 @@
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
-import java.net.InetAddress;
+import java.lang.reflect.Field;
 import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
-import javax.net.SocketFactory;
 import org.jivesoftware.smack.ConnectionConfiguration.SecurityMode;
 import org.jivesoftware.smack.ConnectionListener;
 import org.jivesoftware.smack.ReconnectionManager;
@@ -76,46 +75,7 @@ public final class Focus {
         }
     }
 
-    /** Remembers the socket, for who wants it cut. */
-    static final class Sockets extends SocketFactory {
-        private volatile Socket last;
-
-        @Override
-        public Socket createSocket() {
-            last = new Socket();
-            return last;
-        }
-
-        @Override
-        public Socket createSocket(String host, int port) throws IOException {
-            throw new IOException("not used by Smack");
-        }
-
-        @Override
-        public Socket createSocket(String host, int port, InetAddress local, int from)
-                throws IOException {
-            return createSocket(host, port);
-        }
-
-        @Override
-        public Socket createSocket(InetAddress host, int port) throws IOException {
-            return createSocket(host.getHostAddress(), port);
-        }
-
-        @Override
-        public Socket createSocket(InetAddress host, int port, InetAddress local, int from)
-                throws IOException {
-            return createSocket(host, port);
-        }
-
-        void cut() throws IOException {
-            last.setSoLinger(true, 0);
-            last.close();
-        }
-    }
-
     private final ExecutorService pool = Executors.newCachedThreadPool();
-    private final Sockets sockets = new Sockets();
     private final List<Conference> kept = new ArrayList<>();
     private final XMPPTCPConnection connection;
     private boolean holds;
@@ -156,7 +116,7 @@ public final class Focus {
     Focus(EntityFullJid jid, String password, String host, int port) throws Exception {
         connection = new XMPPTCPConnection(XMPPTCPConnectionConfiguration.builder()
                 .setHost(host).setPort(port).setXmppDomain(jid.asDomainBareJid())
-                .setSecurityMode(SecurityMode.ifpossible).setSocketFactory(sockets).build());
+                .setSecurityMode(SecurityMode.ifpossible).build());
         ServiceDiscoveryManager.getInstanceFor(connection)
                 .addFeature("https://jitsi.org/meet/jicofo/terminate-restart");
         EntityCapsManager.getInstanceFor(connection).enableEntityCaps();
@@ -221,6 +181,15 @@ public final class Focus {
         say(holds ? "holds" : "released");
     }
 
+    /** Smack itself closes no connection without a word. */
+    void cut() throws Exception {
+        Field field = XMPPTCPConnection.class.getDeclaredField("socket");
+        field.setAccessible(true);
+        Socket socket = (Socket) field.get(connection);
+        socket.setSoLinger(true, 0);
+        socket.close();
+    }
+
     public static void main(String[] arguments) throws Exception {
         initialize();
         Focus focus = new Focus(JidCreate.entityFullFrom(arguments[0]), arguments[1],
@@ -232,7 +201,7 @@ public final class Focus {
             switch (order) {
                 case "hold": focus.hold(true); break;
                 case "release": focus.hold(false); break;
-                case "cut": focus.sockets.cut(); break;
+                case "cut": focus.cut(); break;
                 default: say("failed no such order: " + order);
             }
         }
