@@ -203,7 +203,7 @@ _build/smack/Focus.class: test/clients/smack/Focus.java _build/smack/fetched
 	javac -cp '_build/smack/lib/*' -d $(@D) $<
 
 _build/smack/fetched: test/clients/smack/pom.xml
-	mvn -q -B -Dstyle.color=never -f $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(@D)/lib
+	mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(@D)/lib
 	@touch $@
 
 _build/%: test/demo/%.c
