@@ -68,7 +68,7 @@ NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 
 TOOLS = _build/service _build/puppet _build/storm _build/web/browser_test.js
 
-.PHONY: all sum tools example demo serve check check-all check-on check-package check-lint check-core check-units \
+.PHONY: all sum tools example smack demo serve check check-all check-on check-package check-lint check-core check-units \
         check-sim check-fuzz check-erl check-nif-asan check-server check-two-nodes coverage mutants fuzz soak storm \
         bench screenshots \
         dialyzer committed dist contrib package deps deps-demo clean
@@ -238,6 +238,16 @@ _build/web/node_modules: test/web/package-lock.json
 	@mkdir -p $(@D)
 	cp test/web/package*.json $(@D)
 	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+# An instance of Jicofo, as far as Smack goes, where there is a JDK with Maven.
+smack: _build/smack/Focus.class
+
+_build/smack/Focus.class: test/clients/smack/Focus.java _build/smack/fetched
+	javac -cp '_build/smack/lib/*' -d $(@D) $<
+
+_build/smack/fetched: test/clients/smack/pom.xml
+	mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(@D)/lib
 	@touch $@
 
 _build/%: test/demo/%.c

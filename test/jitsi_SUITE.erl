@@ -7,6 +7,9 @@
 %%%
 %%% Instances are test/clients/jicofo.erl, guests are test/clients/guests.erl. Time
 %%% is counted in guests. A line for each phase says how it was.
+%%%
+%%% In the group smack the instances are test/clients/smack/Focus.java, made of the
+%%% library that Jicofo is made of. They need a JDK and Maven.
 -module(jitsi_SUITE).
 -include("suite.hrl").
 
@@ -18,12 +21,13 @@
 
 -define(SECOND, 50). % guests
 -define(SLOWEST, 8000). % ms
+-define(NS_FOCUS, "http://jitsi.org/protocol/focus").
 
 suite() ->
     [{timetrap, {seconds, 120}}].
 
 all() ->
-    [{group, Name} || Name <- [day, over_port]].
+    [{group, Name} || Name <- [day, over_port, smack]].
 
 groups() ->
     [{day, [],
@@ -31,7 +35,13 @@ groups() ->
        instances_are_restarted,
        instances_are_drained_and_undrained,
        instances_are_upgraded]},
-     {over_port, [], [connections_are_lost]}].
+     {over_port, [], [connections_are_lost]},
+     {smack, [],
+      [smack_answers_to_where_it_was_asked_from,
+       smack_answers_by_itself,
+       smack_is_cut_hangs_is_killed_and_stops,
+       smack_cannot_read_a_request,
+       smack_meets_an_unknown_namespace]}].
 
 %%% Setting up
 
@@ -40,7 +50,8 @@ init_per_suite(Config) ->
     Bed = bed:new([Section || Section <- guide(), name(Section) /= "modules"]),
     leave_to_guide(bed:dir(Bed) ++ "/ejabberd.yml"),
     ok = bed:start(Bed),
-    suite:register_accounts(Bed, [{<<"auth.meet.example.org">>, [<<"focus">>]}]),
+    suite:register_accounts(Bed, [{<<"auth.meet.example.org">>,
+                                    [<<"focus">>, <<"guest">>]}]),
     _ = bed:install(Bed),
     [{bed, Bed} | Config1].
 
@@ -49,16 +60,45 @@ end_per_suite(Config) ->
 
 init_per_group(Name, Config) ->
     bed:reconfigure(bed(Config), carried(Name, guide())),
-    Config.
+    [{skip, missing_for_smack()} || Name == smack] ++ Config.
 
 end_per_group(_, _Config) ->
     ok.
 
+%% Cases that a group's begin skips are failures to ct_run, so each one skips itself.
 init_per_testcase(_Case, Config) ->
-    suite:begin_case(Config).
+    case proplists:get_value(skip, Config, "") of
+        "" -> suite:begin_case(Config);
+        Why -> {skip, Why}
+    end.
 
 end_per_testcase(_Case, Config) ->
     suite:end_case(Config).
+
+%% Neither is installed for the tests. The libraries come from the network.
+missing_for_smack() ->
+    Missing = [Tool || Tool <- ["javac", "mvn"], os:find_executable(Tool) == false],
+    case suite:is_short() of
+        true -> "SHORT: Smack is the same on any release";
+        false when Missing /= [] -> "missing: " ++ string:join(Missing, ", ");
+        false -> build_smack()
+    end.
+
+%% Without the network it is skipped; what cannot be compiled is wrong.
+build_smack() ->
+    ct:timetrap({seconds, 600}), % Maven fetches what it is made of, too
+    case make("_build/smack/fetched") of
+        built -> built = make("smack"), "";
+        {error, Said} -> "no libraries: " ++ Said
+    end.
+
+make(What) ->
+    Said = os:cmd(lists:concat(["timeout 280 make -s -C ", bed:project(), " ", What,
+                                " 2>&1 && echo built"])),
+    case lists:suffix("built\n", Said) of
+        true -> built;
+        false -> {error, Said}
+    end.
 
 %% The file that the guide has, but for the bed's own ports and certificates.
 guide() ->
@@ -126,9 +166,9 @@ instance(Config, Resource) ->
 is_endpoint(Config, J) ->
     lists:member(jicofo:jid(J), endpoint_jids(Config, ?FOCUS)).
 
-await_resuming(Config, J, Resuming) ->
+await_resuming(Config, Jid, Resuming) ->
     bed:await(fun() ->
-                      Row = lists:keyfind(jicofo:jid(J), 1, endpoints(Config, ?FOCUS)),
+                      Row = lists:keyfind(Jid, 1, endpoints(Config, ?FOCUS)),
                       element(5, Row) == Resuming
               end).
 
@@ -175,8 +215,8 @@ lose_connection(_Config, J, <<"focus2">>) ->
     bed:await(fun() -> jicofo:is_connected(J) end);
 lose_connection(Config, J, _) ->
     jicofo:cut(J),
-    await_resuming(Config, J, <<"true">>),
-    await_resuming(Config, J, <<"false">>).
+    [await_resuming(Config, jicofo:jid(J), Resuming)
+     || Resuming <- [<<"true">>, <<"false">>]].
 
 instances_are_restarted(Config) ->
     day(Config, "restarted",
@@ -193,3 +233,156 @@ instances_are_drained_and_undrained(Config) ->
 
 instances_are_upgraded(Config) ->
     day(Config, "upgraded", fun(J, Guests) -> replace(Config, J, Guests, 0) end).
+
+%%% Smack
+
+%% Whatever a guest is called: his address is the resource of the one that is asked
+%% from, or hidden in it (right to left; too long).
+smack_answers_to_where_it_was_asked_from(Config) ->
+    _ = focus(Config, "focus1"),
+    Guests = [answered(guest(Config, Resource), Form)
+              || {Resource, Form} <- [{"plain", plain}, {"a/b@c", plain},
+                                      {"<&>\"'", plain},
+                                      {[252, $\s, 28450, 183], plain},
+                                      {[1488], hidden},
+                                      {lists:duplicate(1023, $x), hidden}]],
+    once(Config, Guests).
+
+answered(Guest, Form) ->
+    El = conference(Guest, enter(Guest, "room")),
+    [Address, Seen] = [puppet:attr(Name, El) || Name <- [<<"asked-as">>, <<"guest">>]],
+    Jid = puppet:jid(Guest),
+    case Form of
+        plain -> {Jid, Jid} = {Seen, suite:resource(Address)};
+        hidden -> {Address, $@, nomatch} = {Seen, binary:last(Address),
+                                            string:find(Address, Jid)}
+    end,
+    Guest.
+
+%% Pings and disco#info are answered by Smack itself, and so is what Jicofo does not do.
+smack_answers_by_itself(Config) ->
+    _ = focus(Config, "focus1"),
+    Guest = guest(Config, "garden"),
+    _ = iq:result(Guest, ask(Guest, get, "<ping xmlns='urn:xmpp:ping'/>"), ?FOCUS),
+    Info = iq:result(Guest, ask(Guest, get, suite:disco_info()), ?FOCUS),
+    true = lists:member(<<"https://jitsi.org/meet/jicofo/terminate-restart">>,
+                        [puppet:attr(<<"var">>, Feature)
+                         || #xmlel{name = <<"feature">>} = Feature
+                                <- (puppet:child(<<"query">>, Info))#xmlel.children]),
+    _ = iq:refused(Guest, ask(Guest, get, conference("room")), ?FOCUS,
+                   {cancel, 'feature-not-implemented'}),
+    once(Config, [Guest]).
+
+%% Each of these befalls an instance that has all its rooms' requests in its hands.
+%% They are answered once each, and all but the killed one still have their rooms.
+smack_is_cut_hangs_is_killed_and_stops(Config) ->
+    [F1, F2] = [focus(Config, Resource) || Resource <- ["focus1", "focus2"]],
+    Guest = guest(Config, "garden"),
+    Rooms = [rooms() ++ integer_to_list(N) || N <- lists:seq(1, 20)],
+    {Of1, Of2} = lists:partition(fun(Room) -> served(Guest, [Room]) == <<"focus1">> end,
+                                 Rooms),
+
+    %% What is answered meanwhile Smack keeps until it is back.
+    Held = hold(F1, Guest, Of1),
+    puppet:order(F1, "cut"),
+    puppet:order(F1, "release"),
+    More = [enter(Guest, Room) || Room <- Of1],
+    <<"resumed ", _/binary>> = puppet:await_line(F1, "resumed", 30000),
+    <<"focus1">> = served_by(Guest, Held ++ More),
+
+    puppet:signal(F1, "STOP"),
+    Late = [enter(Guest, Room) || Room <- Of1],
+    bed:await(fun() -> suite:in_flight(Config, ?FOCUS) == length(Late) end),
+    <<"focus2">> = served(Guest, Of2),
+    puppet:signal(F1, "CONT"),
+    <<"focus1">> = served_by(Guest, Late),
+
+    Lost = hold(F1, Guest, Of1),
+    Jid1 = puppet:jid(F1),
+    puppet:signal(F1, "KILL"),
+    await_resuming(Config, Jid1, <<"true">>),
+    <<"focus2">> = served(Guest, [Room ++ "-new" || Room <- Rooms]),
+    _ = focus(Config, "focus1"),
+    await_resuming(Config, Jid1, <<"false">>),
+    _ = [conference(Guest, Id) || Id <- Lost],
+
+    Left = hold(F2, Guest, Of2),
+    puppet:stop(F2),
+    <<"focus1">> = served_by(Guest, Left),
+    once(Config, [Guest]).
+
+%% What it cannot read it passes over, as Jicofo has told it. Whoever has sent that
+%% waits in vain, and nobody else does.
+smack_cannot_read_a_request(Config) ->
+    F = focus(Config, "focus1"),
+    Session = suite:server_pid(Config, F),
+    Guest = guest(Config, "garden"),
+    Bad = [ask(Guest, set, El)
+           || El <- ["<command xmlns='http://jabber.org/protocol/commands' node='x'"
+                     " action='none'/>",
+                     "<query xmlns='http://jabber.org/protocol/bytestreams' sid='x'>"
+                     "<streamhost jid='@@' host='x' port='none'/></query>"]],
+    <<"focus1">> = served(Guest, ["room"]),
+    Session = suite:server_pid(Config, F),
+    2 = suite:in_flight(Config, ?FOCUS),
+    puppet:stop(F),
+    [_ = iq:refused(Guest, Id, ?FOCUS, ?UNAVAILABLE) || Id <- Bad],
+    once(Config, [Guest]).
+
+%% Smack 4.4.8 answers with what is not XML, which ends its stream. It comes back,
+%% and the guest has an error.
+smack_meets_an_unknown_namespace(Config) ->
+    F = focus(Config, "focus1"),
+    Guest = guest(Config, "garden"),
+    Id = ask(Guest, set, "<what xmlns='urn:example:unknown'/>"),
+    _ = iq:refused(Guest, Id, ?FOCUS, ?UNAVAILABLE),
+    <<"anew ", _/binary>> = puppet:await_line(F, "anew", 30000),
+    <<"focus1">> = served(Guest, ["room"]),
+    once(Config, [Guest]).
+
+%% Known to the proxy host.
+focus(Config, Resource) ->
+    F = puppet:start("test/clients/smack/focus", bed(Config),
+                     "focus@auth.meet.example.org/" ++ Resource, []),
+    bed:await(fun() -> suite:is_endpoint(Config, ?FOCUS, F) end),
+    F.
+
+guest(Config, Resource) ->
+    puppet:start(strophe, bed(Config), "guest@auth.meet.example.org/" ++ Resource, []).
+
+ask(Guest, Type, Payload) ->
+    Id = iq:id(),
+    iq:send(Guest, Type, ?FOCUS, Id, Payload),
+    Id.
+
+enter(Guest, Room) ->
+    ask(Guest, set, conference(Room)).
+
+conference(Room) ->
+    ["<conference xmlns='" ?NS_FOCUS "' room='", Room,
+     "@conference.meet.example.org'/>"].
+
+conference(Guest, Id) ->
+    puppet:child(<<"conference">>, iq:result(Guest, Id, ?FOCUS)).
+
+%% The one instance by which these rooms are served.
+served(Guest, Rooms) ->
+    served_by(Guest, [enter(Guest, Room) || Room <- Rooms]).
+
+served_by(Guest, Ids) ->
+    [One] = lists:usort([puppet:attr(<<"served-by">>, conference(Guest, Id))
+                         || Id <- Ids]),
+    One.
+
+%% Requests for these rooms, which are all in its hands.
+hold(F, Guest, Rooms) ->
+    puppet:order(F, "hold"),
+    <<"holds">> = puppet:await_line(F, "holds"),
+    Ids = [enter(Guest, Room) || Room <- Rooms],
+    _ = puppet:await_line(F, lists:concat(["held ", length(Ids)])),
+    Ids.
+
+%% Nobody has got an answer twice, and none was left over.
+once(Config, Guests) ->
+    books_add_up(Config, ?FOCUS),
+    [[] = iq:all(Guest) || Guest <- Guests].
