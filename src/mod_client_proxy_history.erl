@@ -5,7 +5,7 @@
 %%% (mod_client_proxy_recorder); here they are asked and added up.
 -module(mod_client_proxy_history).
 
--export([read/2, errors/0]).
+-export([read/2]).
 
 -export_type([history/0, point/0]).
 
@@ -27,7 +27,8 @@
           requests := count(), outbound_requests := count(), answers := count(),
           stanzas := count(), messages := count(), outbound_messages := count(),
           retries := count(),
-          errors := #{mod_client_proxy_ledger:entry() => count()}, %% each of errors/0
+          %% each of mod_client_proxy_ledger:errors/0
+          errors := #{mod_client_proxy_ledger:entry() => count()},
           %% of requests that endpoints have answered then: ms
           p50 := float() | none, p99 := float() | none,
           answered := count() | none, %% how many these are
@@ -49,14 +50,6 @@
                 outbound_messages, retries]).
 -define(OF_EACH_NODE, [in_flight, contacts, retry_memory]).
 -define(SOON, 3). % steps; a node that is further behind has a gap there
-
-%% @doc Entries of the ledger that are errors which somebody got, or had to: in the
-%% order in which they are shown (mod_client_proxy_ledger:entries/0 says what they
-%% mean).
--spec errors() -> [mod_client_proxy_ledger:entry(), ...].
-errors() ->
-    [timeouts, no_endpoint, undelivered, gone, refused_by_server, failed, lost, stopped,
-     refused].
 
 %% @doc The last Span seconds. Up to 120 there is a point for each second, up to 600 one
 %% for each 5 seconds, else one for each 30 seconds, for an hour. Waits for other nodes
@@ -104,7 +97,8 @@ point(At, Rows) ->
                          || Gauge <- mod_client_proxy_series:gauges()]
                      ++ took([L || #{latency := L} <- Rows, L /= none])),
       #{at => At, nodes => length(Rows),
-        errors => maps:from_list([{Entry, Counts(Entry)} || Entry <- errors()]),
+        errors => maps:from_list([{Entry, Counts(Entry)}
+                                  || Entry <- mod_client_proxy_ledger:errors()]),
         endpoints => endpoints(lists:append([E || #{endpoints := E} <- Rows]))}).
 
 gauge(_Gauge, []) ->

@@ -11,7 +11,8 @@
 %%% counts it, in a few nanoseconds.
 -module(mod_client_proxy_ledger).
 
--export([new/0, count/2, lost/1, read/1, balance/2, entries/0]).
+-export([new/0, count/2, lost/1, read/1, balance/2]).
+-export([entries/0, done/0, ends/0, errors/0]).
 
 -export_type([ledger/0, entry/0]).
 
@@ -76,6 +77,22 @@ entries() ->
      {strange, "messages of other nodes of the cluster that were not understood. If "
       "there are more and more, another version of the module runs on one: upgrade "
       "the older one"}].
+
+%% @doc What was done with a stanza: each is counted in one of them.
+-spec done() -> [entry(), ...].
+done() ->
+    ?DONE.
+
+%% @doc How a request has ended: each is counted in one of them.
+-spec ends() -> [entry(), ...].
+ends() ->
+    ?ENDS.
+
+%% @doc What a requester got an error for, in the order in which it is shown.
+-spec errors() -> [entry(), ...].
+errors() ->
+    [timeouts, no_endpoint, undelivered, gone, refused_by_server, denied, failed, lost,
+     stopped, refused].
 
 -spec new() -> ledger().
 new() ->

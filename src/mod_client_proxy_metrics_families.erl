@@ -27,12 +27,6 @@
           failed => non_neg_integer(),      %% not of `other'
           latency := mod_client_proxy_metrics_text:histogram()}.
 
-%% What a stanza has become, and how a request has ended: entries of the ledger.
--define(STANZAS, [requests, outbound_requests, answers, messages, outbound_messages,
-                  presences, bounces, refused, local, unsolicited, dropped, handed]).
--define(ENDS, [answers, timeouts, undelivered, gone, refused_by_server, stopped, failed,
-               lost, forgotten, no_endpoint]).
-
 -type row() ::
         {Name :: string(), counter | gauge | histogram, none | seconds | bytes,
          Help :: string(),
@@ -66,14 +60,15 @@ rows() ->
       fun(#{trouble := Trouble}) -> [{[], Trouble}] end},
      {"client_proxy_stanzas", counter, none,
       "What has become of the stanzas that came in, each counted once.",
-      by_outcome(?STANZAS)},
+      by_outcome(mod_client_proxy_ledger:done())},
      {"client_proxy_requests_ended", counter, none,
       "How requests to the target and from it have ended, each counted once.",
-      by_outcome(?ENDS)}]
+      by_outcome(mod_client_proxy_ledger:ends())}]
     ++ [{"client_proxy_" ++ atom_to_list(Entry), counter, none, sentence(Text),
          counted(Entry)}
         || {Entry, Text} <- mod_client_proxy_ledger:entries(),
-           not lists:member(Entry, [stanzas | ?STANZAS ++ ?ENDS])]
+           not lists:member(Entry, [stanzas | mod_client_proxy_ledger:done()
+                                             ++ mod_client_proxy_ledger:ends()])]
     ++
     [{"client_proxy_ejections", counter, none,
       "How often a resource was ejected, since the C core was started.",

@@ -42,10 +42,6 @@
 
 -define(SILENT, <<"down: it does not answer (the log may say why)">>).
 
-%% Of the ledger: what was to be answered by a resource, and was not.
--define(FAILED, [refused, timeouts, undelivered, gone, refused_by_server, stopped,
-                 failed, lost, no_endpoint]).
-
 %%% The list
 
 %% @doc The proxy hosts of a virtual host in whose name this is found: those that are
@@ -104,7 +100,7 @@ ask(P) ->
       endpoints => Endpoints,
       pending => lists:sum([N || {_, #{pending := N}} <- Rows]),
       requests => sum([requests, outbound_requests], Counts),
-      failed => sum(?FAILED, Counts),
+      failed => sum(mod_client_proxy_ledger:errors(), Counts),
       at => os:system_time(millisecond),
       missing => [name(Node) || {_, Node, Answer} <- Status, not is_answer(Answer)]}.
 
@@ -262,14 +258,14 @@ history(P, Span) ->
         mod_client_proxy_history:read(P, Span),
     Names = most_answers(Points),
     #{span => Span, step => Step, missing => [name(Node) || {Node, _} <- Missing],
-      errors => [error_label(Entry) || Entry <- mod_client_proxy_history:errors()],
+      errors => [error_label(Entry) || Entry <- mod_client_proxy_ledger:errors()],
       names => [label(Name) || Name <- Names],
       points => [point(Point, Names) || Point <- Points]}.
 
 %% The order is that of page.js.
 point(#{at := At, answers := Answers, errors := Errors, p50 := P50, p99 := P99,
         in_flight := InFlight, endpoints := Endpoints}, Names) ->
-    [At, Answers, [maps:get(E, Errors) || E <- mod_client_proxy_history:errors()],
+    [At, Answers, [maps:get(E, Errors) || E <- mod_client_proxy_ledger:errors()],
      rounded(P50), rounded(P99), null(InFlight), shares(Endpoints, Names)].
 
 %% The last one has all that have no name here.
@@ -299,6 +295,7 @@ error_label(timeouts) -> <<"timed out">>;
 error_label(no_endpoint) -> <<"waited in vain">>;
 error_label(gone) -> <<"resource gone">>;
 error_label(refused_by_server) -> <<"refused by a server">>;
+error_label(denied) -> <<"refused by a module">>;
 error_label(failed) -> <<"failed here">>;
 error_label(lost) -> <<"core lost">>;
 error_label(refused) -> <<"refused at once">>;

@@ -37,8 +37,9 @@ setup() ->
     {ok, _} = application:ensure_all_started(yconf),
     _ = application:load(ejabberd),
     [code:ensure_loaded(M) || M <- [mod_client_proxy, ejabberd_options]],
-    logger:set_primary_config(level, error),
-    {logger:get_primary_config(), application:get_env(ejabberd, config)}.
+    Before = {logger:get_primary_config(), application:get_env(ejabberd, config)},
+    ok = logger:set_primary_config(level, error),
+    Before.
 
 teardown({#{level := Level}, Path}) ->
     ok = logger:set_primary_config(level, Level),
