@@ -3,10 +3,10 @@
 %%% What other modules are told, by hooks on the virtual host of a proxy host: what
 %%% becomes of requests, and of the endpoints. doc/hooks.md has the arguments.
 %%%
-%%% What a stanza brings about is told in its sender's process. Other things are known to
-%%% processes that must not wait for others, since all requests depend on them: that of
-%%% the proxy host, and those that close records. So they are told in a process of its
-%%% own, this one, in their order.
+%%% What a stanza brings about is told in its sender's process. Other things are known
+%%% to processes that must not wait for others, since all requests depend on them: that
+%%% of the proxy host, and those that close records. So they are told in a process of
+%%% its own, this one, in their order.
 -module(mod_client_proxy_events).
 
 -behaviour(gen_server).

@@ -59,7 +59,9 @@ failed(Record) ->
 %% Lets the function go on that has told this.
 told() ->
     receive
-        {Pid, Hook, #{host := ?P} = Info} -> Pid ! go, {Hook, maps:get(record, Info, none)}
+        {Pid, Hook, #{host := ?P} = Info} ->
+            Pid ! go,
+            {Hook, maps:get(record, Info, none)}
     after 5000 -> error(nothing_told)
     end.
 
