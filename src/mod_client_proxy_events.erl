@@ -3,9 +3,10 @@
 %%% What other modules are told, by hooks on the virtual host of a proxy host: what
 %%% becomes of requests, and of the endpoints. doc/hooks.md has the arguments.
 %%%
-%%% What becomes of a request is told in the process that does it. What becomes of an
-%%% endpoint is known to the process of the proxy host, which must not wait for others:
-%%% so it is told in a process of its own, this one, in its order.
+%%% What a stanza brings about is told in its sender's process. Other things are known
+%%% to processes that must not wait for others, since all requests depend on them: that
+%%% of the proxy host, and those that close records. So they are told in a process of
+%%% its own, this one, in their order.
 -module(mod_client_proxy_events).
 
 -behaviour(gen_server).
@@ -23,7 +24,7 @@
 -type parts() :: mod_client_proxy_core:parts().
 -type change() :: up | down | ejected.
 
-%% Changes of endpoints that wait to be told, at most.
+%% How many wait to be told, at most.
 -define(MAX_WAITING, 10000).
 
 %% @doc Whether somebody has added a function to this hook. It is asked before the
@@ -57,9 +58,10 @@ forwarded(Direction, Context, Record, Packet, Receiver) ->
 %% @doc The same of one that was at another endpoint before, or has waited.
 -spec moved(context(), record_ref(), New :: record_ref(), parts() | none) -> ok.
 moved(Context, Record, New, Receiver) ->
-    tell(client_proxy_moved, Context,
-         fun() -> #{record => Record, next => New, receiver => receiver(Receiver)}
-         end).
+    tell_later(client_proxy_moved, Context,
+               fun() -> #{record => Record, next => New,
+                          receiver => receiver(Receiver)}
+               end).
 
 -spec answered(context(), record_ref(), iq()) -> ok.
 answered(Context, Record, Packet) ->
@@ -69,17 +71,15 @@ answered(Context, Record, Packet) ->
 %% @doc A request is answered with an error of ours. Packet: that error.
 -spec failed(context() | undefined, mod_client_proxy_core:outcome(), iq()) -> ok.
 failed(Context, {fail, Record, Condition, Why, _, _, _, _}, Packet) ->
-    tell(client_proxy_failed, Context,
-         fun() -> #{record => Record, condition => Condition, why => Why,
-                    packet => Packet}
-         end).
+    tell_later(client_proxy_failed, Context,
+               fun() -> #{record => Record, condition => Condition, why => Why,
+                          packet => Packet}
+               end).
 
 -spec endpoint(mod_client_proxy_options:proxy_host(), change(), parts()) -> ok.
 endpoint(P, Change, Parts) ->
-    case is_heard(client_proxy_endpoint, mod_client_proxy_context:get(P)) of
-        true -> gen_server:cast(name(P), {endpoint, Change, receiver(Parts)});
-        false -> ok
-    end.
+    tell_later(client_proxy_endpoint, mod_client_proxy_context:get(P),
+               fun() -> #{endpoint => receiver(Parts), change => Change} end).
 
 receiver(none) -> none;
 receiver(Parts) -> mod_client_proxy_addresses:jid(Parts).
@@ -88,6 +88,24 @@ tell(Hook, Context, Info) ->
     case is_heard(Hook, Context) of
         true -> run(Hook, Context, Info());
         false -> ok
+    end.
+
+tell_later(Hook, Context, Info) ->
+    case is_heard(Hook, Context) of
+        true -> cast(maps:with([host, server_host], Context), Hook, Info());
+        false -> ok
+    end.
+
+%% (There may be no context when it is told.)
+cast(#{host := P} = Context, Hook, Info) ->
+    Name = name(P),
+    try ets:update_counter(Name, waiting, 1) of
+        N when N =< ?MAX_WAITING ->
+            gen_server:cast(Name, {tell, Hook, Context, Info});
+        _ ->
+            _ = ets:update_counter(Name, waiting, -1),
+            ok
+    catch error:badarg -> ok % it does not run
     end.
 
 run(Hook, #{host := P, server_host := ServerHost}, Info) ->
@@ -101,7 +119,7 @@ safely(Fun, Otherwise) ->
     catch _:_ -> Otherwise
     end.
 
-%%% The process that tells of endpoints
+%%% The process
 
 -spec start_link(mod_client_proxy_options:proxy_host()) ->
           {ok, pid()} | {error, term()}.
@@ -112,17 +130,19 @@ start_link(P) ->
 name(P) ->
     gen_mod:get_module_proc(P, proxy_events).
 
+%% What was told before the stop comes before the exit of the supervisor.
 init(P) ->
+    process_flag(trap_exit, true),
+    _ = ets:new(name(P), [named_table, public]),
+    true = ets:insert(name(P), {waiting, 0}),
     {ok, P}.
 
 handle_call(_Request, _From, P) ->
     {noreply, P}.
 
-handle_cast({endpoint, Change, Jid}, P) ->
-    {message_queue_len, Waiting} = process_info(self(), message_queue_len),
-    Waiting < ?MAX_WAITING
-        andalso tell(client_proxy_endpoint, mod_client_proxy_context:get(P),
-                     fun() -> #{endpoint => Jid, change => Change} end),
+handle_cast({tell, Hook, Context, Info}, P) ->
+    _ = ets:update_counter(name(P), waiting, -1),
+    run(Hook, Context, Info),
     {noreply, P};
 handle_cast(_Message, P) ->
     {noreply, P}.

@@ -284,8 +284,9 @@ hold({held, Holder}, Record, #{host := P} = Context, Packet) ->
     catch exit:_ -> mod_client_proxy_outcomes:abort(Context, Record, denied)
     end;
 hold(false, Record, Context, Packet) ->
-    mod_client_proxy_events:forwarded(in, Context, Record, Packet, none),
-    kept(Record, Context, Packet).
+    kept(Record, Context, Packet),
+    %% last: functions of others may take longer than an endpoint needs to come
+    mod_client_proxy_events:forwarded(in, Context, Record, Packet, none).
 
 kept(Record, Context, Packet) ->
     count(requests, Context),

@@ -254,6 +254,7 @@ others_are_told_what_becomes_of_requests(Config) ->
     ok = keeper:refuse(bed(Config), Held,
                        bed:rpc(bed(Config), xmpp, err_not_allowed, [])),
     _ = iq:outcome(U, Held),
+    ok = await_told(Config, client_proxy_failed, 1),
     [{client_proxy_failed, #{why := denied, packet := #iq{type = error, id = Held}}}]
         = keeper:told(bed(Config)),
     keeper:clear(bed(Config)),
@@ -263,6 +264,7 @@ others_are_told_what_becomes_of_requests(Config) ->
     puppet:stop(E),
     iq:answer(B, iq:served(B, Moved)),
     iq:result(U, Moved, ?P),
+    ok = await_told(Config, client_proxy_moved, 1),
     [First, Second] = [R || {client_proxy_forwarded, #{record := R, host := ?P}}
                                 <- keeper:told(bed(Config))]
         ++ [R || {client_proxy_answered, #{record := R, host := ?P}}

@@ -45,6 +45,8 @@ router_test_() ->
                fun a_tag_behind_an_id_is_no_id_of_ours/0},
               {an_answer_that_belongs_elsewhere_is_unsolicited_here,
                fun an_answer_that_belongs_elsewhere_is_unsolicited_here/0},
+              {what_waits_is_kept_before_others_are_told,
+               fun what_waits_is_kept_before_others_are_told/0},
               {what_fails_is_logged_in_few_words,
                fun what_fails_is_logged_in_few_words/0},
               {what_is_sensitive_is_not_logged,
@@ -237,6 +239,29 @@ jid({U, S, R}) -> jid:make(U, S, R).
 routed() ->
     receive {routed, Packet} -> Packet
     after 0 -> error(nothing_was_routed)
+    end.
+
+%%% Others are told
+
+%% A function of another module may take long, and a resource may come meanwhile.
+what_waits_is_kept_before_others_are_told() ->
+    ets:new(hooks, [named_table]),
+    ets:insert(hooks, {{client_proxy_forwarded, <<"example.org">>}, [told]}),
+    fakes:module(ejabberd_hooks,
+                 ["run(_Hook, _Host, [_Info]) ->"
+                  "    Store = mod_client_proxy_packets:open(kept_packets),"
+                  "    self() ! {kept, mod_client_proxy_packets:size(Store)}, ok."]),
+    try
+        ok = publish(#{packets => mod_client_proxy_packets:new(kept_packets)},
+                     #{wait_for_endpoint => 1000}),
+        #{core := Core} = mod_client_proxy_context:get(?P),
+        _ = mod_client_proxy_core:remove_endpoint(Core, ?E),
+        ok = mod_client_proxy_router:route(iq(bound())),
+        ?assertEqual(1, receive {kept, N} -> N after 5000 -> nothing end)
+    after
+        ets:delete(kept_packets),
+        ets:delete(hooks),
+        fakes:over(ejabberd_hooks)
     end.
 
 publish(Other) ->
