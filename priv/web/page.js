@@ -368,6 +368,9 @@ function writeDetail({ host, detail, token }) {
 
 // -- Looking again and again, but not while nobody sees it
 
+// Without name and password: fetch refuses an address that has them, as that of a bookmark may.
+const here = location.origin + location.pathname;
+
 let timer;
 let isPaused = false;
 let isLooking = false;
@@ -381,7 +384,7 @@ async function look() {
     isLooking = true;
     let wait = LATER;
     try {
-        const answer = await fetch(`data?${query}`, { headers: { Accept: "application/json" } });
+        const answer = await fetch(`${here}data?${query}`, { headers: { Accept: "application/json" } });
         if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
         const view = await answer.json();
         writeHosts(view);
@@ -433,7 +436,7 @@ function start() {
         if (button.getAttribute("aria-busy") === "true") return;
         button.setAttribute("aria-busy", "true");
         try {
-            const answer = await fetch("./", {
+            const answer = await fetch(here, {
                 method: "POST",
                 headers: { Accept: "application/json" },
                 body: new URLSearchParams(new FormData(event.target, button)),

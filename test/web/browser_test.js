@@ -89,8 +89,20 @@ async function rests(page) {
 async function tellsWhenItIsLost(page) {
     await page.route("**/data?*", (route) => route.abort());
     await page.locator("#pulse.lost").waitFor();
+    const [title, pulse] = await Promise.all(["h1", "#pulse"].map((name) => page.locator(name).boundingBox()));
+    assert.ok(pulse.y >= title.y + title.height, "the error lies over the title");
     await page.unroute("**/data?*");
     assert.ok(page.complaints.splice(0).every((text) => text.includes("ERR_FAILED")));
+}
+
+// As in a bookmark. The browser keeps both in the address of the page.
+async function nameInAddress() {
+    const page = await browser.open(LOOKS.light, `http://admin%40example.org:secret@127.0.0.1:${web}/client_proxy/${PAGE}`);
+    await page.locator("#chart-requests path").first().waitFor({ state: "attached" });
+    await row(page, "attic").locator("button").click();
+    await page.locator("#said", { hasText: "svc@example.org/attic is drained" }).waitFor();
+    await row(page, "attic").locator("button", { hasText: "Undrain" }).click();
+    await page.locator("#said", { hasText: "gets new requests again" }).waitFor();
 }
 
 async function policy(page) {
@@ -132,6 +144,7 @@ try {
         console.log(`ok: ${step.name}`);
     }
     await tellsWhenItIsLost(page);
+    await nameInAddress();
     await policy(page);
     await withoutScript();
     for (const name of Object.keys(LOOKS)) await looks(name);
