@@ -174,14 +174,20 @@ targets(#{status := {ok, #{targets := Targets}}} = Facts) ->
 targets(#{status := error}) ->
     [].
 
+%% The state says of an account only after a while that it is not there.
+target(#{jid := Jid, kind := local} = Target, _Facts) ->
+    {U, S} = split(Jid),
+    case {ejabberd_auth:user_exists(U, S), Target} of
+        {false, _} ->
+            {problem, [Jid, ": no such account"],
+             ["ejabberdctl register ", U, " ", S, " PASSWORD, or mend target_address"]};
+        {true, #{trouble := <<>>}} ->
+            {ok, [Jid, " (local) is there"], ""};
+        {true, #{trouble := Trouble}} ->
+            {warning, [Jid, ": ", foreign(Trouble)], "client_proxy_status shows it, too"}
+    end;
 target(#{jid := Jid, kind := Kind, trouble := <<>>}, _Facts) ->
     {ok, [Jid, " (", atom_to_list(Kind), ") is there"], ""};
-target(#{jid := Jid, kind := local, trouble := <<"no such account">>}, _Facts) ->
-    [U, S] = binary:split(Jid, <<"@">>),
-    {problem, [Jid, ": no such account"],
-     ["ejabberdctl register ", U, " ", S, " PASSWORD, or mend target_address"]};
-target(#{jid := Jid, kind := local, trouble := Trouble}, _Facts) ->
-    {warning, [Jid, ": ", foreign(Trouble)], "client_proxy_status shows it, too"};
 target(#{jid := Jid, trouble := Trouble}, #{host := P}) ->
     {problem, [Jid, ": ", foreign(Trouble)],
      ["Its owner must accept the subscription of ", P, ", and its server must reach "
@@ -429,22 +435,37 @@ names(Nodes) ->
 
 %% ejabberd does not boot with a handler of a module that is not there.
 handlers(_Facts) ->
-    Ours = [{Path, Module}
-            || {_, ejabberd_http, Opts} <- listeners(),
-               {Path, Module} <- maps:get(request_handlers, Opts, []),
-               lists:prefix("mod_client_proxy", atom_to_list(Module))],
-    case [Handler || {_, Module} = Handler <- Ours,
-                     code:which(Module) == non_existing] of
-        _ when Ours == [] ->
+    Listeners = [maps:get(request_handlers, Opts, [])
+                 || {_, ejabberd_http, Opts} <- listeners()],
+    Ours = lists:filter(fun is_ours/1, lists:append(Listeners)),
+    Missing = [Handler || {_, Module} = Handler <- Ours,
+                          code:which(Module) == non_existing],
+    case {Ours, Missing, lists:flatmap(fun hidden/1, Listeners)} of
+        {[], _, _} ->
             [{ok, "No request handler of this module is under listen", ""}];
-        [] ->
+        {_, [], []} ->
             [{ok, ["Under listen: ", paths(Ours),
                    ". Take them out before you uninstall the module, or the server "
                    "does not boot"], ""}];
-        Missing ->
+        {_, [], Hidden} ->
+            [{problem, ["Never reached: ", paths(Hidden)],
+              "ejabberd takes the first of request_handlers that fits: set it in front "
+              "of shorter paths"}];
+        {_, _, _} ->
             [{problem, ["Under listen, and not installed: ", paths(Missing)],
               "Take it out of request_handlers, or the server does not boot"}]
     end.
+
+is_ours({_Path, Module}) ->
+    lists:prefix("mod_client_proxy", atom_to_list(Module)).
+
+%% Ours that stand behind one with the beginning of their path.
+hidden([]) ->
+    [];
+hidden([{Path, _} | Rest]) ->
+    [Handler || {Longer, _} = Handler <- Rest, is_ours(Handler),
+                lists:prefix(Path, Longer)]
+        ++ hidden(Rest).
 
 paths(Handlers) ->
     lists:join(", ", [["/", lists:join("/", Path), " (", atom_to_list(Module), ")"]

@@ -27,7 +27,7 @@ check_test_() ->
 start() ->
     {ok, _} = application:ensure_all_started(xmpp),
     played:start(
-      [ejabberd_option, ejabberd_sm, ejabberd_shaper, acl, ejabberd_pkix, gen_mod,
+      [ejabberd_option, ejabberd_auth, ejabberd_sm, ejabberd_shaper, acl, ejabberd_pkix, gen_mod,
        ejabberd_cluster, mod_client_proxy_survey, mod_client_proxy_name,
        mod_client_proxy_advice, mod_client_proxy_subscribers, mod_client_proxy_sessions],
       []),
@@ -40,6 +40,7 @@ all_well() ->
                {ejabberd_option, domain_balancing, fun() -> #{} end},
                {ejabberd_option, listen, fun() -> [listener(c2s_shaper)] end},
                {ejabberd_option, s2s_access, fun(_) -> all end},
+               {ejabberd_auth, user_exists, fun(_, _) -> true end},
                {ejabberd_sm, get_user_resources, fun(_, _) -> [<<"a">>] end},
                {ejabberd_shaper, match, fun(_, max_user_sessions, _) -> 10;
                                            (_, c2s_shaper, _) -> none end},
@@ -60,9 +61,10 @@ all_well() ->
 listener(Shaper) ->
     {{5222, {0, 0, 0, 0}, tcp}, ejabberd_c2s, #{shaper => Shaper}}.
 
-http(Module) ->
-    {{5280, {0, 0, 0, 0}, tcp}, ejabberd_http,
-     #{request_handlers => [{[<<"proxy">>], Module}, {[<<"api">>], mod_http_api}]}}.
+http(Module) when is_atom(Module) ->
+    http([{[<<"proxy">>], Module}, {[<<"api">>], mod_http_api}]);
+http(Handlers) ->
+    {{5280, {0, 0, 0, 0}, tcp}, ejabberd_http, #{request_handlers => Handlers}}.
 
 s2s() ->
     {{5269, {0, 0, 0, 0}, tcp}, ejabberd_s2s_in, #{}}.
@@ -157,9 +159,6 @@ wrongs() ->
      {"balanced twice", <<"name">>,
       says(ejabberd_option, domain_balancing, fun() -> #{?P => x} end), problem,
       "domain_balancing", "Take it out"},
-     {"no account", <<"targets">>,
-      status(#{targets => [target(?SVC, local, <<"no such account">>)]}), problem,
-      "svc@example.org: no such account", "ejabberdctl register svc example.org"},
      {"a subscription that is refused", <<"targets">>,
       status(#{targets => [target(?FAR, remote, <<"subscription\nrefused">>)]}), problem,
       "far@example.net: subscription\\\\nrefused", "accept the subscription"},
@@ -227,6 +226,19 @@ wrongs() ->
      {"a handler that is not there", <<"handlers">>,
       says(ejabberd_option, listen, fun() -> [http(mod_client_proxy_no_such)] end),
       problem, "/proxy \\(mod_client_proxy_no_such\\)", "request_handlers"},
+     {"a handler that is hidden", <<"handlers">>,
+      says(ejabberd_option, listen,
+           fun() -> [http([{[<<"proxy">>], mod_http_api},
+                           {[<<"proxy">>, <<"metrics">>], ?CHECK}])] end),
+      problem, "Never reached: /proxy/metrics", "in front"},
+     {"a handler that is not hidden", <<"handlers">>,
+      says(ejabberd_option, listen,
+           fun() -> [http([{[<<"proxy">>, <<"metrics">>], ?CHECK},
+                           {[<<"proxy">>], ?CHECK}])] end), ok,
+      "before you uninstall", ""},
+     {"no account", <<"targets">>,
+      says(ejabberd_auth, user_exists, fun(_, _) -> false end), problem,
+      "svc@example.org: no such account", "register svc example.org"},
      {"a handler that is", <<"handlers">>,
       says(ejabberd_option, listen, fun() -> [http(?CHECK)] end), ok,
       "before you uninstall", ""}].

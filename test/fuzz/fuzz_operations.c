@@ -257,12 +257,13 @@ static bool give_hint(struct play *p, const struct jat_decision *d,
         if (choice == 1)
             come(p, text, 0);
         break;
-    case JAT_ASK_CONTACT: /* nobody has said that there are other nodes */
+    case JAT_ASK_CONTACT: /* nobody has said that there are others to ask */
     case JAT_ASK_CONVERSATION:
     case JAT_ASK_HANDLE:
     case JAT_ASK_SESSION:
     case JAT_ASK_KEPT:
     case JAT_ASK_TAKEN:
+    case JAT_ASK_ADMISSION:
     case JAT_ASK_COUNT:
         CHECK(false);
     }
