@@ -130,12 +130,19 @@ peers(P) ->
 
 with_core(undefined, _Opts, Names, Figures) ->
     {Figures, Names};
-with_core(Core, Opts, Names, Figures) ->
-    Rows = mod_client_proxy_core:endpoints(Core, mod_client_proxy_clock:now()),
+with_core(Core, Opts, Names, #{counted := Counted} = Figures) ->
+    case mod_client_proxy_core:endpoints(Core, mod_client_proxy_clock:now()) of
+        [] when map_get(endpoints, Counted) > 0 -> % it has not answered
+            {Figures, Names};
+        Rows ->
+            with_latency(Core, Rows, Opts, Names,
+                         Figures#{endpoint_states => states(Rows)})
+    end.
+
+states(Rows) ->
     More = fun(N) -> N + 1 end,
-    States = lists:foldl(fun(State, Acc) -> maps:update_with(State, More, 1, Acc) end,
-                         #{}, lists:map(fun state/1, Rows)),
-    with_latency(Core, Rows, Opts, Names, Figures#{endpoint_states => States}).
+    lists:foldl(fun(State, Acc) -> maps:update_with(State, More, 1, Acc) end,
+                #{}, lists:map(fun state/1, Rows)).
 
 %% Those of endpoints first: see mod_client_proxy_metrics_endpoints.
 with_latency(Core, Rows, Opts, Names, Figures) ->

@@ -1,6 +1,7 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
-%%% How often a proxy host is read for its metrics. All that is asked is played.
+%%% How often a proxy host is read for its metrics, and what is not known. All that is
+%%% asked is played.
 -module(mod_client_proxy_metrics_host_tests).
 
 -include_lib("eunit/include/eunit.hrl").
@@ -11,16 +12,18 @@
 often_test_() ->
     {setup, fun start/0, fun stop/1,
      [{"what hangs is not waited for by each who asks", fun hangs/0},
-      {"after a second it is read again", fun again/0}]}.
+      {"after a second it is read again", fun again/0},
+      {"a core that does not answer is not one without endpoints", fun mute/0}]}.
 
 start() ->
     played:start(
       [mod_client_proxy_clock, mod_client_proxy_context, mod_client_proxy_host,
-       mod_client_proxy_subscribers, mod_client_proxy_ledger, mod_client_proxy_cluster],
+       mod_client_proxy_subscribers, mod_client_proxy_ledger, mod_client_proxy_cluster,
+       mod_client_proxy_core],
       [{mod_client_proxy_clock, now, fun() -> played:get(now) end},
        {mod_client_proxy_context, get,
         fun(P) -> #{host => P, server_host => <<"example.org">>, ledger => none,
-                    core => undefined}
+                    core => core}
         end},
        {mod_client_proxy_host, status,
         fun(_, Patience) ->
@@ -48,8 +51,24 @@ again() ->
     ?assertMatch([#{state := silent}], read()),
     ?assertEqual(2, times_read()).
 
+mute() ->
+    played:answer(mod_client_proxy_core, endpoints, fun(core, _) -> [] end),
+    played:answer(mod_client_proxy_core, latency, fun(core) -> {error, down} end),
+    Endpoints = fun(N) ->
+                        played:answer(
+                          mod_client_proxy_host, status,
+                          fun(_, _) ->
+                                  {ok, #{state => up, counters => #{endpoints => N}}}
+                          end),
+                        played:put(now, played:get(now) + 1000),
+                        [Figures] = read(),
+                        maps:get(endpoint_states, Figures, not_known)
+                end,
+    ?assertEqual(not_known, Endpoints(1)),
+    ?assertEqual(#{}, Endpoints(0)).
+
 read() ->
-    ?HOST:read([{<<"example.org">>, ?P, #{}}], 7000).
+    ?HOST:read([{<<"example.org">>, ?P, #{metrics_endpoints => none}}], 7000).
 
 times_read() ->
     length(played:asked([status])).
