@@ -27,6 +27,9 @@
 %% While the module is uninstalled: the virtual hosts on which it is still to be
 %% stopped.
 -define(UNINSTALLING, {?MODULE, uninstalling}).
+%% Request handlers, and where the code of those comes from that stand in for them.
+-define(HANDLERS, [mod_client_proxy_web, mod_client_proxy_metrics]).
+-define(AWAY, "mod_client_proxy_away").
 %% Deriving keys and answering all that is open are what can take long.
 -define(CALL_TIMEOUT, 60000). % ms
 
@@ -44,6 +47,7 @@ start(ServerHost, Opts) ->
             end).
 
 start_common() ->
+    lists:foreach(fun discard/1, [Module || {Module, ?AWAY} <- code:all_loaded()]),
     mod_client_proxy_admin:register(),
     mod_client_proxy_caller:watch(),
     mod_client_proxy_web:open(),
@@ -126,13 +130,38 @@ pre_uninstall() ->
 uninstalling([]) ->
     persistent_term:erase(?UNINSTALLING),
     mod_client_proxy_keys:uninstalled(),
-    lists:foreach(fun(Module) ->
-                          code:purge(Module),
-                          code:delete(Module),
-                          forget(Module, 10)
-                  end, helpers());
+    lists:foreach(fun stand_in/1, handlers_in_use()),
+    lists:foreach(fun discard/1, helpers());
 uninstalling(ServerHosts) ->
     persistent_term:put(?UNINSTALLING, ServerHosts).
+
+handlers_in_use() ->
+    [Module || Module <- ?HANDLERS,
+               lists:any(fun({_, ejabberd_http, #{request_handlers := Handlers}}) ->
+                                 lists:keymember(Module, 2, Handlers);
+                            (_) ->
+                                 false
+                         end, ejabberd_option:listen())].
+
+%% During an upgrade somebody may ask a handler that is away. That would be a crash, and
+%% ejabberd logs the request with it, and the password that is in the request.
+stand_in(Module) ->
+    Answer = {503, [{<<"Retry-After">>, <<"10">>}, {<<"Connection">>, <<"close">>}],
+              <<>>},
+    {ok, Module, Beam} =
+        compile:forms([{attribute, 1, module, Module},
+                       {attribute, 1, export, [{process, 2}]},
+                       {function, 1, process, 2,
+                        [{clause, 1, [{var, 1, '_'}, {var, 1, '_'}], [],
+                          [erl_parse:abstract(Answer)]}]}]),
+    code:purge(Module),
+    {module, Module} = code:load_binary(Module, ?AWAY, Beam),
+    forget(Module, 10).
+
+discard(Module) ->
+    code:purge(Module),
+    code:delete(Module),
+    forget(Module, 10).
 
 %% Purging kills who is still inside, and that may be the session of somebody
 %% who has just sent something: they get a second to leave.

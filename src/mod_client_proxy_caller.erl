@@ -20,12 +20,17 @@
 %% (mod_http_api, the web admin); or one of which the caller cannot be told.
 -spec frontend() -> ejabberdctl | http | unknown.
 frontend() ->
+    {_, Stack} = process_info(self(), current_stacktrace),
+    Runs = fun(Module) -> lists:keymember(Module, 1, Stack) end,
     case get('$initial_call') of
         {ejabberd_http, init, _} ->
-            http;
+            %% the account is in the body there, where nobody sees it at the end
+            case Runs(ejabberd_xmlrpc) of
+                true -> unknown;
+                false -> http
+            end;
         _ ->
-            {_, Stack} = process_info(self(), current_stacktrace),
-            case lists:keymember(ejabberd_ctl, 1, Stack) of
+            case Runs(ejabberd_ctl) of
                 true -> ejabberdctl;
                 false -> unknown
             end
@@ -45,26 +50,30 @@ watch() ->
 unwatch() ->
     ejabberd_hooks:delete(http_request_debug, ?MODULE, http_request, 50).
 
-%% @doc An HTTP request is done, whatever it was. What has run a command has looked
-%% at the password or the token before.
+%% @doc An HTTP request is done, whatever it was.
 -spec http_request({Path :: [binary()], #request{}}) -> ok.
-http_request({_Path, #request{auth = Auth, ip = {Ip, _Port}}}) ->
+http_request({_Path, #request{ip = {Ip, _Port}} = Request}) ->
     case erase(?UNNAMED) of
         undefined ->
             ok;
         What ->
             ?INFO_MSG("~ts was asked for by ~ts from ~ts",
-                      [What, account(Auth), address(Ip)])
+                      [What, account(Request), address(Ip)])
     end.
 
-account({oauth, Token, _}) ->
+%% Not every handler looks at the password or the token: without that anybody could have
+%% the name of another written there.
+account(#request{auth = {oauth, Token, _}}) ->
     try ejabberd_oauth:check_token(Token) of
         {ok, {U, S}, _} -> mod_client_proxy_log:text(<<U/binary, $@, S/binary>>);
         _ -> "an unknown account"
     catch _:_ -> "an unknown account"
     end;
-account({Jid, _Password}) ->
-    mod_client_proxy_log:text(Jid);
+account(#request{auth = {Jid, _Password}} = Request) ->
+    case mod_client_proxy_web_access:account(Request) of
+        {ok, _} -> mod_client_proxy_log:text(Jid);
+        {unauthorized, _} -> "an unknown account"
+    end;
 account(_) ->
     "somebody without an account".
 

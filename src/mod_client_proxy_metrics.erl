@@ -49,8 +49,12 @@ plain(Status, Headers, Text) ->
      [{<<"Content-Type">>, <<"text/plain; charset=utf-8">>} | Headers] ++ common(),
      Text}.
 
+%% A connection that is kept has the handlers that there were when it began: after the
+%% module is uninstalled, the next reading would crash, and the crash would be logged with
+%% the request and the password that is in it.
 common() ->
-    [{<<"Cache-Control">>, <<"no-store">>},
+    [{<<"Connection">>, <<"close">>},
+     {<<"Cache-Control">>, <<"no-store">>},
      {<<"X-Content-Type-Options">>, <<"nosniff">>}].
 
 body(Format, ServerHosts) ->
@@ -121,14 +125,20 @@ local_account(Jid) ->
     end.
 
 %% Behind a reverse proxy that trusted_proxies does not name everybody has the address
-%% of that proxy, often a loopback one. It is nobody's then.
+%% of that proxy, often a loopback one. It is nobody's then. And a header that names a
+%% loopback address comes from somebody who lies to a reverse proxy that passes it on.
 address(#request{ip = {Ip, _}, headers = Headers} = Request) ->
     case lists:any(fun(Name) -> lists:keymember(Name, 1, Headers) end,
                    ['X-Forwarded-For', <<"X-Forwarded-For">>, <<"Forwarded">>])
-        andalso peer(Request) == Ip of
+        andalso (is_loopback(Ip) orelse peer(Request) == Ip) of
         true -> #{};
         false -> #{ip => Ip}
     end.
+
+is_loopback({127, _, _, _}) -> true;
+is_loopback({0, 0, 0, 0, 0, 0, 0, 1}) -> true;
+is_loopback({0, 0, 0, 0, 0, 16#ffff, AB, _}) -> AB bsr 8 == 127;
+is_loopback(_) -> false.
 
 peer(#request{sockmod = gen_tcp, socket = Socket}) ->
     address_of(inet:peername(Socket));

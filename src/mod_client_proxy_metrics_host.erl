@@ -67,7 +67,7 @@ handle_call({read, Opts}, _From, #state{read = Read} = State) ->
         {At, Opts, Figures} when Now - At < ?FRESH ->
             {reply, {ok, Figures}, State};
         _ ->
-            read(Opts, Now, State)
+            read_anew(Opts, State)
     end;
 handle_call(_Request, _From, State) ->
     {noreply, State}.
@@ -79,10 +79,13 @@ handle_info(_Message, State) ->
     {noreply, State}.
 
 %% (A crash would be one of the ten that the supervisor of the proxy host stands.)
-read(Opts, Now, #state{host = P} = State) ->
+read_anew(Opts, #state{host = P} = State) ->
     try figures(mod_client_proxy_context:get(P), Opts, State) of
         {Figures, Endpoints} ->
-            {reply, {ok, Figures}, State#state{read = {Now, Opts, Figures},
+            %% To wait for a process that hangs may have taken longer than it is fresh:
+            %% each one who has asked meanwhile would wait for it once more.
+            At = mod_client_proxy_clock:now(),
+            {reply, {ok, Figures}, State#state{read = {At, Opts, Figures},
                                                endpoints = Endpoints}}
     catch Class:Reason:Stack ->
             {reply, error, complain(Class, Reason, Stack, State)}
@@ -127,12 +130,19 @@ peers(P) ->
 
 with_core(undefined, _Opts, Names, Figures) ->
     {Figures, Names};
-with_core(Core, Opts, Names, Figures) ->
-    Rows = mod_client_proxy_core:endpoints(Core, mod_client_proxy_clock:now()),
+with_core(Core, Opts, Names, #{counted := Counted} = Figures) ->
+    case mod_client_proxy_core:endpoints(Core, mod_client_proxy_clock:now()) of
+        [] when map_get(endpoints, Counted) > 0 -> % it has not answered
+            {Figures, Names};
+        Rows ->
+            with_latency(Core, Rows, Opts, Names,
+                         Figures#{endpoint_states => states(Rows)})
+    end.
+
+states(Rows) ->
     More = fun(N) -> N + 1 end,
-    States = lists:foldl(fun(State, Acc) -> maps:update_with(State, More, 1, Acc) end,
-                         #{}, lists:map(fun state/1, Rows)),
-    with_latency(Core, Rows, Opts, Names, Figures#{endpoint_states => States}).
+    lists:foldl(fun(State, Acc) -> maps:update_with(State, More, 1, Acc) end,
+                #{}, lists:map(fun state/1, Rows)).
 
 %% Those of endpoints first: see mod_client_proxy_metrics_endpoints.
 with_latency(Core, Rows, Opts, Names, Figures) ->

@@ -195,10 +195,11 @@ json(View) ->
 
 post([ServerHost], Account, #request{q = Form} = Request) ->
     P = value(<<"host">>, Form),
+    %% (Where no proxy host runs there is no key for tokens.)
     IsOurs = ?ACCESS:comes_from_own(Request)
+        andalso lists:member(P, mod_client_proxy_hosts:running(ServerHost))
         andalso ?ACCESS:is_token(value(<<"token">>, Form), Account, P,
-                                 os:system_time(second))
-        andalso lists:member(P, mod_client_proxy_hosts:running(ServerHost)),
+                                 os:system_time(second)),
     case IsOurs andalso button(Form) of
         false -> forged();
         none -> text(400, [], "Which button?");
@@ -274,4 +275,8 @@ common_headers() ->
      {<<"cross-origin-resource-policy">>, <<"same-origin">>},
      {<<"cross-origin-opener-policy">>, <<"same-origin">>},
      {<<"x-frame-options">>, <<"DENY">>},
+     %% A connection that is kept has the handlers that there were when it began: after
+     %% the module is uninstalled, the next look would crash, and the crash would be
+     %% logged with the request and the password that is in it.
+     {<<"connection">>, <<"close">>},
      {<<"cache-control">>, <<"no-store">>}].

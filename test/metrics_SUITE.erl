@@ -13,6 +13,7 @@
 -define(PATH, "/client_proxy/metrics").
 -define(TWO, <<"proxy.two.example">>).
 -define(PROM, "prom@example.org:secret").
+-define(HOSTS, ["      proxy.@HOST@: {target_address: svc@example.org}\n"]).
 -define(OPENMETRICS, "application/openmetrics-text; version=1.0.0").
 
 suite() ->
@@ -71,35 +72,35 @@ end_per_testcase(_Case, Config) ->
 
 %% The module's options, a line each.
 configure(Config, Options) ->
-    configure(Config, ["      proxy.@HOST@: {target_address: svc@example.org}\n"],
-              Options).
+    configure(Config, ?HOSTS, Options).
 
 configure(Config, Hosts, Options) ->
-    bed:reconfigure(
-      bed(Config),
-      ["hosts: [two.example]\n"
-       "acl:\n"
-       "  prometheus: {user: prom@example.org}\n"
-       "  of_two: {user: prom@two.example}\n"
-       "access_rules:\n"
-       "  to_metrics: {allow: prometheus}\n"
-       "append_host_config:\n"
-       "  two.example:\n"
-       "    access_rules:\n"
-       "      to_metrics: [{deny: prometheus}, {allow: of_two}]\n"
-       "listen:\n"
-       "  -\n"
-       "    port: ", integer_to_list(?config(metrics_port, Config)), "\n"
-       "    ip: \"127.0.0.1\"\n"
-       "    module: ejabberd_http\n"
-       "    request_handlers:\n"
-       "      /client_proxy/metrics: mod_client_proxy_metrics\n"
-       "      /client_proxy: mod_http_api\n"
-       "modules:\n"
-       "  mod_client_proxy:\n"
-       "    hosts:\n",
-       Hosts,
-       [["    ", Line, "\n"] || Line <- Options]]).
+    bed:reconfigure(bed(Config), options(Config, Hosts, Options)).
+
+options(Config, Hosts, Options) ->
+    ["hosts: [two.example]\n"
+     "acl:\n"
+     "  prometheus: {user: prom@example.org}\n"
+     "  of_two: {user: prom@two.example}\n"
+     "access_rules:\n"
+     "  to_metrics: {allow: prometheus}\n"
+     "append_host_config:\n"
+     "  two.example:\n"
+     "    access_rules:\n"
+     "      to_metrics: [{deny: prometheus}, {allow: of_two}]\n"
+     "listen:\n"
+     "  -\n"
+     "    port: ", integer_to_list(?config(metrics_port, Config)), "\n"
+     "    ip: \"127.0.0.1\"\n"
+     "    module: ejabberd_http\n"
+     "    request_handlers:\n"
+     "      /client_proxy/metrics: mod_client_proxy_metrics\n"
+     "      /client_proxy: mod_http_api\n"
+     "modules:\n"
+     "  mod_client_proxy:\n"
+     "    hosts:\n",
+     Hosts,
+     [["    ", Line, "\n"] || Line <- Options]].
 
 %%% What they say
 
@@ -311,6 +312,9 @@ methods_and_paths_that_are_none(Config) ->
 an_account_that_is_allowed_gets_them(Config) ->
     configure(Config, ["metrics_access: to_metrics"]),
     {401, _, _} = get(Config, []),
+    %% a kept connection would keep the handler, too
+    {200, Headers, _} = get(Config, [basic(?PROM)]),
+    "close" = proplists:get_value("connection", Headers),
     [?P] = hosts_shown(get(Config, [basic(?PROM)])),
     [?P] = hosts_shown(get(Config, [basic("prom@EXAMPLE.org:secret")])),
     configure(Config, []).
@@ -355,7 +359,13 @@ behind_a_reverse_proxy_nobody_is_on_loopback(Config) ->
     [{401, _, _} = get(Config, [Header])
      || Header <- [{"x-forwarded-for", "192.0.2.1"}, {"x-forwarded-for", "127.0.0.1"},
                    {"forwarded", "for=192.0.2.1"}]],
-    [?P, ?TWO] = hosts_shown(get(Config, [])).
+    [?P, ?TWO] = hosts_shown(get(Config, [])),
+    %% one that is trusted, and passes on what a stranger has written
+    bed:reconfigure(bed(Config), ["trusted_proxies: [127.0.0.1]\n"
+                                  | options(Config, ?HOSTS, [])]),
+    [{401, _, _} = get(Config, [{"x-forwarded-for", Address}])
+     || Address <- ["127.0.0.1", "127.0.0.2", "::1", "::ffff:127.0.0.2", "192.0.2.1"]],
+    configure(Config, []).
 
 %%% When something is wrong, and when there is much
 

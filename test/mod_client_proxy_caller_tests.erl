@@ -20,6 +20,17 @@ frontend_test() ->
                                              ?CALLER:frontend()
                                      end)).
 
+%% XML-RPC has the account in its body, so what stands in the header is anybody's.
+xmlrpc_test_() ->
+    {setup,
+     fun() -> fakes:module(ejabberd_xmlrpc, ["process(Fun) -> {is, Fun()}."]) end,
+     fun(_) -> fakes:over(ejabberd_xmlrpc) end,
+     ?_assertEqual({is, unknown},
+                   in_process(fun() ->
+                                      put('$initial_call', {ejabberd_http, init, 3}),
+                                      ejabberd_xmlrpc:process(fun ?CALLER:frontend/0)
+                              end))}.
+
 in_process(Fun) ->
     {Pid, Ref} = spawn_monitor(fun() -> exit({is, Fun()}) end),
     receive {'DOWN', Ref, process, Pid, {is, Value}} -> Value end.
@@ -29,8 +40,13 @@ request_test_() ->
      fun() ->
              #{level := Level} = logger:get_primary_config(),
              ok = logger:set_primary_config(level, info),
-             played:start([ejabberd_oauth, ejabberd_config],
+             {ok, _} = application:ensure_all_started(xmpp),
+             played:start([ejabberd_oauth, ejabberd_config, ejabberd_option,
+                           ejabberd_auth],
                           [{ejabberd_config, may_hide_data, fun(Data) -> Data end},
+                           {ejabberd_option, hosts, fun() -> [<<"example.org">>] end},
+                           {ejabberd_auth, check_password,
+                            fun(_, <<>>, _, Password) -> Password == <<"right">> end},
                            {ejabberd_oauth, check_token,
                             fun(<<"good">>) -> {ok, {<<"bob">>, <<"example.org">>}, []};
                                (_) -> {false, expired}
@@ -52,14 +68,17 @@ named() ->
                       {Auth, re:run(done(Auth), ["The deed was asked for by ", Who,
                                                  " from 127.0.0.1\n"])}),
          ?assertEqual("", done(Auth))
-     end || {Auth, Who} <- [{{<<"ann@example.org">>, <<"password">>}, "ann@example.org"},
-                            {{<<"a\nb">>, <<"password">>}, "a\\\\nb"},
+     end || {Auth, Who} <- [{{<<"ann@example.org">>, <<"right">>}, "ann@example.org"},
+                            {{<<"ann">>, <<"right">>}, "an unknown account"},
+                            {{<<"ann@example.org">>, <<"wrong">>},
+                             "an unknown account"},
+                            {{<<"a\nb">>, <<"right">>}, "an unknown account"},
                             {{oauth, <<"good">>, []}, "bob@example.org"},
                             {{oauth, <<"old">>, []}, "an unknown account"},
                             {undefined, "somebody without an account"}]].
 
 silent() ->
-    ?assertEqual("", done({<<"ann@example.org">>, <<"password">>})).
+    ?assertEqual("", done({<<"ann@example.org">>, <<"right">>})).
 
 hidden() ->
     played:answer(ejabberd_config, may_hide_data, fun(_) -> "hidden" end),

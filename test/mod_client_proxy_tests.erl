@@ -32,6 +32,8 @@ module_test_() ->
               {"what was stopped is not stopped again", fun stop_again/0},
               {"the last stop of an uninstallation forgets the helpers",
                fun uninstall/0},
+              {"a request handler that is still in use has a stand-in",
+               fun uninstall_handler/0},
               {"what is stopped already is uninstalled at once",
                fun uninstall_stopped/0},
               {"an uninstallation that did not end is forgotten at a start",
@@ -143,6 +145,19 @@ uninstall() ->
     _ = ?M:stop(?VHOST),
     ?assertNot(is_helper_loaded()).
 
+%% During an upgrade it is asked all the same.
+uninstall_handler() ->
+    answer(ejabberd_option, listen,
+           fun() -> [{{5222, {0, 0, 0, 0}, tcp}, ejabberd_c2s, #{}},
+                     {{5280, {0, 0, 0, 0}, tcp}, ejabberd_http,
+                      #{request_handlers => [{[<<"m">>], mod_client_proxy_metrics}]}}]
+           end),
+    answer(gen_mod, is_loaded, fun(_, ?M) -> false end),
+    _ = ?M:pre_uninstall(),
+    ?assertMatch({503, _, <<>>}, mod_client_proxy_metrics:process([], request)),
+    ok = ?M:start(?VHOST, options([?A])),
+    ?assertEqual(false, code:is_loaded(mod_client_proxy_metrics)).
+
 uninstall_stopped() ->
     answer(gen_mod, is_loaded, fun(_, ?M) -> false end),
     {module, _} = code:ensure_loaded(mod_client_proxy_gate),
@@ -253,6 +268,7 @@ setup() ->
                   {gen_mod, get_module_proc,
                    fun(P, ?M) -> binary_to_atom(<<"test_", P/binary>>, utf8) end},
                   {ejabberd_option, hosts, fun() -> [?VHOST] end},
+                  {ejabberd_option, listen, fun() -> [] end},
                   {mod_client_proxy_config, hosts, fun hosts/2},
                   {mod_client_proxy_options, carrier, fun(auto) -> nif end}]).
 

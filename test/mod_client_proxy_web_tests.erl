@@ -99,6 +99,41 @@ origins_test_() ->
              {false, [{<<"Sec-Fetch-Site">>, <<"cross-site">>},
                       {<<"Origin">>, <<"http://a.example:5280">>}]}]].
 
+%%% Answers
+
+%% A browser that is told so does not keep the connection, and with it the handlers.
+closes_test_() ->
+    [?_assertMatch({Status, #{<<"connection">> := <<"close">>}},
+                   answer(Method, Path, #request{raw_path = <<"/">>,
+                                                 ip = {{127, 0, 0, 1}, 1}}))
+     || {Status, Method, Path} <- [{405, 'DELETE', []}, {401, 'GET', []},
+                                   {404, 'GET', [<<"files">>, <<"none">>]}]].
+
+%% The page is still open where the module does not run any more.
+button_of_what_is_stopped_test_() ->
+    {setup,
+     fun() ->
+             {ok, _} = application:ensure_all_started(xmpp),
+             played:start([ejabberd_option, ejabberd_auth, acl],
+                          [{ejabberd_option, hosts, fun() -> [?VHOST] end},
+                           {ejabberd_auth, check_password, fun(_, _, _, _) -> true end},
+                           {acl, match_rule, fun(_, configure, _) -> allow end}]),
+             ?ACCESS:forget_key()
+     end,
+     fun(_) -> played:stop() end,
+     ?_assertMatch({403, _},
+                   answer('POST', [?VHOST],
+                          #request{raw_path = <<"/">>, ip = {{127, 0, 0, 1}, 1},
+                                   auth = {<<"admin@example.org">>, <<"password">>},
+                                   headers = [{<<"Sec-Fetch-Site">>, <<"same-origin">>}],
+                                   q = [{<<"host">>, ?P}, {<<"drain">>, <<"a@b/c">>},
+                                        {<<"token">>, <<"4600.0">>}]}))}.
+
+answer(Method, Path, Request) ->
+    {Status, Headers, _} =
+        mod_client_proxy_web:process(Path, Request#request{method = Method}),
+    {Status, maps:from_list(Headers)}.
+
 %%% Once for many pages
 
 cache_test_() ->

@@ -7,6 +7,7 @@
 
 const EVERY = 2000;       // ms, between two looks
 const LATER = 10000;      // ms, after one that has failed
+const PATIENCE = 30000;   // ms, for one look: a server that hangs would look well for minutes
 const RATE_OVER = 10000;  // ms, over which rates are taken
 const LIMIT_NEAR = 5;     // times what is there: then a limit is on the chart
 const TABLE_ROWS = 12;    // of the numbers below a chart
@@ -384,7 +385,10 @@ async function look() {
     isLooking = true;
     let wait = LATER;
     try {
-        const answer = await fetch(`${here}data?${query}`, { headers: { Accept: "application/json" } });
+        const answer = await fetch(`${here}data?${query}`, {
+            headers: { Accept: "application/json" },
+            signal: AbortSignal.timeout?.(PATIENCE),
+        });
         if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
         const view = await answer.json();
         writeHosts(view);
