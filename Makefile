@@ -51,8 +51,10 @@ PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
            erlang-tools libcmocka-dev python3-slixmpp clang libclang-rt-dev \
            valgrind clang-format clang-tidy cppcheck shellcheck \
            prosody lua-unbound openssl git profanity tmux $(NODE_PACKAGES) \
-           $(if $(SHORT),,chromium) \
+           $(BROWSER) \
            $(PACKAGING)
+# What looks at the web page
+BROWSER = $(if $(SHORT),,chromium)
 # What makes Debian's package
 PACKAGING = dpkg-dev debhelper lintian
 
@@ -66,7 +68,8 @@ EXAMPLE_BUILT.js = _build/examples/bot.js
 # Node may come from elsewhere, with its own npm.
 NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 
-TOOLS = _build/service _build/puppet _build/storm _build/web/browser_test.js
+TOOLS = _build/service _build/puppet _build/storm \
+        $(if $(BROWSER),_build/web/browser_test.js)
 
 .PHONY: all sum tools example smack demo serve check check-all check-on check-package check-lint check-core check-units \
         check-sim check-fuzz check-erl check-nif-asan check-server check-two-nodes coverage mutants fuzz soak storm \
