@@ -24,26 +24,34 @@
 -type key() :: {binary(), binary(), binary(), binary()}.
 %% What another module knows a request by.
 -opaque ref() :: {pid(), reference()}.
+-type monitor() :: reference().
 -type decision() :: allow
                   | {refuse, stanza_error()}
                   | {answer, [xmlel() | xmpp:xmpp_element()]}.
+
+%% How many messages a process may leave without a decision until their time is over.
+%% They may still be in its mailbox, so it is sent no more then.
+-define(MAX_LATE, 1000).
 
 -record(item,
         {key :: key(),
          record :: record_ref(),
          decided :: boolean(), %% it goes on when those before it are decided
          timer :: reference(),
-         monitor :: reference() | none}). %% of the process that decides
+         decider :: {Holder :: pid(), monitor()} | none}).
 
 -record(queue,
         {refs = queue:new() :: queue:queue(reference()),
-         sending = none :: reference() | none}). %% monitor of who sends them on
+         sending = none :: monitor() | none}). %% monitor of who sends them on
 
 -record(state,
         {host :: proxy_host(),
          items = #{} :: #{reference() => #item{}},
-         monitors = #{} :: #{reference() => reference()},
-         senders = #{} :: #{reference() => key()},
+         monitors = #{} :: #{monitor() => reference()},
+         %% its time was over before a decision
+         late = #{} :: #{reference() => {Holder :: pid(), monitor()}},
+         late_of = #{} :: #{Holder :: pid() => pos_integer()},
+         senders = #{} :: #{monitor() => key()},
          queues = #{} :: #{key() => #queue{}}}).
 
 -spec start_link(proxy_host()) -> {ok, pid()} | {error, term()}.
@@ -88,14 +96,23 @@ init(P) ->
     _ = ets:new(name(P), [named_table, set, protected, {read_concurrency, true}]),
     {ok, #state{host = P}}.
 
-handle_call({put, Record, Packet, Holder, Time}, _From, State) ->
-    {reply, ok, add(Record, Packet, Holder, Time, State)};
+handle_call({put, Record, Packet, Holder, Time}, _From,
+            #state{host = P, late_of = LateOf} = State) ->
+    case LateOf of
+        #{Holder := Late} when Late >= ?MAX_LATE ->
+            mod_client_proxy_log:complain(mod_client_proxy_context:get(P),
+                                          {holder, Holder}, error, undecided, []),
+            end_by(refusal('resource-constraint', not_held), Record, State),
+            {reply, ok, State};
+        _ ->
+            {reply, ok, add(Record, Packet, Holder, Time, State)}
+    end;
 handle_call({decide, Ref, Decision}, _From, #state{items = Items} = State) ->
     case Items of
         #{Ref := #item{decided = false}} ->
             {reply, ok, decided(Decision, Ref, State)};
         _ ->
-            {reply, {error, gone}, State}
+            {reply, {error, gone}, caught_up(Ref, State)}
     end;
 handle_call(_Request, _From, State) ->
     {noreply, State}.
@@ -105,12 +122,14 @@ handle_cast(_Message, State) ->
 
 %% The core has answered it, or will within a moment.
 handle_info({over, Ref}, State) ->
-    {noreply, remove(Ref, State)};
+    {noreply, remove(Ref, late(Ref, State))};
 handle_info({'DOWN', Mon, process, _Pid, _Reason},
-            #state{monitors = Monitors, senders = Senders} = State) ->
+            #state{monitors = Monitors, late = Late, senders = Senders} = State) ->
     case {Monitors, Senders} of
+        {#{Mon := Ref}, _} when is_map_key(Ref, Late) ->
+            {noreply, caught_up(Ref, State)};
         {#{Mon := Ref}, _} ->
-            {noreply, decided(deny(), Ref, State)};
+            {noreply, decided(refusal('policy-violation', denied), Ref, State)};
         {_, #{Mon := Key}} ->
             #state{queues = #{Key := Queue} = Queues} = State,
             {noreply, send_on(Key, State#state{
@@ -130,9 +149,9 @@ add(Record, Packet, Holder, Time, #state{host = P, queues = Queues} = State) ->
     Queue = maps:get(Key, Queues, #queue{}),
     Timer = erlang:send_after(Time, self(), {over, Ref}),
     ets:insert(name(P), {Key}),
-    {Mon, Monitors} = watch(Holder, Ref, State#state.monitors),
+    {Decider, Monitors} = watch(Holder, Ref, State#state.monitors),
     Item = #item{key = Key, record = Record, decided = Holder == behind,
-                 timer = Timer, monitor = Mon},
+                 timer = Timer, decider = Decider},
     _ = is_pid(Holder)
         andalso erlang:send(Holder, {client_proxy_held, {self(), Ref}, Packet},
                             [nosuspend, noconnect]),
@@ -147,30 +166,58 @@ watch(behind, _Ref, Monitors) ->
     {none, Monitors};
 watch(Holder, Ref, Monitors) ->
     Mon = monitor(process, Holder),
-    {Mon, Monitors#{Mon => Ref}}.
+    {{Holder, Mon}, Monitors#{Mon => Ref}}.
 
 decided(allow, Ref, #state{items = Items} = State) ->
     #{Ref := Item} = Items,
     State1 = unwatch(Item, State),
     send_on(Item#item.key,
             State1#state{items = Items#{Ref := Item#item{decided = true,
-                                                         monitor = none}}});
-decided(Decision, Ref, #state{host = P, items = Items} = State) ->
+                                                         decider = none}}});
+decided(Decision, Ref, #state{items = Items} = State) ->
     #{Ref := #item{record = Record}} = Items,
-    spawn(fun() -> answer(P, Record, Decision) end),
+    end_by(Decision, Record, State),
     remove(Ref, State).
+
+end_by(Decision, Record, #state{host = P}) ->
+    spawn(fun() -> answer(P, Record, Decision) end).
 
 answer(P, Record, Decision) ->
     mod_client_proxy_outcomes:deny(mod_client_proxy_context:get(P), Record, Decision).
 
-deny() ->
-    {refuse, mod_client_proxy_errors:make('policy-violation', denied, <<>>)}.
+refusal(Condition, Why) ->
+    {refuse, mod_client_proxy_errors:make(Condition, Why, <<>>)}.
 
-unwatch(#item{monitor = none}, State) ->
+unwatch(#item{decider = none}, State) ->
     State;
-unwatch(#item{monitor = Mon}, #state{monitors = Monitors} = State) ->
+unwatch(#item{decider = {_, Mon}}, #state{monitors = Monitors} = State) ->
     demonitor(Mon, [flush]),
     State#state{monitors = maps:remove(Mon, Monitors)}.
+
+late(Ref, #state{items = Items, late = Late, late_of = LateOf} = State) ->
+    case Items of
+        #{Ref := #item{decider = {Holder, _} = Decider} = Item} ->
+            State#state{items = Items#{Ref := Item#item{decider = none}},
+                        late = Late#{Ref => Decider},
+                        late_of = maps:update_with(Holder, fun(N) -> N + 1 end, 1,
+                                                   LateOf)};
+        _ ->
+            State
+    end.
+
+%% He who decides has read it, or has ended.
+caught_up(Ref, #state{monitors = Monitors, late = Late, late_of = LateOf} = State) ->
+    case maps:take(Ref, Late) of
+        {{Holder, Mon}, Rest} ->
+            demonitor(Mon, [flush]),
+            State#state{monitors = maps:remove(Mon, Monitors), late = Rest,
+                        late_of = case LateOf of
+                                      #{Holder := 1} -> maps:remove(Holder, LateOf);
+                                      #{Holder := N} -> LateOf#{Holder := N - 1}
+                                  end};
+        error ->
+            State
+    end.
 
 %% Its place in the queue is found empty when its turn comes.
 remove(Ref, #state{items = Items} = State) ->

@@ -33,6 +33,7 @@ held_test_() ->
               {"of others it does not", fun others/0},
               {"its time is over", fun over/0},
               {"who decides ends, or has ended", fun ends/0},
+              {"who decides nothing is sent no more at last", fun overdue/0},
               {"what is decided in any order goes on in the one it came", fun any/0}]]}.
 
 start() ->
@@ -73,9 +74,8 @@ error_() ->
 nothing_is_left() ->
     await(fun() -> ets:info(?HELD:name(?P), size) == 0 end),
     ?assertEqual(none, receive {aborted, _, _} = More -> More after 0 -> none end),
-    {state, ?P, Items, Monitors, Senders, Queues} = sys:get_state(?HELD:name(?P)),
-    ?assertEqual([0, 0, 0, 0],
-                 [map_size(M) || M <- [Items, Monitors, Senders, Queues]]).
+    State = sys:get_state(?HELD:name(?P)),
+    ?assertEqual([], [M || M <- tuple_to_list(State), is_map(M), map_size(M) > 0]).
 
 await(Done) ->
     case Done() of
@@ -130,6 +130,33 @@ ends() ->
     receive {'DOWN', Mon, _, _, _} -> ok end,
     held(2, <<"u">>, Holder, ?LONG),
     ?assertEqual({2, denied}, ended()).
+
+%% What is over still lies in his mailbox, so long as he says nothing of it.
+overdue() ->
+    Count = 1000,
+    Hung = spawn(fun() -> receive stop -> ok end end),
+    [held(N, integer_to_binary(N), Hung, 1) || N <- lists:seq(1, Count)],
+    await(fun() -> ets:info(?HELD:name(?P), size) == 0 end),
+    held(1001, <<"u">>, Hung, ?LONG),
+    ?assertEqual({1001, denied}, ended()),
+    ?assertEqual({message_queue_len, Count}, process_info(Hung, message_queue_len)),
+    %% others are not concerned
+    held(1002, <<"u">>),
+    Ref = ref(),
+    ok = ?HELD:decide(Ref, allow),
+    ?assertEqual({1002, admitted}, ended()),
+    %% each of which he says something makes room for one
+    {messages, [{client_proxy_held, Late, _} | _]} = process_info(Hung, messages),
+    [?assertEqual({error, gone}, ?HELD:decide(Late, allow)) || _ <- [once, again]],
+    held(1003, <<"u">>, Hung, 1),
+    await(fun() -> ets:info(?HELD:name(?P), size) == 0 end),
+    held(1004, <<"u">>, Hung, ?LONG),
+    ?assertEqual({1004, denied}, ended()),
+    ?assertEqual({message_queue_len, Count + 1},
+                 process_info(Hung, message_queue_len)),
+    Mon = monitor(process, Hung),
+    exit(Hung, kill),
+    receive {'DOWN', Mon, _, _, _} -> ok end.
 
 %% Each run: some requests of two users, held or behind, decided in any order.
 any() ->
