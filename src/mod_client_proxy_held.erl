@@ -11,7 +11,8 @@
 
 -behaviour(gen_server).
 
--export([start_link/1, name/1, key/1, is_held/2, put/5, decide/2]).
+-export([start_link/1, name/1, key/1, is_held/2, put/5, decide/2,
+         core_changed/1, core_lost/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -export_type([ref/0, decision/0]).
@@ -35,6 +36,7 @@
 
 -record(item,
         {key :: key(),
+         core :: mod_client_proxy_core:core(), %% whose record it is
          record :: record_ref(),
          decided :: boolean(), %% it goes on when those before it are decided
          timer :: reference(),
@@ -77,10 +79,10 @@ is_held(P, Key) ->
 %% @doc The record of this request is made, and its packet is kept. Holder: who
 %% decides, and is told so by {client_proxy_held, ref(), iq()}; `behind': nobody, it
 %% only stays behind others.
--spec put(proxy_host(), record_ref(), iq(), Holder :: pid() | behind,
-          Time :: pos_integer()) -> ok.
-put(P, Record, Packet, Holder, Time) ->
-    gen_server:call(name(P), {put, Record, Packet, Holder, Time}).
+-spec put(mod_client_proxy_context:context(), record_ref(), iq(),
+          Holder :: pid() | behind, Time :: pos_integer()) -> ok.
+put(#{host := P, core := Core}, Record, Packet, Holder, Time) ->
+    gen_server:call(name(P), {put, Core, Record, Packet, Holder, Time}).
 
 %% @doc For who was told of it, on whatever node. Gone: it is decided already, or was
 %% answered with an error.
@@ -90,22 +92,36 @@ decide({Server, Ref}, Decision) ->
     catch exit:_ -> {error, gone}
     end.
 
+%% @doc Another core may be published now. The records of others are answered, so
+%% nothing has to stay behind them.
+-spec core_changed(proxy_host()) -> ok.
+core_changed(P) ->
+    gen_server:cast(name(P), core_changed).
+
+%% @doc The same where the core has lost its records. (It cannot make new ones before
+%% this is told: the proxy host configures it after that.)
+-spec core_lost(proxy_host()) -> ok.
+core_lost(P) ->
+    gen_server:cast(name(P), core_lost).
+
 %%% gen_server
 
 init(P) ->
     _ = ets:new(name(P), [named_table, set, protected, {read_concurrency, true}]),
     {ok, #state{host = P}}.
 
-handle_call({put, Record, Packet, Holder, Time}, _From,
+handle_call({put, Core, Record, Packet, Holder, Time}, _From,
             #state{host = P, late_of = LateOf} = State) ->
-    case LateOf of
-        #{Holder := Late} when Late >= ?MAX_LATE ->
+    case Core == core(P) andalso maps:get(Holder, LateOf, 0) of
+        false ->
+            {reply, ok, State}; % its record is answered
+        Late when Late >= ?MAX_LATE ->
             mod_client_proxy_log:complain(mod_client_proxy_context:get(P),
                                           {holder, Holder}, error, undecided, []),
             end_by(refusal('resource-constraint', not_held), Record, State),
             {reply, ok, State};
         _ ->
-            {reply, ok, add(Record, Packet, Holder, Time, State)}
+            {reply, ok, add(Core, Record, Packet, Holder, Time, State)}
     end;
 handle_call({decide, Ref, Decision}, _From, #state{items = Items} = State) ->
     case Items of
@@ -117,6 +133,11 @@ handle_call({decide, Ref, Decision}, _From, #state{items = Items} = State) ->
 handle_call(_Request, _From, State) ->
     {noreply, State}.
 
+handle_cast(core_changed, #state{host = P} = State) ->
+    Core = core(P),
+    {noreply, forget(fun(#item{core = Other}) -> Other /= Core end, State)};
+handle_cast(core_lost, State) ->
+    {noreply, forget(fun(_Item) -> true end, State)};
 handle_cast(_Message, State) ->
     {noreply, State}.
 
@@ -143,15 +164,15 @@ handle_info(_Message, State) ->
     {noreply, State}.
 
 %% (If he who decides has gone, 'DOWN' comes at once.)
-add(Record, Packet, Holder, Time, #state{host = P, queues = Queues} = State) ->
+add(Core, Record, Packet, Holder, Time, #state{host = P, queues = Queues} = State) ->
     Ref = make_ref(),
     Key = key(Packet),
     Queue = maps:get(Key, Queues, #queue{}),
     Timer = erlang:send_after(Time, self(), {over, Ref}),
     ets:insert(name(P), {Key}),
     {Decider, Monitors} = watch(Holder, Ref, State#state.monitors),
-    Item = #item{key = Key, record = Record, decided = Holder == behind,
-                 timer = Timer, decider = Decider},
+    Item = #item{key = Key, core = Core, record = Record,
+                 decided = Holder == behind, timer = Timer, decider = Decider},
     _ = is_pid(Holder)
         andalso erlang:send(Holder, {client_proxy_held, {self(), Ref}, Packet},
                             [nosuspend, noconnect]),
@@ -227,6 +248,20 @@ remove(Ref, #state{items = Items} = State) ->
             send_on(Key, unwatch(Item, State#state{items = Rest}));
         error ->
             State
+    end.
+
+%% Those who decide have their messages still.
+forget(IsForgotten, #state{items = Items} = State) ->
+    Refs = [Ref || {Ref, Item} <- maps:to_list(Items), IsForgotten(Item)],
+    #state{items = Late, queues = Queues} = State1 = lists:foldl(fun late/2, State,
+                                                                 Refs),
+    lists:foldl(fun send_on/2, State1#state{items = maps:without(Refs, Late)},
+                maps:keys(Queues)).
+
+core(P) ->
+    case mod_client_proxy_context:get(P) of
+        #{core := Core} -> Core;
+        undefined -> undefined
     end.
 
 %% One process at a time sends those of one key on, so their order stays, and whatever

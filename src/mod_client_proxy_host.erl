@@ -256,9 +256,10 @@ cast(check_route, State) ->
 cast(route_restarted, State) ->
     %% it has made another table of packets
     check_route(published(State));
-cast(lost, #state{instance = Instance} = State) ->
+cast(lost, #state{host = P, instance = Instance} = State) ->
     case mod_client_proxy_instance:carrier(Instance) of
         port ->
+            mod_client_proxy_held:core_lost(P),
             forget_packets(mod_client_proxy_clock:now() + 1, State),
             use_core(State#state{instance =
                                      mod_client_proxy_instance:unconfigured(
@@ -440,8 +441,13 @@ local_domains() ->
 %% Writing what is there already would cost a global garbage collection.
 publish(#state{host = P} = State) ->
     Context = context(State),
-    mod_client_proxy_context:get(P) == Context
-        orelse mod_client_proxy_context:publish(P, Context),
+    case mod_client_proxy_context:get(P) == Context of
+        true ->
+            ok;
+        false ->
+            mod_client_proxy_context:publish(P, Context),
+            mod_client_proxy_held:core_changed(P)
+    end,
     Published = mod_client_proxy_context:get(P),
     mod_client_proxy_audience:changed(Published),
     State#state{context = Published}.

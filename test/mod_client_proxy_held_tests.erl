@@ -15,6 +15,8 @@
 -define(LONG, 60000). % ms
 -define(RUNS, 300).
 
+call({other, Test}, abort, Args) ->
+    call(Test, abort, Args);
 call(Test, abort, {Record, Why, _Now}) ->
     Test ! {aborted, Record, Why},
     [].
@@ -34,16 +36,21 @@ held_test_() ->
               {"its time is over", fun over/0},
               {"who decides ends, or has ended", fun ends/0},
               {"who decides nothing is sent no more at last", fun overdue/0},
+              {"another core takes the place of its own", fun replaced/0},
+              {"its core is lost", fun lost/0},
               {"what is decided in any order goes on in the one it came", fun any/0}]]}.
 
 start() ->
     {ok, _} = application:ensure_all_started(xmpp),
-    mod_client_proxy_context:publish(
-      ?P, #{host => ?P, server_host => <<"example.org">>, core => {?MODULE, self()},
-            stopped => atomics:new(1, []),
-            packets => mod_client_proxy_packets:open(none)}),
+    publish({?MODULE, self()}),
     {ok, Pid} = ?HELD:start_link(?P),
     Pid.
+
+publish(Core) ->
+    mod_client_proxy_context:publish(
+      ?P, #{host => ?P, server_host => <<"example.org">>, core => Core,
+            stopped => atomics:new(1, []),
+            packets => mod_client_proxy_packets:open(none)}).
 
 stop(Pid) ->
     unlink(Pid),
@@ -60,7 +67,10 @@ held(Record, User) ->
     held(Record, User, self(), ?LONG).
 
 held(Record, User, Holder, Time) ->
-    ok = ?HELD:put(?P, Record, iq(User), Holder, Time).
+    held(mod_client_proxy_context:get(?P), Record, User, Holder, Time).
+
+held(Context, Record, User, Holder, Time) ->
+    ok = ?HELD:put(Context, Record, iq(User), Holder, Time).
 
 ref() ->
     receive {client_proxy_held, Ref, #iq{}} -> Ref after 5000 -> error(no_ref) end.
@@ -130,6 +140,32 @@ ends() ->
     receive {'DOWN', Mon, _, _, _} -> ok end,
     held(2, <<"u">>, Holder, ?LONG),
     ?assertEqual({2, denied}, ended()).
+
+%% Its records are answered, so nothing stays behind them. What is put too late is of
+%% the old core, too.
+replaced() ->
+    Old = mod_client_proxy_context:get(?P),
+    held(1, <<"u">>),
+    held(2, <<"u">>, behind, ?LONG),
+    held(3, <<"other">>),
+    publish({?MODULE, {other, self()}}),
+    held(4, <<"new">>),
+    ?HELD:core_changed(?P),
+    held(Old, 5, <<"late">>, self(), ?LONG),
+    ?assertEqual([false, false, true, false],
+                 [?HELD:is_held(?P, ?HELD:key(iq(User)))
+                  || User <- [<<"u">>, <<"other">>, <<"new">>, <<"late">>]]),
+    [Ref1, Ref3, Ref4] = [ref(), ref(), ref()],
+    [?assertEqual({error, gone}, ?HELD:decide(Ref, allow)) || Ref <- [Ref1, Ref3]],
+    ?assertEqual(ok, ?HELD:decide(Ref4, allow)),
+    ?assertEqual({4, admitted}, ended()).
+
+lost() ->
+    held(1, <<"u">>),
+    held(2, <<"u">>, behind, ?LONG),
+    ?HELD:core_lost(?P),
+    ?assertEqual({error, gone}, ?HELD:decide(ref(), allow)),
+    ?assertNot(?HELD:is_held(?P, ?HELD:key(iq(<<"u">>)))).
 
 %% What is over still lies in his mailbox, so long as he says nothing of it.
 overdue() ->
