@@ -204,7 +204,9 @@ end_by(Decision, Record, #state{host = P}) ->
     spawn(fun() -> answer(P, Record, Decision) end).
 
 answer(P, Record, Decision) ->
-    mod_client_proxy_outcomes:deny(mod_client_proxy_context:get(P), Record, Decision).
+    Context = mod_client_proxy_context:get(P),
+    mod_client_proxy_outcomes:deny(
+      Context, Record, mod_client_proxy_admission:checked(Decision, Context)).
 
 refusal(Condition, Why) ->
     {refuse, mod_client_proxy_errors:make(Condition, Why, <<>>)}.

@@ -14,12 +14,14 @@
 -define(P, <<"p.example.org">>).
 -define(LONG, 60000). % ms
 -define(RUNS, 300).
+-define(SENT, 5000). % the record of which the core has an outcome
 
 call({other, Test}, abort, Args) ->
     call(Test, abort, Args);
 call(Test, abort, {Record, Why, _Now}) ->
     Test ! {aborted, Record, Why},
-    [].
+    [{fail, Record, 'policy-violation', Why, {<<>>, ?P, <<>>},
+      {<<"u">>, <<"example.net">>, <<"r">>}, <<"1">>, false} || Record == ?SENT].
 
 held_test_() ->
     {inorder,
@@ -36,6 +38,7 @@ held_test_() ->
               {"its time is over", fun over/0},
               {"who decides ends, or has ended", fun ends/0},
               {"who decides nothing is sent no more at last", fun overdue/0},
+              {"what cannot be sent refuses it", fun no_answer/0},
               {"another core takes the place of its own", fun replaced/0},
               {"its core is lost", fun lost/0},
               {"what is decided in any order goes on in the one it came", fun any/0}]]}.
@@ -140,6 +143,25 @@ ends() ->
     receive {'DOWN', Mon, _, _, _} -> ok end,
     held(2, <<"u">>, Holder, ?LONG),
     ?assertEqual({2, denied}, ended()).
+
+no_answer() ->
+    ok = fakes:module(ejabberd_router,
+                      ["route(Packet) -> " ?MODULE_STRING " ! {routed, Packet}, ok."]),
+    register(?MODULE, self()),
+    try
+        [begin
+             held(?SENT, <<"u">>),
+             ?assertEqual(ok, ?HELD:decide(ref(), Decision)),
+             ?assertEqual({?SENT, denied}, ended()),
+             Packet = receive {routed, It} -> It after 5000 -> error(nothing) end,
+             ?assertMatch({_, #iq{type = Type}}, {Decision, Packet}),
+             _ = xmpp:encode(Packet)
+         end || {Decision, Type} <- [{{answer, []}, result}, {{answer, [foo]}, error},
+                                     {{refuse, #stanza_error{reason = 1}}, error}]]
+    after
+        unregister(?MODULE),
+        fakes:over(ejabberd_router)
+    end.
 
 %% Its records are answered, so nothing stays behind them. What is put too late is of
 %% the old core, too.
