@@ -178,8 +178,11 @@ sent(Verb, {U, S, R}, Record) ->
     [atom_to_list(Verb), " to ", hidden(text(jid:encode({U, S, R}))),
      [io_lib:format(", record ~B", [Record]) || is_integer(Record)]].
 
-%% The parser has refused it: no rule has been looked for.
-rule({error, _}, _Core, _Head, _Bits) ->
+%% The parser has refused it, or it came too soon after others: no rule of its own has
+%% decided.
+rule(Decision, _Core, _Head, _Bits)
+  when element(1, Decision) == error; element(3, Decision) == message_rate;
+       Decision == {drop, limited} ->
     "";
 rule(_Decision, Core, Head, Bits) ->
     case mod_client_proxy_core:which_rule(Core, Head, Bits,
