@@ -452,9 +452,11 @@ hidden(Config, Round) ->
     bed:rpc(Bed, ejabberd_logger, set, [debug]),
     try
         Id = Round(),
-        await_line(Config, Id, "from hidden_by_ejabberd to hidden_by_ejabberd: request "
+        await_line(Config, "hidden_by_ejabberd",
+                   "from hidden_by_ejabberd to hidden_by_ejabberd: request "
                    "to hidden_by_ejabberd, record "),
-        0 = suite:said(Config, ["example.org: iq [a-z]+ '", Id, "'.*", ?U])
+        0 = suite:said(Config, ["example.org: iq [a-z]+ '.*", Id]),
+        0 = suite:said(Config, ["example.org: iq [a-z]+ 'hidden.*", ?U])
     after
         bed:rpc(Bed, ejabberd_logger, set, [Level]),
         Hide(false)
