@@ -173,15 +173,19 @@ add(Core, Record, Packet, Holder, Time, #state{host = P, queues = Queues} = Stat
     {Decider, Monitors} = watch(Holder, Ref, State#state.monitors),
     Item = #item{key = Key, core = Core, record = Record,
                  decided = Holder == behind, timer = Timer, decider = Decider},
-    _ = is_pid(Holder)
-        andalso erlang:send(Holder, {client_proxy_held, {self(), Ref}, Packet},
-                            [nosuspend, noconnect]),
-    send_on(Key,
-            State#state{
-              items = maps:put(Ref, Item, State#state.items),
-              monitors = Monitors,
+    Added = State#state{
+              items = maps:put(Ref, Item, State#state.items), monitors = Monitors,
               queues = Queues#{Key => Queue#queue{
-                                        refs = queue:in(Ref, Queue#queue.refs)}}}).
+                                        refs = queue:in(Ref, Queue#queue.refs)}}},
+    case Holder == behind orelse is_told(Holder, Ref, Packet) of
+        true -> send_on(Key, Added);
+        false -> decided(refusal('policy-violation', denied), Ref, Added)
+    end.
+
+%% Not if his node cannot be reached, or takes in nothing now.
+is_told(Holder, Ref, Packet) ->
+    ok == erlang:send(Holder, {client_proxy_held, {self(), Ref}, Packet},
+                      [nosuspend, noconnect]).
 
 watch(behind, _Ref, Monitors) ->
     {none, Monitors};

@@ -142,7 +142,13 @@ ends() ->
     ?assertEqual({1, denied}, ended()),
     receive {'DOWN', Mon, _, _, _} -> ok end,
     held(2, <<"u">>, Holder, ?LONG),
-    ?assertEqual({2, denied}, ended()).
+    ?assertEqual({2, denied}, ended()),
+    held(3, <<"u">>, far_away(), ?LONG),
+    ?assertEqual({3, denied}, ended()).
+
+%% On a node that is not there (external term format: NEW_PID_EXT).
+far_away() ->
+    binary_to_term(<<131, 88, 119, 6, "x@gone", 1:32, 0:32, 1:32>>).
 
 no_answer() ->
     ok = fakes:module(ejabberd_router,
