@@ -6,7 +6,7 @@
 %%% requests go past it.
 -module(mod_client_proxy_admission).
 
--export([hints/1, ask/2]).
+-export([hints/1, ask/2, checked/2]).
 
 -export_type([verdict/0]).
 
@@ -63,17 +63,33 @@ call(Module, Function, Info, Context) ->
             refusal()
     end.
 
-checked(allow, _Context) ->
-    allow;
-checked({refuse, #stanza_error{}} = Verdict, _Context) ->
-    Verdict;
-checked({answer, Els} = Verdict, _Context) when is_list(Els), length(Els) < 2 ->
-    Verdict;
-checked({hold, Pid} = Verdict, _Context) when is_pid(Pid) ->
-    Verdict;
-checked(_Other, Context) ->
-    mod_client_proxy_log:complain(Context, {hook, ?HOOK}, error, no_verdict, []),
-    refusal().
+%% @doc The verdict, or a refusal if there is none in it that can be sent: what is wrong
+%% with a payload would be found out in the requester's session, and end that.
+-spec checked(verdict() | term(), context() | undefined) -> verdict().
+checked(Verdict, Context) ->
+    case is_verdict(Verdict) of
+        true ->
+            Verdict;
+        false ->
+            mod_client_proxy_log:complain(Context, {hook, ?HOOK}, error, no_verdict, []),
+            refusal()
+    end.
+
+is_verdict(allow) -> true;
+is_verdict({hold, Pid}) -> is_pid(Pid);
+is_verdict({refuse, #stanza_error{} = Error}) -> is_sendable(error, [Error]);
+is_verdict({answer, []}) -> true;
+is_verdict({answer, [El]}) -> is_sendable(result, [El]);
+is_verdict(_) -> false.
+
+is_sendable(Type, Els) ->
+    try
+        #xmlel{children = [#xmlel{}] = Payload} = Sent =
+            xmpp:encode(#iq{type = Type, id = <<"1">>, sub_els = Els}, ?NS_CLIENT),
+        {ok, _} = mod_client_proxy_payload:walk(Payload),
+        is_binary(fxml:element_to_binary(Sent))
+    catch _:_ -> false
+    end.
 
 refusal() ->
     {refuse, mod_client_proxy_errors:make('policy-violation', denied, <<>>)}.

@@ -346,7 +346,8 @@ init([P]) ->
 handle_call({await_peers, Nodes}, From, #state{waiting = Waiting} = State) ->
     {noreply, answer_waiting(State#state{waiting = [{From, Nodes} | Waiting]})};
 handle_call(Request, From, State) ->
-    ?WARNING_MSG("Unexpected call from ~p: ~p", [From, Request]),
+    ?WARNING_MSG("Unexpected call from ~p: ~ts",
+                 [From, mod_client_proxy_log:term(Request)]),
     {noreply, State}.
 
 handle_cast(begin_to_speak, State) ->
@@ -382,7 +383,7 @@ handle_cast({silent, Nodes}, #state{host = P} = State) ->
 handle_cast(strange, State) ->
     {noreply, not_understood(State)};
 handle_cast(Message, State) ->
-    ?WARNING_MSG("Unexpected cast: ~p", [Message]),
+    ?WARNING_MSG("Unexpected cast: ~ts", [mod_client_proxy_log:term(Message)]),
     {noreply, State}.
 
 handle_info(?MESSAGE(?VERSION, Node, Tag, Body), #state{host = P} = State)

@@ -11,7 +11,8 @@
 
 -behaviour(gen_server).
 
--export([start_link/1, name/1, key/1, is_held/2, put/5, decide/2]).
+-export([start_link/1, name/1, key/1, is_held/2, put/5, decide/2,
+         core_changed/1, core_lost/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -export_type([ref/0, decision/0]).
@@ -24,26 +25,35 @@
 -type key() :: {binary(), binary(), binary(), binary()}.
 %% What another module knows a request by.
 -opaque ref() :: {pid(), reference()}.
+-type monitor() :: reference().
 -type decision() :: allow
                   | {refuse, stanza_error()}
                   | {answer, [xmlel() | xmpp:xmpp_element()]}.
 
+%% How many messages a process may leave without a decision until their time is over.
+%% They may still be in its mailbox, so it is sent no more then.
+-define(MAX_LATE, 1000).
+
 -record(item,
         {key :: key(),
+         core :: mod_client_proxy_core:core(), %% whose record it is
          record :: record_ref(),
          decided :: boolean(), %% it goes on when those before it are decided
          timer :: reference(),
-         monitor :: reference() | none}). %% of the process that decides
+         decider :: {Holder :: pid(), monitor()} | none}).
 
 -record(queue,
         {refs = queue:new() :: queue:queue(reference()),
-         sending = none :: reference() | none}). %% monitor of who sends them on
+         sending = none :: monitor() | none}). %% monitor of who sends them on
 
 -record(state,
         {host :: proxy_host(),
          items = #{} :: #{reference() => #item{}},
-         monitors = #{} :: #{reference() => reference()},
-         senders = #{} :: #{reference() => key()},
+         monitors = #{} :: #{monitor() => reference()},
+         %% its time was over before a decision
+         late = #{} :: #{reference() => {Holder :: pid(), monitor()}},
+         late_of = #{} :: #{Holder :: pid() => pos_integer()},
+         senders = #{} :: #{monitor() => key()},
          queues = #{} :: #{key() => #queue{}}}).
 
 -spec start_link(proxy_host()) -> {ok, pid()} | {error, term()}.
@@ -69,10 +79,10 @@ is_held(P, Key) ->
 %% @doc The record of this request is made, and its packet is kept. Holder: who
 %% decides, and is told so by {client_proxy_held, ref(), iq()}; `behind': nobody, it
 %% only stays behind others.
--spec put(proxy_host(), record_ref(), iq(), Holder :: pid() | behind,
-          Time :: pos_integer()) -> ok.
-put(P, Record, Packet, Holder, Time) ->
-    gen_server:call(name(P), {put, Record, Packet, Holder, Time}).
+-spec put(mod_client_proxy_context:context(), record_ref(), iq(),
+          Holder :: pid() | behind, Time :: pos_integer()) -> ok.
+put(#{host := P, core := Core}, Record, Packet, Holder, Time) ->
+    gen_server:call(name(P), {put, Core, Record, Packet, Holder, Time}).
 
 %% @doc For who was told of it, on whatever node. Gone: it is decided already, or was
 %% answered with an error.
@@ -82,35 +92,65 @@ decide({Server, Ref}, Decision) ->
     catch exit:_ -> {error, gone}
     end.
 
+%% @doc Another core may be published now. The records of others are answered, so
+%% nothing has to stay behind them.
+-spec core_changed(proxy_host()) -> ok.
+core_changed(P) ->
+    gen_server:cast(name(P), core_changed).
+
+%% @doc The same where the core has lost its records. (It cannot make new ones before
+%% this is told: the proxy host configures it after that.)
+-spec core_lost(proxy_host()) -> ok.
+core_lost(P) ->
+    gen_server:cast(name(P), core_lost).
+
 %%% gen_server
 
 init(P) ->
     _ = ets:new(name(P), [named_table, set, protected, {read_concurrency, true}]),
     {ok, #state{host = P}}.
 
-handle_call({put, Record, Packet, Holder, Time}, _From, State) ->
-    {reply, ok, add(Record, Packet, Holder, Time, State)};
+handle_call({put, Core, Record, Packet, Holder, Time}, _From,
+            #state{host = P, late_of = LateOf} = State) ->
+    case Core == core(P) andalso maps:get(Holder, LateOf, 0) of
+        false ->
+            {reply, ok, State}; % its record is answered
+        Late when Late >= ?MAX_LATE ->
+            mod_client_proxy_log:complain(mod_client_proxy_context:get(P),
+                                          {holder, Holder}, error, undecided, []),
+            end_by(refusal('resource-constraint', not_held), Record, State),
+            {reply, ok, State};
+        _ ->
+            {reply, ok, add(Core, Record, Packet, Holder, Time, State)}
+    end;
 handle_call({decide, Ref, Decision}, _From, #state{items = Items} = State) ->
     case Items of
         #{Ref := #item{decided = false}} ->
             {reply, ok, decided(Decision, Ref, State)};
         _ ->
-            {reply, {error, gone}, State}
+            {reply, {error, gone}, caught_up(Ref, State)}
     end;
 handle_call(_Request, _From, State) ->
     {noreply, State}.
 
+handle_cast(core_changed, #state{host = P} = State) ->
+    Core = core(P),
+    {noreply, forget(fun(#item{core = Other}) -> Other /= Core end, State)};
+handle_cast(core_lost, State) ->
+    {noreply, forget(fun(_Item) -> true end, State)};
 handle_cast(_Message, State) ->
     {noreply, State}.
 
 %% The core has answered it, or will within a moment.
 handle_info({over, Ref}, State) ->
-    {noreply, remove(Ref, State)};
+    {noreply, remove(Ref, late(Ref, State))};
 handle_info({'DOWN', Mon, process, _Pid, _Reason},
-            #state{monitors = Monitors, senders = Senders} = State) ->
+            #state{monitors = Monitors, late = Late, senders = Senders} = State) ->
     case {Monitors, Senders} of
+        {#{Mon := Ref}, _} when is_map_key(Ref, Late) ->
+            {noreply, caught_up(Ref, State)};
         {#{Mon := Ref}, _} ->
-            {noreply, decided(deny(), Ref, State)};
+            {noreply, decided(refusal('policy-violation', denied), Ref, State)};
         {_, #{Mon := Key}} ->
             #state{queues = #{Key := Queue} = Queues} = State,
             {noreply, send_on(Key, State#state{
@@ -124,53 +164,87 @@ handle_info(_Message, State) ->
     {noreply, State}.
 
 %% (If he who decides has gone, 'DOWN' comes at once.)
-add(Record, Packet, Holder, Time, #state{host = P, queues = Queues} = State) ->
+add(Core, Record, Packet, Holder, Time, #state{host = P, queues = Queues} = State) ->
     Ref = make_ref(),
     Key = key(Packet),
     Queue = maps:get(Key, Queues, #queue{}),
     Timer = erlang:send_after(Time, self(), {over, Ref}),
     ets:insert(name(P), {Key}),
-    {Mon, Monitors} = watch(Holder, Ref, State#state.monitors),
-    Item = #item{key = Key, record = Record, decided = Holder == behind,
-                 timer = Timer, monitor = Mon},
-    _ = is_pid(Holder)
-        andalso erlang:send(Holder, {client_proxy_held, {self(), Ref}, Packet},
-                            [nosuspend, noconnect]),
-    send_on(Key,
-            State#state{
-              items = maps:put(Ref, Item, State#state.items),
-              monitors = Monitors,
+    {Decider, Monitors} = watch(Holder, Ref, State#state.monitors),
+    Item = #item{key = Key, core = Core, record = Record,
+                 decided = Holder == behind, timer = Timer, decider = Decider},
+    Added = State#state{
+              items = maps:put(Ref, Item, State#state.items), monitors = Monitors,
               queues = Queues#{Key => Queue#queue{
-                                        refs = queue:in(Ref, Queue#queue.refs)}}}).
+                                        refs = queue:in(Ref, Queue#queue.refs)}}},
+    case Holder == behind orelse is_told(Holder, Ref, Packet) of
+        true -> send_on(Key, Added);
+        false -> decided(refusal('policy-violation', denied), Ref, Added)
+    end.
+
+%% Not if his node cannot be reached, or takes in nothing now.
+is_told(Holder, Ref, Packet) ->
+    ok == erlang:send(Holder, {client_proxy_held, {self(), Ref}, Packet},
+                      [nosuspend, noconnect]).
 
 watch(behind, _Ref, Monitors) ->
     {none, Monitors};
 watch(Holder, Ref, Monitors) ->
     Mon = monitor(process, Holder),
-    {Mon, Monitors#{Mon => Ref}}.
+    {{Holder, Mon}, Monitors#{Mon => Ref}}.
 
 decided(allow, Ref, #state{items = Items} = State) ->
     #{Ref := Item} = Items,
     State1 = unwatch(Item, State),
     send_on(Item#item.key,
             State1#state{items = Items#{Ref := Item#item{decided = true,
-                                                         monitor = none}}});
-decided(Decision, Ref, #state{host = P, items = Items} = State) ->
+                                                         decider = none}}});
+decided(Decision, Ref, #state{items = Items} = State) ->
     #{Ref := #item{record = Record}} = Items,
-    spawn(fun() -> answer(P, Record, Decision) end),
+    end_by(Decision, Record, State),
     remove(Ref, State).
 
+end_by(Decision, Record, #state{host = P}) ->
+    spawn(fun() -> answer(P, Record, Decision) end).
+
 answer(P, Record, Decision) ->
-    mod_client_proxy_outcomes:deny(mod_client_proxy_context:get(P), Record, Decision).
+    Context = mod_client_proxy_context:get(P),
+    mod_client_proxy_outcomes:deny(
+      Context, Record, mod_client_proxy_admission:checked(Decision, Context)).
 
-deny() ->
-    {refuse, mod_client_proxy_errors:make('policy-violation', denied, <<>>)}.
+refusal(Condition, Why) ->
+    {refuse, mod_client_proxy_errors:make(Condition, Why, <<>>)}.
 
-unwatch(#item{monitor = none}, State) ->
+unwatch(#item{decider = none}, State) ->
     State;
-unwatch(#item{monitor = Mon}, #state{monitors = Monitors} = State) ->
+unwatch(#item{decider = {_, Mon}}, #state{monitors = Monitors} = State) ->
     demonitor(Mon, [flush]),
     State#state{monitors = maps:remove(Mon, Monitors)}.
+
+late(Ref, #state{items = Items, late = Late, late_of = LateOf} = State) ->
+    case Items of
+        #{Ref := #item{decider = {Holder, _} = Decider} = Item} ->
+            State#state{items = Items#{Ref := Item#item{decider = none}},
+                        late = Late#{Ref => Decider},
+                        late_of = maps:update_with(Holder, fun(N) -> N + 1 end, 1,
+                                                   LateOf)};
+        _ ->
+            State
+    end.
+
+%% He who decides has read it, or has ended.
+caught_up(Ref, #state{monitors = Monitors, late = Late, late_of = LateOf} = State) ->
+    case maps:take(Ref, Late) of
+        {{Holder, Mon}, Rest} ->
+            demonitor(Mon, [flush]),
+            State#state{monitors = maps:remove(Mon, Monitors), late = Rest,
+                        late_of = case LateOf of
+                                      #{Holder := 1} -> maps:remove(Holder, LateOf);
+                                      #{Holder := N} -> LateOf#{Holder := N - 1}
+                                  end};
+        error ->
+            State
+    end.
 
 %% Its place in the queue is found empty when its turn comes.
 remove(Ref, #state{items = Items} = State) ->
@@ -180,6 +254,20 @@ remove(Ref, #state{items = Items} = State) ->
             send_on(Key, unwatch(Item, State#state{items = Rest}));
         error ->
             State
+    end.
+
+%% Those who decide have their messages still.
+forget(IsForgotten, #state{items = Items} = State) ->
+    Refs = [Ref || {Ref, Item} <- maps:to_list(Items), IsForgotten(Item)],
+    #state{items = Late, queues = Queues} = State1 = lists:foldl(fun late/2, State,
+                                                                 Refs),
+    lists:foldl(fun send_on/2, State1#state{items = maps:without(Refs, Late)},
+                maps:keys(Queues)).
+
+core(P) ->
+    case mod_client_proxy_context:get(P) of
+        #{core := Core} -> Core;
+        undefined -> undefined
     end.
 
 %% One process at a time sends those of one key on, so their order stays, and whatever

@@ -174,8 +174,8 @@ safely(Fun, Message, #state{host = P, complained = Last} = State) ->
                 erlang:send_after(?SECOND, self(), flush),
             Now = erlang:monotonic_time(second),
             Now == Last orelse
-                ?ERROR_MSG("Proxy host ~ts could not handle ~p:~n** ~ts",
-                           [P, mod_client_proxy_log:hidden(brief(Message)),
+                ?ERROR_MSG("Proxy host ~ts could not handle ~ts:~n** ~ts",
+                           [P, mod_client_proxy_log:term(brief(Message)),
                             mod_client_proxy_log:failure(Class, Reason, Stack)]),
             State#state{complained = Now}
     end.
@@ -205,7 +205,8 @@ call({status, From}, State) ->
     gen_server:reply(From, make_status(State)),
     State;
 call({Request, From}, State) ->
-    ?WARNING_MSG("Unexpected call from ~p: ~p", [From, Request]),
+    ?WARNING_MSG("Unexpected call from ~p: ~ts",
+                 [From, mod_client_proxy_log:term(Request)]),
     State.
 
 cast({gated, Pass, Message}, State) ->
@@ -256,9 +257,10 @@ cast(check_route, State) ->
 cast(route_restarted, State) ->
     %% it has made another table of packets
     check_route(published(State));
-cast(lost, #state{instance = Instance} = State) ->
+cast(lost, #state{host = P, instance = Instance} = State) ->
     case mod_client_proxy_instance:carrier(Instance) of
         port ->
+            mod_client_proxy_held:core_lost(P),
             forget_packets(mod_client_proxy_clock:now() + 1, State),
             use_core(State#state{instance =
                                      mod_client_proxy_instance:unconfigured(
@@ -270,7 +272,7 @@ cast(virtual_hosts_changed, State) ->
     %% another target may be local now
     reconfigure(State);
 cast(Message, State) ->
-    ?WARNING_MSG("Unexpected cast: ~p", [Message]),
+    ?WARNING_MSG("Unexpected cast: ~ts", [mod_client_proxy_log:term(Message)]),
     State.
 
 info(tick, #state{instance = Instance} = State) ->
@@ -319,7 +321,7 @@ info(reminder, State) ->
 info({'EXIT', _Pid, _Reason}, State) ->
     State;
 info(Info, State) ->
-    ?WARNING_MSG("Unexpected info: ~p", [Info]),
+    ?WARNING_MSG("Unexpected info: ~ts", [mod_client_proxy_log:term(Info)]),
     State.
 
 %% Changes what mod_client_proxy_endpoints knows.
@@ -440,8 +442,13 @@ local_domains() ->
 %% Writing what is there already would cost a global garbage collection.
 publish(#state{host = P} = State) ->
     Context = context(State),
-    mod_client_proxy_context:get(P) == Context
-        orelse mod_client_proxy_context:publish(P, Context),
+    case mod_client_proxy_context:get(P) == Context of
+        true ->
+            ok;
+        false ->
+            mod_client_proxy_context:publish(P, Context),
+            mod_client_proxy_held:core_changed(P)
+    end,
     Published = mod_client_proxy_context:get(P),
     mod_client_proxy_audience:changed(Published),
     State#state{context = Published}.

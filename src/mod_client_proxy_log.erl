@@ -4,7 +4,8 @@
 %%% text of theirs looks there, and how often they make us write.
 -module(mod_client_proxy_log).
 
--export([text/1, new/0, admit/3, complain/5, failure/3, decided/5, hidden/1]).
+-export([text/1, new/0, admit/3, complain/5, failure/3, decided/5, hidden/1,
+         term/1]).
 
 -export_type([limiter/0]).
 
@@ -121,7 +122,7 @@ complain(#{complained := Ref, host := P}, What, Class, Reason, Stack) ->
     case atomics:exchange(Ref, 1, Now) of
         Now -> ok;
         _ -> ?ERROR_MSG("~ts could not handle a stanza: ~ts~n** ~ts",
-                        [P, hidden(brief(What)), failure(Class, brief(Reason), Stack)])
+                        [P, term(What), failure(Class, brief(Reason), Stack)])
     end.
 
 %% @doc An exception for the log. In its reason there may be addresses.
@@ -131,6 +132,12 @@ failure(Class, Reason, Stack) ->
 
 brief(Term) ->
     text(iolist_to_binary(io_lib:format("~0P", [Term, ?MAX_TERMS]))).
+
+%% @doc One line of a term, for the log: a message that nobody expects, say. It is not
+%% known what is in it.
+-spec term(term()) -> unicode:chardata().
+term(Term) ->
+    hidden(brief(Term)).
 
 %% @doc What is shown of somebody's address, or of a term that may hold one: with
 %% ejabberd's option `hide_sensitive_log_data' nothing.
@@ -159,7 +166,8 @@ decided(Decision, Context, Head, Bits, Packet) ->
 
 say_decided(Decision, #{host := P, core := Core}, Head, Bits, Packet) ->
     ?DEBUG("~ts: ~ts ~ts '~ts' from ~ts to ~ts: ~ts~ts",
-           [P, element(1, Packet), xmpp:get_type(Packet), text(xmpp:get_id(Packet)),
+           [P, element(1, Packet), xmpp:get_type(Packet),
+            hidden(text(xmpp:get_id(Packet))),
             address(xmpp:get_from(Packet)), address(xmpp:get_to(Packet)),
             said(Decision), rule(Decision, Core, Head, Bits)]).
 
@@ -178,8 +186,11 @@ sent(Verb, {U, S, R}, Record) ->
     [atom_to_list(Verb), " to ", hidden(text(jid:encode({U, S, R}))),
      [io_lib:format(", record ~B", [Record]) || is_integer(Record)]].
 
-%% The parser has refused it: no rule has been looked for.
-rule({error, _}, _Core, _Head, _Bits) ->
+%% The parser has refused it, or it came too soon after others: no rule of its own has
+%% decided.
+rule(Decision, _Core, _Head, _Bits)
+  when element(1, Decision) == error; element(3, Decision) == message_rate;
+       Decision == {drop, limited} ->
     "";
 rule(_Decision, Core, Head, Bits) ->
     case mod_client_proxy_core:which_rule(Core, Head, Bits,

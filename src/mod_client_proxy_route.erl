@@ -70,7 +70,8 @@ handle_continue(again, #state{host = P} = State) ->
 handle_call(claim, _From, State) ->
     {reply, try_claim(State), State};
 handle_call(Request, From, State) ->
-    ?WARNING_MSG("Unexpected call from ~p: ~p", [From, Request]),
+    ?WARNING_MSG("Unexpected call from ~p: ~ts",
+                 [From, mod_client_proxy_log:term(Request)]),
     {noreply, State}.
 
 handle_cast(_Message, State) ->

@@ -277,10 +277,10 @@ behind(P, Packet) ->
     end.
 
 %% Held back by another module, or waiting for an endpoint.
-hold({held, Holder}, Record, #{host := P} = Context, Packet) ->
+hold({held, Holder}, Record, Context, Packet) ->
     kept(Record, Context, Packet),
     Time = min(maps:get(hold_timeout, Context), maps:get(timeout, Context)),
-    try mod_client_proxy_held:put(P, Record, Packet, Holder, Time)
+    try mod_client_proxy_held:put(Context, Record, Packet, Holder, Time)
     catch exit:_ -> mod_client_proxy_outcomes:abort(Context, Record, denied)
     end;
 hold(false, Record, Context, Packet) ->

@@ -8,8 +8,8 @@
          init_per_group/2, end_per_group/2, init_per_testcase/2,
          end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
--import(suite, [bed/1, books_add_up/2, counter/3, kept/2, program/1, requester/1,
-                requester/2, service/2, service/3, signal/3,
+-import(suite, [await_endpoints/3, bed/1, books_add_up/2, counter/3, kept/2, program/1,
+                requester/1, requester/2, service/2, service/3, signal/3,
                 without_module/2]).
 
 -define(HOST, <<"example.org">>).
@@ -295,12 +295,17 @@ await_told(Config, Hook, N) ->
     ok.
 
 the_end_of_the_program_answers_what_is_held(Config) ->
-    _E = service(Config, "a"),
+    E = service(Config, "a"),
     U = requester(Config),
     Held = [hold(Config, U, Type, ?P) || Type <- [get, set]],
     signal(Config, program(Config), "KILL"),
     [iq:refused(U, Id, ?P, ?UNAVAILABLE) || Id <- Held],
-    [keeper:release(bed(Config), Id) || Id <- Held],
+    %% nothing stays behind them, though nobody has decided
+    await_endpoints(Config, ?P, [E]),
+    Next = iq:ask(U, get, ?P),
+    iq:answer(E, iq:served(E, Next, 5000)),
+    iq:result(U, Next, ?P),
+    [{error, gone} = keeper:release(bed(Config), Id) || Id <- Held],
     iq:quiet(U, U).
 
 %%% The example
@@ -447,9 +452,11 @@ hidden(Config, Round) ->
     bed:rpc(Bed, ejabberd_logger, set, [debug]),
     try
         Id = Round(),
-        await_line(Config, Id, "from hidden_by_ejabberd to hidden_by_ejabberd: request "
+        await_line(Config, "hidden_by_ejabberd",
+                   "from hidden_by_ejabberd to hidden_by_ejabberd: request "
                    "to hidden_by_ejabberd, record "),
-        0 = suite:said(Config, ["example.org: iq [a-z]+ '", Id, "'.*", ?U])
+        0 = suite:said(Config, ["example.org: iq [a-z]+ '.*", Id]),
+        0 = suite:said(Config, ["example.org: iq [a-z]+ 'hidden.*", ?U])
     after
         bed:rpc(Bed, ejabberd_logger, set, [Level]),
         Hide(false)

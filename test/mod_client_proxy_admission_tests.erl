@@ -19,7 +19,14 @@ the_first_verdict_that_is_not_allow_decides_test_() ->
              {"one holds it, and the next is not asked", Hold, 2, [allow, Hold, allow]},
              {"one stops the others", allow, 1, [stop, Hold]},
              {"... with what it says", Hold, 1, [{stop, Hold}, allow]},
-             {"one answers it", {answer, []}, 1, [{answer, []}, allow]}]].
+             {"one answers it", {answer, []}, 1, [{answer, []}, allow]},
+             {"... with an element", {answer, [el()]}, 1, [{answer, [el()]}, allow]},
+             {"... with one of the library", {answer, [#disco_info{}]}, 1,
+              [{answer, [#disco_info{}]}, allow]}]].
+
+el() ->
+    #xmlel{name = <<"a">>, attrs = [{<<"xmlns">>, <<"urn:a">>}],
+           children = [{xmlcdata, <<"b">>}, #xmlel{name = <<"c">>}]}.
 
 what_is_no_verdict_refuses_test_() ->
     [{lists:flatten(io_lib:format("~p", [What])),
@@ -31,6 +38,15 @@ what_is_no_verdict_refuses_test_() ->
      || What <- [fun() -> error(crash) end, fun() -> exit(normal) end,
                  fun() -> throw(allow) end, undefined, deny, {hold, nobody},
                  {refuse, forbidden}, {answer, none}, {answer, [a, b]},
+                 {answer, [el(), el()]}, {answer, [a]}, {answer, [{xmlcdata, <<"a">>}]},
+                 {answer, [#disco_info{node = none}]},
+                 {answer, [#xmlel{name = <<"unbound:a">>}]},
+                 {answer, [#xmlel{name = a}]}, {answer, [el() | el()]},
+                 {answer, [(el())#xmlel{children = [a]}]},
+                 {answer, [(el())#xmlel{attrs = [{<<"a">>, 1}]}]},
+                 {refuse, #stanza_error{type = cancel, reason = 1}},
+                 {refuse, #stanza_error{type = cancel, reason = 'not-allowed',
+                                        sub_els = [a]}},
                  {stop, nothing}]].
 
 nobody_is_asked_where_nobody_is_there_test() ->

@@ -14,10 +14,14 @@
 -define(P, <<"p.example.org">>).
 -define(LONG, 60000). % ms
 -define(RUNS, 300).
+-define(SENT, 5000). % the record of which the core has an outcome
 
+call({other, Test}, abort, Args) ->
+    call(Test, abort, Args);
 call(Test, abort, {Record, Why, _Now}) ->
     Test ! {aborted, Record, Why},
-    [].
+    [{fail, Record, 'policy-violation', Why, {<<>>, ?P, <<>>},
+      {<<"u">>, <<"example.net">>, <<"r">>}, <<"1">>, false} || Record == ?SENT].
 
 held_test_() ->
     {inorder,
@@ -33,16 +37,23 @@ held_test_() ->
               {"of others it does not", fun others/0},
               {"its time is over", fun over/0},
               {"who decides ends, or has ended", fun ends/0},
+              {"who decides nothing is sent no more at last", fun overdue/0},
+              {"what cannot be sent refuses it", fun no_answer/0},
+              {"another core takes the place of its own", fun replaced/0},
+              {"its core is lost", fun lost/0},
               {"what is decided in any order goes on in the one it came", fun any/0}]]}.
 
 start() ->
     {ok, _} = application:ensure_all_started(xmpp),
-    mod_client_proxy_context:publish(
-      ?P, #{host => ?P, server_host => <<"example.org">>, core => {?MODULE, self()},
-            stopped => atomics:new(1, []),
-            packets => mod_client_proxy_packets:open(none)}),
+    publish({?MODULE, self()}),
     {ok, Pid} = ?HELD:start_link(?P),
     Pid.
+
+publish(Core) ->
+    mod_client_proxy_context:publish(
+      ?P, #{host => ?P, server_host => <<"example.org">>, core => Core,
+            stopped => atomics:new(1, []),
+            packets => mod_client_proxy_packets:open(none)}).
 
 stop(Pid) ->
     unlink(Pid),
@@ -59,7 +70,10 @@ held(Record, User) ->
     held(Record, User, self(), ?LONG).
 
 held(Record, User, Holder, Time) ->
-    ok = ?HELD:put(?P, Record, iq(User), Holder, Time).
+    held(mod_client_proxy_context:get(?P), Record, User, Holder, Time).
+
+held(Context, Record, User, Holder, Time) ->
+    ok = ?HELD:put(Context, Record, iq(User), Holder, Time).
 
 ref() ->
     receive {client_proxy_held, Ref, #iq{}} -> Ref after 5000 -> error(no_ref) end.
@@ -73,9 +87,8 @@ error_() ->
 nothing_is_left() ->
     await(fun() -> ets:info(?HELD:name(?P), size) == 0 end),
     ?assertEqual(none, receive {aborted, _, _} = More -> More after 0 -> none end),
-    {state, ?P, Items, Monitors, Senders, Queues} = sys:get_state(?HELD:name(?P)),
-    ?assertEqual([0, 0, 0, 0],
-                 [map_size(M) || M <- [Items, Monitors, Senders, Queues]]).
+    State = sys:get_state(?HELD:name(?P)),
+    ?assertEqual([], [M || M <- tuple_to_list(State), is_map(M), map_size(M) > 0]).
 
 await(Done) ->
     case Done() of
@@ -129,7 +142,85 @@ ends() ->
     ?assertEqual({1, denied}, ended()),
     receive {'DOWN', Mon, _, _, _} -> ok end,
     held(2, <<"u">>, Holder, ?LONG),
-    ?assertEqual({2, denied}, ended()).
+    ?assertEqual({2, denied}, ended()),
+    held(3, <<"u">>, far_away(), ?LONG),
+    ?assertEqual({3, denied}, ended()).
+
+%% On a node that is not there (external term format: NEW_PID_EXT).
+far_away() ->
+    binary_to_term(<<131, 88, 119, 6, "x@gone", 1:32, 0:32, 1:32>>).
+
+no_answer() ->
+    ok = fakes:module(ejabberd_router,
+                      ["route(Packet) -> " ?MODULE_STRING " ! {routed, Packet}, ok."]),
+    register(?MODULE, self()),
+    try
+        [begin
+             held(?SENT, <<"u">>),
+             ?assertEqual(ok, ?HELD:decide(ref(), Decision)),
+             ?assertEqual({?SENT, denied}, ended()),
+             Packet = receive {routed, It} -> It after 5000 -> error(nothing) end,
+             ?assertMatch({_, #iq{type = Type}}, {Decision, Packet}),
+             _ = xmpp:encode(Packet)
+         end || {Decision, Type} <- [{{answer, []}, result}, {{answer, [foo]}, error},
+                                     {{refuse, #stanza_error{reason = 1}}, error}]]
+    after
+        unregister(?MODULE),
+        fakes:over(ejabberd_router)
+    end.
+
+%% Its records are answered, so nothing stays behind them. What is put too late is of
+%% the old core, too.
+replaced() ->
+    Old = mod_client_proxy_context:get(?P),
+    held(1, <<"u">>),
+    held(2, <<"u">>, behind, ?LONG),
+    held(3, <<"other">>),
+    publish({?MODULE, {other, self()}}),
+    held(4, <<"new">>),
+    ?HELD:core_changed(?P),
+    held(Old, 5, <<"late">>, self(), ?LONG),
+    ?assertEqual([false, false, true, false],
+                 [?HELD:is_held(?P, ?HELD:key(iq(User)))
+                  || User <- [<<"u">>, <<"other">>, <<"new">>, <<"late">>]]),
+    [Ref1, Ref3, Ref4] = [ref(), ref(), ref()],
+    [?assertEqual({error, gone}, ?HELD:decide(Ref, allow)) || Ref <- [Ref1, Ref3]],
+    ?assertEqual(ok, ?HELD:decide(Ref4, allow)),
+    ?assertEqual({4, admitted}, ended()).
+
+lost() ->
+    held(1, <<"u">>),
+    held(2, <<"u">>, behind, ?LONG),
+    ?HELD:core_lost(?P),
+    ?assertEqual({error, gone}, ?HELD:decide(ref(), allow)),
+    ?assertNot(?HELD:is_held(?P, ?HELD:key(iq(<<"u">>)))).
+
+%% What is over still lies in his mailbox, so long as he says nothing of it.
+overdue() ->
+    Count = 1000,
+    Hung = spawn(fun() -> receive stop -> ok end end),
+    [held(N, integer_to_binary(N), Hung, 1) || N <- lists:seq(1, Count)],
+    await(fun() -> ets:info(?HELD:name(?P), size) == 0 end),
+    held(1001, <<"u">>, Hung, ?LONG),
+    ?assertEqual({1001, denied}, ended()),
+    ?assertEqual({message_queue_len, Count}, process_info(Hung, message_queue_len)),
+    %% others are not concerned
+    held(1002, <<"u">>),
+    Ref = ref(),
+    ok = ?HELD:decide(Ref, allow),
+    ?assertEqual({1002, admitted}, ended()),
+    %% each of which he says something makes room for one
+    {messages, [{client_proxy_held, Late, _} | _]} = process_info(Hung, messages),
+    [?assertEqual({error, gone}, ?HELD:decide(Late, allow)) || _ <- [once, again]],
+    held(1003, <<"u">>, Hung, 1),
+    await(fun() -> ets:info(?HELD:name(?P), size) == 0 end),
+    held(1004, <<"u">>, Hung, ?LONG),
+    ?assertEqual({1004, denied}, ended()),
+    ?assertEqual({message_queue_len, Count + 1},
+                 process_info(Hung, message_queue_len)),
+    Mon = monitor(process, Hung),
+    exit(Hung, kill),
+    receive {'DOWN', Mon, _, _, _} -> ok end.
 
 %% Each run: some requests of two users, held or behind, decided in any order.
 any() ->

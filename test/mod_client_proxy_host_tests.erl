@@ -50,6 +50,8 @@ host_test_() ->
               {"an access rule that does not exist is said", fun no_rule/0},
               {"what looks like no namespace is said", fun no_namespace/0},
               {"a core that is lost is made again", fun lost/0},
+              {"what is held is forgotten with its core", fun held/0},
+              {"an unexpected message is logged in one line", fun unexpected/0},
               {"a sweep of an older core is left alone", fun sweep/0}]]}.
 
 clocks() ->
@@ -371,6 +373,31 @@ lost() ->
                  asked([renewed, configure]) --
                      [{mod_client_proxy_endpoints, configure}]).
 
+held() ->
+    Pid = started(),
+    ?assertEqual([[?P]], arguments(mod_client_proxy_held, core_changed)),
+    answer(mod_client_proxy_instance, carrier, fun(_) -> port end),
+    answer(mod_client_proxy_instance, unconfigured, fun(Instance) -> Instance end),
+    played:forget(),
+    gen_server:cast(Pid, lost),
+    _ = sys:get_state(Pid),
+    ?assertMatch([{mod_client_proxy_held, core_lost},
+                  {mod_client_proxy_instance, configure} | _],
+                 asked([core_lost, configure])).
+
+unexpected() ->
+    Pid = started(),
+    played:forget(),
+    Message = {what, <<"line\nline">>, lists:seq(1, 1000)},
+    Pid ! Message,
+    gen_server:cast(Pid, Message),
+    Pid ! {'$gen_call', {self(), make_ref()}, Message},
+    _ = sys:get_state(Pid),
+    Lines = string:split(string:trim(logged()), "\n", all),
+    ?assertMatch(["Unexpected info: " ++ _, "Unexpected cast: " ++ _,
+                  "Unexpected call from " ++ _], Lines),
+    [?assert(length(Line) < 300) || Line <- Lines].
+
 sweep() ->
     Pid = started(),
     [Pid ! {sweep, Core, 7} || Core <- [older, core]],
@@ -388,6 +415,7 @@ setup() ->
                   mod_client_proxy_route, mod_client_proxy_context,
                   mod_client_proxy_records, mod_client_proxy_hooks,
                   mod_client_proxy_packets, mod_client_proxy_audience,
+                  mod_client_proxy_held,
                   ejabberd_option, ejabberd_auth_anonymous], answers()).
 
 teardown(_) ->

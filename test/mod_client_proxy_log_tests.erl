@@ -4,6 +4,10 @@
 -module(mod_client_proxy_log_tests).
 
 -include_lib("eunit/include/eunit.hrl").
+-include("xmpp.hrl").
+
+%% As a carrier, and as a handler of the logger
+-export([call/3, log/2]).
 
 %% Default_Ignorable_Code_Point of the Unicode Character Database: first and last
 %% of each range.
@@ -99,3 +103,61 @@ omitted(Kind, L, Times) ->
                         {omit, Acc1} = mod_client_proxy_log:admit(Kind, Acc, Now),
                         Acc1
                 end, L, Times).
+
+%%% Decisions
+
+call(?MODULE, which_rule, _Args) ->
+    {<<"iq get/set">>, <<"`P`">>, <<"choose E">>}.
+
+log(#{msg := {Format, Args}}, #{config := Test}) ->
+    Test ! {logged, lists:flatten(io_lib:format(Format, Args))}.
+
+the_rule_is_named_where_one_decided_test_() ->
+    [{lists:flatten(io_lib:format("~p", [Decision])),
+      fun() ->
+              Line = decided(Decision),
+              ?assertEqual({Named, Line},
+                           {string:find(Line, "rule: ") /= nomatch, Line})
+      end}
+     || {Named, Decision} <- [{true, {reply, 'item-not-found', no_such_address}},
+                              {true, {drop, unsolicited}},
+                              {false, {reply, 'resource-constraint', message_rate}},
+                              {false, {drop, limited}},
+                              {false, {error, malformed}}]].
+
+what_is_sensitive_is_hidden_test() ->
+    ?assertNotEqual(nomatch, string:find(decided({drop, limited}), "own id")),
+    Text = hiding(fun() -> decided({drop, limited}) end),
+    ?assertEqual({nomatch, nomatch}, {string:find(Text, "own id"),
+                                      string:find(Text, "example.net")}).
+
+a_term_is_one_short_line_test() ->
+    Term = {<<"line\nline">>, "\n", binary:copy(<<"x">>, 100000), lists:seq(1, 100000)},
+    Line = unicode:characters_to_list(
+             io_lib:format("~ts", [mod_client_proxy_log:term(Term)])),
+    ?assertMatch([${, $< | _], Line),
+    ?assert(length(Line) =< 200),
+    ?assertNot(lists:member($\n, Line)),
+    ?assertEqual("hidden", hiding(fun() -> mod_client_proxy_log:term(Term) end)).
+
+hiding(Fun) ->
+    fakes:module(ejabberd_config, ["may_hide_data(_) -> \"hidden\"."]),
+    try Fun()
+    after fakes:over(ejabberd_config)
+    end.
+
+decided(Decision) ->
+    {ok, _} = application:ensure_all_started(xmpp),
+    ok = logger:add_handler(?MODULE, ?MODULE, #{config => self()}),
+    ok = logger:set_module_level(mod_client_proxy_log, debug),
+    try
+        mod_client_proxy_log:decided(
+          Decision, #{host => <<"p.example.org">>, core => {?MODULE, ?MODULE}}, <<>>, 0,
+          #message{type = chat, id = <<"own id">>,
+                   from = jid:make(<<"u">>, <<"example.net">>, <<"r">>),
+                   to = jid:make(<<>>, <<"p.example.org">>)}),
+        receive {logged, Line} -> Line after 5000 -> error(nothing_was_logged) end
+    after
+        logger:unset_module_level(mod_client_proxy_log),
+        logger:remove_handler(?MODULE)
+    end.
