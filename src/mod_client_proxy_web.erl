@@ -147,8 +147,9 @@ view(ServerHost, Account, Query) ->
     case ?DATA:hosts(ServerHost, FindHost, value(<<"host">>, Query)) of
         {ok, Hosts, Left, Host} ->
             with_detail(#{server_host => ServerHost, hosts => Hosts, hosts_left => Left,
-                          host => Host, detail => none, token => <<>>, span => Span,
-                          find => Find, find_host => FindHost}, Account);
+                          host => Host, detail => none, no_detail => <<>>,
+                          token => <<>>, span => Span, find => Find,
+                          find_host => FindHost}, Account);
         error ->
             error
     end.
@@ -162,7 +163,9 @@ with_detail(#{server_host := ServerHost, host := #{name := P}, span := Span,
             Token = ?ACCESS:token(Account, P, os:system_time(second)),
             View#{detail := Detail, token := Token};
         error ->
-            error
+            View#{no_detail := <<"The resources and the charts of ", P/binary, " cannot "
+                                 "be shown now: to find them out has failed or takes "
+                                 "too long. The log may say why.">>}
     end.
 
 span(Query) ->

@@ -342,8 +342,11 @@ function writeHosts(view) {
     show(cell(document, "hosts_left"), view.hosts_left > 0);
 }
 
-function writeDetail({ host, detail, token }) {
+function writeDetail({ host, detail, no_detail: why, token }) {
     const section = byId("detail");
+    // the server has to make the section
+    if (detail && !section) location.reload();
+    write(byId("no_detail"), why);
     if (!section || !detail) return;
     writeState(cell(byId("state"), "state"), host.word, host.text);
     byId("state").className = `note ${host.word}`;
