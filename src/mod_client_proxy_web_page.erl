@@ -57,7 +57,8 @@ page(#{server_host := ServerHost, detail := Detail, no_detail := NoDetail} = Vie
                  "Pause"}]},
               {p, [{id, "said"}, {class, "note"}, {role, "status"}], []},
               hosts(View),
-              {p, [{id, "no_detail"}, {class, "note down"}, {role, "status"}], NoDetail},
+              {p, [{id, "no_detail"}, {class, "note down"}, {role, "status"}],
+               NoDetail},
               detail(View)]).
 
 document(Up, Title, Script, Content) ->

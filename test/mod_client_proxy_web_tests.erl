@@ -212,7 +212,8 @@ no_detail_test_() ->
              ?assertMatch([_, _], binary:split(Page, Why)),
              ?assertMatch([_, _], binary:split(Page, <<"it is up, the list says">>)),
              %% the list is seen though it has one row
-             ?assertMatch({match, _}, re:run(Page, "<section aria-labelledby=\"hosts\">")),
+             ?assertMatch({match, _},
+                          re:run(Page, "<section aria-labelledby=\"hosts\">")),
              ?assertMatch([_], binary:split(Page, <<"id=\"detail\"">>)),
              {200, _, Data} = mod_client_proxy_web:process([?VHOST, <<"data">>],
                                                            request(<<"/c/h/data">>)),
