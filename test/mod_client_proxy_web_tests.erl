@@ -108,7 +108,8 @@ cache_test_() ->
      [fun(_) -> {Name, Test} end
       || {Name, Test} <- [{"once for all who ask", fun once_for_all/0},
                           {"not what was before", fun forgets/0},
-                          {"a crash", fun crash/0}]]}.
+                          {"a crash", fun crash/0},
+                          {"what hangs", fun hangs/0}]]}.
 
 once_for_all() ->
     Count = counters:new(1, []),
@@ -154,6 +155,20 @@ crash() ->
     ?assertEqual(error, ?CACHE:get(key, fun() -> exit(crash) end)),
     ?CACHE:forget(),
     ?assertEqual({ok, 1}, ?CACHE:get(key, fun() -> 1 end)).
+
+%% Whoever waits is answered, and it is asked again.
+hangs() ->
+    Self = self(),
+    Hang = fun() -> Self ! {at_work, self()}, timer:sleep(infinity) end,
+    Askers = [spawn_monitor(fun() -> exit(?CACHE:get(key, Hang, 50)) end)
+              || _ <- lists:seq(1, 3)],
+    Worker = receive {at_work, Pid} -> monitor(process, Pid) end,
+    [receive {'DOWN', Ref, process, _, Answer} -> ?assertEqual(error, Answer) end
+     || {_, Ref} <- Askers],
+    receive {'DOWN', Worker, process, _, _} -> ok end,
+    ?CACHE:forget(),
+    ?assertEqual({ok, 1}, ?CACHE:get(key, fun() -> 1 end)),
+    ?assert(is_process_alive(whereis(?CACHE))).
 
 await(IsSo) ->
     case IsSo() of
