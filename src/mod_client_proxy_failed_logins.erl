@@ -29,11 +29,14 @@ close() ->
     ok.
 
 %% @doc To be called when a request is refused. Nothing is said of one without a name:
-%% browsers and Prometheus ask so first. Where: as it is in the line.
+%% browsers ask so first. Where: as it is in the line. What is strange in an address
+%% fails here, and not in the process of all.
 -spec say(#request{}, Where :: string(), Why :: string()) -> ok.
 say(#request{auth = {Name, _}, ip = {Address, _}}, Where, Why) when is_binary(Name) ->
-    gen_server:cast(?MODULE, {failed, mod_client_proxy_log:text(Name), Address, Where,
-                              Why});
+    gen_server:cast(?MODULE, {failed, erlang:phash2(Address, ?ADDRESSES),
+                              [mod_client_proxy_log:text(Name),
+                               mod_client_proxy_log:hidden(misc:ip_to_list(Address)),
+                               Where, Why]});
 say(_Request, _Where, _Why) ->
     ok.
 
@@ -48,16 +51,14 @@ init([]) ->
 handle_call(_Question, _From, Limiter) ->
     {noreply, Limiter}.
 
-handle_cast({failed, Name, Address, Where, Why}, Limiter) ->
-    case mod_client_proxy_log:admit(erlang:phash2(Address, ?ADDRESSES), Limiter,
-                                    mod_client_proxy_clock:now()) of
+handle_cast({failed, Kind, Words}, Limiter) ->
+    case mod_client_proxy_log:admit(Kind, Limiter, mod_client_proxy_clock:now()) of
         {omit, Limiter1} ->
             {noreply, Limiter1};
         {Whether, LeftOut, Limiter1} ->
             ?WARNING_MSG("Access of ~ts from ~ts to the ~ts of mod_client_proxy "
                          "failed: ~ts~ts~ts",
-                         [Name, mod_client_proxy_log:hidden(misc:ip_to_list(Address)),
-                          Where, Why, left_out(LeftOut), last(Whether)]),
+                         Words ++ [left_out(LeftOut), last(Whether)]),
             {noreply, Limiter1}
     end.
 
