@@ -56,6 +56,9 @@ async function spans(page) {
     assert.equal(await page.evaluate(() => window.isSame), true);
     await page.locator("#chart-share summary").click();
     await page.locator("#chart-share thead", { hasText: "cellar" }).waitFor();
+    for (const id of ["requests", "in_flight"]) {
+        await page.locator(`#chart-${id} .legend`, { hasText: /highest [0-9]/ }).waitFor();
+    }
     assert.match(await page.locator("#chart-requests .plot svg").getAttribute("aria-label"), /Requests.*Now: .*answered [0-9]/);
 }
 
