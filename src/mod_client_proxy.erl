@@ -50,6 +50,7 @@ start_common() ->
     lists:foreach(fun discard/1, [Module || {Module, ?AWAY} <- code:all_loaded()]),
     mod_client_proxy_admin:register(),
     mod_client_proxy_caller:watch(),
+    mod_client_proxy_failed_logins:open(),
     mod_client_proxy_web:open(),
     lists:foreach(fun({Hook, Function, Seq}) ->
                           ejabberd_hooks:add(Hook, ?MODULE, Function, Seq)
@@ -61,6 +62,7 @@ stop_common() ->
                   end, hooks()),
     mod_client_proxy_caller:unwatch(),
     mod_client_proxy_web:close(),
+    mod_client_proxy_failed_logins:close(),
     mod_client_proxy_admin:unregister().
 
 %% The installer calls this for each virtual host, even where the module is not

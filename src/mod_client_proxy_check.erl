@@ -50,10 +50,14 @@ checks() ->
      {<<"cluster">>, fun cluster/1},
      {<<"handlers">>, fun handlers/1}].
 
-%% @doc One row or more of each check, in the order of the table.
--spec run(proxy_host()) -> [row()].
+%% @doc One row or more of each check, in the order of the table. `stopped': the proxy
+%% host has been stopped meanwhile.
+-spec run(proxy_host()) -> [row()] | stopped.
 run(P) ->
-    run(checks(), facts(P), ?PATIENCE).
+    case facts(P) of
+        #{} = Facts -> run(checks(), Facts, ?PATIENCE);
+        stopped -> stopped
+    end.
 
 -dialyzer({nowarn_function, run/3}). %% its processes always end by exit/1
 
@@ -86,10 +90,19 @@ findings({Pid, Ref}, Until) ->
               "whether ejabberd's log has more"}]
     end.
 
--spec facts(proxy_host()) -> facts().
+-spec facts(proxy_host()) -> facts() | stopped.
 facts(P) ->
-    #{server_host := ServerHost, core := Core} = mod_client_proxy_context:get(P),
-    {ok, Opts} = mod_client_proxy_hosts:options(ServerHost, P),
+    case mod_client_proxy_context:get(P) of
+        #{server_host := ServerHost, core := Core} ->
+            case mod_client_proxy_hosts:options(ServerHost, P) of
+                {ok, Opts} -> facts(P, ServerHost, Core, Opts);
+                error -> stopped
+            end;
+        undefined ->
+            stopped
+    end.
+
+facts(P, ServerHost, Core, Opts) ->
     #{host => P, server_host => ServerHost,
       opts => maps:without([secret, old_secrets], Opts),
       status => mod_client_proxy_host:status(P, ?PATIENCE),

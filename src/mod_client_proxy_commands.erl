@@ -444,11 +444,13 @@ address(Shown, _) -> Shown.
 
 -spec check(binary()) -> [tuple()] | failure().
 check(Host) ->
-    with_host(Host, fun(P) ->
-                            [{Check, word(Verdict), text(Found), text(Remedy)}
-                             || {Check, Verdict, Found, Remedy}
-                                    <- mod_client_proxy_check:run(P)]
-                    end).
+    with_host(Host, fun(P) -> checked(P, mod_client_proxy_check:run(P)) end).
+
+checked(P, stopped) ->
+    stopped(P);
+checked(_P, Rows) ->
+    [{Check, word(Verdict), text(Found), text(Remedy)}
+     || {Check, Verdict, Found, Remedy} <- Rows].
 
 with_full_jid(Text, Fun) ->
     case full_jid(Text) of
@@ -487,8 +489,11 @@ with_core(P, Fun) ->
     case mod_client_proxy_context:get(P) of
         #{core := undefined} -> out_of_order(P);
         #{} = Context -> Fun(Context);
-        undefined -> error_text(["Proxy host ", P, " has been stopped"])
+        undefined -> stopped(P)
     end.
+
+stopped(P) ->
+    error_text(["Proxy host ", P, " has been stopped"]).
 
 out_of_order(P) ->
     error_text(["Proxy host ", P, " is out of order: client_proxy_status says why"]).

@@ -26,12 +26,13 @@ process(Path, #request{method = Method} = Request) ->
             plain(500, [], "Internal Server Error\n")
     end.
 
-respond(_Path, _Method, [], _Request) ->
+respond(_Path, _Method, {refused, Why}, Request) ->
+    mod_client_proxy_failed_logins:say(Request, "metrics", Why),
     plain(401, [{<<"WWW-Authenticate">>, <<"Basic realm=\"ejabberd\"">>}],
           "Unauthorized\n");
-respond([_ | _], _Method, _ServerHosts, _Request) ->
+respond([_ | _], _Method, {ok, _ServerHosts}, _Request) ->
     plain(404, [], "Not Found\n");
-respond([], Method, ServerHosts, #request{headers = Headers})
+respond([], Method, {ok, ServerHosts}, #request{headers = Headers})
   when Method == 'GET'; Method == 'HEAD' ->
     Format = mod_client_proxy_metrics_text:format(
                proplists:get_value('Accept', Headers, <<>>)),
@@ -41,7 +42,7 @@ respond([], Method, ServerHosts, #request{headers = Headers})
          'HEAD' -> <<>>;
          'GET' -> body(Format, ServerHosts)
      end};
-respond([], _Method, _ServerHosts, _Request) ->
+respond([], _Method, {ok, _ServerHosts}, _Request) ->
     plain(405, [{<<"Allow">>, <<"GET, HEAD">>}], "Method Not Allowed\n").
 
 plain(Status, Headers, Text) ->
@@ -80,9 +81,14 @@ build() ->
 %% where he gives one.
 allowed(Request) ->
     case who(Request) of
-        {ok, Who} -> [ServerHost || ServerHost <- ejabberd_option:hosts(),
-                                    is_allowed(ServerHost, Who)];
-        error -> []
+        {ok, Who} ->
+            case [ServerHost || ServerHost <- ejabberd_option:hosts(),
+                                is_allowed(ServerHost, Who)] of
+                [] -> {refused, "no metrics_access allows it"};
+                ServerHosts -> {ok, ServerHosts}
+            end;
+        error ->
+            {refused, "wrong name or password"}
     end.
 
 is_allowed(ServerHost, Who) ->

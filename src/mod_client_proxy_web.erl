@@ -89,18 +89,10 @@ authorized([], Request, Fun) ->
 configurable(Account) ->
     [Host || Host <- ejabberd_option:hosts(), may_configure(Host, Account)].
 
-%% As the web admin does. The realm is its own, too: a browser that has logged in
-%% there does not ask once more.
-refuse(#request{auth = {Name, _}, ip = {Address, _}}, Why) when is_binary(Name) ->
-    ?WARNING_MSG("Access of ~ts from ~ts to the web page of mod_client_proxy failed: "
-                 "~ts",
-                 [mod_client_proxy_log:text(Name),
-                  ejabberd_config:may_hide_data(misc:ip_to_list(Address)), Why]),
-    unauthorized();
-refuse(_Request, _Why) ->
-    unauthorized().
-
-unauthorized() ->
+%% The realm is that of the web admin: a browser that has logged in there does not ask
+%% once more.
+refuse(Request, Why) ->
+    mod_client_proxy_failed_logins:say(Request, "web page", Why),
     text(401, [{<<"www-authenticate">>, <<"basic realm=\"ejabberd\"">>}],
          "Unauthorized").
 
@@ -147,8 +139,9 @@ view(ServerHost, Account, Query) ->
     case ?DATA:hosts(ServerHost, FindHost, value(<<"host">>, Query)) of
         {ok, Hosts, Left, Host} ->
             with_detail(#{server_host => ServerHost, hosts => Hosts, hosts_left => Left,
-                          host => Host, detail => none, token => <<>>, span => Span,
-                          find => Find, find_host => FindHost}, Account);
+                          host => Host, detail => none, no_detail => <<>>,
+                          token => <<>>, span => Span, find => Find,
+                          find_host => FindHost}, Account);
         error ->
             error
     end.
@@ -162,7 +155,9 @@ with_detail(#{server_host := ServerHost, host := #{name := P}, span := Span,
             Token = ?ACCESS:token(Account, P, os:system_time(second)),
             View#{detail := Detail, token := Token};
         error ->
-            error
+            View#{no_detail := <<"The resources and the charts of ", P/binary,
+                                 " cannot be shown now: to find them out has failed "
+                                 "or takes too long. The log may say why.">>}
     end.
 
 span(Query) ->

@@ -8,10 +8,13 @@
 -behaviour(gen_server).
 
 -export([start/0, stop/0, get/2, forget/0]).
+%% For tests
+-export([get/3]).
 -export([start_link/0, init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -define(KEPT, 1000).      % ms
 -define(PATIENCE, 10000). % ms; a node that does not answer takes 5 s at most
+-define(LIMIT, 15000).    % ms; whoever is at work so long has hung, and is ended
 
 %% Of each key: the answer, or who is at work, and who waits for it.
 -type state() :: #{Key :: term() => {answer, term()}
@@ -32,7 +35,12 @@ stop() ->
 %% there are. `error': it cannot be found out now.
 -spec get(Key :: term(), fun(() -> Value)) -> {ok, Value} | error.
 get(Key, Fun) ->
-    try gen_server:call(?MODULE, {get, Key, Fun}, ?PATIENCE)
+    get(Key, Fun, ?LIMIT).
+
+-spec get(Key :: term(), fun(() -> Value), Limit :: pos_integer()) ->
+          {ok, Value} | error.
+get(Key, Fun, Limit) ->
+    try gen_server:call(?MODULE, {get, Key, Fun, Limit}, ?PATIENCE)
     catch exit:_ -> error
     end.
 
@@ -49,14 +57,15 @@ start_link() ->
 init([]) ->
     {ok, #{}}.
 
-handle_call({get, Key, Fun}, From, State) ->
+handle_call({get, Key, Fun, Limit}, From, State) ->
     case State of
         #{Key := {answer, Answer}} ->
             {reply, Answer, State};
         #{Key := {asked, Ref, Waiting}} ->
             {noreply, State#{Key := {asked, Ref, [From | Waiting]}}};
         _ ->
-            {_, Ref} = spawn_monitor(fun() -> exit({answer, Fun()}) end),
+            {Pid, Ref} = spawn_monitor(fun() -> exit({answer, Fun()}) end),
+            _ = erlang:send_after(Limit, self(), {give_up, Pid}),
             {noreply, State#{Key => {asked, Ref, [From]}}}
     end.
 
@@ -74,6 +83,9 @@ handle_info({'DOWN', Ref, process, _, End}, State) ->
         [] ->
             {noreply, State}
     end;
+handle_info({give_up, Pid}, State) ->
+    exit(Pid, kill), % most often it has ended long ago
+    {noreply, State};
 handle_info({forget, Key}, State) ->
     case State of
         #{Key := {answer, _}} -> {noreply, maps:remove(Key, State)};

@@ -11,6 +11,7 @@
 -type view() :: #{server_host := binary(),
                   hosts := [mod_client_proxy_web_data:host()], hosts_left := integer(),
                   detail := mod_client_proxy_web_data:detail() | none,
+                  no_detail := binary(), %% why not, or nothing
                   host := mod_client_proxy_web_data:host() | none,
                   span := pos_integer(), find := binary(), find_host := binary(),
                   token := binary()}.
@@ -42,7 +43,7 @@ said(P, Text, IsDone) ->
               {p, [], {a, [{href, query(#{host => P})}], ["Back to ", P]}}]).
 
 -spec page(view()) -> iodata().
-page(#{server_host := ServerHost, detail := Detail} = View) ->
+page(#{server_host := ServerHost, detail := Detail, no_detail := NoDetail} = View) ->
     Title = case Detail of
                 none -> ServerHost;
                 #{name := P} -> P
@@ -56,6 +57,8 @@ page(#{server_host := ServerHost, detail := Detail} = View) ->
                  "Pause"}]},
               {p, [{id, "said"}, {class, "note"}, {role, "status"}], []},
               hosts(View),
+              {p, [{id, "no_detail"}, {class, "note down"}, {role, "status"}],
+               NoDetail},
               detail(View)]).
 
 document(Up, Title, Script, Content) ->
@@ -78,8 +81,8 @@ hosts(#{hosts := [], find_host := <<>>}) ->
     {p, [{class, "note"}],
      "This virtual host has no proxy host. They are configured in ejabberd.yml, below "
      "mod_client_proxy."};
-hosts(#{hosts := Hosts, hosts_left := Left, find_host := Find, host := Host}) ->
-    {section, [{aria_labelledby, "hosts"}, {hidden, is_only(Hosts, Left, Find)}],
+hosts(#{hosts := Hosts, hosts_left := Left, find_host := Find, host := Host} = View) ->
+    {section, [{aria_labelledby, "hosts"}, {hidden, is_only(View)}],
      [{h2, [{id, "hosts"}], "Proxy hosts"},
       find("find_host", "Find a proxy host", Find, [],
            length(Hosts) + Left > 10 orelse Find /= <<>>),
@@ -95,8 +98,9 @@ hosts(#{hosts := Hosts, hosts_left := Left, find_host := Find, host := Host}) ->
       {p, [{data_cell, "hosts_left"}, {hidden, Left == 0}], hosts_left(Left)}]}.
 
 %% It is shown below.
-is_only([_], 0, <<>>) -> true;
-is_only(_, _, _) -> false.
+is_only(#{detail := none}) -> false;
+is_only(#{hosts := [_], hosts_left := 0, find_host := <<>>}) -> true;
+is_only(_) -> false.
 
 hosts_left(Left) ->
     [integer_to_binary(Left), " more are not shown: find them by their names."].

@@ -17,7 +17,8 @@ check_test_() ->
     %% (to compile what is played is what takes time)
     {setup, fun start/0, fun(_) -> played:stop() end,
      [{"all is well", fun well/0},
-      {"a check that crashes, or waits, spoils no other", fun broken/0}
+      {"a check that crashes, or waits, spoils no other", fun broken/0},
+      {"a proxy host that is being stopped", fun stopped/0}
       | [{Name, fun() ->
                         all_well(),
                         wrong(Check, Change, Verdict, Found, Remedy)
@@ -110,6 +111,20 @@ broken() ->
                   {<<"waits">>, warning, "The check has taken too long", _},
                   {<<"works">>, ok, "f", "r"}], ?CHECK:run(Checks, facts(), 100)),
     ?assertEqual({messages, []}, process_info(self(), messages)).
+
+%% It was there when its name was looked for. (The module is not loaded any more.)
+stopped() ->
+    ?assertEqual(stopped, ?CHECK:run(?P)),
+    Key = {mod_client_proxy_context, ?P},
+    persistent_term:put(Key, #{host => ?P, server_host => <<"example.org">>,
+                               core => undefined}),
+    try
+        ?assertEqual(stopped, ?CHECK:run(?P)),
+        {error, _, _, Text} = mod_client_proxy_commands:check(?P),
+        ?assertEqual(<<"Proxy host proxy.example.org has been stopped">>,
+                     iolist_to_binary(Text))
+    after persistent_term:erase(Key)
+    end.
 
 %% What is changed makes this finding, and no other check finds more than before.
 wrong(Check, Change, Verdict, Found, Remedy) ->

@@ -143,7 +143,8 @@ cache_test_() ->
      [fun(_) -> {Name, Test} end
       || {Name, Test} <- [{"once for all who ask", fun once_for_all/0},
                           {"not what was before", fun forgets/0},
-                          {"a crash", fun crash/0}]]}.
+                          {"a crash", fun crash/0},
+                          {"what hangs", fun hangs/0}]]}.
 
 once_for_all() ->
     Count = counters:new(1, []),
@@ -190,6 +191,20 @@ crash() ->
     ?CACHE:forget(),
     ?assertEqual({ok, 1}, ?CACHE:get(key, fun() -> 1 end)).
 
+%% Whoever waits is answered, and it is asked again.
+hangs() ->
+    Self = self(),
+    Hang = fun() -> Self ! {at_work, self()}, timer:sleep(infinity) end,
+    Askers = [spawn_monitor(fun() -> exit(?CACHE:get(key, Hang, 50)) end)
+              || _ <- lists:seq(1, 3)],
+    Worker = receive {at_work, Pid} -> monitor(process, Pid) end,
+    [receive {'DOWN', Ref, process, _, Answer} -> ?assertEqual(error, Answer) end
+     || {_, Ref} <- Askers],
+    receive {'DOWN', Worker, process, _, _} -> ok end,
+    ?CACHE:forget(),
+    ?assertEqual({ok, 1}, ?CACHE:get(key, fun() -> 1 end)),
+    ?assert(is_process_alive(whereis(?CACHE))).
+
 await(IsSo) ->
     case IsSo() of
         true -> ok;
@@ -220,6 +235,53 @@ menu_test_() ->
                       {[], [Admin([<<"admin">>])]},
                       {[], [Page([<<"client_proxy">>])]}, {[], []}]]
      end}.
+
+%%% What is behind a proxy host cannot be found out
+
+-define(DATA, mod_client_proxy_web_data).
+
+no_detail_test_() ->
+    {setup,
+     fun() ->
+             {ok, _} = application:ensure_all_started(xmpp),
+             played:start([ejabberd_option, ejabberd_auth, acl, ?DATA],
+                          [{ejabberd_option, hosts, fun() -> [?VHOST] end},
+                           {ejabberd_auth, check_password, fun(_, _, _, _) -> true end},
+                           {acl, match_rule, fun(_, _, _) -> allow end},
+                           {?DATA, hosts,
+                            fun(_, _, _) ->
+                                    {ok, [listed()], 0, listed()}
+                            end},
+                           {?DATA, host, fun(_, _, _, _) -> error end}])
+     end,
+     fun(_) -> played:stop() end,
+     fun() ->
+             Why = <<"The resources and the charts of proxy.example.org cannot be">>,
+             {200, _, Page} = mod_client_proxy_web:process([?VHOST],
+                                                           request(<<"/c/h/">>)),
+             ?assertMatch([_, _], binary:split(Page, Why)),
+             ?assertMatch([_, _], binary:split(Page, <<"it is up, the list says">>)),
+             %% the list is seen though it has one row
+             ?assertMatch({match, _},
+                          re:run(Page, "<section aria-labelledby=\"hosts\">")),
+             ?assertMatch([_], binary:split(Page, <<"id=\"detail\"">>)),
+             {200, _, Data} = mod_client_proxy_web:process([?VHOST, <<"data">>],
+                                                           request(<<"/c/h/data">>)),
+             ?assertMatch({match, _}, re:run(Data, "\"detail\": ?null")),
+             ?assertMatch([_, _], binary:split(Data, Why)),
+             ?assertMatch([_, _], binary:split(Data, <<"it is up, the list says">>))
+     end}.
+
+listed() ->
+    #{name => ?P, word => <<"up">>, text => <<"it is up, the list says">>,
+      carrier => <<>>, targets => <<>>, endpoints => 1, pending => 0, requests => 0,
+      failed => 0, at => 0, missing => []}.
+
+request(Path) ->
+    #request{method = 'GET', path = [], raw_path = Path, q = [],
+             auth = {<<"admin@example.org">>, <<"secret">>}, host = ?VHOST,
+             ip = {{127, 0, 0, 1}, 1}, sockmod = gen_tcp, socket = undefined,
+             headers = []}.
 
 %%% How much is shown
 

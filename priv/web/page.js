@@ -244,7 +244,7 @@ function draw(chart) {
     });
     picture.addEventListener("pointerleave", () => { pointed.delete(chart.id); draw(charts.get(chart.id)); });
     plot.replaceChildren(picture);
-    writeLegend(figure.querySelector(".legend"), chart, i, at !== undefined);
+    writeLegend(figure.querySelector(".legend"), chart, i, at !== undefined, highest);
     if (figure.querySelector("details").open) writeNumbers(figure.querySelector("table"), chart);
 }
 
@@ -260,7 +260,7 @@ function spoken({ id, series, points, format, note }, highest) {
     return `${title}. Now: ${now}. Highest: ${format(highest)}. ${note ?? ""}`;
 }
 
-function writeLegend(list, { series, points, format, note }, i, isPast) {
+function writeLegend(list, { series, points, format, note, max }, i, isPast, highest) {
     const items = series.map(({ name, look, values, dashed }) => {
         const item = document.createElement("li");
         const number = document.createElement("b");
@@ -272,7 +272,9 @@ function writeLegend(list, { series, points, format, note }, i, isPast) {
         return item;
     });
     const last = document.createElement("li");
-    last.textContent = isPast && points.length ? `at ${text.clock(points[i].at)}` : note ?? "";
+    // of shares the highest says nothing
+    const top = points.length && !max ? `highest ${format(highest)}` : "";
+    last.textContent = isPast && points.length ? `at ${text.clock(points[i].at)}` : [top, note].filter(Boolean).join(", ");
     list.replaceChildren(...items, ...(last.textContent ? [last] : []));
 }
 
@@ -343,8 +345,11 @@ function writeHosts(view) {
     show(cell(document, "hosts_left"), view.hosts_left > 0);
 }
 
-function writeDetail({ host, detail, token }) {
+function writeDetail({ host, detail, no_detail: why, token }) {
     const section = byId("detail");
+    // the server has to make the section
+    if (detail && !section) location.reload();
+    write(byId("no_detail"), why);
     if (!section || !detail) return;
     writeState(cell(byId("state"), "state"), host.word, host.text);
     byId("state").className = `note ${host.word}`;
