@@ -4,7 +4,7 @@
 # make serve        the same, left up for clients of yours (EXAMPLE=echo.py: with
 #                   two of these bots behind the proxy host, or of your own in
 #                   examples/; EXAMPLE=help)
-# make check        all tests, with a summary
+# make check        the tests, with a summary; it says what it leaves out
 # make check-all    the same with what takes long: all C tests under valgrind, 4000
 #                   simulated worlds (1000 otherwise), check-two-nodes
 # make check-on     the same on another release of Debian, in a root of its own
