@@ -13,6 +13,8 @@
 %%% through its own server.
 -module(bench_server).
 -export([main/1]).
+%% for other benchmarks of the server
+-export([with_servers/3, server/1, load_code/2, site/1]).
 -import(bench_load, [above/3, cells/3, cpu/4, direct/3, heading/3, join/2, load/4,
                      numbered/2, pinned/3, quantile/2, rate/1, row/3, slice/2,
                      spread/2, to/3]).
@@ -67,6 +69,8 @@ measure(Plan) ->
 
 %%% The servers
 
+%% @doc One for each project, on one processor, with the proxy hosts of site/1.
+-spec with_servers([Project :: file:filename()], [bed:bed()], fun(([bed:bed()]) -> T)) -> T.
 with_servers([], Beds, Fun) ->
     Fun(lists:reverse(Beds));
 with_servers([Project | Projects], Beds, Fun) ->
@@ -98,11 +102,14 @@ boot(Bed, Project) ->
 requesters(Count) ->
     [<<"load", (integer_to_binary(N))/binary>> || N <- lists:seq(0, Count - 1)].
 
-%% That of this VM.
+%% @doc That of this VM.
+-spec load_code(bed:bed(), module()) -> {module, module()}.
 load_code(Bed, Module) ->
     {Module, Code, File} = code:get_object_code(Module),
     {module, Module} = bed:rpc(Bed, code, load_binary, [Module, File, Code]).
 
+%% @doc Options: lines, each with its indent.
+-spec site(string()) -> string().
 site(Options) ->
     "modules:\n"
     "  mod_client_proxy:\n"
@@ -113,7 +120,8 @@ site(Options) ->
     "      sealed.example.org: {encoding: sealed}\n"
     "      port.example.org: {carrier: port}\n".
 
-%% For the load generator: port, the server's VM, and the programs that it runs.
+%% @doc For the load generator: port, the server's VM, and the programs that it runs.
+-spec server(bed:bed()) -> string().
 server(Bed) ->
     Programs = [integer_to_list(Pid)
                 || Port <- bed:rpc(Bed, erlang, ports, []),
