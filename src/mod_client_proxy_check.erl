@@ -22,7 +22,7 @@
         #{host := proxy_host(), server_host := binary(),
           opts := mod_client_proxy_options:host_options(), %% no secrets in it
           status := {ok, mod_client_proxy_host:status()} | error,
-          endpoints := [mod_client_proxy_core:endpoint()],
+          endpoints := [mod_client_proxy_readings:endpoint()],
           lookup := fun((Name :: binary(), srv | a | aaaa) -> [term()])}. %% in the DNS
 -type check() :: {Name :: binary(), fun((facts()) -> [finding()])}.
 
@@ -108,7 +108,7 @@ facts(P, ServerHost, Core, Opts) ->
       status => mod_client_proxy_host:status(P, ?PATIENCE),
       endpoints => case Core of
                        undefined -> [];
-                       _ -> mod_client_proxy_core:endpoints(
+                       _ -> mod_client_proxy_readings:endpoints(
                               Core, mod_client_proxy_clock:now())
                    end,
       lookup => fun lookup/2}.

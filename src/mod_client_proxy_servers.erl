@@ -55,7 +55,7 @@ is_reached(S, #servers{servers = Servers}) ->
 
 %% @doc To be called each second. InCore: what the core has counted for the
 %% endpoints.
--spec watch(fun(() -> [mod_client_proxy_core:endpoint()]), servers()) ->
+-spec watch(fun(() -> [mod_client_proxy_readings:endpoint()]), servers()) ->
           {[action()], servers()}.
 watch(_InCore, #servers{servers = Servers} = Sv) when map_size(Servers) == 0 ->
     {[], Sv};
