@@ -30,7 +30,8 @@ target(#{jid := Jid, kind := local} = Target, _Facts) ->
         {true, #{trouble := <<>>}} ->
             {ok, [Jid, " (local) is there"], ""};
         {true, #{trouble := Trouble}} ->
-            {warning, [Jid, ": ", foreign(Trouble)], "client_proxy_status shows it, too"}
+            {warning, [Jid, ": ", foreign(Trouble)],
+             "client_proxy_status shows it, too"}
     end;
 target(#{jid := Jid, kind := Kind, trouble := <<>>}, _Facts) ->
     {ok, [Jid, " (", atom_to_list(Kind), ") is there"], ""};

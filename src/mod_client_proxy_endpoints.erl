@@ -131,7 +131,8 @@ set_targets(USs, PerTarget, #endpoints{host = P, gate = Gate,
                                        parts = #{targets := Old} = Before} = E) ->
     Gone = [US || US <- maps:keys(Old),
                   not lists:member(US, USs) orelse kind_changed(US, Old)],
-    #{targets := Left} = Parts = lists:foldl(fun mod_client_proxy_parts:drop/2, Before, Gone),
+    #{targets := Left} = Parts = lists:foldl(fun mod_client_proxy_parts:drop/2,
+                                              Before, Gone),
     mod_client_proxy_hooks:watch(P, [US || US <- USs, kind(US) == local]),
     Targets = [{US, case Left of
                         #{US := T} ->
