@@ -5,9 +5,6 @@
 -module(carriers_SUITE).
 -include("suite.hrl").
 
--export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
-         init_per_group/2, end_per_group/2, init_per_testcase/2,
-         end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(site, [hosts/0, proxy_hosts/0, short_site/1, site/1, site_with/2]).
 -import(suite, [address/3, address_of/3, await_endpoints/3, bed/1,
@@ -17,8 +14,8 @@
                 requester/1, requester/2, said/2, serves/3, service/2, signal/3,
                 status/1, status/2, use_carrier/2]).
 
-suite() ->
-    [{timetrap, {seconds, 120}}].
+-define(OWN_GROUPS, true).
+-include("frame.hrl").
 
 all() ->
     [{group, Name} || Name <- [over_port, storm, crashes, soak]].
@@ -53,12 +50,6 @@ groups() ->
 
 %%% Setting up
 
-init_per_suite(Config) ->
-    suite:start(Config).
-
-end_per_suite(Config) ->
-    suite:stop(Config).
-
 init_per_group(program, Config) ->
     [{errors, true} | Config];
 init_per_group(crashes, Config) ->
@@ -74,12 +65,6 @@ end_per_group(soak, Config) ->
     bed:remove(bed(Config));
 end_per_group(Name, Config) ->
     suite:end_group(Name, Config).
-
-init_per_testcase(_Case, Config) ->
-    suite:begin_case(Config).
-
-end_per_testcase(_Case, Config) ->
-    suite:end_case(Config).
 
 %%% The port program
 

@@ -5,9 +5,6 @@
 -module(failure_SUITE).
 -include("suite.hrl").
 
--export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
-         init_per_group/2, end_per_group/2, init_per_testcase/2,
-         end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(site, [site_with/2]).
 -import(suite, [address/3, await_endpoints/3, bed/1, clean/1, common_site/1,
@@ -16,8 +13,7 @@
                 round_trip/3, round_trip/4, server_pid/2, serves/3, serves/4,
                 service/2, who_served/2, with_ghost/2, without_module/2]).
 
-suite() ->
-    [{timetrap, {seconds, 120}}].
+-include("frame.hrl").
 
 all() ->
     [{group, Name} || Name <- [failure, over_port]].
@@ -51,26 +47,6 @@ groups() ->
        a_reload_with_other_options_loses_no_request]},
      %% once more with the other carrier
      {over_port, [], [{group, failure}]}].
-
-%%% Setting up
-
-init_per_suite(Config) ->
-    suite:start(Config).
-
-end_per_suite(Config) ->
-    suite:stop(Config).
-
-init_per_group(Name, Config) ->
-    suite:begin_group(Name, Config).
-
-end_per_group(Name, Config) ->
-    suite:end_group(Name, Config).
-
-init_per_testcase(_Case, Config) ->
-    suite:begin_case(Config).
-
-end_per_testcase(_Case, Config) ->
-    suite:end_case(Config).
 
 %%% Words that the cases are made of
 

@@ -6,9 +6,6 @@
 -module(messages_SUITE).
 -include("suite.hrl").
 
--export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
-         init_per_group/2, end_per_group/2, init_per_testcase/2,
-         end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(suite, [address_of/3, await_acknowledged/2, await_draining/4,
                 await_endpoints/3, bed/1, books_add_up/2, common_site/1, counter/3,
@@ -20,8 +17,8 @@
 -define(NODES, <<"nodes.example.org">>).
 -define(CALM, <<"calm.example.org">>).
 
-suite() ->
-    [{timetrap, {seconds, 120}}].
+-define(OWN_GROUPS, true).
+-include("frame.hrl").
 
 all() ->
     [{group, Name} || Name <- [to_the_target, of_the_target, nodes, stored,
@@ -78,12 +75,6 @@ groups() ->
 
 %%% Setting up
 
-init_per_suite(Config) ->
-    suite:start(Config).
-
-end_per_suite(Config) ->
-    suite:stop(Config).
-
 %% What stores messages, or gives them to other resources.
 init_per_group(stored, Config) ->
     bed:reconfigure(bed(Config),
@@ -100,12 +91,6 @@ end_per_group(stored, Config) ->
     common_site(Config);
 end_per_group(Name, Config) ->
     suite:end_group(Name, Config).
-
-init_per_testcase(_Case, Config) ->
-    suite:begin_case(Config).
-
-end_per_testcase(_Case, Config) ->
-    suite:end_case(Config).
 
 %%% To the target
 

@@ -27,7 +27,7 @@
 
 %%% The server
 
-%% @doc For init_per_suite: the common server, a proxy host of it for each of
+%% @doc For init_per_suite (frame.hrl): the common server, a proxy host of it for each of
 %% proxy_hosts/0.
 start(Config) ->
     Config1 = clients(served(Config)),
