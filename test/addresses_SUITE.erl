@@ -9,7 +9,7 @@
 -import(suite, [address/3, address_of/3, await_endpoints/3, await_said/2, bed/1,
                 counter/3, disco_info/0, in/2, in_flight/2, is_sealed/1,
                 requester/1, requester/2, resource/1, round_trip/3, says/2,
-                serves/3, service/2, service/3, who_served/2]).
+                seen/3, serves/3, service/2, service/3, who_served/2]).
 
 -include("frame.hrl").
 
@@ -556,11 +556,7 @@ a_jid_that_does_not_fit_into_a_resource_is_shown_by_a_handle(Config) ->
 long_resource(Length, Config) ->
     E = service(Config, "a"),
     U = requester(Config, "romeo@example.org/" ++ lists:duplicate(Length, $r)),
-    Id = iq:ask(U, get, ?P),
-    Req = iq:served(E, Id),
-    From = puppet:attr(<<"from">>, Req),
-    iq:answer(E, Req),
-    _ = iq:result(U, Id, ?P),
+    From = seen(U, ?P, E),
     Back = iq:ask(E, get, From),
     iq:answer(U, iq:served(U, Back)),
     _ = iq:result(E, Back, From),
@@ -638,11 +634,7 @@ a_handle_is_forgotten_with_its_contact(Config) ->
     E = service(Config, "a"),
     U = requester(Config, "romeo@example.org/" ++ lists:duplicate(1023, $r)),
     P = <<"brief.example.org">>,
-    Id = iq:ask(U, get, P),
-    Req = iq:served(E, Id),
-    iq:answer(E, Req),
-    _ = iq:result(U, Id, P),
-    Handle = puppet:attr(<<"from">>, Req),
+    Handle = seen(U, P, E),
     timer:sleep(1500),
     _ = iq:refused(E, iq:ask(E, get, Handle), Handle, ?NOT_FOUND),
     iq:quiet(E, U).

@@ -13,8 +13,8 @@
                 endpoint_jids/2, endpoints/2, has_route/2, in/2, in_flight/2,
                 kill_host/2, occurrences/2, own_site/2, proc/1,
                 register_accounts/2, requester/1, requester/2, resumable/2,
-                said/2, server_pid/2, serves/3, service/2, service/4, status/1,
-                status/2, sum/2]).
+                said/2, seen/3, server_pid/2, serves/3, service/2, service/4,
+                status/1, status/2, sum/2]).
 
 -define(OWN_GROUPS, true).
 -define(CLOCKS, [a_start_that_fails_half_way_loses_no_request]).
@@ -435,12 +435,9 @@ without_a_secret_pseudonyms_outlive_a_restart(Config) ->
     Pseudonym = fun() ->
                         E = service(Config, "a"),
                         U = requester(Config),
-                        Id = iq:ask(U, get, ?P),
-                        Req = iq:served(E, Id),
-                        iq:answer(E, Req),
-                        _ = iq:result(U, Id, ?P),
+                        Seen = seen(U, ?P, E),
                         puppet:stop_all(),
-                        puppet:attr(<<"from">>, Req)
+                        Seen
                 end,
     Before = Pseudonym(),
     bed:stop(Bed),

@@ -9,8 +9,8 @@
 -compile([export_all, nowarn_export_all]).
 -import(suite, [address/3, address_of/3, await_endpoints/3, bed/1, counter/3,
                 in/2, in_flight/2, is_sealed/1, push/2, requester/1,
-                requester/2, resource/1, round_trip/3, says/2, service/2,
-                who_served/2, with_ghost/2, without_module/2]).
+                requester/2, resource/1, round_trip/3, says/2, seen/3,
+                service/2, who_served/2, with_ghost/2, without_module/2]).
 
 -define(OWN_GROUPS, true).
 -include("frame.hrl").
@@ -153,11 +153,7 @@ an_empty_id_is_legal(Config) ->
 a_request_of_the_endpoint_reaches_the_requester_and_is_answered(Config) ->
     E = service(Config, "a"),
     U = requester(Config),
-    Id = iq:ask(U, get, ?P),
-    Req = iq:served(E, Id),
-    iq:answer(E, Req),
-    _ = iq:result(U, Id, ?P),
-    EncU = puppet:attr(<<"from">>, Req),
+    EncU = seen(U, ?P, E),
     Back = iq:ask(E, set, EncU),
     Asked = iq:served(U, Back),
     EncE = puppet:attr(<<"from">>, Asked),

@@ -299,20 +299,12 @@ a_result_that_was_made_of_the_request_is_an_answer(Config) ->
 a_request_that_the_target_has_blocked_gets_one_service_unavailable(Config) ->
     Es = [E | _] = [service(Config, R) || R <- ["a", "b"]],
     U = requester(Config),
-    Block = fun(Word) ->
-                    Id = iq:id(),
-                    puppet:send(E, ["<iq type='set' id='", Id, "'><", Word,
-                                    " xmlns='urn:xmpp:blocking'><item jid='", ?P,
-                                    "'/></", Word, "></iq>"]),
-                    El = iq:outcome(E, Id),
-                    <<"result">> = puppet:attr(<<"type">>, El)
-            end,
-    Block("block"),
+    ok = iq:set_blocked(E, ?P, block),
     try
         [refused_once(Config, U, Type, "<q xmlns='urn:example:test'/>", Es)
          || Type <- [get, set]]
     after
-        Block("unblock")
+        ok = iq:set_blocked(E, ?P, unblock)
     end,
     [true = lists:member(round_trip(U, Type, ?P, Es), Es) || Type <- [get, set]].
 

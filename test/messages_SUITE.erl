@@ -781,14 +781,7 @@ set_resend(Bed, Resend) ->
 a_message_that_the_target_has_blocked_gets_service_unavailable(Config) ->
     Es = [E | _] = [service(Config, R) || R <- ["a", "b"]],
     U = requester(Config),
-    Block = fun(Word) ->
-                    Id = iq:id(),
-                    puppet:send(E, ["<iq type='set' id='", Id, "'><", Word,
-                                    " xmlns='urn:xmpp:blocking'><item jid='", ?P,
-                                    "'/></", Word, "></iq>"]),
-                    <<"result">> = puppet:attr(<<"type">>, iq:outcome(E, Id))
-            end,
-    Block("block"),
+    ok = iq:set_blocked(E, ?P, block),
     try
         _ = chat:refused(U, chat:say(U, chat, ?P), ?P, {cancel, 'service-unavailable'}),
         _ = chat:say(U, headline, ?P),
@@ -797,7 +790,7 @@ a_message_that_the_target_has_blocked_gets_service_unavailable(Config) ->
         await_endpoints(Config, ?P, Es),
         books_add_up(Config, ?P)
     after
-        Block("unblock")
+        ok = iq:set_blocked(E, ?P, unblock)
     end,
     _ = chat:who_heard(Es, chat:say(U, chat, ?P)).
 
