@@ -18,6 +18,7 @@
 -define(PORT, mod_client_proxy_port).
 -define(OWNER, mod_client_proxy_port_owner).
 -define(CORE, mod_client_proxy_core).
+-define(READINGS, mod_client_proxy_readings).
 -define(NOW, mod_client_proxy_clock:now()).
 -define(TABLE, mod_client_proxy_port_table).
 -define(VHOST, <<"example.org">>).
@@ -186,7 +187,7 @@ exchange(Core) ->
                  handle(Core, iq(result, <<"2">>, To, From), none)),
     ?assertMatch(#{requests := 1, answers := 1, outbound_answers := 1},
                  counters(Core)),
-    ?assertMatch([#{jid := <<"svc@example.org/a">>}], ?CORE:endpoints(Core, 0)),
+    ?assertMatch([#{jid := <<"svc@example.org/a">>}], ?READINGS:endpoints(Core, 0)),
     {up, [_ | _], Sum} = ?CORE:status(Core),
     ?assertEqual(mod_client_proxy_priv:sources(), Sum),
     ?assertEqual(0, rows(Core)).
@@ -380,12 +381,12 @@ writing({_, {Table, P}} = Core) ->
 
 addresses(Core) ->
     {{_, _, Shown}, _} = request(Core, 1),
-    [#{shown := Endpoint}] = ?CORE:endpoints(Core, 0),
+    [#{shown := Endpoint}] = ?READINGS:endpoints(Core, 0),
     {ok, requester, User} = ?CORE:open(Core, Shown, ?NOW),
     signal(Core, "KILL"),
     made_again(Core),
     ?assertEqual({ok, requester, User}, ?CORE:open(Core, Shown, ?NOW)),
-    ?assertMatch([#{shown := Endpoint}], ?CORE:endpoints(Core, 0)).
+    ?assertMatch([#{shown := Endpoint}], ?READINGS:endpoints(Core, 0)).
 
 keeps_dying(Core) ->
     Down = [begin
@@ -470,7 +471,7 @@ busy({_, {Table, P}} = Core) ->
     ?assertMatch(#{pending := 0}, counters(Second)),
     %% as if it were still there
     ?TABLE:set_instance(Table, P, Port, Number),
-    await(fun() -> badarg == try ?CORE:counters(Core) catch error:E -> E end end).
+    await(fun() -> badarg == try ?READINGS:counters(Core) catch error:E -> E end end).
 
 padding(Size) ->
     mod_client_proxy_port_program:frame(0, 0, nothing, {binary:copy(<<"x">>, Size)}).
@@ -686,7 +687,7 @@ one_answer_each(Core) ->
          Actor ! stop,
          receive {'DOWN', Mon, _, _, _} -> ok end
      end || Actor <- Actors],
-    make_again_while(Core, fun() -> ?CORE:counters(Core) == #{} end),
+    make_again_while(Core, fun() -> ?READINGS:counters(Core) == #{} end),
     [ets:insert(Outcomes, {Id, drained})
      || {fail, _, _, _, _, _, Id, _} <- drained(Core)],
     await(fun() -> rows(Core) == 0 end),
@@ -909,7 +910,7 @@ os_pid({_, {Table, _}}) ->
 
 %% It is answered within 1 s or not at all, so a busy machine is asked again.
 counters(Core) ->
-    case ?CORE:counters(Core) of
+    case ?READINGS:counters(Core) of
         None when None == #{} -> counters(Core);
         Counters -> Counters
     end.
