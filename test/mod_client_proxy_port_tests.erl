@@ -53,6 +53,10 @@ carrier_test_() ->
               {"the program dies: who waits is told at once", fun waiting/1},
               {"the program dies: who writes to it finds out first",
                fun writing/1},
+              {"the program dies while many write to it: it is known how",
+               fun known_how/1},
+              {"the program dies with more to read than it can: it is known how",
+               fun known_how_full/1},
               {"the program dies: addresses from before can be opened",
                fun addresses/1},
               {"a program that keeps dying is started after longer and longer "
@@ -368,7 +372,38 @@ waiting(Core) ->
     made_again(Core),
     exchange_again(Core).
 
-%% The port ends by the failed write then, without an exit status.
+known_how({_, {Table, P}} = Core) ->
+    %% the second end, for after that nothing is started for a second
+    signal(Core, "KILL"),
+    made_again(Core),
+    {Port, _} = ?TABLE:instance(Table, P),
+    Writers = [spawn_monitor(fun() -> write(Port, padding(100)) end)
+               || _ <- lists:seq(1, 4)],
+    signal(Core, "KILL"),
+    ?assertEqual("the port program has ended (signal 9)", why_down(Core)),
+    [receive {'DOWN', Mon, _, Pid, _} -> ok end || {Pid, Mon} <- Writers].
+
+known_how_full({_, {Table, P}} = Core) ->
+    signal(Core, "KILL"),
+    made_again(Core),
+    {Port, _} = ?TABLE:instance(Table, P),
+    signal(Core, "STOP"),
+    {Pid, Mon} = spawn_monitor(fun() -> write(Port, padding(1000000)) end),
+    await(fun() -> {status, suspended} == process_info(Pid, status) end),
+    signal(Core, "KILL"),
+    ?assertEqual("the port program has ended (signal 9)", why_down(Core)),
+    receive {'DOWN', Mon, _, Pid, _} -> ok end,
+    await(fun() -> undefined == erlang:port_info(Port) end).
+
+why_down({_, {Table, _}} = Core) ->
+    await(fun() -> {ok, down} == first(?TABLE:get(Table, program)) end),
+    {{down, Why}, _, _} = ?CORE:status(Core),
+    lists:flatten(Why).
+
+first({ok, Row}) -> {ok, element(1, Row)};
+first(none) -> none.
+
+%% Where it is not known, since a write has failed first and the port has ended by that.
 writing({_, {Table, P}} = Core) ->
     _ = request(Core, 1),
     {Port, _} = ?TABLE:instance(Table, P),
