@@ -125,4 +125,4 @@ where_a_page_is_not_answered_there_is_nothing_test_() ->
             {Row, Read} <- [{row(<<"a">>), fun(C) -> ?CORE:endpoints(C, 0) end},
                             {{request, <<>>, <<>>, <<>>, get, 0, 0, 1},
                              fun(C) -> ?CORE:pending(C, 0) end},
-                            {{<<"a">>, 0, []}, fun ?CORE:latencies/1}]].
+                            {{<<"a">>, 0, <<>>}, fun ?CORE:latencies/1}]].
