@@ -9,8 +9,8 @@
 %%% requests that were in flight, takes back the presence that was passed, and tells
 %%% the proxy host (the message `lost'), which makes the instance again by
 %%% configure/2 and fills it. Until then handle/7 returns an error, and the others
-%%% what they return when there is nothing. What is in an instance is read by
-%%% mod_client_proxy_readings.
+%%% an error or what they return when there is nothing. What is in an instance is
+%%% read by mod_client_proxy_readings.
 %%%
 %%% Every time is in milliseconds of one monotonic clock of the caller
 %%% (mod_client_proxy_clock), every size in octets. No function raises for what

@@ -110,17 +110,24 @@ latencies(Core) ->
 %%% Internal
 
 %% Page by page. Where one cannot be read for want of memory, it can be a little
-%% later, or else nothing works here any more.
+%% later, or else nothing works here any more. Where the carrier does not answer there
+%% is nothing: some rows would look like all.
 collect(Core, Name, Args, Cursor, Fun) ->
-    collect(Core, Name, Args, Cursor, Fun, ?TRIES).
+    collect(Core, Name, Args, Cursor, Fun, ?TRIES, []).
 
-collect(Core, Name, Args, Cursor, Fun, Tries) ->
+collect(Core, Name, Args, Cursor, Fun, Tries, Before) ->
     case mod_client_proxy_core:call(Core, Name, erlang:append_element(Args, Cursor)) of
-        {done, Rows} ->
-            lists:map(Fun, Rows);
         {error, no_memory} when Tries > 1 ->
             timer:sleep(?PAUSE),
-            collect(Core, Name, Args, Cursor, Fun, Tries - 1);
-        {Next, Rows} when is_integer(Next) ->
-            lists:map(Fun, Rows) ++ collect(Core, Name, Args, Next, Fun)
+            collect(Core, Name, Args, Cursor, Fun, Tries - 1, Before);
+        {error, no_memory} ->
+            error(no_memory);
+        {error, _} ->
+            [];
+        {Next, Rows} ->
+            All = [lists:map(Fun, Rows) | Before],
+            case Next of
+                done -> lists:append(lists:reverse(All));
+                _ -> collect(Core, Name, Args, Next, Fun, ?TRIES, All)
+            end
     end.
