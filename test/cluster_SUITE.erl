@@ -88,7 +88,9 @@ groups() ->
        what_a_remote_target_has_not_answered_the_next_node_asks,
        who_is_ejected_at_one_node_is_so_at_the_others]},
      {failures, [],
-      [a_killed_node_takes_its_endpoints_along,
+      [what_is_held_at_one_node_goes_on_at_another_or_is_answered,
+       what_is_held_is_answered_when_another_node_is_killed,
+       a_killed_node_takes_its_endpoints_along,
        a_node_that_hangs_gets_no_requests_until_it_speaks,
        a_frozen_node_keeps_none_of_the_others_from_serving,
        a_frozen_node_is_asked_once_and_holds_up_no_taker,
@@ -1153,6 +1155,72 @@ who_is_ejected_at_one_node_is_so_at_the_others(Config) ->
     await_seen(Config, 2, ?EJECTS, Hangs, {<<"none">>, 0, <<"ejected">>}, 15000).
 
 %%% Nodes that fail
+
+%% What other modules hold back (doc/hooks.md). The only endpoint may change meanwhile,
+%% and the module may stop where it is held.
+what_is_held_at_one_node_goes_on_at_another_or_is_answered(Config) ->
+    with_keepers(Config, fun() -> held_at_node_2(Config) end).
+
+held_at_node_2(Config) ->
+    A = service_seen_at(Config, 1, 2),
+    U = requester_at(Config, 2),
+    [Released, Refused, Moved] = [hold(Config, 2, U) || _ <- [1, 2, 3]],
+    ok = keeper:refuse(bed(Config, 2), Refused, rpc(Config, 2, xmpp, err_not_allowed, [])),
+    _ = iq:refused(U, Refused, ?P, ?NOT_ALLOWED),
+    ok = keeper:release(bed(Config, 2), Released),
+    answered(A, U, ?P, [{Released, iq:served(A, Released)}]),
+    puppet:stop(A),
+    await_endpoints(at(Config, 2), ?P, []),
+    B = service_seen_at(Config, 1, 2),
+    ok = keeper:release(bed(Config, 2), Moved),
+    answered(B, U, ?P, [{Moved, iq:served(B, Moved)}]),
+    books_add_up(at(Config, 2), ?P),
+    Stopped = hold(Config, 2, U),
+    cluster:site(Config, [2], site:hosts()),
+    _ = iq:refused(U, Stopped, ?P, ?UNAVAILABLE),
+    {error, gone} = keeper:release(bed(Config, 2), Stopped),
+    cluster:site(Config, [2], site()),
+    iq:quiet(U, U).
+
+%% What the killed node has held nobody can answer. Who decides at another node is told
+%% that it cannot be reached.
+what_is_held_is_answered_when_another_node_is_killed(Config) ->
+    with_keepers(Config, fun() -> held_while_node_2_dies(Config) end).
+
+held_while_node_2_dies(Config) ->
+    _A = service_seen_at(Config, 2, 1),
+    [U, Other] = [requester_at(Config, N) || N <- [1, 2]],
+    [Gone, Moved] = [hold(Config, 1, U) || _ <- [1, 2]],
+    keeper:hold_by(bed(Config, 1), keeper:pid(bed(Config, 2))),
+    Orphan = iq:ask(U, get, ?P, "hold, other"),
+    bed:await(fun() -> keeper:is_held(bed(Config, 2), Orphan) end),
+    Lost = keeper:ref(bed(Config, 2), hold(Config, 2, Other)),
+    kill(Config, 2),
+    _ = iq:refused(U, Orphan, ?P, {modify, 'policy-violation'}),
+    {error, unreachable} = rpc(Config, 1, mod_client_proxy, release, [Lost]),
+    await_endpoints(at(Config, 1), ?P, []),
+    ok = keeper:release(bed(Config, 1), Gone),
+    _ = iq:refused(U, Gone, ?P, ?UNAVAILABLE),
+    B = service(at(Config, 1), "b"),
+    ok = keeper:release(bed(Config, 1), Moved),
+    answered(B, U, ?P, [{Moved, iq:served(B, Moved)}]),
+    iq:quiet(U, U),
+    books_add_up(at(Config, 1), ?P),
+    boot(Config, 2),
+    bed:await(fun() -> has_module(Config, 2) end).
+
+with_keepers(Config, Case) ->
+    [keeper:start(bed(Config, N), <<"example.org">>) || N <- [1, 2]],
+    try Case()
+    after
+        %% it may have been killed
+        [catch keeper:stop(bed(Config, N), <<"example.org">>) || N <- [1, 2]]
+    end.
+
+hold(Config, N, U) ->
+    Id = iq:ask(U, set, ?P, "hold"),
+    bed:await(fun() -> keeper:is_held(bed(Config, N), Id) end),
+    Id.
 
 a_killed_node_takes_its_endpoints_along(Config) ->
     E = service_seen_at(Config, 2, 1),
