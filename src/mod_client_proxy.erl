@@ -292,20 +292,23 @@ stop_host(P) ->
 
 %%% For modules that hold requests back (doc/hooks.md)
 
+-type not_decided() :: {error, gone | unreachable}.
+
 %% @doc The request goes on. Gone: it is decided already, or was answered with an
-%% error, for its time is over or the proxy host was stopped, say.
--spec release(mod_client_proxy_held:ref()) -> ok | {error, gone}.
+%% error, for its time is over or the proxy host was stopped, say. Unreachable: the node
+%% that holds it does not answer.
+-spec release(mod_client_proxy_held:ref()) -> ok | not_decided().
 release(Ref) ->
     mod_client_proxy_held:decide(Ref, allow).
 
 %% @doc Its sender gets this error.
--spec refuse(mod_client_proxy_held:ref(), stanza_error()) -> ok | {error, gone}.
+-spec refuse(mod_client_proxy_held:ref(), stanza_error()) -> ok | not_decided().
 refuse(Ref, #stanza_error{} = Error) ->
     mod_client_proxy_held:decide(Ref, {refuse, Error}).
 
 %% @doc Its sender gets this result, with one payload or none.
 -spec answer(mod_client_proxy_held:ref(), [xmlel() | xmpp:xmpp_element()]) ->
-          ok | {error, gone}.
+          ok | not_decided().
 answer(Ref, Els) when length(Els) < 2 ->
     mod_client_proxy_held:decide(Ref, {answer, Els}).
 

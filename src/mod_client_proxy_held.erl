@@ -89,11 +89,14 @@ put(#{host := P, core := Core}, Record, Packet, Holder, Time) ->
     gen_server:call(name(P), {put, Core, Record, Packet, Holder, Time}).
 
 %% @doc For who was told of it, on whatever node. Gone: it is decided already, or was
-%% answered with an error.
--spec decide(ref(), decision()) -> ok | {error, gone}.
+%% answered with an error. Unreachable: its node does not answer, so nobody knows.
+-spec decide(ref(), decision()) -> ok | {error, gone | unreachable}.
 decide({Server, Ref}, Decision) ->
     try gen_server:call(Server, {decide, Ref, Decision})
-    catch exit:_ -> {error, gone}
+    catch
+        exit:{timeout, _} -> {error, unreachable};
+        exit:{{nodedown, _}, _} -> {error, unreachable};
+        exit:_ -> {error, gone}
     end.
 
 %% @doc Another core may be published now. The records of others are answered, so
@@ -262,17 +265,20 @@ caught_up(Ref, #state{monitors = Monitors, late = Late, late_of = LateOf} = Stat
             State
     end.
 
-%% Its place in the queue is found empty when its turn comes.
-remove(Ref, #state{items = Items} = State) ->
+%% Its place in the queue, too: many may be refused while the first one is held.
+remove(Ref, #state{items = Items, queues = Queues} = State) ->
     case maps:take(Ref, Items) of
         {#item{key = Key, timer = Timer} = Item, Rest} ->
             _ = erlang:cancel_timer(Timer),
-            send_on(Key, unwatch(Item, State#state{items = Rest}));
+            #{Key := #queue{refs = Refs} = Queue} = Queues,
+            Left = Queues#{Key := Queue#queue{refs = queue:delete(Ref, Refs)}},
+            send_on(Key, unwatch(Item, State#state{items = Rest, queues = Left}));
         error ->
             State
     end.
 
-%% Those who decide have their messages still.
+%% Those who decide have their messages still. (Their places in the queues are found
+%% empty.)
 forget(IsForgotten, #state{items = Items} = State) ->
     Refs = [Ref || {Ref, Item} <- maps:to_list(Items), IsForgotten(Item)],
     #state{items = Late, queues = Queues} = State1 = lists:foldl(fun late/2, State,

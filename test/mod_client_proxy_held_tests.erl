@@ -39,6 +39,9 @@ held_test_() ->
               {"who decides ends, or has ended", fun ends/0},
               {"who decides nothing is sent no more at last", fun overdue/0},
               {"who decides about one has read those before it", fun reads_on/0},
+              {"it cannot be decided where its node does not answer", fun unreached/0},
+              {"what is refused leaves nothing behind one that is held",
+               fun refused_behind/0},
               {"what cannot be sent refuses it", fun no_answer/0},
               {"another core takes the place of its own", fun replaced/0},
               {"its core is lost", fun lost/0},
@@ -150,6 +153,34 @@ ends() ->
 %% On a node that is not there (external term format: NEW_PID_EXT).
 far_away() ->
     binary_to_term(<<131, 88, 119, 6, "x@gone", 1:32, 0:32, 1:32>>).
+
+%% A process that ends so has the caller see what he sees of one that says nothing.
+unreached() ->
+    Ended = fun(Reason) ->
+                    {spawn(fun() -> receive {'$gen_call', _, _} -> exit(Reason) end end),
+                     make_ref()}
+            end,
+    [?assertEqual({error, Error}, ?HELD:decide(Ref, allow))
+     || {Error, Ref} <- [{unreachable, {far_away(), make_ref()}},
+                         {unreachable, Ended(timeout)}, {gone, Ended(normal)},
+                         {gone, Ended(shutdown)}, {gone, Ended(killed)}]].
+
+%% However many come and are refused while the first one is held, there is no more to
+%% be known than of that.
+refused_behind() ->
+    held(0, <<"u">>),
+    First = ref(),
+    {Gone, Mon} = spawn_monitor(fun() -> ok end),
+    receive {'DOWN', Mon, _, _, _} -> ok end,
+    Size = fun() -> erts_debug:flat_size(sys:get_state(?HELD:name(?P))) end,
+    Before = Size(),
+    [begin
+         held(N, <<"u">>, Gone, ?LONG),
+         ?assertEqual({N, denied}, ended())
+     end || N <- lists:seq(1, 200)],
+    ?assertEqual(Before, Size()),
+    ok = ?HELD:decide(First, allow),
+    ?assertEqual({0, admitted}, ended()).
 
 no_answer() ->
     ok = fakes:module(ejabberd_router,

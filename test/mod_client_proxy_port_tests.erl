@@ -522,8 +522,8 @@ freed_meanwhile({_, {Table, P}} = Core) ->
     signal(Core, "STOP"),
     ?TABLE:set_instance(Table, P, Port, Number + 1), % there is none
     Asked = [spawn_call(Call) || Call <- [fun() -> request(Core, 1) end,
-                                          fun() -> ?CORE:counters(Core) end,
-                                          fun() -> mod_client_proxy_readings:endpoints(Core, 0) end]],
+                                          fun() -> ?READINGS:counters(Core) end,
+                                          fun() -> ?READINGS:endpoints(Core, 0) end]],
     await(fun() -> rows(Core) == 3 end),
     ?TABLE:set_instance(Table, P, Port, Number),
     ?assertEqual(Made, ?TABLE:instance(Table, P)),
