@@ -237,8 +237,8 @@ late(Ref, #state{items = Items, late = Late, late_of = LateOf} = State) ->
         #{Ref := #item{number = N, decider = {Holder, Mon}} = Item} ->
             State#state{items = Items#{Ref := Item#item{decider = none}},
                         late = Late#{Ref => {N, Holder, Mon}},
-                        late_of = maps:update_with(Holder, fun(N) -> N + 1 end, 1,
-                                                   LateOf)};
+                        late_of = maps:update_with(Holder, fun(Of) -> Of + 1 end,
+                                                   1, LateOf)};
         _ ->
             State
     end.
