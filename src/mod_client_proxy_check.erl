@@ -56,16 +56,12 @@ run(P) ->
         stopped -> stopped
     end.
 
--dialyzer({nowarn_function, run/3}). %% its processes always end by exit/1
-
 -spec run([check()], facts(), Patience :: pos_integer()) -> [row()].
 run(Checks, Facts, Patience) ->
-    Until = mod_client_proxy_clock:now() + Patience,
-    Begun = [{Name, spawn_monitor(fun() -> exit({found, safely(Check, Facts)}) end)}
-             || {Name, Check} <- Checks],
+    All = mod_client_proxy_at_once:all([{Name, fun() -> safely(Check, Facts) end}
+                                        || {Name, Check} <- Checks], Patience),
     [{Name, Verdict, Found, Remedy}
-     || {Name, Process} <- Begun,
-        {Verdict, Found, Remedy} <- findings(Process, Until)].
+     || {Name, Answer} <- All, {Verdict, Found, Remedy} <- findings(Answer)].
 
 safely(Check, Facts) ->
     try Check(Facts)
@@ -75,17 +71,13 @@ safely(Check, Facts) ->
               "Please report it as a bug of mod_client_proxy"}]
     end.
 
-findings({Pid, Ref}, Until) ->
-    receive
-        {'DOWN', Ref, process, Pid, {found, Findings}} -> Findings;
-        {'DOWN', Ref, process, Pid, _} ->
-            [{warning, "The check was ended", "Try again"}]
-    after max(0, Until - mod_client_proxy_clock:now()) ->
-            demonitor(Ref, [flush]),
-            exit(Pid, kill),
-            [{warning, "The check has taken too long", "Try again. If it stays so, see "
-              "whether ejabberd's log has more"}]
-    end.
+findings({ok, Findings}) ->
+    Findings;
+findings(crashed) ->
+    [{warning, "The check was ended", "Try again"}];
+findings(late) ->
+    [{warning, "The check has taken too long", "Try again. If it stays so, see "
+      "whether ejabberd's log has more"}].
 
 -spec facts(proxy_host()) -> facts() | stopped.
 facts(P) ->

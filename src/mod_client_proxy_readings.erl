@@ -19,14 +19,15 @@
 
 -type core() :: mod_client_proxy_core:core().
 %% latency: the estimate in ms, 0: none. ejected: ms for which it is still so.
-%% weight: per cent.
+%% weight: per cent. age: ms since draining is as it is. ejections: since it came.
 -type endpoint() ::
         #{jid := binary(), shown := binary(), show := atom(),
           priority := integer(), pending := boolean(),
           draining := [mod_client_proxy_core:drain()], requests := non_neg_integer(),
           outbound := non_neg_integer(), answered := non_neg_integer(),
           failed := non_neg_integer(), latency := non_neg_integer(),
-          ejected := non_neg_integer(), weight := pos_integer()}.
+          ejected := non_neg_integer(), weight := pos_integer(),
+          age := non_neg_integer(), ejections := non_neg_integer()}.
 -type pending() ::
         #{way := request | outbound, user := binary(), endpoint := binary(),
           id := binary(), type := get | set, age := non_neg_integer(),
@@ -40,13 +41,15 @@
 endpoints(Core, Now) ->
     collect(Core, endpoints, {Now}, 0,
             fun({Jid, Shown, Show, Priority, Pending, Draining, Requests,
-                 Outbound, Answered, Failed, Latency, Ejected, Weight}) ->
+                 Outbound, Answered, Failed, Latency, Ejected, Weight, Age,
+                 Ejections}) ->
                     #{jid => Jid, shown => Shown, show => Show,
                       priority => Priority, pending => Pending,
                       draining => drains(Draining), requests => Requests,
                       outbound => Outbound, answered => Answered,
                       failed => Failed, latency => Latency,
-                      ejected => Ejected, weight => Weight}
+                      ejected => Ejected, weight => Weight,
+                      age => Age, ejections => Ejections}
             end).
 
 %% The bits of enum jat_drain (c_src/core/endpoints.h).

@@ -243,7 +243,7 @@ columns(_Endpoints) ->
      {fun is_boolean/1, [pending]},
      {fun are_atoms/1, [draining]},
      {fun is_integer/1, [priority, requests, outbound, answered, failed, latency,
-                         ejected, weight]}].
+                         ejected, weight, age, ejections]}].
 
 are_atoms([Atom | Atoms]) -> is_atom(Atom) andalso are_atoms(Atoms);
 are_atoms(Atoms) -> Atoms == [].
