@@ -126,8 +126,23 @@ mod_options(_ServerHost) ->
 %% their old version after an upgrade. After this, the installer calls stop/1 for
 %% each virtual host: the others are needed until the last stop.
 pre_uninstall() ->
-    uninstalling([ServerHost || ServerHost <- ejabberd_option:hosts(),
-                                gen_mod:is_loaded(ServerHost, ?MODULE)]).
+    case {[ServerHost || ServerHost <- ejabberd_option:hosts(),
+                         gen_mod:is_loaded(ServerHost, ?MODULE)], handlers_in_use()} of
+        {[], [_ | _] = Handlers} -> refuse_to_go(Handlers);
+        {ServerHosts, _} -> uninstalling(ServerHosts)
+    end.
+
+%% With the options ejabberd itself says what is still in its configuration. What is
+%% only under listen has a stand-in, so it would say nothing, and not boot.
+-spec refuse_to_go([module()]) -> no_return().
+refuse_to_go(Handlers) ->
+    Text = lists:flatten(
+             ["mod_client_proxy stays installed: the server would not boot without ",
+              lists:join(" and ", [atom_to_list(Handler) || Handler <- Handlers]),
+              ", still named under listen. Take that out, run reload_config, and try "
+              "again"]),
+    ?ERROR_MSG("~ts", [Text]),
+    throw(Text).
 
 uninstalling([]) ->
     persistent_term:erase(?UNINSTALLING),

@@ -116,6 +116,11 @@ reason(crypto) ->
         "'default' in the file that the environment variable OPENSSL_CONF of the "
         "server names (or else in OpenSSL's own openssl.cnf), and restart the "
         "server";
+%% Erlang with an OpenSSL built in, as ejabberd's binary installers have it. The
+%% port program has the system's alone.
+reason(mixed_libraries) ->
+    "this Erlang has an OpenSSL of another version built in. Remedy: set option "
+        "carrier: port, then 'ejabberdctl reload_config'";
 reason(Atom) ->
     [atom_to_list(Atom), ". After mending it: ejabberdctl reload_config"].
 

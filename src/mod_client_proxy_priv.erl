@@ -14,10 +14,10 @@
 
 %% The version of the calls between this code and the core: JAT_ABI of
 %% c_src/core/jat.h.
--define(ABI, 13).
+-define(ABI, 14).
 %% The checksum of the C sources that this code goes with. `make sum` writes it
 %% here, and `make check-lint` looks whether it is right.
--define(SOURCES, "1745252891").
+-define(SOURCES, "3300125051").
 
 %% @doc The file that is meant by NAME.name, if it is there as a whole, with what
 %% sources/0 was for it (empty: it is older than such checksums). The text says

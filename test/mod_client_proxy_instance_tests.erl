@@ -93,16 +93,40 @@ without_provider(Carrier) ->
     ok = file:write_file(File, "openssl_conf = init\n[init]\n"
                          "providers = providers\n[providers]\nbase = base\n"
                          "[base]\nactivate = 1\n"),
+    try
+        says(["option secret", "OPENSSL_CONF", "'default'", "restart"], Carrier,
+             {"OPENSSL_CONF", File})
+    after
+        file:delete(File)
+    end.
+
+%% The loader gives a function of a library that was loaded first to everybody, as it
+%% gives those that a VM has built in.
+with_another_openssl_test_() ->
+    {"beside an OpenSSL of the VM's own it does nothing, and says what to do",
+     {timeout, 60, fun with_another_openssl/0}}.
+
+with_another_openssl() ->
+    Name = filename:join(os:getenv("TMPDIR", "/tmp"), "another-" ++ os:getpid()),
+    {Source, So} = {Name ++ ".c", Name ++ ".so"},
+    ok = file:write_file(Source, "int EVP_DecryptFinal_ex(void) { return 0; }"),
+    ?assertEqual("", os:cmd(["cc -shared -fPIC -o ", So, " ", Source])),
+    try
+        says(["OpenSSL", "carrier: port", "reload_config"], nif, {"LD_PRELOAD", So})
+    after
+        [file:delete(F) || F <- [Source, So]]
+    end.
+
+says(All, Carrier, Env) ->
     {ok, Peer, _} =
-        peer:start(#{connection => standard_io, env => [{"OPENSSL_CONF", File}],
+        peer:start(#{connection => standard_io, env => [Env],
                      args => ["-pa", ?FOLDER(?INSTANCE), ?FOLDER(?MODULE)]}),
     try
         Text = peer:call(Peer, ?MODULE, trouble, [Carrier], 50000),
         [?assertNotEqual({Text, nomatch}, {Text, string:find(Text, Words)})
-         || Words <- ["option secret", "OPENSSL_CONF", "'default'", "restart"]]
+         || Words <- All]
     after
-        peer:stop(Peer),
-        file:delete(File)
+        peer:stop(Peer)
     end.
 
 trouble(Carrier) ->

@@ -21,6 +21,7 @@ static const char *const names[JAT_ERR_COUNT] = {
     [JAT_EFULL] = "full",
     [JAT_EUNOPENABLE] = "unopenable",
     [JAT_ECRYPTO] = "crypto",
+    [JAT_EMIXED] = "mixed_libraries",
 };
 
 const char *jat_err_name(enum jat_err err)

@@ -26,6 +26,7 @@ enum jat_err {
     JAT_EUNOPENABLE, /* not an address of ours, or one sealed for another role,
                         proxy host or key */
     JAT_ECRYPTO,     /* libcrypto refused */
+    JAT_EMIXED,      /* functions of libcrypto come from two libraries */
     JAT_ERR_COUNT
 };
 

@@ -109,7 +109,7 @@
 #include "settle.h"
 
 /* The version of the interface to Erlang. */
-#define JAT_ABI 13
+#define JAT_ABI 14
 
 /* Decides about one stanza. xml: the stanza, or its head (without the
  * children's children). prepared and hints: empty and what is known (enum

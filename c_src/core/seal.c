@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* After a failure libcrypto's queue of errors in this thread is cleared: all
  * that is to be known of it is the enum jat_err. */
+#define _GNU_SOURCE /* dladdr */
 #include "seal.h"
 
+#include <dlfcn.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -26,6 +28,45 @@ struct jat_seal {
     struct template sealing, opening;
     bool reusable; /* see is_reusable */
 };
+
+/* A program with an OpenSSL built in exports it, as the VM of ejabberd's installers
+ * does. The loader takes from there what is there, and only the rest from the
+ * shared library. Where these are of two versions, each crashes over what the other
+ * has made. */
+static bool is_one_library(void)
+{
+    static void (*const used[])(void) = {
+        (void (*)(void))EVP_CIPHER_fetch,
+        (void (*)(void))EVP_CIPHER_free,
+        (void (*)(void))EVP_CIPHER_CTX_new,
+        (void (*)(void))EVP_CIPHER_CTX_copy,
+        (void (*)(void))EVP_CIPHER_CTX_ctrl,
+        (void (*)(void))EVP_CIPHER_CTX_set_params,
+        (void (*)(void))EVP_CIPHER_CTX_free,
+        (void (*)(void))EVP_CipherInit_ex2,
+        (void (*)(void))EVP_CipherUpdate,
+        (void (*)(void))EVP_EncryptUpdate,
+        (void (*)(void))EVP_EncryptFinal_ex,
+        (void (*)(void))EVP_DecryptUpdate,
+        (void (*)(void))EVP_DecryptFinal_ex,
+        (void (*)(void))EVP_sha256,
+        (void (*)(void))PKCS5_PBKDF2_HMAC,
+    };
+    const void *first = NULL;
+
+    for (size_t i = 0; i < sizeof used / sizeof used[0]; i++) {
+        const void *address;
+        Dl_info info;
+
+        memcpy(&address, &used[i], sizeof address);
+        if (dladdr(address, &info) == 0)
+            continue; /* of a program without a loader */
+        if (first != NULL && info.dli_fbase != first)
+            return false;
+        first = info.dli_fbase;
+    }
+    return true;
+}
 
 /* Each thread keeps its copies and uses them again. Copying takes about as long
  * as sealing, and threads that copy at the same time wait for libcrypto's
@@ -299,6 +340,8 @@ enum jat_err jat_seal_new(struct jat_str key, struct jat_str ad,
 
     if (key.n != JAT_SEAL_KEY)
         return JAT_EBADARG;
+    if (!is_one_library())
+        return JAT_EMIXED;
     s = jat_malloc(sizeof *s);
     if (s == NULL)
         return JAT_ENOMEM;
@@ -340,6 +383,8 @@ enum jat_err jat_seal_derive(struct jat_str secret, struct jat_str label,
         err = JAT_ENOMEM;
     else if (secret.n > INT_MAX || salt.n > INT_MAX)
         err = JAT_EBADARG;
+    else if (!is_one_library())
+        err = JAT_EMIXED;
     if (err != JAT_OK)
         goto done;
     if (PKCS5_PBKDF2_HMAC(secret.p, (int)secret.n,

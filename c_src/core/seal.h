@@ -20,7 +20,7 @@ struct jat_seal;
 
 /* key: JAT_SEAL_KEY octets; ad: the one component of associated data.
  * Both are copied. Errors: JAT_EBADARG (key length), JAT_ENOMEM, JAT_ECRYPTO
- * (libcrypto without AES-SIV: it came with 3.0). */
+ * (libcrypto without AES-SIV: it came with 3.0), JAT_EMIXED. */
 enum jat_err jat_seal_new(struct jat_str key, struct jat_str ad,
                           struct jat_seal **out);
 void jat_seal_free(struct jat_seal *s);
@@ -37,7 +37,8 @@ enum jat_err jat_seal_open(const struct jat_seal *s, struct jat_str sealed,
                            struct jat_buf *out);
 
 /* PBKDF2-HMAC-SHA256 with JAT_SEAL_ROUNDS rounds; salt = label followed by
- * host. Takes tenths of a second: never on a normal scheduler. */
+ * host. Takes tenths of a second: never on a normal scheduler. Errors: JAT_ENOMEM,
+ * JAT_EBADARG, JAT_ECRYPTO, JAT_EMIXED. */
 enum jat_err jat_seal_derive(struct jat_str secret, struct jat_str label,
                              struct jat_str host,
                              unsigned char out[JAT_SEAL_KEY]);

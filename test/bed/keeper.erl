@@ -83,10 +83,11 @@ run(Host) ->
 %% Who decides may have been killed by a case.
 over() ->
     [begin
-         Mon = monitor(process, Name),
-         catch exit(whereis(Name), kill),
+         Mon = monitor(process, Pid),
+         exit(Pid, kill),
          receive {'DOWN', Mon, _, _, _} -> ok end
-     end || Name <- [?MODULE, keeper_of_table]],
+     end || Name <- [?MODULE, keeper_of_table], Pid <- [whereis(Name)],
+            Pid /= undefined],
     ok.
 
 keep() ->

@@ -353,7 +353,7 @@ static void what_was_shown_is_taken_back_call_by_call(void **state)
 
 #define CALLS_TEST(f) cmocka_unit_test_setup_teardown(f, start, stop)
 
-#define SUM_OF_WORDS 0x4f0abb6c6331fbf4U
+#define SUM_OF_WORDS 0x293c9dca2209f4b6U
 
 /* The calls, with what they take and return, are an interface: a core of
  * another one must not be loaded. If this fails, a word has come, gone or
@@ -367,7 +367,7 @@ static void the_words_are_those_of_this_interface(void **state)
     for (unsigned i = 0; i < ATOM_COUNT; i++)
         sum = jat_mix64(
             sum + jat_hash(&seed, jat_str(atom_name(i), strlen(atom_name(i)))));
-    assert_int_equal(JAT_ABI, 13);
+    assert_int_equal(JAT_ABI, 14);
     if (sum != SUM_OF_WORDS)
         fail_msg("the sum is 0x%" PRIx64, sum);
 }
