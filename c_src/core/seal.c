@@ -29,10 +29,10 @@ struct jat_seal {
     bool reusable; /* see is_reusable */
 };
 
-/* A program with an OpenSSL built in exports it, as the VM of ejabberd's installers
- * does. The loader takes from there what is there, and only the rest from the
- * shared library. Where these are of two versions, each crashes over what the other
- * has made. */
+/* A program with an OpenSSL built in exports it, as the VM of ejabberd's
+ * installers does. The loader takes from there what is there, and only the rest
+ * from the shared library. Where these are of two versions, each crashes over
+ * what the other has made. */
 static bool is_one_library(void)
 {
     static void (*const used[])(void) = {
