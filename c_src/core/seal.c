@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* After a failure libcrypto's queue of errors in this thread is cleared: all
  * that is to be known of it is the enum jat_err. */
-#define _GNU_SOURCE /* dladdr */
+/* dladdr.
+ * NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+#define _GNU_SOURCE 1
 #include "seal.h"
 
 #include <dlfcn.h>
