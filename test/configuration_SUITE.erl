@@ -268,7 +268,7 @@ counters_say_what_became_of_each_stanza(Config) ->
     Adds([stanzas, local],
          fun() -> puppet:send(U, ["<presence type='probe' to='", ?P, "'/>"]) end),
     Adds([stanzas, dropped],
-         fun() -> puppet:send(U, ["<presence type='subscribed' to='", ?P, "'/>"]) end),
+         fun() -> puppet:send(U, ["<presence type='unsubscribed' to='", ?P, "'/>"]) end),
     Adds([stanzas, unsolicited],
          fun() -> puppet:send(E, ["<iq type='result' id='none' to='", ?P, "/",
                                   puppet:jid(U), "'/>"]) end),

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
 /* After a failure libcrypto's queue of errors in this thread is cleared: all
  * that is to be known of it is the enum jat_err. */
-#define _GNU_SOURCE /* dladdr */
+/* dladdr.
+ * NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+#define _GNU_SOURCE 1
 #include "seal.h"
 
 #include <dlfcn.h>
@@ -29,10 +31,10 @@ struct jat_seal {
     bool reusable; /* see is_reusable */
 };
 
-/* A program with an OpenSSL built in exports it, as the VM of ejabberd's installers
- * does. The loader takes from there what is there, and only the rest from the
- * shared library. Where these are of two versions, each crashes over what the other
- * has made. */
+/* A program with an OpenSSL built in exports it, as the VM of ejabberd's
+ * installers does. The loader takes from there what is there, and only the rest
+ * from the shared library. Where these are of two versions, each crashes over
+ * what the other has made. */
 static bool is_one_library(void)
 {
     static void (*const used[])(void) = {

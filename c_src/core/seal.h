@@ -37,8 +37,8 @@ enum jat_err jat_seal_open(const struct jat_seal *s, struct jat_str sealed,
                            struct jat_buf *out);
 
 /* PBKDF2-HMAC-SHA256 with JAT_SEAL_ROUNDS rounds; salt = label followed by
- * host. Takes tenths of a second: never on a normal scheduler. Errors: JAT_ENOMEM,
- * JAT_EBADARG, JAT_ECRYPTO, JAT_EMIXED. */
+ * host. Takes tenths of a second: never on a normal scheduler. Errors:
+ * JAT_ENOMEM, JAT_EBADARG, JAT_ECRYPTO, JAT_EMIXED. */
 enum jat_err jat_seal_derive(struct jat_str secret, struct jat_str label,
                              struct jat_str host,
                              unsigned char out[JAT_SEAL_KEY]);

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception */
-/* A program with a function of libcrypto of its own, as a VM has all of them where
- * OpenSSL is built in: the loader gives that one to everybody. */
+/* A program with a function of libcrypto of its own, as a VM has all of them
+ * where OpenSSL is built in: the loader gives that one to everybody. */
 #include "tables.h"
 
 #include <openssl/evp.h>
 
 #include "seal.h"
 
-const EVP_MD *EVP_sha256(void)
+int EVP_DecryptFinal_ex(EVP_CIPHER_CTX *ctx, unsigned char *outm, int *outl)
 {
-    return NULL;
+    (void)ctx;
+    (void)outm;
+    *outl = 0;
+    return 0;
 }
 
 static void nothing_is_begun_with_two_libraries(void **state)
