@@ -97,7 +97,7 @@ dist: committed
 	    echo _build/$$name.tar.gz
 
 contrib: committed
-	@[ -z "$$(git ls-files -o --exclude-standard src c_src conf doc)" ] || \
+	@[ -z "$$(git ls-files -o --exclude-standard src c_src conf doc examples)" ] || \
 	    { echo "Here are files that git does not know" >&2; exit 1; }
 	@test/bed/entry _build/contrib/mod_client_proxy
 	@echo _build/contrib/mod_client_proxy
