@@ -260,7 +260,7 @@ too_large(Core) ->
     Large = binary:copy(<<"x">>, 16#1000000),
     ?assertEqual({error, too_big}, handle(Core, Large, none)),
     ?assertEqual({error, too_big}, ?CORE:open(Core, Large, ?NOW)),
-    ?assertEqual({error, too_big}, ?CORE:pending(Core, #{user => Large}, 1, 0, ?NOW)),
+    ?assertEqual({error, too_big}, ?READINGS:pending(Core, #{user => Large}, 1, 0, ?NOW)),
     ?assertEqual({error, too_big},
                  ?CORE:configure(Core, (config())#{targets => [Large]})),
     ?assertEqual({error, too_big},
