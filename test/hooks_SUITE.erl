@@ -380,7 +380,7 @@ decide_there(Config, Id, Function, Args) ->
 when_both_nodes_decide_at_once_one_does(Config) ->
     E = service(Config, "a"),
     U = requester(Config),
-    Ids = [hold(Config, U, set, ?P) || _ <- lists:seq(1, 30)],
+    Ids = [hold(Config, U, set, ?P) || _ <- lists:seq(1, 10)],
     Error = bed:rpc(bed(Config), xmpp, err_not_allowed, []),
     Refused = [Id || {Id, ok} <- at_once(
                                    Ids,
