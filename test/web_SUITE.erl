@@ -330,21 +330,22 @@ jid() ->
     {jid, <<"admin">>, <<"example.org">>, <<>>, <<"admin">>, <<"example.org">>, <<>>}.
 
 the_table_is_there_for_other_programs(Config) ->
-    E = service(Config, "a,\"b\""),
+    _ = service(Config, "a,\"b\""),
     Path = ?PATH "csv?" ?HOST,
+    Name = "\r\n\"svc@example.org/a,\"\"b\"\"\",",
+    %% (what is kept for a second may be of the case before)
+    bed:await(fun() -> {200, _, Now} = get(Config, ?ADMIN, Path), has(Now, Name) end),
     {200, Headers, Csv} = get(Config, ?ADMIN, Path),
     "text/csv; charset=utf-8" = proplists:get_value("content-type", Headers),
     "attachment; filename=\"proxy.example.org.csv\"" =
         proplists:get_value("content-disposition", Headers),
     [_Head, Row, <<>>] = binary:split(Csv, <<"\r\n">>, [global]),
-    true = has(Row, "\"svc@example.org/a,\"\"b\"\"\","),
     true = has(Row, ",\"accepting\","),
     {404, _, _} = get(Config, ?ADMIN, ?PATH "csv?host=focus.meet.example.org"),
     {404, _, _} = get(Config, ?ADMIN, ?PATH "csv"),
     {401, _, _} = get(Config, ?LOCAL, Path),
     {403, _, _} = http(Config, "GET", Path,
-                       [basic(?ADMIN), "Sec-Fetch-Site: cross-site\r\n"], ""),
-    puppet:jid(E).
+                       [basic(?ADMIN), "Sec-Fetch-Site: cross-site\r\n"], "").
 
 %%% What there is in an answer
 
