@@ -13,7 +13,6 @@
 
 -export([open/0, close/0, process/2]).
 
--include("logger.hrl").
 -include("ejabberd_http.hrl").
 
 -import(mod_client_proxy_web_access, [account/1, may_configure/2]).

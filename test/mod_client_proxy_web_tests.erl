@@ -341,6 +341,38 @@ no_detail_test_() ->
              ?assertMatch([_, _], binary:split(Data, <<"it is up, the list says">>))
      end}.
 
+%% The core hangs: list and detail are waited for at the same time, and not for long.
+hanging_core_test_() ->
+    {setup,
+     fun() ->
+             {ok, _} = application:ensure_all_started(xmpp),
+             {ok, Pid} = ?CACHE:start_link(),
+             unlink(Pid),
+             mod_client_proxy_hosts:set_running(?VHOST, [?P]),
+             played:start([ejabberd_option, ejabberd_auth, acl, mod_client_proxy_survey],
+                          [{ejabberd_option, hosts, fun() -> [?VHOST] end},
+                           {ejabberd_auth, check_password, fun(_, _, _, _) -> true end},
+                           {acl, match_rule, fun(_, _, _) -> allow end},
+                           {mod_client_proxy_survey, nodes, fun(_) -> [node()] end},
+                           {mod_client_proxy_survey, ask,
+                            fun(_, _) -> timer:sleep(infinity) end}]),
+             Pid
+     end,
+     fun(Pid) ->
+             played:stop(),
+             mod_client_proxy_hosts:forget(?VHOST),
+             gen_server:stop(Pid)
+     end,
+     fun() ->
+             {Took, {200, _, Data}} =
+                 timer:tc(mod_client_proxy_web, process, [[?VHOST, <<"data">>],
+                                                          request(<<"/c/h/data">>)]),
+             ?assert(Took < 4500000),
+             [?assertMatch({match, _}, re:run(Data, Has))
+              || Has <- ["\"detail\": ?null", "\"word\": ?\"down\"",
+                         "\"requests\": ?null", "cannot be shown now"]]
+     end}.
+
 listed() ->
     #{name => ?P, word => <<"up">>, text => <<"it is up, the list says">>,
       carrier => <<>>, targets => <<>>, endpoints => 1, pending => 0, requests => 0,
