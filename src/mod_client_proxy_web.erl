@@ -13,7 +13,6 @@
 
 -export([open/0, close/0, process/2]).
 
--include("logger.hrl").
 -include("ejabberd_http.hrl").
 
 -import(mod_client_proxy_web_access, [account/1, may_configure/2]).
@@ -154,11 +153,10 @@ view(ServerHost, Account, Query) ->
         {find(<<"find">>, Query), find(<<"find_host">>, Query), span(Query),
          value(<<"host">>, Query)},
     Detail = fun(P) -> ?DATA:host(ServerHost, P, Span, Find) end,
+    Soon = soon(Asked, mod_client_proxy_hosts:running(ServerHost)),
     [{list, List} | Early] =
         ?AT_ONCE:all([{list, fun() -> ?DATA:hosts(ServerHost, FindHost, Asked) end}
-                      | [{P, fun() -> Detail(P) end}
-                         || P <- soon(Asked, mod_client_proxy_hosts:running(ServerHost))]],
-                     ?PATIENCE),
+                      | [{P, fun() -> Detail(P) end} || P <- Soon]], ?PATIENCE),
     case List of
         {ok, {ok, Hosts, Left, Host}} ->
             with_detail(#{server_host => ServerHost, hosts => Hosts, hosts_left => Left,

@@ -43,7 +43,8 @@ press({Button, Jids}, P, By) ->
     [?INFO_MSG("~ts at ~ts, by the web page of ~ts: ~ts", [Button, P, By, Text])
      || {_, Text} <- Said],
     Done = length([done || {true, _} <- Said]),
-    {Done == length(Said), iolist_to_binary(lists:join($\n, summary(Button, Done, Said)))}.
+    {Done == length(Said),
+     iolist_to_binary(lists:join($\n, summary(Button, Done, Said)))}.
 
 call(drain, P, Jid) -> mod_client_proxy_commands:drain(P, Jid, 0);
 call(undrain, P, Jid) -> mod_client_proxy_commands:undrain(P, Jid).

@@ -29,8 +29,8 @@
 -type sums() :: #{requests := integer(), outbound := integer(), answered := integer(),
                   failed := integer(), p50 := number() | null, p99 := number() | null}.
 -type detail() :: #{name := proxy_host(), at := integer(), rows := [row()],
-                    sums := sums(), found := integer(), left := integer(), all := integer(),
-                    limit := integer(),
+                    sums := sums(), found := integer(), left := integer(),
+                    all := integer(), limit := integer(),
                     missing := [binary()], why := binary(), history := history()}.
 %% Errors and names: what the numbers in a point stand for, in this order.
 -type history() :: #{span := pos_integer(), step := pos_integer(),
@@ -81,7 +81,8 @@ all_hosts(ServerHost) ->
                 [{{P, Question}, fun() -> ask(P, Question) end}
                  || P <- Ps, Question <- [status, counters]], ?PATIENCE),
     Of = maps:from_list(Answers),
-    Hosts = [host(P, maps:get({P, status}, Of), maps:get({P, counters}, Of)) || P <- Ps],
+    Hosts = [host(P, maps:get({P, status}, Of), maps:get({P, counters}, Of))
+             || P <- Ps],
     lists:sort(fun(A, B) -> rank(A) =< rank(B) end, Hosts).
 
 ask(P, Question) ->

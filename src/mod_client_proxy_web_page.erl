@@ -168,7 +168,8 @@ charts(P, Span, Find, _History) ->
 
 %%% Its resources
 
-rows(#{name := P, rows := Rows, sums := Sums, found := Found, left := Left, all := All, why := Why},
+rows(#{name := P, rows := Rows, sums := Sums, found := Found, left := Left, all := All,
+       why := Why},
      Find, Token) ->
     {section, [{aria_labelledby, "resources"}],
      [{h2, [{id, "resources"}], ["Resources ", {small, [{data_cell, "count"}],
@@ -218,7 +219,8 @@ count(Found, All) -> [integer_to_binary(Found), " of ", integer_to_binary(All)].
 
 blank() ->
     #{jid => <<>>, name => <<>>, shown => <<>>, word => <<"up">>, state => <<>>,
-      lasts => <<>>, is_drained => false, requests => 0, outbound => 0, answered => 0, failed => 0,
+      lasts => <<>>, is_drained => false, requests => 0, outbound => 0,
+      answered => 0, failed => 0,
       weight => 100, p50 => null, p99 => null}.
 
 row(#{jid := Jid, name := Name, shown := Shown, word := Word, state := State,

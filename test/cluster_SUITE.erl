@@ -73,6 +73,7 @@ groups() ->
        the_history_is_a_sum,
        a_drain_waits_for_what_another_node_has_in_flight,
        kept_keys_of_all_nodes_are_counted_and_moved,
+       the_web_page_has_the_resources_of_other_nodes,
        a_frozen_node_is_named_in_time,
        a_node_that_cannot_answer_is_named]},
      %% what one node knows and another one needs
@@ -818,6 +819,44 @@ kept_keys_of_all_nodes_are_counted_and_moved(Config) ->
     {ok, Moved} = command(Config, 2, client_proxy_move_keys, Of),
     {match, _} = re:run(Moved, "^at most 2 kept keys leave .*, at most 0 sessions stay"),
     {ok, _} = command(Config, 1, client_proxy_undrain, Of).
+
+the_web_page_has_the_resources_of_other_nodes(Config) ->
+    E = service(at(Config, 2), "far"),
+    await_endpoints(at(Config, 1), ?P, [E]),
+    Jid = puppet:jid(E),
+    true = serves(requester_at(Config, 1), get, ?P, E),
+    bed:await(fun() ->
+                      {_, #{missing := [], rows := [#{jid := J, answered := N}],
+                            sums := #{answered := N}}} = page(Config),
+                      {J, N} == {Jid, 1}
+              end),
+    [begin
+         {true, Text} = rpc(Config, 1, mod_client_proxy_web_buttons, press,
+                            [{Button, [Jid]}, ?P, "a test"]),
+         nomatch = re:run(Text, "But node"),
+         {<<"none">>, 0, Drained} = seen(Config, 2, ?P, E),
+         {_, #{rows := [#{is_drained := IsDrained}]}} = page(Config)
+     end || {Button, Drained, IsDrained} <- [{drain, <<"command">>, true},
+                                             {undrain, <<"no">>, false}]],
+    freeze(Config, 2),
+    Other = name_of(Config, 2),
+    %% (at first it may be what was so a second ago)
+    bed:await(fun() ->
+                      {{#{missing := InList}, #{rows := [_], missing := Missing}}, Took} =
+                          timed(fun() -> page(Config) end),
+                      true = Took < 5000,
+                      {InList, Missing} == {[Other], [Other]}
+              end),
+    thaw(Config, 2),
+    bed:await(fun() -> {_, #{missing := Missing}} = page(Config), Missing == [] end).
+
+%% What that of node 1 shows.
+page(Config) ->
+    {ok, _, _, Host} = rpc(Config, 1, mod_client_proxy_web_data, hosts,
+                           [<<"example.org">>, <<>>, ?P]),
+    {ok, Detail} = rpc(Config, 1, mod_client_proxy_web_data, host,
+                       [<<"example.org">>, ?P, 120, <<>>]),
+    {Host, Detail}.
 
 %% It costs one time limit, and none once it is known to hang.
 a_frozen_node_is_named_in_time(Config) ->

@@ -134,6 +134,75 @@ answer(Method, Path, Request) ->
         mod_client_proxy_web:process(Path, Request#request{method = Method}),
     {Status, maps:from_list(Headers)}.
 
+%%% Buttons
+
+-define(BUTTONS, mod_client_proxy_web_buttons).
+-define(COMMANDS, mod_client_proxy_commands).
+
+buttons_test_() ->
+    Marked = fun(Jids) -> [{<<"jid">>, Jid} || Jid <- Jids] end,
+    Hundred = [<<"a@b/", (integer_to_binary(N))/binary>> || N <- lists:seq(1, 100)],
+    [?_assertEqual(Pressed, ?BUTTONS:pressed(Form))
+     || {Pressed, Form} <-
+            [{{drain, [<<"a@b/c">>]}, [{<<"drain">>, <<"a@b/c">>}]},
+             %% the button of a row means that row, whatever is marked
+             {{undrain, [<<"a@b/c">>]},
+              [{<<"undrain">>, <<"a@b/c">>} | Marked([<<"x@y/z">>])]},
+             {{drain, [<<"a@b/c">>, <<"x@y/z">>]},
+              [{<<"drain">>, <<"marked">>}
+               | Marked([<<"x@y/z">>, <<"a@b/c">>, <<"x@y/z">>])]},
+             {none, [{<<"drain">>, <<"marked">>}]},
+             {none, Marked([<<"a@b/c">>])},
+             {none, [{<<"drain">>, <<>>}]},
+             {none, [{<<"drain">>, <<"a@b/c">>}, {<<"undrain">>, <<"a@b/c">>}]},
+             {none, [{<<"drain">>, <<"a@b/c">>}, {<<"drain">>, <<"a@b/d">>}]},
+             {{drain, lists:sort(Hundred)},
+              [{<<"drain">>, <<"marked">>} | Marked(Hundred)]},
+             {too_many, [{<<"drain">>, <<"marked">>}
+                         | Marked([<<"x@y/z">> | Hundred])]}]].
+
+%% They wait for the other nodes at the same time. What has failed comes first.
+several_are_drained_at_once_test_() ->
+    {setup, fun() -> played:start([?COMMANDS], []) end, fun(_) -> played:stop() end,
+     fun several_are_drained_at_once/0}.
+
+several_are_drained_at_once() ->
+    Self = self(),
+    played:answer(?COMMANDS, drain,
+                  fun(?P, <<"bad">>, 0) -> {error, x, 1, <<"No account">>};
+                     (?P, <<"crash">>, 0) -> exit(crash);
+                     (?P, Jid, 0) ->
+                          Self ! {at_work, self()},
+                          receive go -> {ok, <<Jid/binary, " is drained">>} end
+                  end),
+    Press = fun(Jids) -> ?BUTTONS:press({drain, Jids}, ?P, "admin") end,
+    {_, Ref} = spawn_monitor(fun() ->
+                                     exit(Press([<<"a">>, <<"b">>, <<"bad">>,
+                                                 <<"crash">>]))
+                             end),
+    Both = [receive {at_work, Pid} -> Pid end || _ <- [1, 2]],
+    [Pid ! go || Pid <- Both],
+    ?assertEqual({false, <<"drain: 2 of 4 resources\nNo account\n"
+                           "The proxy host does not answer in time\n"
+                           "a is drained\nb is drained">>},
+                 receive {'DOWN', Ref, process, _, Said} -> Said end),
+    ?assertEqual({false, <<"No account">>}, Press([<<"bad">>])).
+
+%%% For other programs
+
+csv_test() ->
+    Row = #{jid => <<"a@b/c">>, name => <<"=a@b/\"c\",d">>, shown => <<"p/é"/utf8>>,
+            state => <<"accepting">>, age => 90, ejections => 2, show => <<"none">>,
+            priority => -1, requests => 1, outbound => 2, answered => 3, failed => 4,
+            p50 => 1.25, p99 => null, weight => 100},
+    [Head, Line, <<>>] =
+        binary:split(iolist_to_binary(mod_client_proxy_web_csv:write([Row])),
+                     <<"\r\n">>, [global]),
+    ?assertMatch(<<"\"resource\",\"shown_as\",\"state\",\"state_for_s\",",
+                   _/binary>>, Head),
+    ?assertEqual(<<"\"'=a@b/\"\"c\"\",d\",\"p/é\",\"accepting\",90,2,\"none\","
+                   "-1,1,2,3,4,1.3,,100"/utf8>>, Line).
+
 %%% Once for many pages
 
 cache_test_() ->
@@ -270,6 +339,39 @@ no_detail_test_() ->
              ?assertMatch({match, _}, re:run(Data, "\"detail\": ?null")),
              ?assertMatch([_, _], binary:split(Data, Why)),
              ?assertMatch([_, _], binary:split(Data, <<"it is up, the list says">>))
+     end}.
+
+%% The core hangs: list and detail are waited for at the same time, and not for long.
+hanging_core_test_() ->
+    {setup,
+     fun() ->
+             {ok, _} = application:ensure_all_started(xmpp),
+             {ok, Pid} = ?CACHE:start_link(),
+             unlink(Pid),
+             mod_client_proxy_hosts:set_running(?VHOST, [?P]),
+             played:start([ejabberd_option, ejabberd_auth, acl,
+                           mod_client_proxy_survey],
+                          [{ejabberd_option, hosts, fun() -> [?VHOST] end},
+                           {ejabberd_auth, check_password, fun(_, _, _, _) -> true end},
+                           {acl, match_rule, fun(_, _, _) -> allow end},
+                           {mod_client_proxy_survey, nodes, fun(_) -> [node()] end},
+                           {mod_client_proxy_survey, ask,
+                            fun(_, _) -> timer:sleep(infinity) end}]),
+             Pid
+     end,
+     fun(Pid) ->
+             played:stop(),
+             mod_client_proxy_hosts:forget(?VHOST),
+             gen_server:stop(Pid)
+     end,
+     fun() ->
+             {Took, {200, _, Data}} =
+                 timer:tc(mod_client_proxy_web, process, [[?VHOST, <<"data">>],
+                                                          request(<<"/c/h/data">>)]),
+             ?assert(Took < 4500000),
+             [?assertMatch({match, _}, re:run(Data, Has))
+              || Has <- ["\"detail\": ?null", "\"word\": ?\"down\"",
+                         "\"requests\": ?null", "cannot be shown now"]]
      end}.
 
 listed() ->

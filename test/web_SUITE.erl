@@ -33,7 +33,9 @@ all() ->
     [who_may_not_gets_the_same_answer_everywhere,
      an_account_sees_what_it_may_configure_and_nothing_else,
      a_button_drains_and_another_undrains,
+     marked_resources_are_drained_together,
      a_forged_button_does_nothing,
+     the_table_is_there_for_other_programs,
      each_answer_has_its_headers,
      methods_that_are_none_are_refused,
      whatever_is_asked_is_answered,
@@ -255,6 +257,32 @@ a_button_drains_and_another_undrains(Config) ->
                               {"drain", "romeo@example.org/x"}]),
     true = has(Nobody, "no account behind").
 
+marked_resources_are_drained_together(Config) ->
+    Both = [service(Config, "desk"), service(Config, "bench")],
+    Form = fun(Button) ->
+                   [{"host", "proxy.example.org"}, {"token", token(Config)},
+                    {Button, "marked"} | [{"jid", puppet:jid(E)} || E <- Both]]
+           end,
+    {200, _, Page} = press(Config, ?ADMIN, origin(Config), Form("drain")),
+    true = has(Page, "drain: 2 of 2 resources"),
+    [<<"command">>, <<"command">>] = [drained(Config, E) || E <- Both],
+    %% each of them is in the log
+    [suite:await_said(Config, ["drain at proxy[.]example[.]org, by the web page of "
+                               "admin@example[.]org from 127[.]0[.]0[.]1: "
+                               "svc@example[.]org/", Name, " is"])
+     || Name <- ["desk", "bench"]],
+    [] = [State || #{state := State, lasts := Lasts} <- rows(Config),
+                   State /= <<"drained">> orelse not has(Lasts, "for ")],
+    {200, _, _} = press(Config, ?ADMIN, origin(Config), Form("undrain")),
+    [<<"no">>, <<"no">>] = [drained(Config, E) || E <- Both],
+    %% from another site's page: neither
+    {403, _, _} = press(Config, ?ADMIN, "Origin: http://evil\r\n", Form("drain")),
+    [<<"no">>, <<"no">>] = [drained(Config, E) || E <- Both].
+
+rows(Config) ->
+    [maps:from_list([{binary_to_atom(Name), Value} || {Name, Value} <- Row])
+     || {Row} <- member(<<"rows">>, member(<<"detail">>, data(Config, ?HOST)))].
+
 a_forged_button_does_nothing(Config) ->
     E = service(Config, "desk"),
     Token = token(Config),
@@ -306,6 +334,24 @@ a_forged_button_does_nothing(Config) ->
 %% The record of xmpp, of admin.
 jid() ->
     {jid, <<"admin">>, <<"example.org">>, <<>>, <<"admin">>, <<"example.org">>, <<>>}.
+
+the_table_is_there_for_other_programs(Config) ->
+    _ = service(Config, "a,\"b\""),
+    Path = ?PATH "csv?" ?HOST,
+    Name = "\r\n\"svc@example.org/a,\"\"b\"\"\",",
+    %% (what is kept for a second may be of the case before)
+    bed:await(fun() -> {200, _, Now} = get(Config, ?ADMIN, Path), has(Now, Name) end),
+    {200, Headers, Csv} = get(Config, ?ADMIN, Path),
+    "text/csv; charset=utf-8" = proplists:get_value("content-type", Headers),
+    "attachment; filename=\"proxy.example.org.csv\"" =
+        proplists:get_value("content-disposition", Headers),
+    [_Head, Row, <<>>] = binary:split(Csv, <<"\r\n">>, [global]),
+    true = has(Row, ",\"accepting\","),
+    {404, _, _} = get(Config, ?ADMIN, ?PATH "csv?host=focus.meet.example.org"),
+    {404, _, _} = get(Config, ?ADMIN, ?PATH "csv"),
+    {401, _, _} = get(Config, ?LOCAL, Path),
+    {403, _, _} = http(Config, "GET", Path,
+                       [basic(?ADMIN), "Sec-Fetch-Site: cross-site\r\n"], "").
 
 %%% What there is in an answer
 

@@ -49,6 +49,31 @@ async function buttons(page) {
     await row(page, "kitchen").locator(".state.up").waitFor();
 }
 
+// By the keyboard alone. What is marked, and the focus, stay where they are when the page
+// looks again.
+async function marked(page) {
+    const marks = page.locator("#rows input:checked");
+    const all = page.locator("#mark_all");
+    const hasFocus = (locator) => locator.evaluate((element) => element === document.activeElement);
+    await all.focus();
+    await page.keyboard.press("Space");
+    const when = await page.locator("#when").textContent();
+    await until("another look", async () => await page.locator("#when").textContent() !== when);
+    assert.equal(await marks.count(), 3);
+    assert.ok(await hasFocus(all), "the focus is lost");
+    await page.keyboard.press("Tab");
+    assert.ok(await hasFocus(row(page, "attic").locator("input")), "the marks are not next to each other");
+    await page.keyboard.press("Space");
+    const button = page.getByRole("button", { name: "Undrain the marked resources" });
+    await button.focus();
+    await page.keyboard.press("Enter");
+    await page.locator("#said", { hasText: "undrain: 2 of 2 resources" }).waitFor();
+    await until("no marks", async () => await marks.count() === 0);
+    assert.ok(await hasFocus(button), "the focus is lost");
+    await until("sums", async () => await number(page.locator("#sums [data-cell=answered]")) > 0);
+    assert.match(await row(page, "attic").locator("[data-cell=lasts]").textContent(), /^for [0-9]/);
+}
+
 async function spans(page) {
     await page.getByRole("link", { name: "10 min" }).click();
     await page.locator("#chart-requests text", { hasText: "−10 min" }).waitFor();
@@ -168,7 +193,7 @@ async function withoutDetail() {
 let status = 0;
 try {
     const page = await browser.open(LOOKS.light, PAGE);
-    for (const step of [moves, buttons, spans, rests]) {
+    for (const step of [moves, buttons, marked, spans, rests]) {
         await step(page);
         assert.deepEqual(page.complaints, []);
         console.log(`ok: ${step.name}`);
