@@ -347,7 +347,7 @@ static void put_outcomes(struct answer *out, struct jat_outcomes *o)
 static void put_endpoint(struct answer *out, const struct jat_buf *buf,
                          const struct jat_endpoint_row *e)
 {
-    put_tuple(out, 13);
+    put_tuple(out, 15);
     put_span(out, buf, e->is.jid);
     put_span(out, buf, e->is.shown);
     put_atom(out, W_SHOW + e->state.show);
@@ -361,6 +361,8 @@ static void put_endpoint(struct answer *out, const struct jat_buf *buf,
     put_u64(out, e->latency);
     put_u64(out, e->ejected);
     put_u64(out, e->weight);
+    put_u64(out, e->age);
+    put_u64(out, e->ejections);
 }
 
 static void put_times(struct answer *out, const struct jat_buf *buf,

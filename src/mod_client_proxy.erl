@@ -126,8 +126,23 @@ mod_options(_ServerHost) ->
 %% their old version after an upgrade. After this, the installer calls stop/1 for
 %% each virtual host: the others are needed until the last stop.
 pre_uninstall() ->
-    uninstalling([ServerHost || ServerHost <- ejabberd_option:hosts(),
-                                gen_mod:is_loaded(ServerHost, ?MODULE)]).
+    case {[ServerHost || ServerHost <- ejabberd_option:hosts(),
+                         gen_mod:is_loaded(ServerHost, ?MODULE)], handlers_in_use()} of
+        {[], [_ | _] = Handlers} -> refuse_to_go(Handlers);
+        {ServerHosts, _} -> uninstalling(ServerHosts)
+    end.
+
+%% With the options ejabberd itself says what is still in its configuration. What is
+%% only under listen has a stand-in, so it would say nothing, and not boot.
+-spec refuse_to_go([module()]) -> no_return().
+refuse_to_go(Handlers) ->
+    Text = lists:flatten(
+             ["mod_client_proxy stays installed: the server would not boot without ",
+              lists:join(" and ", [atom_to_list(Handler) || Handler <- Handlers]),
+              ", still named under listen. Take that out, run reload_config, and try "
+              "again"]),
+    ?ERROR_MSG("~ts", [Text]),
+    throw(Text).
 
 uninstalling([]) ->
     persistent_term:erase(?UNINSTALLING),
@@ -277,20 +292,23 @@ stop_host(P) ->
 
 %%% For modules that hold requests back (doc/hooks.md)
 
+-type not_decided() :: {error, gone | unreachable}.
+
 %% @doc The request goes on. Gone: it is decided already, or was answered with an
-%% error, for its time is over or the proxy host was stopped, say.
--spec release(mod_client_proxy_held:ref()) -> ok | {error, gone}.
+%% error, for its time is over or the proxy host was stopped, say. Unreachable: the node
+%% that holds it does not answer.
+-spec release(mod_client_proxy_held:ref()) -> ok | not_decided().
 release(Ref) ->
     mod_client_proxy_held:decide(Ref, allow).
 
 %% @doc Its sender gets this error.
--spec refuse(mod_client_proxy_held:ref(), stanza_error()) -> ok | {error, gone}.
+-spec refuse(mod_client_proxy_held:ref(), stanza_error()) -> ok | not_decided().
 refuse(Ref, #stanza_error{} = Error) ->
     mod_client_proxy_held:decide(Ref, {refuse, Error}).
 
 %% @doc Its sender gets this result, with one payload or none.
 -spec answer(mod_client_proxy_held:ref(), [xmlel() | xmpp:xmpp_element()]) ->
-          ok | {error, gone}.
+          ok | not_decided().
 answer(Ref, Els) when length(Els) < 2 ->
     mod_client_proxy_held:decide(Ref, {answer, Els}).
 

@@ -191,7 +191,10 @@ merged(Before, Row) ->
              end, Before).
 
 merge(draining) -> fun(Whys, More) -> Whys ++ (More -- Whys) end;
-merge(Column) when Column == latency; Column == ejected -> fun erlang:max/2;
+%% What one node alone has noticed is the state of all, so the last change counts.
+merge(age) -> fun erlang:min/2;
+merge(Column) when Column == latency; Column == ejected; Column == ejections ->
+    fun erlang:max/2;
 merge(Column) when Column == requests; Column == outbound;
                    Column == answered; Column == failed -> fun erlang:'+'/2;
 merge(_Column) -> first.

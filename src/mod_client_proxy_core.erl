@@ -9,31 +9,23 @@
 %%% requests that were in flight, takes back the presence that was passed, and tells
 %%% the proxy host (the message `lost'), which makes the instance again by
 %%% configure/2 and fills it. Until then handle/7 returns an error, and the others
-%%% what they return when there is nothing.
+%%% an error or what they return when there is nothing. What is in an instance is
+%%% read by mod_client_proxy_readings.
 %%%
 %%% Every time is in milliseconds of one monotonic clock of the caller
 %%% (mod_client_proxy_clock), every size in octets. No function raises for what
 %%% comes from the world; `badarg' is the bug of a caller.
 -module(mod_client_proxy_core).
 
--export([load/1, new/3, configure/2, close/1, status/1, carrier/1, derive_key/3,
+-export([load/1, new/3, configure/2, close/1, status/1, carrier/1, call/3, derive_key/3,
          handle/7, needs_sender/1, is_shown/3, translate/5, bounce/4, bounce/5,
          abort/4, expire/2, sweep/4, close_all/2, put_endpoint/4, remove_endpoint/2,
-         endpoints/2, pending/2, pending/5, tick/2, pings/2, ponged/4, eject/4, stays/4,
-         counters/1, latency/1, latencies/1, recall/4, learn/5, open/3, shown/2,
-         which_rule/4,
-         hints/1]).
+         tick/2, pings/2, ponged/4, eject/4, stays/4, recall/4, learn/5, open/3,
+         shown/2, which_rule/4, hints/1]).
 
 -export_type([core/0, carrier/0, config/0, parts/0, sender/0, decision/0,
               outcome/0, edit/0, condition/0, why/0, how/0, hint/0, memory/0,
-              local/0, endpoint/0, pending/0, sought/0, drain/0, eid/0,
-              record_ref/0, state/0, add/0, status/0]).
-
-%% That the core gives in one call, at most.
--define(ROWS, 64).
-%% Of a page of rows that cannot be read for want of memory.
--define(TRIES, 10).
--define(PAUSE, 100). % ms
+              local/0, drain/0, eid/0, record_ref/0, state/0, add/0, status/0]).
 
 %% Carrier module and what it knows the instance by.
 -opaque core() :: {module(), term()}.
@@ -164,11 +156,6 @@
 %% counted in document order, from 0.
 -type edit() :: {non_neg_integer(), Attribute :: binary() | text, binary()}.
 
-%% Which requests in flight somebody looks for. What is absent may be anything. Users
-%% and endpoints by their full or bare JID, prepared; age: ms, at least.
--type sought() :: #{way => request | outbound, user => binary(), endpoint => binary(),
-                    age => non_neg_integer()}.
-
 %% What becomes of a record that is closed without an answer.
 -type outcome() ::
         %% Send the packet kept by Old once more, keep it by New now.
@@ -207,20 +194,6 @@
 %% names its show, its session waits to be resumed, by command, it has let
 %% request after request time out, it answers no pings.
 -type drain() :: show | resumption | command | ejected | silent.
-%% latency: the estimate in ms, 0: none. ejected: ms for which it is still so.
-%% weight: per cent.
--type endpoint() ::
-        #{jid := binary(), shown := binary(), show := atom(),
-          priority := integer(), pending := boolean(), draining := [drain()],
-          requests := non_neg_integer(), outbound := non_neg_integer(),
-          answered := non_neg_integer(), failed := non_neg_integer(),
-          latency := non_neg_integer(), ejected := non_neg_integer(),
-          weight := pos_integer()}.
--type pending() ::
-        #{way := request | outbound, user := binary(), endpoint := binary(),
-          id := binary(), type := get | set, age := non_neg_integer(),
-          left := non_neg_integer(), tries := pos_integer()}.
-
 -callback load() -> ok | {error, unicode:chardata()}.
 -callback new(ServerHost :: binary(), [{binary(), integer() | binary()}],
               Seed :: <<_:192>>) -> {ok, term()} | {error, atom()}.
@@ -269,6 +242,12 @@ status({Mod, Ref}) ->
 -spec carrier(core()) -> carrier().
 carrier({mod_client_proxy_nif, _}) -> nif;
 carrier({mod_client_proxy_port, _}) -> port.
+
+%% @doc One call by its name, as c_src/calls.h lists them; what it takes and returns is
+%% said where it is made: here, and in mod_client_proxy_readings.
+-spec call(core(), Name :: atom(), Args :: tuple()) -> term().
+call({Mod, Ref}, Name, Args) ->
+    Mod:call(Ref, Name, Args).
 
 %% @doc PBKDF2 (600000 rounds) of option `secret' for the proxy host. Takes
 %% tenths of a second, off the schedulers.
@@ -391,25 +370,6 @@ put_endpoint(Core, {U, S, R},
 remove_endpoint(Core, {U, S, R}) ->
     call(Core, remove_endpoint, {<<U/binary, $@, S/binary, $/, R/binary>>}).
 
--spec endpoints(core(), non_neg_integer()) -> [endpoint()].
-endpoints(Core, Now) ->
-    collect(Core, endpoints, {Now}, 0,
-            fun({Jid, Shown, Show, Priority, Pending, Draining, Requests,
-                 Outbound, Answered, Failed, Latency, Ejected, Weight}) ->
-                    #{jid => Jid, shown => Shown, show => Show,
-                      priority => Priority, pending => Pending,
-                      draining => drains(Draining), requests => Requests,
-                      outbound => Outbound, answered => Answered,
-                      failed => Failed, latency => Latency,
-                      ejected => Ejected, weight => Weight}
-            end).
-
-%% The bits of enum jat_drain (c_src/core/endpoints.h).
-drains(Bits) ->
-    [Why || {Bit, Why} <- [{1, show}, {2, resumption}, {4, command},
-                           {8, ejected}, {16, silent}],
-            Bits band Bit /= 0].
-
 %% @doc Decides which endpoints are ejected or silent. To be called about once a
 %% second.
 -spec tick(core(), non_neg_integer()) -> ok | {error, atom()}.
@@ -445,35 +405,6 @@ ponged(Core, Eid, Answered, Now) ->
 eject(Core, {U, S, R}, Ms, Now) ->
     call(Core, eject, {<<U/binary, $@, S/binary, $/, R/binary>>, Ms, Now}).
 
-%% @doc All of them: where there may be many, ask for pages.
--spec pending(core(), non_neg_integer()) -> [pending()].
-pending(Core, Now) ->
-    collect(Core, pending, sought(#{}, ?ROWS, Now), 0, fun pending/1).
-
-pending({Way, User, Endpoint, Id, Type, Age, Left, Tries}) ->
-    #{way => Way, user => User, endpoint => Endpoint, id => Id,
-      type => Type, age => Age, left => Left, tries => Tries}.
-
-%% @doc The next ones of those that are sought: at most Max, and not more than the core
-%% gives at once. (It looks at some records in one call: there may be no row though more
-%% follow.) Cursor: 0 at first, then what the call before has returned. The table
-%% changes meanwhile: a request that goes on to another endpoint may be seen twice, or
-%% not at all.
--spec pending(core(), sought(), Max :: pos_integer(), Cursor :: non_neg_integer(),
-              non_neg_integer()) ->
-          {Cursor :: non_neg_integer() | done, [pending()]} | {error, atom()}.
-pending(Core, Sought, Max, Cursor, Now) ->
-    Args = sought(Sought, min(Max, ?ROWS), Now),
-    case call(Core, pending, erlang:append_element(Args, Cursor)) of
-        {error, _} = Err -> Err;
-        {Next, Rows} -> {Next, lists:map(fun pending/1, Rows)}
-    end.
-
-sought(Sought, Max, Now) ->
-    Way = maps:get(way, Sought, any),
-    {Now, Way /= outbound, Way /= request, maps:get(user, Sought, <<>>),
-     maps:get(endpoint, Sought, <<>>), maps:get(age, Sought, 0), Max}.
-
 %% @doc How many kept keys (sticky_ttl) and how many sessions stay with the endpoint
 %% of this full JID. Leave: the kept keys leave it; each goes to another endpoint with
 %% its next request, and no late answer brings it back.
@@ -490,28 +421,6 @@ stays(Core, Args, Cursor, Kept, Sessions) ->
         {done, [{K, S}]} -> {Kept + K, Sessions + S};
         {Next, [{K, S}]} -> stays(Core, Args, Next, Kept + K, Sessions + S)
     end.
-
-%% @doc What has happened since the instance was made, and how much is in
-%% its tables now.
--spec counters(core()) -> #{atom() => non_neg_integer()}.
-counters(Core) ->
-    maps:from_list(call(Core, counters, {})).
-
-%% @doc How long endpoints have taken to answer since the instance was made.
--spec latency(core()) -> {ok, mod_client_proxy_latency:latency()} | {error, atom()}.
-latency(Core) ->
-    case call(Core, latency, {}) of
-        {error, _} = Err -> Err;
-        Told -> {ok, mod_client_proxy_latency:from_core(Told)}
-    end.
-
-%% @doc The same of each endpoint, by its full JID, since it has come.
--spec latencies(core()) -> [{Jid :: binary(), mod_client_proxy_latency:latency()}].
-latencies(Core) ->
-    collect(Core, latencies, {}, 0,
-            fun({Jid, Ms, Counts}) ->
-                    {Jid, mod_client_proxy_latency:from_core({Ms, Counts})}
-            end).
 
 %% @doc The JID that a resource at the proxy host stands for.
 -spec open(core(), Resource :: binary(), non_neg_integer()) ->
@@ -569,25 +478,6 @@ hint(held) -> 32768;
 hint({held, _Holder}) -> hint(held).
 
 %%% Internal
-
-call({Mod, Ref}, Name, Args) ->
-    Mod:call(Ref, Name, Args).
-
-%% Page by page. Where one cannot be read for want of memory, it can be a little
-%% later, or else nothing works here any more.
-collect(Core, Name, Args, Cursor, Fun) ->
-    collect(Core, Name, Args, Cursor, Fun, ?TRIES).
-
-collect(Core, Name, Args, Cursor, Fun, Tries) ->
-    case call(Core, Name, erlang:append_element(Args, Cursor)) of
-        {done, Rows} ->
-            lists:map(Fun, Rows);
-        {error, no_memory} when Tries > 1 ->
-            timer:sleep(?PAUSE),
-            collect(Core, Name, Args, Cursor, Fun, Tries - 1);
-        {Next, Rows} when is_integer(Next) ->
-            lists:map(Fun, Rows) ++ collect(Core, Name, Args, Next, Fun)
-    end.
 
 carrier_module(nif) -> mod_client_proxy_nif;
 carrier_module(port) -> mod_client_proxy_port.

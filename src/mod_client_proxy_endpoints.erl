@@ -1,21 +1,17 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% Who is behind a proxy host: its targets and their online resources, the
-%%% endpoints. Four parts say what is to be done, and it is done here:
-%%%
-%%%   mod_client_proxy_presence   what presence says of a target, one for each
-%%%   mod_client_proxy_locals     the sessions of local targets
-%%%   mod_client_proxy_servers    whether the servers of remote ones are reached
-%%%   mod_client_proxy_wanted     the endpoints as they should be in the core
+%%% endpoints. Here is which of its parts (mod_client_proxy_parts) is told of what
+%%% happens, and what the other nodes of a cluster are told.
 %%%
 %%% Runs in the process of mod_client_proxy_host, which passes its messages on.
 -module(mod_client_proxy_endpoints).
 
 -export([new/1, configure/3, inherit/1, ask/1, status/1, show/1, close/1]).
 %% messages
--export([session/4, sessions_changed/2, tell_sessions/1, presence/3, pong/4, suspect/2, refresh/2, flush/1, late/2,
-         down/2,
-         second/1, ponged/4, drain/4, drained/3, ejected/3, reconcile/1, check_accounts/1, account_missing/3, reach/3]).
+-export([session/4, sessions_changed/2, tell_sessions/1, presence/3, pong/4, suspect/2,
+         refresh/2, flush/1, late/2, down/2, second/1, ponged/4, drain/4, drained/3,
+         ejected/3, reconcile/1, check_accounts/1, account_missing/3, reach/3]).
 %% other nodes
 -export([lead/1, told/3, tell_all/2]).
 
@@ -34,11 +30,7 @@
          leads = false :: boolean(),
          subscribe = remote :: remote | all, %% option: who is asked
          gate = #{} :: mod_client_proxy_gate:gate(),
-         limiter = mod_client_proxy_log:new() :: mod_client_proxy_log:limiter(),
-         targets = #{} :: #{us() => mod_client_proxy_presence:target()},
-         locals :: mod_client_proxy_locals:locals(),
-         servers :: mod_client_proxy_servers:servers(),
-         wanted :: mod_client_proxy_wanted:wanted()}).
+         parts :: mod_client_proxy_parts:parts()}).
 
 -opaque endpoints() :: #endpoints{}.
 -type status() :: #{jid := binary(), kind := local | remote,
@@ -49,10 +41,7 @@
 
 -spec new(mod_client_proxy_options:proxy_host()) -> endpoints().
 new(P) ->
-    Wanted = mod_client_proxy_wanted:new(P),
-    #endpoints{host = P, locals = mod_client_proxy_locals:new(P),
-               servers = mod_client_proxy_servers:new(P),
-               wanted = mod_client_proxy_wanted:drained(drained(P), Wanted)}.
+    #endpoints{host = P, parts = mod_client_proxy_parts:new(P, drained(P))}.
 
 %% Without a database nothing is known of them, and all else goes on.
 drained(P) ->
@@ -72,11 +61,13 @@ drained(P) ->
                   atom() => term()}, endpoints()) -> endpoints().
 configure(Core, #{targets := Jids, subscribe := Subscribe, max_endpoints := Max,
                   max_endpoints_per_target := PerTarget},
-          #endpoints{locals = Locals, wanted = Wanted} = E) ->
+          #endpoints{parts = #{locals := Locals, wanted := Wanted} = Parts} = E) ->
     USs = [split_bare(Jid) || Jid <- Jids],
     E1 = E#endpoints{subscribe = Subscribe,
-                     locals = mod_client_proxy_locals:configure(Max, Locals),
-                     wanted = mod_client_proxy_wanted:use(Core, Max, Wanted)},
+                     parts = Parts#{locals := mod_client_proxy_locals:configure(
+                                                Max, Locals),
+                                    wanted := mod_client_proxy_wanted:use(
+                                                Core, Max, Wanted)}},
     E2 = set_servers(USs, set_targets(USs, PerTarget, E1)),
     wanted(fun mod_client_proxy_wanted:put_all/1, E2).
 
@@ -89,38 +80,38 @@ close(#endpoints{host = P}) ->
 %% local targets the session manager will say, of remote ones presence goes on
 %% from there.
 -spec inherit(endpoints()) -> endpoints().
-inherit(#endpoints{wanted = Wanted} = E) ->
-    reconcile(lists:foldl(fun inherit/2, E,
-                          mod_client_proxy_wanted:in_core(Wanted))).
+inherit(#endpoints{parts = #{wanted := Wanted} = Parts} = E) ->
+    Inherited = lists:foldl(fun inherit/2, Parts,
+                            mod_client_proxy_wanted:in_core(Wanted)),
+    reconcile(E#endpoints{parts = Inherited}).
 
-inherit(#{jid := Jid} = Endpoint, #endpoints{targets = Targets, locals = Locals,
-                                             wanted = Wanted} = E) ->
+inherit(#{jid := Jid} = Endpoint, #{targets := Targets, locals := Locals,
+                                    wanted := Wanted} = Parts) ->
     {U, S, R} = USR = split_full(Jid),
     US = {U, S},
     State = maps:with([show, priority, pending], Endpoint),
     Seeded = mod_client_proxy_wanted:seed(USR, State, Wanted),
     case {Targets, kind(US)} of
         {#{US := _}, local} ->
-            E#endpoints{wanted = Seeded,
-                        locals = mod_client_proxy_locals:seed(USR, State,
-                                                              Locals)};
+            Parts#{wanted := Seeded,
+                   locals := mod_client_proxy_locals:seed(USR, State, Locals)};
         {#{US := T}, remote} ->
             T1 = mod_client_proxy_presence:seed(R, State, T),
-            E#endpoints{wanted = Seeded, targets = Targets#{US := T1}};
+            Parts#{wanted := Seeded, targets := Targets#{US := T1}};
         _ ->
-            E#endpoints{wanted = mod_client_proxy_wanted:take_out(USR, Wanted)}
+            Parts#{wanted := mod_client_proxy_wanted:take_out(USR, Wanted)}
     end.
 
 %% @doc Each target, and what is wrong with it.
 -spec status(endpoints()) -> [status()].
-status(#endpoints{targets = Targets} = E) ->
+status(#endpoints{parts = #{targets := Targets} = Parts}) ->
     [#{jid => <<U/binary, $@, S/binary>>,
        kind => mod_client_proxy_presence:kind(T),
        subscription => mod_client_proxy_presence:subscription(T),
-       trouble => trouble(US, T, E)}
+       trouble => trouble(US, T, Parts)}
      || {{U, S} = US, T} <- maps:to_list(Targets)].
 
-trouble({_, S} = US, T, #endpoints{locals = Locals, servers = Servers}) ->
+trouble({_, S} = US, T, #{locals := Locals, servers := Servers}) ->
     case {mod_client_proxy_locals:is_missing(US, Locals),
           mod_client_proxy_presence:trouble(T),
           mod_client_proxy_servers:is_reached(S, Servers)} of
@@ -131,40 +122,36 @@ trouble({_, S} = US, T, #endpoints{locals = Locals, servers = Servers}) ->
 
 %% @doc The best show of the endpoints in use.
 -spec show(endpoints()) -> mod_client_proxy_audience:show().
-show(#endpoints{wanted = Wanted}) ->
+show(#endpoints{parts = #{wanted := Wanted}}) ->
     mod_client_proxy_wanted:show(Wanted).
 
 %%% Targets
 
-set_targets(USs, PerTarget, #endpoints{host = P, targets = Old,
-                                       gate = Gate} = E) ->
+set_targets(USs, PerTarget, #endpoints{host = P, gate = Gate,
+                                       parts = #{targets := Old} = Before} = E) ->
     Gone = [US || US <- maps:keys(Old),
                   not lists:member(US, USs) orelse kind_changed(US, Old)],
-    #endpoints{targets = Left} = E1 = lists:foldl(fun drop_target/2, E, Gone),
+    #{targets := Left} = Parts = lists:foldl(fun mod_client_proxy_parts:drop/2,
+                                              Before, Gone),
     mod_client_proxy_hooks:watch(P, [US || US <- USs, kind(US) == local]),
     Targets = [{US, case Left of
                         #{US := T} ->
                             mod_client_proxy_presence:limit(PerTarget, T);
                         _ ->
-                            new_target(US, PerTarget, E1)
+                            new_target(US, PerTarget, E)
                     end} || US <- USs],
     Messages = [{US, PerTarget + ?MORE_MESSAGES} || US <- USs],
-    E1#endpoints{targets = maps:from_list(Targets),
-                 gate = mod_client_proxy_gate:open(P, maps:from_list(Messages),
-                                                   Gate)}.
+    E#endpoints{parts = Parts#{targets := maps:from_list(Targets)},
+                gate = mod_client_proxy_gate:open(P, maps:from_list(Messages), Gate)}.
 
 new_target(US, PerTarget, #endpoints{leads = Leads}) ->
     {[], T} = mod_client_proxy_presence:lead(
                 Leads, mod_client_proxy_presence:new(kind(US), PerTarget), now_()),
     T.
 
-%% A server that is no longer one of ours closes nothing.
-set_servers(USs, #endpoints{servers = Servers} = E) ->
+set_servers(USs, E) ->
     Names = lists:usort([S || {_, S} = US <- USs, kind(US) == remote]),
-    lists:foldl(fun enter/2,
-                E#endpoints{servers = mod_client_proxy_servers:set(Names,
-                                                                   Servers)},
-                mod_client_proxy_servers:names(Servers) -- Names).
+    servers(fun(Sv) -> mod_client_proxy_servers:set(Names, Sv) end, E).
 
 kind_changed(US, Targets) ->
     mod_client_proxy_presence:kind(maps:get(US, Targets)) /= kind(US).
@@ -175,15 +162,8 @@ kind({_, S}) ->
         false -> remote
     end.
 
-local_targets(#endpoints{targets = Targets}) ->
+local_targets(#endpoints{parts = #{targets := Targets}}) ->
     [US || US <- maps:keys(Targets), kind(US) == local].
-
-drop_target({U, S} = US, #endpoints{targets = Targets} = E) ->
-    E1 = locals(fun(L) -> mod_client_proxy_locals:drop(US, L) end, E),
-    E2 = lists:foldl(
-           fun(R, Acc) -> remove({U, S, R}, Acc) end,
-           E1, mod_client_proxy_presence:resources(maps:get(US, Targets))),
-    E2#endpoints{targets = maps:remove(US, Targets)}.
 
 %% @doc Asks the targets that have not been asked yet for their presence; those
 %% of this server only if option `subscribe' says so: they would be shown the
@@ -196,8 +176,8 @@ ask(E) ->
 %% Not before other servers can ask back: while this one boots, its listener is
 %% not open and it has no certificates, and what fails then is not tried again for
 %% minutes.
-ask_unknown(#endpoints{host = P, may_ask = true, targets = Targets,
-                       subscribe = Subscribe} = E) ->
+ask_unknown(#endpoints{host = P, may_ask = true, subscribe = Subscribe,
+                       parts = #{targets := Targets}} = E) ->
     Unknown = [US || {US, T} <- maps:to_list(Targets),
                      mod_client_proxy_presence:subscription(T) == unknown,
                      Subscribe == all orelse kind(US) == remote],
@@ -220,7 +200,7 @@ is_started() ->
 
 %% @doc To be called each second.
 -spec second(endpoints()) -> endpoints().
-second(#endpoints{host = P, targets = Targets, wanted = Wanted} = E) ->
+second(#endpoints{host = P, parts = #{targets := Targets, wanted := Wanted}} = E) ->
     Pings = mod_client_proxy_wanted:pings(Wanted),
     mod_client_proxy_pings:send(P, Pings),
     [begin
@@ -243,7 +223,7 @@ tick(US, #endpoints{host = P, leads = Leads} = E) ->
 %% @doc What came of a ping to an endpoint.
 -spec ponged(mod_client_proxy_core:core(), mod_client_proxy_core:eid(),
              iq() | timeout, endpoints()) -> endpoints().
-ponged(Core, Eid, Answer, #endpoints{wanted = Wanted} = E) ->
+ponged(Core, Eid, Answer, #endpoints{parts = #{wanted := Wanted}} = E) ->
     case mod_client_proxy_pings:is_answered(Answer) of
         unknown -> ok;
         Answered -> mod_client_proxy_wanted:ponged(Core, Eid, Answered, Wanted)
@@ -254,7 +234,8 @@ ponged(Core, Eid, Answer, #endpoints{wanted = Wanted} = E) ->
 %% Max: option max_endpoints. `full': so many are drained already.
 -spec drain(usr(), boolean(), Max :: pos_integer(), endpoints()) ->
           {ok | full | no_target, endpoints()}.
-drain({U, S, _} = USR, IsDrained, Max, #endpoints{host = P, targets = Targets} = E)
+drain({U, S, _} = USR, IsDrained, Max,
+      #endpoints{host = P, parts = #{targets := Targets}} = E)
   when is_map_key({U, S}, Targets); not IsDrained ->
     Noted = case IsDrained of
                 true -> mod_client_proxy_drained:add(P, USR, Max);
@@ -277,13 +258,13 @@ drained(USR, IsDrained, E) ->
 
 %% @doc Another node has ejected it, for so many ms.
 -spec ejected(usr(), Ms :: pos_integer(), endpoints()) -> endpoints().
-ejected(USR, Ms, #endpoints{wanted = Wanted} = E) ->
-    E#endpoints{wanted = mod_client_proxy_wanted:eject(USR, Ms, Wanted)}.
+ejected(USR, Ms, E) ->
+    wanted(fun(W) -> {[], mod_client_proxy_wanted:eject(USR, Ms, W)} end, E).
 
 %% @doc A presence from a target.
 -spec presence(us(), mod_client_proxy_presence:event(), endpoints()) ->
           endpoints().
-presence({_, S} = US, Event, #endpoints{targets = Targets} = E)
+presence({_, S} = US, Event, #endpoints{parts = #{targets := Targets}} = E)
   when is_map_key(US, Targets) ->
     E1 = case Event of
              {failed, _} -> E;
@@ -295,18 +276,15 @@ presence(_US, _Event, E) ->
     E.
 
 %% What one account sends says of the others that their server is there.
-heard(S, US, #endpoints{servers = Servers} = E) ->
+heard(S, US, #endpoints{parts = #{servers := Servers} = Parts} = E) ->
     case mod_client_proxy_servers:is_remote(S, Servers) of
         true ->
             E1 = servers(fun(Sv) -> mod_client_proxy_servers:heard(S, Sv) end, E),
             each_target(fun(T) -> mod_client_proxy_presence:heard(T, now_()) end,
-                        on_server(S, E1) -- [US], E1);
+                        mod_client_proxy_parts:on_server(S, Parts) -- [US], E1);
         false ->
             E
     end.
-
-on_server(S, #endpoints{targets = Targets}) ->
-    [US || {_, S1} = US <- maps:keys(Targets), S1 == S].
 
 %% @doc A request to an endpoint came back.
 -spec suspect(usr(), endpoints()) -> endpoints().
@@ -322,21 +300,19 @@ suspect({U, S, R}, #endpoints{host = P} = E) ->
 find_missed(#endpoints{gate = Gate} = E) ->
     lists:foldl(fun find_missed/2, E, mod_client_proxy_gate:missed(Gate)).
 
-find_missed({_, S} = US, #endpoints{servers = Servers} = E) ->
+find_missed({_, S} = US, #endpoints{parts = #{servers := Servers}} = E) ->
     case mod_client_proxy_servers:is_remote(S, Servers) of
-        true -> missed([US], E);
+        true -> parts(fun(Parts) -> mod_client_proxy_parts:missed([US], Parts) end, E);
         false -> locals(fun(L) -> mod_client_proxy_locals:reread(US, L) end, E)
     end.
-
-missed(USs, E) ->
-    each_target(fun(T) -> mod_client_proxy_presence:missed(T, now_()) end, USs, E).
 
 %%% Other nodes
 
 %% @doc Another node may speak with the targets now. It does not ask again what is
 %% confirmed.
 -spec lead(endpoints()) -> endpoints().
-lead(#endpoints{host = P, leads = Before, may_ask = MayAsk, targets = Targets} = E) ->
+lead(#endpoints{host = P, leads = Before, may_ask = MayAsk,
+                parts = #{targets := Targets}} = E) ->
     case mod_client_proxy_cluster:leads(P) of
         Leads when Leads == Before; Leads == unknown; Leads, not MayAsk ->
             E;
@@ -353,7 +329,8 @@ told(US, {wanted, Node}, #endpoints{host = P} = E) ->
 told(US, Told, E) ->
     each_target(fun(T) -> mod_client_proxy_presence:told(Told, T, now_()) end, [US], E).
 
-tell_known(What, US, Node, #endpoints{host = P, targets = Targets, wanted = Wanted}) ->
+tell_known(What, US, Node,
+           #endpoints{host = P, parts = #{targets := Targets, wanted := Wanted}}) ->
     case Targets of
         #{US := T} ->
             Known = mod_client_proxy_presence:known(T, now_()),
@@ -372,7 +349,8 @@ resources({U, S}, T, Wanted) ->
 
 %% @doc A node has come, or comes back after it has heard nothing for a while.
 -spec tell_all(node(), endpoints()) -> endpoints().
-tell_all(Node, #endpoints{host = P, targets = Targets, wanted = Wanted} = E) ->
+tell_all(Node, #endpoints{host = P,
+                          parts = #{targets := Targets, wanted := Wanted}} = E) ->
     mod_client_proxy_targets:answers(P, Node) andalso
         begin
             [tell_known(all, US, Node, E) || US <- maps:keys(Targets)],
@@ -387,11 +365,10 @@ tell_all(Node, #endpoints{host = P, targets = Targets, wanted = Wanted} = E) ->
 %% @doc A hint that a session has changed.
 -spec session(usr(), pid(), mod_client_proxy_sessions:note(), endpoints()) ->
           endpoints().
-session({U, S, R} = USR, Pid, Note, #endpoints{targets = Targets,
-                                               locals = Locals} = E)
+session({U, S, R} = USR, Pid, Note, #endpoints{parts = #{targets := Targets}} = E)
   when is_map_key({U, S}, Targets) ->
-    Noted = mod_client_proxy_locals:note(USR, Pid, Note, Locals),
-    mark({U, S}, R, E#endpoints{locals = Noted});
+    Note1 = fun(L) -> {[], mod_client_proxy_locals:note(USR, Pid, Note, L)} end,
+    mark({U, S}, R, locals(Note1, E));
 session(_USR, _Pid, _Note, E) ->
     E.
 
@@ -402,27 +379,24 @@ sessions_changed(USRs, E) ->
 
 %% @doc They are told of all sessions of this node.
 -spec tell_sessions(endpoints()) -> endpoints().
-tell_sessions(#endpoints{host = P, locals = Locals} = E) ->
+tell_sessions(#endpoints{host = P, parts = #{locals := Locals}} = E) ->
     mod_client_proxy_cluster:mine(P, mod_client_proxy_locals:announced(Locals)),
     E.
 
-mark({_, S} = US, R, #endpoints{targets = Targets, servers = Servers,
-                                locals = Locals} = E) ->
+mark({_, S} = US, R, #endpoints{parts = #{targets := Targets,
+                                          servers := Servers}} = E) ->
     case is_map_key(US, Targets)
         andalso not mod_client_proxy_servers:is_remote(S, Servers) of
-        true -> E#endpoints{locals = mod_client_proxy_locals:mark(US, R, Locals)};
+        true -> locals(fun(L) -> {[], mod_client_proxy_locals:mark(US, R, L)} end, E);
         false -> E
     end.
 
 %% @doc A process has ended; what it was is known by the reference.
 -spec down(reference(), endpoints()) -> endpoints().
-down(Ref, #endpoints{locals = Locals, servers = Servers} = E) ->
+down(Ref, #endpoints{parts = #{locals := Locals}} = E) ->
     case mod_client_proxy_locals:down(Ref, Locals) of
-        {ok, {U, S, R}} ->
-            mark({U, S}, R, E);
-        error ->
-            {Server, Servers1} = mod_client_proxy_servers:renewed(Ref, Servers),
-            renewed(Server, E#endpoints{servers = Servers1})
+        {ok, {U, S, R}} -> mark({U, S}, R, E);
+        error -> servers(fun(Sv) -> mod_client_proxy_servers:renewed(Ref, Sv) end, E)
     end.
 
 %% @doc Reads this session now, with all that is to be read.
@@ -435,8 +409,8 @@ flush(E) ->
     locals(fun mod_client_proxy_locals:flush/1, E).
 
 -spec late(usr(), endpoints()) -> endpoints().
-late({U, S, _} = USR, E) ->
-    case is_map_key({U, S}, E#endpoints.targets) of
+late({U, S, _} = USR, #endpoints{parts = #{targets := Targets}} = E) ->
+    case is_map_key({U, S}, Targets) of
         true -> locals(fun(L) -> mod_client_proxy_locals:late(USR, L) end, E);
         false -> E
     end.
@@ -446,13 +420,12 @@ late({U, S, _} = USR, E) ->
 -spec reconcile(endpoints()) -> endpoints().
 reconcile(Before) ->
     E = reread_drained(Before),
-    Locals = local_targets(E),
-    E1 = wanted(fun mod_client_proxy_wanted:retry/1,
-                locals(fun(L) -> mod_client_proxy_locals:reconcile(Locals, L) end,
-                       E)),
-    mod_client_proxy_locals:check_accounts(
-      mod_client_proxy_locals:missing(E1#endpoints.locals)),
-    E1.
+    USs = local_targets(E),
+    #endpoints{parts = #{locals := Locals}} = Reconciled =
+        wanted(fun mod_client_proxy_wanted:retry/1,
+               locals(fun(L) -> mod_client_proxy_locals:reconcile(USs, L) end, E)),
+    mod_client_proxy_locals:check_accounts(mod_client_proxy_locals:missing(Locals)),
+    Reconciled.
 
 %% What another node has said of that may have been lost.
 reread_drained(#endpoints{host = P} = E) ->
@@ -474,8 +447,9 @@ check_accounts(E) ->
     E.
 
 -spec account_missing(us(), boolean(), endpoints()) -> endpoints().
-account_missing({U, S} = US, Missing, #endpoints{host = P, targets = Targets,
-                                                 locals = Locals} = E) ->
+account_missing({U, S} = US, Missing,
+                #endpoints{host = P, parts = #{targets := Targets,
+                                               locals := Locals}} = E) ->
     IsNews = Missing andalso is_map_key(US, Targets)
         andalso not mod_client_proxy_locals:is_missing(US, Locals),
     IsNews andalso
@@ -483,9 +457,12 @@ account_missing({U, S} = US, Missing, #endpoints{host = P, targets = Targets,
                      "server. Remedy: ejabberdctl register ~ts ~ts PASSWORD, or "
                      "another target_address", [U, S, P, U, S]),
     case IsNews orelse not Missing of
-        true -> E#endpoints{locals = mod_client_proxy_locals:account_missing(
-                                       US, Missing, Locals)};
-        false -> E
+        true ->
+            locals(fun(L) ->
+                           {[], mod_client_proxy_locals:account_missing(US, Missing, L)}
+                   end, E);
+        false ->
+            E
     end.
 
 %%% Servers of remote targets
@@ -511,112 +488,22 @@ pong(S, Ref, #iq{} = Answer, E) ->
             heard(S, undefined, E)
     end.
 
-server_action({unreachable, S, no_answer}, E) ->
-    log(silent_server, {<<>>, S}, leave(S, E));
-server_action({unreachable, S, no_stream}, #endpoints{host = P} = E) ->
-    Text = <<"no connection to its server">>,
-    USs = on_server(S, E),
-    [mod_client_proxy_targets:tell(P, US, {cut, Text}) || US <- USs],
-    each_target(fun(T) -> mod_client_proxy_presence:cut(Text, T, now_()) end, USs,
-                leave(S, E));
-server_action({reached, S}, E) ->
-    missed(on_server(S, E), enter(S, E)).
+%%% Telling a part
 
-leave(S, #endpoints{wanted = Wanted} = E) ->
-    E#endpoints{wanted = mod_client_proxy_wanted:leave(S, unreachable, Wanted)}.
+locals(Fun, E) ->
+    parts(fun(Parts) -> mod_client_proxy_parts:locals(Fun, Parts) end, E).
 
-enter(S, E) ->
-    wanted(fun(W) -> mod_client_proxy_wanted:enter(S, unreachable, W) end, E).
+servers(Fun, E) ->
+    parts(fun(Parts) -> mod_client_proxy_parts:servers(Fun, Parts) end, E).
 
-%% Until there is a new stream no endpoints are added on that server.
-resend(S, Packet, #endpoints{servers = Servers, wanted = Wanted} = E) ->
-    E#endpoints{servers = mod_client_proxy_servers:resend(S, Packet, Servers),
-                wanted = mod_client_proxy_wanted:close(S, renewing, Wanted)}.
+wanted(Fun, E) ->
+    parts(fun(Parts) -> mod_client_proxy_parts:wanted(Fun, Parts) end, E).
 
-renewed(none, E) ->
-    E;
-renewed(S, E) ->
-    wanted(fun(W) -> mod_client_proxy_wanted:enter(S, renewing, W) end, E).
-
-%%% Doing what the parts say
-
-locals(Fun, #endpoints{locals = Locals} = E) ->
-    {Actions, Locals1} = Fun(Locals),
-    lists:foldl(fun({put, USR, State}, Acc) -> put(USR, State, Acc);
-                   ({remove, USR}, Acc) -> remove(USR, Acc);
-                   ({announce, USR, What}, Acc) -> announce(USR, What, Acc);
-                   ({log, What, USR}, Acc) -> log(What, USR, Acc)
-                end, E#endpoints{locals = Locals1}, Actions).
-
-announce(USR, What, #endpoints{host = P} = E) ->
-    mod_client_proxy_cluster:change(P, USR, What),
-    E.
-
-servers(Fun, #endpoints{servers = Servers} = E) ->
-    {Actions, Servers1} = Fun(Servers),
-    lists:foldl(fun server_action/2, E#endpoints{servers = Servers1}, Actions).
-
-wanted(Fun, #endpoints{wanted = Wanted} = E) ->
-    {Notices, Wanted1} = Fun(Wanted),
-    lists:foldl(fun({What, Who}, Acc) -> log(What, Who, Acc) end,
-                E#endpoints{wanted = Wanted1}, Notices).
-
-%% Those of USs that are targets.
 each_target(Fun, USs, E) ->
-    lists:foldl(fun(US, #endpoints{targets = Targets} = Acc) ->
-                        case Targets of
-                            #{US := T} ->
-                                {Actions, T1} = Fun(T),
-                                New = Targets#{US := T1},
-                                target_actions(US, Actions,
-                                               Acc#endpoints{targets = New});
-                            _ ->
-                                Acc
-                        end
-                end, E, USs).
+    parts(fun(Parts) -> mod_client_proxy_parts:each_target(Fun, USs, Parts) end, E).
 
-target_actions({U, S} = US, Actions, #endpoints{host = P} = E) ->
-    lists:foldl(
-      fun({send, Type}, Acc) ->
-              %% the others are to hear of it before they hear the answer
-              sent(Type, P, US),
-              ejabberd_router:route(own_presence(Type, P, US)),
-              Acc;
-         ({resend, Type}, Acc) ->
-              sent(Type, P, US),
-              resend(S, own_presence(Type, P, US), Acc);
-         (wanted, Acc) ->
-              mod_client_proxy_targets:tell(P, US, {wanted, node()}),
-              Acc;
-         (Told, Acc) when Told == missed; Told == silent ->
-              mod_client_proxy_targets:tell(P, US, Told),
-              Acc;
-         ({put, R, State}, Acc) ->
-              put({U, S, R}, State, Acc);
-         ({remove, R}, Acc) ->
-              remove({U, S, R}, Acc);
-         ({log, What}, Acc) ->
-              log(What, US, Acc)
-      end, E, Actions).
-
-sent(Type, P, US) when Type == subscribe; Type == probe ->
-    mod_client_proxy_targets:tell(P, US, {sent, Type});
-sent(_Type, _P, _US) ->
-    ok.
-
-own_presence(Type, P, {U, S}) ->
-    mod_client_proxy_metas:own(#presence{type = Type, from = jid:make(P),
-                                         to = jid:make(U, S)}).
-
-put(USR, State, E) ->
-    wanted(fun(W) -> mod_client_proxy_wanted:put(USR, State, W) end, E).
-
-remove(USR, E) ->
-    wanted(fun(W) -> mod_client_proxy_wanted:remove(USR, W) end, E).
-
-log(What, Who, #endpoints{host = P, limiter = Limiter} = E) ->
-    E#endpoints{limiter = mod_client_proxy_notices:log(What, P, Who, Limiter,
-                                                       now_())}.
+parts(Fun, #endpoints{parts = Parts} = E) ->
+    E#endpoints{parts = Fun(Parts)}.
 
 now_() ->
     mod_client_proxy_clock:now().

@@ -30,12 +30,14 @@
                   | {refuse, stanza_error()}
                   | {answer, [xmlel() | xmpp:xmpp_element()]}.
 
-%% How many messages a process may leave without a decision until their time is over.
-%% They may still be in its mailbox, so it is sent no more then.
+%% How many messages a process may leave without a decision until their time is over,
+%% and say nothing of a later one either. They may still be in its mailbox, so it is
+%% sent no more then.
 -define(MAX_LATE, 1000).
 
 -record(item,
-        {key :: key(),
+        {number :: pos_integer(), %% in the order in which they were put
+         key :: key(),
          core :: mod_client_proxy_core:core(), %% whose record it is
          record :: record_ref(),
          decided :: boolean(), %% it goes on when those before it are decided
@@ -48,10 +50,12 @@
 
 -record(state,
         {host :: proxy_host(),
+         next = 1 :: pos_integer(),
          items = #{} :: #{reference() => #item{}},
          monitors = #{} :: #{monitor() => reference()},
          %% its time was over before a decision
-         late = #{} :: #{reference() => {Holder :: pid(), monitor()}},
+         late = #{} :: #{reference() => {Number :: pos_integer(), Holder :: pid(),
+                                         monitor()}},
          late_of = #{} :: #{Holder :: pid() => pos_integer()},
          senders = #{} :: #{monitor() => key()},
          queues = #{} :: #{key() => #queue{}}}).
@@ -85,11 +89,14 @@ put(#{host := P, core := Core}, Record, Packet, Holder, Time) ->
     gen_server:call(name(P), {put, Core, Record, Packet, Holder, Time}).
 
 %% @doc For who was told of it, on whatever node. Gone: it is decided already, or was
-%% answered with an error.
--spec decide(ref(), decision()) -> ok | {error, gone}.
+%% answered with an error. Unreachable: its node does not answer, so nobody knows.
+-spec decide(ref(), decision()) -> ok | {error, gone | unreachable}.
 decide({Server, Ref}, Decision) ->
     try gen_server:call(Server, {decide, Ref, Decision})
-    catch exit:_ -> {error, gone}
+    catch
+        exit:{timeout, _} -> {error, unreachable};
+        exit:{{nodedown, _}, _} -> {error, unreachable};
+        exit:_ -> {error, gone}
     end.
 
 %% @doc Another core may be published now. The records of others are answered, so
@@ -123,12 +130,15 @@ handle_call({put, Core, Record, Packet, Holder, Time}, _From,
         _ ->
             {reply, ok, add(Core, Record, Packet, Holder, Time, State)}
     end;
-handle_call({decide, Ref, Decision}, _From, #state{items = Items} = State) ->
-    case Items of
-        #{Ref := #item{decided = false}} ->
-            {reply, ok, decided(Decision, Ref, State)};
+handle_call({decide, Ref, Decision}, _From,
+            #state{items = Items, late = Late} = State) ->
+    case {Items, Late} of
+        {#{Ref := #item{decided = false, number = N, decider = {Holder, _}}}, _} ->
+            {reply, ok, decided(Decision, Ref, has_read(Holder, N, State))};
+        {_, #{Ref := {N, Holder, _}}} ->
+            {reply, {error, gone}, has_read(Holder, N, State)};
         _ ->
-            {reply, {error, gone}, caught_up(Ref, State)}
+            {reply, {error, gone}, State}
     end;
 handle_call(_Request, _From, State) ->
     {noreply, State}.
@@ -171,9 +181,10 @@ add(Core, Record, Packet, Holder, Time, #state{host = P, queues = Queues} = Stat
     Timer = erlang:send_after(Time, self(), {over, Ref}),
     ets:insert(name(P), {Key}),
     {Decider, Monitors} = watch(Holder, Ref, State#state.monitors),
-    Item = #item{key = Key, core = Core, record = Record,
+    Item = #item{number = State#state.next, key = Key, core = Core, record = Record,
                  decided = Holder == behind, timer = Timer, decider = Decider},
     Added = State#state{
+              next = State#state.next + 1,
               items = maps:put(Ref, Item, State#state.items), monitors = Monitors,
               queues = Queues#{Key => Queue#queue{
                                         refs = queue:in(Ref, Queue#queue.refs)}}},
@@ -223,19 +234,27 @@ unwatch(#item{decider = {_, Mon}}, #state{monitors = Monitors} = State) ->
 
 late(Ref, #state{items = Items, late = Late, late_of = LateOf} = State) ->
     case Items of
-        #{Ref := #item{decider = {Holder, _} = Decider} = Item} ->
+        #{Ref := #item{number = N, decider = {Holder, Mon}} = Item} ->
             State#state{items = Items#{Ref := Item#item{decider = none}},
-                        late = Late#{Ref => Decider},
-                        late_of = maps:update_with(Holder, fun(N) -> N + 1 end, 1,
-                                                   LateOf)};
+                        late = Late#{Ref => {N, Holder, Mon}},
+                        late_of = maps:update_with(Holder, fun(Of) -> Of + 1 end,
+                                                   1, LateOf)};
         _ ->
             State
     end.
 
+%% He who decides about one has read what he was sent before it: that came in order.
+has_read(Holder, N, #state{late = Late, late_of = LateOf} = State)
+  when is_map_key(Holder, LateOf) ->
+    lists:foldl(fun caught_up/2, State,
+                [Ref || {Ref, {M, H, _}} <- maps:to_list(Late), H == Holder, M =< N]);
+has_read(_Holder, _N, State) ->
+    State.
+
 %% He who decides has read it, or has ended.
 caught_up(Ref, #state{monitors = Monitors, late = Late, late_of = LateOf} = State) ->
     case maps:take(Ref, Late) of
-        {{Holder, Mon}, Rest} ->
+        {{_, Holder, Mon}, Rest} ->
             demonitor(Mon, [flush]),
             State#state{monitors = maps:remove(Mon, Monitors), late = Rest,
                         late_of = case LateOf of
@@ -246,17 +265,20 @@ caught_up(Ref, #state{monitors = Monitors, late = Late, late_of = LateOf} = Stat
             State
     end.
 
-%% Its place in the queue is found empty when its turn comes.
-remove(Ref, #state{items = Items} = State) ->
+%% Its place in the queue, too: many may be refused while the first one is held.
+remove(Ref, #state{items = Items, queues = Queues} = State) ->
     case maps:take(Ref, Items) of
         {#item{key = Key, timer = Timer} = Item, Rest} ->
             _ = erlang:cancel_timer(Timer),
-            send_on(Key, unwatch(Item, State#state{items = Rest}));
+            #{Key := #queue{refs = Refs} = Queue} = Queues,
+            Left = Queues#{Key := Queue#queue{refs = queue:delete(Ref, Refs)}},
+            send_on(Key, unwatch(Item, State#state{items = Rest, queues = Left}));
         error ->
             State
     end.
 
-%% Those who decide have their messages still.
+%% Those who decide have their messages still. (Their places in the queues are found
+%% empty.)
 forget(IsForgotten, #state{items = Items} = State) ->
     Refs = [Ref || {Ref, Item} <- maps:to_list(Items), IsForgotten(Item)],
     #state{items = Late, queues = Queues} = State1 = lists:foldl(fun late/2, State,

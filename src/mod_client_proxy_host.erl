@@ -566,7 +566,7 @@ make_status(#state{host = P, server_host = ServerHost, instance = Instance,
       targets => mod_client_proxy_endpoints:status(Endpoints),
       counters => case core(State) of
                       undefined -> #{};
-                      Core -> mod_client_proxy_core:counters(Core)
+                      Core -> mod_client_proxy_readings:counters(Core)
                   end}.
 
 condition(#state{route = {taken, Owners}}) ->

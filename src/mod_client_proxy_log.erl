@@ -23,6 +23,8 @@
 -define(MINUTE, 60000).
 -define(HOUR, 3600000).
 -define(LINES_AN_HOUR, 60).
+%% That are told apart; the others are one kind.
+-define(MAX_KINDS, 1000).
 -define(MAX_TERMS, 40). % of a term
 
 %% @doc A text that another party chose, made fit for a line of the log: at most
@@ -90,10 +92,20 @@ new() ->
         | {omit, limiter()}.
 admit(Kind, #{hour := Hour} = L, Now)
   when Hour == undefined; Now - Hour >= ?HOUR ->
-    admit1(Kind, L#{hour := Now, lines := 0}, Now);
+    admit1(Kind, forget(L#{hour := Now, lines := 0}, Now), Now);
 admit(Kind, L, Now) ->
     admit1(Kind, L, Now).
 
+%% What would change nothing.
+forget(#{kinds := Kinds} = L, Now) ->
+    L#{kinds := maps:filter(fun(_, {At, LeftOut}) ->
+                                    LeftOut > 0 orelse Now - At < ?MINUTE
+                            end, Kinds)}.
+
+admit1(Kind, #{kinds := Kinds} = L, Now)
+  when map_size(Kinds) >= ?MAX_KINDS, not is_map_key(Kind, Kinds),
+       Kind /= others ->
+    admit1(others, L, Now);
 admit1(Kind, #{kinds := Kinds, lines := Lines} = L, Now) ->
     case Kinds of
         #{Kind := {At, LeftOut}}

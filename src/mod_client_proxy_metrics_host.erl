@@ -131,7 +131,7 @@ peers(P) ->
 with_core(undefined, _Opts, Names, Figures) ->
     {Figures, Names};
 with_core(Core, Opts, Names, #{counted := Counted} = Figures) ->
-    case mod_client_proxy_core:endpoints(Core, mod_client_proxy_clock:now()) of
+    case mod_client_proxy_readings:endpoints(Core, mod_client_proxy_clock:now()) of
         [] when map_get(endpoints, Counted) > 0 -> % it has not answered
             {Figures, Names};
         Rows ->
@@ -148,9 +148,9 @@ states(Rows) ->
 with_latency(Core, Rows, Opts, Names, Figures) ->
     Latencies = case Opts of
                     #{metrics_endpoints := none} -> #{};
-                    _ -> maps:from_list(mod_client_proxy_core:latencies(Core))
+                    _ -> maps:from_list(mod_client_proxy_readings:latencies(Core))
                 end,
-    case mod_client_proxy_core:latency(Core) of
+    case mod_client_proxy_readings:latency(Core) of
         {ok, Latency} ->
             {Endpoints, NewNames} = endpoints(Rows, Latencies, Latency, Opts, Names),
             {Figures#{latency => histogram(Latency), endpoints => Endpoints}, NewNames};

@@ -10,7 +10,7 @@
 
 -include("logger.hrl").
 
--type notice() :: mod_client_proxy_presence:complaint()
+-type notice() :: mod_client_proxy_complaints:complaint()
                 | silent_server | replaced
                 | {no_room, pos_integer()}   %% max_endpoints
                 | {not_taken, atom()}.       %% an error of the core

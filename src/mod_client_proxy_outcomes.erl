@@ -31,27 +31,21 @@
 %% seen here that the stop has begun, or the record was there before it did.
 -spec send(context(), record_ref(),
            fun(() -> iq() | {error, mod_client_proxy_core:why()})) -> ok.
-send(#{stopped := Stopped} = Context, Record, Prepare) ->
-    try Prepare() of
-        {error, Why} ->
-            abort(Context, Record, Why);
-        Packet ->
-            case atomics:get(Stopped, 1) of
-                0 -> ejabberd_router:route(Packet);
-                1 -> abort(Context, Record, stopped)
-            end
-    catch Class:Reason:Stack ->
-            mod_client_proxy_log:complain(Context, Record, Class, Reason, Stack),
-            abort(Context, Record, internal)
-    end.
+send(Context, Record, Prepare) ->
+    unless_stopped(Context, Record, Prepare, fun ejabberd_router:route/1).
 
 %% @doc Keeps a request that waits for an endpoint, by Keep; as send/3 otherwise.
 -spec hold(context(), record_ref(), fun(() -> ok)) -> ok.
-hold(#{stopped := Stopped} = Context, Record, Keep) ->
-    try Keep() of
-        ok ->
+hold(Context, Record, Keep) ->
+    unless_stopped(Context, Record, Keep, fun(ok) -> ok end).
+
+unless_stopped(#{stopped := Stopped} = Context, Record, Prepare, Done) ->
+    try Prepare() of
+        {error, Why} ->
+            abort(Context, Record, Why);
+        Prepared ->
             case atomics:get(Stopped, 1) of
-                0 -> ok;
+                0 -> Done(Prepared);
                 1 -> abort(Context, Record, stopped)
             end
     catch Class:Reason:Stack ->

@@ -9,7 +9,7 @@
 
 -export_type([start/0]).
 
--type sought() :: mod_client_proxy_core:sought().
+-type sought() :: mod_client_proxy_readings:sought().
 %% The nodes that are left, and where to begin at the first of them.
 -opaque start() :: {[node()], Cursor :: non_neg_integer()}.
 -type ask() :: fun((node(), mod_client_proxy_report:question()) ->
@@ -76,7 +76,7 @@ started([], _Name, _N) ->
 
 %% @doc The answers of the nodes, with their rows, and the mark of the next page.
 -spec page(sought(), start(), Limit :: pos_integer(), ask()) ->
-          {[{node(), {ok, [mod_client_proxy_core:pending()]}
+          {[{node(), {ok, [mod_client_proxy_readings:pending()]}
                    | {missing, mod_client_proxy_survey:missing()}}],
            Mark :: binary() | none}.
 page(Sought, Start, Limit, Ask) ->

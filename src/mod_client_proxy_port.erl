@@ -120,9 +120,7 @@ call(Ref, Name, Args) ->
 %% too late, so none is lost here.
 instead(Name, _Why) when Name == bounce; Name == abort; Name == counters ->
     [];
-instead(Name, _Why) when Name == expire; Name == close_all; Name == sweep;
-                         Name == endpoints; Name == pending;
-                         Name == latencies ->
+instead(Name, _Why) when Name == expire; Name == close_all; Name == sweep ->
     {done, []};
 instead(remove_endpoint, _Why) ->
     unknown;
@@ -145,7 +143,7 @@ command_options(_) -> [].
 
 ask({Table, P}, Name, Args, Sender) ->
     case ?TABLE:instance(Table, P) of
-        {Port, Number} ->
+        {Port, Number} = Instance ->
             Tag = erlang:unique_integer([positive]),
             Alias = alias([reply]),
             try
@@ -155,13 +153,23 @@ ask({Table, P}, Name, Args, Sender) ->
                                       Tag, Number, Name, Args),
                                     command_options(Name))
             of
-                true -> wait(Table, Tag, Alias, Sender, limit(Name));
+                true -> known(wait(Table, Tag, Alias, Sender, limit(Name)),
+                              Instance, Table, P);
                 false -> unanswered(Table, Tag, Alias, busy)
             catch error:badarg -> unanswered(Table, Tag, Alias, down)
             end;
         none ->
             {unanswered, down}
     end.
+
+%% The program does not know an instance that was freed before it read the call.
+known(badarg, Instance, Table, P) ->
+    case ?TABLE:instance(Table, P) of
+        Instance -> error(badarg);
+        _ -> {unanswered, down}
+    end;
+known(Result, _Instance, _Table, _P) ->
+    Result.
 
 wait(Table, Tag, Alias, Sender, Limit) ->
     receive {Alias, Answer} -> answered(Table, Tag, Sender, Answer)
@@ -202,8 +210,6 @@ answered(Table, Tag, Sender, Answer) ->
         _ -> result(Table, Answer)
     end.
 
-result(_Table, {result, badarg}) ->
-    error(badarg);
 result(_Table, {result, Result}) ->
     Result;
 %% An answer, and the tag of the request.

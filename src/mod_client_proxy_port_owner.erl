@@ -44,6 +44,7 @@
                       | port()
                       | {down, reference()}, %% timer of the next start
          os_pid = 0 :: non_neg_integer(),
+        input = none :: none | file:fd() | unknown, %% see hold/1
          since = 0 :: integer(),   %% ms; when it was started
          failures = 0 :: non_neg_integer(), %% in a row
          restarts = 0 :: non_neg_integer(),
@@ -146,7 +147,7 @@ handle_cast(_Message, State) ->
 handle_info({Port, {data, Data}}, #state{port = Port} = State) ->
     case decode(Data) of
         {Tag, Result} ->
-            {noreply, came(Tag, Result, State#state{pinged = none})};
+            {noreply, came(Tag, Result, hold(State#state{pinged = none}))};
         _ ->
             kill(State),
             {noreply, died("what it wrote is no answer", State)}
@@ -154,7 +155,8 @@ handle_info({Port, {data, Data}}, #state{port = Port} = State) ->
 handle_info({Port, {exit_status, Status}}, #state{port = Port} = State) ->
     {noreply, died(ended(Status), State)};
 handle_info({'EXIT', Port, Reason}, #state{port = Port} = State) ->
-    %% a write has failed before the exit status was there, which now never comes
+    %% it did not live long enough for hold/1, or there is no /proc here: a write has
+    %% failed before the exit status was there, which now never comes
     {noreply, died(io_lib:format("writing to it has failed: ~p", [Reason]), State)};
 handle_info(tick, State) ->
     erlang:send_after(?TICK, self(), tick),
@@ -315,7 +317,7 @@ start_program(#state{table = Table, restarts = Restarts} = State) ->
     try
         {Port, OsPid, Sum} = open_program(),
         ?TABLE:set(Table, program, {up, OsPid, Sum, Restarts}),
-        State#state{port = Port, os_pid = OsPid, since = now_()}
+        State#state{port = Port, os_pid = OsPid, input = none, since = now_()}
     catch
         throw:{cannot, Why} -> died(Why, State#state{since = now_()});
         error:Reason -> died(io_lib:format("~p", [Reason]),
@@ -336,13 +338,32 @@ open_program() ->
             throw({cannot, Text})
     end.
 
+%% A port that writes to a program that has just ended is closed with an error, and
+%% then nobody says any more how that program has ended. So what the program reads is
+%% held open here as well: then a write goes nowhere, and the exit status comes. (With
+%% the first answer, for the program does not have this pipe before it runs.)
+hold(#state{input = none, os_pid = OsPid} = State) ->
+    Name = lists:concat(["/proc/", OsPid, "/fd/0"]),
+    State#state{input = case file:open(Name, [read, raw]) of
+                            {ok, Input} -> Input;
+                            {error, _} -> unknown
+                        end};
+hold(State) ->
+    State.
+
+%% (What was still to be written would keep the port otherwise.)
+let_go(#state{input = Input} = State) when Input == none; Input == unknown ->
+    State;
+let_go(#state{input = Input} = State) ->
+    _ = file:close(Input),
+    State#state{input = none}.
+
 %% No proxy host uses it any more. It is killed, for it may hang, and nothing in it
 %% is needed.
 end_program(#state{table = Table, port = Port} = State) ->
-    _ = is_port(Port) andalso erlang:port_info(Port, os_pid) /= undefined
-        andalso kill(State),
+    kill(State),
     close(Port),
-    {_, State1} = lost(State),
+    {_, State1} = lost(let_go(State)),
     ?TABLE:set(Table, program, {down, "no proxy host uses it", 0}),
     State1#state{port = none, failures = 0, restarts = 0, pinged = none,
                  own = #{}}.
@@ -359,14 +380,15 @@ close({down, Timer}) ->
 close(none) ->
     ok.
 
-%% A signal is 128 and its number.
+%% A signal is 128 and its number. With 1 it ends by itself (`die' of c_src/port.c).
+ended(1) -> "exit status 1; what it said is on the server's standard error";
 ended(Status) when Status > 128 -> io_lib:format("signal ~B", [Status - 128]);
 ended(Status) -> io_lib:format("exit status ~B", [Status]).
 
 died(Why, #state{table = Table, port = Port, own = Own, hosts = Hosts,
                  restarts = Restarts} = State) ->
     close(Port),
-    {Answered, State1} = lost(State),
+    {Answered, State1} = lost(let_go(State)),
     [gen_server:reply(From, {error, down})
      || {_, From} <- maps:values(Own)],
     {Delay, Failures} = next_start(State),
@@ -423,9 +445,15 @@ ping(#state{own = Own} = State) ->
         {error, down} -> State
     end.
 
-kill(#state{os_pid = OsPid}) ->
-    _ = os:cmd("kill -KILL " ++ integer_to_list(OsPid)),
-    ok.
+%% (Of one that has ended, its number may be that of another process by now.)
+kill(#state{port = Port, os_pid = OsPid}) ->
+    case is_port(Port) andalso erlang:port_info(Port, os_pid) of
+        {os_pid, OsPid} ->
+            _ = os:cmd("kill -KILL " ++ integer_to_list(OsPid)),
+            ok;
+        _ ->
+            ok
+    end.
 
 %% The proxy hosts make their instances again.
 tell(Ps) ->

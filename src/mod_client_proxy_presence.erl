@@ -14,13 +14,13 @@
 %%% what it says, and what the account says, so each of them can go on.
 -module(mod_client_proxy_presence).
 
--export([lead/3, learn/2, told/3, known/2]).
 -export([new/2, limit/2, start/2, event/3, heard/2, suspect/2, missed/2,
          cut/3, tick/2, seed/3, trouble/1, kind/1, subscription/1,
          resources/1]).
+%% other nodes
+-export([lead/3, learn/2, told/3, known/2]).
 
--export_type([target/0, kind/0, subscription/0, event/0, action/0,
-              complaint/0, told/0, known/0]).
+-export_type([target/0, kind/0, subscription/0, event/0, action/0, told/0, known/0]).
 
 %% The session manager knows the resources of a local target, and no subscription
 %% is needed: what presence says of either changes nothing.
@@ -43,16 +43,13 @@
           spoke_at := undefined | integer(), %% we, in a stanza of our own
           heard_at := undefined | integer(), %% presence of that server
           probed_at := undefined | integer(),
-          %% the time until they may be used again doubles
-          paces := #{reason() | heard | answer() => {integer(), pos_integer()}},
+          paces := mod_client_proxy_pace:paces(),
           due := #{reason() => true},       %% probes that had to wait
-          answers := #{answer() => integer()}, %% when we gave them
-          owed := #{answer() => true},
+          replies := mod_client_proxy_replies:replies(),
           warned := boolean(), error := binary(),
           told := boolean(),                %% a warning; not yet that it is over
-          complaints := #{term() => integer()}, %% when each was last true
+          complaints := mod_client_proxy_complaints:complaints(),
           resources := mod_client_proxy_resources:resources()}.
--type answer() :: subscribe | unsubscribe | probe.
 -type event() ::
         %% Since: when this was said at first; of what a server repeats to
         %% us (XEP-0203) that is some time ago.
@@ -63,9 +60,11 @@
       | {error, Resource :: binary(), Text :: binary()}
         %% what we sent did not get there
       | {failed, Text :: binary()}
-      | subscribe | subscribed | unsubscribe | unsubscribed | probe.
+      | subscribed | unsubscribed
+      | mod_client_proxy_replies:question().
 -type action() ::
-        {send, subscribe | subscribed | unsubscribed | available | probe}
+        mod_client_proxy_replies:action()
+      | {send, subscribe | probe}
         %% the same, over a new stream
       | {resend, subscribe | probe}
         %% the other nodes are asked what they know
@@ -76,7 +75,7 @@
       | silent
       | {put, Resource :: binary(), mod_client_proxy_core:state()}
       | {remove, Resource :: binary()}
-      | {log, complaint()}.
+      | {log, mod_client_proxy_complaints:complaint()}.
 %% What another node has done or found out, or what it knows.
 -type told() ::
         {sent, subscribe | probe}
@@ -96,38 +95,17 @@
 -type known() :: #{subscription := asked | subscribed | refused | error,
                    doubted := boolean(),
                    ages := #{probed_at | heard_at | spoke_at => non_neg_integer()}}.
--type complaint() ::
-        %% no answer to the subscription request
-        silent
-        %% the same, though some resources show themselves
-      | directed
-        %% `unsubscribed'
-      | refused
-        %% the request did not get there
-      | {failed, dns | certificate | connection, binary()}
-        %% the request came back from the other side
-      | {error, binary()}
-        %% the target gave up its own subscription
-      | left
-        %% more resources than there may be
-      | {full, pos_integer()}
-      | confirmed.
 
 -define(SILENCE, 10000).
 -define(FIRST_BACKOFF, 60000).
 -define(LAST_BACKOFF, 3600000).
 -define(FIRST_RETRY, 5000).
 -define(LAST_RETRY, 300000).
--define(FIRST_PACE, 2000).
--define(LAST_PACE, 300000).
 %% An `unsubscribed' may be the answer to a probe for so long (ms), and what a
 %% probe brings takes no longer.
 -define(ANSWER, 10000).
 %% Presence says that a server is there for so long (ms).
 -define(RECENT, 30000).
-%% The same complaint is logged again if it was not true for so long (ms).
--define(QUIET, 600000).
--define(ANSWER_INTERVAL, 1000).
 %% The other nodes answer within so long (ms).
 -define(LEARNED, 2000).
 
@@ -137,8 +115,9 @@ new(Kind, Max) ->
       asked_at => undefined, ask_at => undefined, backoff => ?FIRST_BACKOFF,
       retry => ?FIRST_RETRY, failed => false, failed_at => undefined,
       doubted => false, spoke_at => undefined, heard_at => undefined,
-      probed_at => undefined, paces => #{}, due => #{}, answers => #{}, owed => #{},
-      warned => false, error => <<>>, told => false, complaints => #{},
+      probed_at => undefined, paces => mod_client_proxy_pace:new(), due => #{},
+      replies => mod_client_proxy_replies:new(), warned => false, error => <<>>,
+      told => false, complaints => mod_client_proxy_complaints:new(),
       resources => mod_client_proxy_resources:new(Max)}.
 
 %% @doc Sets how many resources there may be. Those that are there stay.
@@ -275,6 +254,18 @@ subscription(unknown, error, #{backoff := Backoff} = T, Now) ->
 subscription(_Before, _Subscription, T, _Now) ->
     T.
 
+%% @doc What another node is to know, beside the resources; `unknown' is nothing.
+-spec known(target(), integer()) -> known() | unknown.
+known(#{subscription := unknown}, _Now) ->
+    unknown;
+known(#{subscription := Subscription, doubted := Doubted} = T, Now) ->
+    Times = maps:with([probed_at, heard_at, spoke_at], T),
+    #{subscription => Subscription, doubted => Doubted,
+      ages => maps:from_list([{Name, max(0, Now - At)}
+                              || {Name, At} <- maps:to_list(Times), is_integer(At)])}.
+
+%%% What the target says
+
 %% @doc What comes from the target.
 -spec event(event(), target(), integer()) -> {[action()], target()}.
 event(Event, #{kind := local} = T, Now) ->
@@ -327,30 +318,16 @@ remote({unavailable, R}, T, Now) ->
 remote({error, R, _Text}, T, _Now) ->
     removed(fun(Rs) -> mod_client_proxy_resources:remove(R, Rs) end, T).
 
-%%% What others ask
+%%% What the target asks
 
-answer(What, #{answers := Given, owed := Owed} = T, Now) ->
-    case Given of
-        #{What := At} when Now - At < ?ANSWER_INTERVAL ->
-            {[], T#{owed := Owed#{What => true}}};
-        _ ->
-            {[Action || {Is, _} = Action <- reply(What), Is == log orelse maps:get(leads, T)],
-             T#{answers := Given#{What => Now}}}
-    end.
+answer(Question, #{replies := Replies, leads := Leads} = T, Now) ->
+    {Actions, Replies1} = mod_client_proxy_replies:answer(Question, Leads, Replies,
+                                                          Now),
+    {Actions, T#{replies := Replies1}}.
 
-reply(subscribe) -> [{send, subscribed}, {send, available}];
-reply(probe) -> [{send, available}];
-reply(unsubscribe) -> [{send, unsubscribed}, {log, left}].
-
-%% @doc What another node is to know, beside the resources; `unknown' is nothing.
--spec known(target(), integer()) -> known() | unknown.
-known(#{subscription := unknown}, _Now) ->
-    unknown;
-known(#{subscription := Subscription, doubted := Doubted} = T, Now) ->
-    Times = maps:with([probed_at, heard_at, spoke_at], T),
-    #{subscription => Subscription, doubted => Doubted,
-      ages => maps:from_list([{Name, max(0, Now - At)}
-                              || {Name, At} <- maps:to_list(Times), is_integer(At)])}.
+owed(#{replies := Replies, leads := Leads} = T, Now) ->
+    {Actions, Replies1} = mod_client_proxy_replies:owed(Leads, Replies, Now),
+    {Actions, T#{replies := Replies1}}.
 
 %%% The subscription
 
@@ -396,17 +373,7 @@ failed_first(#{retry := Retry} = T, Now) ->
 failed_again(_Text, #{failed_at := At} = T, Now) when Now - At < ?FIRST_RETRY ->
     {[], T};
 failed_again(Text, T, Now) ->
-    complain({failed, reason(Text), Text}, T, Now).
-
-%% What is to be mended, as far as ejabberd's own words tell.
-reason(Text) ->
-    Reasons = [{dns, [<<"DNS">>]},
-               {certificate, [<<"ertificate">>, <<"TLS">>, <<"uthentication">>]}],
-    case [Reason || {Reason, Words} <- Reasons,
-                    binary:match(Text, Words) /= nomatch] of
-        [Reason | _] -> Reason;
-        [] -> connection
-    end.
+    complain(mod_client_proxy_complaints:failed(Text), T, Now).
 
 %% After an error the resources stay while presence comes in from that server: then
 %% it is there, and only our own stream to it has failed.
@@ -424,7 +391,7 @@ heard(#{kind := local} = T, _Now) ->
 heard(#{failed := true} = T, Now) ->
     case pace(heard, T, Now) of
         {now, T1} -> ask(T1#{heard_at := Now}, Now);
-        {later, T1} -> {[], T1#{heard_at := Now}}
+        later -> {[], T#{heard_at := Now}}
     end;
 heard(T, Now) ->
     {[], T#{heard_at := Now}}.
@@ -435,18 +402,9 @@ complain(What, #{told := Told} = T, Now) ->
     {Said, T1} = say(What, T, Now),
     {Said, T1#{warned := true, told := Told orelse Said /= []}}.
 
-%% The same complaint is logged once, as long as it stays true.
 say(What, #{complaints := Complaints} = T, Now) ->
-    Kind = kind_of(What),
-    New = case Complaints of
-              #{Kind := At} when Now - At < ?QUIET -> false;
-              _ -> true
-          end,
-    {[{log, What} || New], T#{complaints := Complaints#{Kind => Now}}}.
-
-kind_of({failed, Reason, _}) -> {failed, Reason};
-kind_of({Kind, _}) -> Kind;
-kind_of(Kind) -> Kind.
+    {IsNews, Complaints1} = mod_client_proxy_complaints:say(What, Complaints, Now),
+    {[{log, What} || IsNews], T#{complaints := Complaints1}}.
 
 %%% Resources
 
@@ -502,8 +460,8 @@ probe(Reason, #{subscription := subscribed, leads := true, due := Due} = T, Now)
             {[{how(Reason), probe}],
              check(Reason, Now, T1#{probed_at := Now, spoke_at := Now,
                                     due := maps:remove(Reason, Due)})};
-        {later, T1} ->
-            {[], T1#{due := Due#{Reason => true}}}
+        later ->
+            {[], T#{due := Due#{Reason => true}}}
     end;
 probe(_Reason, T, _Now) ->
     {[], T}.
@@ -516,16 +474,10 @@ check(missed, Now, #{resources := Rs} = T) ->
 check(_Reason, _Now, T) ->
     T.
 
-%% 2 s, 4 s, ... 5 min from one time to the next; 2 s again after a rest.
 pace(What, #{paces := Paces} = T, Now) ->
-    case Paces of
-        #{What := {At, Pace}} when Now - At < Pace ->
-            {later, T};
-        #{What := {At, Pace}} when Now - At < 2 * Pace ->
-            Longer = min(2 * Pace, ?LAST_PACE),
-            {now, T#{paces := Paces#{What := {Now, Longer}}}};
-        _ ->
-            {now, T#{paces := Paces#{What => {Now, ?FIRST_PACE}}}}
+    case mod_client_proxy_pace:take(What, Paces, Now) of
+        {now, Paces1} -> {now, T#{paces := Paces1}};
+        later -> later
     end.
 
 %%% Time
@@ -539,14 +491,6 @@ tick(T, Now) ->
                 end, {[], T},
                 [fun owed/2, fun silence/2, fun unseen/2, fun probes/2,
                  fun requests/2]).
-
-owed(#{owed := Owed} = T, _Now) when map_size(Owed) == 0 ->
-    {[], T};
-owed(#{owed := Owed} = T, Now) ->
-    lists:foldl(fun(What, {Actions, Acc}) ->
-                        {More, Acc1} = answer(What, Acc, Now),
-                        {Actions ++ More, Acc1}
-                end, {[], T#{owed := #{}}}, maps:keys(Owed)).
 
 silence(#{kind := remote, leads := true, subscription := asked, asked_at := At} = T, Now)
   when Now - At >= ?SILENCE ->

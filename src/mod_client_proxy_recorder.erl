@@ -105,8 +105,8 @@ of_core(undefined, _Ledger, _State) ->
     none;
 of_core(Core, Ledger, #state{subscribers = Subscribers, counted = Counted}) ->
     #{endpoints := N, pending := InFlight} = Counters =
-        mod_client_proxy_core:counters(Core),
-    {ok, Latency} = mod_client_proxy_core:latency(Core),
+        mod_client_proxy_readings:counters(Core),
+    {ok, Latency} = mod_client_proxy_readings:latency(Core),
     Now = #{in_flight => InFlight, online => N, subscribers => Subscribers},
     #{gauges => maps:with(mod_client_proxy_series:gauges(), maps:merge(Counters, Now)),
       latency => Latency,
@@ -118,7 +118,7 @@ of_core(Core, Ledger, #state{subscribers = Subscribers, counted = Counted}) ->
 
 %% Where there are some and none is said, the core has not answered.
 endpoints(Core, N) ->
-    Rows = mod_client_proxy_core:endpoints(Core, mod_client_proxy_clock:now()),
+    Rows = mod_client_proxy_readings:endpoints(Core, mod_client_proxy_clock:now()),
     true = N == 0 orelse Rows /= [],
     [{Jid, Answered, Failed}
      || #{jid := Jid, answered := Answered, failed := Failed} <- Rows].

@@ -15,8 +15,8 @@
         status                                     %% one row
       | endpoints | pending                        %% rows
       | {endpoint, Jid :: binary()}                %% its row, if it is there
-        %% one page of what is in flight, a row; see mod_client_proxy_core:pending/5
-      | {pending, mod_client_proxy_core:sought(), Cursor :: non_neg_integer(),
+        %% one page of what is in flight, a row; see mod_client_proxy_readings:pending/5
+      | {pending, mod_client_proxy_readings:sought(), Cursor :: non_neg_integer(),
          Limit :: pos_integer()}
       | {open, Resource :: binary()}               %% a row: role, jid
       | {shown, Jid :: binary()}                   %% a row: shown
@@ -76,11 +76,11 @@ answer(counters, Context) ->
 answer(_Question, #{core := undefined}) ->
     out_of_order;
 answer(endpoints, #{core := Core}) ->
-    {ok, mod_client_proxy_core:endpoints(Core, mod_client_proxy_clock:now())};
+    {ok, mod_client_proxy_readings:endpoints(Core, mod_client_proxy_clock:now())};
 answer(latency, #{core := Core}) ->
-    case mod_client_proxy_core:latency(Core) of
+    case mod_client_proxy_readings:latency(Core) of
         {ok, Latency} ->
-            Rows = mod_client_proxy_core:latencies(Core),
+            Rows = mod_client_proxy_readings:latencies(Core),
             {ok, #{host => Latency, endpoints => [L#{jid => Jid} || {Jid, L} <- Rows]}};
         {error, Why} ->
             {error, Why}
@@ -89,7 +89,7 @@ answer({endpoint, Jid}, Context) ->
     {ok, Rows} = answer(endpoints, Context),
     {ok, [Row || #{jid := J} = Row <- Rows, J == Jid]};
 answer(pending, #{core := Core}) ->
-    {ok, mod_client_proxy_core:pending(Core, mod_client_proxy_clock:now())};
+    {ok, mod_client_proxy_readings:pending(Core, mod_client_proxy_clock:now())};
 answer({pending, Sought, Cursor, Limit}, #{core := Core}) ->
     Now = mod_client_proxy_clock:now(),
     page(Core, Sought, Cursor, Limit, Now, Now + ?PAGE_PATIENCE, []);
@@ -113,7 +113,7 @@ answer(_OfAnotherVersion, _Context) ->
 
 %% Until there are so many rows, or so much time has gone.
 page(Core, Sought, Cursor, Limit, Now, Until, Before) ->
-    case mod_client_proxy_core:pending(Core, Sought, Limit, Cursor, Now) of
+    case mod_client_proxy_readings:pending(Core, Sought, Limit, Cursor, Now) of
         {error, _} = Err ->
             Err;
         {Next, Rows} ->
@@ -144,7 +144,7 @@ counted(#{host := P, core := Core, ledger := Ledger}) ->
     Now = case Core of
               undefined -> #{};
               _ -> maps:with([Entry || {Entry, _} <- now_entries()],
-                             mod_client_proxy_core:counters(Core))
+                             mod_client_proxy_readings:counters(Core))
           end,
     maps:merge(maps:from_list(mod_client_proxy_ledger:read(Ledger)),
                Now#{subscribers => mod_client_proxy_subscribers:count(P)}).
@@ -243,7 +243,7 @@ columns(_Endpoints) ->
      {fun is_boolean/1, [pending]},
      {fun are_atoms/1, [draining]},
      {fun is_integer/1, [priority, requests, outbound, answered, failed, latency,
-                         ejected, weight]}].
+                         ejected, weight, age, ejections]}].
 
 are_atoms([Atom | Atoms]) -> is_atom(Atom) andalso are_atoms(Atoms);
 are_atoms(Atoms) -> Atoms == [].

@@ -5,8 +5,7 @@
 %%% here; the rest is what the caller is to do.
 -module(mod_client_proxy_servers).
 
--export([new/1, set/2, names/1, is_remote/2, is_reached/2, watch/2, heard/2,
-         reach/3]).
+-export([new/1, set/2, is_remote/2, is_reached/2, watch/2, heard/2, reach/3]).
 %% Streams
 -export([resend/3, renewed/2]).
 
@@ -16,7 +15,11 @@
 
 -type server() :: binary().
 -type action() :: {unreachable, server(), no_answer | no_stream}
-                | {reached, server()}.
+                | {reached, server()}
+                  %% it is none of ours any more
+                | {dropped, server()}
+                  %% there is a new stream
+                | {renewed, server()}.
 
 -record(servers,
         {host :: mod_client_proxy_options:proxy_host(),
@@ -33,14 +36,11 @@ new(P) ->
     #servers{host = P}.
 
 %% @doc Which there are. What is known of those that stay stays.
--spec set([server()], servers()) -> servers().
+-spec set([server()], servers()) -> {[action()], servers()}.
 set(Names, #servers{servers = Old} = Sv) ->
     New = maps:from_list([{S, mod_client_proxy_reach:new()} || S <- Names]),
-    Sv#servers{servers = maps:merge(New, maps:with(Names, Old))}.
-
--spec names(servers()) -> [server()].
-names(#servers{servers = Servers}) ->
-    maps:keys(Servers).
+    {[{dropped, S} || S <- maps:keys(Old) -- Names],
+     Sv#servers{servers = maps:merge(New, maps:with(Names, Old))}}.
 
 -spec is_remote(server(), servers()) -> boolean().
 is_remote(S, #servers{servers = Servers}) ->
@@ -55,7 +55,7 @@ is_reached(S, #servers{servers = Servers}) ->
 
 %% @doc To be called each second. InCore: what the core has counted for the
 %% endpoints.
--spec watch(fun(() -> [mod_client_proxy_core:endpoint()]), servers()) ->
+-spec watch(fun(() -> [mod_client_proxy_readings:endpoint()]), servers()) ->
           {[action()], servers()}.
 watch(_InCore, #servers{servers = Servers} = Sv) when map_size(Servers) == 0 ->
     {[], Sv};
@@ -146,12 +146,12 @@ resend(S, Packet, #servers{host = P, renewing = Renewing} = Sv) ->
                                 end),
     Sv#servers{renewing = Renewing#{S => Ref}}.
 
-%% @doc To which server the process with this reference has sent, if it has.
--spec renewed(reference(), servers()) -> {server() | none, servers()}.
+%% @doc The process with this reference has ended.
+-spec renewed(reference(), servers()) -> {[action()], servers()}.
 renewed(Ref, #servers{renewing = Renewing} = Sv) ->
     case [S || {S, R} <- maps:to_list(Renewing), R == Ref] of
-        [S] -> {S, Sv#servers{renewing = maps:remove(S, Renewing)}};
-        [] -> {none, Sv}
+        [S] -> {[{renewed, S}], Sv#servers{renewing = maps:remove(S, Renewing)}};
+        [] -> {[], Sv}
     end.
 
 now_() ->

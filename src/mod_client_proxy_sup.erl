@@ -71,7 +71,7 @@ init([ServerHost, P]) ->
           [#{id => route,
              start => {mod_client_proxy_route, start_link, [ServerHost, P]}},
            #{id => cluster,
-             start => {mod_client_proxy_cluster, start_link, [P]}},
+             start => {mod_client_proxy_cluster_server, start_link, [P]}},
            #{id => deadlines,
              start => {mod_client_proxy_deadlines, start_link, [P]}},
            #{id => recorder,

@@ -192,9 +192,9 @@ enter(S, Reason, #wanted{closed = Closed, endpoints = Endpoints} = W) ->
 %%% The core
 
 %% @doc What the core has.
--spec in_core(wanted()) -> [mod_client_proxy_core:endpoint()].
+-spec in_core(wanted()) -> [mod_client_proxy_readings:endpoint()].
 in_core(#wanted{core = undefined}) -> [];
-in_core(#wanted{core = Core}) -> mod_client_proxy_core:endpoints(Core, now_()).
+in_core(#wanted{core = Core}) -> mod_client_proxy_readings:endpoints(Core, now_()).
 
 noticed(#wanted{notices = Notices} = W) ->
     {lists:reverse(Notices), W#wanted{notices = []}}.

@@ -7,6 +7,7 @@
 %%%   ./                the virtual hosts that the account may configure
 %%%   HOST/             GET: the page; POST: its buttons
 %%%   HOST/data         what is on the page, as JSON
+%%%   HOST/csv          the resources of a proxy host, all of them
 %%%   files/NAME        its script, style and icon, for everybody
 -module(mod_client_proxy_web).
 
@@ -20,9 +21,12 @@
 -define(ACCESS, mod_client_proxy_web_access).
 -define(DATA, mod_client_proxy_web_data).
 -define(PAGE, mod_client_proxy_web_page).
+-define(BUTTONS, mod_client_proxy_web_buttons).
+-define(AT_ONCE, mod_client_proxy_at_once).
 
 -define(SPANS, [120, 600, 3600]). % s
 -define(MAX_FIND, 100).           % octets
+-define(PATIENCE, 5000).          % ms; what is asked for takes less (web_cache)
 
 -type answer() :: {Status :: 200..599, [{binary(), binary()}], iodata()}.
 
@@ -116,6 +120,16 @@ get([ServerHost, <<"data">>], Account, #request{q = Query} = Request) ->
         error -> unavailable();
         false -> forged()
     end;
+get([ServerHost, <<"csv">>], _Account, #request{q = Query} = Request) ->
+    P = value(<<"host">>, Query),
+    IsOwn = ?ACCESS:is_own(Request),
+    case IsOwn andalso is_running(P, ServerHost) andalso ?DATA:rows(P) of
+        {ok, Rows, Missing, _Sums, <<>>} -> csv(P, Rows, Missing);
+        {ok, _Rows, _Missing, _Sums, Why} -> unavailable(Why);
+        error -> unavailable();
+        false when IsOwn -> text(404, [], "Not found");
+        false -> forged()
+    end;
 get(_Path, _Account, _Request) ->
     text(404, [], "Not found").
 
@@ -133,28 +147,47 @@ in_folder(RawPath, Page) ->
             text(307, [{<<"location">>, <<"./", Last/binary, "/">>}], "")
     end.
 
+%% What is behind the proxy host is asked for at the same time as the list, if it is
+%% known which one it will be.
 view(ServerHost, Account, Query) ->
-    {Find, FindHost, Span} = {find(<<"find">>, Query), find(<<"find_host">>, Query),
-                              span(Query)},
-    case ?DATA:hosts(ServerHost, FindHost, value(<<"host">>, Query)) of
-        {ok, Hosts, Left, Host} ->
+    {Find, FindHost, Span, Asked} =
+        {find(<<"find">>, Query), find(<<"find_host">>, Query), span(Query),
+         value(<<"host">>, Query)},
+    Detail = fun(P) -> ?DATA:host(ServerHost, P, Span, Find) end,
+    [{list, List} | Early] =
+        ?AT_ONCE:all([{list, fun() -> ?DATA:hosts(ServerHost, FindHost, Asked) end}
+                      | [{P, fun() -> Detail(P) end}
+                         || P <- soon(Asked, mod_client_proxy_hosts:running(ServerHost))]],
+                     ?PATIENCE),
+    case List of
+        {ok, {ok, Hosts, Left, Host}} ->
             with_detail(#{server_host => ServerHost, hosts => Hosts, hosts_left => Left,
                           host => Host, detail => none, no_detail => <<>>,
                           token => <<>>, span => Span, find => Find,
-                          find_host => FindHost}, Account);
-        error ->
+                          find_host => FindHost}, Early, Detail, Account);
+        _ ->
             error
     end.
 
-with_detail(#{host := none} = View, _Account) ->
+soon(<<>>, [P]) -> [P];
+soon(Asked, Running) -> [P || P <- Running, P == Asked].
+
+with_detail(#{host := none} = View, _Early, _Detail, _Account) ->
     View;
-with_detail(#{server_host := ServerHost, host := #{name := P}, span := Span,
-              find := Find} = View, Account) ->
-    case ?DATA:host(ServerHost, P, Span, Find) of
-        {ok, Detail} ->
+with_detail(#{host := #{name := P, missing := Missing}} = View, Early, Detail,
+            Account) ->
+    %% who has just not answered is not waited for once more
+    IsSilent = lists:member(atom_to_binary(node()), Missing),
+    Found = case Early of
+                [{P, Answer}] -> Answer;
+                _ when IsSilent -> late;
+                _ -> {ok, Detail(P)}
+            end,
+    case Found of
+        {ok, {ok, Of}} ->
             Token = ?ACCESS:token(Account, P, os:system_time(second)),
-            View#{detail := Detail, token := Token};
-        error ->
+            View#{detail := Of, token := Token};
+        _ ->
             View#{no_detail := <<"The resources and the charts of ", P/binary,
                                  " cannot be shown now: to find them out has failed "
                                  "or takes too long. The log may say why.">>}
@@ -192,38 +225,26 @@ post([ServerHost], Account, #request{q = Form} = Request) ->
     P = value(<<"host">>, Form),
     %% (Where no proxy host runs there is no key for tokens.)
     IsOurs = ?ACCESS:comes_from_own(Request)
-        andalso lists:member(P, mod_client_proxy_hosts:running(ServerHost))
+        andalso is_running(P, ServerHost)
         andalso ?ACCESS:is_token(value(<<"token">>, Form), Account, P,
                                  os:system_time(second)),
-    case IsOurs andalso button(Form) of
+    case IsOurs andalso ?BUTTONS:pressed(Form) of
         false -> forged();
-        none -> text(400, [], "Which button?");
-        {Button, Jid} -> pressed(Button, P, Jid, Account, Request)
+        none -> text(400, [], "Which button, and for which resource?");
+        too_many -> text(400, [], "These are more resources than the page shows.");
+        Pressed -> said(P, ?BUTTONS:press(Pressed, P, by(Account, Request)), Request)
     end;
 post(_Path, _Account, _Request) ->
     text(404, [], "Not found").
 
-button(Form) ->
-    case [{Button, Jid} || {Name, Button} <- [{<<"drain">>, drain},
-                                              {<<"undrain">>, undrain}],
-                           Jid <- [value(Name, Form)], Jid /= <<>>] of
-        [Pressed] -> Pressed;
-        _ -> none
-    end.
+is_running(P, ServerHost) ->
+    lists:member(P, mod_client_proxy_hosts:running(ServerHost)).
 
-pressed(Button, P, Jid, Account, #request{ip = {Address, _}} = Request) ->
-    Result = case Button of
-                 drain -> mod_client_proxy_commands:drain(P, Jid, 0);
-                 undrain -> mod_client_proxy_commands:undrain(P, Jid)
-             end,
-    mod_client_proxy_web_cache:forget(),
-    {IsDone, Text} = case Result of
-                         {ok, Said} -> {true, Said};
-                         {error, _, _, Said} -> {false, Said}
-                     end,
-    ?INFO_MSG("~ts at ~ts, by the web page of ~ts from ~ts: ~ts",
-              [Button, P, jid:encode(Account),
-               ejabberd_config:may_hide_data(misc:ip_to_list(Address)), Text]),
+by(Account, #request{ip = {Address, _}}) ->
+    [jid:encode(Account), " from ",
+     ejabberd_config:may_hide_data(misc:ip_to_list(Address))].
+
+said(P, {IsDone, Text}, Request) ->
     Status = case IsDone of true -> 200; false -> 409 end,
     case wants_json(Request) of
         true ->
@@ -244,7 +265,20 @@ forged() ->
          "hour. Load the page once more, and try again.").
 
 unavailable() ->
-    text(503, [{<<"retry-after">>, <<"5">>}], "The proxy hosts do not answer now.").
+    unavailable("The proxy hosts do not answer now.").
+
+unavailable(Why) ->
+    text(503, [{<<"retry-after">>, <<"5">>}], Why).
+
+%% A part is not to be taken for the whole.
+csv(P, Rows, []) ->
+    answer(200, <<"text/csv; charset=utf-8">>,
+           [{<<"content-disposition">>,
+             iolist_to_binary(["attachment; filename=\"", uri_string:quote(P),
+                               ".csv\""])}],
+           mod_client_proxy_web_csv:write(Rows));
+csv(_P, _Rows, Missing) ->
+    unavailable(["These nodes do not answer now: ", lists:join(", ", Missing)]).
 
 text(Status, Headers, Text) ->
     answer(Status, <<"text/plain; charset=utf-8">>, Headers, Text).

@@ -12,9 +12,9 @@
 -export([get/3]).
 -export([start_link/0, init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
--define(KEPT, 1000).      % ms
--define(PATIENCE, 10000). % ms; a node that does not answer takes 5 s at most
--define(LIMIT, 15000).    % ms; whoever is at work so long has hung, and is ended
+-define(KEPT, 1000).     % ms
+-define(LIMIT, 3000).    % ms; whoever is at work so long has hung, and is ended
+-define(PATIENCE, 4000). % ms; then this process itself hangs
 
 %% Of each key: the answer, or who is at work, and who waits for it.
 -type state() :: #{Key :: term() => {answer, term()}

@@ -4,26 +4,32 @@
 %%% and its script write the same. Bounded, and it says what is left out.
 -module(mod_client_proxy_web_data).
 
--export([hosts/3, host/4]).
+-export([hosts/3, host/4, rows/1]).
 
--export_type([host/0, detail/0, row/0, history/0]).
+-export_type([host/0, detail/0, row/0, sums/0, history/0]).
 
 -type proxy_host() :: mod_client_proxy_options:proxy_host().
 
-%% A proxy host in the list. Requests and failed: counted since its start.
+%% A proxy host in the list. Requests and failed: counted since its start; null: not
+%% known.
 -type host() :: #{name := binary(), word := binary(), text := binary(),
                   carrier := binary(), targets := binary(), endpoints := integer(),
-                  pending := integer(), requests := integer(), failed := integer(),
-                  at := integer(), %% ms since 1970
+                  pending := integer(), requests := integer() | null,
+                  failed := integer() | null, at := integer(), %% ms since 1970
                   missing := [binary()]}.
-%% A resource behind it. Jid: as it is; name: as it is shown.
+%% A resource behind it. Jid: as it is; name: as it is shown. Lasts: how long its state
+%% has lasted, and how often it was ejected.
 -type row() :: #{jid := binary(), name := binary(), shown := binary(),
-                 state := binary(), word := binary(), is_drained := boolean(),
+                 state := binary(), lasts := binary(), age := integer(), %% s
+                 ejections := integer(), word := binary(), is_drained := boolean(),
                  show := binary(), priority := integer(), requests := integer(),
                  outbound := integer(), answered := integer(), failed := integer(),
                  weight := integer(), p50 := number() | null, p99 := number() | null}.
+%% Of all resources.
+-type sums() :: #{requests := integer(), outbound := integer(), answered := integer(),
+                  failed := integer(), p50 := number() | null, p99 := number() | null}.
 -type detail() :: #{name := proxy_host(), at := integer(), rows := [row()],
-                    found := integer(), left := integer(), all := integer(),
+                    sums := sums(), found := integer(), left := integer(), all := integer(),
                     limit := integer(),
                     missing := [binary()], why := binary(), history := history()}.
 %% Errors and names: what the numbers in a point stand for, in this order.
@@ -34,7 +40,8 @@
 -define(MAX_HOSTS, 200).
 -define(MAX_ROWS, 100).
 -define(MAX_SHARES, 8).
--define(PATIENCE, 7000). % ms; a process that hangs takes 5 s
+%% ms; other nodes have 2 s. What is not known by then is not shown.
+-define(PATIENCE, 2500).
 
 %% From what is worst to what is well.
 -define(WORDS, [<<"down">>, <<"degraded">>, <<"unknown">>, <<"outdated">>, <<"warn">>,
@@ -69,26 +76,20 @@ asked(P, All) ->
 
 %% A process that hangs holds up itself alone.
 all_hosts(ServerHost) ->
-    Asked = [{P, spawn_monitor(fun() -> exit({host, ask(P)}) end)}
-             || P <- mod_client_proxy_hosts:running(ServerHost)],
-    Deadline = mod_client_proxy_clock:now() + ?PATIENCE,
-    Hosts = [answer(P, Process, Deadline) || {P, Process} <- Asked],
+    Ps = mod_client_proxy_hosts:running(ServerHost),
+    Answers = mod_client_proxy_at_once:all(
+                [{{P, Question}, fun() -> ask(P, Question) end}
+                 || P <- Ps, Question <- [status, counters]], ?PATIENCE),
+    Of = maps:from_list(Answers),
+    Hosts = [host(P, maps:get({P, status}, Of), maps:get({P, counters}, Of)) || P <- Ps],
     lists:sort(fun(A, B) -> rank(A) =< rank(B) end, Hosts).
 
-answer(P, {Pid, Ref}, Deadline) ->
-    receive
-        {'DOWN', Ref, process, Pid, {host, Host}} -> Host;
-        {'DOWN', Ref, process, Pid, _Crash} -> silent(P)
-    after max(0, Deadline - mod_client_proxy_clock:now()) ->
-            demonitor(Ref, [flush]),
-            exit(Pid, kill),
-            silent(P)
-    end.
+ask(P, Question) ->
+    mod_client_proxy_survey:ask([{P, Node} || Node <- mod_client_proxy_survey:nodes(P)],
+                                Question).
 
-ask(P) ->
-    Whom = [{P, Node} || Node <- mod_client_proxy_survey:nodes(P)],
-    Status = mod_client_proxy_survey:ask(Whom, status),
-    Counts = [Row || {_, _, {ok, Row}} <- mod_client_proxy_survey:ask(Whom, counters)],
+host(P, {ok, Status}, Counters) ->
+    Counts = [Row || {ok, Answers} <- [Counters], {_, _, {ok, Row}} <- Answers],
     Rows = [{Node, Row} || {_, Node, {ok, Row}} <- Status],
     %% all nodes have the same endpoints
     Endpoints = lists:max([0 | [N || {_, #{endpoints := N}} <- Rows]]),
@@ -102,7 +103,11 @@ ask(P) ->
       requests => sum([requests, outbound_requests], Counts),
       failed => sum(mod_client_proxy_ledger:errors(), Counts),
       at => os:system_time(millisecond),
-      missing => [name(Node) || {_, Node, Answer} <- Status, not is_answer(Answer)]}.
+      missing => [name(Node) || {_, Node, Answer} <- Status, not is_answer(Answer)]};
+host(P, _Late, _Counters) ->
+    #{name => P, word => <<"down">>, text => ?SILENT, carrier => <<>>, targets => <<>>,
+      endpoints => 0, pending => 0, requests => null, failed => null,
+      at => os:system_time(millisecond), missing => [name(node())]}.
 
 %% It is up, and yet somebody should look.
 but(0, _Counts) ->
@@ -115,15 +120,11 @@ but(Endpoints, Counts) ->
                                                "silent", [Ill, Endpoints]))]
     end.
 
-silent(P) ->
-    #{name => P, word => <<"down">>,
-      text => ?SILENT,
-      carrier => <<>>, targets => <<>>, endpoints => 0, pending => 0, requests => 0,
-      failed => 0, at => os:system_time(millisecond), missing => [name(node())]}.
-
 is_answer({ok, _}) -> true;
 is_answer(_) -> false.
 
+sum(_Entries, []) ->
+    null;
 sum(Entries, Counts) ->
     lists:sum([maps:get(Entry, Row, 0) || Entry <- Entries, Row <- Counts]).
 
@@ -159,31 +160,65 @@ rank(#{name := Name, word := Word}) ->
 -spec host(ServerHost :: binary(), proxy_host(), Span :: pos_integer(),
            Find :: binary()) -> {ok, detail()} | error.
 host(ServerHost, P, Span, Find) ->
-    case mod_client_proxy_web_cache:get({host, P, Span},
-                                        fun() -> detail(ServerHost, P, Span) end) of
-        {ok, #{rows := All} = Detail} ->
-            Found = [Row || #{name := Name} = Row <- All, is_found(Find, Name)],
-            {Rows, Left} = at_most(?MAX_ROWS, Found),
-            ByName = lists:sort(fun(#{name := A}, #{name := B}) -> A =< B end, Rows),
-            {ok, Detail#{rows := ByName,
-                         found => length(Found), left => length(Left),
-                         all => length(All)}};
-        error ->
+    [{rows, Rows}, {history, History}] =
+        mod_client_proxy_at_once:all([{rows, fun() -> rows(P) end},
+                                      {history, fun() -> history(P, Span) end}],
+                                     ?PATIENCE),
+    case Rows of
+        {ok, {ok, All, Missing, Sums, Why}} ->
+            {ok, detail(P, limit(ServerHost, P) * answering(P, Missing),
+                        #{found => [Row || #{name := Name} = Row <- All,
+                                           is_found(Find, Name)],
+                          all => length(All), missing => Missing, sums => Sums,
+                          why => Why},
+                        case History of
+                            {ok, {ok, Known}} -> Known;
+                            _ -> no_history(Span)
+                        end)};
+        _ ->
             error
     end.
 
-detail(ServerHost, P, Span) ->
-    {Rows, Missing, Why} =
-        case mod_client_proxy_commands:endpoint_rows(P) of
-            {error, _, _, Text} -> {[], [], Text};
-            {All, Silent} ->
-                Took = latencies(P),
-                {[row(P, Row, Took) || Row <- All], [name(N) || N <- Silent], <<>>}
-        end,
-    #{name => P, why => Why, missing => Missing, at => os:system_time(millisecond),
-      limit => limit(ServerHost, P) * answering(P, Missing),
-      rows => lists:sort(fun(A, B) -> rank_of_row(A) =< rank_of_row(B) end, Rows),
-      history => history(P, Span)}.
+detail(P, Limit, #{found := Found} = Of, History) ->
+    {Rows, Left} = at_most(?MAX_ROWS, Found),
+    Of#{name => P, at => os:system_time(millisecond), limit => Limit,
+        rows => lists:sort(fun(#{name := A}, #{name := B}) -> A =< B end, Rows),
+        found := length(Found), left => length(Left), history => History}.
+
+%% @doc All resources, those that are not well first; the nodes that are not in it; and
+%% why there is none.
+-spec rows(proxy_host()) ->
+          {ok, [row()], Missing :: [binary()], sums(), Why :: binary()} | error.
+rows(P) ->
+    case mod_client_proxy_web_cache:get({rows, P}, fun() -> found_rows(P) end) of
+        {ok, {Rows, Missing, Sums, Why}} -> {ok, Rows, Missing, Sums, Why};
+        error -> error
+    end.
+
+found_rows(P) ->
+    [{rows, {ok, Rows}}, {latencies, Latencies}] =
+        mod_client_proxy_at_once:all(
+          [{rows, fun() -> mod_client_proxy_commands:endpoint_rows(P) end},
+           {latencies, fun() -> latencies(P) end}], ?PATIENCE),
+    Took = case Latencies of
+               {ok, Known} -> Known;
+               _ -> #{}
+           end,
+    case Rows of
+        {error, _, _, Text} ->
+            {[], [], sums([], #{}), Text};
+        {All, Silent} ->
+            {lists:sort(fun(A, B) -> rank_of_row(A) =< rank_of_row(B) end,
+                        [row(P, Row, Took) || Row <- All]),
+             [name(N) || N <- Silent], sums(All, Took), <<>>}
+    end.
+
+sums(Rows, Took) ->
+    Sum = fun(Column) -> lists:sum([maps:get(Column, Row) || Row <- Rows]) end,
+    All = mod_client_proxy_latency:sum(
+            maps:values(maps:with([Jid || #{jid := Jid} <- Rows], Took))),
+    #{requests => Sum(requests), outbound => Sum(outbound), answered => Sum(answered),
+      failed => Sum(failed), p50 => quantile(0.5, All), p99 => quantile(0.99, All)}.
 
 %% Each node has a limit of its own.
 answering(P, Missing) ->
@@ -197,9 +232,7 @@ limit(ServerHost, P) ->
 
 %% Of each resource, on all nodes.
 latencies(P) ->
-    Whom = [{P, Node} || Node <- mod_client_proxy_survey:nodes(P)],
-    Rows = [Row || {_, _, {ok, #{endpoints := Rows}}}
-                       <- mod_client_proxy_survey:ask(Whom, latency), Row <- Rows],
+    Rows = [Row || {_, _, {ok, #{endpoints := Rows}}} <- ask(P, latency), Row <- Rows],
     Grouped = lists:foldl(fun(#{jid := Jid} = Row, Acc) ->
                                   maps:update_with(Jid, fun(Of) -> [Row | Of] end,
                                                    [Row], Acc)
@@ -208,23 +241,23 @@ latencies(P) ->
                 (_, Of) -> mod_client_proxy_latency:sum(Of)
              end, Grouped).
 
-quantile(Part, Jid, Took) ->
-    case Took of
-        #{Jid := Latency} -> rounded(mod_client_proxy_latency:quantile(Part, Latency));
-        _ -> null
-    end.
+quantile(Part, Latency) ->
+    rounded(mod_client_proxy_latency:quantile(Part, Latency)).
 
 row(P, #{jid := Jid, shown := Shown, show := Show, priority := Priority,
          draining := Why, requests := Requests, outbound := Outbound,
          answered := Answered, failed := Failed, ejected := Ejected,
-         weight := Weight}, Took) ->
+         weight := Weight, age := Age, ejections := Ejections}, Took) ->
     {Word, State} = state_of_row(Why, Ejected),
+    Latency = maps:get(Jid, Took, mod_client_proxy_latency:new()),
     #{jid => Jid, name => foreign(Jid),
       shown => foreign(<<P/binary, $/, Shown/binary>>),
-      word => Word, state => State, is_drained => lists:member(command, Why),
+      word => Word, state => State, lasts => lasts(Age, Ejections),
+      age => Age div 1000, ejections => Ejections,
+      is_drained => lists:member(command, Why),
       show => name(Show), priority => Priority, requests => Requests,
       outbound => Outbound, answered => Answered, failed => Failed, weight => Weight,
-      p50 => quantile(0.5, Jid, Took), p99 => quantile(0.99, Jid, Took)}.
+      p50 => quantile(0.5, Latency), p99 => quantile(0.99, Latency)}.
 
 state_of_row([], _Ejected) ->
     {<<"up">>, <<"accepting">>};
@@ -242,9 +275,23 @@ word(Why) ->
 reason(command, _) -> "drained";
 reason(show, _) -> "drains itself (its show)";
 reason(resumption, _) -> "waits to be resumed";
-reason(ejected, Ms) -> io_lib:format("ejected for ~b s", [(Ms + 999) div 1000]);
+reason(ejected, Ms) -> io_lib:format("ejected, back in ~b s", [(Ms + 999) div 1000]);
 reason(silent, _) -> "silent: answers no pings";
 reason(Other, _) -> atom_to_list(Other). % of a newer node
+
+lasts(Age, Ejections) ->
+    iolist_to_binary(["for ", age(Age div 1000),
+                      case Ejections of
+                          0 -> [];
+                          1 -> ", 1 ejection";
+                          _ -> io_lib:format(", ~b ejections", [Ejections])
+                      end]).
+
+%% The two units that say most.
+age(S) when S < 60 -> io_lib:format("~b s", [S]);
+age(S) when S < 3600 -> io_lib:format("~b min", [S div 60]);
+age(S) when S < 86400 -> io_lib:format("~b h ~b min", [S div 3600, S div 60 rem 60]);
+age(S) -> io_lib:format("~b d ~b h", [S div 86400, S div 3600 rem 24]).
 
 rank_of_row(#{word := Word, requests := Requests, name := Name}) ->
     {Word == <<"up">>, -Requests, Name}.
@@ -252,13 +299,20 @@ rank_of_row(#{word := Word, requests := Requests, name := Name}) ->
 %%% The charts
 
 %% Short, for it is sent again and again.
--spec history(proxy_host(), Span :: pos_integer()) -> history().
+-spec history(proxy_host(), Span :: pos_integer()) -> {ok, history()} | error.
 history(P, Span) ->
+    mod_client_proxy_web_cache:get({history, P, Span}, fun() -> read(P, Span) end).
+
+no_history(Span) ->
+    #{span => Span, step => 1, missing => [name(node())],
+      errors => error_labels(), names => [], points => []}.
+
+read(P, Span) ->
     #{step := Step, points := Points, missing := Missing} =
         mod_client_proxy_history:read(P, Span),
     Names = most_answers(Points),
     #{span => Span, step => Step, missing => [name(Node) || {Node, _} <- Missing],
-      errors => [error_label(Entry) || Entry <- mod_client_proxy_ledger:errors()],
+      errors => error_labels(),
       names => [label(Name) || Name <- Names],
       points => [point(Point, Names) || Point <- Points]}.
 
@@ -290,6 +344,9 @@ label(Jid) ->
         [_, Resource] -> Resource;
         _ -> Jid
     end.
+
+error_labels() ->
+    [error_label(Entry) || Entry <- mod_client_proxy_ledger:errors()].
 
 error_label(timeouts) -> <<"timed out">>;
 error_label(no_endpoint) -> <<"waited in vain">>;

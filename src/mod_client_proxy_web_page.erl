@@ -38,7 +38,10 @@ virtual_hosts(Hosts) ->
 said(P, Text, IsDone) ->
     document("../", "Client proxy", [],
              [{h1, [], "Client proxy"},
-              {p, [{class, case IsDone of true -> "note up"; false -> "note down" end}],
+              {p, [{class, ["note lines ", case IsDone of
+                                               true -> "up";
+                                               false -> "down"
+                                           end]}],
                Text},
               {p, [], {a, [{href, query(#{host => P})}], ["Back to ", P]}}]).
 
@@ -55,7 +58,7 @@ page(#{server_host := ServerHost, detail := Detail, no_detail := NoDetail} = Vie
                 {span, [{id, "when"}], []}, " ",
                 {button, [{type, "button"}, {id, "pause"}, {aria_pressed, "false"}],
                  "Pause"}]},
-              {p, [{id, "said"}, {class, "note"}, {role, "status"}], []},
+              {p, [{id, "said"}, {class, "note lines"}, {role, "status"}], []},
               hosts(View),
               {p, [{id, "no_detail"}, {class, "note down"}, {role, "status"}],
                NoDetail},
@@ -165,7 +168,7 @@ charts(P, Span, Find, _History) ->
 
 %%% Its resources
 
-rows(#{name := P, rows := Rows, found := Found, left := Left, all := All, why := Why},
+rows(#{name := P, rows := Rows, sums := Sums, found := Found, left := Left, all := All, why := Why},
      Find, Token) ->
     {section, [{aria_labelledby, "resources"}],
      [{h2, [{id, "resources"}], ["Resources ", {small, [{data_cell, "count"}],
@@ -180,7 +183,11 @@ rows(#{name := P, rows := Rows, found := Found, left := Left, all := All, why :=
                {aria_labelledby, "resources"}],
        {table, [{class, "resources"}],
         [{thead, [],
-          {tr, [], [{th, [{scope, "col"}], "Resource"}, {th, [{scope, "col"}], "State"}]
+          {tr, [], [{td, [], {input, [{type, "checkbox"}, {id, "mark_all"},
+                                      {hidden, true},
+                                      {aria_label, "Mark all that are shown"}], []}},
+                    {th, [{scope, "col"}], "Resource"},
+                    {th, [{scope, "col"}], "State"}]
            ++ [{th, [{scope, "col"}, {class, "number"}, {title, Title}], Name}
                || {Name, Title} <- [{"In flight", "requests to it, and of its own"},
                                     {"Per second", "answers to requests"},
@@ -190,10 +197,18 @@ rows(#{name := P, rows := Rows, found := Found, left := Left, all := All, why :=
                                     {"Answered", "requests since it came"},
                                     {"Weight", "per cent"}]]
            ++ [{th, [{scope, "col"}], {span, [{class, "unseen"}], "Action"}}]}},
-         {tbody, [{id, "rows"}], [row(Row) || Row <- Rows]}]}},
+         {tbody, [{id, "rows"}], [row(Row) || Row <- Rows]},
+         {tfoot, [{id, "sums"}, {hidden, All < 2}], sums(Sums)}]}},
       {template, [{id, "row"}], row(blank())},
       {form, [{method, "post"}, {id, "act"}],
-       [hidden("host", P), hidden("token", Token)]},
+       [hidden("host", P), hidden("token", Token),
+        {p, [{class, "marked"}, {hidden, Rows == []}],
+         ["Marked resources: ",
+          [[{button, [{type, "submit"}, {name, Name}, {value, "marked"}],
+             [Label, {span, [{class, "unseen"}], " the marked resources"}]}, " "]
+           || {Name, Label} <- [{"drain", "Drain"}, {"undrain", "Undrain"}]],
+          {a, [{href, ["./csv?", uri_string:compose_query([{"host", P}])]}],
+           "All as CSV"}]}]},
       {p, [{data_cell, "left"}, {hidden, Left == 0}],
        [integer_to_binary(Left), " more are not shown. client_proxy_endpoints shows "
         "all."]}]}.
@@ -203,28 +218,40 @@ count(Found, All) -> [integer_to_binary(Found), " of ", integer_to_binary(All)].
 
 blank() ->
     #{jid => <<>>, name => <<>>, shown => <<>>, word => <<"up">>, state => <<>>,
-      is_drained => false, requests => 0, outbound => 0, answered => 0, failed => 0,
+      lasts => <<>>, is_drained => false, requests => 0, outbound => 0, answered => 0, failed => 0,
       weight => 100, p50 => null, p99 => null}.
 
 row(#{jid := Jid, name := Name, shown := Shown, word := Word, state := State,
-      is_drained := IsDrained, requests := Requests, outbound := Outbound,
-      answered := Answered, failed := Failed, weight := Weight, p50 := P50,
-      p99 := P99}) ->
+      lasts := Lasts, is_drained := IsDrained, requests := Requests,
+      outbound := Outbound, answered := Answered, failed := Failed, weight := Weight,
+      p50 := P50, p99 := P99}) ->
     {Act, Label} = case IsDrained of
                        true -> {"undrain", "Undrain"};
                        false -> {"drain", "Drain"}
                    end,
     {tr, [{data_key, Jid}],
-     [{th, [{scope, "row"}], {span, [{data_cell, "name"}, {title, Shown}], Name}},
-      {td, [], state(Word, State)},
-      {td, [{class, "number"}, {data_label, "In flight"}],
-       [{span, [{data_cell, "requests"}], integer_to_binary(Requests)},
-        {small, [], [" + ", {span, [{data_cell, "outbound"}],
-                             integer_to_binary(Outbound)}]}]},
-      number("rate", none), percent(Failed, Answered), ms("p50", P50), ms("p99", P99),
-      number("answered", Answered), number("weight", Weight),
+     [{td, [{class, "mark"}],
+       {input, [{type, "checkbox"}, {form, "act"}, {name, "jid"}, {value, Jid},
+                {aria_label, ["Mark ", Name]}], []}},
+      {th, [{scope, "row"}], {span, [{data_cell, "name"}, {title, Shown}], Name}},
+      {td, [], [state(Word, State), " ", {small, [{data_cell, "lasts"}], Lasts}]},
+      numbers(Requests, Outbound, Answered, Failed, P50, P99), number("weight", Weight),
       {td, [], {button, [{type, "submit"}, {form, "act"}, {name, Act}, {value, Jid}],
                 [Label, {span, [{class, "unseen"}], [" ", Name]}]}}]}.
+
+numbers(Requests, Outbound, Answered, Failed, P50, P99) ->
+    [{td, [{class, "number"}, {data_label, "In flight"}],
+      [{span, [{data_cell, "requests"}], integer_to_binary(Requests)},
+       {small, [], [" + ", {span, [{data_cell, "outbound"}],
+                            integer_to_binary(Outbound)}]}]},
+     number("rate", none), percent(Failed, Answered), ms("p50", P50), ms("p99", P99),
+     number("answered", Answered)].
+
+sums(#{requests := Requests, outbound := Outbound, answered := Answered,
+       failed := Failed, p50 := P50, p99 := P99}) ->
+    {tr, [], [{td, [], []}, {th, [{scope, "row"}, {colspan, "2"}], "All resources"},
+              numbers(Requests, Outbound, Answered, Failed, P50, P99),
+              {td, [], []}, {td, [], []}]}.
 
 percent(0, 0) -> number("failed", none);
 percent(Failed, Answered) ->
@@ -239,6 +266,7 @@ state(Word, Text) ->
 ms(Cell, null) -> number(Cell, none);
 ms(Cell, Ms) -> cell(Cell, [integer_to_binary(round(Ms)), " ms"]).
 
+number(Cell, null) -> number(Cell, none);
 number(Cell, none) -> cell(Cell, <<"–"/utf8>>);
 number(Cell, Number) -> cell(Cell, integer_to_binary(Number)).
 

@@ -5,17 +5,13 @@
 -module(addresses_SUITE).
 -include("suite.hrl").
 
--export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
-         init_per_group/2, end_per_group/2, init_per_testcase/2,
-         end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(suite, [address/3, address_of/3, await_endpoints/3, await_said/2, bed/1,
                 counter/3, disco_info/0, in/2, in_flight/2, is_sealed/1,
                 requester/1, requester/2, resource/1, round_trip/3, says/2,
-                serves/3, service/2, service/3, who_served/2]).
+                seen/3, serves/3, service/2, service/3, who_served/2]).
 
-suite() ->
-    [{timetrap, {seconds, 120}}].
+-include("frame.hrl").
 
 all() ->
     [{group, Name} || Name <- [requests, targets, outbound, encodings, loops,
@@ -78,26 +74,6 @@ groups() ->
      %% once more with the other carrier
      {over_port, [],
       [{group, Name} || Name <- [outbound, encodings]]}].
-
-%%% Setting up
-
-init_per_suite(Config) ->
-    suite:start(Config).
-
-end_per_suite(Config) ->
-    suite:stop(Config).
-
-init_per_group(Name, Config) ->
-    suite:begin_group(Name, Config).
-
-end_per_group(Name, Config) ->
-    suite:end_group(Name, Config).
-
-init_per_testcase(_Case, Config) ->
-    suite:begin_case(Config).
-
-end_per_testcase(_Case, Config) ->
-    suite:end_case(Config).
 
 %%% To the proxy, from a requester
 
@@ -580,11 +556,7 @@ a_jid_that_does_not_fit_into_a_resource_is_shown_by_a_handle(Config) ->
 long_resource(Length, Config) ->
     E = service(Config, "a"),
     U = requester(Config, "romeo@example.org/" ++ lists:duplicate(Length, $r)),
-    Id = iq:ask(U, get, ?P),
-    Req = iq:served(E, Id),
-    From = puppet:attr(<<"from">>, Req),
-    iq:answer(E, Req),
-    _ = iq:result(U, Id, ?P),
+    From = seen(U, ?P, E),
     Back = iq:ask(E, get, From),
     iq:answer(U, iq:served(U, Back)),
     _ = iq:result(E, Back, From),
@@ -662,11 +634,7 @@ a_handle_is_forgotten_with_its_contact(Config) ->
     E = service(Config, "a"),
     U = requester(Config, "romeo@example.org/" ++ lists:duplicate(1023, $r)),
     P = <<"brief.example.org">>,
-    Id = iq:ask(U, get, P),
-    Req = iq:served(E, Id),
-    iq:answer(E, Req),
-    _ = iq:result(U, Id, P),
-    Handle = puppet:attr(<<"from">>, Req),
+    Handle = seen(U, P, E),
     timer:sleep(1500),
     _ = iq:refused(E, iq:ask(E, get, Handle), Handle, ?NOT_FOUND),
     iq:quiet(E, U).

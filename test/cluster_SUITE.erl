@@ -88,7 +88,8 @@ groups() ->
        what_a_remote_target_has_not_answered_the_next_node_asks,
        who_is_ejected_at_one_node_is_so_at_the_others]},
      {failures, [],
-      [a_killed_node_takes_its_endpoints_along,
+      [what_is_held_at_one_node_goes_on_at_another_or_is_answered,
+       a_killed_node_takes_its_endpoints_along,
        a_node_that_hangs_gets_no_requests_until_it_speaks,
        a_frozen_node_keeps_none_of_the_others_from_serving,
        a_frozen_node_is_asked_once_and_holds_up_no_taker,
@@ -1154,11 +1155,61 @@ who_is_ejected_at_one_node_is_so_at_the_others(Config) ->
 
 %%% Nodes that fail
 
+%% What other modules hold back (doc/hooks.md). The only endpoint may change meanwhile,
+%% and the module may stop where it is held.
+what_is_held_at_one_node_goes_on_at_another_or_is_answered(Config) ->
+    with_keepers(Config, fun() -> held_at_node_2(Config) end).
+
+held_at_node_2(Config) ->
+    A = service_seen_at(Config, 1, 2),
+    U = requester_at(Config, 2),
+    [Released, Refused, Late, Moved] = [hold(Config, 2, U) || _ <- [1, 2, 3, 4]],
+    ok = keeper:refuse(bed(Config, 2), Refused, rpc(Config, 2, xmpp, err_not_allowed, [])),
+    _ = iq:refused(U, Refused, ?P, ?NOT_ALLOWED),
+    ok = keeper:release(bed(Config, 2), Released),
+    answered(A, U, ?P, [{Released, iq:served(A, Released)}]),
+    puppet:stop(A),
+    await_endpoints(at(Config, 2), ?P, []),
+    ok = keeper:release(bed(Config, 2), Late),
+    _ = iq:refused(U, Late, ?P, ?UNAVAILABLE),
+    B = service_seen_at(Config, 1, 2),
+    ok = keeper:release(bed(Config, 2), Moved),
+    answered(B, U, ?P, [{Moved, iq:served(B, Moved)}]),
+    books_add_up(at(Config, 2), ?P),
+    Stopped = hold(Config, 2, U),
+    cluster:site(Config, [2], site:hosts()),
+    _ = iq:refused(U, Stopped, ?P, ?UNAVAILABLE),
+    {error, gone} = keeper:release(bed(Config, 2), Stopped),
+    cluster:site(Config, [2], site()),
+    iq:quiet(U, U).
+
+with_keepers(Config, Case) ->
+    [keeper:start(bed(Config, N), <<"example.org">>) || N <- [1, 2]],
+    try Case()
+    after
+        %% it may have been killed
+        [catch keeper:stop(bed(Config, N), <<"example.org">>) || N <- [1, 2]]
+    end.
+
+hold(Config, N, U) ->
+    Id = iq:ask(U, set, ?P, "hold"),
+    bed:await(fun() -> keeper:is_held(bed(Config, N), Id) end),
+    Id.
+
+%% What that node has held nobody can answer. Another one answers what it was to decide.
 a_killed_node_takes_its_endpoints_along(Config) ->
+    with_keepers(Config, fun() -> node_2_is_killed(Config) end).
+
+node_2_is_killed(Config) ->
     E = service_seen_at(Config, 2, 1),
     U = requester_at(Config, 1),
     [{Get, _}, {Set, _}] = in_hand(U, [get, set], ?P, E),
     B = service(at(Config, 1), "b"),
+    Held = hold(Config, 1, U),
+    keeper:hold_by(bed(Config, 1), keeper:pid(bed(Config, 2))),
+    Orphan = iq:ask(U, set, ?P, "hold, other"),
+    bed:await(fun() -> keeper:is_held(bed(Config, 2), Orphan) end),
+    Lost = keeper:ref(bed(Config, 2), hold(Config, 2, requester_at(Config, 2))),
     kill(Config, 2),
     {Killed, _} = {now_ms(), bed:await(fun() -> not sees(Config, 1, 2) end)},
     iq:answer(B, iq:served(B, Get)),
@@ -1166,7 +1217,12 @@ a_killed_node_takes_its_endpoints_along(Config) ->
     _ = iq:refused(U, Set, ?P, ?UNAVAILABLE),
     await_endpoints(at(Config, 1), ?P, [B]),
     true = now_ms() - Killed < 2000,
+    _ = iq:refused(U, Orphan, ?P, {modify, 'policy-violation'}),
+    {error, unreachable} = rpc(Config, 1, mod_client_proxy, release, [Lost]),
+    ok = keeper:release(bed(Config, 1), Held),
+    answered(B, U, ?P, [{Held, iq:served(B, Held)}]),
     0 = in_flight(at(Config, 1), ?P),
+    books_add_up(at(Config, 1), ?P),
     iq:quiet(U, U),
     boot(Config, 2),
     bed:await(fun() -> has_module(Config, 2) end),

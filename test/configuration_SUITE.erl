@@ -5,9 +5,6 @@
 -module(configuration_SUITE).
 -include("suite.hrl").
 
--export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
-         init_per_group/2, end_per_group/2, init_per_testcase/2,
-         end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(site, [plain_site/1, proxy_hosts/0, short_site/1, site/1, site_with/2]).
 -import(suite, [accounts/0, address/3, address_of/3, await_draining/4,
@@ -16,11 +13,12 @@
                 endpoint_jids/2, endpoints/2, has_route/2, in/2, in_flight/2,
                 kill_host/2, occurrences/2, own_site/2, proc/1,
                 register_accounts/2, requester/1, requester/2, resumable/2,
-                said/2, server_pid/2, serves/3, service/2, service/4, status/1,
-                status/2, sum/2]).
+                said/2, seen/3, server_pid/2, serves/3, service/2, service/4,
+                status/1, status/2, sum/2]).
 
-suite() ->
-    [{timetrap, {seconds, 120}}].
+-define(OWN_GROUPS, true).
+-define(CLOCKS, [a_start_that_fails_half_way_loses_no_request]).
+-include("frame.hrl").
 
 all() ->
     [{group, Name} || Name <- [commands, configuration]].
@@ -57,12 +55,6 @@ groups() ->
 
 %%% Setting up
 
-init_per_suite(Config) ->
-    suite:start(Config).
-
-end_per_suite(Config) ->
-    suite:stop(Config).
-
 init_per_group(configuration, Config) ->
     own_site(Config, short_site(["target_address: svc@example.org"]));
 init_per_group(Name, Config) ->
@@ -72,12 +64,6 @@ end_per_group(configuration, Config) ->
     common_site(Config);
 end_per_group(Name, Config) ->
     suite:end_group(Name, Config).
-
-init_per_testcase(Case, Config) ->
-    suite:begin_case(Case, [a_start_that_fails_half_way_loses_no_request], Config).
-
-end_per_testcase(_Case, Config) ->
-    suite:end_case(Config).
 
 %%% Commands, as an operator types them
 
@@ -449,12 +435,9 @@ without_a_secret_pseudonyms_outlive_a_restart(Config) ->
     Pseudonym = fun() ->
                         E = service(Config, "a"),
                         U = requester(Config),
-                        Id = iq:ask(U, get, ?P),
-                        Req = iq:served(E, Id),
-                        iq:answer(E, Req),
-                        _ = iq:result(U, Id, ?P),
+                        Seen = seen(U, ?P, E),
                         puppet:stop_all(),
-                        puppet:attr(<<"from">>, Req)
+                        Seen
                 end,
     Before = Pseudonym(),
     bed:stop(Bed),

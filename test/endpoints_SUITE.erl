@@ -5,9 +5,6 @@
 -module(endpoints_SUITE).
 -include("suite.hrl").
 
--export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
-         init_per_group/2, end_per_group/2, init_per_testcase/2,
-         end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(site, [hosts/0, site_with/2]).
 -import(suite, [address_of/3, await_draining/4, await_endpoints/3, bed/1,
@@ -16,8 +13,8 @@
                 resumable/2, round_trip/3, server_pid/2, serves/3, service/2,
                 service/3, service/4, status/2, who_served/2]).
 
-suite() ->
-    [{timetrap, {seconds, 120}}].
+-define(CLOCKS, [what_no_hook_has_told_is_found_by_reconciliation]).
+-include("frame.hrl").
 
 all() ->
     [{group, Name} || Name <- [endpoints, balance, limits, jitsi, over_port]].
@@ -65,26 +62,6 @@ groups() ->
        a_jicofo_that_leaves_gives_up_only_its_own_rooms]},
      %% once more with the other carrier
      {over_port, [], [{group, limits}]}].
-
-%%% Setting up
-
-init_per_suite(Config) ->
-    suite:start(Config).
-
-end_per_suite(Config) ->
-    suite:stop(Config).
-
-init_per_group(Name, Config) ->
-    suite:begin_group(Name, Config).
-
-end_per_group(Name, Config) ->
-    suite:end_group(Name, Config).
-
-init_per_testcase(Case, Config) ->
-    suite:begin_case(Case, [what_no_hook_has_told_is_found_by_reconciliation], Config).
-
-end_per_testcase(_Case, Config) ->
-    suite:end_case(Config).
 
 %%% Endpoints
 

@@ -4,9 +4,6 @@
 -module(examples_SUITE).
 -include("suite.hrl").
 
--export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
-         init_per_group/2, end_per_group/2, init_per_testcase/2,
-         end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(suite, [bed/1, requester/1, requester/2]).
 
@@ -14,8 +11,9 @@
 %% Lets a requester write often.
 -define(EAGER, <<"eager.example.org">>).
 
-suite() ->
-    [{timetrap, {seconds, 120}}].
+-define(OWN_GROUPS, true).
+-define(OWN_CASES, true).
+-include("frame.hrl").
 
 all() ->
     [no_example_has_120_lines
@@ -50,12 +48,6 @@ groups() ->
                           from_language_to_language_no_message_is_lost]}].
 
 %%% Setting up
-
-init_per_suite(Config) ->
-    suite:start(Config).
-
-end_per_suite(Config) ->
-    suite:stop(Config).
 
 init_per_group(Name, Config) ->
     Ending = proplists:get_value(Name, [{c, ".c"}, {python, ".py"}], ".js"),

@@ -6,17 +6,14 @@
 -module(exchange_SUITE).
 -include("suite.hrl").
 
--export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
-         init_per_group/2, end_per_group/2, init_per_testcase/2,
-         end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(suite, [address/3, address_of/3, await_endpoints/3, bed/1, counter/3,
                 in/2, in_flight/2, is_sealed/1, push/2, requester/1,
-                requester/2, resource/1, round_trip/3, says/2, service/2,
-                who_served/2, with_ghost/2, without_module/2]).
+                requester/2, resource/1, round_trip/3, says/2, seen/3,
+                service/2, who_served/2, with_ghost/2, without_module/2]).
 
-suite() ->
-    [{timetrap, {seconds, 120}}].
+-define(OWN_GROUPS, true).
+-include("frame.hrl").
 
 all() ->
     [{group, Name} || Name <- [strophe_serves, slixmpp_serves, travel, metas,
@@ -65,12 +62,6 @@ groups() ->
 
 %%% Setting up
 
-init_per_suite(Config) ->
-    suite:start(Config).
-
-end_per_suite(Config) ->
-    suite:stop(Config).
-
 init_per_group(strophe_serves, Config) ->
     [{serves, strophe}, {asks, slixmpp} | Config];
 init_per_group(slixmpp_serves, Config) ->
@@ -80,12 +71,6 @@ init_per_group(Name, Config) ->
 
 end_per_group(Name, Config) ->
     suite:end_group(Name, Config).
-
-init_per_testcase(_Case, Config) ->
-    suite:begin_case(Config).
-
-end_per_testcase(_Case, Config) ->
-    suite:end_case(Config).
 
 %%% The main exchange, with each library on each side
 
@@ -168,11 +153,7 @@ an_empty_id_is_legal(Config) ->
 a_request_of_the_endpoint_reaches_the_requester_and_is_answered(Config) ->
     E = service(Config, "a"),
     U = requester(Config),
-    Id = iq:ask(U, get, ?P),
-    Req = iq:served(E, Id),
-    iq:answer(E, Req),
-    _ = iq:result(U, Id, ?P),
-    EncU = puppet:attr(<<"from">>, Req),
+    EncU = seen(U, ?P, E),
     Back = iq:ask(E, set, EncU),
     Asked = iq:served(U, Back),
     EncE = puppet:attr(<<"from">>, Asked),

@@ -5,9 +5,6 @@
 -module(failure_SUITE).
 -include("suite.hrl").
 
--export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
-         init_per_group/2, end_per_group/2, init_per_testcase/2,
-         end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(site, [site_with/2]).
 -import(suite, [address/3, await_endpoints/3, bed/1, clean/1, common_site/1,
@@ -16,8 +13,7 @@
                 round_trip/3, round_trip/4, server_pid/2, serves/3, serves/4,
                 service/2, who_served/2, with_ghost/2, without_module/2]).
 
-suite() ->
-    [{timetrap, {seconds, 120}}].
+-include("frame.hrl").
 
 all() ->
     [{group, Name} || Name <- [failure, over_port]].
@@ -51,26 +47,6 @@ groups() ->
        a_reload_with_other_options_loses_no_request]},
      %% once more with the other carrier
      {over_port, [], [{group, failure}]}].
-
-%%% Setting up
-
-init_per_suite(Config) ->
-    suite:start(Config).
-
-end_per_suite(Config) ->
-    suite:stop(Config).
-
-init_per_group(Name, Config) ->
-    suite:begin_group(Name, Config).
-
-end_per_group(Name, Config) ->
-    suite:end_group(Name, Config).
-
-init_per_testcase(_Case, Config) ->
-    suite:begin_case(Config).
-
-end_per_testcase(_Case, Config) ->
-    suite:end_case(Config).
 
 %%% Words that the cases are made of
 
@@ -323,20 +299,12 @@ a_result_that_was_made_of_the_request_is_an_answer(Config) ->
 a_request_that_the_target_has_blocked_gets_one_service_unavailable(Config) ->
     Es = [E | _] = [service(Config, R) || R <- ["a", "b"]],
     U = requester(Config),
-    Block = fun(Word) ->
-                    Id = iq:id(),
-                    puppet:send(E, ["<iq type='set' id='", Id, "'><", Word,
-                                    " xmlns='urn:xmpp:blocking'><item jid='", ?P,
-                                    "'/></", Word, "></iq>"]),
-                    El = iq:outcome(E, Id),
-                    <<"result">> = puppet:attr(<<"type">>, El)
-            end,
-    Block("block"),
+    ok = iq:set_blocked(E, ?P, block),
     try
         [refused_once(Config, U, Type, "<q xmlns='urn:example:test'/>", Es)
          || Type <- [get, set]]
     after
-        Block("unblock")
+        ok = iq:set_blocked(E, ?P, unblock)
     end,
     [true = lists:member(round_trip(U, Type, ?P, Es), Es) || Type <- [get, set]].
 

@@ -5,9 +5,6 @@
 -module(health_SUITE).
 -include("suite.hrl").
 
--export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
-         init_per_group/2, end_per_group/2, init_per_testcase/2,
-         end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(suite, [address_of/3, await_draining/4, bed/1, books_add_up/2,
                 counter/3, endpoints/2, requester/1, requester/2, service/2, service/3]).
@@ -17,8 +14,8 @@
 -define(PINGS, <<"pings.example.org">>).
 -define(FEW, <<"few.example.org">>).
 
-suite() ->
-    [{timetrap, {seconds, 120}}].
+-define(CLOCKS, [one_that_answers_no_pings_is_silent]).
+-include("frame.hrl").
 
 all() ->
     [{group, Name} || Name <- [health, over_port]].
@@ -33,26 +30,6 @@ groups() ->
        one_that_is_full_is_passed_over]},
      %% once more with the other carrier
      {over_port, [], [{group, health}]}].
-
-%%% Setting up
-
-init_per_suite(Config) ->
-    suite:start(Config).
-
-end_per_suite(Config) ->
-    suite:stop(Config).
-
-init_per_group(Name, Config) ->
-    suite:begin_group(Name, Config).
-
-end_per_group(Name, Config) ->
-    suite:end_group(Name, Config).
-
-init_per_testcase(Case, Config) ->
-    suite:begin_case(Case, [one_that_answers_no_pings_is_silent], Config).
-
-end_per_testcase(_Case, Config) ->
-    suite:end_case(Config).
 
 %%% Words that the cases are made of
 

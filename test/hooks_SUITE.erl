@@ -39,7 +39,14 @@ groups() ->
        others_are_told_what_becomes_of_requests,
        others_are_told_of_resources]},
      %% once more with the other carrier
-     {over_port, [], [{group, hooks}, the_end_of_the_program_answers_what_is_held]}].
+     {over_port, [], [{group, hooks}, the_end_of_the_program_answers_what_is_held]},
+     %% requesters at one node, endpoints and who decides at another (two_nodes)
+     {across, [],
+      [who_decides_is_at_another_node,
+       a_reference_is_good_at_another_node,
+       when_both_nodes_decide_at_once_one_does,
+       who_decides_dies_at_another_node,
+       a_stop_answers_what_another_node_decides]}].
 
 %%% Setting up
 
@@ -56,7 +63,7 @@ end_per_group(Name, Config) ->
     suite:end_group(Name, Config).
 
 init_per_testcase(Case, Config) ->
-    keeper:start(bed(Config), ?HOST),
+    [keeper:start(Node, ?HOST) || Node <- bed:members(bed(Config))],
     Begun = suite:begin_case(Config),
     case lists:member(Case, [each_verdict_is_what_becomes_of_a_request,
                              the_end_of_the_program_answers_what_is_held]) of
@@ -65,7 +72,7 @@ init_per_testcase(Case, Config) ->
     end.
 
 end_per_testcase(_Case, Config) ->
-    keeper:stop(bed(Config), ?HOST),
+    [keeper:stop(Node, ?HOST) || Node <- bed:members(bed(Config))],
     suite:end_case(Config).
 
 %%% Words that the cases are made of
@@ -185,7 +192,7 @@ who_decides_dies(Config) ->
     U = requester(Config),
     Held = [hold(Config, U, Type, ?P) || Type <- [get, set]],
     Behind = iq:ask(U, get, ?P),
-    exit(bed:rpc(bed(Config), erlang, whereis, [keeper]), kill),
+    exit(keeper:pid(bed(Config)), kill),
     [iq:refused(U, Id, ?P, ?DENIED) || Id <- Held],
     iq:answer(E, iq:served(E, Behind)),
     iq:result(U, Behind, ?P),
@@ -307,6 +314,116 @@ the_end_of_the_program_answers_what_is_held(Config) ->
     iq:result(U, Next, ?P),
     [{error, gone} = keeper:release(bed(Config), Id) || Id <- Held],
     iq:quiet(U, U).
+
+%%% Two nodes
+
+%% Held at node 1, decided by a process of node 2.
+hold_there(Config, U, Type, P) ->
+    There = there(Config),
+    keeper:hold_by(bed(Config), keeper:pid(There)),
+    Id = iq:ask(U, Type, P, "hold, other"),
+    bed:await(fun() -> keeper:is_held(There, Id) end),
+    Id.
+
+there(Config) ->
+    [_, There] = bed:members(bed(Config)),
+    There.
+
+who_decides_is_at_another_node(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    There = there(Config),
+    [Released, Refused, Answered] = [hold_there(Config, U, set, ?P) || _ <- [1, 2, 3]],
+    Behind = iq:ask(U, get, ?P),
+    ok = keeper:answer(There, Answered, []),
+    _ = iq:result(U, Answered, ?P),
+    ok = keeper:refuse(There, Refused, bed:rpc(There, xmpp, err_not_allowed, [])),
+    _ = iq:refused(U, Refused, ?P, ?NOT_ALLOWED),
+    iq:quiet(E, E),
+    ok = keeper:release(There, Released),
+    [begin
+         iq:answer(E, iq:served(E, Id)),
+         iq:result(U, Id, ?P)
+     end || Id <- [Released, Behind]],
+    [{error, gone} = keeper:release(There, Id) || Id <- [Released, Refused, Answered]],
+    iq:quiet(E, U),
+    over(Config, ?P).
+
+a_reference_is_good_at_another_node(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    [Released, Refused] = [hold(Config, U, set, ?P) || _ <- [1, 2]],
+    ok = decide_there(Config, Released, release, []),
+    {error, gone} = keeper:release(bed(Config), Released),
+    iq:answer(E, iq:served(E, Released)),
+    _ = iq:result(U, Released, ?P),
+    ok = keeper:refuse(bed(Config), Refused,
+                       bed:rpc(bed(Config), xmpp, err_not_allowed, [])),
+    {error, gone} = decide_there(Config, Refused, release, []),
+    _ = iq:refused(U, Refused, ?P, ?NOT_ALLOWED),
+    iq:quiet(E, U),
+    over(Config, ?P).
+
+decide_there(Config, Id, Function, Args) ->
+    bed:rpc(there(Config), mod_client_proxy, Function,
+            [keeper:ref(bed(Config), Id) | Args]).
+
+%% Who was told `ok' is the one.
+when_both_nodes_decide_at_once_one_does(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Ids = [hold(Config, U, set, ?P) || _ <- lists:seq(1, 30)],
+    Error = bed:rpc(bed(Config), xmpp, err_not_allowed, []),
+    Refused = [Id || {Id, ok} <- at_once(
+                                   Ids,
+                                   fun(Id) -> keeper:release(bed(Config), Id) end,
+                                   fun(Id) -> decide_there(Config, Id, refuse, [Error]) end)],
+    [iq:refused(U, Id, ?P, ?NOT_ALLOWED) || Id <- Refused],
+    [begin
+         iq:answer(E, iq:served(E, Id)),
+         iq:result(U, Id, ?P)
+     end || Id <- Ids -- Refused],
+    iq:quiet(E, U),
+    iq:quiet(U, E),
+    over(Config, ?P).
+
+%% What the second one returns; the first one returns the other.
+at_once(Ids, One, Other) ->
+    Pairs = [{Id, [async(Fun, Id) || Fun <- [One, Other]]} || Id <- Ids],
+    [begin
+         [First, Second] = [receive {Ref, Said} -> Said end || Ref <- Refs],
+         [ok, {error, gone}] = lists:sort([First, Second]),
+         {Id, Second}
+     end || {Id, Refs} <- Pairs].
+
+async(Fun, Id) ->
+    {Self, Ref} = {self(), make_ref()},
+    spawn_link(fun() -> Self ! {Ref, Fun(Id)} end),
+    Ref.
+
+who_decides_dies_at_another_node(Config) ->
+    E = service(Config, "a"),
+    U = requester(Config),
+    Held = [hold_there(Config, U, Type, ?P) || Type <- [get, set]],
+    Behind = iq:ask(U, get, ?P),
+    exit(keeper:pid(there(Config)), kill),
+    [iq:refused(U, Id, ?P, ?DENIED) || Id <- Held],
+    iq:answer(E, iq:served(E, Behind)),
+    iq:result(U, Behind, ?P),
+    iq:quiet(E, U),
+    over(Config, ?P).
+
+a_stop_answers_what_another_node_decides(Config) ->
+    _E = service(Config, "a"),
+    U = requester(Config),
+    There = there(Config),
+    Held = [hold_there(Config, U, Type, ?P) || Type <- [get, set]],
+    without_module(
+      Config, fun() ->
+                      [iq:refused(U, Id, ?P, ?UNAVAILABLE) || Id <- Held],
+                      iq:quiet(U, U),
+                      [{error, gone} = keeper:release(There, Id) || Id <- Held]
+              end).
 
 %%% The example
 

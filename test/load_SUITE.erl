@@ -5,8 +5,6 @@
 -module(load_SUITE).
 -include("suite.hrl").
 
--export([all/0, suite/0, init_per_suite/1, end_per_suite/1, init_per_testcase/2,
-         end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(suite, [address_of/3, await_endpoints/3, bed/1, books_add_up/2, counter/3,
                 endpoints/2, in_flight/2, requester/2, service/3]).
@@ -20,8 +18,8 @@
 -define(RATE, 200). % requests a second
 -define(WORK, 50). % ms that an endpoint takes to answer
 
-suite() ->
-    [{timetrap, {seconds, 120}}].
+-define(OWN_CASES, true).
+-include("frame.hrl").
 
 all() ->
     [rooms_stay_while_instances_come_and_go,
@@ -33,12 +31,6 @@ all() ->
      a_hundred_strangers_put_out_one_of_two_and_move_no_kept_key].
 
 %%% Setting up
-
-init_per_suite(Config) ->
-    suite:start(Config).
-
-end_per_suite(Config) ->
-    suite:stop(Config).
 
 init_per_testcase(Case, Config) ->
     suite:begin_case(Case, [a_hundred_strangers_put_out_one_of_two_and_move_no_kept_key],

@@ -6,9 +6,6 @@
 -module(messages_SUITE).
 -include("suite.hrl").
 
--export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
-         init_per_group/2, end_per_group/2, init_per_testcase/2,
-         end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(suite, [address_of/3, await_acknowledged/2, await_draining/4,
                 await_endpoints/3, bed/1, books_add_up/2, common_site/1, counter/3,
@@ -20,8 +17,8 @@
 -define(NODES, <<"nodes.example.org">>).
 -define(CALM, <<"calm.example.org">>).
 
-suite() ->
-    [{timetrap, {seconds, 120}}].
+-define(OWN_GROUPS, true).
+-include("frame.hrl").
 
 all() ->
     [{group, Name} || Name <- [to_the_target, of_the_target, nodes, stored,
@@ -78,12 +75,6 @@ groups() ->
 
 %%% Setting up
 
-init_per_suite(Config) ->
-    suite:start(Config).
-
-end_per_suite(Config) ->
-    suite:stop(Config).
-
 %% What stores messages, or gives them to other resources.
 init_per_group(stored, Config) ->
     bed:reconfigure(bed(Config),
@@ -100,12 +91,6 @@ end_per_group(stored, Config) ->
     common_site(Config);
 end_per_group(Name, Config) ->
     suite:end_group(Name, Config).
-
-init_per_testcase(_Case, Config) ->
-    suite:begin_case(Config).
-
-end_per_testcase(_Case, Config) ->
-    suite:end_case(Config).
 
 %%% To the target
 
@@ -796,14 +781,7 @@ set_resend(Bed, Resend) ->
 a_message_that_the_target_has_blocked_gets_service_unavailable(Config) ->
     Es = [E | _] = [service(Config, R) || R <- ["a", "b"]],
     U = requester(Config),
-    Block = fun(Word) ->
-                    Id = iq:id(),
-                    puppet:send(E, ["<iq type='set' id='", Id, "'><", Word,
-                                    " xmlns='urn:xmpp:blocking'><item jid='", ?P,
-                                    "'/></", Word, "></iq>"]),
-                    <<"result">> = puppet:attr(<<"type">>, iq:outcome(E, Id))
-            end,
-    Block("block"),
+    ok = iq:set_blocked(E, ?P, block),
     try
         _ = chat:refused(U, chat:say(U, chat, ?P), ?P, {cancel, 'service-unavailable'}),
         _ = chat:say(U, headline, ?P),
@@ -812,7 +790,7 @@ a_message_that_the_target_has_blocked_gets_service_unavailable(Config) ->
         await_endpoints(Config, ?P, Es),
         books_add_up(Config, ?P)
     after
-        Block("unblock")
+        ok = iq:set_blocked(E, ?P, unblock)
     end,
     _ = chat:who_heard(Es, chat:say(U, chat, ?P)).
 

@@ -41,7 +41,7 @@ cluster_test_() ->
        end},
       {"who is alone leads",
        fun() ->
-               {ok, Pid} = ?CLUSTER:start_link(?P),
+               {ok, Pid} = mod_client_proxy_cluster_server:start_link(?P),
                ?assertEqual(true, ?CLUSTER:leads(?P)),
                stopped(Pid)
        end},
@@ -62,7 +62,7 @@ ended(Reason) ->
     %% (who starts it is its supervisor)
     Supervisor = spawn(fun() ->
                                process_flag(trap_exit, true),
-                               {ok, Pid} = ?CLUSTER:start_link(?P),
+                               {ok, Pid} = mod_client_proxy_cluster_server:start_link(?P),
                                Self ! {started, Pid},
                                receive stop -> exit(Reason) end
                        end),

@@ -126,9 +126,12 @@ endpoints_of_nodes(Core) ->
     outbound(Core, 1, began()),
     A = row(?JID),
     say(n2, endpoints, [{ok, [A, row(<<"svc@example.org/b">>)]}]),
-    say(n3, endpoints,
-        [{ok, [A#{draining := [resumption, show], latency := 9, ejected := 0}]},
-         {missing, no_answer}]),
+    Other = A#{draining := [resumption, show], latency := 9, ejected := 0, age := 2,
+               ejections := 3},
+    say(n3, endpoints, [{ok, [Other]}, {ok, [Other]}, {missing, no_answer}]),
+    %% its state is that of all of them, so the last change counts
+    {[Merged, _], []} = ?COMMANDS:endpoint_rows(?P),
+    ?assertMatch(#{age := 2, ejections := 3}, Merged),
     ?assertMatch([{<<"svc@example.org/a">>, _, <<"chat">>, 7, <<"false">>,
                    <<"show,ejected,resumption">>, 4, 7, 11, 10, 9, 17, 100, <<>>},
                   {<<"svc@example.org/b">>, <<"proxy.example.org/shown">>, <<"dnd">>,
@@ -144,7 +147,8 @@ endpoints_of_nodes(Core) ->
 row(Jid) ->
     #{jid => Jid, shown => <<"shown">>, show => dnd, priority => -1, pending => true,
       draining => [show, ejected], requests => 2, outbound => 3, answered => 5,
-      failed => 5, latency => 8, ejected => 17, weight => 60}.
+      failed => 5, latency => 8, ejected => 17, weight => 60, age => 90,
+      ejections => 2}.
 
 %% As another node says it of endpoint a.
 at_node(Requests, Outbound) ->

@@ -479,7 +479,7 @@ drained(Core) ->
     end.
 
 why_drained(Core) ->
-    [#{draining := Why}] = mod_client_proxy_core:endpoints(Core, 0),
+    [#{draining := Why}] = mod_client_proxy_readings:endpoints(Core, 0),
     Why.
 
 %%% Help
@@ -539,7 +539,7 @@ second(E) ->
     ?E:second(E).
 
 in(Core) ->
-    lists:sort([Jid || #{jid := Jid} <- mod_client_proxy_core:endpoints(Core, 0)]).
+    lists:sort([Jid || #{jid := Jid} <- mod_client_proxy_readings:endpoints(Core, 0)]).
 
 %% Records of a server, as they would be after a while without an answer.
 silent(E, How) ->

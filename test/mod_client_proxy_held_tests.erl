@@ -38,6 +38,10 @@ held_test_() ->
               {"its time is over", fun over/0},
               {"who decides ends, or has ended", fun ends/0},
               {"who decides nothing is sent no more at last", fun overdue/0},
+              {"who decides about one has read those before it", fun reads_on/0},
+              {"it cannot be decided where its node does not answer", fun unreached/0},
+              {"what is refused leaves nothing behind one that is held",
+               fun refused_behind/0},
               {"what cannot be sent refuses it", fun no_answer/0},
               {"another core takes the place of its own", fun replaced/0},
               {"its core is lost", fun lost/0},
@@ -150,6 +154,34 @@ ends() ->
 far_away() ->
     binary_to_term(<<131, 88, 119, 6, "x@gone", 1:32, 0:32, 1:32>>).
 
+%% A process that ends so has the caller see what he sees of one that says nothing.
+unreached() ->
+    Ended = fun(Reason) ->
+                    {spawn(fun() -> receive {'$gen_call', _, _} -> exit(Reason) end end),
+                     make_ref()}
+            end,
+    [?assertEqual({error, Error}, ?HELD:decide(Ref, allow))
+     || {Error, Ref} <- [{unreachable, {far_away(), make_ref()}},
+                         {unreachable, Ended(timeout)}, {gone, Ended(normal)},
+                         {gone, Ended(shutdown)}, {gone, Ended(killed)}]].
+
+%% However many come and are refused while the first one is held, there is no more to
+%% be known than of that.
+refused_behind() ->
+    held(0, <<"u">>),
+    First = ref(),
+    {Gone, Mon} = spawn_monitor(fun() -> ok end),
+    receive {'DOWN', Mon, _, _, _} -> ok end,
+    Size = fun() -> erts_debug:flat_size(sys:get_state(?HELD:name(?P))) end,
+    Before = Size(),
+    [begin
+         held(N, <<"u">>, Gone, ?LONG),
+         ?assertEqual({N, denied}, ended())
+     end || N <- lists:seq(1, 200)],
+    ?assertEqual(Before, Size()),
+    ok = ?HELD:decide(First, allow),
+    ?assertEqual({0, admitted}, ended()).
+
 no_answer() ->
     ok = fakes:module(ejabberd_router,
                       ["route(Packet) -> " ?MODULE_STRING " ! {routed, Packet}, ok."]),
@@ -194,6 +226,45 @@ lost() ->
     ?HELD:core_lost(?P),
     ?assertEqual({error, gone}, ?HELD:decide(ref(), allow)),
     ?assertNot(?HELD:is_held(?P, ?HELD:key(iq(<<"u">>)))).
+
+%% Who decides about one shows that he has read those before it.
+reads_on() ->
+    Slow = spawn(fun() -> receive stop -> ok end end),
+    Put = fun(From, To, Time) ->
+                  [held(N, integer_to_binary(N), Slow, Time) || N <- lists:seq(From, To)]
+          end,
+    Over = fun() -> await(fun() -> ets:info(?HELD:name(?P), size) == 0 end) end,
+    Refs = fun() -> {messages, Told} = process_info(Slow, messages),
+                    [Ref || {client_proxy_held, Ref, _} <- Told]
+           end,
+    Put(1, 600, 1),
+    Over(),
+    %% in time, about the last: none is left of 600
+    held(601, <<"u">>, Slow, ?LONG),
+    ?assertEqual(ok, ?HELD:decide(lists:last(Refs()), error_())),
+    ?assertMatch({601, denied}, ended()),
+    Put(701, 1700, 1),
+    Over(),
+    held(1701, <<"u">>, Slow, ?LONG),
+    ?assertEqual({1701, denied}, ended()),
+    ?assertEqual(1601, length(Refs())),
+    %% too late, about the 400th of 1000: there is room for 400
+    ?assertEqual({error, gone}, ?HELD:decide(lists:nth(1001, Refs()), allow)),
+    Put(1801, 2200, 1),
+    Over(),
+    held(2201, <<"u">>, Slow, ?LONG),
+    ?assertEqual({2201, denied}, ended()),
+    ?assertEqual(2001, length(Refs())),
+    %% what he has read in vain is no matter of others
+    Other = spawn(fun() -> receive stop -> ok end end),
+    [held(N, integer_to_binary(N), Other, 1) || N <- lists:seq(3001, 4000)],
+    Over(),
+    ?assertEqual({error, gone}, ?HELD:decide(lists:last(Refs()), allow)),
+    held(4001, <<"u">>, Other, ?LONG),
+    ?assertEqual({4001, denied}, ended()),
+    [exit(Pid, kill) || Pid <- [Slow, Other]],
+    await(fun() -> {monitors, []} == process_info(whereis(?HELD:name(?P)), monitors)
+          end).
 
 %% What is over still lies in his mailbox, so long as he says nothing of it.
 overdue() ->

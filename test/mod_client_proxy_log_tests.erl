@@ -98,6 +98,33 @@ sixty_lines_an_hour_of_all_kinds_test() ->
     {omit, L2} = mod_client_proxy_log:admit(x, L1, 3600000),
     ?assertMatch({write, 2, _}, mod_client_proxy_log:admit(x, L2, 3600001)).
 
+a_kind_of_which_nothing_was_left_out_is_forgotten_after_an_hour_test() ->
+    {write, 0, L} = mod_client_proxy_log:admit(a, mod_client_proxy_log:new(), 0),
+    {write, 0, L1} = mod_client_proxy_log:admit(b, L, 1),
+    L2 = omitted(b, L1, [2, 3]),
+    {write, 0, L3} = mod_client_proxy_log:admit(c, L2, 3599999),
+    {write, 0, #{kinds := Kinds} = L4} = mod_client_proxy_log:admit(d, L3, 3600000),
+    ?assertEqual([b, c, d], lists:sort(maps:keys(Kinds))),
+    ?assertMatch({omit, _}, mod_client_proxy_log:admit(c, L4, 3600001)),
+    ?assertMatch({write, 2, _}, mod_client_proxy_log:admit(b, L4, 3600001)),
+    ?assertMatch({write, 0, _}, mod_client_proxy_log:admit(a, L4, 3600001)).
+
+however_many_kinds_there_are_only_so_many_are_told_apart_test() ->
+    Many = fun(L0, Now) ->
+                   lists:foldl(fun(N, L) ->
+                                       case mod_client_proxy_log:admit({Now, N}, L,
+                                                                       Now) of
+                                           {omit, L1} -> L1;
+                                           {_, _, L1} -> L1
+                                       end
+                               end, L0, lists:seq(1, 5000))
+           end,
+    #{kinds := Kinds} = lists:foldl(fun(Hour, L) -> Many(L, Hour * 3600000) end,
+                                    mod_client_proxy_log:new(), lists:seq(0, 4)),
+    ?assert(map_size(Kinds) =< 1001),
+    %% and those that are not told apart are counted together
+    ?assertMatch(#{others := {_, LeftOut}} when LeftOut > 1000, Kinds).
+
 omitted(Kind, L, Times) ->
     lists:foldl(fun(Now, Acc) ->
                         {omit, Acc1} = mod_client_proxy_log:admit(Kind, Acc, Now),

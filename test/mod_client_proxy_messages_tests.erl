@@ -501,7 +501,8 @@ sent(Message) ->
 %% The address of an endpoint.
 address(R) ->
     Jid = jid:encode(jid(?E(R))),
-    [Shown] = [Shown || #{jid := J, shown := Shown} <- mod_client_proxy_core:endpoints(core(), 0),
+    [Shown] = [Shown || #{jid := J, shown := Shown}
+                            <- mod_client_proxy_readings:endpoints(core(), 0),
                         J == Jid],
     jid:make(<<>>, ?P, Shown).
 

@@ -19,7 +19,7 @@ start() ->
     played:start(
       [mod_client_proxy_clock, mod_client_proxy_context, mod_client_proxy_host,
        mod_client_proxy_subscribers, mod_client_proxy_ledger, mod_client_proxy_cluster,
-       mod_client_proxy_core],
+       mod_client_proxy_readings],
       [{mod_client_proxy_clock, now, fun() -> played:get(now) end},
        {mod_client_proxy_context, get,
         fun(P) -> #{host => P, server_host => <<"example.org">>, ledger => none,
@@ -52,8 +52,8 @@ again() ->
     ?assertEqual(2, times_read()).
 
 mute() ->
-    played:answer(mod_client_proxy_core, endpoints, fun(core, _) -> [] end),
-    played:answer(mod_client_proxy_core, latency, fun(core) -> {error, down} end),
+    played:answer(mod_client_proxy_readings, endpoints, fun(core, _) -> [] end),
+    played:answer(mod_client_proxy_readings, latency, fun(core) -> {error, down} end),
     Endpoints = fun(N) ->
                         played:answer(
                           mod_client_proxy_host, status,

@@ -13,6 +13,7 @@
 
 -define(NIF, mod_client_proxy_nif).
 -define(CORE, mod_client_proxy_core).
+-define(READINGS, mod_client_proxy_readings).
 -define(P, <<"proxy.example.org">>).
 -define(A, {<<"svc">>, <<"example.org">>, <<"a">>}).
 
@@ -238,7 +239,7 @@ tracer(Parent, Called) ->
 hostile_heads_are_an_error_and_leave_the_tables_alone_test() ->
     Core = core(#{}),
     Good = iq(get, <<"1">>, user(1), at(<<>>)),
-    Before = maps:remove(malformed, ?CORE:counters(Core)),
+    Before = maps:remove(malformed, ?READINGS:counters(Core)),
     Hostile =
         [<<>>, <<0>>, <<"<">>, <<255, 254>>, binary:copy(<<0>>, 9000),
          <<"<!DOCTYPE x [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;'>]>", Good/binary>>,
@@ -264,7 +265,7 @@ hostile_heads_are_an_error_and_leave_the_tables_alone_test() ->
     %% any prefix, any octet changed: an error or a decision, never a crash
     [handle(Core, binary:part(Good, 0, N))
      || N <- lists:seq(0, byte_size(Good) - 1)],
-    ?assertEqual(Before, maps:remove(malformed, ?CORE:counters(Core))),
+    ?assertEqual(Before, maps:remove(malformed, ?READINGS:counters(Core))),
     ?assertMatch({request, _, _, same, _, true}, handle(Core, Good)).
 
 any_octet_may_be_wrong_test() ->
@@ -299,7 +300,7 @@ concurrent_calls() ->
     ?assertEqual(lists:sort([{U, N} || U <- Requesters,
                                        N <- lists:seq(1, Per)]),
                  lists:sort(Won ++ Swept)),
-    ?assertMatch(#{pending := 0}, ?CORE:counters(Core)).
+    ?assertMatch(#{pending := 0}, ?READINGS:counters(Core)).
 
 %% Numbers of those requests whose outcome was seen here.
 race(Core, U, Per) ->
@@ -477,7 +478,7 @@ upgrades(Priv, Times) ->
     [{answer, _, _, same, Ref, true} =
          handle(Core, iq(result, Id, ?A, As)) || {Id, As, Ref} <- Waiting],
     Sum = lists:sum(Done) + length(Waiting),
-    #{requests := Sum, answers := Sum, pending := 0} = ?CORE:counters(Core),
+    #{requests := Sum, answers := Sum, pending := 0} = ?READINGS:counters(Core),
     Times = length(libraries()) - 1,
     ok.
 
@@ -536,13 +537,13 @@ other_core(Priv) ->
     {Pid, Mon} = spawn_monitor(fun() -> _ = core(#{}), receive stop -> ok end end),
     another_library(Priv, 1, fun of_another_core/1),
     {module, ?NIF} = code:load_file(?NIF),
-    {'EXIT', {badarg, _}} = (catch ?CORE:counters(Core)),
+    {'EXIT', {badarg, _}} = (catch ?READINGS:counters(Core)),
     10 = exchanges(10),
     _ = code:purge(?NIF),
     Pid ! stop,
     receive {'DOWN', Mon, _, _, _} -> ok end,
     10 = exchanges(10),
-    {'EXIT', {badarg, _}} = (catch ?CORE:counters(Core)),
+    {'EXIT', {badarg, _}} = (catch ?READINGS:counters(Core)),
     ok.
 
 %% The checksum of the core's sources is in the name of the resource type.
@@ -576,7 +577,7 @@ unloaded() ->
     timer:sleep(100),
     {module, ?NIF} = code:load_file(?NIF),
     ok = ?NIF:load(),
-    {'EXIT', {badarg, _}} = (catch ?CORE:counters(Core)),
+    {'EXIT', {badarg, _}} = (catch ?READINGS:counters(Core)),
     10 = exchanges(10),
     ok.
 
@@ -624,7 +625,7 @@ many_instances(N) ->
 exchanges(N) ->
     Core = core(#{}),
     [exchange(Core, 1, I) || I <- lists:seq(1, N)],
-    #{answers := Answers} = ?CORE:counters(Core),
+    #{answers := Answers} = ?READINGS:counters(Core),
     Answers.
 
 exchange(Core, U, N) ->
@@ -650,7 +651,7 @@ copy() ->
     ok = filelib:ensure_dir(filename:join(Ebin, "x")),
     ok = filelib:ensure_dir(filename:join(Priv, "x")),
     [{ok, _} = file:copy(beam(M), filename:join(Ebin, filename:basename(beam(M))))
-     || M <- [?NIF, ?CORE, mod_client_proxy_priv]],
+     || M <- [?NIF, ?CORE, ?READINGS, mod_client_proxy_priv]],
     copy_files(priv(), Priv),
     {Dir, Priv}.
 

@@ -11,6 +11,7 @@
 
 -define(OUTCOMES, mod_client_proxy_outcomes).
 -define(CORE, mod_client_proxy_core).
+-define(READINGS, mod_client_proxy_readings).
 
 %% Ref: what is left to answer with, in a table.
 call(Ref, Name, Args) ->
@@ -101,7 +102,7 @@ a_page_that_cannot_be_read_is_read_again_test_() ->
              {Ref, Core} = core([{64, [row(<<"a">>)]}, {error, no_memory},
                                  {error, no_memory}, {done, [row(<<"b">>)]}]),
              ?assertMatch([#{jid := <<"a">>}, #{jid := <<"b">>}],
-                          ?CORE:endpoints(Core, 0)),
+                          ?READINGS:endpoints(Core, 0)),
              ?assertEqual([{endpoints, {0, N}} || N <- [0, 64, 64, 64]],
                           calls(Ref))
      end}.
@@ -112,5 +113,17 @@ pages_that_can_never_be_read_are_an_error_test_() ->
      fun() ->
              {_, Core} = core([{64, [row(<<"a">>)]}
                                | lists:duplicate(1000, {error, no_memory})]),
-             ?assertError(_, ?CORE:endpoints(Core, 0))
+             ?assertError(no_memory, ?READINGS:endpoints(Core, 0))
      end}.
+
+%% Nor may they look so where the carrier has lost its core between two pages.
+where_a_page_is_not_answered_there_is_nothing_test_() ->
+    [fun() ->
+             {Ref, Core} = core([{64, [Row]}, {error, Why}]),
+             ?assertEqual([], Read(Core)),
+             ?assertEqual(2, length(calls(Ref)))
+     end || Why <- [down, busy, timeout],
+            {Row, Read} <- [{row(<<"a">>), fun(C) -> ?READINGS:endpoints(C, 0) end},
+                            {{request, <<>>, <<>>, <<>>, get, 0, 0, 1},
+                             fun(C) -> ?READINGS:pending(C, 0) end},
+                            {{<<"a">>, 0, <<>>}, fun ?READINGS:latencies/1}]].

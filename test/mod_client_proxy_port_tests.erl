@@ -18,6 +18,7 @@
 -define(PORT, mod_client_proxy_port).
 -define(OWNER, mod_client_proxy_port_owner).
 -define(CORE, mod_client_proxy_core).
+-define(READINGS, mod_client_proxy_readings).
 -define(NOW, mod_client_proxy_clock:now()).
 -define(TABLE, mod_client_proxy_port_table).
 -define(VHOST, <<"example.org">>).
@@ -53,6 +54,10 @@ carrier_test_() ->
               {"the program dies: who waits is told at once", fun waiting/1},
               {"the program dies: who writes to it finds out first",
                fun writing/1},
+              {"the program dies while many write to it: it is known how",
+               fun known_how/1},
+              {"the program dies with more to read than it can: it is known how",
+               fun known_how_full/1},
               {"the program dies: addresses from before can be opened",
                fun addresses/1},
               {"a program that keeps dying is started after longer and longer "
@@ -77,6 +82,8 @@ carrier_test_() ->
                fun closed/1},
               {"what the program decides after the proxy host was closed does "
                "not count", fun closed_meanwhile/1},
+              {"what the program is asked of an instance that it has no more is "
+               "not answered", fun freed_meanwhile/1},
               {"who was shown an endpoint is told when the program dies",
                fun shown/1},
               {"so is he when the owner dies", fun shown_owner_dies/1},
@@ -186,7 +193,7 @@ exchange(Core) ->
                  handle(Core, iq(result, <<"2">>, To, From), none)),
     ?assertMatch(#{requests := 1, answers := 1, outbound_answers := 1},
                  counters(Core)),
-    ?assertMatch([#{jid := <<"svc@example.org/a">>}], ?CORE:endpoints(Core, 0)),
+    ?assertMatch([#{jid := <<"svc@example.org/a">>}], ?READINGS:endpoints(Core, 0)),
     {up, [_ | _], Sum} = ?CORE:status(Core),
     ?assertEqual(mod_client_proxy_priv:sources(), Sum),
     ?assertEqual(0, rows(Core)).
@@ -368,7 +375,43 @@ waiting(Core) ->
     made_again(Core),
     exchange_again(Core).
 
-%% The port ends by the failed write then, without an exit status.
+known_how({_, {Table, P}} = Core) ->
+    %% the second end, for after that nothing is started for a second
+    signal(Core, "KILL"),
+    made_again(Core),
+    {Port, _} = ?TABLE:instance(Table, P),
+    Writers = [spawn_monitor(fun() -> write_on(Port, padding(100)) end)
+               || _ <- lists:seq(1, 4)],
+    signal(Core, "KILL"),
+    ?assertEqual("the port program has ended (signal 9)", why_down(Core)),
+    [receive {'DOWN', Mon, _, Pid, _} -> ok end || {Pid, Mon} <- Writers].
+
+known_how_full({_, {Table, P}} = Core) ->
+    signal(Core, "KILL"),
+    made_again(Core),
+    {Port, _} = ?TABLE:instance(Table, P),
+    signal(Core, "STOP"),
+    {Pid, Mon} = spawn_monitor(fun() -> write_on(Port, padding(1000000)) end),
+    await(fun() -> {status, suspended} == process_info(Pid, status) end),
+    signal(Core, "KILL"),
+    ?assertEqual("the port program has ended (signal 9)", why_down(Core)),
+    receive {'DOWN', Mon, _, Pid, _} -> ok end,
+    await(fun() -> undefined == erlang:port_info(Port) end).
+
+write_on(Port, Frame) ->
+    try write(Port, Frame)
+    catch error:badarg -> ok % it has ended
+    end.
+
+why_down({_, {Table, _}} = Core) ->
+    await(fun() -> {ok, down} == first(?TABLE:get(Table, program)) end),
+    {{down, Why}, _, _} = ?CORE:status(Core),
+    lists:flatten(Why).
+
+first({ok, Row}) -> {ok, element(1, Row)};
+first(none) -> none.
+
+%% Where it is not known, since a write has failed first and the port has ended by that.
 writing({_, {Table, P}} = Core) ->
     _ = request(Core, 1),
     {Port, _} = ?TABLE:instance(Table, P),
@@ -380,12 +423,12 @@ writing({_, {Table, P}} = Core) ->
 
 addresses(Core) ->
     {{_, _, Shown}, _} = request(Core, 1),
-    [#{shown := Endpoint}] = ?CORE:endpoints(Core, 0),
+    [#{shown := Endpoint}] = ?READINGS:endpoints(Core, 0),
     {ok, requester, User} = ?CORE:open(Core, Shown, ?NOW),
     signal(Core, "KILL"),
     made_again(Core),
     ?assertEqual({ok, requester, User}, ?CORE:open(Core, Shown, ?NOW)),
-    ?assertMatch([#{shown := Endpoint}], ?CORE:endpoints(Core, 0)).
+    ?assertMatch([#{shown := Endpoint}], ?READINGS:endpoints(Core, 0)).
 
 keeps_dying(Core) ->
     Down = [begin
@@ -470,7 +513,23 @@ busy({_, {Table, P}} = Core) ->
     ?assertMatch(#{pending := 0}, counters(Second)),
     %% as if it were still there
     ?TABLE:set_instance(Table, P, Port, Number),
-    await(fun() -> badarg == try ?CORE:counters(Core) catch error:E -> E end end).
+    await(fun() -> badarg == try ?READINGS:counters(Core) catch error:E -> E end end).
+
+%% A caller knows an instance, the owner has it freed and makes another one, and only
+%% then the call is written.
+freed_meanwhile({_, {Table, P}} = Core) ->
+    {Port, Number} = Made = ?TABLE:instance(Table, P),
+    signal(Core, "STOP"),
+    ?TABLE:set_instance(Table, P, Port, Number + 1), % there is none
+    Asked = [spawn_call(Call) || Call <- [fun() -> request(Core, 1) end,
+                                          fun() -> ?READINGS:counters(Core) end,
+                                          fun() -> ?READINGS:endpoints(Core, 0) end]],
+    await(fun() -> rows(Core) == 3 end),
+    ?TABLE:set_instance(Table, P, Port, Number),
+    ?assertEqual(Made, ?TABLE:instance(Table, P)),
+    signal(Core, "CONT"),
+    ?assertEqual([{error, down}, #{}, []], [result(Call) || Call <- Asked]),
+    exchange_again(Core).
 
 padding(Size) ->
     mod_client_proxy_port_program:frame(0, 0, nothing, {binary:copy(<<"x">>, Size)}).
@@ -686,7 +745,7 @@ one_answer_each(Core) ->
          Actor ! stop,
          receive {'DOWN', Mon, _, _, _} -> ok end
      end || Actor <- Actors],
-    make_again_while(Core, fun() -> ?CORE:counters(Core) == #{} end),
+    make_again_while(Core, fun() -> ?READINGS:counters(Core) == #{} end),
     [ets:insert(Outcomes, {Id, drained})
      || {fail, _, _, _, _, _, Id, _} <- drained(Core)],
     await(fun() -> rows(Core) == 0 end),
@@ -909,7 +968,7 @@ os_pid({_, {Table, _}}) ->
 
 %% It is answered within 1 s or not at all, so a busy machine is asked again.
 counters(Core) ->
-    case ?CORE:counters(Core) of
+    case ?READINGS:counters(Core) of
         None when None == #{} -> counters(Core);
         Counters -> Counters
     end.

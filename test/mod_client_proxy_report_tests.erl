@@ -64,7 +64,7 @@ values() ->
     Endpoint = #{jid => <<"a@b/c">>, shown => <<"x">>, show => none, priority => -1,
                  pending => false, draining => [show, command], requests => 1,
                  outbound => 2, answered => 3, failed => 4, latency => 5, ejected => 6,
-                 weight => 7},
+                 weight => 7, age => 8, ejections => 9},
     [{status, #{server_host => <<"example.org">>, state => <<"up">>,
                 carrier => <<"nif">>, targets => <<>>, endpoints => 1, pending => 2}},
      {endpoints, [Endpoint]},

@@ -7,6 +7,7 @@
 
 -define(RESOLVE, mod_client_proxy_resolve).
 -define(CORE, mod_client_proxy_core).
+-define(READINGS, mod_client_proxy_readings).
 -define(P, <<"proxy.example.org">>).
 -define(A, <<"svc@example.org/a">>).
 
@@ -70,7 +71,7 @@ requester(Core) ->
     ?assertEqual({ok, requester, Jid}, ?CORE:open(Core, Resource, 0)).
 
 endpoint(Core) ->
-    [#{shown := Shown}] = ?CORE:endpoints(Core, 0),
+    [#{shown := Shown}] = ?READINGS:endpoints(Core, 0),
     Address = <<?P/binary, $/, Shown/binary>>,
     [?assertEqual(row(Address, endpoint, ?A, sealed), ?RESOLVE:resolve(at(Core), Asked))
      || Asked <- [Address, Shown, ?A]],

@@ -34,6 +34,8 @@ module_test_() ->
                fun uninstall/0},
               {"a request handler that is still in use has a stand-in",
                fun uninstall_handler/0},
+              {"without options, nothing is uninstalled that is still in use",
+               fun uninstall_refused/0},
               {"what is stopped already is uninstalled at once",
                fun uninstall_stopped/0},
               {"an uninstallation that did not end is forgotten at a start",
@@ -149,16 +151,32 @@ uninstall() ->
 
 %% During an upgrade it is asked all the same.
 uninstall_handler() ->
-    answer(ejabberd_option, listen,
-           fun() -> [{{5222, {0, 0, 0, 0}, tcp}, ejabberd_c2s, #{}},
-                     {{5280, {0, 0, 0, 0}, tcp}, ejabberd_http,
-                      #{request_handlers => [{[<<"m">>], mod_client_proxy_metrics}]}}]
-           end),
-    answer(gen_mod, is_loaded, fun(_, ?M) -> false end),
-    _ = ?M:pre_uninstall(),
+    under_listen(mod_client_proxy_metrics),
+    ok = ?M:pre_uninstall(),
+    _ = ?M:stop(?VHOST),
     ?assertMatch({503, _, <<>>}, mod_client_proxy_metrics:process([], request)),
     ok = ?M:start(?VHOST, options([?A])),
     ?assertEqual(false, code:is_loaded(mod_client_proxy_metrics)).
+
+%% The server would not boot, and nothing would say so.
+uninstall_refused() ->
+    answer(gen_mod, is_loaded, fun(_, ?M) -> false end),
+    under_listen(mod_client_proxy_metrics),
+    {module, _} = code:ensure_loaded(mod_client_proxy_gate),
+    Text = try ?M:pre_uninstall() catch throw:Said -> Said end,
+    ?assertNotEqual(nomatch, string:find(Text, "mod_client_proxy_metrics")),
+    ?assertNotEqual(nomatch, string:find(logged(), Text)),
+    ?assert(is_helper_loaded()),
+    under_listen(mod_http_api),
+    _ = ?M:pre_uninstall(),
+    ?assertNot(is_helper_loaded()).
+
+under_listen(Handler) ->
+    answer(ejabberd_option, listen,
+           fun() -> [{{5222, {0, 0, 0, 0}, tcp}, ejabberd_c2s, #{}},
+                     {{5280, {0, 0, 0, 0}, tcp}, ejabberd_http,
+                      #{request_handlers => [{[<<"m">>], Handler}]}}]
+           end).
 
 uninstall_stopped() ->
     answer(gen_mod, is_loaded, fun(_, ?M) -> false end),

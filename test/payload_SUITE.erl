@@ -5,9 +5,6 @@
 -module(payload_SUITE).
 -include("suite.hrl").
 
--export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
-         init_per_group/2, end_per_group/2, init_per_testcase/2,
-         end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(suite, [address_of/3, bed/1, books_add_up/2, counter/3, in/2, is_sealed/1,
                 requester/1, service/2, service/3, with_ghost/2]).
@@ -17,8 +14,8 @@
 -define(SMALL, <<"small.example.org">>).
 -define(PLAIN, <<"plain.example.org">>).
 
-suite() ->
-    [{timetrap, {seconds, 120}}].
+-define(OWN_GROUPS, true).
+-include("frame.hrl").
 
 all() ->
     [{group, nif}, {group, port}].
@@ -49,12 +46,6 @@ hosts() ->
 
 %%% Setting up
 
-init_per_suite(Config) ->
-    suite:start(Config).
-
-end_per_suite(Config) ->
-    suite:stop(Config).
-
 init_per_group(Carrier, Config) ->
     site:carry(atom_to_list(Carrier)),
     bed:reconfigure(bed(Config), site:site(hosts())),
@@ -62,12 +53,6 @@ init_per_group(Carrier, Config) ->
 
 end_per_group(_, _Config) ->
     site:carry("auto").
-
-init_per_testcase(_Case, Config) ->
-    suite:begin_case(Config).
-
-end_per_testcase(_Case, Config) ->
-    suite:end_case(Config).
 
 %%% Cases
 

@@ -47,7 +47,7 @@ endpoint(Encoding, {User, Server, _} = E) ->
     U = {<<"u">>, <<"example.net">>, <<"r">>},
     Core = core(Encoding, [text({User, Server, <<>>})]),
     added = put_endpoint(Core, E),
-    [#{shown := Shown}] = mod_client_proxy_core:endpoints(Core, 0),
+    [#{shown := Shown}] = mod_client_proxy_readings:endpoints(Core, 0),
     To = {<<>>, ?P, Shown},
     {request, As, E, same, _, false} = handle(Core, get, <<"1">>, U, To),
     {answer, To, U, same, _, false} = handle(Core, result, <<"1">>, E, As),

@@ -224,7 +224,7 @@ requester(N) ->
 
 endpoints(N, C) ->
     case context(N, C) of
-        #{core := Core} -> call(N, mod_client_proxy_core, endpoints, [Core, 0], C);
+        #{core := Core} -> call(N, mod_client_proxy_readings, endpoints, [Core, 0], C);
         undefined -> []
     end.
 
@@ -446,7 +446,7 @@ noted(N, What, C) ->
 %% record was being closed stays for half a minute: mod_client_proxy_packets.)
 unsettled(N, C) ->
     #{core := Core, ledger := Ledger} = context(N, C),
-    #{pending := Pending} = call(N, mod_client_proxy_core, counters, [Core], C),
+    #{pending := Pending} = call(N, mod_client_proxy_readings, counters, [Core], C),
     Balance = call(N, mod_client_proxy_ledger, balance, [Ledger, Pending], C),
     [{left, N, What, Value} || {What, Value, Wanted} <- [{records, Pending, 0},
                                                          {balance, Balance, {0, 0}}],

@@ -462,15 +462,15 @@ all_ended() ->
     Core = get_model(core),
     Left = get_model(open),
     Pending = length(Left),
-    #{pending := Pending} = mod_client_proxy_core:counters(Core),
-    Pending = length(mod_client_proxy_core:pending(Core, get_model(now))),
+    #{pending := Pending} = mod_client_proxy_readings:counters(Core),
+    Pending = length(mod_client_proxy_readings:pending(Core, get_model(now))),
     Seen = maps:size(get_model(seen)),
-    #{shown_presences := Seen} = mod_client_proxy_core:counters(Core),
+    #{shown_presences := Seen} = mod_client_proxy_readings:counters(Core),
     ok = settle_all(Left, stop, hidden(any, close_all())),
-    #{pending := 0, shown_presences := 0} = mod_client_proxy_core:counters(Core),
+    #{pending := 0, shown_presences := 0} = mod_client_proxy_readings:counters(Core),
     [0 = Requests + Outbound
      || #{requests := Requests, outbound := Outbound}
-            <- mod_client_proxy_core:endpoints(Core, 0)],
+            <- mod_client_proxy_readings:endpoints(Core, 0)],
     lists:sort([N || {N, _} <- get_model(outcomes)])
         =:= lists:seq(1, get_model(serial)).
 
@@ -492,7 +492,7 @@ asked(E, Node) ->
 %% node@P/enc(E), if E is online
 address(E, Node) ->
     case [Shown || #{jid := Jid, shown := Shown}
-                       <- mod_client_proxy_core:endpoints(get_model(core), 0),
+                       <- mod_client_proxy_readings:endpoints(get_model(core), 0),
                    Jid =:= text(E)] of
         [Shown] -> {Node, ?P, Shown};
         [] -> unknown

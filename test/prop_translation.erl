@@ -85,7 +85,7 @@ texts(Core) ->
      <<?P/binary, "/x">>, <<?P/binary, "/x@">>, <<"mill@example.org/m">>,
      <<"example.org">>, <<>>, <<"@/">>, <<"ü"/utf8>>, <<"&<>'\"">>
      | [<<?P/binary, $/, Shown/binary>>
-        || #{shown := Shown} <- mod_client_proxy_core:endpoints(Core, 0)]].
+        || #{shown := Shown} <- mod_client_proxy_readings:endpoints(Core, 0)]].
 
 %% The numbers in a tree become texts.
 fill(Els, Texts) when is_list(Els) ->

@@ -5,16 +5,13 @@
 -module(remote_SUITE).
 -include("suite.hrl").
 
--export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
-         init_per_group/2, end_per_group/2, init_per_testcase/2,
-         end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(site, [proxy_hosts/0, site/1]).
 -import(suite, [bed/1, common_site/1, endpoint_jids/2, in/2, is_endpoint/3,
                 log_since/1, requester/1, service/2, status/2]).
 
-suite() ->
-    [{timetrap, {seconds, 120}}].
+-define(OWN_GROUPS, true).
+-include("frame.hrl").
 
 all() ->
     [{group, remote}].
@@ -34,12 +31,6 @@ groups() ->
 
 %%% Setting up
 
-init_per_suite(Config) ->
-    suite:start(Config).
-
-end_per_suite(Config) ->
-    suite:stop(Config).
-
 init_per_group(remote, Config) ->
     %% The other domain is there before the proxy host that asks it.
     Bed = bed(Config),
@@ -50,12 +41,6 @@ init_per_group(remote, Config) ->
 end_per_group(remote, Config) ->
     puppet:stop(?config(remote, Config)),
     common_site(Config).
-
-init_per_testcase(_Case, Config) ->
-    suite:begin_case(Config).
-
-end_per_testcase(_Case, Config) ->
-    suite:end_case(Config).
 
 %%% Proxy hosts of the common server, by what their options are about
 

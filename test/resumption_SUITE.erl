@@ -5,9 +5,6 @@
 -module(resumption_SUITE).
 -include("suite.hrl").
 
--export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
-         init_per_group/2, end_per_group/2, init_per_testcase/2,
-         end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(suite, [await_draining/4, bed/1, books_add_up/2, endpoint_jids/2,
                 in_flight/2, is_endpoint/3, kept/2, requester/1, resumable/2,
@@ -18,8 +15,7 @@
 -define(SOON, <<"soon.example.org">>).
 -define(SAFE, <<"safe.example.org">>).
 
-suite() ->
-    [{timetrap, {seconds, 120}}].
+-include("frame.hrl").
 
 all() ->
     [{group, Name} || Name <- [resumption, over_port]].
@@ -38,26 +34,6 @@ groups() ->
        a_set_of_retry_sets_moves_when_its_endpoint_goes]},
      %% once more with the other carrier
      {over_port, [], [{group, resumption}]}].
-
-%%% Setting up
-
-init_per_suite(Config) ->
-    suite:start(Config).
-
-end_per_suite(Config) ->
-    suite:stop(Config).
-
-init_per_group(Name, Config) ->
-    suite:begin_group(Name, Config).
-
-end_per_group(Name, Config) ->
-    suite:end_group(Name, Config).
-
-init_per_testcase(_Case, Config) ->
-    suite:begin_case(Config).
-
-end_per_testcase(_Case, Config) ->
-    suite:end_case(Config).
 
 %%% Words that the cases are made of
 

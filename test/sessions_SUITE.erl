@@ -5,9 +5,6 @@
 -module(sessions_SUITE).
 -include("suite.hrl").
 
--export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
-         init_per_group/2, end_per_group/2, init_per_testcase/2,
-         end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(site, [site_with/2]).
 -import(suite, [address_of/3, await_draining/4, await_endpoints/3, bed/1,
@@ -17,8 +14,7 @@
 -define(TURNS, <<"turns.example.org">>).
 -define(KEEPS, <<"keeps.meet.example.org">>).
 
-suite() ->
-    [{timetrap, {seconds, 120}}].
+-include("frame.hrl").
 
 all() ->
     [{group, Name} || Name <- [sessions, rooms, over_port]].
@@ -42,26 +38,6 @@ groups() ->
        rooms_leave_a_jicofo_that_is_drained]},
      %% once more with the other carrier
      {over_port, [], [{group, sessions}, {group, rooms}]}].
-
-%%% Setting up
-
-init_per_suite(Config) ->
-    suite:start(Config).
-
-end_per_suite(Config) ->
-    suite:stop(Config).
-
-init_per_group(Name, Config) ->
-    suite:begin_group(Name, Config).
-
-end_per_group(Name, Config) ->
-    suite:end_group(Name, Config).
-
-init_per_testcase(_Case, Config) ->
-    suite:begin_case(Config).
-
-end_per_testcase(_Case, Config) ->
-    suite:end_case(Config).
 
 %%% Words that the cases are made of
 

@@ -20,14 +20,14 @@
          sum/2, books_add_up/2, endpoints/2, endpoint_jids/2, is_endpoint/3,
          await_endpoints/3, await_draining/4, pending/2, in_flight/2, kept/2,
          who_served/2, round_trip/3, round_trip/4, serves/3, serves/4, says/2,
-         disco_info/0, address/3, address_of/3, resource/1, in/2, is_sealed/1,
+         disco_info/0, seen/3, address/3, address_of/3, resource/1, in/2, is_sealed/1,
          without_module/2, with_ghost/2, proc/1, kill_host/2, has_route/2,
          program/1, signal/3, is_alive/1, ours/1, is_ours/1]).
 -import(site, [hosts/0, proxy_hosts/0, site/1]).
 
 %%% The server
 
-%% @doc For init_per_suite: the common server, a proxy host of it for each of
+%% @doc For init_per_suite (frame.hrl): the common server, a proxy host of it for each of
 %% proxy_hosts/0.
 start(Config) ->
     Config1 = clients(served(Config)),
@@ -452,13 +452,17 @@ disco_info() ->
 
 %%% Addresses
 
-%% P/enc(E), as a requester learns it: the endpoint writes to him.
-address(U, P, E) ->
+%% P/enc(U), as an endpoint learns it: it is asked by him.
+seen(U, P, E) ->
     Id = iq:ask(U, get, P),
     {E, Req} = who_served([E], Id),
     iq:answer(E, Req),
     _ = iq:result(U, Id, P),
-    Back = iq:ask(E, get, puppet:attr(<<"from">>, Req)),
+    puppet:attr(<<"from">>, Req).
+
+%% P/enc(E), as a requester learns it: the endpoint writes to him.
+address(U, P, E) ->
+    Back = iq:ask(E, get, seen(U, P, E)),
     Asked = iq:served(U, Back),
     iq:answer(U, Asked),
     _ = iq:outcome(E, Back),

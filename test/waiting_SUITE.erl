@@ -4,9 +4,6 @@
 -module(waiting_SUITE).
 -include("suite.hrl").
 
--export([all/0, groups/0, suite/0, init_per_suite/1, end_per_suite/1,
-         init_per_group/2, end_per_group/2, init_per_testcase/2,
-         end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(suite, [bed/1, books_add_up/2, common_site/1, in_flight/2, kept/2,
                 program/1, requester/1, requester/2, serves/3, service/2,
@@ -16,8 +13,8 @@
 -define(PATIENT, <<"patient.example.org">>).
 -define(IMPATIENT, <<"impatient.example.org">>).
 
-suite() ->
-    [{timetrap, {seconds, 120}}].
+-define(OWN_CASES, true).
+-include("frame.hrl").
 
 all() ->
     [{group, Name} || Name <- [waiting, over_port]].
@@ -41,18 +38,6 @@ groups() ->
      {over_port, [], [{group, waiting}, the_end_of_the_program_answers_those_who_wait]}].
 
 %%% Setting up
-
-init_per_suite(Config) ->
-    suite:start(Config).
-
-end_per_suite(Config) ->
-    suite:stop(Config).
-
-init_per_group(Name, Config) ->
-    suite:begin_group(Name, Config).
-
-end_per_group(Name, Config) ->
-    suite:end_group(Name, Config).
 
 init_per_testcase(the_end_of_the_program_answers_those_who_wait, Config) ->
     [{errors, true} | suite:begin_case(Config)];

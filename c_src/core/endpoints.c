@@ -376,6 +376,8 @@ static enum jat_err copy_row(struct jat_slot *s, jat_eid eid, uint64_t now,
                 ? s->health.until - now
                 : 0,
         .weight = s->load.weight,
+        .age = now > s->since ? now - s->since : 0,
+        .ejections = s->ejections,
     };
     return JAT_OK;
 }

@@ -70,6 +70,8 @@ struct jat_endpoint_row {
     uint64_t ejected;          /* ms for which it is still so */
     uint32_t latency;          /* the estimate, ms; 0: none (health.h) */
     uint32_t weight;           /* per cent */
+    uint64_t age;              /* ms since `draining' is as it is */
+    uint32_t ejections;        /* how often, since it came */
 };
 
 struct jat_endpoints;

@@ -76,7 +76,8 @@ uint32_t jat_slots_take(struct jat_endpoints *t, uint64_t now)
     jat_latency_clear(&s->latency);
     s->draining = 0;
     s->class = JAT_NO_CLASS;
-    s->added = now;
+    s->added = s->since = now;
+    s->ejections = 0;
     s->load.weight = JAT_WEIGHT_ONE;
     s->load.health = &s->health;
     jat_health_begin(&s->health, now);
@@ -256,6 +257,10 @@ static void drain(struct jat_endpoints *t, struct jat_slot *s, unsigned why)
 {
     count_reason(&t->ejected, JAT_DRAIN_EJECTED, s->draining, why);
     count_reason(&t->silent, JAT_DRAIN_SILENT, s->draining, why);
+    if ((why & ~s->draining & JAT_DRAIN_EJECTED) != 0)
+        s->ejections++;
+    if (why != s->draining)
+        s->since = t->now;
     s->draining = why;
 }
 

@@ -45,6 +45,8 @@ struct jat_slot {
     uint64_t hash, target;
     _Alignas(64) int class; /* JAT_NO_CLASS: it is not in service */
     uint64_t added;         /* ms */
+    uint64_t since;         /* ms, of the last change of draining */
+    uint32_t ejections;     /* since it was added */
     uint64_t pending_since; /* ms, while its state says so */
     uint64_t looked_at;     /* ms; see jat_endpoints_looked */
     uint32_t looked;

@@ -91,9 +91,9 @@ function forgetRates(at) {
 function fillHost(row, host) {
     writeState(cell(row, "state"), host.word, host.text);
     for (const name of ["endpoints", "pending", "requests", "failed"]) {
-        write(cell(row, name), whole.format(host[name]));
+        write(cell(row, name), host[name] === null ? NOTHING : whole.format(host[name]));
     }
-    const grown = rates(`host ${host.name}`, host.at, { requests: host.requests });
+    const grown = host.requests === null ? null : rates(`host ${host.name}`, host.at, { requests: host.requests });
     write(cell(row, "rate"), grown ? text.number(grown.requests / grown.seconds) : NOTHING);
 }
 
@@ -112,22 +112,32 @@ function fillRow(row, item, at) {
     write(name, item.name);
     name.title = item.shown;
     writeState(cell(row, "state"), item.word, item.state);
-    for (const column of ["requests", "outbound", "answered", "weight"]) {
+    write(cell(row, "lasts"), item.lasts);
+    write(cell(row, "weight"), whole.format(item.weight));
+    fillNumbers(row, item, `row ${item.jid}`, at);
+    const button = row.querySelector("button");
+    button.name = item.is_drained ? "undrain" : "drain";
+    button.value = item.jid;
+    write(button.firstChild, item.is_drained ? "Undrain" : "Drain");
+    write(button.lastElementChild, ` ${item.name}`);
+    const mark = row.querySelector("input");
+    mark.value = item.jid;
+    mark.setAttribute("aria-label", `Mark ${item.name}`);
+}
+
+// Those that the sums have, too.
+function fillNumbers(row, item, key, at) {
+    for (const column of ["requests", "outbound", "answered"]) {
         write(cell(row, column), whole.format(item[column]));
     }
     for (const column of ["p50", "p99"]) write(cell(row, column), text.ms(item[column]));
-    const grown = rates(`row ${item.jid}`, at, { answered: item.answered, failed: item.failed });
+    const grown = rates(key, at, { answered: item.answered, failed: item.failed });
     write(cell(row, "rate"), grown ? text.number(grown.answered / grown.seconds) : NOTHING);
     const count = grown ?? item;
     const all = count.answered + count.failed;
     const failed = cell(row, "failed");
     write(failed, all ? text.percent(100 * count.failed / all) : NOTHING);
     failed.classList.toggle("hot", all > 0 && count.failed / all >= 0.05);
-    const button = row.querySelector("button");
-    button.name = item.is_drained ? "undrain" : "drain";
-    button.value = item.jid;
-    write(button.firstChild, item.is_drained ? "Undrain" : "Drain");
-    write(button.lastElementChild, ` ${item.name}`);
 }
 
 function makeRow(jid) {
@@ -366,6 +376,10 @@ function writeDetail({ host, detail, no_detail: why, token }) {
     write(cell(section, "left"), `${detail.left} more are not shown. client_proxy_endpoints shows all.`);
     show(cell(section, "left"), detail.left > 0);
     writeRows(byId("rows"), detail.rows, (item) => item.jid, makeRow, (row, item) => fillRow(row, item, detail.at));
+    fillNumbers(byId("sums"), detail.sums, `sums ${detail.name}`, detail.at);
+    show(byId("sums"), detail.all > 1);
+    show(document.querySelector(".marked"), detail.rows.length > 0);
+    show(byId("mark_all"), detail.rows.length > 1);
     byId("act").elements.token.value = token;
     show(byId("charts"), true);
     drawAll(detail.history, detail.limit);
@@ -439,6 +453,9 @@ function start() {
     }, true);
     new ResizeObserver(() => charts.forEach(draw)).observe(document.body);
 
+    byId("mark_all")?.addEventListener("change", (event) => {
+        for (const mark of byId("rows").querySelectorAll("input")) mark.checked = event.target.checked;
+    });
     byId("act")?.addEventListener("submit", async (event) => {
         event.preventDefault();
         const button = event.submitter;
@@ -452,6 +469,7 @@ function start() {
             });
             const isJson = answer.headers.get("Content-Type")?.startsWith("application/json");
             say(isJson ? (await answer.json()).text : await answer.text(), answer.ok);
+            if (answer.ok && button.value === "marked") unmark();
         } catch (error) {
             say(`That did not work: ${error.message}`, false);
         }
@@ -461,8 +479,12 @@ function start() {
     look();
 }
 
+function unmark() {
+    for (const mark of document.querySelectorAll(".resources input")) mark.checked = false;
+}
+
 function say(words, isDone) {
-    byId("said").className = `note ${isDone ? "up" : "down"}`;
+    byId("said").className = `note lines ${isDone ? "up" : "down"}`;
     write(byId("said"), words);
 }
 

@@ -132,7 +132,7 @@ speak(Config, N, Version) ->
                           [File, [{outdir, Module ++ "/ebin"} | includes(Config, N)]]),
          _ = rpc(Config, N, code, purge, [Name]),
          {module, Name} = rpc(Config, N, code, load_file, [Name])
-     end || Name <- [mod_client_proxy_cluster, mod_client_proxy_link]],
+     end || Name <- [mod_client_proxy_cluster_server, mod_client_proxy_link]],
     ok.
 
 source(Name, Version) ->

@@ -5,7 +5,8 @@
 -module(keeper).
 -include("xmpp.hrl").
 
--export([start/2, stop/2, release/2, refuse/3, answer/3, is_held/2, told/1, clear/1]).
+-export([start/2, stop/2, release/2, refuse/3, answer/3, is_held/2, ref/2, pid/1,
+         hold_by/2, told/1, clear/1]).
 %% In the server
 -export([run/1, over/0, request/2, note/2, decide/3, get/1]).
 
@@ -35,6 +36,18 @@ answer(Bed, Id, Els) -> bed:rpc(Bed, ?MODULE, decide, [Id, answer, [Els]]).
 
 is_held(Bed, Id) ->
     bed:rpc(Bed, ets, member, [?MODULE, {held, Id}]).
+
+%% @doc What the request with this id, which is held, is known by.
+ref(Bed, Id) ->
+    bed:rpc(Bed, ets, lookup_element, [?MODULE, {held, Id}, 2]).
+
+%% @doc Who decides there.
+pid(Bed) ->
+    bed:rpc(Bed, erlang, whereis, [?MODULE]).
+
+%% @doc This process decides about what says `hold, other'.
+hold_by(Bed, Pid) ->
+    bed:rpc(Bed, ets, insert, [?MODULE, {other, Pid}]).
 
 %% @doc What was told, in order: {Hook, Info}.
 told(Bed) ->
@@ -90,6 +103,7 @@ note(Hook, Info) ->
 request(allow, #{packet := #iq{sub_els = [#xmlel{} = El]}}) ->
     case fxml:get_tag_cdata(El) of
         <<"hold">> -> {hold, whereis(?MODULE)};
+        <<"hold, other">> -> {hold, ets:lookup_element(?MODULE, other, 2)};
         <<"hold, last">> -> {stop, {hold, whereis(?MODULE)}};
         <<"refuse">> -> {refuse, xmpp:err_not_acceptable(<<"No">>, <<"en">>)};
         <<"answer">> -> {answer, [#xmlel{name = <<"yes">>,

@@ -6,6 +6,7 @@
 -export([main/1]).
 
 -define(CORE, mod_client_proxy_core).
+-define(READINGS, mod_client_proxy_readings).
 -define(P, <<"proxy.example.org">>).
 -define(ENDPOINTS, 10000).
 -define(RECORDS, 1000000).
@@ -37,7 +38,7 @@ endpoints() ->
              requests(Core, 2000))
      end || Balance <- [random, round_robin, least_pending, sticky]],
     row("endpoints, 10,000", pages(Core, endpoints, [], [])),
-    row("counters", times(100, fun() -> ?CORE:counters(Core) end)),
+    row("counters", times(100, fun() -> ?READINGS:counters(Core) end)),
     row("remove_endpoint, 10,000 times",
         each(fun(N) -> ?CORE:remove_endpoint(Core, endpoint(N)) end, All)),
     row("configure (on a dirty scheduler)", "",

@@ -8,7 +8,7 @@
 -export([ask/3, ask/4, ask/5, send/5, id/0, served/2, served/3, is_served/2,
          asked/2, who_asked/2, own_id/2, answer/2, answer/3, fail/4,
          outcome/2, outcome/3, result/3, refused/4,
-         fence/2, quiet/2, all/1, escape/1]).
+         fence/2, quiet/2, all/1, set_blocked/3, escape/1]).
 
 -define(NS_TEST, "urn:example:test").
 -define(SEALED_TAG, 14). % characters
@@ -174,6 +174,17 @@ is_iq(#xmlel{name = <<"iq">>} = El, Types) ->
     lists:member(puppet:attr(<<"type">>, El), Types);
 is_iq(_, _) ->
     false.
+
+%% @doc The puppet's account takes nothing from Jid any more, or (unblock) again
+%% (XEP-0191).
+set_blocked(Puppet, Jid, Word) ->
+    Id = id(),
+    Name = atom_to_list(Word),
+    puppet:send(Puppet, ["<iq type='set' id='", Id, "'><", Name,
+                         " xmlns='urn:xmpp:blocking'><item jid='", Jid,
+                         "'/></", Name, "></iq>"]),
+    <<"result">> = puppet:attr(<<"type">>, outcome(Puppet, Id)),
+    ok.
 
 %% @doc Text as it stands in XML, and on one line (a puppet's order is one). A
 %% parser makes blanks of TAB, LF and CR in attributes, but not of references.

@@ -124,6 +124,39 @@ static void one_that_lets_requests_time_out_is_ejected(void **state)
     jat_endpoints_free(table);
 }
 
+/* How long it has been so, and how often it was ejected. */
+static void since_when_it_is_so_is_told(void **state)
+{
+    (void)state;
+    begin_with(2);
+    uint64_t came = now;
+    answers(1);
+    fails(0);
+    assert_int_equal(see_at(table, eids[0], now + 7).age, now + 7 - came);
+    assert_int_equal(see_at(table, eids[0], now).ejections, 0);
+    tick();
+    assert_int_equal(draining(0), JAT_DRAIN_EJECTED);
+    assert_int_equal(see_at(table, eids[0], now).age, 0);
+    assert_int_equal(see_at(table, eids[0], now + 500).age, 500);
+    assert_int_equal(see_at(table, eids[0], now).ejections, 1);
+    assert_true(see_at(table, eids[1], now).age >= 1000);
+    assert_int_equal(see_at(table, eids[1], now).ejections, 0);
+    /* what is as it was goes on */
+    tick();
+    assert_int_equal(see_at(table, eids[0], now).age, 1000);
+    now += 30000;
+    tick();
+    assert_int_equal(draining(0), 0);
+    assert_int_equal(see_at(table, eids[0], now).age, 0);
+    fails(0);
+    answers(1);
+    tick();
+    assert_int_equal(see_at(table, eids[0], now).ejections, 2);
+    /* a clock that was read before does not make it huge */
+    assert_int_equal(see_at(table, eids[0], now - 1).age, 0);
+    jat_endpoints_free(table);
+}
+
 static void only_what_p_chose_and_nobody_had_before_counts(void **state)
 {
     (void)state;
@@ -452,6 +485,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(one_that_lets_requests_time_out_is_ejected),
+        TEST(since_when_it_is_so_is_told),
         TEST(only_what_p_chose_and_nobody_had_before_counts),
         TEST(an_option_turns_it_off),
         TEST(never_more_than_half_are_ejected),

@@ -8,6 +8,7 @@ struct stanza {
     unsigned room, session;
     bool request;
     uint32_t size;
+    unsigned hints;
 };
 
 /* False: there is no decision, which is wrong. */
@@ -31,8 +32,8 @@ static bool handle(struct sim_world *w, const struct stanza *s,
                  child ? "<q xmlns='" SIM_ROOMS "'" : "", room, session,
                  child ? "/>" : "");
     jat_buf_reset(&w->buf, SIZE_MAX);
-    err = jat_handle(w->j, jat_str(xml, (size_t)n), JAT_STR(""), 0, s->size,
-                     w->now, &w->buf, out);
+    err = jat_handle(w->j, jat_str(xml, (size_t)n), JAT_STR(""), s->hints,
+                     s->size, w->now, &w->buf, out);
     w->calls++;
     SIM_HOLDS(w, err == JAT_OK, "each stanza has a decision", "%s: %s", xml,
               jat_err_name(err));
@@ -166,7 +167,46 @@ static void forwarded(struct sim_world *w, struct sim_request *q,
     sim_deliver(w, number);
 }
 
-void sim_ask(struct sim_world *w, const struct sim_step *s)
+/* It can neither go on nor wait. */
+static bool is_in_vain(const struct sim_world *w, const struct sim_request *q,
+                       enum jat_why lost)
+{
+    return (lost != JAT_WHY_COUNT || refusal_of(w, q) != JAT_WHY_COUNT) &&
+           (sim_option_number(&w->options, SIM_WAIT_FOR_ENDPOINT) == 0 ||
+            q->step->size == 0);
+}
+
+/* Another module is asked about it. True: it may go on. */
+static bool is_admitted(struct sim_world *w, struct sim_request *q,
+                        struct stanza iq, enum jat_why lost,
+                        enum sim_verdict verdict)
+{
+    struct jat_decision d;
+
+    iq.hints = JAT_HINT_ASK_ADMISSION;
+    if (!handle(w, &iq, &d))
+        return false;
+    SIM_HOLDS(w,
+              d.verb == (is_in_vain(w, q, lost) ? JAT_DO_REFUSE : JAT_DO_ASK) &&
+                  (d.verb != JAT_DO_ASK || d.ask.what == JAT_ASK_ADMISSION),
+              "others are asked only of what would go on", "%s: verb %d", q->id,
+              (int)d.verb);
+    if (d.verb == JAT_DO_REFUSE)
+        refused(w, q, lost, false, d.why);
+    if (d.verb == JAT_DO_REFUSE || verdict == SIM_ALLOWED)
+        return d.verb != JAT_DO_REFUSE;
+    if (verdict == SIM_DENIED) {
+        sim_tell(w, "   another module answers it");
+        return false;
+    }
+    iq.hints = JAT_HINT_HELD;
+    if (handle(w, &iq, &d))
+        sim_held_begin(w, q, &d);
+    return false;
+}
+
+static void ask(struct sim_world *w, const struct sim_step *s,
+                enum sim_verdict verdict)
 {
     struct sim_request q = request_of(w, s);
     const char *to = q.any ? SIM_HOST : w->places[q.place].address;
@@ -177,7 +217,8 @@ void sim_ask(struct sim_world *w, const struct sim_step *s)
                         s->room,
                         s->session,
                         true,
-                        s->size};
+                        s->size,
+                        0};
     enum jat_why lost;
     bool waits;
     struct jat_decision d;
@@ -199,6 +240,8 @@ void sim_ask(struct sim_world *w, const struct sim_step *s)
         w, &q,
         lost != JAT_WHY_COUNT ||
             (!q.any && q.bound == SIM_NOBODY && !w->places[q.place].online));
+    if (verdict != SIM_NOT_ASKED && !is_admitted(w, &q, iq, lost, verdict))
+        return;
     if (!handle(w, &iq, &d))
         return;
     if (d.verb == JAT_DO_REFUSE) {
@@ -229,13 +272,23 @@ void sim_ask(struct sim_world *w, const struct sim_step *s)
         forwarded(w, &q, &d.forward, place);
 }
 
+void sim_ask(struct sim_world *w, const struct sim_step *s)
+{
+    ask(w, s, sim_held_verdict(w, s));
+}
+
+void sim_ask_again(struct sim_world *w, const struct sim_step *s)
+{
+    ask(w, s, SIM_NOT_ASKED);
+}
+
 void sim_ask_out(struct sim_world *w, const struct sim_step *s)
 {
     struct sim_request q = request_of(w, s);
     const struct sim_place *p = &w->places[q.place];
     const struct sim_person *u = &w->people[q.person];
     struct stanza iq = {
-        s->set ? "set" : "get", q.id, p->jid, q.asked, s->room, 0, true, 0};
+        s->set ? "set" : "get", q.id, p->jid, q.asked, s->room, 0, true, 0, 0};
     struct jat_decision d;
     char to[SIM_ADDRESS];
 
@@ -387,6 +440,7 @@ static void answer_once(struct sim_world *w, unsigned t, bool error)
                         0,
                         session,
                         false,
+                        0,
                         0};
     struct jat_decision d;
 

@@ -31,6 +31,21 @@ static const struct cause stopped = {
 static const struct cause aborted = {
     "aborted", JAT_WHY_INTERNAL, JAT_STAT_aborted, SIM_TOLD_FAILURE, false,
     true};
+static const struct cause held_too_long = {"was held too long",
+                                           JAT_WHY_HELD_TOO_LONG,
+                                           JAT_STAT_timeouts,
+                                           SIM_TOLD_NOTHING,
+                                           false,
+                                           true};
+static const struct cause denied = {
+    "was denied",     JAT_WHY_DENIED, JAT_STAT_aborted,
+    SIM_TOLD_NOTHING, false,          true};
+static const struct cause admitted = {"was admitted",
+                                      JAT_WHY_ADMITTED,
+                                      JAT_STAT_aborted,
+                                      SIM_TOLD_NOTHING,
+                                      false,
+                                      true};
 static const struct cause bounced[JAT_HOW_COUNT] = {
     [JAT_HOW_UNDELIVERED] = {"undelivered", JAT_WHY_BOUNCED, JAT_STAT_bounces,
                              SIM_TOLD_FAILURE, true, false},
@@ -147,7 +162,8 @@ static void failed(struct sim_world *w, unsigned t, const struct jat_outcome *o,
              jat_why_name(o->why));
     if (w->seen != NULL)
         w->seen->errors_of_host++;
-    if (sim_option_is(&w->options, SIM_BALANCE, "round_robin"))
+    /* (nothing was chosen for one that is held) */
+    if (!q->held && sim_option_is(&w->options, SIM_BALANCE, "round_robin"))
         sim_choice_turn_lost(w);
     sim_books_close(w, t, c->told);
     sim_books_end(w, number);
@@ -174,8 +190,10 @@ static void settled(struct sim_world *w, const struct jat_outcome *o,
         return;
     }
     if (c == &timed_out && sim_waits(&w->tries[t]))
-        c = &in_vain;
-    SIM_HOLDS(w, (c != &timed_out && c != &in_vain) || q->deadline <= w->now,
+        c = q->held ? &held_too_long : &in_vain;
+    SIM_HOLDS(w,
+              (c != &timed_out && c != &in_vain && c != &held_too_long) ||
+                  q->deadline <= w->now,
               "nothing fails before its deadline", "%s, %lu ms too early",
               sim_request_name(w, w->tries[t].request), q->deadline - w->now);
     SIM_HOLDS(w, o->kept == (q->octets > 0), "what was kept is let go of", "%s",
@@ -242,6 +260,18 @@ void sim_abort(struct sim_world *w, unsigned t)
     one(w, t, &aborted,
         jat_abort(w->j, w->tries[t].ref, JAT_WHY_INTERNAL, w->now,
                   &w->outcomes));
+}
+
+void sim_decide(struct sim_world *w, unsigned t, enum jat_why why)
+{
+    const struct sim_step *step = w->requests[w->tries[t].request].step;
+    const struct cause *c = why == JAT_WHY_ADMITTED ? &admitted : &denied;
+    bool over = w->tries[t].over;
+
+    sim_tell(w, "%s %s", sim_request_name(w, w->tries[t].request), c->what);
+    one(w, t, c, jat_abort(w->j, w->tries[t].ref, why, w->now, &w->outcomes));
+    if (!over && why == JAT_WHY_ADMITTED && w->wrong == NULL)
+        sim_ask_again(w, step);
 }
 
 /* A call that closes many: until there is no more. */

@@ -57,6 +57,9 @@ static const struct {
     [SIM_WAIT_FOR_ENDPOINT] = {"wait_for_endpoint",
                                NUMBER,
                                {"0", "2000", "300", "20000"}},
+    [SIM_HOLD_TIMEOUT] = {"hold_timeout",
+                          NUMBER,
+                          {"20000", "300", "2147483647"}},
 };
 
 static unsigned values_of(size_t which)

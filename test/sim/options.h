@@ -40,6 +40,7 @@ enum sim_option {
     SIM_MAX_RETRY_MEMORY,
     SIM_WAIT_FOR_ENDPOINT,
     SIM_TAG,
+    SIM_HOLD_TIMEOUT,
     SIM_OPTION_COUNT
 };
 

@@ -153,6 +153,7 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed)
     static const unsigned gaps[] = {1, 3, 10, 40, 200, 1000, 5000};
     static const unsigned ticks[] = {100, 1000, 1000, 5000};
     static const unsigned ids[] = {3, 50, SIM_STEPS};
+    static const unsigned holds[] = {0, 0, 0, 50, 500};
     struct luck l = luck_of(seed, 0);
     unsigned usual = ONE_OF(&l, gaps), of = ONE_OF(&l, ids);
     uint64_t at = START;
@@ -178,4 +179,5 @@ void sim_plan_draw(struct sim_plan *p, uint64_t seed)
         s->at = at;
     }
     p->stop = at + luck_below(&l, 5000);
+    p->holds = ONE_OF(&l, holds);
 }

@@ -62,6 +62,9 @@ struct sim_plan {
     struct sim_profile endpoints[SIM_ENDPOINTS];
     struct sim_requester requesters[SIM_REQUESTERS];
     uint32_t tick; /* ms between two ticks */
+    /* Of 1000 requests, those that another module holds back; 0: there is no
+     * such module. */
+    unsigned holds;
     uint64_t stop; /* when the module stops */
     struct sim_step *steps;
 };

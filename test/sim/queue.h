@@ -12,6 +12,7 @@ enum sim_due {
     SIM_DUE_ANSWER,  /* a: try, b: how */
     SIM_DUE_BOUNCE,  /* a: try, b: enum jat_how */
     SIM_DUE_ABORT,   /* a: try */
+    SIM_DUE_DECIDE,  /* a: try, b: enum jat_why */
     SIM_DUE_NOTICE,  /* a: place, b: session */
     SIM_DUE_RESUMED, /* a: place, b: session */
     SIM_DUE_PONG,    /* a: place, b: session */

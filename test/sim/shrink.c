@@ -104,6 +104,15 @@ static bool fewer_options(struct search *s)
     return better;
 }
 
+static bool nobody_holds(struct search *s)
+{
+    if (s->best.holds == 0)
+        return false;
+    sim_plan_copy(&s->next, &s->best);
+    s->next.holds = 0;
+    return fails(s);
+}
+
 /* Each step by itself as simple as it can be. */
 static void simplify(struct sim_step *t, unsigned way)
 {
@@ -203,6 +212,7 @@ void sim_shrink(struct sim_world *w, const struct sim_plan *p, FILE *to)
         better = fewer_people(&s, false) || better;
         better = fewer_steps(&s) || better;
         better = fewer_options(&s) || better;
+        better = nobody_holds(&s) || better;
         better = better_endpoints(&s) || better;
         better = simpler_steps(&s) || better;
         better = shorter(&s) || better;

@@ -13,6 +13,7 @@
  *   places     endpoints come, go, break and drain
  *   asking     requests and answers
  *   health     who is ejected, silent, and pinged
+ *   held       what another module holds back
  *   ends       all other ends of requests
  *   kept       sessions and kept keys: what stays with an endpoint
  *   choice     to whom a request may go
@@ -85,6 +86,7 @@ struct sim_request {
     unsigned tried;        /* places, bits */
     unsigned n_tries;
     unsigned era; /* of the configuration it began under */
+    bool held; /* held.c: it is no more than that, and comes again */
     /* waiting.c */
     bool waiting, released; /* it waits for an endpoint; it has */
     bool once;              /* its packet is kept only until it is sent */
@@ -219,6 +221,8 @@ unsigned sim_place_awake(const struct sim_world *w);
 /* asking.c */
 
 void sim_ask(struct sim_world *w, const struct sim_step *s);
+/* The same request, after it was held back. */
+void sim_ask_again(struct sim_world *w, const struct sim_step *s);
 void sim_ask_out(struct sim_world *w, const struct sim_step *s);
 /* Whoever has this record answers, by `how` (a bit each). */
 enum { SIM_ANSWER_ERROR = 1, SIM_ANSWER_TWICE = 2 };
@@ -230,6 +234,8 @@ void sim_deliver(struct sim_world *w, unsigned t);
 
 void sim_bounce(struct sim_world *w, unsigned t, enum jat_how how);
 void sim_abort(struct sim_world *w, unsigned t);
+/* Of one that is held: JAT_WHY_ADMITTED, JAT_WHY_DENIED. */
+void sim_decide(struct sim_world *w, unsigned t, enum jat_why why);
 void sim_expire(struct sim_world *w);
 /* A slice of a sweep: true when it is done. */
 bool sim_sweep(struct sim_world *w, struct sim_sweep *s, size_t max);
@@ -328,6 +334,16 @@ enum jat_why sim_waiting_in_vain(struct sim_world *w,
                                  const struct sim_request *q);
 /* After an expiry: who waits has to. */
 void sim_waiting_look(struct sim_world *w);
+
+/* held.c */
+
+/* What another module says of a request. */
+enum sim_verdict { SIM_NOT_ASKED, SIM_ALLOWED, SIM_DENIED, SIM_HELD };
+enum sim_verdict sim_held_verdict(const struct sim_world *w,
+                                  const struct sim_step *s);
+/* The core has been told that q is held: it has to be. */
+void sim_held_begin(struct sim_world *w, struct sim_request *q,
+                    const struct jat_decision *d);
 
 /* rows.c */
 

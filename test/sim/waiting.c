@@ -190,7 +190,8 @@ void sim_waiting_released(struct sim_world *w, unsigned t,
     snprintf(v.id, SIM_NAME, "%.*s", (int)o->id.n,
              w->outcomes.text.p + o->id.at);
     place = sim_place_of(w, at);
-    SIM_HOLDS(w, sim_waits(&w->tries[t]), "only what waits is released", "%s",
+    SIM_HOLDS(w, sim_waits(&w->tries[t]) && !q->held,
+              "only what waits is released", "%s",
               sim_request_name(w, request));
     SIM_HOLDS(w, place != SIM_NOBODY, "a request goes to an endpoint", "%s",
               at);
@@ -259,7 +260,9 @@ void sim_waiting_look(struct sim_world *w)
     for (unsigned i = 0; i < w->n_open; i++) {
         const struct sim_try *v = &w->tries[w->open[i]];
 
-        SIM_HOLDS(w, !sim_waits(v) || !could_go(w, &w->requests[v->request]),
+        SIM_HOLDS(w,
+                  !sim_waits(v) || w->requests[v->request].held ||
+                      !could_go(w, &w->requests[v->request]),
                   "none waits when an endpoint is there", "%s does",
                   sim_request_name(w, v->request));
     }

@@ -232,6 +232,9 @@ static void happen(struct sim_world *w, const struct sim_event *e)
     case SIM_DUE_ABORT:
         sim_abort(w, e->a);
         break;
+    case SIM_DUE_DECIDE:
+        sim_decide(w, e->a, (enum jat_why)e->b);
+        break;
     case SIM_DUE_NOTICE:
         sim_place_noticed(w, e->a, e->b);
         break;

@@ -75,8 +75,9 @@ sum(Count) ->
 %% and what was counted since the start of each core.
 used() ->
     sum(fun(#{core := Core}) ->
-                Counters = mod_client_proxy_core:counters(Core),
-                Rows = mod_client_proxy_core:pending(Core, mod_client_proxy_clock:now()),
+                Counters = mod_client_proxy_readings:counters(Core),
+                Rows = mod_client_proxy_readings:pending(
+                         Core, mod_client_proxy_clock:now()),
                 (maps:with([sessions, ejected, silent, ejections, retries, unresumed,
                             no_endpoint], Counters))
                     #{waiting => length([W || #{endpoint := <<>>} = W <- Rows])}
@@ -87,7 +88,7 @@ drained() ->
     mnesia:dirty_all_keys(client_proxy_drained).
 
 left(#{core := Core} = Context) ->
-    case mod_client_proxy_core:counters(Core) of
+    case mod_client_proxy_readings:counters(Core) of
         #{pending := _} = Counters -> left(Counters, Context);
         #{} -> #{busy => 1} % the port program has not answered: asked again
     end.
