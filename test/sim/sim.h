@@ -86,7 +86,7 @@ struct sim_request {
     unsigned tried;        /* places, bits */
     unsigned n_tries;
     unsigned era; /* of the configuration it began under */
-    bool held; /* held.c: it is no more than that, and comes again */
+    bool held;    /* held.c: it is no more than that, and comes again */
     /* waiting.c */
     bool waiting, released; /* it waits for an endpoint; it has */
     bool once;              /* its packet is kept only until it is sent */
