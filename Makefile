@@ -56,7 +56,7 @@ PACKAGES = $(DEMO_PACKAGES) erlang-eunit erlang-common-test erlang-proper \
 # What looks at the web page
 BROWSER = $(if $(SHORT),,chromium)
 # What makes Debian's package
-PACKAGING = dpkg-dev debhelper lintian
+PACKAGING = build-essential debhelper lintian
 
 # By the ending of an example: the packages that it needs, and what is built of it.
 # Nothing is built of what is not there: test/demo/example says so.
@@ -97,13 +97,13 @@ dist: committed
 	    echo _build/$$name.tar.gz
 
 contrib: committed
-	@[ -z "$$(git ls-files -o --exclude-standard src c_src conf doc)" ] || \
+	@[ -z "$$(git ls-files -o --exclude-standard src c_src conf doc examples)" ] || \
 	    { echo "Here are files that git does not know" >&2; exit 1; }
 	@test/bed/entry _build/contrib/mod_client_proxy
 	@echo _build/contrib/mod_client_proxy
 
 package:
-	@test/bed/deps $(DEMO_PACKAGES) $(PACKAGING)
+	@test/bed/deps $(DEMO_PACKAGES) $(filter-out lintian,$(PACKAGING))
 	@test/package/build _build/package
 
 deps:

@@ -26,7 +26,7 @@
 #include "core/mem.h"
 #include "core/xml.h"
 
-#define FRAME_MAX (16U << 20) /* octets; of mod_client_proxy_port.erl, too */
+#define FRAME_MAX (16U << 20) /* octets; mod_client_proxy_port_program, too */
 #define HEAD 4U
 #define CHUNK 65536U /* read, or written, at once where there is so much */
 #define KEEP ((size_t)4 * CHUNK) /* of a buffer for what comes next */

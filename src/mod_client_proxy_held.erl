@@ -234,11 +234,11 @@ unwatch(#item{decider = {_, Mon}}, #state{monitors = Monitors} = State) ->
 
 late(Ref, #state{items = Items, late = Late, late_of = LateOf} = State) ->
     case Items of
-        #{Ref := #item{number = N, decider = {Holder, Mon}} = Item} ->
+        #{Ref := #item{number = Number, decider = {Holder, Mon}} = Item} ->
             State#state{items = Items#{Ref := Item#item{decider = none}},
-                        late = Late#{Ref => {N, Holder, Mon}},
-                        late_of = maps:update_with(Holder, fun(Of) -> Of + 1 end,
-                                                   1, LateOf)};
+                        late = Late#{Ref => {Number, Holder, Mon}},
+                        late_of = maps:update_with(Holder, fun(N) -> N + 1 end, 1,
+                                                   LateOf)};
         _ ->
             State
     end.

@@ -22,18 +22,10 @@
 -type ref() :: {Table :: atom(), mod_client_proxy_options:proxy_host()}.
 %% Why there is no answer. `down': the program is not running; `busy': it has too
 %% much to do; `timeout': it is too slow; `settled': the owner has already sent an
-%% error to the sender.
--type unanswered() :: down | busy | timeout | settled.
+%% error to the sender; `too_big': it was not asked.
+-type unanswered() :: down | busy | timeout | settled | too_big.
 
 -define(TABLE, mod_client_proxy_port_table).
-
-%% Octets of a frame; must be FRAME_MAX of c_src/port.c. The rest of a frame
-%% beside head and prepared JID is far smaller than ROOM.
--define(MAX_FRAME, 16#1000000).
--define(ROOM, 1024).
-%% The same of translate: beside the payload there are addresses, and those of
-%% its own that are prepared.
--define(MAX_PAYLOAD, (?MAX_FRAME div 2)).
 
 -define(LIMIT, 1000).         % ms; on the way of a stanza, and for calls that
                               % only look (doc/behaviour.md, "Carriers")
@@ -89,11 +81,8 @@ is_shown({Table, P}, From, To) ->
 -spec handle(ref(), tuple(), mod_client_proxy_core:sender()) ->
           mod_client_proxy_core:decision() | {error, atom()}.
 handle(Ref, {Pieces, Hints, Prepared, Weight, Now}, Sender) ->
-    Head = iolist_to_binary(Pieces),
-    case byte_size(Head) + byte_size(Prepared) < ?MAX_FRAME - ?ROOM
-        andalso ask(Ref, handle, {Head, Hints, Prepared, Weight, Now},
-                    Sender) of
-        false -> {error, too_big};
+    Args = {iolist_to_binary(Pieces), Hints, Prepared, Weight, Now},
+    case ask(Ref, handle, Args, Sender) of
         {unanswered, Why} -> {error, Why};
         Decision -> Decision
     end.
@@ -103,14 +92,11 @@ call({Table, P}, configure, {Config}) ->
     mod_client_proxy_port_owner:configure(Table, P, Config,
                                           crypto:strong_rand_bytes(24));
 call(Ref, translate, Args) ->
-    Payload = iolist_to_binary(element(1, Args)),
-    case byte_size(Payload) < ?MAX_PAYLOAD
-        andalso ask(Ref, translate, setelement(1, Args, Payload), none) of
-        false -> {error, too_big};
-        {unanswered, Why} -> {error, Why};
-        Result -> Result
-    end;
+    asked(Ref, translate, setelement(1, Args, iolist_to_binary(element(1, Args))));
 call(Ref, Name, Args) ->
+    asked(Ref, Name, Args).
+
+asked(Ref, Name, Args) ->
     case ask(Ref, Name, Args, none) of
         {unanswered, Why} -> instead(Name, Why);
         Result -> Result
@@ -148,14 +134,13 @@ ask({Table, P}, Name, Args, Sender) ->
             Alias = alias([reply]),
             try
                 ?TABLE:add(Table, Tag, Alias, P, Sender),
-                erlang:port_command(Port,
-                                    mod_client_proxy_port_program:frame(
-                                      Tag, Number, Name, Args),
-                                    command_options(Name))
+                mod_client_proxy_port_program:write(
+                  Port, mod_client_proxy_port_program:frame(Tag, Number, Name, Args),
+                  command_options(Name))
             of
-                true -> known(wait(Table, Tag, Alias, Sender, limit(Name)),
-                              Instance, Table, P);
-                false -> unanswered(Table, Tag, Alias, busy)
+                ok -> known(wait(Table, Tag, Alias, Sender, limit(Name)),
+                            Instance, Table, P);
+                {error, Why} -> unanswered(Table, Tag, Alias, Why)
             catch error:badarg -> unanswered(Table, Tag, Alias, down)
             end;
         none ->

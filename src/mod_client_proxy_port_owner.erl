@@ -259,11 +259,11 @@ release(P, #state{table = Table, answers = Answers, hosts = Hosts} = State) ->
 
 send(Number, Name, Args, #state{port = Port}) ->
     Tag = erlang:unique_integer([positive]),
-    try erlang:port_command(
+    try mod_client_proxy_port_program:write(
           Port, mod_client_proxy_port_program:frame(Tag, Number, Name, Args),
           [nosuspend]) of
-        true -> {sent, Tag};
-        false -> {error, busy}
+        ok -> {sent, Tag};
+        {error, _} = Err -> Err
     catch error:badarg -> {error, down}
     end.
 

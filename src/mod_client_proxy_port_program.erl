@@ -4,10 +4,12 @@
 %%% started, and how a call is written to it.
 -module(mod_client_proxy_port_program).
 
--export([load/0, find/0, open/3, frame/4, derive_key/2]).
+-export([load/0, find/0, open/3, frame/4, write/3, derive_key/2]).
 
 -include_lib("kernel/include/file.hrl").
 
+%% Octets of a frame: FRAME_MAX of c_src/port.c, which ends at a larger one.
+-define(MAX_FRAME, 16#1000000).
 -define(TRY_LIMIT, 15000).    % ms
 -define(DERIVE_LIMIT, 60000). % ms
 
@@ -100,6 +102,16 @@ open(File, Args, Options) ->
 -spec frame(non_neg_integer(), non_neg_integer(), atom(), tuple()) -> binary().
 frame(Tag, Number, Name, Args) ->
     term_to_binary({Tag, Number, Name, Args}).
+
+%% @doc Writes it. Raises `badarg' if the program has ended.
+-spec write(port(), binary(), [nosuspend]) -> ok | {error, busy | too_big}.
+write(_Port, Frame, _Options) when byte_size(Frame) > ?MAX_FRAME ->
+    {error, too_big};
+write(Port, Frame, Options) ->
+    case erlang:port_command(Port, Frame, Options) of
+        true -> ok;
+        false -> {error, busy}
+    end.
 
 -dialyzer({nowarn_function, alone/2}). %% its process always ends by exit/1
 

@@ -150,21 +150,28 @@ is_delivered(P, Packet) ->
 
 %% @doc Hook of ejabberd_c2s, in the receiver's session. A message may have been on
 %% its way here when this session said that it is not available any more. Another
-%% resource gets it, or its sender an error.
+%% resource gets it, or its sender an error. Whatever of ours comes to a session that
+%% has closed its connection is for it no more, either.
 -spec user_receive_packet({stanza() | drop, State}) ->
           {stanza() | drop, State} | {stop, {drop, State}}
               when State :: ejabberd_c2s:state().
-user_receive_packet({#message{} = Packet, State} = Acc) ->
-    case mod_client_proxy_sessions:is_unavailable()
-        andalso mod_client_proxy_metas:marked(Packet) of
-        {P, #message{} = Original} ->
-            choose_again(P, Packet, Original),
-            {stop, {drop, State}};
-        _ ->
+user_receive_packet({Packet, State} = Acc) ->
+    case mod_client_proxy_metas:marked(Packet) of
+        {P, Mark} ->
+            case is_for_others(P, Mark, Packet)
+                orelse mod_client_proxy_sessions:is_left_over(Packet, State) of
+                true -> {stop, {drop, State}};
+                false -> Acc
+            end;
+        undefined ->
             Acc
-    end;
-user_receive_packet(Acc) ->
-    Acc.
+    end.
+
+is_for_others(P, #message{} = Original, Packet) ->
+    mod_client_proxy_sessions:is_unavailable()
+        andalso choose_again(P, Packet, Original) == ok;
+is_for_others(_P, _Mark, _Packet) ->
+    false.
 
 %% Who has forwarded it decides about it.
 choose_again(P, Packet, Original) ->

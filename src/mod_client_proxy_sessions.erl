@@ -19,7 +19,7 @@
          session_terminated/2]).
 %% reading
 -export([is_local/1, read/2, read/3, shows/3, is_present/2, lives/1, receiver/1,
-         is_ending/0, is_unavailable/0, show/1]).
+         is_ending/0, is_unavailable/0, is_left_over/2, show/1]).
 %% table
 -export([new/0, seed/3, note/4, forget_shows/2, refresh/4, resources/2, announced/1]).
 
@@ -67,6 +67,8 @@
 -define(ENDING, {?MODULE, ending}).
 %% Of one that is not available.
 -define(UNAVAILABLE, {?MODULE, unavailable}).
+%% What came to one when its connection was closed already, the last first.
+-define(LEFT_OVER, {?MODULE, left_over}).
 
 %%% Hooks
 
@@ -150,12 +152,26 @@ session_resumed(State) ->
               when State :: ejabberd_c2s:state().
 session_terminated(State, _Reason) ->
     put(?ENDING, true),
+    give_back(erase(?LEFT_OVER)),
     case State of
         #{mgmt_state := resumed, jid := Jid} -> tell(Jid, {moved, true});
         #{jid := Jid} -> tell(Jid, {withdrawn, true});
         _ -> ok
     end,
     State.
+
+%% When all hooks have been called, ejabberd routes again what is in the mailbox of this
+%% process then. What has come later stays behind.
+give_back(undefined) ->
+    ok;
+give_back(LeftOver) ->
+    Routed = [{route, Packet} || Packet <- lists:reverse(LeftOver)],
+    lists:foreach(fun(Message) -> self() ! Message end, Routed ++ mailbox()).
+
+mailbox() ->
+    receive {route, _} = Message -> [Message | mailbox()]
+    after 0 -> []
+    end.
 
 is_target(#jid{luser = U, lserver = S}) ->
     is_map_key({U, S}, watched()).
@@ -248,6 +264,22 @@ receiver({U, S, R}) ->
 -spec is_unavailable() -> boolean().
 is_unavailable() ->
     get(?UNAVAILABLE) == true.
+
+%% @doc Whether the session in whose process this is called has closed its connection,
+%% and will end: ejabberd would write this packet into nothing. Then it is kept, and
+%% routed again when the session has ended. (One that may be resumed goes on.)
+-spec is_left_over(stanza(), ejabberd_c2s:state()) -> boolean().
+is_left_over(_Packet, #{mgmt_state := pending}) ->
+    false;
+is_left_over(Packet, #{stop_reason := _, stream_state := disconnected}) ->
+    Before = case get(?LEFT_OVER) of
+                 undefined -> [];
+                 Packets -> Packets
+             end,
+    put(?LEFT_OVER, [Packet | Before]),
+    true;
+is_left_over(_Packet, _State) ->
+    false.
 
 %% @doc Asks sessions for their presence, one after the other, in a process of
 %% its own; the answers come as casts, just as those of the hook do.

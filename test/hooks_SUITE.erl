@@ -17,6 +17,7 @@
 -define(USER, <<"user.example.org">>).
 %% Nothing takes longer than 1 s.
 -define(BRIEF, <<"brief.example.org">>).
+-define(QUICK, <<"quick.example.org">>).
 -define(DENIED, {modify, 'policy-violation'}).
 
 suite() ->
@@ -198,18 +199,25 @@ who_decides_dies(Config) ->
     iq:result(U, Behind, ?P),
     over(Config, ?P).
 
+%% Also where the process that knows what is held has died.
 its_time_is_over(Config) ->
     E = service(Config, "a"),
     U = requester(Config),
-    Id = hold(Config, U, set, ?BRIEF),
-    iq:refused(U, Id, ?BRIEF, ?DENIED),
-    bed:await(fun() -> {error, gone} == keeper:release(bed(Config), Id) end),
-    Next = iq:ask(U, get, ?BRIEF),
-    iq:answer(E, iq:served(E, Next)),
-    iq:result(U, Next, ?BRIEF),
+    Ids = [{hold(Config, U, set, P), P} || P <- [?BRIEF, ?QUICK]],
+    exit(bed:rpc(bed(Config), erlang, whereis,
+                 [bed:rpc(bed(Config), mod_client_proxy_held, name, [?QUICK])]), kill),
+    [begin
+         iq:refused(U, Id, P, ?DENIED),
+         bed:await(fun() -> {error, gone} == keeper:release(bed(Config), Id) end)
+     end || {Id, P} <- Ids],
+    [begin
+         Next = iq:ask(U, get, P),
+         iq:answer(E, iq:served(E, Next)),
+         iq:result(U, Next, P)
+     end || P <- [?BRIEF, ?QUICK]],
     iq:quiet(U, U),
     iq:quiet(E, U),
-    over(Config, ?BRIEF).
+    [over(Config, P) || P <- [?BRIEF, ?QUICK]].
 
 limits_hold_for_what_is_held(Config) ->
     E = service(Config, "a"),
@@ -372,7 +380,7 @@ decide_there(Config, Id, Function, Args) ->
 when_both_nodes_decide_at_once_one_does(Config) ->
     E = service(Config, "a"),
     U = requester(Config),
-    Ids = [hold(Config, U, set, ?P) || _ <- lists:seq(1, 30)],
+    Ids = [hold(Config, U, set, ?P) || _ <- lists:seq(1, 10)],
     Error = bed:rpc(bed(Config), xmpp, err_not_allowed, []),
     Refused = [Id || {Id, ok} <- at_once(
                                    Ids,

@@ -34,7 +34,8 @@ groups() ->
       [connections_are_lost,
        instances_are_restarted,
        instances_are_drained_and_undrained,
-       instances_are_upgraded]},
+       instances_are_upgraded,
+      a_guest_may_ask_for_a_subscription]},
      {over_port, [], [connections_are_lost]},
      {smack, [],
       [smack_answers_to_where_it_was_asked_from,
@@ -233,6 +234,24 @@ instances_are_drained_and_undrained(Config) ->
 
 instances_are_upgraded(Config) ->
     day(Config, "upgraded", fun(J, Guests) -> replace(Config, J, Guests, 0) end).
+
+%% Where ejabberd has no mod_roster, his session crashes.
+a_guest_may_ask_for_a_subscription(Config) ->
+    Guest = managed:start(bed(Config), "meet.example.org"),
+    managed:send(Guest, ["<presence type='subscribe' to='", ?FOCUS, "'/>",
+                         "<iq type='get' id='next' to='", ?FOCUS, "'>"
+                         "<ping xmlns='urn:xmpp:ping'/></iq>"]),
+    <<"error">> = came_to(Guest, <<"type">>, <<"presence">>),
+    <<"next">> = came_to(Guest, <<"id">>, <<"iq">>),
+    managed:stop(Guest).
+
+%% An attribute of the next stanza of this name.
+came_to(Guest, Attribute, Name) ->
+    receive
+        {managed, Guest, #xmlel{name = Name} = El} ->
+            fxml:get_tag_attr_s(Attribute, El)
+    after 10000 -> ct:fail({nothing_came, Name})
+    end.
 
 %%% Smack
 

@@ -61,7 +61,8 @@ groups() ->
       [a_node_is_served_like_p,
        a_node_that_is_not_allowed_is_not_found]},
      {stored, [],
-      [a_message_for_a_killed_session_goes_to_another_endpoint,
+      [what_comes_after_the_connection_was_closed_is_not_lost,
+       a_message_for_a_killed_session_goes_to_another_endpoint,
        nothing_is_stored_offline_or_given_to_another_resource,
        what_was_not_acknowledged_goes_to_another_endpoint,
        what_a_replaced_session_has_not_acknowledged_reaches_somebody,
@@ -653,6 +654,59 @@ a_message_for_a_killed_session_goes_to_another_endpoint(Config) ->
     %% and the conversation is there now
     {Other, _} = chat:who_heard([Other], chat:say(U, chat, ?P)),
     books_add_up(Config, ?P).
+
+%% In the moment between, which is made to last, ejabberd would write it into nothing.
+what_comes_after_the_connection_was_closed_is_not_lost(Config) ->
+    Es = [service(Config, R) || R <- ["a", "b"]],
+    U = requester(Config),
+    Other = requester(Config, "romeo@example.org/other"),
+    puppet:send(Other, "<presence/>"),
+    {E, _} = chat:who_heard(Es, chat:say(U, chat, ?P)),
+    [Next] = Es -- [E],
+    %% to the target: another endpoint gets it
+    [Id1, Id2] = closing(Config, E, fun() -> [chat:say(U, chat, ?P) || _ <- [1, 2]] end),
+    [_ = chat:heard(Next, Id) || Id <- [Id1, Id2]],
+    %% of the target: another resource gets the message, and a request is refused
+    To = in(?P, puppet:jid(U)),
+    [Said, Asked] = closing(Config, U, fun() -> [chat:say(Next, chat, To),
+                                                 iq:ask(Next, get, To)] end),
+    _ = chat:heard(Other, Said),
+    _ = iq:refused(Next, Asked, To, {cancel, 'service-unavailable'}),
+    books_add_up(Config, ?P).
+
+%% Its connection breaks, what is said then lies before its session, and only then does
+%% that go on.
+closing(Config, Client, Say) ->
+    Bed = bed:home(bed(Config), puppet:jid(Client)),
+    Session = server_pid(Config, Client),
+    {ok, Tokens, _} = erl_scan:string(
+                        "fun(State, _) ->"
+                        "    case self() of"
+                        "        Session -> Test ! closed, receive {Test, go_on} -> State end;"
+                        "        _ -> State"
+                        "    end "
+                        "end."),
+    {ok, Exprs} = erl_parse:parse_exprs(Tokens),
+    {value, Hook, _} = bed:rpc(Bed, erl_eval, exprs,
+                               [Exprs, [{'Test', self()}, {'Session', Session}]]),
+    ok = bed:rpc(Bed, ejabberd_hooks, add, [c2s_closed, <<"example.org">>, Hook, 1]),
+    try
+        puppet:order(Client, "die"),
+        receive closed -> ok after 15000 -> error(not_closed) end,
+        Said = Say(),
+        Routed = fun() ->
+                         {messages, Messages} = bed:rpc(Bed, erlang, process_info,
+                                                        [Session, messages]),
+                         length(Said) == length([M || {route, M} <- Messages,
+                                                      element(1, M) /= presence])
+                 end,
+        bed:await(Routed),
+        Session ! {self(), go_on},
+        Said
+    after
+        ok = bed:rpc(Bed, ejabberd_hooks, delete,
+                     [c2s_closed, <<"example.org">>, Hook, 1])
+    end.
 
 %% Of a server's process.
 await_end(Pid) ->

@@ -254,9 +254,19 @@ too_large_a_payload(Core) ->
     ?assertEqual({error, too_big}, Translate(300000)), % max_stanza_size
     ?assertEqual(same, Translate(200000)).
 
+%% Whatever the call: a frame that is too large would end the program.
 too_large(Core) ->
+    Pid = os_pid(Core),
+    Large = binary:copy(<<"x">>, 16#1000000),
+    ?assertEqual({error, too_big}, handle(Core, Large, none)),
+    ?assertEqual({error, too_big}, ?CORE:open(Core, Large, ?NOW)),
+    ?assertEqual({error, too_big}, ?READINGS:pending(Core, #{user => Large}, 1, 0, ?NOW)),
     ?assertEqual({error, too_big},
-                 handle(Core, binary:copy(<<"x">>, 16#1000000), none)).
+                 ?CORE:configure(Core, (config())#{targets => [Large]})),
+    ?assertEqual({error, too_big},
+                 ?CORE:new(port, ?VHOST, (config())#{host => Large})),
+    exchange_again(Core),
+    ?assertEqual(Pid, os_pid(Core)).
 
 derive_key(_Core) ->
     Secret = <<"a secret of some length">>,

@@ -245,3 +245,34 @@ p(N) -> list_to_pid("<0." ++ integer_to_list(9000 + N) ++ ".0>").
 p(far, N) ->
     Node = <<"far@127.0.0.1">>,
     binary_to_term(<<131, 88, 119, (byte_size(Node)), Node/binary, N:32, 0:32, 1:32>>).
+
+%%% What comes to a session that ends
+
+what_came_after_the_connection_was_closed_is_routed_again_in_its_order_test() ->
+    alone(fun() ->
+                  Closed = #{stop_reason => closed, stream_state => disconnected},
+                  [?assert(mod_client_proxy_sessions:is_left_over(N, Closed))
+                   || N <- [1, 2]],
+                  [self() ! Message || Message <- [{route, 3}, other, {route, 4}]],
+                  #{} = mod_client_proxy_sessions:session_terminated(Closed, normal),
+                  ?assertEqual([{route, 1}, {route, 2}, {route, 3}, {route, 4}],
+                               [receive {route, _} = M -> M after 0 -> none end
+                                || _ <- lists:seq(1, 4)]),
+                  receive Other -> ?assertEqual(other, Other) after 0 -> error(none) end
+          end).
+
+what_comes_to_one_that_goes_on_is_not_kept_test() ->
+    alone(fun() ->
+                  [?assertNot(mod_client_proxy_sessions:is_left_over(1, State))
+                   || State <- [#{}, #{stream_state => established},
+                                %% it may be resumed
+                                #{stop_reason => closed, stream_state => disconnected,
+                                  mgmt_state => pending}]],
+                  #{} = mod_client_proxy_sessions:session_terminated(#{}, normal),
+                  ?assertEqual(none, receive M -> M after 0 -> none end)
+          end).
+
+%% The notes stay with the process.
+alone(Test) ->
+    {Pid, Mon} = spawn_monitor(Test),
+    receive {'DOWN', Mon, process, Pid, Reason} -> ?assertEqual(normal, Reason) end.

@@ -332,11 +332,16 @@ side(Ns) -> Ns.
 %%% Processes
 
 signal(Config, N, Signal) ->
+    true = is_alive(Config, N),
     "" = os:cmd("kill -" ++ Signal ++ " " ++ pid(Config, N)),
     ok.
 
 is_alive(Config, N) ->
-    filelib:is_file("/proc/" ++ pid(Config, N) ++ "/stat").
+    [_Pid, Since] = process(Config, N),
+    case file:read_file("/proc/" ++ pid(Config, N) ++ "/stat") of
+        {ok, Stat} -> Since == since(Stat);
+        {error, _} -> false
+    end.
 
 %% Threads stop one after the other.
 thread_states(Config, N) ->
@@ -346,14 +351,29 @@ thread_states(Config, N) ->
 
 %% It is behind the name, which is in parentheses.
 state(Stat) ->
-    [_, <<State, _/binary>>] = string:split(Stat, ") ", trailing),
-    [State].
+    [State | _] = behind_name(Stat),
+    State.
 
-%% There is none of a server that was ended in good order.
+%% When it began, if it has not ended.
+since(Stat) ->
+    case behind_name(Stat) of
+        ["Z" | _] -> "never";
+        Words -> lists:nth(20, Words)
+    end.
+
+behind_name(Stat) ->
+    [_, Words] = string:split(binary_to_list(Stat), ") ", trailing),
+    string:lexemes(Words, " \n").
+
 pid(Config, N) ->
+    hd(process(Config, N)).
+
+%% Its number and when it began (test/bed/process). There is none of a server that was
+%% ended in good order.
+process(Config, N) ->
     case file:read_file(bed:dir(bed(Config, N)) ++ "/pid") of
-        {ok, Pid} -> string:trim(binary_to_list(Pid));
-        {error, enoent} -> "none"
+        {ok, Process} -> string:lexemes(binary_to_list(Process), " \n");
+        {error, enoent} -> ["none", "never"]
     end.
 
 %%% Config

@@ -65,11 +65,12 @@ encoded(Text) ->
 %% the next one: so it keeps the process id that it began with.)
 -spec start(prosody()) -> ok.
 start(#{dir := Dir, c2s := C2s, s2s := S2s} = Prosody) ->
-    _ = os:cmd("cd " ++ Dir ++ " && { prosody --config " ++ Dir
-               ++ "/prosody.cfg.lua -F >>console.log 2>&1 </dev/null & "
-               "echo $! >program; } ; program=$(cat program); "
-               "while kill -0 $program; do kill -0 " ++ os:getpid()
-               ++ " || kill -9 $program; sleep 1; done >/dev/null 2>&1 </dev/null &"),
+    _ = sh(["cd ", Dir, " && { prosody --config ", Dir,
+            "/prosody.cfg.lua -F >>console.log 2>&1 </dev/null & identify $!; "
+            "echo $process >program; }; program=$process; "
+            "identify ", os:getpid(), "; runner=$process; "
+            "while runs \"$program\"; do runs \"$runner\" || send KILL \"$program\"; "
+            "sleep 1; done >/dev/null 2>&1 </dev/null &"]),
     try [bed:await(fun() -> is_open(Port) end, 20000) || Port <- [C2s, S2s]] of
         _ -> ok
     catch
@@ -77,9 +78,9 @@ start(#{dir := Dir, c2s := C2s, s2s := S2s} = Prosody) ->
     end.
 
 %% Why it has not started.
-explain(#{dir := Dir, c2s := C2s, s2s := S2s}) ->
+explain(#{dir := Dir, c2s := C2s, s2s := S2s} = Prosody) ->
     io:format(user, "-- Prosody with the ports ~s and ~s (~s) says:~n~ts~n",
-              [C2s, S2s, os:cmd("kill -0 $(cat " ++ Dir ++ "/program) 2>&1"),
+              [C2s, S2s, case runs(Prosody) of true -> "up"; false -> "down" end,
                os:cmd("cd " ++ Dir ++ " && tail -n 40 console.log prosody.log")]).
 
 is_open(Port) ->
@@ -114,14 +115,18 @@ remove(#{dir := Dir} = Prosody) ->
     ok.
 
 signal(Name, #{dir := Dir}) ->
-    _ = os:cmd("kill -" ++ Name ++ " $(cat " ++ Dir ++ "/program)"),
+    _ = sh(["send ", Name, " \"$(cat ", Dir, "/program)\""]),
     ok.
 
-await_end(#{dir := Dir}) ->
-    bed:await(fun() ->
-                      os:cmd("kill -0 $(cat " ++ Dir ++ "/program) 2>&1") /= ""
-              end, 10000),
+await_end(Prosody) ->
+    bed:await(fun() -> not runs(Prosody) end, 10000),
     ok.
+
+runs(#{dir := Dir}) ->
+    sh(["runs \"$(cat ", Dir, "/program)\" && echo yes"]) == "yes\n".
+
+sh(Script) ->
+    os:cmd(lists:flatten([". ", bed:project(), "/test/bed/process; ", Script])).
 
 %% @doc The port for other servers.
 -spec s2s(prosody()) -> string().

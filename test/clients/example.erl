@@ -7,7 +7,7 @@
 -export([run/2, run/3]).
 -export([await/2]).
 
--opaque bot() :: {port(), OsPid :: integer(), Jid :: binary()}.
+-opaque bot() :: {port(), Jid :: binary()}.
 -export_type([bot/0]).
 
 %% ms
@@ -45,16 +45,15 @@ run(Program, Arguments, Password) ->
     Port = open_port({spawn_executable, Program},
                      [{args, Arguments}, {env, [{"PASSWORD", Password}]},
                       {line, 4096}, binary, exit_status, stderr_to_stdout]),
-    {os_pid, OsPid} = erlang:port_info(Port, os_pid),
     Jid = case Arguments of
               [_, J | _] -> J;
               _ -> ""
           end,
-    {Port, OsPid, list_to_binary(Jid)}.
+    {Port, list_to_binary(Jid)}.
 
 %% @doc Waits for a line that matches, and returns all until then.
 -spec await(bot(), string()) -> [binary()].
-await({Port, _, _}, Pattern) ->
+await({Port, _}, Pattern) ->
     await(Port, Pattern, []).
 
 await(Port, Pattern, Said) ->
@@ -71,14 +70,13 @@ await(Port, Pattern, Said) ->
     end.
 
 -spec jid(bot()) -> binary().
-jid({_, _, Jid}) ->
+jid({_, Jid}) ->
     Jid.
 
 %% @doc TERM, INT, KILL.
 -spec signal(bot(), string()) -> ok.
-signal({_, OsPid, _}, Signal) ->
-    "" = os:cmd("kill -" ++ Signal ++ " " ++ integer_to_list(OsPid)),
-    ok.
+signal({Port, _}, Signal) ->
+    bed:signal(Port, Signal).
 
 %% @doc With which it ends, or has ended.
 -spec exit_status(bot()) -> non_neg_integer().
@@ -88,7 +86,7 @@ exit_status(Bot) ->
 
 %% @doc The same, and the lines that it has said since it was waited for.
 -spec ended(bot()) -> {non_neg_integer(), [binary()]}.
-ended({Port, _, Jid}) ->
+ended({Port, Jid}) ->
     ended(Port, Jid, []).
 
 ended(Port, Jid, Said) ->

@@ -64,6 +64,30 @@ static bool is_repeatable(const struct truth *t, const struct view *v)
             jat_str_eq(v->s.children[0].ns, t->o.retry_set));
 }
 
+/* Nothing is chosen, and it is to be kept whatever it is. of: its session. */
+static struct verdict held(struct truth *t, const struct view *v,
+                           const struct record *of, struct jat_str shown)
+{
+    struct verdict out = {.verb = JAT_DO_HOLD};
+
+    out.begun = (struct record){.held = true,
+                                .direction = JAT_IN,
+                                .session = NOBODY,
+                                .stay = of->stay,
+                                .by_sessionid = of->by_sessionid,
+                                .user = truth_keep(t, v->user),
+                                .node = truth_keep(t, v->to.user),
+                                .asked = truth_keep(t, v->s.to),
+                                .shown = shown,
+                                .set = v->s.type == JAT_TYPE_SET,
+                                .weight = v->weight,
+                                .by_domain = truth_is_remote(t, v->user)};
+    return truth_may_request(t, v->user) && v->weight > 0 &&
+                   truth_may_keep(t, &out.begun)
+               ? out
+               : reply(JAT_RESOURCE_CONSTRAINT);
+}
+
 /* To the session, or to one of the core's choice. */
 static struct verdict request(struct truth *t, const struct view *v,
                               unsigned session)
@@ -83,6 +107,10 @@ static struct verdict request(struct truth *t, const struct view *v,
         return ask(JAT_ASK_RESOURCEPREP, shown);
     if (any && !sticky_key(t, v, &key))
         return ask(JAT_ASK_JID, key);
+    if ((v->hints & JAT_HINT_ASK_ADMISSION) != 0)
+        return ask(JAT_ASK_ADMISSION, shown);
+    if ((v->hints & JAT_HINT_HELD) != 0)
+        return held(t, v, &of, shown);
     if (!truth_may_request(t, v->user) ||
         (!truth_handle_fits(t, shown, v->user) && v->no_room_seen))
         return reply(JAT_RESOURCE_CONSTRAINT);
@@ -321,6 +349,22 @@ static void answered(struct truth *t, const struct view *v, struct record *r,
     truth_handle(t, &who, requested ? r->shown : resource_of(r->asked), false,
                  0);
     t->stats[requested ? JAT_STAT_answers : JAT_STAT_outbound_answers]++;
+}
+
+void check_hold(struct truth *t, const struct view *v,
+                const struct verdict *said, const struct jat_decision *d)
+{
+    struct record r = said->begun;
+    int64_t hold = t->o.hold_timeout;
+
+    CHECK(r.held);
+    r.ref = d->record;
+    r.id = truth_keep(t, v->s.id);
+    r.born = t->now;
+    r.deadline = t->now + (uint64_t)(hold < t->o.timeout ? hold : t->o.timeout);
+    r.request = t->n_requests++;
+    truth_held(t, &r);
+    t->stats[JAT_STAT_requests]++;
 }
 
 void check_forward(struct truth *t, const struct view *v,

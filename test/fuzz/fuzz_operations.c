@@ -263,9 +263,12 @@ static bool give_hint(struct play *p, const struct jat_decision *d,
     case JAT_ASK_SESSION:
     case JAT_ASK_KEPT:
     case JAT_ASK_TAKEN:
-    case JAT_ASK_ADMISSION:
     case JAT_ASK_COUNT:
         CHECK(false);
+        break;
+    case JAT_ASK_ADMISSION: /* 3: another module answers it */
+        *hints &= ~(unsigned)JAT_HINT_ASK_ADMISSION;
+        *hints |= choice < 2 ? JAT_HINT_HELD : 0U;
     }
     return choice != 3;
 }
@@ -277,6 +280,7 @@ static unsigned what_of(const struct jat_decision *d)
            : d->verb == JAT_DO_DROP  ? (unsigned)d->reason
            : d->verb == JAT_DO_LOCAL ? (unsigned)d->local
            : d->verb == JAT_DO_ASK   ? (unsigned)d->ask.what
+           : d->verb == JAT_DO_HOLD  ? 0
            : d->verb == JAT_DO_PASS  ? (unsigned)d->pass.direction
                                      : (unsigned)d->forward.answer;
 }
@@ -290,6 +294,7 @@ static void handle(struct play *p, unsigned hints)
     enum jat_err err;
 
     CHECK(!p->xml.failed);
+    hints |= p->t->o.asks ? JAT_HINT_ASK_ADMISSION : 0U;
     do {
         jat_buf_reset(&p->buf, SIZE_MAX);
         jat_buf_add(&p->buf, JAT_STR("before"));
@@ -366,7 +371,9 @@ static void step_answer(struct play *p)
 
     if (r == NULL)
         return;
-    from = r->direction == JAT_IN ? p->t->sessions[r->session].jid : r->user;
+    from = r->held                  ? endpoints[0]
+           : r->direction == JAT_IN ? p->t->sessions[r->session].jid
+                                    : r->user;
     shown = r->shown;
     id = r->id_out;
     switch (choose(p, 16)) {

@@ -107,7 +107,9 @@ void options_choose(struct input *in, struct options *o)
     o->ring = rings[key < N_RINGS ? key : 0];
     choose_sticky(in, o);
     choose_limits(in, o);
+    o->hold_timeout = 1000; /* less, or more, than timeout */
     key = input_octet(in);
+    o->asks = (key >> 2 & 3) == 1;
     o->priority = key % 4 == 3 ? JAT_PRIORITY_IGNORE : key % 4;
     if (key % 16 != 15)
         o->targets[0] = JAT_STR("svc@example.org");
@@ -194,6 +196,7 @@ struct jat_config *options_config(const struct options *o)
     add_word(c, "disco", discos[o->disco]);
     set_int(c, "outbound_acl", o->outbound_acl);
     set_int(c, "timeout", o->timeout);
+    set_int(c, "hold_timeout", o->hold_timeout);
     set_int(c, "contact_timeout", o->contact_timeout);
     set_int(c, "resume_wait", o->resume_wait);
     set_int(c, "retries", o->retries);

@@ -73,7 +73,8 @@ static bool is_too_fast(struct truth *t, const struct view *v, bool may_tell,
                         struct verdict *out)
 {
     bool asked = v->prepared.n > 0 ||
-                 (v->hints & ~(unsigned)JAT_HINT_ACCESS_DENIED) != 0;
+                 (v->hints & ~(unsigned)(JAT_HINT_ACCESS_DENIED |
+                                         JAT_HINT_ASK_ADMISSION)) != 0;
     enum rated rated =
         asked ? RATE_OK : truth_rate(t, v->user, may_tell, v->too_fast_seen);
 

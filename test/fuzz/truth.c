@@ -351,6 +351,16 @@ void truth_begun(struct truth *t, const struct record *r)
     t->records[t->n_records++].open = true;
 }
 
+void truth_held(struct truth *t, const struct record *r)
+{
+    CHECK(r->ref != 0 && r->weight > 0);
+    for (unsigned i = 0; i < t->n_records; i++)
+        CHECK(t->records[i].ref != r->ref);
+    t->sessions[NOBODY].requests++;
+    t->records[t->n_records] = *r;
+    t->records[t->n_records++].open = true;
+}
+
 /* The record of a request is no more; the request may go on under another. */
 static void close_record(struct truth *t, struct record *r, bool answered)
 {
@@ -427,13 +437,13 @@ static bool was_refused(const struct closing *c)
     return c->why == BOUNCED && c->how == JAT_HOW_REFUSED;
 }
 
-static enum jat_why reason_of(const struct closing *c)
+static enum jat_why reason_of(const struct record *r, const struct closing *c)
 {
     switch (c->why) {
     case BOUNCED:
         return was_refused(c) ? JAT_WHY_REFUSED : JAT_WHY_BOUNCED;
     case EXPIRED:
-        return JAT_WHY_TIMEOUT;
+        return r->held ? JAT_WHY_HELD_TOO_LONG : JAT_WHY_TIMEOUT;
     case SWEPT:
         return JAT_WHY_GONE;
     case STOPPED:
@@ -513,7 +523,7 @@ static void failed(struct truth *t, const struct record *r,
     }
     CHECK(o->fate == JAT_FATE_FAIL);
     CHECK(o->why == (r->by_sessionid && is_lost(r, c) ? JAT_WHY_SESSION_GONE
-                                                      : reason_of(c)));
+                                                      : reason_of(r, c)));
     CHECK(truth_is_jid(text, &o->from, r->asked));
     CHECK(
         truth_is_jid(text, &o->to, r->direction == JAT_IN ? r->user : s->jid));

@@ -51,11 +51,12 @@
 
 struct options {
     int64_t encoding, balance, priority, outbound, outbound_acl, disco;
-    int64_t timeout, contact_timeout, resume_wait, retries, max_contacts,
-        max_pending, max_pending_per_user, max_pending_per_domain,
+    int64_t timeout, hold_timeout, contact_timeout, resume_wait, retries,
+        max_contacts, max_pending, max_pending_per_user, max_pending_per_domain,
         max_outbound_per_endpoint, max_endpoints, max_retry_memory,
         message_rate, message_rate_per_domain, session_timeout, sticky_ttl;
     bool sessions;             /* all of session_rows, or none */
+    bool asks;                 /* another module is asked about requests */
     bool tagged;               /* ids end in TAG, sealed under TAG_KEY */
     struct jat_str localparts; /* a glob without '?'; empty: no nodes */
     struct jat_str targets[2], local_domain, sticky_by, sticky_by_attribute;
@@ -94,6 +95,7 @@ struct record {
     unsigned keyed;     /* under which keys it was hashed */
     uint64_t ref, born, deadline, closed;
     bool set, any, by_domain;
+    bool held;           /* back, so it has no session: NOBODY */
     struct jat_str stay; /* the key of its session, if it has one */
     bool by_sessionid;
     struct jat_str room; /* the key of what `sticky` chose by */
@@ -131,7 +133,7 @@ struct rates {
 struct truth {
     struct options o;
     uint64_t now;
-    struct session sessions[MAX_SESSIONS];
+    struct session sessions[MAX_SESSIONS + 1]; /* the last one is NOBODY */
     unsigned n_sessions;
     struct record records[MAX_RECORDS];
     unsigned n_records;
@@ -233,6 +235,8 @@ void truth_check_choice(struct truth *t, const struct record *r);
 void truth_check_talk(struct truth *t, const struct pair *who, unsigned to);
 /* The core has made a record: it might choose this session, this id. */
 void truth_begun(struct truth *t, const struct record *r);
+/* The same of one that is held. */
+void truth_held(struct truth *t, const struct record *r);
 /* r is over; `answered`: an answer took it. */
 void truth_ended(struct truth *t, struct record *r, bool answered);
 /* The parts of a decision are P/resource, or node@P/resource; are this JID. */

@@ -115,8 +115,8 @@ void truth_handled(struct truth *t, struct jat_str xml, struct jat_str prepared,
     case JAT_DO_ELSEWHERE:
         check_tag(&v, d);
         break;
-    case JAT_DO_HOLD: /* without wait_for_endpoint none waits */
-        CHECK(false);
+    case JAT_DO_HOLD: /* (without wait_for_endpoint none waits) */
+        check_hold(t, &v, &verdict, d);
         break;
     case JAT_DO_ASK:
         CHECK(d->ask.what == verdict.what);

@@ -113,6 +113,9 @@ struct verdict message_of_target(struct truth *t, const struct view *v);
 struct verdict presence_of_user(struct truth *t, const struct view *v);
 struct verdict presence_of_target(struct truth *t, const struct view *v);
 
+/* The core holds it back. */
+void check_hold(struct truth *t, const struct view *v,
+                const struct verdict *said, const struct jat_decision *d);
 /* The core has forwarded it: rightly? */
 void check_forward(struct truth *t, const struct view *v,
                    const struct verdict *said, const struct jat_buf *buf,
