@@ -169,7 +169,8 @@ shown(Host, Nodes, Question, Fun) ->
                     end).
 
 %% One row for each resource: what the first node says that knows it, with what
-%% becomes more by each of the others.
+%% becomes more by each of the others. (Where all of them run an older version, nobody
+%% says how long its state has lasted.)
 merged(Rows) ->
     {Jids, Merged} =
         lists:foldl(fun(#{jid := Jid} = Row, {Jids, Acc}) ->
@@ -180,15 +181,16 @@ merged(Rows) ->
                                     {[Jid | Jids], Acc#{Jid => Row}}
                             end
                     end, {[], #{}}, Rows),
-    [maps:get(Jid, Merged) || Jid <- lists:reverse(Jids)].
+    [maps:merge(#{age => 0, ejections => 0}, maps:get(Jid, Merged))
+     || Jid <- lists:reverse(Jids)].
 
 merged(Before, Row) ->
     maps:map(fun(Column, Value) ->
                      case merge(Column) of
                          first -> Value;
-                         Merge -> Merge(Value, maps:get(Column, Row))
+                         Merge -> Merge(Value, maps:get(Column, Row, Value))
                      end
-             end, Before).
+             end, maps:merge(Row, Before)).
 
 merge(draining) -> fun(Whys, More) -> Whys ++ (More -- Whys) end;
 %% What one node alone has noticed is the state of all, so the last change counts.

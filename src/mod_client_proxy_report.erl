@@ -10,6 +10,8 @@
 
 %% ms; in which a page of what is in flight is sought, less than another node waits
 -define(PAGE_PATIENCE, 1000).
+%% In the place of a column that is not in a row.
+-define(ABSENT, {?MODULE, absent}).
 
 -type question() ::
         status                                     %% one row
@@ -168,7 +170,8 @@ now_entries() ->
 
 %%% What another node has answered
 
-%% @doc Whether this is an answer to the question. A newer version may say more.
+%% @doc Whether this is an answer to the question. A newer version may say more, and an
+%% older one does not say what has come later.
 -spec is_answer(question(), term()) -> boolean().
 is_answer(Question, {ok, Value}) ->
     is_value(Question, Value);
@@ -220,9 +223,8 @@ are_rows(_Columns, Rows) -> Rows == [].
 
 is_row(Columns, Row) ->
     is_map(Row)
-        andalso lists:all(fun({Is, Name}) ->
-                                  is_map_key(Name, Row) andalso Is(map_get(Name, Row))
-                          end, [{Is, Name} || {Is, Names} <- Columns, Name <- Names]).
+        andalso lists:all(fun({Is, Name}) -> Is(maps:get(Name, Row, ?ABSENT)) end,
+                          [{Is, Name} || {Is, Names} <- Columns, Name <- Names]).
 
 columns(status) ->
     [{fun is_binary/1, [server_host, state, carrier, targets]},
@@ -243,7 +245,12 @@ columns(_Endpoints) ->
      {fun is_boolean/1, [pending]},
      {fun are_atoms/1, [draining]},
      {fun is_integer/1, [priority, requests, outbound, answered, failed, latency,
-                         ejected, weight, age, ejections]}].
+                         ejected, weight]},
+     %% later than the others
+     {fun is_integer_if_there/1, [age, ejections]}].
+
+is_integer_if_there(?ABSENT) -> true;
+is_integer_if_there(N) -> is_integer(N).
 
 are_atoms([Atom | Atoms]) -> is_atom(Atom) andalso are_atoms(Atoms);
 are_atoms(Atoms) -> Atoms == [].
