@@ -55,18 +55,22 @@ function writeState(element, word, state) {
 }
 
 // Rows have keys. One that stays stays the same element, so the focus is not lost.
-function writeRows(body, items, keyOf, make, fill) {
+// What is not there any more goes first, or those behind it would have to move.
+function writeRows(body, items, keyOf, make, fill, stays = () => false) {
+    const keys = new Set(items.map(keyOf));
+    for (const row of [...body.rows]) {
+        row.classList.toggle("stale", !keys.has(row.dataset.key));
+        if (row.classList.contains("stale") && !stays(row)) row.remove();
+    }
     const old = new Map([...body.rows].map((row) => [row.dataset.key, row]));
     let place = body.firstElementChild;
     for (const item of items) {
-        const key = keyOf(item);
-        const row = old.get(key) ?? make(key);
-        old.delete(key);
+        while (place?.classList.contains("stale")) place = place.nextElementSibling;
+        const row = old.get(keyOf(item)) ?? make(keyOf(item));
         if (row === place) place = place.nextElementSibling;
         else body.insertBefore(row, place);
         fill(row, item);
     }
-    for (const row of old.values()) row.remove();
 }
 
 // -- Rates: how fast a counter has grown lately
@@ -105,8 +109,10 @@ function fillHost(row, host) {
     write(cell(row, "rate"), grown ? text.number(grown.requests / grown.seconds) : NOTHING);
 }
 
-function makeHost(name, body) {
-    const row = body.rows[0].cloneNode(true);
+let pattern; // of a row
+
+function makeHost(name) {
+    const row = pattern.cloneNode(true);
     row.dataset.key = name;
     const link = row.querySelector("a");
     link.removeAttribute("aria-current");
@@ -146,6 +152,11 @@ function fillNumbers(row, item, name, detail) {
     const failed = cell(row, "failed");
     write(failed, all ? text.percent(100 * count.failed / all) : NOTHING);
     failed.classList.toggle("hot", all > 0 && count.failed / all >= 0.05);
+}
+
+// Of many resources others are shown at each look. Whoever has been marked is not lost.
+function isMarked(row) {
+    return row.querySelector("input:checked") !== null;
 }
 
 function makeRow(jid) {
@@ -358,8 +369,9 @@ function drawAll({ span, step, errors, names, points: rows }, limit) {
 
 function writeHosts(view) {
     const body = byId("host-rows");
-    if (!body || !body.rows.length) return;
-    writeRows(body, view.hosts, (host) => host.name, (name) => makeHost(name, body), fillHost);
+    pattern ??= body?.rows[0]?.cloneNode(true);
+    if (!pattern) return;
+    writeRows(body, view.hosts, (host) => host.name, makeHost, fillHost);
     write(cell(document, "hosts_left"), `${view.hosts_left} more are not shown: find them by their names.`);
     show(cell(document, "hosts_left"), view.hosts_left > 0);
 }
@@ -386,7 +398,7 @@ function writeDetail({ host, detail, no_detail: why, token }) {
     write(cell(section, "count"), detail.found === detail.all ? detail.all : `${detail.found} of ${detail.all}`);
     write(cell(section, "left"), `${detail.left} more are not shown. client_proxy_endpoints shows all.`);
     show(cell(section, "left"), detail.left > 0);
-    writeRows(byId("rows"), detail.rows, (item) => item.jid, makeRow, (row, item) => fillRow(row, item, detail));
+    writeRows(byId("rows"), detail.rows, (item) => item.jid, makeRow, (row, item) => fillRow(row, item, detail), isMarked);
     fillNumbers(byId("sums"), detail.sums, "sums", detail);
     show(byId("sums"), detail.all > 1);
     show(document.querySelector(".marked"), detail.rows.length > 0);

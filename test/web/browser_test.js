@@ -134,6 +134,29 @@ async function tellsWhenItIsLost(page) {
     assert.ok(page.complaints.splice(0).every((text) => text.includes("ERR_FAILED")));
 }
 
+// Of many resources others are shown at each look: what is marked stays, and so does the
+// focus. What has come of a button is seen from there.
+async function staysMarked() {
+    const page = await browser.open({ ...LOOKS.light, viewport: { width: 1280, height: 300 } }, PAGE);
+    await row(page, "kitchen").waitFor();
+    const [attic, kitchen] = ["attic", "kitchen"].map((name) => row(page, name));
+    await attic.locator("input").check();
+    await kitchen.locator("button").focus();
+    await page.route("**/data?*", async (route) => {
+        const view = await (await fetched(route)).json();
+        view.detail.rows = view.detail.rows.filter(({ jid }) => jid.endsWith("kitchen"));
+        await route.fulfill({ json: view });
+    });
+    await row(page, "cellar").waitFor({ state: "detached" });
+    assert.ok(await kitchen.locator("button").evaluate((element) => element === document.activeElement), "the focus is lost");
+    assert.equal(await attic.locator("input").isChecked(), true);
+    await page.getByRole("button", { name: "Undrain the marked resources" }).click();
+    const said = page.locator("#said", { hasText: "svc@example.org/attic gets" });
+    await said.waitFor();
+    const { y, height } = await said.boundingBox();
+    assert.ok(y >= 0 && y + height <= 300, "what has come of it is not seen");
+}
+
 // Which proxy host is shown by itself may be another one at the next look.
 async function stays() {
     const page = await browser.open(LOOKS.light, "example.org/");
@@ -235,6 +258,7 @@ try {
     }
     await tellsWhenItIsLost(page);
     await stays();
+    await staysMarked();
     await nameInAddress();
     await policy(page);
     await withoutScript();
