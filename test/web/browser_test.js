@@ -211,6 +211,7 @@ async function looks(name) {
     const page = await browser.open(LOOKS[name], PAGE, { reducedMotion: "reduce" });
     await page.locator("#chart-share path").first().waitFor({ state: "attached" });
     assert.deepEqual(await axeFinds(page), []);
+    await row(page, "attic").locator("input").check({ timeout: 5000 });
     assert.equal(await page.locator(".beat").evaluate((element) => getComputedStyle(element).animationName), "none");
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
     assert.ok(width <= LOOKS[name].viewport.width, `it is ${width} wide`);
