@@ -160,12 +160,18 @@ view(ServerHost, Account, Query) ->
     case List of
         {ok, {ok, Hosts, Left, Host}} ->
             with_detail(#{server_host => ServerHost, hosts => Hosts, hosts_left => Left,
-                          host => Host, detail => none, no_detail => <<>>,
+                          host => Host, detail => none, no_detail => gone(Asked, Host),
                           token => <<>>, span => Span, find => Find,
                           find_host => FindHost}, Early, Detail, Account);
         _ ->
             error
     end.
+
+%% (It is not said which one, for one that others have is answered in the same way.)
+gone(Asked, none) when Asked /= <<>> ->
+    <<"The proxy host that was asked for is not here, or not any more.">>;
+gone(_Asked, _Host) ->
+    <<>>.
 
 soon(<<>>, [P]) -> [P];
 soon(Asked, Running) -> [P || P <- Running, P == Asked].

@@ -39,7 +39,7 @@ press({Button, Jids}, P, By) ->
     Answers = mod_client_proxy_at_once:all([{Jid, fun() -> call(Button, P, Jid) end}
                                             || Jid <- Jids], ?PATIENCE),
     mod_client_proxy_web_cache:forget(),
-    Said = [said(Answer) || {_Jid, Answer} <- Answers],
+    Said = [said(Jid, Answer) || {Jid, Answer} <- Answers],
     [?INFO_MSG("~ts at ~ts, by the web page of ~ts: ~ts", [Button, P, By, Text])
      || {_, Text} <- Said],
     Done = length([done || {true, _} <- Said]),
@@ -49,9 +49,17 @@ press({Button, Jids}, P, By) ->
 call(drain, P, Jid) -> mod_client_proxy_commands:drain(P, Jid, 0);
 call(undrain, P, Jid) -> mod_client_proxy_commands:undrain(P, Jid).
 
-said({ok, {ok, Text}}) -> {true, Text};
-said({ok, {error, _, _, Text}}) -> {false, Text};
-said(_Late) -> {false, <<"The proxy host does not answer in time">>}.
+%% What is said of a failure may not name the resource.
+said(_Jid, {ok, {ok, Text}}) ->
+    {true, Text};
+said(Jid, {ok, {error, _, _, Text}}) ->
+    {false, failed(Jid, Text)};
+said(Jid, _Late) ->
+    {false, failed(Jid, <<"The proxy host does not answer in time. It may do it "
+                          "later">>)}.
+
+failed(Jid, Text) ->
+    <<(mod_client_proxy_log:text(Jid))/binary, ": ", Text/binary>>.
 
 %% What has failed comes first.
 summary(_Button, _Done, [{_, Text}]) ->

@@ -11,12 +11,12 @@
 -type proxy_host() :: mod_client_proxy_options:proxy_host().
 
 %% A proxy host in the list. Requests and failed: counted since its start; null: not
-%% known.
+%% known. Node and missing: of whose clock `at' is, and whose counts are not in these.
 -type host() :: #{name := binary(), word := binary(), text := binary(),
                   carrier := binary(), targets := binary(), endpoints := integer(),
                   pending := integer(), requests := integer() | null,
                   failed := integer() | null, at := integer(), %% ms since 1970
-                  missing := [binary()]}.
+                  node := binary(), missing := [binary()]}.
 %% A resource behind it. Jid: as it is; name: as it is shown. Lasts: how long its state
 %% has lasted, and how often it was ejected.
 -type row() :: #{jid := binary(), name := binary(), shown := binary(),
@@ -30,7 +30,7 @@
                   failed := integer(), p50 := number() | null, p99 := number() | null}.
 -type detail() :: #{name := proxy_host(), at := integer(), rows := [row()],
                     sums := sums(), found := integer(), left := integer(),
-                    all := integer(), limit := integer(),
+                    all := integer(), limit := integer(), node := binary(),
                     missing := [binary()], why := binary(), history := history()}.
 %% Errors and names: what the numbers in a point stand for, in this order.
 -type history() :: #{span := pos_integer(), step := pos_integer(),
@@ -103,12 +103,13 @@ host(P, {ok, Status}, Counters) ->
       pending => lists:sum([N || {_, #{pending := N}} <- Rows]),
       requests => sum([requests, outbound_requests], Counts),
       failed => sum(mod_client_proxy_ledger:errors(), Counts),
-      at => os:system_time(millisecond),
+      at => os:system_time(millisecond), node => name(node()),
       missing => [name(Node) || {_, Node, Answer} <- Status, not is_answer(Answer)]};
 host(P, _Late, _Counters) ->
     #{name => P, word => <<"down">>, text => ?SILENT, carrier => <<>>, targets => <<>>,
       endpoints => 0, pending => 0, requests => null, failed => null,
-      at => os:system_time(millisecond), missing => [name(node())]}.
+      at => os:system_time(millisecond), node => name(node()),
+      missing => [name(node())]}.
 
 %% It is up, and yet somebody should look.
 but(0, _Counts) ->
@@ -182,7 +183,8 @@ host(ServerHost, P, Span, Find) ->
 
 detail(P, Limit, #{found := Found} = Of, History) ->
     {Rows, Left} = at_most(?MAX_ROWS, Found),
-    Of#{name => P, at => os:system_time(millisecond), limit => Limit,
+    Of#{name => P, at => os:system_time(millisecond), node => name(node()),
+        limit => Limit,
         rows => lists:sort(fun(#{name := A}, #{name := B}) -> A =< B end, Rows),
         found := length(Found), left => length(Left), history => History}.
 
@@ -197,7 +199,7 @@ rows(P) ->
     end.
 
 found_rows(P) ->
-    [{rows, {ok, Rows}}, {latencies, Latencies}] =
+    [{rows, Asked}, {latencies, Latencies}] =
         mod_client_proxy_at_once:all(
           [{rows, fun() -> mod_client_proxy_commands:endpoint_rows(P) end},
            {latencies, fun() -> latencies(P) end}], ?PATIENCE),
@@ -205,13 +207,15 @@ found_rows(P) ->
                {ok, Known} -> Known;
                _ -> #{}
            end,
-    case Rows of
-        {error, _, _, Text} ->
+    case Asked of
+        {ok, {error, _, _, Text}} ->
             {[], [], sums([], #{}), Text};
-        {All, Silent} ->
+        {ok, {All, Silent}} ->
             {lists:sort(fun(A, B) -> rank_of_row(A) =< rank_of_row(B) end,
                         [row(P, Row, Took) || Row <- All]),
-             [name(N) || N <- Silent], sums(All, Took), <<>>}
+             [name(N) || N <- Silent], sums(All, Took), <<>>};
+        _ ->
+            exit(no_rows) % a crash would be logged with all that is known, at each look
     end.
 
 sums(Rows, Took) ->

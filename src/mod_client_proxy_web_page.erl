@@ -180,6 +180,10 @@ rows(#{name := P, rows := Rows, sums := Sums, found := Found, left := Left, all 
       {p, [{class, "note"}, {data_cell, "none"}, {hidden, All > 0 orelse Why /= <<>>}],
        "No resource of the target is online. Log in with the account of the target: it "
        "is a resource then, unless the option resources says otherwise."},
+      %% The key Enter at a mark presses the first button of the form, which would be
+      %% that of the first row. (Browsers pass over one that is disabled or hidden.)
+      {button, [{type, "submit"}, {form, "act"}, {class, "unseen"}, {tabindex, "-1"},
+                {aria_hidden, "true"}], []},
       {'div', [{class, "scroll"}, {tabindex, "0"}, {role, "region"},
                {aria_labelledby, "resources"}],
        {table, [{class, "resources"}],

@@ -182,11 +182,13 @@ several_are_drained_at_once() ->
                              end),
     Both = [receive {at_work, Pid} -> Pid end || _ <- [1, 2]],
     [Pid ! go || Pid <- Both],
-    ?assertEqual({false, <<"drain: 2 of 4 resources\nNo account\n"
-                           "The proxy host does not answer in time\n"
+    %% each failure says of which it is
+    ?assertEqual({false, <<"drain: 2 of 4 resources\nbad: No account\n"
+                           "crash: The proxy host does not answer in time. It may do "
+                           "it later\n"
                            "a is drained\nb is drained">>},
                  receive {'DOWN', Ref, process, _, Said} -> Said end),
-    ?assertEqual({false, <<"No account">>}, Press([<<"bad">>])).
+    ?assertEqual({false, <<"bad: No account">>}, Press([<<"bad">>])).
 
 %%% For other programs
 

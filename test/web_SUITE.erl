@@ -228,6 +228,7 @@ an_account_sees_what_it_may_configure_and_nothing_else(Config) ->
     {200, _, Other} = get(Config, ?ADMIN, ?PATH "?host=focus.meet.example.org"),
     {200, _, None} = get(Config, ?ADMIN, ?PATH "?host=nowhere.example.org"),
     Other = None,
+    true = has(None, "not here, or not any more"),
     null = member(<<"detail">>, data(Config, "host=focus.meet.example.org")),
     %% the name may lack its host, as in the web admin: that of the address is none
     {401, _, _} = get(Config, {"admin", "secret"}, ?PATH).

@@ -9,11 +9,16 @@ const EVERY = 2000;       // ms, between two looks
 const LATER = 10000;      // ms, after one that has failed
 const PATIENCE = 30000;   // ms, for one look: a server that hangs would look well for minutes
 const RATE_OVER = 10000;  // ms, over which rates are taken
+const RATE_GAP = 60000;   // ms, between two looks: then it begins anew
+const RATES = 2000;       // that are kept
 const LIMIT_NEAR = 5;     // times what is there: then a limit is on the chart
 const TABLE_ROWS = 12;    // of the numbers below a chart
 
 const byId = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
+// Which one is shown by itself may change, but the page around it has been made for this one.
+const made = byId("detail")?.dataset.host;
+if (made) query.set("host", made);
 
 // -- Numbers for people
 
@@ -50,40 +55,47 @@ function writeState(element, word, state) {
 }
 
 // Rows have keys. One that stays stays the same element, so the focus is not lost.
-function writeRows(body, items, keyOf, make, fill) {
+// What is not there any more goes first, or those behind it would have to move.
+function writeRows(body, items, keyOf, make, fill, stays = () => false) {
+    const keys = new Set(items.map(keyOf));
+    for (const row of [...body.rows]) {
+        row.classList.toggle("stale", !keys.has(row.dataset.key));
+        if (row.classList.contains("stale") && !stays(row)) row.remove();
+    }
     const old = new Map([...body.rows].map((row) => [row.dataset.key, row]));
     let place = body.firstElementChild;
     for (const item of items) {
-        const key = keyOf(item);
-        const row = old.get(key) ?? make(key);
-        old.delete(key);
+        while (place?.classList.contains("stale")) place = place.nextElementSibling;
+        const row = old.get(keyOf(item)) ?? make(keyOf(item));
         if (row === place) place = place.nextElementSibling;
         else body.insertBefore(row, place);
         fill(row, item);
     }
-    for (const row of old.values()) row.remove();
 }
 
 // -- Rates: how fast a counter has grown lately
 
 const seen = new Map();
 
-function rates(key, at, counters) {
+// Sums of other nodes are other counters, and another node has another clock.
+function rates(name, { node, missing, at }, counters) {
+    const key = [name, node, ...missing].join(" ");
     const samples = seen.get(key) ?? [];
     const last = samples.at(-1);
-    if (last && Object.keys(counters).some((name) => counters[name] < last[name])) samples.length = 0;
-    if (!last || at > last.at) samples.push({ at, ...counters });
+    const isOther = last && (at < last.at || at > last.at + RATE_GAP
+        || Object.keys(counters).some((counter) => counters[counter] < last[counter]));
+    if (isOther) samples.length = 0;
+    if (!samples.length || at > last.at) samples.push({ at, ...counters });
     while (samples.length > 2 && samples[1].at <= at - RATE_OVER) samples.shift();
+    // those that are not asked for any more come first
+    seen.delete(key);
     seen.set(key, samples);
+    if (seen.size > RATES) seen.delete(seen.keys().next().value);
     const first = samples[0];
     if (first.at === at) return null;
     const grown = { seconds: (at - first.at) / 1000 };
-    for (const name of Object.keys(counters)) grown[name] = counters[name] - first[name];
+    for (const counter of Object.keys(counters)) grown[counter] = counters[counter] - first[counter];
     return grown;
-}
-
-function forgetRates(at) {
-    for (const [key, samples] of seen) if (samples.at(-1).at < at - 60000) seen.delete(key);
 }
 
 // -- Tables
@@ -93,12 +105,14 @@ function fillHost(row, host) {
     for (const name of ["endpoints", "pending", "requests", "failed"]) {
         write(cell(row, name), host[name] === null ? NOTHING : whole.format(host[name]));
     }
-    const grown = host.requests === null ? null : rates(`host ${host.name}`, host.at, { requests: host.requests });
+    const grown = host.requests === null ? null : rates(`host ${host.name}`, host, { requests: host.requests });
     write(cell(row, "rate"), grown ? text.number(grown.requests / grown.seconds) : NOTHING);
 }
 
-function makeHost(name, body) {
-    const row = body.rows[0].cloneNode(true);
+let pattern; // of a row
+
+function makeHost(name) {
+    const row = pattern.cloneNode(true);
     row.dataset.key = name;
     const link = row.querySelector("a");
     link.removeAttribute("aria-current");
@@ -107,14 +121,14 @@ function makeHost(name, body) {
     return row;
 }
 
-function fillRow(row, item, at) {
+function fillRow(row, item, detail) {
     const name = cell(row, "name");
     write(name, item.name);
     name.title = item.shown;
     writeState(cell(row, "state"), item.word, item.state);
     write(cell(row, "lasts"), item.lasts);
     write(cell(row, "weight"), whole.format(item.weight));
-    fillNumbers(row, item, `row ${item.jid}`, at);
+    fillNumbers(row, item, `row ${item.jid}`, detail);
     const button = row.querySelector("button");
     button.name = item.is_drained ? "undrain" : "drain";
     button.value = item.jid;
@@ -126,18 +140,23 @@ function fillRow(row, item, at) {
 }
 
 // Those that the sums have, too.
-function fillNumbers(row, item, key, at) {
+function fillNumbers(row, item, name, detail) {
     for (const column of ["requests", "outbound", "answered"]) {
         write(cell(row, column), whole.format(item[column]));
     }
     for (const column of ["p50", "p99"]) write(cell(row, column), text.ms(item[column]));
-    const grown = rates(key, at, { answered: item.answered, failed: item.failed });
+    const grown = rates(name, detail, { answered: item.answered, failed: item.failed });
     write(cell(row, "rate"), grown ? text.number(grown.answered / grown.seconds) : NOTHING);
     const count = grown ?? item;
     const all = count.answered + count.failed;
     const failed = cell(row, "failed");
     write(failed, all ? text.percent(100 * count.failed / all) : NOTHING);
     failed.classList.toggle("hot", all > 0 && count.failed / all >= 0.05);
+}
+
+// Of many resources others are shown at each look. Whoever has been marked is not lost.
+function isMarked(row) {
+    return row.querySelector("input:checked") !== null;
 }
 
 function makeRow(jid) {
@@ -350,8 +369,10 @@ function drawAll({ span, step, errors, names, points: rows }, limit) {
 
 function writeHosts(view) {
     const body = byId("host-rows");
-    if (!body || !body.rows.length) return;
-    writeRows(body, view.hosts, (host) => host.name, (name) => makeHost(name, body), fillHost);
+    pattern ??= body?.rows[0]?.cloneNode(true);
+    if (!pattern) return;
+    writeRows(body, view.hosts, (host) => host.name, makeHost, fillHost);
+    write(cell(document, "hosts_left"), `${view.hosts_left} more are not shown: find them by their names.`);
     show(cell(document, "hosts_left"), view.hosts_left > 0);
 }
 
@@ -360,6 +381,8 @@ function writeDetail({ host, detail, no_detail: why, token }) {
     // the server has to make the section
     if (detail && !section) location.reload();
     write(byId("no_detail"), why);
+    // what is gone is not to look as if it were there
+    show(section, host !== null);
     if (!section || !detail) return;
     writeState(cell(byId("state"), "state"), host.word, host.text);
     byId("state").className = `note ${host.word}`;
@@ -375,15 +398,15 @@ function writeDetail({ host, detail, no_detail: why, token }) {
     write(cell(section, "count"), detail.found === detail.all ? detail.all : `${detail.found} of ${detail.all}`);
     write(cell(section, "left"), `${detail.left} more are not shown. client_proxy_endpoints shows all.`);
     show(cell(section, "left"), detail.left > 0);
-    writeRows(byId("rows"), detail.rows, (item) => item.jid, makeRow, (row, item) => fillRow(row, item, detail.at));
-    fillNumbers(byId("sums"), detail.sums, `sums ${detail.name}`, detail.at);
+    writeRows(byId("rows"), detail.rows, (item) => item.jid, makeRow, (row, item) => fillRow(row, item, detail), isMarked);
+    fillNumbers(byId("sums"), detail.sums, "sums", detail);
     show(byId("sums"), detail.all > 1);
     show(document.querySelector(".marked"), detail.rows.length > 0);
     show(byId("mark_all"), detail.rows.length > 1);
+    markAll();
     byId("act").elements.token.value = token;
     show(byId("charts"), true);
     drawAll(detail.history, detail.limit);
-    forgetRates(detail.at);
 }
 
 // -- Looking again and again, but not while nobody sees it
@@ -396,9 +419,12 @@ let isPaused = false;
 let isLooking = false;
 let isAskedAgain = false; // while it is looking
 
-async function look() {
+function look() {
+    if (!isPaused && !document.hidden) lookOnce();
+}
+
+async function lookOnce() {
     clearTimeout(timer);
-    if (isPaused || document.hidden) return;
     isAskedAgain = isLooking;
     if (isLooking) return;
     isLooking = true;
@@ -418,13 +444,13 @@ async function look() {
         pulse("lost", `${error.message}, last try ${new Date().toLocaleTimeString("en-GB")}`);
     }
     isLooking = false;
-    timer = setTimeout(look, isAskedAgain ? 0 : wait);
+    timer = setTimeout(isAskedAgain ? lookOnce : look, isAskedAgain ? 0 : wait);
     isAskedAgain = false;
 }
 
 function pulse(how, words) {
-    byId("pulse").className = `pulse ${how}`;
-    write(byId("when"), words);
+    byId("pulse").className = `pulse ${isPaused ? "still" : how}`;
+    write(byId("when"), isPaused ? "paused" : words);
     show(byId("pulse"), true);
 }
 
@@ -432,7 +458,7 @@ function start() {
     byId("pause").addEventListener("click", (event) => {
         isPaused = !isPaused;
         event.target.setAttribute("aria-pressed", isPaused);
-        if (isPaused) pulse("still", "paused");
+        if (isPaused) pulse();
         else look();
     });
     document.addEventListener("visibilitychange", look);
@@ -456,10 +482,11 @@ function start() {
     byId("mark_all")?.addEventListener("change", (event) => {
         for (const mark of byId("rows").querySelectorAll("input")) mark.checked = event.target.checked;
     });
+    byId("rows")?.addEventListener("change", markAll);
     byId("act")?.addEventListener("submit", async (event) => {
         event.preventDefault();
         const button = event.submitter;
-        if (button.getAttribute("aria-busy") === "true") return;
+        if (!button.name || button.getAttribute("aria-busy") === "true") return;
         button.setAttribute("aria-busy", "true");
         try {
             const answer = await fetch(here, {
@@ -474,13 +501,19 @@ function start() {
             say(`That did not work: ${error.message}`, false);
         }
         button.removeAttribute("aria-busy");
-        look();
+        lookOnce();
     });
     look();
 }
 
 function unmark() {
     for (const mark of document.querySelectorAll(".resources input")) mark.checked = false;
+}
+
+// It stands for all that are shown, also for those that have come since.
+function markAll() {
+    byId("mark_all").checked = byId("rows").querySelector("input:not(:checked)") === null
+        && byId("rows").rows.length > 0;
 }
 
 function say(words, isDone) {

@@ -50,8 +50,10 @@ async function buttons(page) {
 }
 
 // By the keyboard alone. What is marked, and the focus, stay where they are when the page
-// looks again.
+// looks again. Enter at a mark does nothing: it would press the button of the first row.
 async function marked(page) {
+    let presses = 0;
+    page.on("request", (request) => { presses += request.method() === "POST"; });
     const marks = page.locator("#rows input:checked");
     const all = page.locator("#mark_all");
     const hasFocus = (locator) => locator.evaluate((element) => element === document.activeElement);
@@ -64,10 +66,13 @@ async function marked(page) {
     await page.keyboard.press("Tab");
     assert.ok(await hasFocus(row(page, "attic").locator("input")), "the marks are not next to each other");
     await page.keyboard.press("Space");
+    assert.equal(await all.isChecked(), false);
+    await page.keyboard.press("Enter");
     const button = page.getByRole("button", { name: "Undrain the marked resources" });
     await button.focus();
     await page.keyboard.press("Enter");
     await page.locator("#said", { hasText: "undrain: 2 of 2 resources" }).waitFor();
+    assert.equal(presses, 1);
     await until("no marks", async () => await marks.count() === 0);
     assert.ok(await hasFocus(button), "the focus is lost");
     await until("sums", async () => await number(page.locator("#sums [data-cell=answered]")) > 0);
@@ -98,6 +103,12 @@ async function rests(page) {
         assert.equal(looks, before, "it looks though nobody sees it");
     };
     await page.getByRole("button", { name: "Pause" }).click();
+    // what a button has changed is seen all the same
+    for (const state of [".draining", ".up"]) {
+        await row(page, "kitchen").locator("button").click();
+        await row(page, "kitchen").locator(`.state${state}`).waitFor();
+    }
+    assert.equal(await page.locator("#when").textContent(), "paused");
     await still();
     await page.getByRole("button", { name: "Pause" }).click();
     await until("it goes on", async () => looks > 1);
@@ -123,6 +134,46 @@ async function tellsWhenItIsLost(page) {
     assert.ok(page.complaints.splice(0).every((text) => text.includes("ERR_FAILED")));
 }
 
+// Of many resources others are shown at each look: what is marked stays, and so does the
+// focus. What has come of a button is seen from there.
+async function staysMarked() {
+    const page = await browser.open({ ...LOOKS.light, viewport: { width: 1280, height: 300 } }, PAGE);
+    await row(page, "kitchen").waitFor();
+    const [attic, kitchen] = ["attic", "kitchen"].map((name) => row(page, name));
+    await attic.locator("input").check();
+    await kitchen.locator("button").focus();
+    await page.route("**/data?*", async (route) => {
+        const view = await (await fetched(route)).json();
+        view.detail.rows = view.detail.rows.filter(({ jid }) => jid.endsWith("kitchen"));
+        await route.fulfill({ json: view });
+    });
+    await row(page, "cellar").waitFor({ state: "detached" });
+    assert.ok(await kitchen.locator("button").evaluate((element) => element === document.activeElement), "the focus is lost");
+    assert.equal(await attic.locator("input").isChecked(), true);
+    await page.getByRole("button", { name: "Undrain the marked resources" }).click();
+    const said = page.locator("#said", { hasText: "svc@example.org/attic gets" });
+    await said.waitFor();
+    const { y, height } = await said.boundingBox();
+    assert.ok(y >= 0 && y + height <= 300, "what has come of it is not seen");
+}
+
+// Which proxy host is shown by itself may be another one at the next look.
+async function stays() {
+    const page = await browser.open(LOOKS.light, "example.org/");
+    const request = await page.waitForRequest("**/data?*");
+    assert.equal(new URL(request.url()).searchParams.get("host"), await page.locator("#name").textContent());
+}
+
+// A clock that is put back, a node with another clock, and a node that is silent for a while.
+async function rate(page) {
+    const grown = (looks) => page.evaluate((of) => of.map(([node, missing, at, n]) => (
+        rates("test", { node, missing, at }, { n })?.n ?? null)), looks);
+    assert.deepEqual(
+        await grown([["a", [], 9000, 10], ["a", [], 11000, 20], ["b", [], 3000, 30], ["a", ["b"], 12000, 5],
+            ["a", [], 13000, 40], ["a", [], 5000, 50], ["a", [], 7000, 60], ["a", [], 99000, 70]]),
+        [null, 10, null, null, 30, null, 10, null]);
+}
+
 // As in a bookmark. The browser keeps both in the address of the page.
 async function nameInAddress() {
     const page = await browser.open(LOOKS.light, `http://admin%40example.org:secret@127.0.0.1:${web}/client_proxy/${PAGE}`);
@@ -146,6 +197,9 @@ async function policy(page) {
 async function withoutScript() {
     const page = await browser.open(LOOKS.light, PAGE, { javaScriptEnabled: false });
     assert.equal(await page.locator("#rows tr").count(), 3);
+    await row(page, "cellar").locator("input").press("Enter");
+    await page.getByText("Which button").waitFor();
+    await page.goBack();
     await row(page, "attic").locator("button").click();
     await page.locator("p.note.up", { hasText: "svc@example.org/attic is drained" }).waitFor();
     await page.getByRole("link", { name: "Back to proxy.example.org" }).click();
@@ -157,6 +211,7 @@ async function looks(name) {
     const page = await browser.open(LOOKS[name], PAGE, { reducedMotion: "reduce" });
     await page.locator("#chart-share path").first().waitFor({ state: "attached" });
     assert.deepEqual(await axeFinds(page), []);
+    await row(page, "attic").locator("input").check({ timeout: 5000 });
     assert.equal(await page.locator(".beat").evaluate((element) => getComputedStyle(element).animationName), "none");
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
     assert.ok(width <= LOOKS[name].viewport.width, `it is ${width} wide`);
@@ -179,6 +234,10 @@ async function withoutDetail() {
     assert.equal(await page.locator("#rows tr").count(), 3);
     await page.unrouteAll({ behavior: "wait" });
     await page.locator("#no_detail").waitFor({ state: "hidden" });
+    // it is there no more
+    await page.evaluate(() => { query.set("host", "none.example.org"); });
+    await page.locator("#detail").waitFor({ state: "hidden" });
+    await page.locator("#no_detail", { hasText: "not any more" }).waitFor();
     // a page that the server has made without it gets it
     await page.route("**/?host=*", async (route) => {
         const response = await fetched(route);
@@ -193,12 +252,14 @@ async function withoutDetail() {
 let status = 0;
 try {
     const page = await browser.open(LOOKS.light, PAGE);
-    for (const step of [moves, buttons, marked, spans, rests]) {
+    for (const step of [moves, buttons, marked, spans, rate, rests]) {
         await step(page);
         assert.deepEqual(page.complaints, []);
         console.log(`ok: ${step.name}`);
     }
     await tellsWhenItIsLost(page);
+    await stays();
+    await staysMarked();
     await nameInAddress();
     await policy(page);
     await withoutScript();
