@@ -94,7 +94,7 @@ it_goes_on_though_the_caller_ends_test_() ->
      end}.
 
 row(Jid) ->
-    {Jid, <<"shown@">>, none, 0, false, 0, 0, 0, 0, 0, 0, 0, 100}.
+    {Jid, <<"shown@">>, none, 0, false, 0, 0, 0, 0, 0, 0, 0, 100, 0, 0}.
 
 a_page_that_cannot_be_read_is_read_again_test_() ->
     {timeout, 60,

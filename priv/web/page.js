@@ -10,6 +10,7 @@ const LATER = 10000;      // ms, after one that has failed
 const PATIENCE = 30000;   // ms, for one look: a server that hangs would look well for minutes
 const RATE_OVER = 10000;  // ms, over which rates are taken
 const RATE_GAP = 60000;   // ms, between two looks: then it begins anew
+const SAID = 30000;       // ms, for which it is said that a button has done its work
 const RATES = 2000;       // that are kept
 const LIMIT_NEAR = 5;     // times what is there: then a limit is on the chart
 const TABLE_ROWS = 12;    // of the numbers below a chart
@@ -519,6 +520,8 @@ function markAll() {
 function say(words, isDone) {
     byId("said").className = `note lines ${isDone ? "up" : "down"}`;
     write(byId("said"), words);
+    // it lies over other things, and only what has failed is worth that
+    if (isDone) setTimeout(() => { if (byId("said").textContent === words) write(byId("said"), ""); }, SAID);
 }
 
 start();
