@@ -337,8 +337,8 @@ perform({local, target_presence}, #{host := P} = Context, Packet) ->
     count(local, Context);
 perform({local, What}, Context, #presence{} = Packet) ->
     count(mod_client_proxy_audience:presence(What, Context, Packet), Context);
-perform({local, What}, #{host := P} = Context, Packet) ->
-    mod_client_proxy_self:answer(P, What, Packet),
+perform({local, What}, Context, Packet) ->
+    mod_client_proxy_self:answer(Context, What, Packet),
     count(local, Context);
 perform({drop, Reason}, Context, Packet) ->
     Reason == limited andalso count(limited, Context),

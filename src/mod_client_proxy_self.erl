@@ -2,7 +2,8 @@
 %%%
 %%% What a proxy host says of itself: what it is (XEP-0030), what nodes it has, that
 %%% it is there (XEP-0199), and, for its presence, its capabilities (XEP-0115).
-%%% Answers are sent in the sender's process.
+%%% Answers are sent in the sender's process, from the context that it has read: the
+%%% proxy host may have been stopped since.
 -module(mod_client_proxy_self).
 
 -export([answer/3, caps/1, caps_node/0]).
@@ -15,25 +16,25 @@
 -define(CAPS_NODE, <<"https://mod-client-proxy.example">>).
 
 %% @doc Answers a query that is not forwarded.
--spec answer(mod_client_proxy_options:proxy_host(),
-             disco_info | disco_items | ping, iq()) -> ok.
-answer(_P, ping, #iq{type = get} = IQ) ->
+-spec answer(mod_client_proxy_context:context(), disco_info | disco_items | ping,
+             iq()) -> ok.
+answer(_Context, ping, #iq{type = get} = IQ) ->
     ejabberd_router:route(xmpp:make_iq_result(IQ));
-answer(P, _Disco, #iq{type = get} = IQ) ->
-    ejabberd_router:route(disco(P, IQ));
-answer(_P, _What, #iq{lang = Lang} = IQ) ->
+answer(Context, _Disco, #iq{type = get} = IQ) ->
+    ejabberd_router:route(disco(Context, IQ));
+answer(_Context, _What, #iq{lang = Lang} = IQ) ->
     Text = ?T("Value 'set' of 'type' attribute is not allowed"),
     ejabberd_router:route_error(IQ, xmpp:err_not_allowed(Text, Lang)).
 
-disco(P, #iq{to = #jid{luser = Node}, lang = Lang} = IQ) ->
+disco(Context, #iq{to = #jid{luser = Node}, lang = Lang} = IQ) ->
     Own = caps_node(),
     try xmpp:decode_els(IQ) of
         #iq{sub_els = [#disco_info{node = <<>>}]} ->
-            xmpp:make_iq_result(IQ, info(P, Lang));
+            xmpp:make_iq_result(IQ, info(Context, Lang));
         #iq{sub_els = [#disco_info{node = Own}]} ->
             xmpp:make_iq_result(IQ, (capabilities())#disco_info{node = Own});
         #iq{sub_els = [#disco_items{node = <<>>}]} ->
-            xmpp:make_iq_result(IQ, #disco_items{items = items(Node, P)});
+            xmpp:make_iq_result(IQ, #disco_items{items = items(Node, Context)});
         _ ->
             Text = ?T("Node not found"),
             xmpp:make_error(IQ, xmpp:err_item_not_found(Text, Lang))
@@ -44,8 +45,7 @@ disco(P, #iq{to = #jid{luser = Node}, lang = Lang} = IQ) ->
     end.
 
 %% XEP-0030, and XEP-0157 by the hook of mod_disco, as other services do.
-info(P, Lang) ->
-    #{server_host := ServerHost, disco := Disco} = mod_client_proxy_context:get(P),
+info(#{server_host := ServerHost, disco := Disco}, Lang) ->
     Forms = ejabberd_hooks:run_fold(disco_info, ServerHost, [],
                                     [ServerHost, mod_client_proxy, <<>>, Lang]),
     #disco_info{identities = [identity(translate:translate(Lang, ?NAME))],
@@ -60,12 +60,11 @@ features(self) ->
     [?NS_DISCO_INFO, ?NS_DISCO_ITEMS, ?NS_PING, ?NS_CAPS].
 
 %% Of P, its nodes that are known by name. A node has none.
-items(<<>>, P) ->
-    #{localparts := Localparts} = mod_client_proxy_context:get(P),
+items(<<>>, #{host := P, localparts := Localparts}) ->
     [#disco_item{jid = Jid}
      || Name <- mod_client_proxy_localparts:named(Localparts),
         #jid{} = Jid <- [jid:make(Name, P)]];
-items(_Node, _P) ->
+items(_Node, _Context) ->
     [].
 
 %%% Capabilities
