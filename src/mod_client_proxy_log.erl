@@ -96,7 +96,7 @@ admit(Kind, #{hour := Hour} = L, Now)
 admit(Kind, L, Now) ->
     admit1(Kind, L, Now).
 
-%% What would change nothing.
+%% Kinds that are as good as new: their next line is written, and says of none left out.
 forget(#{kinds := Kinds} = L, Now) ->
     L#{kinds := maps:filter(fun(_, {At, LeftOut}) ->
                                     LeftOut > 0 orelse Now - At < ?MINUTE
