@@ -27,13 +27,14 @@ info() ->
      || Disco <- [forward, self]].
 
 items() ->
-    ?assertEqual(#disco_items{}, answer(disco_items, self, #disco_items{})).
+    #disco_items{items = Items} = answer(disco_items, self, #disco_items{}),
+    ?assertEqual([jid:make(<<"desk">>, ?P)], [Jid || #disco_item{jid = Jid} <- Items]).
 
 %% Nobody finds its context any more: only the sender still has it.
 answer(What, Disco, Query) ->
     undefined = mod_client_proxy_context:get(?P),
     Context = #{host => ?P, server_host => <<"example.org">>, disco => Disco,
-                localparts => none},
+                localparts => [<<"desk">>, <<"room*">>]},
     ok = mod_client_proxy_self:answer(Context, What,
                                       #iq{type = get, id = <<"1">>,
                                           from = jid:make(<<"u">>, <<"example.net">>),
