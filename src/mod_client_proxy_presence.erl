@@ -274,8 +274,11 @@ event({failed, Text}, T, Now) ->
     failed(Text, T, Now);
 event({error, <<>>, Text}, T, Now) ->
     refuse({error, Text}, error, Text, remove_silent(T), Now);
+%% Answers: that server need not be asked because it was heard.
 event(subscribed, T, Now) ->
     confirmed(T#{heard_at := Now}, Now);
+event(unsubscribed, T, Now) ->
+    remote(unsubscribed, T#{heard_at := Now}, Now);
 event(Event, T, Now) ->
     {Asked, T1} = heard(T, Now),
     {Actions, T2} = remote(Event, T1, Now),

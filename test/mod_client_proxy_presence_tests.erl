@@ -219,6 +219,16 @@ presence_of_another_account_there_does_so_too_test() ->
     ?assertEqual([{resend, subscribe}],
                  actions(mod_client_proxy_presence:heard(T, 101000))).
 
+%% It is the answer to what was asked after the failure.
+a_no_after_a_failure_is_no_reason_to_ask_at_once_test() ->
+    {_, T} = start(remote),
+    {_, T1} = event({failed, <<"x">>}, T, 100),
+    {_, T2} = tick(T1, 5100), % it is asked again
+    {Actions, T3} = event(unsubscribed, T2, 5200),
+    ?assertEqual([{log, refused}], Actions),
+    ?assertEqual([], actions(tick(T3, 125199))),
+    ?assertEqual([{send, subscribe}], actions(tick(T3, 125200))).
+
 much_presence_of_a_server_that_cannot_be_reached_is_no_reason_to_ask_often_test() ->
     {_, T} = event({failed, <<"x">>}, subscribed([]), 100000),
     {Asked, _} = lists:foldl(
