@@ -1091,7 +1091,7 @@ a_remote_target_is_asked_by_one_node_and_by_none_again(Config) ->
     say(Far, "", "/a"),
     [await_far(Config, N, ["a"]) || N <- [Leader, Other]],
     true = far_serves(U, Far),
-    [1, 1] = [said_to(Far, Type) || Type <- ["subscribe", "probe"]],
+    await_said_to(Far, ["subscribe", "probe"], [1, 1]),
     kill(Config, Leader),
     say(Far, "", "/b"),
     await_far(Config, Other, ["a", "b"]),
@@ -1106,23 +1106,22 @@ a_remote_target_is_asked_by_one_node_and_by_none_again(Config) ->
     say(Far, "unavailable", "/a"),
     [await_far(Config, N, ["b"]) || N <- [Leader, Other]],
     say(Far, "probe", ""),
-    bed:await(fun() -> said_to(Far, "available") > 1 end),
-    [1, 1, 2] = [said_to(Far, Type) || Type <- ["subscribe", "probe", "available"]].
+    await_said_to(Far, ["subscribe", "probe", "available"], [1, 1, 2]).
 
 what_a_remote_target_has_not_answered_the_next_node_asks(Config) ->
     [Leader, Other] = by_name(Config),
     Far = far(Config, Other),
     await_subscription(Config, Other, asked), % which it has been told
-    1 = said_to(Far, "subscribe"),
+    await_said_to(Far, ["subscribe"], [1]),
     kill(Config, Leader),
     bed:await(fun() -> said_to(Far, "subscribe") == 2 end, 30000),
     say(Far, "subscribed", ""),
     say(Far, "", "/a"),
     await_far(Config, Other, ["a"]),
-    1 = said_to(Far, "probe"),
+    await_said_to(Far, ["probe"], [1]),
     boot(Config, Leader),
     await_far(Config, Leader, ["a"]),
-    2 = said_to(Far, "subscribe").
+    await_said_to(Far, ["subscribe"], [2]).
 
 %% That server, and a proxy host for its account; both are new.
 far(Config, N) ->
@@ -1145,6 +1144,13 @@ said_to(Far, Type) ->
                                   "available" -> undefined;
                                   _ -> list_to_binary(Type)
                               end]).
+
+%% What a node knows may be seen before what it has sent.
+await_said_to(Far, Types, Times) ->
+    bed:await(fun() ->
+                      Said = [said_to(Far, Type) || Type <- Types],
+                      Said == Times orelse Said
+              end).
 
 await_subscription(Config, N, Wanted) ->
     bed:await(fun() ->
