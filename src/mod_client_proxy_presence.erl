@@ -296,9 +296,10 @@ local(_Event, T, _Now) ->
 remote(unsubscribed, #{doubted := false, probed_at := At} = T, Now)
   when is_integer(At), Now - At < ?ANSWER ->
     %% This may be the server's answer to the probe, or the account's own word: one
-    %% request more, and its answer decides.
+    %% request more, and its answer decides. (A probe has one answer: what is said
+    %% after that is the account's own word.)
     {Actions, T1} = ask(T, Now),
-    {Actions, T1#{doubted := true}};
+    {Actions, T1#{doubted := true, probed_at := undefined}};
 remote(unsubscribed, T, Now) ->
     refuse(refused, refused, <<"subscription refused">>, remove_all(T), Now);
 remote(Event, T, Now) when is_atom(Event) ->
@@ -391,7 +392,8 @@ remove_silent(T) ->
 -spec heard(target(), integer()) -> {[action()], target()}.
 heard(#{kind := local} = T, _Now) ->
     {[], T};
-heard(#{failed := true} = T, Now) ->
+heard(#{failed := true, subscription := Subscription} = T, Now)
+  when Subscription /= asked -> % an open question has an answer of its own
     case pace(heard, T, Now) of
         {now, T1} -> ask(T1#{heard_at := Now}, Now);
         later -> {[], T#{heard_at := Now}}

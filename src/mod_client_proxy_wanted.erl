@@ -79,9 +79,13 @@ state(USR, #wanted{endpoints = Endpoints}) ->
     maps:find(USR, Endpoints).
 
 -spec remove(usr(), wanted()) -> {[notice()], wanted()}.
-remove(USR, #wanted{endpoints = Endpoints, refused = Refused} = W) ->
-    noticed(refill(take_out(USR, W#wanted{endpoints = maps:remove(USR, Endpoints),
-                                          refused = maps:remove(USR, Refused)}))).
+remove(USR, #wanted{endpoints = Endpoints, refused = Refused, taken = Taken} = W) ->
+    Out = take_out(USR, W#wanted{endpoints = maps:remove(USR, Endpoints),
+                                 refused = maps:remove(USR, Refused)}),
+    noticed(case is_map_key(USR, Taken) of
+                true -> refill(Out);
+                false -> Out % it had no place, so none is free now
+            end).
 
 %% @doc Tries again what was refused.
 -spec retry(wanted()) -> {[notice()], wanted()}.

@@ -140,6 +140,30 @@ yes_and_no(T, Now, End) ->
     {Sent, T3} = tick(T2, Now + 1000),
     [A || {send, _} = A <- Sent] ++ yes_and_no(T3, Now + 1000, End).
 
+%% Two clients of one account answer each request: one yes, the other one no.
+yes_and_no_to_each_request_is_no_loop_test() ->
+    {_, T} = start(remote),
+    ?assertEqual([subscribe], yes_then_no(T, 1000, 9000)),
+    %% it is asked again, and probed, a minute later
+    {_, T1} = event(subscribed, T, 1000),
+    {_, T2} = event(unsubscribed, T1, 1001),
+    {_, T3} = event(subscribed, T2, 1002),
+    {Actions, T4} = event(unsubscribed, T3, 1003),
+    ?assertEqual([{log, refused}], Actions),
+    ?assertEqual([], until(59000, T4, 2000)),
+    ?assertEqual([{send, subscribe}], actions(tick(T4, 61003))).
+
+%% The requests that are sent until then.
+yes_then_no(_T, Now, End) when Now >= End ->
+    [];
+yes_then_no(T, Now, End) ->
+    {_, T1} = event(subscribed, T, Now),
+    {Actions, T2} = event(unsubscribed, T1, Now + 1),
+    case [subscribe || {_, subscribe} <- Actions] of
+        [] -> [];
+        Sent -> Sent ++ yes_then_no(T2, Now + 2, End)
+    end.
+
 %%% Failures of s2s
 
 a_request_that_fails_removes_all_resources_and_is_sent_over_a_new_stream_test() ->
@@ -218,6 +242,19 @@ presence_of_another_account_there_does_so_too_test() ->
     {_, T} = event({failed, <<"x">>}, subscribed([<<"a">>]), 100000),
     ?assertEqual([{resend, subscribe}],
                  actions(mod_client_proxy_presence:heard(T, 101000))).
+
+%% Of many accounts there each answer would make all others asked once more.
+presence_is_no_reason_to_ask_while_a_question_is_open_test() ->
+    {_, T} = event({failed, <<"x">>}, subscribed([]), 100000),
+    {[{resend, subscribe}], T1} = tick(T, 105000),
+    {Actions, T2} = mod_client_proxy_presence:heard(T1, 105100),
+    ?assertEqual([], Actions),
+    ?assertEqual([], actions(event({available, <<"b">>, ?STATE, 105200}, T2, 105200))
+                     -- [{put, <<"b">>, ?STATE}]),
+    %% that question fails, too
+    {_, T3} = event({failed, <<"x">>}, T2, 105300),
+    ?assertEqual([{resend, subscribe}],
+                 actions(mod_client_proxy_presence:heard(T3, 105400))).
 
 %% It is the answer to what was asked after the failure.
 a_no_after_a_failure_is_no_reason_to_ask_at_once_test() ->

@@ -73,6 +73,32 @@ what_another_node_has_drained_is_read_again_test() ->
         played:stop()
     end.
 
+%% A target may have many that come and go.
+who_had_no_place_leaves_none_to_others_test() ->
+    Self = self(),
+    played:start([mod_client_proxy_core],
+                 [{mod_client_proxy_core, put_endpoint,
+                   fun(_, USR, _, _) ->
+                           Self ! put,
+                           case USR == usr(1) of
+                               true -> added;
+                               false -> full
+                           end
+                   end},
+                  {mod_client_proxy_core, remove_endpoint, fun(_, _) -> unknown end}]),
+    try
+        W = lists:foldl(fun do/2, new(), [{put, N, none} || N <- [1, 2, 3, 4]]),
+        [put, put, put, put] = [receive put -> put end || _ <- [1, 2, 3, 4]],
+        W1 = do({remove, 4}, W),
+        ?assertEqual(none, receive put -> put after 0 -> none end),
+        %% the place of this one is offered to both
+        _ = do({remove, 1}, W1),
+        ?assertEqual([put, put], [receive put -> put end || _ <- [2, 3]]),
+        ?assertEqual(none, receive put -> put after 0 -> none end)
+    after
+        played:stop()
+    end.
+
 shows(Shows) ->
     lists:zip(lists:seq(1, length(Shows)), Shows).
 
