@@ -12,6 +12,7 @@ const RATE_OVER = 10000;  // ms, over which rates are taken
 const RATE_GAP = 60000;   // ms, between two looks: then it begins anew
 const SAID = 30000;       // ms, for which it is said that a button has done its work
 const RATES = 2000;       // that are kept
+const HAND = 30000;       // ms, for which a pointer that rests may be about to click
 const LIMIT_NEAR = 5;     // times what is there: then a limit is on the chart
 const TABLE_ROWS = 12;    // of the numbers below a chart
 
@@ -59,11 +60,17 @@ function writeState(element, word, state) {
 // What is not there any more goes first, or those behind it would have to move.
 function writeRows(body, items, keyOf, make, fill, stays = () => false) {
     const keys = new Set(items.map(keyOf));
+    const isHeld = isUnderHand(body);
     for (const row of [...body.rows]) {
         row.classList.toggle("stale", !keys.has(row.dataset.key));
-        if (row.classList.contains("stale") && !stays(row)) row.remove();
+        const isLeft = row.classList.contains("stale") && !isHeld && !stays(row);
+        if (isLeft && !row.contains(document.activeElement)) row.remove();
     }
     const old = new Map([...body.rows].map((row) => [row.dataset.key, row]));
+    if (isHeld) {
+        for (const item of items) if (old.has(keyOf(item))) fill(old.get(keyOf(item)), item);
+        return;
+    }
     let place = body.firstElementChild;
     for (const item of items) {
         while (place?.classList.contains("stale")) place = place.nextElementSibling;
@@ -72,6 +79,19 @@ function writeRows(body, items, keyOf, make, fill, stays = () => false) {
         else body.insertBefore(row, place);
         fill(row, item);
     }
+}
+
+// Whoever is about to click finds below the pointer what was there: while it moves over a
+// table, and for a while after, no row comes, goes or moves. Those that have gone are pale.
+const hands = new Map(); // body of a table → ms, when the pointer moved there
+
+function watchHand(body) {
+    body.addEventListener("pointermove", () => hands.set(body, performance.now()));
+    body.addEventListener("pointerleave", () => hands.delete(body));
+}
+
+function isUnderHand(body) {
+    return performance.now() < hands.get(body) + HAND;
 }
 
 // -- Rates: how fast a counter has grown lately
@@ -110,13 +130,10 @@ function fillHost(row, host) {
     write(cell(row, "rate"), grown ? text.number(grown.requests / grown.seconds) : NOTHING);
 }
 
-let pattern; // of a row
-
 function makeHost(name) {
-    const row = pattern.cloneNode(true);
-    row.dataset.key = name;
+    const row = makeRow("host-row", name);
     const link = row.querySelector("a");
-    link.removeAttribute("aria-current");
+    if (name === made) link.setAttribute("aria-current", "true");
     link.href = `./?${new URLSearchParams({ host: name })}`;
     write(link, name);
     return row;
@@ -160,9 +177,9 @@ function isMarked(row) {
     return row.querySelector("input:checked") !== null;
 }
 
-function makeRow(jid) {
-    const row = byId("row").content.firstElementChild.cloneNode(true);
-    row.dataset.key = jid;
+function makeRow(template, key) {
+    const row = byId(template).content.firstElementChild.cloneNode(true);
+    row.dataset.key = key;
     return row;
 }
 
@@ -369,10 +386,8 @@ function drawAll({ span, step, errors, names, points: rows }, limit) {
 // -- What the server says
 
 function writeHosts(view) {
-    const body = byId("host-rows");
-    pattern ??= body?.rows[0]?.cloneNode(true);
-    if (!pattern) return;
-    writeRows(body, view.hosts, (host) => host.name, makeHost, fillHost);
+    for (const [id, isShown] of Object.entries(view.shown)) show(byId(id), isShown);
+    writeRows(byId("host-rows"), view.hosts, (host) => host.name, makeHost, fillHost);
     write(cell(document, "hosts_left"), `${view.hosts_left} more are not shown: find them by their names.`);
     show(cell(document, "hosts_left"), view.hosts_left > 0);
 }
@@ -399,7 +414,7 @@ function writeDetail({ host, detail, no_detail: why, token }) {
     write(cell(section, "count"), detail.found === detail.all ? detail.all : `${detail.found} of ${detail.all}`);
     write(cell(section, "left"), `${detail.left} more are not shown. client_proxy_endpoints shows all.`);
     show(cell(section, "left"), detail.left > 0);
-    writeRows(byId("rows"), detail.rows, (item) => item.jid, makeRow, (row, item) => fillRow(row, item, detail), isMarked);
+    writeRows(byId("rows"), detail.rows, (item) => item.jid, (jid) => makeRow("row", jid), (row, item) => fillRow(row, item, detail), isMarked);
     fillNumbers(byId("sums"), detail.sums, "sums", detail);
     show(byId("sums"), detail.all > 1);
     show(document.querySelector(".marked"), detail.rows.length > 0);
@@ -414,6 +429,8 @@ function writeDetail({ host, detail, no_detail: why, token }) {
 
 // Without name and password: fetch refuses an address that has them, as that of a bookmark may.
 const here = location.origin + location.pathname;
+
+const patience = () => AbortSignal.timeout?.(PATIENCE);
 
 let timer;
 let isPaused = false;
@@ -433,7 +450,7 @@ async function lookOnce() {
     try {
         const answer = await fetch(`${here}data?${query}`, {
             headers: { Accept: "application/json" },
-            signal: AbortSignal.timeout?.(PATIENCE),
+            signal: patience(),
         });
         if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
         const view = await answer.json();
@@ -450,8 +467,9 @@ async function lookOnce() {
 }
 
 function pulse(how, words) {
-    byId("pulse").className = `pulse ${isPaused ? "still" : how}`;
-    write(byId("when"), isPaused ? "paused" : words);
+    const isStill = isPaused && how !== "lost";
+    byId("pulse").className = `pulse ${isStill ? "still" : how}`;
+    write(byId("when"), isStill ? "paused" : words);
     show(byId("pulse"), true);
 }
 
@@ -459,7 +477,7 @@ function start() {
     byId("pause").addEventListener("click", (event) => {
         isPaused = !isPaused;
         event.target.setAttribute("aria-pressed", isPaused);
-        if (isPaused) pulse();
+        if (isPaused) pulse("");
         else look();
     });
     document.addEventListener("visibilitychange", look);
@@ -472,13 +490,15 @@ function start() {
         history.replaceState(null, "", `?${query}`);
         for (const other of link.parentElement.children) other.removeAttribute("aria-current");
         link.setAttribute("aria-current", "true");
-        look();
+        lookOnce();
     });
     byId("charts")?.addEventListener("toggle", (event) => {
         const chart = charts.get(event.target.closest("figure").id.replace("chart-", ""));
         if (chart) draw(chart);
     }, true);
     new ResizeObserver(() => charts.forEach(draw)).observe(document.body);
+
+    for (const id of ["host-rows", "rows"]) if (byId(id)) watchHand(byId(id));
 
     byId("mark_all")?.addEventListener("change", (event) => {
         for (const mark of byId("rows").querySelectorAll("input")) mark.checked = event.target.checked;
@@ -494,12 +514,14 @@ function start() {
                 method: "POST",
                 headers: { Accept: "application/json" },
                 body: new URLSearchParams(new FormData(event.target, button)),
+                signal: patience(),
             });
             const isJson = answer.headers.get("Content-Type")?.startsWith("application/json");
             say(isJson ? (await answer.json()).text : await answer.text(), answer.ok);
             if (answer.ok && button.value === "marked") unmark();
         } catch (error) {
-            say(`That did not work: ${error.message}`, false);
+            // what was asked for may be done all the same
+            say(`No answer has come (${error.message}). The page shows soon whether it is done.`, false);
         }
         button.removeAttribute("aria-busy");
         lookOnce();
@@ -517,11 +539,14 @@ function markAll() {
         && byId("rows").rows.length > 0;
 }
 
+let silence;
+
 function say(words, isDone) {
+    clearTimeout(silence);
     byId("said").className = `note lines ${isDone ? "up" : "down"}`;
     write(byId("said"), words);
     // it lies over other things, and only what has failed is worth that
-    if (isDone) setTimeout(() => { if (byId("said").textContent === words) write(byId("said"), ""); }, SAID);
+    if (isDone) silence = setTimeout(() => write(byId("said"), ""), SAID);
 }
 
 start();
