@@ -52,7 +52,7 @@ page(#{server_host := ServerHost, detail := Detail, no_detail := NoDetail} = Vie
                 none -> ServerHost;
                 #{name := P} -> P
             end,
-    document("../", [Title, " - Client proxy"], [{defer, true}],
+    document("../", [Title, " - Client proxy"], [{type, "module"}],
              [{h1, [], ["Client proxy ", {small, [], ServerHost}]},
               {p, [{id, "pulse"}, {class, "pulse"}, {hidden, true}],
                [{span, [{class, "beat"}, {aria_hidden, "true"}], []},

@@ -391,6 +391,35 @@ request(Path) ->
              ip = {{127, 0, 0, 1}, 1}, sockmod = gen_tcp, socket = undefined,
              headers = []}.
 
+%%% Files
+
+%% Each file has a type, and each that a script imports is there.
+files_test_() ->
+    {setup,
+     fun() ->
+             played:start([mod_client_proxy_priv],
+                          [{mod_client_proxy_priv, dir,
+                            fun() -> filename:join(os:getenv("PROJECT"), "priv") end}])
+     end,
+     fun(_) -> played:stop() end,
+     fun() ->
+             Read = fun(Name) -> mod_client_proxy_web_files:read(Name) end,
+             {ok, Files} = file:list_dir(filename:join(os:getenv("PROJECT"),
+                                                       "priv/web")),
+             Scripts = [begin
+                            {ok, <<"text/javascript", _/binary>>, _, Script} =
+                                Read(list_to_binary(File)),
+                            Script
+                        end || File <- Files, filename:extension(File) == ".js"],
+             [?assertMatch({ok, _, _, _}, Read(list_to_binary(File))) || File <- Files],
+             {match, Imported} = re:run(Scripts, "from \"\\./([a-z]+\\.js)\"",
+                                        [global, {capture, all_but_first, binary}]),
+             ?assertEqual([], [Name || [Name] <- Imported, Read(Name) == error]),
+             [?assertEqual(error, Read(Name))
+              || Name <- [<<"../web/page.js">>, <<"./page.js">>, <<"none.js">>, <<>>,
+                          <<"page.js", 0>>, <<255, ".js">>, <<"..">>]]
+     end}.
+
 %%% What comes and goes
 
 %% What is not seen is in the page all the same, so the script can show it.

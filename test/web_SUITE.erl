@@ -452,7 +452,7 @@ hundred_of_them(Config) ->
 
 files_are_kept_by_browsers(Config) ->
     {200, Headers, Script} = get(Config, none, "/client_proxy/files/page.js"),
-    true = has(Script, "use strict"),
+    true = has(Script, "import"),
     Tag = proplists:get_value("etag", Headers),
     {304, _, <<>>} = http(Config, "GET", "/client_proxy/files/page.js",
                           ["If-None-Match: ", Tag, "\r\n"], ""),

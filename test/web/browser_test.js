@@ -13,6 +13,9 @@ const clients = await busy(c2s, 60);
 const row = (page, name) => page.locator("#rows tr", { hasText: `svc@example.org/${name}` });
 const number = async (locator) => Number((await locator.textContent()).replace(/[^0-9.]/g, ""));
 
+// A part of the page's script, as the page has it.
+const of = (name) => `import("/client_proxy/files/${name}.js")`;
+
 async function until(what, isSo) {
     for (let tries = 300; tries > 0; tries--) {
         if (await isSo()) return;
@@ -89,6 +92,12 @@ async function spans(page) {
     for (const id of ["requests", "in_flight"]) {
         await page.locator(`#chart-${id} .legend`, { hasText: /highest [0-9]/ }).waitFor();
     }
+    // the numbers below a pointer, until it leaves
+    const past = page.locator("#chart-requests .legend", { hasText: /at [0-9:]{8}/ });
+    await page.locator("#chart-requests .plot").hover();
+    await past.waitFor();
+    await page.mouse.move(0, 0);
+    await past.waitFor({ state: "detached" });
     assert.match(await page.locator("#chart-requests .plot svg").getAttribute("aria-label"), /Requests.*Now: .*answered [0-9]/);
 }
 
@@ -97,7 +106,7 @@ async function rests(page) {
     page.on("request", (request) => { looks += request.url().includes("/data?"); });
     await until("a look", async () => looks > 0);
     const still = async () => {
-        await until("the last answer", async () => (await page.evaluate(() => isLooking)) === false);
+        await until("the last answer", async () => !(await page.evaluate(`${of("looks")}.then((m) => m.isLooking)`)));
         const before = looks;
         await page.waitForTimeout(2500);
         assert.equal(looks, before, "it looks though nobody sees it");
@@ -228,8 +237,8 @@ async function stays() {
 
 // A clock that is put back, a node with another clock, and a node that is silent for a while.
 async function rate(page) {
-    const grown = (looks) => page.evaluate((of) => of.map(([node, missing, at, n]) => (
-        rates("test", { node, missing, at }, { n })?.n ?? null)), looks);
+    const grown = (looks) => page.evaluate(`${of("rates")}.then(({ rates }) => ${JSON.stringify(looks)}.map(([node, missing, at, n]) => (
+        rates("test", { node, missing, at }, { n })?.n ?? null)))`);
     assert.deepEqual(
         await grown([["a", [], 9000, 10], ["a", [], 11000, 20], ["b", [], 3000, 30], ["a", ["b"], 12000, 5],
             ["a", [], 13000, 40], ["a", [], 5000, 50], ["a", [], 7000, 60], ["a", [], 99000, 70]]),
@@ -297,7 +306,7 @@ async function withoutDetail() {
     await page.unrouteAll({ behavior: "wait" });
     await page.locator("#no_detail").waitFor({ state: "hidden" });
     // it is there no more
-    await page.evaluate(() => { query.set("host", "none.example.org"); });
+    await page.evaluate(`${of("looks")}.then((m) => m.query.set("host", "none.example.org"))`);
     await page.locator("#detail").waitFor({ state: "hidden" });
     await page.locator("#no_detail", { hasText: "not any more" }).waitFor();
     // a page that the server has made without it gets it
