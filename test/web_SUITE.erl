@@ -480,7 +480,9 @@ without_the_module_there_is_an_answer(Config) ->
 
 %%% As people see it
 
+%% (A browser is slow where many others are at work.)
 a_browser_under_load(Config) ->
+    ct:timetrap({seconds, 480}),
     Node = os:find_executable("node"),
     case not suite:is_short() andalso Node /= false
         andalso filelib:is_file("/usr/bin/chromium")
