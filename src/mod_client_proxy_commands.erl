@@ -230,10 +230,16 @@ drain(Host, Jid, Seconds) ->
 undrain(Host, Jid) ->
     set_drained(Host, Jid, false,
                 fun(P, Full) ->
-                        {ok, text([foreign(Full), " gets new requests again, unless "
-                                   "something else drains it",
-                                   troubles(heard(P, Full, false), false)])}
+                        Answers = heard(P, Full, false),
+                        {ok, text([foreign(Full), undrained(P, rows(Answers)),
+                                   troubles(Answers, false)])}
                 end).
+
+undrained(P, []) ->
+    [" is not drained any more, and not behind ", P, " now. It gets requests when it "
+     "comes"];
+undrained(_P, _Rows) ->
+    " gets new requests again, unless something else drains it".
 
 set_drained(Host, Jid, IsDrained, Done) ->
     with_host(

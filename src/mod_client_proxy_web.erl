@@ -115,7 +115,9 @@ get([ServerHost], Account, #request{raw_path = Path, q = Query}) ->
 get([ServerHost, <<"data">>], Account, #request{q = Query} = Request) ->
     case ?ACCESS:is_own(Request)
         andalso view(ServerHost, Account, Query) of
-        #{} = View -> answer(200, <<"application/json">>, [], json(View));
+        #{} = View ->
+            answer(200, <<"application/json">>, [],
+                   json(View#{shown => ?PAGE:shown(View)}));
         error -> unavailable();
         false -> forged()
     end;

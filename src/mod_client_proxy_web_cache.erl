@@ -16,7 +16,9 @@
 -define(LIMIT, 3000).    % ms; whoever is at work so long has hung, and is ended
 -define(PATIENCE, 4000). % ms; then this process itself hangs
 
-%% Of each key: the answer, or who is at work, and who waits for it.
+%% Of each key: the answer, or who is at work, and who waits for it. (The key of who was
+%% at work when all was forgotten is his reference: those who waited then get what he
+%% finds, and nobody else.)
 -type state() :: #{Key :: term() => {answer, term()}
                                   | {asked, reference(), [gen_server:from()]}}.
 
@@ -70,7 +72,8 @@ handle_call({get, Key, Fun, Limit}, From, State) ->
     end.
 
 handle_cast(forget, State) ->
-    {noreply, maps:filter(fun(_, Entry) -> element(1, Entry) /= answer end, State)}.
+    {noreply, maps:from_list([{Ref, Entry}
+                              || {asked, Ref, _} = Entry <- maps:values(State)])}.
 
 handle_info({'DOWN', Ref, process, _, End}, State) ->
     case [{Key, Waiting}

@@ -321,7 +321,7 @@ read(P, Span) ->
       names => [label(Name) || Name <- Names],
       points => [point(Point, Names) || Point <- Points]}.
 
-%% The order is that of page.js.
+%% The order is that of charts.js.
 point(#{at := At, answers := Answers, errors := Errors, p50 := P50, p99 := P99,
         in_flight := InFlight, endpoints := Endpoints}, Names) ->
     [At, Answers, [maps:get(E, Errors) || E <- mod_client_proxy_ledger:errors()],

@@ -9,20 +9,25 @@
 -spec read(Name :: binary()) ->
           {ok, Type :: binary(), Tag :: binary(), Content :: binary()} | error.
 read(Name) ->
-    case type(Name) of
-        error -> error;
-        Type ->
-            File = filename:join([mod_client_proxy_priv:dir(), "web", Name]),
-            case file:read_file(File) of
-                {ok, Content} ->
-                    Tag = binary:encode_hex(crypto:hash(md5, Content)),
-                    {ok, Type, <<$", Tag/binary, $">>, Content};
-                {error, _} ->
-                    error
-            end
+    Type = type(filename:extension(Name)),
+    Folder = filename:join(mod_client_proxy_priv:dir(), "web"),
+    case Type /= error andalso is_in(Name, Folder)
+        andalso file:read_file(filename:join(Folder, Name)) of
+        {ok, Content} ->
+            Tag = binary:encode_hex(crypto:hash(md5, Content)),
+            {ok, Type, <<$", Tag/binary, $">>, Content};
+        _ ->
+            error
     end.
 
-type(<<"page.js">>) -> <<"text/javascript; charset=utf-8">>;
-type(<<"page.css">>) -> <<"text/css; charset=utf-8">>;
-type(<<"icon.svg">>) -> <<"image/svg+xml">>;
+%% A name that leads out of the folder is none in it.
+is_in(Name, Folder) ->
+    case file:list_dir(Folder) of
+        {ok, Names} -> lists:member(Name, [list_to_binary(N) || N <- Names]);
+        {error, _} -> false
+    end.
+
+type(<<".js">>) -> <<"text/javascript; charset=utf-8">>;
+type(<<".css">>) -> <<"text/css; charset=utf-8">>;
+type(<<".svg">>) -> <<"image/svg+xml">>;
 type(_) -> error.

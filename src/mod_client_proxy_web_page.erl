@@ -4,7 +4,7 @@
 %%% and writes what is new into the elements that have data-cell (priv/web/page.js).
 -module(mod_client_proxy_web_page).
 
--export([virtual_hosts/1, page/1, said/3]).
+-export([virtual_hosts/1, page/1, said/3, shown/1]).
 
 -export_type([view/0]).
 
@@ -16,6 +16,7 @@
                   span := pos_integer(), find := binary(), find_host := binary(),
                   token := binary()}.
 
+-define(MANY, 10). % are looked for by their names
 -define(SPANS, [{120, "2 min"}, {600, "10 min"}, {3600, "1 h"}]).
 -define(CHARTS, [{requests, "Requests", "per second, by outcome"},
                  {latency, "Latency", "of answered requests"},
@@ -51,7 +52,7 @@ page(#{server_host := ServerHost, detail := Detail, no_detail := NoDetail} = Vie
                 none -> ServerHost;
                 #{name := P} -> P
             end,
-    document("../", [Title, " - Client proxy"], [{defer, true}],
+    document("../", [Title, " - Client proxy"], [{type, "module"}],
              [{h1, [], ["Client proxy ", {small, [], ServerHost}]},
               {p, [{id, "pulse"}, {class, "pulse"}, {hidden, true}],
                [{span, [{class, "beat"}, {aria_hidden, "true"}], []},
@@ -78,32 +79,52 @@ document(Up, Title, Script, Content) ->
           [{script, [{src, [Up, "files/page.js"]} | Script], []} || Script /= []]]},
         {body, [], {main, [], Content}}]}).
 
+%% @doc Which parts of the page are seen, by their ids: those that come and go while it
+%% is open. A part that is not named stays as it is.
+-spec shown(view()) -> #{atom() => boolean()}.
+shown(#{hosts := Hosts, hosts_left := Left, find_host := FindHost, find := Find,
+        detail := Detail}) ->
+    Count = length(Hosts) + Left,
+    NoHosts = Count == 0 andalso FindHost == <<>>,
+    %% one alone is shown below the list
+    IsOnly = Count == 1 andalso FindHost == <<>> andalso Detail /= none,
+    maps:merge(#{no_hosts => NoHosts, list => not (NoHosts orelse IsOnly),
+                 find_host_form => Count > ?MANY orelse FindHost /= <<>>},
+               case Detail of
+                   none -> #{};
+                   #{all := All} -> #{find_form => All > ?MANY orelse Find /= <<>>}
+               end).
+
+part(Id, View) ->
+    [{id, atom_to_list(Id)}, {hidden, not maps:get(Id, shown(View))}].
+
 %%% The list of proxy hosts
 
-hosts(#{hosts := [], find_host := <<>>}) ->
-    {p, [{class, "note"}],
-     "This virtual host has no proxy host. They are configured in ejabberd.yml, below "
-     "mod_client_proxy."};
 hosts(#{hosts := Hosts, hosts_left := Left, find_host := Find, host := Host} = View) ->
-    {section, [{aria_labelledby, "hosts"}, {hidden, is_only(View)}],
-     [{h2, [{id, "hosts"}], "Proxy hosts"},
-      find("find_host", "Find a proxy host", Find, [],
-           length(Hosts) + Left > 10 orelse Find /= <<>>),
-      {'div', [{class, "scroll"}, {tabindex, "0"}, {role, "region"},
-               {aria_labelledby, "hosts"}],
-       {table, [],
-        [{thead, [], {tr, [], [{th, [{scope, "col"}], Name}
-                               || Name <- ["Name", "State"]] ++
-                         [{th, [{scope, "col"}, {class, "number"}], Name}
-                          || Name <- ["Resources", "In flight", "Requests",
-                                      "Per second", "Failed"]]}},
-         {tbody, [{id, "host-rows"}], [host_row(H, Host) || H <- Hosts]}]}},
-      {p, [{data_cell, "hosts_left"}, {hidden, Left == 0}], hosts_left(Left)}]}.
+    [{p, [{class, "note"} | part(no_hosts, View)],
+      "This virtual host has no proxy host. They are configured in ejabberd.yml, below "
+      "mod_client_proxy."},
+     {section, [{aria_labelledby, "hosts"} | part(list, View)],
+      [{h2, [{id, "hosts"}], "Proxy hosts"},
+       find("find_host", "Find a proxy host", Find, [], part(find_host_form, View)),
+       hosts_table(Hosts, Host),
+       {template, [{id, "host-row"}], host_row(blank_host(), none)},
+       {p, [{data_cell, "hosts_left"}, {hidden, Left == 0}], hosts_left(Left)}]}].
 
-%% It is shown below.
-is_only(#{detail := none}) -> false;
-is_only(#{hosts := [_], hosts_left := 0, find_host := <<>>}) -> true;
-is_only(_) -> false.
+hosts_table(Hosts, Host) ->
+    {'div', [{class, "scroll"}, {tabindex, "0"}, {role, "region"},
+             {aria_labelledby, "hosts"}],
+     {table, [],
+      [{thead, [], {tr, [], [{th, [{scope, "col"}], Name}
+                             || Name <- ["Name", "State"]] ++
+                       [{th, [{scope, "col"}, {class, "number"}], Name}
+                        || Name <- ["Resources", "In flight", "Requests",
+                                    "Per second", "Failed"]]}},
+       {tbody, [{id, "host-rows"}], [host_row(H, Host) || H <- Hosts]}]}}.
+
+blank_host() ->
+    #{name => <<>>, word => <<"up">>, text => <<>>, endpoints => none, pending => none,
+      requests => none, failed => none}.
 
 hosts_left(Left) ->
     [integer_to_binary(Left), " more are not shown: find them by their names."].
@@ -126,7 +147,7 @@ detail(#{host := #{word := Word, text := Text, carrier := Carrier, targets := Ta
                    pending := Pending, missing := MissingNodes},
          detail := #{name := P, limit := Limit, missing := Missing, history := History}
          = Detail,
-         span := Span, find := Find, token := Token}) ->
+         span := Span, find := Find, token := Token} = View) ->
     {section, [{id, "detail"}, {aria_labelledby, "name"}, {data_host, P},
                {data_span, integer_to_binary(Span)}],
      [{h2, [{id, "name"}], P},
@@ -140,7 +161,7 @@ detail(#{host := #{word := Word, text := Text, carrier := Carrier, targets := Ta
         fact("In flight", "flight", [integer_to_binary(Pending), " of ",
                                      integer_to_binary(Limit)])]},
       charts(P, Span, Find, History),
-      rows(Detail, Find, Token)]}.
+      rows(Detail, part(find_form, View), Find, Token)]}.
 
 missing(Nodes) ->
     ["Not in these numbers, for they do not answer: ", lists:join(", ", Nodes)].
@@ -170,12 +191,11 @@ charts(P, Span, Find, _History) ->
 
 rows(#{name := P, rows := Rows, sums := Sums, found := Found, left := Left, all := All,
        why := Why},
-     Find, Token) ->
+     FindForm, Find, Token) ->
     {section, [{aria_labelledby, "resources"}],
      [{h2, [{id, "resources"}], ["Resources ", {small, [{data_cell, "count"}],
                                                  count(Found, All)}]},
-      find("find", "Find a resource", Find, [{"host", P}],
-           All > 10 orelse Find /= <<>>),
+      find("find", "Find a resource", Find, [{"host", P}], FindForm),
       {p, [{class, "note down"}, {data_cell, "why"}, {hidden, Why == <<>>}], Why},
       {p, [{class, "note"}, {data_cell, "none"}, {hidden, All > 0 orelse Why /= <<>>}],
        "No resource of the target is online. Log in with the account of the target: it "
@@ -291,10 +311,8 @@ label("p99") -> "99 % within";
 label("answered") -> "Answered";
 label("weight") -> "Weight".
 
-find(_Name, _Label, _Find, _Fixed, false) ->
-    [];
-find(Name, Label, Find, Fixed, true) ->
-    {form, [{class, "find"}, {role, "search"}],
+find(Name, Label, Find, Fixed, Part) ->
+    {form, [{class, "find"}, {role, "search"} | Part],
      [{label, [{for, Name}], Label}, " ",
       {input, [{type, "search"}, {id, Name}, {name, Name}, {value, Find},
                {maxlength, "100"}], []},

@@ -318,13 +318,18 @@ drain_test_() ->
               {"nothing stays with what is not there", fun move_nothing/1},
               {"the core stops to answer meanwhile", fun move_in_part/1}]]}.
 
-told_to_drain(_Core) ->
-    Host = play_drain([ok, ok]),
+told_to_drain(Core) ->
+    added = put_endpoint(Core, ?A, none, 0, false),
+    Host = play_drain([ok, ok, ok]),
     {ok, _} = ?COMMANDS:drain(<<"PROXY.example.org">>, <<"SVC@example.ORG/a/B">>, 0),
     ?assertEqual({ok, <<"svc@example.org/a gets new requests again, unless something else drains it">>},
                  ?COMMANDS:undrain(?P, <<"svc@example.org/a">>)),
+    %% nobody is there who would get any
+    ?assertEqual({ok, <<"svc@example.org/b is not drained any more, and not behind proxy.example.org now. It gets "
+                        "requests when it comes">>},
+                 ?COMMANDS:undrain(?P, <<"svc@example.org/b">>)),
     ?assertEqual([{drain, {<<"svc">>, <<"example.org">>, <<"a/B">>}, true},
-                  {drain, ?A, false}], played_drain(Host)).
+                  {drain, ?A, false}, {drain, ?B, false}], played_drain(Host)).
 
 drain_nowhere(_Core) ->
     [begin

@@ -254,8 +254,11 @@ forgets() ->
     %% the time of the first one is over, and the second one is waited for
     ?CACHE ! {forget, key},
     ?CACHE:forget(),
+    %% but whoever comes now does not get what began before
+    ?assertEqual({ok, 3}, ?CACHE:get(key, fun() -> 3 end)),
     Worker ! go,
-    ?assertEqual({ok, 2}, receive {ok, _} = Answer -> Answer end).
+    ?assertEqual({ok, 2}, receive {ok, _} = Answer -> Answer end),
+    ?assertEqual({ok, 3}, ?CACHE:get(key, fun() -> 4 end)).
 
 crash() ->
     ?assertEqual(error, ?CACHE:get(key, fun() -> exit(crash) end)),
@@ -310,6 +313,7 @@ menu_test_() ->
 %%% What is behind a proxy host cannot be found out
 
 -define(DATA, mod_client_proxy_web_data).
+-define(PAGE, mod_client_proxy_web_page).
 
 no_detail_test_() ->
     {setup,
@@ -334,7 +338,7 @@ no_detail_test_() ->
              ?assertMatch([_, _], binary:split(Page, <<"it is up, the list says">>)),
              %% the list is seen though it has one row
              ?assertMatch({match, _},
-                          re:run(Page, "<section aria-labelledby=\"hosts\">")),
+                          re:run(Page, "<section aria-labelledby=\"hosts\" id=\"list\">")),
              ?assertMatch([_], binary:split(Page, <<"id=\"detail\"">>)),
              {200, _, Data} = mod_client_proxy_web:process([?VHOST, <<"data">>],
                                                            request(<<"/c/h/data">>)),
@@ -386,6 +390,71 @@ request(Path) ->
              auth = {<<"admin@example.org">>, <<"secret">>}, host = ?VHOST,
              ip = {{127, 0, 0, 1}, 1}, sockmod = gen_tcp, socket = undefined,
              headers = []}.
+
+%%% Files
+
+%% Each file has a type, and each that a script imports is there.
+files_test_() ->
+    {setup,
+     fun() ->
+             played:start([mod_client_proxy_priv],
+                          [{mod_client_proxy_priv, dir,
+                            fun() -> filename:join(os:getenv("PROJECT"), "priv") end}])
+     end,
+     fun(_) -> played:stop() end,
+     fun() ->
+             Read = fun(Name) -> mod_client_proxy_web_files:read(Name) end,
+             {ok, Files} = file:list_dir(filename:join(os:getenv("PROJECT"),
+                                                       "priv/web")),
+             Scripts = [begin
+                            {ok, <<"text/javascript", _/binary>>, _, Script} =
+                                Read(list_to_binary(File)),
+                            Script
+                        end || File <- Files, filename:extension(File) == ".js"],
+             [?assertMatch({ok, _, _, _}, Read(list_to_binary(File))) || File <- Files],
+             {match, Imported} = re:run(Scripts, "from \"\\./([a-z]+\\.js)\"",
+                                        [global, {capture, all_but_first, binary}]),
+             ?assertEqual([], [Name || [Name] <- Imported, Read(Name) == error]),
+             [?assertEqual(error, Read(Name))
+              || Name <- [<<"../web/page.js">>, <<"./page.js">>, <<"none.js">>, <<>>,
+                          <<"page.js", 0>>, <<255, ".js">>, <<"..">>]]
+     end}.
+
+%%% What comes and goes
+
+%% What is not seen is in the page all the same, so the script can show it.
+parts_test_() ->
+    View = fun(Names, Find, Detail) ->
+                   #{server_host => ?VHOST, span => 120, find => <<>>, token => <<>>,
+                     hosts => [(listed())#{name := Name} || Name <- Names],
+                     hosts_left => 0, find_host => Find, host => listed(),
+                     detail => Detail, no_detail => <<>>}
+           end,
+    Seen = fun(Part, Page) ->
+                   {match, [Hidden]} = re:run(Page, ["id=\"", Part, "\"( hidden|)"],
+                                              [{capture, all_but_first, list}]),
+                   Hidden == ""
+           end,
+    Twelve = [integer_to_binary(N) || N <- lists:seq(1, 12)],
+    [?_assertEqual(Expected, [Part || Part <- ["no_hosts", "list", "find_host_form",
+                                               "find_form"],
+                                      Part /= "find_form" orelse Detail /= none,
+                                      Seen(Part, ?PAGE:page(View(Names, Find, Detail)))])
+     || {Expected, Names, Find, Detail} <-
+            [{["no_hosts"], [], <<>>, none},
+             {[], [?P], <<>>, behind(10)},
+             {["find_form"], [?P], <<>>, behind(11)},
+             {["list"], [?P], <<>>, none},
+             {["list"], [?P, <<"b">>], <<>>, behind(1)},
+             {["list", "find_host_form"], [?P], <<"p">>, behind(1)},
+             {["list", "find_host_form"], [], <<"x">>, none},
+             {["list", "find_host_form"], Twelve, <<>>, behind(1)}]].
+
+behind(All) ->
+    #{name => ?P, at => 0, rows => [], found => All, left => 0, all => All, limit => 1,
+      sums => #{requests => 0, outbound => 0, answered => 0, failed => 0, p50 => null,
+                p99 => null},
+      node => <<>>, missing => [], why => <<>>, history => #{}}.
 
 %%% How much is shown
 

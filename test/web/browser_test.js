@@ -13,6 +13,9 @@ const clients = await busy(c2s, 60);
 const row = (page, name) => page.locator("#rows tr", { hasText: `svc@example.org/${name}` });
 const number = async (locator) => Number((await locator.textContent()).replace(/[^0-9.]/g, ""));
 
+// A part of the page's script, as the page has it.
+const of = (name) => `import("/client_proxy/files/${name}.js")`;
+
 async function until(what, isSo) {
     for (let tries = 300; tries > 0; tries--) {
         if (await isSo()) return;
@@ -89,6 +92,12 @@ async function spans(page) {
     for (const id of ["requests", "in_flight"]) {
         await page.locator(`#chart-${id} .legend`, { hasText: /highest [0-9]/ }).waitFor();
     }
+    // the numbers below a pointer, until it leaves
+    const past = page.locator("#chart-requests .legend", { hasText: /at [0-9:]{8}/ });
+    await page.locator("#chart-requests .plot").hover();
+    await past.waitFor();
+    await page.mouse.move(0, 0);
+    await past.waitFor({ state: "detached" });
     assert.match(await page.locator("#chart-requests .plot svg").getAttribute("aria-label"), /Requests.*Now: .*answered [0-9]/);
 }
 
@@ -97,7 +106,7 @@ async function rests(page) {
     page.on("request", (request) => { looks += request.url().includes("/data?"); });
     await until("a look", async () => looks > 0);
     const still = async () => {
-        await until("the last answer", async () => (await page.evaluate(() => isLooking)) === false);
+        await until("the last answer", async () => !(await page.evaluate(`${of("looks")}.then((m) => m.isLooking)`)));
         const before = looks;
         await page.waitForTimeout(2500);
         assert.equal(looks, before, "it looks though nobody sees it");
@@ -109,6 +118,8 @@ async function rests(page) {
         await row(page, "kitchen").locator(`.state${state}`).waitFor();
     }
     assert.equal(await page.locator("#when").textContent(), "paused");
+    await page.getByRole("link", { name: "1 h" }).click();
+    await page.locator("#chart-requests text", { hasText: "−60 min" }).waitFor();
     await still();
     await page.getByRole("button", { name: "Pause" }).click();
     await until("it goes on", async () => looks > 1);
@@ -130,7 +141,14 @@ async function tellsWhenItIsLost(page) {
     await page.locator("#pulse.lost").waitFor();
     const [title, pulse] = await Promise.all(["h1", "#pulse"].map((name) => page.locator(name).boundingBox()));
     assert.ok(pulse.y >= title.y + title.height, "the error lies over the title");
-    await page.unroute("**/data?*");
+    // also while it pauses; and a button says so, too
+    await page.getByRole("button", { name: "Pause" }).click();
+    await page.locator("#pulse.still").waitFor();
+    await page.route("**/example.org/", (route) => route.abort());
+    await row(page, "kitchen").locator("button").click();
+    await page.locator("#said.down", { hasText: "No answer has come" }).waitFor();
+    await page.locator("#pulse.lost").waitFor();
+    await page.unrouteAll({ behavior: "wait" });
     assert.ok(page.complaints.splice(0).every((text) => text.includes("ERR_FAILED")));
 }
 
@@ -141,6 +159,7 @@ async function staysMarked() {
     await row(page, "kitchen").waitFor();
     const [attic, kitchen] = ["attic", "kitchen"].map((name) => row(page, name));
     await attic.locator("input").check();
+    await page.mouse.move(0, 0);
     await kitchen.locator("button").focus();
     await page.route("**/data?*", async (route) => {
         const view = await (await fetched(route)).json();
@@ -157,6 +176,58 @@ async function staysMarked() {
     assert.ok(y >= 0 && y + height <= 300, "what has come of it is not seen");
 }
 
+// Below a pointer nothing comes, goes or moves, and what has the focus does not go.
+async function staysUnderTheHand() {
+    const page = await browser.open(LOOKS.light, PAGE);
+    const names = () => page.locator("#rows [data-cell=name]").allTextContents();
+    const are = async (...rows) => assert.deepEqual(await names(), rows.map((name) => `svc@example.org/${name}`));
+    await until("three resources", async () => (await names()).length === 3);
+    const gone = page.locator("#rows tr.stale", { hasText: "attic" });
+    await row(page, "attic").locator("button").focus();
+    await row(page, "cellar").hover();
+    await page.route("**/data?*", async (route) => {
+        const view = await (await fetched(route)).json();
+        const kept = view.detail.rows.filter(({ jid }) => !jid.endsWith("attic"));
+        view.detail.rows = [{ ...kept[0], jid: "svc@example.org/aft", name: "svc@example.org/aft" }, ...kept];
+        await route.fulfill({ json: view });
+    });
+    await gone.waitFor();
+    await are("attic", "cellar", "kitchen");
+    await page.mouse.move(0, 0);
+    await row(page, "aft").waitFor();
+    await are("attic", "aft", "cellar", "kitchen");
+    await page.locator("#pause").focus();
+    await gone.waitFor({ state: "detached" });
+    await are("aft", "cellar", "kitchen");
+}
+
+// A second proxy host comes and goes, and so does the last one.
+async function listComes() {
+    const page = await browser.open(LOOKS.light, PAGE);
+    const list = page.locator("#list");
+    const links = page.locator("#host-rows a");
+    const have = async (count, shown) => {
+        await page.unrouteAll({ behavior: "wait" });
+        await page.route("**/data?*", async (route) => {
+            const view = await (await fetched(route)).json();
+            const hosts = view.hosts.filter(({ name }) => name === "proxy.example.org").slice(0, count);
+            await route.fulfill({ json: { ...view, hosts, shown: { ...view.shown, ...shown } } });
+        });
+    };
+    await have(0, { list: false, no_hosts: true });
+    await page.locator("#no_hosts").waitFor();
+    await list.waitFor({ state: "hidden" });
+    await have(1, { list: false, no_hosts: false });
+    await page.locator("#no_hosts").waitFor({ state: "hidden" });
+    await page.unrouteAll({ behavior: "wait" });
+    await list.waitFor();
+    await links.nth(1).waitFor();
+    assert.equal(await page.locator("#host-rows a[aria-current]").textContent(), "proxy.example.org");
+    await page.getByRole("link", { name: "second.example.org" }).click();
+    await page.locator("#name", { hasText: "second.example.org" }).waitFor();
+    assert.deepEqual(page.complaints, []);
+}
+
 // Which proxy host is shown by itself may be another one at the next look.
 async function stays() {
     const page = await browser.open(LOOKS.light, "example.org/");
@@ -166,8 +237,8 @@ async function stays() {
 
 // A clock that is put back, a node with another clock, and a node that is silent for a while.
 async function rate(page) {
-    const grown = (looks) => page.evaluate((of) => of.map(([node, missing, at, n]) => (
-        rates("test", { node, missing, at }, { n })?.n ?? null)), looks);
+    const grown = (looks) => page.evaluate(`${of("rates")}.then(({ rates }) => ${JSON.stringify(looks)}.map(([node, missing, at, n]) => (
+        rates("test", { node, missing, at }, { n })?.n ?? null)))`);
     assert.deepEqual(
         await grown([["a", [], 9000, 10], ["a", [], 11000, 20], ["b", [], 3000, 30], ["a", ["b"], 12000, 5],
             ["a", [], 13000, 40], ["a", [], 5000, 50], ["a", [], 7000, 60], ["a", [], 99000, 70]]),
@@ -235,7 +306,7 @@ async function withoutDetail() {
     await page.unrouteAll({ behavior: "wait" });
     await page.locator("#no_detail").waitFor({ state: "hidden" });
     // it is there no more
-    await page.evaluate(() => { query.set("host", "none.example.org"); });
+    await page.evaluate(`${of("looks")}.then((m) => m.query.set("host", "none.example.org"))`);
     await page.locator("#detail").waitFor({ state: "hidden" });
     await page.locator("#no_detail", { hasText: "not any more" }).waitFor();
     // a page that the server has made without it gets it
@@ -260,6 +331,8 @@ try {
     await tellsWhenItIsLost(page);
     await stays();
     await staysMarked();
+    await staysUnderTheHand();
+    await listComes();
     await nameInAddress();
     await policy(page);
     await withoutScript();
