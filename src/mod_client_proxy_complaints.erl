@@ -5,7 +5,7 @@
 %%% mod_client_proxy_clock:now/0. (mod_client_proxy_notices has the words.)
 -module(mod_client_proxy_complaints).
 
--export([new/0, say/3, failed/1]).
+-export([new/0, say/3, unsaid/2, failed/1]).
 
 -export_type([complaint/0, complaints/0]).
 
@@ -44,6 +44,11 @@ say(What, Complaints, Now) ->
                  _ -> true
              end,
     {IsNews, Complaints#{Kind => Now}}.
+
+%% @doc It was not written: it is news when it is true the next time.
+-spec unsaid(complaint(), complaints()) -> complaints().
+unsaid(What, Complaints) ->
+    maps:remove(kind(What), Complaints).
 
 kind({failed, Reason, _}) -> {failed, Reason};
 kind({Kind, _}) -> Kind;

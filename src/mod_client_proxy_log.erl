@@ -23,7 +23,7 @@
 -define(MINUTE, 60000).
 -define(HOUR, 3600000).
 -define(LINES_AN_HOUR, 60).
-%% That are told apart; the others are one kind.
+%% Far more than may be written in two hours: those give way to no other.
 -define(MAX_KINDS, 1000).
 -define(MAX_TERMS, 40). % of a term
 
@@ -102,10 +102,14 @@ forget(#{kinds := Kinds} = L, Now) ->
                                     LeftOut > 0 orelse Now - At < ?MINUTE
                             end, Kinds)}.
 
+%% Who makes many kinds must not keep a new one out of the log. How many lines of
+%% these were left out is not said any more.
+make_room(#{kinds := Kinds} = L, Now) ->
+    L#{kinds := maps:filter(fun(_, {At, _}) -> Now - At < ?MINUTE end, Kinds)}.
+
 admit1(Kind, #{kinds := Kinds} = L, Now)
-  when map_size(Kinds) >= ?MAX_KINDS, not is_map_key(Kind, Kinds),
-       Kind /= others ->
-    admit1(others, L, Now);
+  when map_size(Kinds) >= ?MAX_KINDS, not is_map_key(Kind, Kinds) ->
+    admit1(Kind, make_room(L, Now), Now);
 admit1(Kind, #{kinds := Kinds, lines := Lines} = L, Now) ->
     case Kinds of
         #{Kind := {At, LeftOut}}

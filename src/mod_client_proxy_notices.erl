@@ -17,20 +17,20 @@
 %% An account, one of its sessions, or (with no user) a domain.
 -type who() :: mod_client_proxy_sessions:us() | mod_client_proxy_sessions:usr().
 
-%% @doc Writes it, unless there was much of its kind lately.
+%% @doc Writes it, unless there was much of its kind lately, and whether it did.
 -spec log(notice(), mod_client_proxy_options:proxy_host(), who(),
           mod_client_proxy_log:limiter(), integer()) ->
-          mod_client_proxy_log:limiter().
+          {written | left_out, mod_client_proxy_log:limiter()}.
 log(Notice, P, Who, Limiter, Now) ->
     Kind = if is_tuple(Notice) -> element(1, Notice); true -> Notice end,
     case mod_client_proxy_log:admit({Kind, account(Who)}, Limiter, Now) of
         {omit, Limiter1} ->
-            Limiter1;
+            {left_out, Limiter1};
         {Whether, LeftOut, Limiter1} ->
             {Level, Format, Args} = line(Notice, P, shown(Who)),
             write(Level, [io_lib:format(Format, Args), left_out(LeftOut),
                           last(Whether)]),
-            Limiter1
+            {written, Limiter1}
     end.
 
 left_out(0) -> "";

@@ -127,8 +127,18 @@ target_actions({U, S} = US, Actions, #{host := P} = Parts) ->
          ({remove, R}, Acc) ->
               remove({U, S, R}, Acc);
          ({log, What}, Acc) ->
-              log(What, US, Acc)
+              complain(What, US, Acc)
       end, Parts, Actions).
+
+%% What is left out of the log must come into it once there is room, while it is true.
+complain(What, US, Parts) ->
+    case say(What, US, Parts) of
+        {written, Parts1} ->
+            Parts1;
+        {left_out, #{targets := #{US := T} = Targets} = Parts1} ->
+            Unsaid = mod_client_proxy_presence:unsaid(What, T),
+            Parts1#{targets := Targets#{US := Unsaid}}
+    end.
 
 sent(Type, P, US) when Type == subscribe; Type == probe ->
     mod_client_proxy_targets:tell(P, US, {sent, Type});
@@ -174,8 +184,13 @@ remove(USR, Parts) ->
 
 %%% Internal
 
-log(What, Who, #{host := P, limiter := Limiter} = Parts) ->
-    Parts#{limiter := mod_client_proxy_notices:log(What, P, Who, Limiter, now_())}.
+log(What, Who, Parts) ->
+    {_, Parts1} = say(What, Who, Parts),
+    Parts1.
+
+say(What, Who, #{host := P, limiter := Limiter} = Parts) ->
+    {Whether, Limiter1} = mod_client_proxy_notices:log(What, P, Who, Limiter, now_()),
+    {Whether, Parts#{limiter := Limiter1}}.
 
 now_() ->
     mod_client_proxy_clock:now().

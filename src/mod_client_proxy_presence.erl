@@ -15,7 +15,7 @@
 -module(mod_client_proxy_presence).
 
 -export([new/2, limit/2, start/2, event/3, heard/2, suspect/2, missed/2,
-         cut/3, tick/2, seed/3, trouble/1, kind/1, subscription/1,
+         cut/3, tick/2, seed/3, unsaid/2, trouble/1, kind/1, subscription/1,
          resources/1]).
 %% other nodes
 -export([lead/3, learn/2, told/3, known/2]).
@@ -410,6 +410,12 @@ complain(What, #{told := Told} = T, Now) ->
 say(What, #{complaints := Complaints} = T, Now) ->
     {IsNews, Complaints1} = mod_client_proxy_complaints:say(What, Complaints, Now),
     {[{log, What} || IsNews], T#{complaints := Complaints1}}.
+
+%% @doc What it had for the log was not written. If that is true again it is there again.
+%% (Silence is not: that is said once until the target speaks.)
+-spec unsaid(mod_client_proxy_complaints:complaint(), target()) -> target().
+unsaid(What, #{complaints := Complaints} = T) ->
+    T#{complaints := mod_client_proxy_complaints:unsaid(What, Complaints)}.
 
 %%% Resources
 
