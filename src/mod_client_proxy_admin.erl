@@ -1,7 +1,7 @@
 %%% SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 %%%
 %%% Which commands there are, for ejabberdctl and mod_http_api. What they do is in
-%%% mod_client_proxy_commands.
+%%% mod_client_proxy_commands and mod_client_proxy_commands_drain.
 -module(mod_client_proxy_admin).
 
 -export([register/0, unregister/0]).
@@ -9,6 +9,7 @@
 -include("ejabberd_commands.hrl").
 
 -define(COMMANDS, mod_client_proxy_commands).
+-define(DRAIN, mod_client_proxy_commands_drain).
 
 %% ejabberdctl help shows the long description, and not that of the result.
 -define(STATUS_COLUMNS,
@@ -138,7 +139,7 @@ commands() ->
             "all the same. With 0 or less it does not wait, and only says so. "
             "Sessions and what sticky_ttl keeps still go there: it says how many "
             "there are. client_proxy_move_keys moves the latter.",
-        module = ?COMMANDS, function = drain,
+        module = ?DRAIN, function = drain,
         args = [{host, binary}, {jid, binary}, {seconds, integer}],
         args_desc = ["Proxy host", "Full JID of the resource",
                      "How long to wait"],
@@ -152,7 +153,7 @@ commands() ->
         desc = "End what client_proxy_drain has begun",
         longdesc = "If a node does not answer, the command says so. The node hears "
             "of it later.",
-        module = ?COMMANDS, function = undrain,
+        module = ?DRAIN, function = undrain,
         args = [{host, binary}, {jid, binary}],
         args_desc = ["Proxy host", "Full JID of the resource"],
         args_example = [<<"proxy.example.org">>, <<"svc@example.org/a">>],
@@ -169,7 +170,7 @@ commands() ->
             "knows them: they end session_timeout after they were last used, or "
             "when the resource logs out. If a node does not answer, the command fails: "
             "what is kept there has not moved.",
-        module = ?COMMANDS, function = move_keys,
+        module = ?DRAIN, function = move_keys,
         args = [{host, binary}, {jid, binary}],
         args_desc = ["Proxy host", "Full JID of the resource"],
         args_example = [<<"proxy.example.org">>, <<"svc@example.org/a">>],

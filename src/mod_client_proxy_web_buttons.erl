@@ -46,8 +46,8 @@ press({Button, Jids}, P, By) ->
     {Done == length(Said),
      iolist_to_binary(lists:join($\n, summary(Button, Done, Said)))}.
 
-call(drain, P, Jid) -> mod_client_proxy_commands:drain(P, Jid, 0);
-call(undrain, P, Jid) -> mod_client_proxy_commands:undrain(P, Jid).
+call(drain, P, Jid) -> mod_client_proxy_commands_drain:drain(P, Jid, 0);
+call(undrain, P, Jid) -> mod_client_proxy_commands_drain:undrain(P, Jid).
 
 %% What is said of a failure may not name the resource.
 said(_Jid, {ok, {ok, Text}}) ->

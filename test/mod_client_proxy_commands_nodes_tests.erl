@@ -7,10 +7,13 @@
 -include_lib("eunit/include/eunit.hrl").
 
 -import(mod_client_proxy_commands_tests,
-        [start/0, stop/1, keeping/1, put_endpoint/5, drained/3, request/3, answer/4,
-         outbound/3, began/0, play/2, played/1, play_drain/1, played_drain/1, has/2]).
+        [start/0, stop/1, put_endpoint/5, request/3, answer/4, outbound/3, began/0,
+         play/2, played/1, has/2]).
+-import(mod_client_proxy_commands_drain_tests,
+        [keeping/1, drained/3, play_drain/1, played_drain/1]).
 
 -define(COMMANDS, mod_client_proxy_commands).
+-define(DRAIN, mod_client_proxy_commands_drain).
 -define(VHOST, <<"example.org">>).
 -define(P, <<"proxy.example.org">>).
 -define(HERE, <<"nonode@nohost">>).
@@ -176,7 +179,7 @@ drain_waits_for_nodes(_Core) ->
     say(n3, ?OF_A, [none]),
     Host = play_drain([ok]),
     ?assertEqual({ok, drained(", and nothing is in flight there")},
-                 ?COMMANDS:drain(?P, ?JID, 30)),
+                 ?DRAIN:drain(?P, ?JID, 30)),
     ?assertEqual([at_node(0, 0)], played:get({n2, ?OF_A})),
     [_] = played_drain(Host).
 
@@ -188,11 +191,11 @@ drain_is_heard(_Core) ->
     say(n3, ?OF_A, [at_node(0, 0)]),
     Host = play_drain([ok, ok]),
     ?assertEqual({ok, drained(", and nothing is in flight there")},
-                 ?COMMANDS:drain(?P, ?JID, 0)),
+                 ?DRAIN:drain(?P, ?JID, 0)),
     say(n2, ?OF_A, [{ok, [Unheard#{requests := 0, outbound := 0}]}]),
     ?assertEqual({ok, drained(". In flight there: 0 to it, 0 of its own. But node n2 "
                               "has not heard of it yet")},
-                 ?COMMANDS:drain(?P, ?JID, 0)),
+                 ?DRAIN:drain(?P, ?JID, 0)),
     [_, _] = played_drain(Host).
 
 drain_stays(Core) ->
@@ -205,8 +208,8 @@ drain_stays(Core) ->
     Host = play_drain([ok, ok]),
     ?assertEqual({ok, drained(". In flight there: 6 to it, 8 of its own. Staying with "
                               "it: at most 111 kept keys, 220 sessions")},
-                 ?COMMANDS:drain(?P, ?JID, 0)),
-    {ok, Text} = ?COMMANDS:drain(?P, ?JID, -1),
+                 ?DRAIN:drain(?P, ?JID, 0)),
+    {ok, Text} = ?DRAIN:drain(?P, ?JID, -1),
     has(Text, [". What stays with it is not known: the core does not answer (timeout) "
                "at node n3"]),
     [_, _] = played_drain(Host).
@@ -218,15 +221,15 @@ drain_unanswered(_Core) ->
     Host = play_drain([ok, ok]),
     Text = drained(". In flight there: 0 to it, 0 of its own. But node n3 does not "
                    "answer"),
-    ?assertEqual({ok, Text}, ?COMMANDS:drain(?P, ?JID, 0)),
-    ?assertEqual({error, conflict, 1, Text}, ?COMMANDS:drain(?P, ?JID, 1)),
+    ?assertEqual({ok, Text}, ?DRAIN:drain(?P, ?JID, 0)),
+    ?assertEqual({error, conflict, 1, Text}, ?DRAIN:drain(?P, ?JID, 1)),
     [_, _] = played_drain(Host).
 
 undrain_unanswered(_Core) ->
     say(n2, ?OF_A, [at_node(0, 0), {ok, [(row(?JID))#{draining := []}]}]),
     say(n3, ?OF_A, [{missing, other_version}]),
     Host = play_drain([ok]),
-    {ok, Text} = ?COMMANDS:undrain(?P, ?JID),
+    {ok, Text} = ?DRAIN:undrain(?P, ?JID),
     ?assertEqual(<<"svc@example.org/a gets new requests again, unless something else "
                    "drains it. But node n3 runs another version of the module, and "
                    "cannot answer">>, Text),
@@ -241,18 +244,18 @@ move_keys_of_nodes(Core) ->
     [say(Node, ?STAYS(true), [{ok, #{kept => 10, sessions => 3}}]) || Node <- [n2, n3]],
     ?assertEqual({ok, <<"at most 21 kept keys leave svc@example.org/a, at most 6 "
                         "sessions stay with it">>},
-                 ?COMMANDS:move_keys(?P, ?JID)).
+                 ?DRAIN:move_keys(?P, ?JID)).
 
 move_keys_in_use(_Core) ->
     say(n2, ?OF_A, [at_node(0, 0)]),
     say(n3, ?OF_A, [{ok, [(row(?JID))#{draining := []}]}]),
-    {error, conflict, 1, Text} = ?COMMANDS:move_keys(?P, ?JID),
+    {error, conflict, 1, Text} = ?DRAIN:move_keys(?P, ?JID),
     has(Text, ["svc@example.org/a is in service", "client_proxy_drain"]).
 
 move_keys_in_vain(_Core) ->
     say(n3, ?OF_A, [{missing, no_answer}]),
     say(n2, ?OF_A, [at_node(0, 0)]),
     say(n2, ?STAYS(true), [{ok, #{kept => 10, sessions => 3}}]),
-    {error, unavailable, 1, Text} = ?COMMANDS:move_keys(?P, ?JID),
+    {error, unavailable, 1, Text} = ?DRAIN:move_keys(?P, ?JID),
     has(Text, ["Some keys may have left svc@example.org/a", "node n3 does not answer",
                "Call it again"]).

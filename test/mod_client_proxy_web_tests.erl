@@ -137,7 +137,7 @@ answer(Method, Path, Request) ->
 %%% Buttons
 
 -define(BUTTONS, mod_client_proxy_web_buttons).
--define(COMMANDS, mod_client_proxy_commands).
+-define(DRAIN, mod_client_proxy_commands_drain).
 
 buttons_test_() ->
     Marked = fun(Jids) -> [{<<"jid">>, Jid} || Jid <- Jids] end,
@@ -163,12 +163,12 @@ buttons_test_() ->
 
 %% They wait for the other nodes at the same time. What has failed comes first.
 several_are_drained_at_once_test_() ->
-    {setup, fun() -> played:start([?COMMANDS], []) end, fun(_) -> played:stop() end,
+    {setup, fun() -> played:start([?DRAIN], []) end, fun(_) -> played:stop() end,
      fun several_are_drained_at_once/0}.
 
 several_are_drained_at_once() ->
     Self = self(),
-    played:answer(?COMMANDS, drain,
+    played:answer(?DRAIN, drain,
                   fun(?P, <<"bad">>, 0) -> {error, x, 1, <<"No account">>};
                      (?P, <<"crash">>, 0) -> exit(crash);
                      (?P, Jid, 0) ->

@@ -24,6 +24,8 @@ GROUPS = {
     "": ["requests", "commands", "jitsi", "configuration", "installation"],
     "_admin": ["commands", "over_port/program"],
     "_commands": ["commands", "over_port/program"],
+    "_commands_answers": ["commands", "over_port/program"],
+    "_commands_drain": ["commands", "over_port/program"],
     "_report": ["commands", "over_port/program"],
     "_survey": ["commands"],
     "_core": EXCHANGE + ["commands", "limits", "outbound", "endpoints",
