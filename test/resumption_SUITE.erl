@@ -18,7 +18,7 @@
 -include("frame.hrl").
 
 all() ->
-    [{group, Name} || Name <- [resumption, over_port]].
+    suite:groups([resumption, over_port]).
 
 groups() ->
     [{resumption, [],

@@ -17,7 +17,7 @@
 -include("frame.hrl").
 
 all() ->
-    [{group, Name} || Name <- [waiting, over_port]].
+    suite:groups([waiting, over_port]).
 
 groups() ->
     [{waiting, [],
