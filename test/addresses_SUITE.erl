@@ -14,8 +14,8 @@
 -include("frame.hrl").
 
 all() ->
-    [{group, Name} || Name <- [requests, targets, outbound, encodings, loops,
-                               over_port]].
+    suite:groups([requests, targets, outbound, encodings, loops,
+                  over_port]).
 
 groups() ->
     [{requests, [],

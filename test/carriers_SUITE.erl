@@ -88,7 +88,7 @@ each_request_in_flight_gets_one_error_when_the_program_dies(Config) ->
     signal(Config, program(Config), "KILL"),
     [iq:refused(U, Id, ?P, ?UNAVAILABLE) || Id <- Ids],
     _ = iq:refused(E, Back, To, ?UNAVAILABLE),
-    true = erlang:monotonic_time(millisecond) - Started < 2000,
+    true = erlang:monotonic_time(millisecond) - Started < 10000,
     Ended = "has ended \\(signal 9\\)\\. 41 requests in flight",
     bed:await(fun() -> said(Config, Ended) == 1 end),
     %% what comes now comes too late
@@ -122,7 +122,7 @@ a_program_that_does_not_answer_makes_requests_wait_no_longer_than_1_s(Config) ->
     signal(Config, Program, "STOP"),
     Started = erlang:monotonic_time(millisecond),
     _ = iq:refused(U, iq:ask(U, get, ?P), ?P, ?CONSTRAINT),
-    true = erlang:monotonic_time(millisecond) - Started < 3000,
+    true = erlang:monotonic_time(millisecond) - Started < 5000,
     signal(Config, Program, "CONT"),
     iq:quiet(U, E),
     true = serves(U, ?P, E).

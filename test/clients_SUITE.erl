@@ -28,7 +28,7 @@ suite() ->
     [{timetrap, {seconds, 240}}].
 
 all() ->
-    [{group, protocols}, {group, over_port}, {group, people}].
+    suite:groups([protocols, over_port, people]).
 
 groups() ->
     [{protocols, [],

@@ -1263,7 +1263,7 @@ node_2_is_killed(Config) ->
     _ = iq:result(U, Get, ?P),
     _ = iq:refused(U, Set, ?P, ?UNAVAILABLE),
     await_endpoints(at(Config, 1), ?P, [B]),
-    true = now_ms() - Killed < 2000,
+    true = now_ms() - Killed < 10000,
     _ = iq:refused(U, Orphan, ?P, {modify, 'policy-violation'}),
     {error, unreachable} = rpc(Config, 1, mod_client_proxy, release, [Lost]),
     ok = keeper:release(bed(Config, 1), Held),

@@ -21,7 +21,7 @@
 -define(MANY, 1000).
 
 suite() ->
-    [{timetrap, {seconds, 120}}].
+    [{timetrap, {seconds, 300}}].
 
 all() ->
     [requesters_at_both_nodes_are_served_wherever_answers_come_in,
@@ -476,7 +476,8 @@ serving(Config, Name) ->
 
 serving(Config, Name, Others) ->
     E = client(Config, Name ++ "/a"),
-    _ = chat:shown(E, <<"subscribe">>, proxy(Name)),
+    %% one that does not get there comes again after 5 s, then after 10 s and 20 s
+    _ = chat:shown(E, <<"subscribe">>, proxy(Name), 60000),
     puppet:send(E, ["<presence type='subscribed' to='", proxy(Name), "'/>"]),
     jids(Config, proxy(Name), [puppet:jid(E) | Others]),
     E.

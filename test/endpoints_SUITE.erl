@@ -17,7 +17,7 @@
 -include("frame.hrl").
 
 all() ->
-    [{group, Name} || Name <- [endpoints, balance, limits, jitsi, over_port]].
+    suite:groups([endpoints, balance, limits, jitsi, over_port]).
 
 groups() ->
     [{endpoints, [],

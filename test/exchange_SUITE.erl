@@ -16,8 +16,8 @@
 -include("frame.hrl").
 
 all() ->
-    [{group, Name} || Name <- [strophe_serves, slixmpp_serves, travel, metas,
-                               unsolicited, ids, over_port]].
+    suite:groups([strophe_serves, slixmpp_serves, travel, metas,
+                  unsolicited, ids, over_port]).
 
 groups() ->
     [{strophe_serves, [], [{group, exchange}]},

@@ -16,7 +16,7 @@
 -include("frame.hrl").
 
 all() ->
-    [{group, Name} || Name <- [failure, over_port]].
+    suite:groups([failure, over_port]).
 
 groups() ->
     [{failure, [],
@@ -64,7 +64,7 @@ a_request_without_answer_gets_remote_server_timeout_and_a_late_one_none(Config) 
     Reqs = [iq:served(E, Id) || Id <- Ids],
     [iq:refused(U, Id, P, ?TIMEOUT) || Id <- Ids],
     Took = erlang:monotonic_time(millisecond) - Started,
-    true = Took >= 1000 andalso Took < 3500,
+    true = Took >= 1000 andalso Took < 10000,
     [iq:answer(E, Req) || Req <- Reqs],
     iq:quiet(E, U).
 
@@ -417,7 +417,7 @@ a_request_in_flight_to_a_killed_session_is_answered_at_once(Config) ->
     Started = erlang:monotonic_time(millisecond),
     exit(server_pid(Config, E), kill),
     _ = iq:refused(U, Id, ?P, ?UNAVAILABLE),
-    true = erlang:monotonic_time(millisecond) - Started < 2000.
+    true = erlang:monotonic_time(millisecond) - Started < 10000.
 
 an_error_of_a_healthy_endpoint_is_never_retried(Config) ->
     A = service(Config, "a"),

@@ -13,16 +13,21 @@
          init_per_testcase/2, end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(federation, [base/1, client/2, far/1]).
--import(suite, [await_said/3, bed/1, endpoint_jids/2, requester/1, said/2,
+-import(suite, [await_said/2, await_said/3, bed/1, endpoint_jids/2, requester/1, said/2,
                 status/2]).
 
 -define(FAR, "far.test").
 -define(OTHER, "other.test").
 %% What is in flight when things fail.
 -define(MANY, 200).
+%% ms; until a target has been asked, on a machine with much to do.
+-define(ASKED, 60000).
+%% ms; until it serves again, on such a machine. A server that waits before it tries again
+%% waits for minutes.
+-define(SECONDS, 30000).
 
 suite() ->
-    [{timetrap, {seconds, 240}}].
+    [{timetrap, {seconds, 300}}].
 
 all() ->
     [a_target_that_accepts_serves,
@@ -121,12 +126,12 @@ a_question_that_is_left_open_stays_open_and_is_reported(Config) ->
     use(Config, "open"),
     asked(E, "open"),
     await_said(Config, "\\[warning\\].*open@far.test.*Remedy: accept the contact "
-              "open.example.org", 20000),
+              "open.example.org", ?ASKED),
     {match, _} = re:run(targets(Config, "open"), "not confirmed"),
     %% the question is still there for who answers it only now
     allow(E, "open"),
     endpoints(Config, "open", ["a"]),
-    await_said(Config, "\\[info\\].*open@far.test has accepted", 5000),
+    await_said(Config, "\\[info\\].*open@far.test has accepted"),
     round_trip(requester(Config), E, "open").
 
 an_account_that_was_offline_is_asked_when_it_comes(Config) ->
@@ -143,12 +148,12 @@ a_target_that_refuses_is_reported_and_may_accept_later(Config) ->
     use(Config, "refuses"),
     asked(E, "refuses"),
     say(E, "unsubscribed", "refuses"),
-    await_said(Config, "\\[warning\\].*refuses@far.test has refused.*Remedy: ",
-              10000),
+    await_said(Config, "\\[warning\\].*refuses@far.test has refused.*Remedy: "),
     await_targets(Config, "refuses", "subscription refused"),
-    %% it is asked again a minute later, or two if the first question did not get there
+    %% it is asked again a minute later, or later if the first questions did not get
+    %% there, but never later than in an hour
     [] = [El || El <- puppet:drain(E), is_question(El, "refuses")],
-    clock:forward(bed(Config), 120000),
+    clock:forward(bed(Config), 3600000),
     try
         asked(E, "refuses"),
         allow(E, "refuses"),
@@ -176,9 +181,11 @@ an_account_with_nobody_online_is_not_probed_again_and_again(Config) ->
     E = serving(Config, "nobody"),
     puppet:stop(E),
     endpoints(Config, "nobody", []),
-    1 = probes(Config, "nobody"),
+    %% a second one if the first one was not answered in time
+    Probes = probes(Config, "nobody"),
+    true = Probes >= 1 andalso Probes =< 2,
     timer:sleep(10000),
-    1 = probes(Config, "nobody"),
+    Probes = probes(Config, "nobody"),
     %% nobody needs to ask for who comes back to be seen
     F = client(Config, "nobody/b"),
     endpoints(Config, "nobody", ["b"]),
@@ -205,7 +212,7 @@ a_session_that_withdraws_stays_out_until_it_says_so(Config) ->
 
 a_reload_does_not_ask_again(Config) ->
     E = serving(Config, "reload"),
-    bed:await(fun() -> probes(Config, "reload") == 1 end),
+    bed:await(fun() -> probes(Config, "reload") >= 1 end),
     Sent = received(Config, "reload"),
     [begin
          bed:reconfigure(bed(Config),
@@ -224,7 +231,7 @@ a_restart_here_costs_a_remote_target_seconds(Config) ->
     bed:stop(bed(Config)),
     federation:boot(Config),
     U = requester(Config),
-    within(10000, fun() -> serves(U, E, "boot") end).
+    within(?SECONDS, fun() -> serves(U, E, "boot") end).
 
 a_restart_there_costs_seconds_and_each_request_has_one_answer(Config) ->
     E0 = serving(Config, "restart"),
@@ -238,7 +245,7 @@ a_restart_there_costs_seconds_and_each_request_has_one_answer(Config) ->
     timer:sleep(10000),
     prosody:start(far(Config)),
     E = client(Config, "restart/a"),
-    within(10000, fun() -> serves(U, E, "restart") end),
+    within(?SECONDS, fun() -> serves(U, E, "restart") end),
     nothing_more(U, Ids ++ Ps).
 
 a_server_that_is_killed_loses_no_answer(Config) ->
@@ -252,7 +259,7 @@ a_server_that_is_killed_loses_no_answer(Config) ->
     timer:sleep(5000),
     prosody:start(far(Config)),
     E = client(Config, "kill/a"),
-    within(10000, fun() -> serves(U, E, "kill") end),
+    within(?SECONDS, fun() -> serves(U, E, "kill") end),
     nothing_more(U, Ids).
 
 a_server_that_hangs_is_found_out_and_used_when_it_speaks(Config) ->
@@ -264,11 +271,11 @@ a_server_that_hangs_is_found_out_and_used_when_it_speaks(Config) ->
     _ = one_answer_each(U, Ids, 40000),
     endpoints(Config, "hang", []),
     await_targets(Config, "hang", "does not answer"),
-    await_said(Config, "\\[warning\\].*far.test does not answer", 1000),
+    await_said(Config, "\\[warning\\].*far.test does not answer"),
     _ = iq:refused(U, iq:ask(U, get, proxy("hang")), proxy("hang"),
                    ?UNAVAILABLE),
     prosody:thaw(far(Config)),
-    within(10000, fun() -> endpoint_jids(Config, proxy("hang")) /= [] end),
+    within(?SECONDS, fun() -> endpoint_jids(Config, proxy("hang")) /= [] end),
     _ = puppet:drain(E),
     round_trip(U, E, "hang"),
     nothing_more(U, Ids).
@@ -305,7 +312,7 @@ a_server_that_cannot_reach_us_is_not_said_to_be_silent(Config) ->
     allow(E, "oneway"),
     await_said(Config, "\\[warning\\].*oneway@far.test.*Remedy: .*oneway"
               "[.]example[.]org: that name must be in DNS, and in the "
-              "certificate", 20000),
+              "certificate", ?ASKED),
     0 = said(Config, "oneway@far.test has not answered"),
     0 = said(Config, "mod_client_proxy.*could not be validated").
 
@@ -323,8 +330,9 @@ serving(Config, Name) ->
     endpoints(Config, Name, ["a"]),
     E.
 
+%% A question that does not get there comes again after 5 s, then after 10 s and 20 s.
 asked(E, Name) ->
-    _ = puppet:recv(E, fun(El) -> is_question(El, Name) end, 10000),
+    _ = puppet:recv(E, fun(El) -> is_question(El, Name) end, ?ASKED),
     ok.
 
 is_question(El, Name) ->
@@ -366,13 +374,19 @@ round_trip(U, E, Name) ->
 %% One that may fail: whether it did not.
 serves(U, E, Name) ->
     Id = iq:ask(U, get, proxy(Name)),
-    try iq:served(E, Id, 1000) of
-        Request ->
-            iq:answer(E, Request),
-            puppet:attr(<<"type">>, iq:outcome(U, Id)) == <<"result">>
-    catch
-        error:_ -> {not_served, Id}
+    Came = fun() -> lists:any(fun(El) -> iq:is_served(El, Id) end, puppet:unread(E)) end,
+    bed:await(fun() -> Came() orelse is_back(U, Id) end),
+    case Came() of
+        true ->
+            iq:answer(E, iq:served(E, Id)),
+            puppet:attr(<<"type">>, iq:outcome(U, Id)) == <<"result">>;
+        false ->
+            timer:sleep(200), % not as fast as a test can ask
+            {not_served, Id}
     end.
+
+is_back(U, Id) ->
+    lists:any(fun(El) -> puppet:attr(<<"id">>, El) == Id end, puppet:unread(U)).
 
 within(Ms, Ask) ->
     Began = erlang:monotonic_time(millisecond),

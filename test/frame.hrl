@@ -13,7 +13,7 @@
 -endif.
 
 suite() ->
-    [{timetrap, {seconds, 120}}].
+    [{timetrap, {seconds, 300}}]. % for a machine with much to do
 
 init_per_suite(Config) ->
     suite:start(Config).

@@ -18,7 +18,7 @@
 -include("frame.hrl").
 
 all() ->
-    [{group, Name} || Name <- [health, over_port]].
+    suite:groups([health, over_port]).
 
 groups() ->
     [{health, [],

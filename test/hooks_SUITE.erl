@@ -24,7 +24,7 @@ suite() ->
     [{timetrap, {seconds, 180}}].
 
 all() ->
-    [{group, Name} || Name <- [hooks, over_port]]
+    suite:groups([hooks, over_port])
         ++ [the_example_of_the_guide_works, each_decision_is_logged_with_its_rule].
 
 groups() ->

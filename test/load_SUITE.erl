@@ -168,7 +168,7 @@ a_restart_under_load_costs_only_what_may_not_be_sent_again(Config) ->
     [_ | _] = Errors = errors(Ended, [once]),
     [?UNAVAILABLE] = lists:usort([Outcome || {_, _, Outcome, _} <- Errors]),
     sent_to_one(Book, Ended, Name),
-    true = Slowest >= 3000 andalso Slowest < 13000,
+    true = Slowest >= 3000 andalso Slowest < 20000,
     books_add_up(Config, ?RESTARTS).
 
 %% A set that may not be sent again has come to one endpoint at most; one without a
@@ -188,7 +188,7 @@ one_of_four_is_killed_under_load(Config) ->
     {Ended, Slowest} = one_of_four_dies(Config, Us, crew(Config, "d"), "killed"),
     %% a set that it had: it may have been acted on
     [?UNAVAILABLE] = lists:usort([Outcome || {_, _, Outcome, _} <- errors(Ended, [once])]),
-    true = Slowest < 5000.
+    true = Slowest < 10000.
 
 %% Its session stays, and what is in flight there waits for it.
 one_of_four_that_might_resume_is_killed_under_load(Config) ->
@@ -202,7 +202,7 @@ one_of_four_that_might_resume_is_killed_under_load(Config) ->
     %% a get has waited for resume_wait, and was sent to another one then
     Gets = lists:max([Ms || {get, _, result, Ms} <- Ended]),
     true = Gets >= 2000 andalso Gets < 5000,
-    true = Slowest >= 6000 andalso Slowest < 9000.
+    true = Slowest >= 6000 andalso Slowest < 15000.
 
 one_of_four_dies(Config, Us, E, What) ->
     Book = book(Config),

@@ -21,8 +21,8 @@
 -include("frame.hrl").
 
 all() ->
-    [{group, Name} || Name <- [to_the_target, of_the_target, nodes, stored,
-                               over_port]].
+    suite:groups([to_the_target, of_the_target, nodes, stored,
+                  over_port]).
 
 groups() ->
     [{to_the_target, [],

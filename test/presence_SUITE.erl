@@ -30,7 +30,7 @@ suite() ->
     [{timetrap, {seconds, 120}}].
 
 all() ->
-    [{group, Name} || Name <- [asked, told, itself, over_port, kept]].
+    suite:groups([asked, told, itself, over_port, kept]).
 
 groups() ->
     [{asked, [],
@@ -88,7 +88,8 @@ end_per_group(_, Config) ->
 init_per_testcase(Case, Config) ->
     [bed:rpc(bed(Config), mod_roster, remove_user, [User, <<"example.org">>])
      || User <- [<<"romeo">>, <<"juliet">>, <<"tybalt">>]],
-    suite:begin_case(Case, [presence_shows_the_best_show_and_nothing_of_the_target,
+    suite:begin_case(Case, [who_unsubscribes_is_told_so_and_hears_no_more,
+                            presence_shows_the_best_show_and_nothing_of_the_target,
                             while_it_flaps_few_announcements_come_and_the_last_is_true],
                      Config).
 

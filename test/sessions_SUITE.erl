@@ -17,7 +17,7 @@
 -include("frame.hrl").
 
 all() ->
-    [{group, Name} || Name <- [sessions, rooms, over_port]].
+    suite:groups([sessions, rooms, over_port]).
 
 groups() ->
     [{sessions, [],

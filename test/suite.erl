@@ -11,7 +11,7 @@
 -include("suite.hrl").
 
 -export([start/1, clients/1, stop/1, new_server/0, own_server/2, register_accounts/2,
-         accounts/0, targets/0, begin_group/2, end_group/2, use_carrier/2,
+         accounts/0, targets/0, begin_group/2, groups/1, end_group/2, use_carrier/2,
          own_site/2, common_site/1, begin_case/1, begin_case/3, is_short/0, end_case/1,
          explain/2, last_lines/1, log_since/1, said/2, await_said/2,
          await_said/3, occurrences/2, clean/1, bed/1, service/2, service/3,
@@ -95,6 +95,11 @@ targets() ->
      "steered@example.org", "focus@auth.meet.example.org"].
 
 %%% Groups and cases
+
+%% @doc For all/0: these groups. If it is to be short, none is run once more with the
+%% port program: that does not depend on the release.
+groups(Names) ->
+    [{group, Name} || Name <- Names, not (Name == over_port andalso is_short())].
 
 %% @doc For init_per_group: over_port is what has other groups in it, which are run
 %% with the port program instead of the NIF.

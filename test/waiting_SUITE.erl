@@ -17,7 +17,7 @@
 -include("frame.hrl").
 
 all() ->
-    [{group, Name} || Name <- [waiting, over_port]].
+    suite:groups([waiting, over_port]).
 
 groups() ->
     [{waiting, [],
@@ -87,7 +87,7 @@ in_vain_they_get_one_error(Config) ->
     Ids = [iq:ask(U, Type, ?IMPATIENT) || Type <- [get, set]],
     [iq:refused(U, Id, ?IMPATIENT, ?UNAVAILABLE) || Id <- Ids],
     Took = erlang:monotonic_time(millisecond) - Started,
-    true = Took >= 1000 andalso Took < 3000,
+    true = Took >= 1000 andalso Took < 8000,
     iq:quiet(U, U),
     0 = kept(Config, ?IMPATIENT),
     books_add_up(Config, ?IMPATIENT).
@@ -97,11 +97,13 @@ those_who_have_waited_in_vain_hold_up_nobody(Config) ->
     U = requester(Config),
     Others = [requester(Config, "juliet@example.org/" ++ integer_to_list(N))
               || N <- lists:seq(1, 5)],
+    %% is there, but does not serve yet: to log in may take longer than they wait
+    E = puppet:start(strophe, bed(Config), "svc@example.org/a", []),
     Ids = [iq:ask(U, get, ?IMPATIENT) || _ <- lists:seq(1, 1000)],
     [iq:refused(U, Id, ?IMPATIENT, ?UNAVAILABLE) || Id <- Ids],
     Late = [{Other, iq:ask(Other, get, ?IMPATIENT)} || Other <- Others],
     await_waiting(Config, ?IMPATIENT, 5),
-    E = puppet:start(strophe, bed(Config), "svc@example.org/a", ["presence"]),
+    puppet:send(E, "<presence/>"),
     [begin
          iq:answer(E, iq:served(E, Id)),
          iq:result(Other, Id, ?IMPATIENT)
@@ -173,7 +175,8 @@ others_pass_by_one_whose_requests_are_slow(Config) ->
     [iq:result(Slow, Id, ?PATIENT) || Id <- Slowly],
     true = serves(Slow, ?PATIENT, E).
 
-%% 100 at a time: with a look each 200 ms these would take 1.8 s at least.
+%% 100 at a time: with a look each 200 ms these would take 1.8 s at least. A machine
+%% that needs as long for them is slow also where nobody waits.
 answers_make_room_for_the_next_ones_at_once(Config) ->
     U = requester(Config),
     Ids = [iq:ask(U, get, ?PATIENT) || _ <- lists:seq(1, 1000)],
@@ -183,8 +186,15 @@ answers_make_room_for_the_next_ones_at_once(Config) ->
     [iq:answer(E, puppet:recv(E, fun is_request/1)) || _ <- Ids],
     Took = erlang:monotonic_time(millisecond) - Began,
     io:format(user, "1000 that waited: ~B ms~n", [Took]),
-    true = Took < 1800,
-    [iq:result(U, Id, ?PATIENT) || Id <- Ids].
+    [iq:result(U, Id, ?PATIENT) || Id <- Ids],
+    true = Took < 1800 orelse Took < 3 * without_waiting(U, E, length(Ids)).
+
+%% ms
+without_waiting(U, E, N) ->
+    Began = erlang:monotonic_time(millisecond),
+    Ids = [iq:ask(U, get, ?PATIENT) || _ <- lists:seq(1, N)],
+    [iq:answer(E, puppet:recv(E, fun is_request/1)) || _ <- Ids],
+    erlang:monotonic_time(millisecond) - Began.
 
 a_request_to_an_endpoint_waits_for_that_one(Config) ->
     A = service(Config, "a"),

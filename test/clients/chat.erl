@@ -4,8 +4,8 @@
 %%% which no proxy host changes.
 -module(chat).
 -include("xmpp.hrl").
--export([say/3, say/4, send/5, body/1, heard/2, heard/3, from/1, refused/4, show/3, show/4,
-         shown/3, who_heard/2]).
+-export([say/3, say/4, send/5, body/1, heard/2, heard/3, from/1, refused/4, show/3,
+         show/4, shown/3, shown/4, who_heard/2]).
 
 %% @doc A message with a body; returns the id to know it by.
 say(From, Type, To) ->
@@ -65,9 +65,12 @@ show(Puppet, To, Type, Children) ->
 
 %% @doc The next presence of this type (available: undefined) from this address.
 shown(Puppet, Type, From) ->
+    shown(Puppet, Type, From, 15000).
+
+shown(Puppet, Type, From, Patience) ->
     puppet:recv(Puppet, fun(#xmlel{name = <<"presence">>} = El) ->
                                 puppet:attr(<<"type">>, El) == Type andalso
                                     from(El) == From;
                            (_) ->
                                 false
-                        end).
+                        end, Patience).
