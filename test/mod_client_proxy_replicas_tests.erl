@@ -137,6 +137,16 @@ what_was_just_probed_may_be_in_doubt_here_test() ->
     {_, Doubted} = ?T:told({all, ?T:known(T1, 50600), Rs}, follower(), 50600),
     ?assertMatch({[_, _], _}, ?T:event(unsubscribed, Doubted, 50700)).
 
+what_it_used_before_a_crash_is_found_out_too_test() ->
+    Seeded = ?T:seed(<<"a">>, ?STATE, follower()),
+    ?assertEqual([{put, <<"b">>, ?STATE}, missed],
+                 actions(?T:told(?KNOWN([<<"b">>]), Seeded, 1000))),
+    ?assertEqual([{put, <<"b">>, ?STATE}, missed],
+                 actions(?T:told(all(?KNOWN([<<"b">>])), Seeded, 1000))),
+    {_, Leads} = ?T:lead(true, Seeded, 500),
+    ?assertEqual([{put, <<"b">>, ?STATE}, {send, probe}],
+                 actions(?T:told(?KNOWN([<<"b">>]), Leads, 1000))).
+
 %%% Who comes back
 
 is_told_the_same_and_nothing_happens_test() ->
