@@ -154,18 +154,21 @@ asked(#{failed := Failed, backoff := Backoff, retry := Retry} = T, Now) ->
 %%% Other nodes
 
 %% @doc Whether this node speaks with the account from now on. What another node has
-%% asked and nobody answers is asked again, for that question may be lost.
+%% asked and nobody answers is asked again, for that question may be lost; at once where
+%% the account cannot be reached, or may have refused.
 -spec lead(boolean(), target(), integer()) -> {[action()], target()}.
 lead(true, #{leads := false} = T, Now) ->
     take_over(T#{leads := true}, Now);
 lead(Leads, T, _Now) ->
     {[], T#{leads := Leads}}.
 
+take_over(#{kind := remote, subscription := Subscription, failed := Failed,
+            doubted := Doubted} = T, Now)
+  when Subscription == error; Failed; Doubted ->
+    ask(T, Now);
 take_over(#{kind := remote, subscription := asked, asked_at := At, ask_at := AskAt} = T,
           _Now) ->
     {[], T#{ask_at := min(At + ?SILENCE, AskAt)}};
-take_over(#{kind := remote, subscription := error} = T, Now) ->
-    ask(T, Now);
 take_over(#{kind := remote} = T, Now) ->
     case resources(T) of
         [] -> probe(confirmed, T, Now);

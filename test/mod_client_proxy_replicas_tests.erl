@@ -91,6 +91,22 @@ asks_again_what_nobody_has_answered_test() ->
     {[], Failed} = ?T:event({failed, <<"x">>}, Asked, 1500),
     ?assertEqual([{resend, subscribe}], actions(?T:lead(true, Failed, 2000))).
 
+%% The one that led is gone, and perhaps its question, too.
+asks_at_once_what_is_in_doubt_test() ->
+    {[], Probed} = ?T:told({sent, probe}, known([<<"a">>]), 50000),
+    {[], Doubted} = ?T:event(unsubscribed, Probed, 50100),
+    {Actions, T} = ?T:lead(true, Doubted, 51000),
+    ?assertEqual([{send, subscribe}], Actions),
+    ?assertEqual([], ticks(T, 51000, 60000)),
+    ?assertEqual([silent, {log, refused}, {remove, <<"a">>}], actions(?T:tick(T, 61000))),
+    {[], Asked} = ?T:told({sent, subscribe}, Doubted, 50200),
+    ?assertEqual([{send, subscribe}], actions(?T:lead(true, Asked, 51000))).
+
+asks_at_once_what_was_asked_after_a_failure_test() ->
+    {[], Failed} = ?T:event({failed, <<"x">>}, asked(), 1500),
+    {[], Asked} = ?T:told({sent, subscribe}, Failed, 6500),
+    ?assertEqual([{resend, subscribe}], actions(?T:lead(true, Asked, 7000))).
+
 asks_who_refuses_when_it_is_time_test() ->
     {_, T} = ?T:told({known, ?IS(refused), #{}}, follower(), 1000),
     {Actions, T1} = ?T:lead(true, T, 2000),
