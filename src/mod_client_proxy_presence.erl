@@ -234,11 +234,14 @@ take(Known, States, #{subscription := Before} = T, Now) ->
                               {Acts ++ More, Acc1}
                       end, {[], T}, maps:without(resources(T), States)),
     #{subscription := Subscription, doubted := Doubted, ages := Ages} = Known,
-    Times = maps:map(fun(_, Age) -> Now - Age end, Ages),
+    Times = maps:map(fun(Name, Age) -> later(maps:get(Name, T), Now - Age) end, Ages),
     Taken = T1#{doubted := Doubted, wanted_at := undefined},
     {Missed, T2} = still_missed(maps:merge(subscription(Before, Subscription, Taken, Now),
                                            Times), Now),
     {Actions ++ Missed, T2}.
+
+later(undefined, There) -> There;
+later(Here, There) -> max(Here, There).
 
 still_missed(#{due := #{missed := true}} = T, Now) ->
     missed(T, Now);
@@ -253,9 +256,9 @@ subscription(unknown, asked, T, Now) ->
 subscription(unknown, refused, T, Now) ->
     {_, T1} = refuse(refused, refused, <<"subscription refused">>, {[], T}, Now),
     T1;
-subscription(unknown, error, #{backoff := Backoff} = T, Now) ->
-    T#{subscription := error, warned := true, error := <<"unreachable">>,
-       ask_at := Now + Backoff};
+subscription(unknown, error, T, Now) ->
+    failed_first(T#{subscription := error, warned := true, error := <<"unreachable">>},
+                 Now);
 subscription(_Before, _Subscription, T, _Now) ->
     T.
 

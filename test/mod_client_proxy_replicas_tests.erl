@@ -145,6 +145,21 @@ of_a_local_target_there_is_nothing_but_its_answer_test() ->
     ?assertEqual({subscribed, []}, {?T:subscription(T), ?T:resources(T)}),
     ?assertEqual({[], T}, ?T:told({known, ?IS(refused), #{}}, T, 1000)).
 
+of_an_error_it_may_be_that_its_server_is_not_reached_test() ->
+    {_, T} = ?T:learn(?T:new(remote, 5), 0),
+    {[], T1} = ?T:told({known, ?IS(error), #{}}, T, 1000),
+    ?assertEqual([], ticks(T1, 1000, 5000)),
+    ?assertEqual([{resend, subscribe}], actions(?T:tick(T1, 6000))),
+    ?assertEqual([{resend, subscribe}], actions(?T:heard(T1, 2000))).
+
+%% (Of times it is the later one that counts.)
+what_it_knows_better_than_the_others_stays_test() ->
+    {known, Is, Rs} = ?KNOWN([<<"a">>]),
+    {[], T} = ?T:told({sent, probe}, known([<<"a">>]), 50000),
+    {[], T1} = ?T:told({all, Is#{ages := #{probed_at => 40000}}, Rs}, T, 50100),
+    {[], T2} = ?T:event(unsubscribed, T1, 50500),
+    ?assertEqual([<<"a">>], ?T:resources(T2)).
+
 what_was_just_probed_may_be_in_doubt_here_test() ->
     {known, Is, Rs} = ?KNOWN([<<"a">>]),
     {_, T} = ?T:told({known, Is#{ages := #{probed_at => 9000}}, Rs}, follower(), 50000),
