@@ -125,10 +125,11 @@ new(Kind, Max) ->
 limit(Max, #{resources := Rs} = T) ->
     T#{resources := mod_client_proxy_resources:limit(Max, Rs)}.
 
-%% @doc Enters a resource that is in use from before this process.
+%% @doc Enters a resource that is in use from before this process. What it has said
+%% since then may be lost.
 -spec seed(binary(), mod_client_proxy_core:state(), target()) -> target().
 seed(Resource, _State, #{resources := Rs} = T) ->
-    T#{resources := mod_client_proxy_resources:seed(Resource, Rs)}.
+    due(missed, T#{resources := mod_client_proxy_resources:seed(Resource, Rs)}).
 
 %% @doc Asks for the subscription. A server answers a request for what it has
 %% granted already, so this is also the way to learn whether it is still granted.
@@ -153,18 +154,21 @@ asked(#{failed := Failed, backoff := Backoff, retry := Retry} = T, Now) ->
 %%% Other nodes
 
 %% @doc Whether this node speaks with the account from now on. What another node has
-%% asked and nobody answers is asked again, for that question may be lost.
+%% asked and nobody answers is asked again, for that question may be lost; at once where
+%% the account cannot be reached, or may have refused.
 -spec lead(boolean(), target(), integer()) -> {[action()], target()}.
 lead(true, #{leads := false} = T, Now) ->
     take_over(T#{leads := true}, Now);
 lead(Leads, T, _Now) ->
     {[], T#{leads := Leads}}.
 
+take_over(#{kind := remote, subscription := Subscription, failed := Failed,
+            doubted := Doubted} = T, Now)
+  when Subscription == error; Failed; Doubted ->
+    ask(T, Now);
 take_over(#{kind := remote, subscription := asked, asked_at := At, ask_at := AskAt} = T,
           _Now) ->
     {[], T#{ask_at := min(At + ?SILENCE, AskAt)}};
-take_over(#{kind := remote, subscription := error} = T, Now) ->
-    ask(T, Now);
 take_over(#{kind := remote} = T, Now) ->
     case resources(T) of
         [] -> probe(confirmed, T, Now);
@@ -189,12 +193,8 @@ told({sent, _}, #{subscription := unknown} = T, _Now) ->
     {[], T}; % there is more that it is to be told
 told({sent, subscribe}, T, Now) ->
     {[], asked(T, Now)};
-told({sent, probe}, #{due := Due} = T, Now) ->
-    T1 = T#{probed_at := Now, spoke_at := Now, due := maps:remove(missed, Due)},
-    {[], case is_map_key(missed, Due) of
-             true -> check(missed, Now, T1);
-             false -> T1
-         end};
+told({sent, probe}, T, Now) ->
+    {[], probed(T, Now)};
 told(suspect, T, Now) ->
     suspect(T, Now);
 told(silent, #{kind := remote, subscription := asked} = T, Now) ->
@@ -219,13 +219,11 @@ told({all, Known, States}, #{kind := remote, subscription := unknown} = T, Now) 
     take(Known, States, T, Now);
 told({all, Known, States}, #{kind := remote} = T, Now) ->
     %% they have not heard each other, perhaps for long, so neither knows who is right
-    IsNews = lists:sort(maps:keys(States)) /= lists:sort(resources(T)),
-    {Actions, T1} = take(Known, States, T, Now),
-    {Probe, T2} = case IsNews of
-                      true -> missed(T1, Now);
-                      false -> {[], T1}
-                  end,
-    {Actions ++ Probe, T2};
+    take(Known, States,
+         case lists:sort(maps:keys(States)) == lists:sort(resources(T)) of
+             true -> T;
+             false -> due(missed, T)
+         end, Now);
 told({_, _Known, _States}, T, _Now) ->
     {[], T}.
 
@@ -236,9 +234,19 @@ take(Known, States, #{subscription := Before} = T, Now) ->
                               {Acts ++ More, Acc1}
                       end, {[], T}, maps:without(resources(T), States)),
     #{subscription := Subscription, doubted := Doubted, ages := Ages} = Known,
-    Times = maps:map(fun(_, Age) -> Now - Age end, Ages),
+    Times = maps:map(fun(Name, Age) -> later(maps:get(Name, T), Now - Age) end, Ages),
     Taken = T1#{doubted := Doubted, wanted_at := undefined},
-    {Actions, maps:merge(subscription(Before, Subscription, Taken, Now), Times)}.
+    {Missed, T2} = still_missed(maps:merge(subscription(Before, Subscription, Taken, Now),
+                                           Times), Now),
+    {Actions ++ Missed, T2}.
+
+later(undefined, There) -> There;
+later(Here, There) -> max(Here, There).
+
+still_missed(#{due := #{missed := true}} = T, Now) ->
+    missed(T, Now);
+still_missed(T, _Now) ->
+    {[], T}.
 
 subscription(_Before, subscribed, T, _Now) ->
     T#{subscription := subscribed, ask_at := undefined, failed := false,
@@ -248,9 +256,9 @@ subscription(unknown, asked, T, Now) ->
 subscription(unknown, refused, T, Now) ->
     {_, T1} = refuse(refused, refused, <<"subscription refused">>, {[], T}, Now),
     T1;
-subscription(unknown, error, #{backoff := Backoff} = T, Now) ->
-    T#{subscription := error, warned := true, error := <<"unreachable">>,
-       ask_at := Now + Backoff};
+subscription(unknown, error, T, Now) ->
+    failed_first(T#{subscription := error, warned := true, error := <<"unreachable">>},
+                 Now);
 subscription(_Before, _Subscription, T, _Now) ->
     T.
 
@@ -423,14 +431,15 @@ remove_all(T) ->
     removed(fun mod_client_proxy_resources:remove_all/1, T).
 
 %% Where there is a place again, a probe finds the resources that had none.
-removed(Fun, #{resources := Rs, due := Due} = T) ->
+removed(Fun, #{resources := Rs} = T) ->
     {Removed, Rs1} = Fun(Rs),
     {HasRoom, Rs2} = mod_client_proxy_resources:take_room(Rs1),
+    T1 = T#{resources := Rs2},
     {[{remove, R} || R <- Removed],
-     T#{resources := Rs2, due := case HasRoom of
-                                     true -> Due#{room => true};
-                                     false -> Due
-                                 end}}.
+     case HasRoom of
+         true -> due(room, T1);
+         false -> T1
+     end}.
 
 %% @doc A request to a resource came back, so that server cannot be reached, or
 %% could not be: is it there again?
@@ -455,9 +464,9 @@ cut(Text, T, Now) ->
 -spec missed(target(), integer()) -> {[action()], target()}.
 missed(#{kind := local} = T, _Now) ->
     {[], T};
-missed(#{leads := false, due := Due} = T, _Now) ->
+missed(#{leads := false} = T, _Now) ->
     %% what the answer does not speak of is gone, but the probe may have to wait
-    {[missed], T#{due := Due#{missed => true}}};
+    {[missed], due(missed, T)};
 missed(T, Now) ->
     probe(missed, T, Now).
 
@@ -465,25 +474,34 @@ missed(T, Now) ->
 
 %% One that comes too soon after the one before is sent late rather than never,
 %% for it may be what mends an error.
-probe(Reason, #{subscription := subscribed, leads := true, due := Due} = T, Now) ->
+probe(Reason, #{subscription := subscribed, leads := true} = T, Now) ->
     case pace(Reason, T, Now) of
         {now, T1} ->
-            {[{how(Reason), probe}],
-             check(Reason, Now, T1#{probed_at := Now, spoke_at := Now,
-                                    due := maps:remove(Reason, Due)})};
+            #{due := Due} = T2 = probed(due(Reason, T1), Now),
+            {[{how(Reason), probe}], T2#{due := maps:remove(Reason, Due)}};
         later ->
-            {[], T#{due := Due#{Reason => true}}}
+            {[], due(Reason, T)}
     end;
+probe(missed, T, _Now) ->
+    {[], due(missed, T)};
 probe(_Reason, T, _Now) ->
     {[], T}.
+
+due(Reason, #{due := Due} = T) ->
+    T#{due := Due#{Reason => true}}.
 
 how(bounce) -> resend;
 how(_) -> send.
 
-check(missed, Now, #{resources := Rs} = T) ->
-    T#{resources := mod_client_proxy_resources:probed(Now + ?ANSWER, Rs)};
-check(_Reason, _Now, T) ->
-    T.
+%% Whatever the reason was: the answer also tells what was missed.
+probed(#{due := Due, resources := Rs} = T, Now) ->
+    T1 = T#{probed_at := Now, spoke_at := Now, due := maps:remove(missed, Due)},
+    case Due of
+        #{missed := true} ->
+            T1#{resources := mod_client_proxy_resources:probed(Now + ?ANSWER, Rs)};
+        _ ->
+            T1
+    end.
 
 pace(What, #{paces := Paces} = T, Now) ->
     case mod_client_proxy_pace:take(What, Paces, Now) of

@@ -387,6 +387,18 @@ what_was_in_use_before_a_crash_stays_and_its_unavailable_counts_test() ->
     ?assertEqual([{remove, <<"a">>}],
                  actions(event({unavailable, <<"a">>}, T1, 50000))).
 
+%% (Its `unavailable' may have been lost in the crash.)
+what_was_in_use_before_a_crash_and_is_not_shown_after_it_is_removed_test() ->
+    T = mod_client_proxy_presence:seed(<<"a">>, ?STATE, new(remote)),
+    {_, T1} = mod_client_proxy_presence:start(T, 0),
+    {Actions, T2} = event(subscribed, T1, 100),
+    ?assertEqual([{send, probe}], Actions),
+    T3 = again([<<"b">>], T2, 200),
+    ?assertEqual([], actions(tick(T3, 10099))),
+    {Removed, T4} = tick(T3, 10100),
+    ?assertEqual([{remove, <<"a">>}], Removed),
+    ?assertEqual([], until(?MINUTE, T4, 11000)).
+
 %%% Too many of them
 
 resources_beyond_the_limit_are_refused_and_said_once_test() ->
@@ -466,6 +478,15 @@ after_something_was_missed_what_the_probe_does_not_show_is_removed_test() ->
     {Actions, T3} = tick(T2, 60000),
     ?assertEqual([{remove, <<"a">>}, {remove, <<"c">>}], lists:sort(Actions)),
     ?assertEqual([<<"b">>], mod_client_proxy_presence:resources(T3)).
+
+what_was_missed_before_it_says_yes_is_found_out_when_it_does_test() ->
+    {_, T} = start(remote),
+    {_, T1} = mod_client_proxy_presence:missed(again([<<"a">>], T, 1000), 2000),
+    {[], T2} = tick(T1, 3000),
+    {Actions, T3} = event(subscribed, T2, 5000),
+    ?assertEqual([{send, probe}], Actions),
+    T4 = again([<<"b">>], T3, 5100),
+    ?assertEqual([{remove, <<"a">>}], until(?MINUTE, T4, 6000)).
 
 a_probe_without_any_answer_removes_nothing_test() ->
     {_, T} = probe_by_missing(subscribed([<<"a">>]), 50000),

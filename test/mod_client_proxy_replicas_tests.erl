@@ -91,6 +91,22 @@ asks_again_what_nobody_has_answered_test() ->
     {[], Failed} = ?T:event({failed, <<"x">>}, Asked, 1500),
     ?assertEqual([{resend, subscribe}], actions(?T:lead(true, Failed, 2000))).
 
+%% The one that led is gone, and perhaps its question, too.
+asks_at_once_what_is_in_doubt_test() ->
+    {[], Probed} = ?T:told({sent, probe}, known([<<"a">>]), 50000),
+    {[], Doubted} = ?T:event(unsubscribed, Probed, 50100),
+    {Actions, T} = ?T:lead(true, Doubted, 51000),
+    ?assertEqual([{send, subscribe}], Actions),
+    ?assertEqual([], ticks(T, 51000, 60000)),
+    ?assertEqual([silent, {log, refused}, {remove, <<"a">>}], actions(?T:tick(T, 61000))),
+    {[], Asked} = ?T:told({sent, subscribe}, Doubted, 50200),
+    ?assertEqual([{send, subscribe}], actions(?T:lead(true, Asked, 51000))).
+
+asks_at_once_what_was_asked_after_a_failure_test() ->
+    {[], Failed} = ?T:event({failed, <<"x">>}, asked(), 1500),
+    {[], Asked} = ?T:told({sent, subscribe}, Failed, 6500),
+    ?assertEqual([{resend, subscribe}], actions(?T:lead(true, Asked, 7000))).
+
 asks_who_refuses_when_it_is_time_test() ->
     {_, T} = ?T:told({known, ?IS(refused), #{}}, follower(), 1000),
     {Actions, T1} = ?T:lead(true, T, 2000),
@@ -129,6 +145,21 @@ of_a_local_target_there_is_nothing_but_its_answer_test() ->
     ?assertEqual({subscribed, []}, {?T:subscription(T), ?T:resources(T)}),
     ?assertEqual({[], T}, ?T:told({known, ?IS(refused), #{}}, T, 1000)).
 
+of_an_error_it_may_be_that_its_server_is_not_reached_test() ->
+    {_, T} = ?T:learn(?T:new(remote, 5), 0),
+    {[], T1} = ?T:told({known, ?IS(error), #{}}, T, 1000),
+    ?assertEqual([], ticks(T1, 1000, 5000)),
+    ?assertEqual([{resend, subscribe}], actions(?T:tick(T1, 6000))),
+    ?assertEqual([{resend, subscribe}], actions(?T:heard(T1, 2000))).
+
+%% (Of times it is the later one that counts.)
+what_it_knows_better_than_the_others_stays_test() ->
+    {known, Is, Rs} = ?KNOWN([<<"a">>]),
+    {[], T} = ?T:told({sent, probe}, known([<<"a">>]), 50000),
+    {[], T1} = ?T:told({all, Is#{ages := #{probed_at => 40000}}, Rs}, T, 50100),
+    {[], T2} = ?T:event(unsubscribed, T1, 50500),
+    ?assertEqual([<<"a">>], ?T:resources(T2)).
+
 what_was_just_probed_may_be_in_doubt_here_test() ->
     {known, Is, Rs} = ?KNOWN([<<"a">>]),
     {_, T} = ?T:told({known, Is#{ages := #{probed_at => 9000}}, Rs}, follower(), 50000),
@@ -136,6 +167,16 @@ what_was_just_probed_may_be_in_doubt_here_test() ->
     ?assertEqual([<<"a">>], ?T:resources(T1)),
     {_, Doubted} = ?T:told({all, ?T:known(T1, 50600), Rs}, follower(), 50600),
     ?assertMatch({[_, _], _}, ?T:event(unsubscribed, Doubted, 50700)).
+
+what_it_used_before_a_crash_is_found_out_too_test() ->
+    Seeded = ?T:seed(<<"a">>, ?STATE, follower()),
+    ?assertEqual([{put, <<"b">>, ?STATE}, missed],
+                 actions(?T:told(?KNOWN([<<"b">>]), Seeded, 1000))),
+    ?assertEqual([{put, <<"b">>, ?STATE}, missed],
+                 actions(?T:told(all(?KNOWN([<<"b">>])), Seeded, 1000))),
+    {_, Leads} = ?T:lead(true, Seeded, 500),
+    ?assertEqual([{put, <<"b">>, ?STATE}, {send, probe}],
+                 actions(?T:told(?KNOWN([<<"b">>]), Leads, 1000))).
 
 %%% Who comes back
 
