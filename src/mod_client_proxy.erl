@@ -249,7 +249,8 @@ start_port(ServerHost) ->
         ok -> ok;
         {error, Reason} ->
             ?CRITICAL_MSG("The port program of virtual host ~ts is not "
-                          "supervised: ~p", [ServerHost, Reason])
+                          "supervised: ~p. ejabberdctl reload_config tries again",
+                          [ServerHost, Reason])
     end.
 
 start_host(ServerHost, P, #{carrier := Carrier} = HostOpts) ->
@@ -271,8 +272,8 @@ reconfigure(ServerHost, P) ->
     catch
         exit:Reason ->
             %% it has crashed; the supervisor starts it with the new options
-            ?ERROR_MSG("Proxy host ~ts did not take its new options: ~p",
-                       [P, Reason])
+            ?ERROR_MSG("Proxy host ~ts did not take its new options: ~p. "
+                       "ejabberdctl reload_config tries again", [P, Reason])
     end.
 
 stop_hosts(ServerHost, Keep) ->

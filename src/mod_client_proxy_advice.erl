@@ -51,8 +51,8 @@ namespace(P, Ns) ->
               mod_client_proxy_options:host_options()) ->
           mod_client_proxy_condition:condition().
 guesses(up, #{encoding := sealed, translate_payload := [_ | _]}) ->
-    {up, "payloads are translated, so a target that guesses a requester's JID can "
-         "find out whether it is right, though encoding is sealed"};
+    {up, "payloads are translated (translate_payload), so a target that guesses a "
+         "requester's JID can find out whether it is right, though encoding is sealed"};
 guesses(Condition, _Opts) ->
     Condition.
 

@@ -24,7 +24,7 @@ state(#{status := {ok, #{state := State}}}) ->
     end.
 
 in_text() ->
-    "Found says what is to be done".
+    "What stands before this says what to do".
 
 -spec name(facts()) -> [finding()].
 name(#{host := P}) ->
@@ -103,8 +103,12 @@ near(Name, N, Option, Max) ->
                   false -> warning
               end,
     {Verdict, io_lib:format("~ts: ~b of ~b (~ts)", [Name, N, Max, Option]),
-     ["client_proxy_counters shows whether it stays so. Then raise ",
-      atom_to_list(Option)]}.
+     [look(Name), "If it stays so, raise ", atom_to_list(Option)]}.
+
+%% A larger limit helps no service that is too slow.
+look(pending) -> "client_proxy_pending shows how old they are. Many old ones: the "
+                     "service is too slow, see row shaper, or start more instances. ";
+look(_Name) -> "".
 
 -spec cluster(facts()) -> [finding()].
 cluster(#{host := P}) ->

@@ -21,7 +21,7 @@ targets(#{status := error}) ->
     [].
 
 %% The state says of an account only after a while that it is not there.
-target(#{jid := Jid, kind := local} = Target, _Facts) ->
+target(#{jid := Jid, kind := local} = Target, #{host := P}) ->
     {U, S} = split(Jid),
     case {ejabberd_auth:user_exists(U, S), Target} of
         {false, _} ->
@@ -30,15 +30,27 @@ target(#{jid := Jid, kind := local} = Target, _Facts) ->
         {true, #{trouble := <<>>}} ->
             {ok, [Jid, " (local) is there"], ""};
         {true, #{trouble := Trouble}} ->
-            {warning, [Jid, ": ", foreign(Trouble)],
-             "client_proxy_status shows it, too"}
+            {warning, [Jid, ": ", foreign(Trouble)], mends(Trouble, P)}
     end;
 target(#{jid := Jid, kind := Kind, trouble := <<>>}, _Facts) ->
     {ok, [Jid, " (", atom_to_list(Kind), ") is there"], ""};
 target(#{jid := Jid, trouble := Trouble}, #{host := P}) ->
-    {problem, [Jid, ": ", foreign(Trouble)],
-     ["Its owner must accept the subscription of ", P, ", and its server must reach "
-      "this one: see rows dns and certificate"]}.
+    {problem, [Jid, ": ", foreign(Trouble)], mends(Trouble, P)}.
+
+%% By what mod_client_proxy_endpoints says of it.
+mends(<<"no such account">>, _P) ->
+    "Wait for half a minute: it is there now, and will be found";
+mends(<<"more than ", _/binary>>, _P) ->
+    "Raise max_endpoints_per_target";
+mends(<<"unreachable", _/binary>>, _P) ->
+    "The log names the cause and the remedy: look for 'cannot reach the server'. See "
+        "row dns, too";
+mends(<<"its server does not answer">>, _P) ->
+    "See whether that server is up, and the network between. Its resources are used "
+        "again when anything comes from it";
+mends(_NotAccepted, P) ->
+    ["Its owner must accept the contact ", P, ". Where that is done, its server does "
+     "not reach this one: see rows dns and certificate"].
 
 %% What another party chose.
 foreign(Text) ->
@@ -88,8 +100,10 @@ slowed(Target, Rate, Timeout, InFlight) ->
     Found = io_lib:format("~ts: its shaper passes ~b octets a second of each "
                           "connection, about ~b answers",
                           [Target, Rate, Rate div ?ANSWER]),
-    Remedy = ["In ejabberd.yml: an acl for ", Target, ", such as 'service', and "
-              "'none: service' as the first line of shaper_rules: c2s_shaper"],
+    %% (A session keeps the shaper that it logged in with.)
+    Remedy = [acl(Target), "'none: service' in front of what c2s_shaper has, as in "
+              "[none: service, normal: all]. Then reload_config, and let the service "
+              "log in again"],
     if
         InFlight * ?ANSWER > Rate * (Timeout div 1000 + 1) ->
             {problem, [Found, io_lib:format(". ~b requests wait at one resource: they "
@@ -130,13 +144,16 @@ sessions_left(Target, {U, S}) ->
             case Online >= Max of
                 true ->
                     {problem, [Found, ": the next login ends the oldest session"],
-                     ["In ejabberd.yml: 'infinity: service' as the first line of "
-                      "shaper_rules: max_user_sessions, with ", Target, " in acl "
-                      "'service'"]};
+                     [acl(Target), io_lib:format(
+                                     "max_user_sessions: {infinity: service, ~b: all}. "
+                                     "Then reload_config", [Max])]};
                 false ->
                     {ok, Found, ""}
             end
     end.
+
+acl(Target) ->
+    ["In ejabberd.yml: below acl 'service: {user: ", Target, "}', below shaper_rules "].
 
 %% @doc The targets on this server (local) or on others (remote): bare JIDs.
 -spec targets_on(local | remote, facts()) -> [binary()].
