@@ -163,10 +163,12 @@ end_case(Config) ->
     end.
 
 %% Errors in the log belong to the cases that are about errors. (A supervisor
-%% reports a session that a test has killed.)
+%% reports a session that a test has killed, and that of mod_muc what Mnesia says of
+%% itself on a busy machine: it is subscribed to that.)
 nothing_crashed(Config) ->
     case re:run(log_since(Config),
-                "(?m)^.*\\[(error|critical)\\](?!.*@supervisor:do_restart).*$",
+                "(?m)^.*\\[(error|critical)\\](?!.*@supervisor:do_restart)"
+                "(?!.*@supervisor:handle_info.*mnesia_system_event).*$",
                 [{capture, first, binary}]) of
         {match, [Line]} ->
             case ?config(errors, Config) of
