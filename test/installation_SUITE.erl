@@ -11,7 +11,7 @@
          end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 -import(site, [short_site/1]).
--import(suite, [bed/1, clean/1, is_ours/1, occurrences/2, own_server/2,
+-import(suite, [await_said/2, bed/1, clean/1, is_ours/1, occurrences/2, own_server/2,
                 program/1, requester/1, said/2, serves/3, service/2, status/2]).
 
 %% The installer compiles all: minutes on a machine with much else to do.
@@ -129,7 +129,7 @@ a_core_that_is_replaced_by_hand_is_begun_anew(Config) ->
                           integer_to_list(byte_size(So)), "\n"]),
     {module, _} = bed:rpc(Bed, code, load_file, [mod_client_proxy_nif]),
     served_here(Config),
-    true = said(Config, "\\[error\\].*has lost its core") > 0.
+    await_said(Config, "\\[error\\].*has lost its core").
 
 it_serves_by_a_port_program_whose_run_bit_was_lost(Config) ->
     Bed = bed(Config),
