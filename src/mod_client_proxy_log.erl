@@ -23,7 +23,7 @@
 -define(MINUTE, 60000).
 -define(HOUR, 3600000).
 -define(LINES_AN_HOUR, 60).
-%% Far more than may be written in two hours: those give way to no other.
+%% Far more than are written in a minute, so some can always give way.
 -define(MAX_KINDS, 1000).
 -define(MAX_TERMS, 40). % of a term
 

@@ -419,8 +419,8 @@ say(What, #{complaints := Complaints} = T, Now) ->
     {IsNews, Complaints1} = mod_client_proxy_complaints:say(What, Complaints, Now),
     {[{log, What} || IsNews], T#{complaints := Complaints1}}.
 
-%% @doc What it had for the log was not written. If that is true again it is there again.
-%% (Silence is not: that is said once until the target speaks.)
+%% @doc The log had no room for this: it is said when it is found true again. (Silence is
+%% not: that is found once until the target speaks.)
 -spec unsaid(mod_client_proxy_complaints:complaint(), target()) -> target().
 unsaid(What, #{complaints := Complaints} = T) ->
     T#{complaints := mod_client_proxy_complaints:unsaid(What, Complaints)}.

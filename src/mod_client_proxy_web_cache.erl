@@ -16,9 +16,9 @@
 -define(LIMIT, 3000).    % ms; whoever is at work so long has hung, and is ended
 -define(PATIENCE, 4000). % ms; then this process itself hangs
 
-%% Of each key: the answer, or who is at work, and who waits for it. (The key of who was
-%% at work when all was forgotten is his reference: those who waited then get what he
-%% finds, and nobody else.)
+%% Of each key: the answer, or who is at work, and who waits for it. (When
+%% all is forgotten, who is at work goes on with his reference as the key: those who have
+%% waited get his answer, and nobody else does.)
 -type state() :: #{Key :: term() => {answer, term()}
                                   | {asked, reference(), [gen_server:from()]}}.
 

@@ -162,9 +162,9 @@ end_case(Config) ->
         _:What -> {fail, {not_clean, What}}
     end.
 
-%% Errors in the log belong to the cases that are about errors. (A supervisor
-%% reports a session that a test has killed, and that of mod_muc what Mnesia says of
-%% itself on a busy machine: it is subscribed to that.)
+%% Errors in the log belong to the cases that are about errors. (Not
+%% so what supervisors report: a session that a test has killed, and that Mnesia is
+%% overloaded on a busy machine. The supervisor of mod_muc is sent that by mistake.)
 nothing_crashed(Config) ->
     case re:run(log_since(Config),
                 "(?m)^.*\\[(error|critical)\\](?!.*@supervisor:do_restart)"
