@@ -108,7 +108,7 @@ get([], Account, #request{raw_path = Path}) ->
 get([ServerHost], Account, #request{raw_path = Path, q = Query}) ->
     in_folder(Path, fun() ->
                             case view(ServerHost, Account, Query) of
-                                #{} = View -> ?PAGE:page(View);
+                                #{} = View -> ?PAGE:page(View, charts(View));
                                 error -> error
                             end
                     end);
@@ -216,6 +216,10 @@ find(Name, Query) ->
 
 value(Name, Query) ->
     proplists:get_value(Name, Query, <<>>).
+
+%% What the page's script draws first.
+charts(#{detail := none}) -> <<>>;
+charts(#{detail := Detail}) -> json(maps:with([history, limit], Detail)).
 
 %% By what this Erlang has. (Older ones have no module json, and ejabberd needs jiffy.)
 json(View) ->

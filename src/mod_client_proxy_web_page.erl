@@ -4,7 +4,7 @@
 %%% and writes what is new into the elements that have data-cell (priv/web/page.js).
 -module(mod_client_proxy_web_page).
 
--export([virtual_hosts/1, page/1, said/3, shown/1]).
+-export([virtual_hosts/1, page/2, said/3, shown/1]).
 
 -export_type([view/0]).
 
@@ -46,8 +46,11 @@ said(P, Text, IsDone) ->
                Text},
               {p, [], {a, [{href, query(#{host => P})}], ["Back to ", P]}}]).
 
--spec page(view()) -> iodata().
-page(#{server_host := ServerHost, detail := Detail, no_detail := NoDetail} = View) ->
+%% @doc The page of a virtual host. Charts: JSON, what the script draws in them before its
+%% first look. They have their size then, and nothing below them moves.
+-spec page(view(), Charts :: iodata()) -> iodata().
+page(#{server_host := ServerHost, detail := Detail, no_detail := NoDetail} = View,
+     Charts) ->
     Title = case Detail of
                 none -> ServerHost;
                 #{name := P} -> P
@@ -63,7 +66,7 @@ page(#{server_host := ServerHost, detail := Detail, no_detail := NoDetail} = Vie
               hosts(View),
               {p, [{id, "no_detail"}, {class, "note down"}, {role, "status"}],
                NoDetail},
-              detail(View)]).
+              detail(View, Charts)]).
 
 document(Up, Title, Script, Content) ->
     mod_client_proxy_web_html:document(
@@ -141,13 +144,12 @@ host_row(#{name := P, word := Word, text := Text, endpoints := Endpoints,
 
 %%% One proxy host
 
-detail(#{detail := none}) ->
+detail(#{detail := none}, _Charts) ->
     [];
 detail(#{host := #{word := Word, text := Text, carrier := Carrier, targets := Targets,
                    pending := Pending, missing := MissingNodes},
-         detail := #{name := P, limit := Limit, missing := Missing, history := History}
-         = Detail,
-         span := Span, find := Find, token := Token} = View) ->
+         detail := #{name := P, limit := Limit, missing := Missing} = Detail,
+         span := Span, find := Find, token := Token} = View, Charts) ->
     {section, [{id, "detail"}, {aria_labelledby, "name"}, {data_host, P},
                {data_span, integer_to_binary(Span)}],
      [{h2, [{id, "name"}], P},
@@ -160,7 +162,7 @@ detail(#{host := #{word := Word, text := Text, carrier := Carrier, targets := Ta
         fact("Carrier", "carrier", Carrier),
         fact("In flight", "flight", [integer_to_binary(Pending), " of ",
                                      integer_to_binary(Limit)])]},
-      charts(P, Span, Find, History),
+      charts(P, Span, Find, Charts),
       rows(Detail, part(find_form, View), Find, Token)]}.
 
 missing(Nodes) ->
@@ -170,8 +172,9 @@ fact(Name, Cell, Value) ->
     {'div', [], [{dt, [], Name}, {dd, [{data_cell, Cell}], Value}]}.
 
 %% The script draws them.
-charts(P, Span, Find, _History) ->
-    {section, [{id, "charts"}, {aria_label, "Charts"}, {hidden, true}],
+charts(P, Span, Find, Charts) ->
+    {section, [{id, "charts"}, {aria_label, "Charts"}, {hidden, true},
+               {data_first, Charts}],
      [{nav, [{class, "spans"}, {aria_label, "Time span of the charts"}],
        [{a, [{href, query(#{host => P, find => Find, span => integer_to_binary(S)})},
              {data_span, integer_to_binary(S)},

@@ -2,11 +2,12 @@
 //
 // Marks, the buttons that drain resources, and what has come of them.
 import { here, lookOnce, patience } from "./looks.js";
-import { byId, write } from "./writing.js";
+import { byId, show, write } from "./writing.js";
 
 const SAID = 30000; // ms, for which it is said that a button has done its work
 
 export function watchButtons() {
+    markAll();
     byId("mark_all")?.addEventListener("change", (event) => {
         for (const mark of byId("rows").querySelectorAll("input")) mark.checked = event.target.checked;
     });
@@ -41,8 +42,9 @@ function unmark() {
 
 // It stands for all that are shown, also for those that have come since.
 export function markAll() {
-    byId("mark_all").checked = byId("rows").querySelector("input:not(:checked)") === null
-        && byId("rows").rows.length > 0;
+    const rows = byId("rows");
+    show(byId("mark_all"), rows?.rows.length > 1);
+    if (rows) byId("mark_all").checked = rows.rows.length > 0 && !rows.querySelector("input:not(:checked)");
 }
 
 let silence;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 //
 // The charts, as SVG: drawn at each look, and when the pointer moves over them.
-import { NOTHING, byId, text, whole } from "./writing.js";
+import { NOTHING, byId, show, text, whole } from "./writing.js";
 
 const LIMIT_NEAR = 5;  // times what is there: then a limit is on the chart
 const TABLE_ROWS = 12; // of the numbers below a chart
@@ -215,6 +215,11 @@ function watchPlot(figure) {
 const idOf = (figure) => figure.id.replace("chart-", "");
 
 export function watchCharts() {
+    const section = byId("charts");
+    if (!section) return;
+    const { history, limit } = JSON.parse(section.dataset.first);
+    show(section, true);
+    drawCharts(history, limit);
     document.querySelectorAll("figure").forEach(watchPlot);
     new ResizeObserver(() => charts.forEach((chart) => draw(chart))).observe(document.body);
 }

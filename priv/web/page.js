@@ -33,10 +33,8 @@ function writeDetail({ host, detail, no_detail: why, token }) {
     show(cell(section, "left"), detail.left > 0);
     writeResources(detail);
     show(document.querySelector(".marked"), detail.rows.length > 0);
-    show(byId("mark_all"), detail.rows.length > 1);
     markAll();
     byId("act").elements.token.value = token;
-    show(byId("charts"), true);
     drawCharts(detail.history, detail.limit);
 }
 

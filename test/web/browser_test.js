@@ -16,6 +16,8 @@ const number = async (locator) => Number((await locator.textContent()).replace(/
 // A part of the page's script, as the page has it.
 const of = (name) => `import("/client_proxy/files/${name}.js")`;
 
+const drawn = (page) => page.locator("#chart-share path").first().waitFor({ state: "attached" });
+
 async function until(what, isSo) {
     for (let tries = 300; tries > 0; tries--) {
         if (await isSo()) return;
@@ -31,10 +33,10 @@ async function moves(page) {
     const before = await number(requests);
     const line = () => page.locator("#chart-requests path").first().getAttribute("d");
     await until("three resources", async () => await page.locator("#rows tr").count() === 3);
-    await page.locator("#chart-requests path").first().waitFor({ state: "attached" });
-    const drawn = await line();
+    await drawn(page);
+    const first = await line();
     await until("more requests", async () => await number(requests) > before);
-    await until("another picture", async () => await line() !== drawn);
+    await until("another picture", async () => await line() !== first);
     await until("a rate", async () => await number(row(page, "cellar").locator("[data-cell=rate]")) > 1);
     assert.equal(await page.evaluate(() => window.isSame), true);
 }
@@ -176,9 +178,31 @@ async function staysMarked() {
     assert.ok(y >= 0 && y + height <= 300, "what has come of it is not seen");
 }
 
+// The page is drawn before the first answer: who is about to click then finds below the
+// pointer what was there.
+async function staysInPlace() {
+    const page = await browser.open(LOOKS.light, "about:blank");
+    let answer;
+    const held = new Promise((resolve) => { answer = resolve; });
+    await page.route("**/data?*", async (route) => {
+        const view = await (await fetched(route)).json();
+        await held;
+        const first = JSON.parse(await page.locator("#charts").getAttribute("data-first"));
+        await route.fulfill({ json: { ...view, detail: { ...view.detail, ...first } } });
+    });
+    await page.goto(PAGE);
+    await drawn(page);
+    const place = async () => (await row(page, "attic").boundingBox()).y;
+    const before = await place();
+    answer();
+    await page.locator("#when", { hasText: "as of" }).waitFor();
+    assert.equal(await place(), before);
+}
+
 // Below a pointer nothing comes, goes or moves, and what has the focus does not go.
 async function staysUnderTheHand() {
     const page = await browser.open(LOOKS.light, PAGE);
+    await drawn(page);
     const names = () => page.locator("#rows [data-cell=name]").allTextContents();
     const are = async (...rows) => assert.deepEqual(await names(), rows.map((name) => `svc@example.org/${name}`));
     await until("three resources", async () => (await names()).length === 3);
@@ -248,7 +272,7 @@ async function rate(page) {
 // As in a bookmark. The browser keeps both in the address of the page.
 async function nameInAddress() {
     const page = await browser.open(LOOKS.light, `http://admin%40example.org:secret@127.0.0.1:${web}/client_proxy/${PAGE}`);
-    await page.locator("#chart-requests path").first().waitFor({ state: "attached" });
+    await drawn(page);
     await row(page, "attic").locator("button").click();
     await page.locator("#said", { hasText: "svc@example.org/attic is drained" }).waitFor();
     await row(page, "attic").locator("button", { hasText: "Undrain" }).click();
@@ -280,7 +304,7 @@ async function withoutScript() {
 
 async function looks(name) {
     const page = await browser.open(LOOKS[name], PAGE, { reducedMotion: "reduce" });
-    await page.locator("#chart-share path").first().waitFor({ state: "attached" });
+    await drawn(page);
     assert.deepEqual(await axeFinds(page), []);
     await row(page, "attic").locator("input").check({ timeout: 5000 });
     assert.equal(await page.locator(".beat").evaluate((element) => getComputedStyle(element).animationName), "none");
@@ -331,6 +355,7 @@ try {
     await tellsWhenItIsLost(page);
     await stays();
     await staysMarked();
+    await staysInPlace();
     await staysUnderTheHand();
     await listComes();
     await nameInAddress();
