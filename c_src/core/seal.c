@@ -35,7 +35,9 @@ struct jat_seal {
  * installers does. The loader takes from there what is there, and only the rest
  * from the shared library. Where these are of two versions, each crashes over
  * what the other has made. */
-static bool is_one_library(void)
+static bool one_library = true;
+
+static void look_at_libraries(void)
 {
     static void (*const used[])(void) = {
         (void (*)(void))EVP_CIPHER_fetch,
@@ -64,10 +66,18 @@ static bool is_one_library(void)
         if (dladdr(address, &info) == 0)
             continue; /* of a program without a loader */
         if (first != NULL && info.dli_fbase != first)
-            return false;
+            one_library = false;
         first = info.dli_fbase;
     }
-    return true;
+}
+
+/* A look takes as long as sealing some hundred times. */
+static bool is_one_library(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, look_at_libraries);
+    return one_library;
 }
 
 /* Each thread keeps its copies and uses them again. Copying takes about as long
