@@ -47,7 +47,7 @@ many_are_lost_test() ->
                           [{release, N, {<<>>, <<"p.example.org">>, <<"u">>},
                             {<<"svc">>, <<"example.org">>, <<"a">>}, <<"1">>, 100 + N,
                             false} || N <- lists:seq(1, 64)]),
-    ?assert(erlang:monotonic_time(millisecond) - Began < 2000),
+    ?assert(erlang:monotonic_time(millisecond) - Began < 5000),
     ?assertEqual([{aborted, 100 + N, not_kept} || N <- lists:seq(1, 64)], told()).
 
 context(Packets, Flag) ->

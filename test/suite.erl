@@ -405,9 +405,10 @@ await_endpoints(Config, P, Es) ->
 %% Waits until an endpoint is (not) draining, or (not) waiting for resumption.
 await_draining(Config, P, E, Draining) ->
     bed:await(fun() ->
-                      Row = lists:keyfind(puppet:jid(E), 1,
-                                          endpoints(Config, P)),
-                      Draining == (element(6, Row) /= <<"no">>)
+                      case lists:keyfind(puppet:jid(E), 1, endpoints(Config, P)) of
+                          false -> false;
+                          Row -> Draining == (element(6, Row) /= <<"no">>)
+                      end
               end).
 
 pending(Config, P) ->
