@@ -163,7 +163,7 @@ detail(#{host := #{word := Word, text := Text, carrier := Carrier, targets := Ta
         fact("In flight", "flight", [integer_to_binary(Pending), " of ",
                                      integer_to_binary(Limit)])]},
       charts(P, Span, Find, Charts),
-      rows(Detail, part(find_form, View), Find, Token)]}.
+      rows(Detail, part(find_form, View), Find, Span, Token)]}.
 
 missing(Nodes) ->
     ["Not in these numbers, for they do not answer: ", lists:join(", ", Nodes)].
@@ -194,11 +194,12 @@ charts(P, Span, Find, Charts) ->
 
 rows(#{name := P, rows := Rows, sums := Sums, found := Found, left := Left, all := All,
        why := Why},
-     FindForm, Find, Token) ->
+     FindForm, Find, Span, Token) ->
     {section, [{aria_labelledby, "resources"}],
      [{h2, [{id, "resources"}], ["Resources ", {small, [{data_cell, "count"}],
                                                  count(Found, All)}]},
-      find("find", "Find a resource", Find, [{"host", P}], FindForm),
+      find("find", "Find a resource", Find,
+           [{"host", P}, {"span", integer_to_binary(Span)}], FindForm),
       {p, [{class, "note down"}, {data_cell, "why"}, {hidden, Why == <<>>}], Why},
       {p, [{class, "note"}, {data_cell, "none"}, {hidden, All > 0 orelse Why /= <<>>}],
        "No resource of the target is online. Log in with the account of the target: it "

@@ -435,11 +435,12 @@ parts_test_() ->
                                               [{capture, all_but_first, list}]),
                    Hidden == ""
            end,
+    Page = fun(Of) -> ?PAGE:page(Of, <<"{}">>) end,
     Twelve = [integer_to_binary(N) || N <- lists:seq(1, 12)],
     [?_assertEqual(Expected, [Part || Part <- ["no_hosts", "list", "find_host_form",
                                                "find_form"],
                                       Part /= "find_form" orelse Detail /= none,
-                                      Seen(Part, ?PAGE:page(View(Names, Find, Detail)))])
+                                      Seen(Part, Page(View(Names, Find, Detail)))])
      || {Expected, Names, Find, Detail} <-
             [{["no_hosts"], [], <<>>, none},
              {[], [?P], <<>>, behind(10)},

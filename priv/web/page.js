@@ -44,6 +44,7 @@ function watchSpans() {
         if (!link) return;
         event.preventDefault();
         query.set("span", link.dataset.span);
+        byId("find_form").elements.span.value = link.dataset.span;
         history.replaceState(null, "", `?${query}`);
         for (const other of link.parentElement.children) other.removeAttribute("aria-current");
         link.setAttribute("aria-current", "true");

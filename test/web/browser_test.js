@@ -88,6 +88,7 @@ async function spans(page) {
     await page.getByRole("link", { name: "10 min" }).click();
     await page.locator("#chart-requests text", { hasText: "−10 min" }).waitFor();
     assert.match(page.url(), /span=600/);
+    assert.equal(await page.locator("#find_form [name=span]").inputValue(), "600");
     assert.equal(await page.evaluate(() => window.isSame), true);
     await page.locator("#chart-share summary").click();
     await page.locator("#chart-share thead", { hasText: "cellar" }).waitFor();
