@@ -217,7 +217,7 @@ find(Name, Query) ->
 value(Name, Query) ->
     proplists:get_value(Name, Query, <<>>).
 
-%% What the page's script draws first.
+%% What the script draws before it has asked for anything.
 charts(#{detail := none}) -> <<>>;
 charts(#{detail := Detail}) -> json(maps:with([history, limit], Detail)).
 

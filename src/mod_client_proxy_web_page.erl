@@ -46,8 +46,8 @@ said(P, Text, IsDone) ->
                Text},
               {p, [], {a, [{href, query(#{host => P})}], ["Back to ", P]}}]).
 
-%% @doc The page of a virtual host. Charts: JSON, what the script draws in them before its
-%% first look. They have their size then, and nothing below them moves.
+%% @doc The page of a virtual host. Charts: JSON, what the script draws in the charts at
+%% once. So they have their size from the start, and the table below them does not move.
 -spec page(view(), Charts :: iodata()) -> iodata().
 page(#{server_host := ServerHost, detail := Detail, no_detail := NoDetail} = View,
      Charts) ->

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later WITH x11vnc-openssl-exception
 //
-// The charts, as SVG: drawn at each look, and when the pointer moves over them.
+// The charts, as SVG: drawn from what the page holds, then at each look, and when the pointer
+// moves over them.
 import { NOTHING, byId, show, text, whole } from "./writing.js";
 
 const LIMIT_NEAR = 5;  // times what is there: then a limit is on the chart

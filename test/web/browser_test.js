@@ -16,6 +16,7 @@ const number = async (locator) => Number((await locator.textContent()).replace(/
 // A part of the page's script, as the page has it.
 const of = (name) => `import("/client_proxy/files/${name}.js")`;
 
+// Waits until the charts are drawn.
 const drawn = (page) => page.locator("#chart-share path").first().waitFor({ state: "attached" });
 
 async function until(what, isSo) {
@@ -179,8 +180,8 @@ async function staysMarked() {
     assert.ok(y >= 0 && y + height <= 300, "what has come of it is not seen");
 }
 
-// The page is drawn before the first answer: who is about to click then finds below the
-// pointer what was there.
+// The charts are drawn before the first answer comes. So the answer does not move the table
+// below them, just when somebody is about to click.
 async function staysInPlace() {
     const page = await browser.open(LOOKS.light, "about:blank");
     let answer;
