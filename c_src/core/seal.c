@@ -71,7 +71,7 @@ static void look_at_libraries(void)
     }
 }
 
-/* To look takes as long as to seal some hundred addresses, so it is done once. */
+/* A look takes as long as to seal some hundred addresses, so there is one. */
 static bool is_one_library(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
